@@ -1,0 +1,125 @@
+# make            build the extension into .venv
+# make test       all tests; ARGS="-k name" goes to pytest
+# make demo       python -m magpy demo
+# make bench      python -m magpy bench; ARGS="..." goes to it
+# make lint       C rules, clang-format, ruff, mypy
+# make format     clang-format and ruff, in place
+# make test-all-pythons   the engine's tests on every CPython >= 3.11 found
+# make asan       unit tests under AddressSanitizer and UBSan
+# make refleak    tests that count references and objects
+# make clean      remove what the build made; .venv stays (make distclean takes it too)
+#
+# Needs gcc, make and a CPython >= 3.11 with its headers and venv; the rest comes from
+# requirements/dev.txt.  PYTHON=... picks the interpreter.
+
+PYTHON ?= python3
+ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+say = @printf '== %s\n'
+
+# Stamps carry a hash: changed requirements or an added or deleted file make a new one.
+hash = $(firstword $(shell $(1) | cksum))
+REQUIREMENTS := $(VENV)/requirements-$(call hash,cat requirements/dev.txt).stamp
+SOURCES := $(shell find engine src tools -type f \
+    \( -name '*.[ch]' -o -name '*.def' -o -name '*.py' -o -name '*.pyi' \
+    -o -name meson.build \)) meson.build meson.options pyproject.toml
+BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
+
+C_FILES := $(filter %.c %.h,$(SOURCES))
+
+.PHONY: build test demo bench lint format test-all-pythons asan refleak clean distclean
+.DEFAULT_GOAL := build
+
+build: $(BUILT)
+
+# The first of PYTHON, python3.12, python3.11 that the engine supports.
+$(RUN):
+	@for python in "$(PYTHON)" python3.12 python3.11; do \
+	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	        2>/dev/null || continue; \
+	    printf '== virtual environment of %s\n' "$$("$$python" --version)"; \
+	    "$$python" -m venv $(VENV); \
+	    exit 0; \
+	done; \
+	echo "error: no CPython 3.11 or 3.12 found; set PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(REQUIREMENTS): requirements/dev.txt | $(RUN)
+	$(say) 'pinned requirements (once; torch is large)'
+	@quiet=--quiet; if [ -t 1 ]; then quiet=; fi; \
+	$(RUN) -m pip install $$quiet --disable-pip-version-check -r requirements/dev.txt
+	@rm -f $(VENV)/requirements-*.stamp
+	@touch $@
+
+$(BUILT): $(REQUIREMENTS) $(SOURCES)
+	$(say) 'build'
+	@mkdir -p build/meson
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m pip install --quiet \
+	    --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
+	    -Cbuild-dir=build/meson -Csetup-args=-Dtesting=true . > build/build.log 2>&1 \
+	    || { cat build/build.log; exit 1; }
+	@grep -s 'warning:' build/build.log || true
+	@rm -f $(VENV)/built-*.stamp
+	@touch $@
+
+test: $(BUILT)
+	$(say) 'test'
+	@$(RUN) -m pytest -q tests $(ARGS)
+
+demo: $(BUILT)
+	@$(RUN) -m magpy demo $(ARGS)
+
+bench: $(BUILT)
+	@$(RUN) -m magpy bench $(ARGS)
+
+lint: $(REQUIREMENTS)
+	$(say) 'C rules'
+	@$(RUN) tools/lint_c.py
+	$(say) 'clang-format'
+	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+	$(say) 'ruff'
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --check --quiet .
+	$(say) 'mypy'
+	@$(RUN) -m mypy --no-error-summary
+
+format: $(REQUIREMENTS)
+	@$(VENV)/bin/clang-format -i $(C_FILES)
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/ruff check --quiet --fix .
+
+test-all-pythons: $(REQUIREMENTS)
+	@$(RUN) tools/test_pythons.py $(ARGS)
+
+# Python is not built with the sanitizer, so its runtime is loaded first.  Leaks are the
+# business of `refleak`: an interpreter does not free everything at its end.
+ASAN := build/asan
+asan: $(REQUIREMENTS)
+	$(say) 'build with -fsanitize=address,undefined'
+	@$(RUN) tools/build_engine.py $(ASAN) --full \
+	    --cflags '-O1 -g -UNDEBUG -fno-omit-frame-pointer -fsanitize=address,undefined'
+	$(say) 'unit tests'
+	@LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(ASAN) PYTHONDONTWRITEBYTECODE=1 \
+	    $(RUN) -X faulthandler -m pytest -q tests/unit $(ARGS)
+
+refleak: $(BUILT)
+	$(say) 'references and objects'
+	@$(RUN) -m pytest -q tests/leak $(ARGS)
+
+clean:
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -f $(VENV)/built-*.stamp
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""Models and measurements that tests, demo and benchmarks share."""

@@ -1,0 +1,731 @@
+/* builtins.c - what C functions read, write and return (builtins.def).
+ *
+ * A row is found by the C function (its PyMethodDef) or, for types and slot wrappers, by
+ * the object.  A handler runs before the call, emits guards and journal entries, and says
+ * what may happen below it; it never calls the function.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+typedef enum {
+    RULE_NONE,
+    RULE_EVAL, RULE_MOVE, RULE_OPERATE, RULE_READ, RULE_APPEND, RULE_CONTENT,
+    RULE_CONTENT_EVAL, RULE_LEN, RULE_ISINSTANCE, RULE_ISSUBCLASS, RULE_GETATTR,
+    RULE_SETATTR, RULE_CALLABLE, RULE_ITER, RULE_NEXT, RULE_HASH, RULE_TEXT, RULE_REFUSE,
+    RULE_TRUTH, RULE_TYPE, RULE_SUPER, RULE_NEW, RULE_GENERIC_SETATTR,
+    RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
+    RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
+    RULE_COUNT,
+} builtin_rule;
+
+static const struct {
+    const char *owner, *name;
+    builtin_rule rule;
+} builtin_rows[] = {
+#define BUILTIN(owner, name, rule) {owner, name, RULE_##rule},
+#include "builtins.def"
+#undef BUILTIN
+};
+
+static PyObject *rules;  // owned dict: int address of the function -> rule
+
+static const void *
+builtin_key(PyObject *f)
+{
+    if (PyCFunction_Check(f)) {
+        return ((PyCFunctionObject *)f)->m_ml;
+    }
+    if (Py_TYPE(f) == &PyMethodDescr_Type || Py_TYPE(f) == &PyClassMethodDescr_Type) {
+        return ((PyMethodDescrObject *)f)->d_method;
+    }
+    return f;
+}
+
+static int
+rule_set(PyObject *f, builtin_rule rule, bool override)
+{
+    PyObject *key = PyLong_FromVoidPtr((void *)builtin_key(f));
+    PyObject *value = PyLong_FromLong((long)rule);
+    int rc = key == NULL || value == NULL ? -1 : 0;
+    if (rc == 0 && (override || !PyDict_Contains(rules, key))) {
+        rc = PyDict_SetItem(rules, key, value);
+        Py_INCREF(f);  // rows live for the process: addresses stay unique
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static builtin_rule
+rule_get(const void *pointer)
+{
+    PyObject *key = PyLong_FromVoidPtr((void *)pointer);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(rules, key);
+    Py_XDECREF(key);
+    return value == NULL ? RULE_NONE : (builtin_rule)PyLong_AsLong(value);
+}
+
+/* "a.b": attribute b of module a; "a": the module. */
+static PyObject *
+owner_find(const char *owner)
+{
+    const char *dot = strrchr(owner, '.');
+    if (dot == NULL) {
+        return PyImport_ImportModule(owner);
+    }
+    PyObject *name = PyUnicode_FromStringAndSize(owner, dot - owner);
+    PyObject *module = name == NULL ? NULL : PyImport_Import(name);
+    PyObject *found = module == NULL ? NULL : PyObject_GetAttrString(module, dot + 1);
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return found;
+}
+
+static int
+row_add_module(PyObject *module, builtin_rule rule)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    while (PyDict_Next(PyModule_GetDict(module), &pos, &key, &value)) {
+        if (PyCFunction_Check(value) && rule_set(value, rule, false) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+row_add(size_t i)
+{
+    PyObject *owner = owner_find(builtin_rows[i].owner), *f = NULL;
+    int rc = -1;
+    if (owner == NULL) {
+        return -1;
+    }
+    if (strcmp(builtin_rows[i].name, "*") == 0) {
+        rc = row_add_module(owner, builtin_rows[i].rule);
+    }
+    else {
+        if (PyType_Check(owner)) {
+            f = Py_XNewRef(PyDict_GetItemString(((PyTypeObject *)owner)->tp_dict,
+                                                builtin_rows[i].name));
+        }
+        else {
+            f = PyObject_GetAttrString(owner, builtin_rows[i].name);
+        }
+        // A name that this CPython lacks needs no row.
+        PyErr_Clear();
+        if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
+            Py_SETREF(f, PyObject_GetAttrString(owner, builtin_rows[i].name));
+        }
+        rc = f == NULL ? 0 : rule_set(f, builtin_rows[i].rule, true);
+    }
+    Py_XDECREF(f);
+    Py_DECREF(owner);
+    return rc;
+}
+
+int
+mp_builtins_init(void)
+{
+    if (rules != NULL) {
+        return 0;
+    }
+    rules = PyDict_New();
+    if (rules == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(builtin_rows); i++) {
+        if (row_add(i) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* -- Arguments ----------------------------------------------------------------------------- */
+
+static Py_ssize_t
+count_args(Py_ssize_t nargs, PyObject *kwnames)
+{
+    return nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+}
+
+/* Python code that C may run on an argument: its class's special methods become known. */
+static mp_rc
+prepare_instance(mp_trace *T, PyObject *arg)
+{
+    static const char *const names[] = {
+        "__iter__", "__next__", "__len__", "__bool__", "__hash__", "__eq__", "__lt__",
+        "__gt__", "__index__", "__int__", "__float__", "__getitem__", "__call__",
+    };
+    if (!(Py_TYPE(arg)->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        || (Py_TYPE(arg)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(arg)
+        || mp_tensor_is_any(arg)) {
+        return MP_OK;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *found;
+        mp_rc rc = mp_special(T, arg, names[i], &found);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return MP_OK;
+}
+
+/* A bound method handed to C will be called there: its function becomes known. */
+static mp_rc
+prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
+{
+    if (!PyMethod_Check(arg)) {
+        return MP_OK;
+    }
+    PyObject *func = PyMethod_GET_FUNCTION(arg), *self = PyMethod_GET_SELF(arg);
+    if (n != NULL && n->reg >= 0) {
+        mp_rc rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
+        if (rc == MP_OK) {
+            rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
+        }
+        return rc;
+    }
+    return mp_load_const(T, func);
+}
+
+/* Opaque for a pure C function: an external object of a C type without a row. */
+static bool
+is_opaque_external(PyObject *arg, mp_node *n)
+{
+    PyTypeObject *tp = Py_TYPE(arg);
+    if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(arg)
+        || PyMethod_Check(arg)) {
+        return false;
+    }
+    if (PyList_Check(arg) || PyTuple_Check(arg) || PyDict_Check(arg) || PyAnySet_Check(arg)
+        || PySlice_Check(arg)) {
+        return false;
+    }
+    return !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE) && tp->tp_iter != NULL
+           && strcmp(tp->tp_name, "collections.deque") != 0;
+}
+
+static mp_rc
+read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep, bool *has_tensor)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_node *n;
+        mp_rc rc = mp_value(T, args[i], &n);
+        if (rc == MP_OK && is_opaque_external(args[i], n)) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an argument of type %s",
+                                mp_type_name(args[i]));
+        }
+        if (rc == MP_OK) {
+            rc = deep ? mp_read_deep(T, args[i], has_tensor) : mp_read_all(T, args[i]);
+        }
+        if (rc == MP_OK) {
+            rc = prepare_instance(T, args[i]);
+        }
+        if (rc == MP_OK) {
+            rc = prepare_callable(T, args[i], n);
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return MP_OK;
+}
+
+static const char *
+callee_name(PyObject *callee)
+{
+    if (PyCFunction_Check(callee)) {
+        return ((PyCFunctionObject *)callee)->m_ml->ml_name;
+    }
+    if (PyType_Check(callee)) {
+        return ((PyTypeObject *)callee)->tp_name;
+    }
+    if (Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
+        return PyUnicode_AsUTF8(((PyDescrObject *)callee)->d_name);
+    }
+    return mp_type_name(callee);
+}
+
+/* -- Handlers -------------------------------------------------------------------------------- */
+
+static mp_rc
+rule_eval(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    mp_rc rc = read_args(T, args, count, true, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "%s of a tensor", callee_name(callee));
+    }
+    return rc;
+}
+
+static mp_rc
+rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+             Py_ssize_t nargs, PyObject *kwnames)
+{
+    bool has_tensor = false;
+    Py_ssize_t count = count_args(nargs, kwnames);
+    mp_rc rc = read_args(T, args, count, true, &has_tensor);
+    if (rc != MP_OK || !has_tensor) {
+        return rc;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyFunction_Check(args[i]) || PyMethod_Check(args[i])) {
+            return MP_OK;  // reduce(f, tensors): its frames do the work and are watched
+        }
+    }
+    return mp_op_begin(T, s, callee, args, nargs, kwnames, MP_TORCH_CALL);
+}
+
+static mp_rc
+rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    bool has_tensor = false;
+    mp_rc rc = nargs == 2 ? read_args(T, args, 1, false, &has_tensor) : MP_OK;
+    if (rc != MP_OK || nargs != 2) {
+        return rc;
+    }
+    rc = mp_read_all(T, args[1]);
+    Py_ssize_t count = PyTuple_Check(args[1]) ? PyTuple_GET_SIZE(args[1]) : 1;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        PyObject *cls = PyTuple_Check(args[1]) ? PyTuple_GET_ITEM(args[1], i) : args[1];
+        PyObject *check;
+        rc = mp_special(T, cls, "__instancecheck__", &check);
+        if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
+            PyObject *module = PyDict_GetItemString(PyFunction_GET_GLOBALS(check),
+                                                    "__name__");
+            // ABCs answer from the classes' registries; their own frames are of no use.
+            bool is_abc = module != NULL && PyUnicode_Check(module)
+                          && PyUnicode_CompareWithASCIIString(module, "abc") == 0;
+            s->below = is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP
+                                                             : MP_BELOW_WATCH;
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+rule_getattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *ignored;
+    mp_rc rc = nargs == 3 ? mp_value(T, args[2], &ignored) : MP_OK;
+    if (rc != MP_OK || nargs < 2 || !PyUnicode_CheckExact(args[1])) {
+        return rc;
+    }
+    rc = mp_record_getattr(T, s, args[0], args[1]);
+    if (s->post == MP_POST_NONE) {
+        s->post = MP_POST_RESULT;
+    }
+    return rc;
+}
+
+static mp_rc
+rule_setattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs, bool generic)
+{
+    if (nargs < 2 || !PyUnicode_CheckExact(args[1])) {
+        return MP_OK;  // TypeError
+    }
+    PyObject *value = nargs > 2 ? args[2] : NULL;
+    return generic ? mp_record_generic_setattr(T, s, args[0], args[1], value)
+                   : mp_record_setattr(T, s, args[0], args[1], value);
+}
+
+static mp_rc
+rule_append(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n, *ignored;
+    mp_rc rc = mp_value(T, args[0], &n);
+    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    return rc == MP_OK && nargs == 2 && n != NULL ? mp_write_append(T, n) : rc;
+}
+
+static mp_rc
+rule_content(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames, bool eval)
+{
+    mp_node *n;
+    bool has_tensor = false;
+    Py_ssize_t count = count_args(nargs, kwnames);
+    mp_rc rc = mp_value(T, args[0], &n);
+    if (rc == MP_OK) {
+        rc = eval ? rule_eval(T, callee, args, count)
+                  : read_args(T, args + 1, count - 1, false, &has_tensor);
+    }
+    return rc == MP_OK ? mp_write_content(T, n) : rc;
+}
+
+static mp_rc
+rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n, *ignored;
+    PyObject *value;
+    mp_rc rc = mp_value(T, args[0], &n);
+    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs < 2) {
+        return rc;
+    }
+    if (n->reg < 0 && !mp_key_is_safe(args[1])) {
+        s->below = MP_BELOW_WATCH;
+        return prepare_instance(T, args[1]);
+    }
+    rc = mp_read_key(T, args[0], n, args[1], &value);
+    return rc == MP_OK && value != NULL ? mp_write_key(T, n, args[1], true) : rc;
+}
+
+static mp_rc
+rule_dict_setdefault(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n, *ignored;
+    PyObject *value;
+    mp_rc rc = mp_value(T, args[0], &n);
+    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs < 2) {
+        return rc;
+    }
+    rc = mp_read_key(T, args[0], n, args[1], &value);
+    return rc == MP_OK && value == NULL ? mp_write_key(T, n, args[1], false) : rc;
+}
+
+static mp_rc
+rule_dict_update(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    mp_node *n;
+    bool has_tensor = false;
+    mp_rc rc = mp_value(T, args[0], &n);
+    if (rc == MP_OK) {
+        rc = read_args(T, args + 1, count_args(nargs, kwnames) - 1, false, &has_tensor);
+    }
+    if (rc != MP_OK || n->reg < 0) {
+        return rc;
+    }
+    if (nargs > 1 && !PyDict_Check(args[1])) {
+        return mp_write_content(T, n);
+    }
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    while (rc == MP_OK && nargs > 1 && PyDict_Next(args[1], &pos, &key, &value)) {
+        rc = mp_write_key(T, n, key, false);
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && kwnames != NULL && i < PyTuple_GET_SIZE(kwnames);
+         i++) {
+        rc = mp_write_key(T, n, PyTuple_GET_ITEM(kwnames, i), false);
+    }
+    return rc;
+}
+
+static mp_rc
+rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n, *ignored;
+    PyObject *value;
+    mp_rc rc = mp_value(T, args[0], &n);
+    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs < 2 || n == NULL) {
+        return rc;
+    }
+    if (n->reg < 0) {
+        s->below = MP_BELOW_WATCH;
+        return prepare_instance(T, args[1]);
+    }
+    return mp_read_key(T, args[0], n, args[1], &value);
+}
+
+static mp_rc
+rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *ignored;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs > 0) {
+        return rc;
+    }
+    // Zero arguments: the class is in the cell __class__ of the function.
+    PyCodeObject *code = s->info->code;
+    int first = code->co_nlocalsplus - code->co_nfreevars;
+    for (int i = first; i < code->co_nlocalsplus; i++) {
+        PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
+        if (PyUnicode_CompareWithASCIIString(name, "__class__") != 0) {
+            continue;
+        }
+        PyObject *cell = mp_frame_local_borrow(s->f, i);
+        mp_node *n = mp_refgraph_find(&T->graph, cell);
+        if (n == NULL) {
+            rc = mp_load_const(T, cell);
+            n = mp_refgraph_find(&T->graph, cell);
+        }
+        if (rc == MP_OK && n != NULL && n->reg >= 0 && PyCell_GET(cell) != NULL) {
+            rc = mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n = NULL, *ignored;
+    mp_rc rc = nargs > 0 ? mp_value(T, args[0], &n) : MP_OK;
+    if (rc == MP_OK && nargs > 1) {
+        rc = mp_value(T, args[1], &ignored);
+    }
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    if (n->reg < 0) {
+        return prepare_instance(T, args[0]);
+    }
+    PyObject *func;
+    rc = mp_special(T, args[0], "__next__", &func);
+    if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "next of an external %s",
+                              mp_type_name(args[0]));
+    }
+    return rc;
+}
+
+static mp_rc
+rule_text(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_record_format(T, s, args[i]);
+    }
+    return rc;
+}
+
+static mp_rc
+rule_new(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    static PyObject *name;  // interned, for the process
+    if (name == NULL && (name = PyUnicode_InternFromString("__del__")) == NULL) {
+        return MP_ERR;
+    }
+    if (count > 0 && PyType_Check(args[0])
+        && mp_type_lookup_borrow((PyTypeObject *)args[0], name) != NULL) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__");
+    }
+    return read_args(T, args, count, false, &has_tensor);
+}
+
+static mp_rc
+rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    if (count == 1 && !mp_is_constant(args[0]) && !PyTuple_Check(args[0])) {
+        PyObject *func;
+        mp_rc rc = mp_special(T, args[0], "__hash__", &func);
+        if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
+            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
+        }
+        s->below = MP_BELOW_WATCH;
+        return rc;
+    }
+    bool has_tensor = false;
+    mp_rc rc = read_args(T, args, count, true, &has_tensor);
+    for (Py_ssize_t i = 0; rc == MP_OK && count == 1 && PyTuple_Check(args[0])
+                           && i < PyTuple_GET_SIZE(args[0]);
+         i++) {
+        if (!mp_is_constant(PyTuple_GET_ITEM(args[0], i))) {
+            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
+        }
+    }
+    return rc;
+}
+
+/* set.add(x), s.update(xs): keys of a set must not run code of the user's. */
+static mp_rc
+rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = count == 1 ? mp_read_truth(T, args[0], s) : MP_OK;
+    s->post = MP_POST_RESULT;
+    return rc;
+}
+
+static mp_rc
+rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
+           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = count_args(nargs, kwnames);
+    bool has_tensor = false;
+    mp_rc rc;
+    switch (rule) {
+    case RULE_EVAL:
+        s->below = MP_BELOW_WATCH;
+        return rule_eval(T, callee, args, count);
+    case RULE_MOVE:
+    case RULE_READ:
+    case RULE_ITER:
+        s->below = MP_BELOW_WATCH;
+        return read_args(T, args, count, false, &has_tensor);
+    case RULE_OPERATE:
+        s->below = MP_BELOW_WATCH;
+        return rule_operate(T, s, callee, args, nargs, kwnames);
+    case RULE_APPEND:
+        return rule_append(T, args, nargs);
+    case RULE_CONTENT:
+    case RULE_CONTENT_EVAL:
+        s->below = MP_BELOW_WATCH;
+        return rule_content(T, callee, args, nargs, kwnames, rule == RULE_CONTENT_EVAL);
+    case RULE_LEN:
+        if (count != 1) {
+            return MP_OK;
+        }
+        if (mp_tensor_is(args[0])) {
+            s->below = MP_BELOW_SKIP;
+            rc = mp_value(T, args[0], &(mp_node *){NULL});
+            return rc != MP_OK ? rc : mp_tensor_observe(T, args[0]);
+        }
+        {
+            PyObject *func;
+            rc = mp_special(T, args[0], "__len__", &func);
+            if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
+                s->below = MP_BELOW_WATCH;
+                return mp_value(T, args[0], &(mp_node *){NULL});
+            }
+        }
+        return rc != MP_OK ? rc : mp_read_len(T, args[0]);
+    case RULE_ISINSTANCE:
+        return rule_isinstance(T, s, args, nargs);
+    case RULE_ISSUBCLASS:
+    case RULE_CALLABLE:
+        s->below = MP_BELOW_SKIP;
+        return read_args(T, args, count, false, &has_tensor);
+    case RULE_GETATTR:
+        return rule_getattr(T, s, args, nargs);
+    case RULE_SETATTR:
+        rc = rule_setattr(T, s, args, nargs, false);
+        return rc;
+    case RULE_GENERIC_SETATTR:
+        return rule_setattr(T, s, args, nargs, true);
+    case RULE_GENERIC_GETATTR:
+        rc = nargs == 2 && !PyType_Check(args[0])
+                 ? mp_record_generic_getattr(T, s, args[0], args[1], false)
+             : nargs == 2 ? mp_record_getattr(T, s, args[0], args[1])
+                          : MP_OK;
+        s->post = s->post == MP_POST_NONE ? MP_POST_RESULT : s->post;
+        return rc;
+    case RULE_NEXT:
+        return rule_next(T, s, args, nargs);
+    case RULE_HASH:
+        return rule_hash(T, s, args, count);
+    case RULE_TEXT:
+        return rule_text(T, s, args, count);
+    case RULE_REFUSE:
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
+    case RULE_TRUTH:
+        return rule_truth(T, s, args, count);
+    case RULE_TYPE:
+        if (count != 1) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a class is created");
+        }
+        return read_args(T, args, 0, false, &has_tensor) != MP_OK
+                   ? MP_ERR
+                   : mp_value(T, args[0], &(mp_node *){NULL});
+    case RULE_SUPER:
+        return rule_super(T, s, args, nargs);
+    case RULE_NEW:
+        return rule_new(T, args, count);
+    case RULE_TYPE_CALL:
+        return nargs < 1 ? MP_OK
+                         : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
+    case RULE_COMPARE_EQ:
+        return nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
+    case RULE_SETITEM:
+        rc = nargs < 2 ? MP_OK
+                       : mp_record_setitem(T, s, args[0], args[1], nargs > 2 ? args[2] : NULL);
+        s->post = MP_POST_RESULT;
+        return rc;
+    case RULE_GETITEM:
+        return nargs < 2 ? MP_OK : mp_record_getitem(T, s, args[0], args[1]);
+    case RULE_CONTAINS:
+        rc = nargs < 2 ? MP_OK : mp_record_contains(T, s, args[0], args[1]);
+        s->post = MP_POST_RESULT;
+        return rc;
+    case RULE_DICT_GET:
+        return rule_dict_get(T, s, args, nargs);
+    case RULE_DICT_SETDEFAULT:
+        return rule_dict_setdefault(T, args, nargs);
+    case RULE_DICT_POP:
+        return rule_dict_pop(T, s, args, nargs);
+    case RULE_DICT_UPDATE:
+        return rule_dict_update(T, args, nargs, kwnames);
+    case RULE_COUNT:
+        rc = rule_eval(T, callee, args + 1, count - 1);
+        return rc != MP_OK ? rc : rule_content(T, callee, args, 1, NULL, false);
+    case RULE_NONE:
+        break;
+    }
+    Py_UNREACHABLE();
+}
+
+/* A method that reads only immutable state, whatever it is. */
+static bool
+is_pure_by_type(PyTypeObject *tp)
+{
+    return tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
+           || tp == &PyBytes_Type || tp == &PyBool_Type || tp == &PyComplex_Type
+           || tp == &PyTuple_Type || tp == &PyFrozenSet_Type || tp == &PyRange_Type
+           || tp == &PySlice_Type || tp == Py_TYPE(Py_None)
+           || strncmp(tp->tp_name, "torch.", 6) == 0
+           || strncmp(tp->tp_name, "numpy.", 6) == 0;
+}
+
+static PyTypeObject *
+method_owner(PyObject *callee)
+{
+    if (Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
+        return ((PyDescrObject *)callee)->d_type;
+    }
+    return NULL;
+}
+
+mp_rc
+mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, const void *key,
+                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool *found)
+{
+    builtin_rule rule = rule_get(key);
+    PyTypeObject *owner = method_owner(callee);
+    *found = true;
+    s->post = MP_POST_RESULT;
+    if (rule != RULE_NONE) {
+        return rule_apply(T, s, rule, callee, args, nargs, kwnames);
+    }
+    if (owner != NULL && nargs > 0) {
+        mp_node *self;
+        mp_rc rc = mp_value(T, args[0], &self);
+        if (rc != MP_OK) {
+            return rc;
+        }
+        bool known = self == NULL || self->kind == MP_NODE_FRESH;
+        if (is_pure_by_type(owner) && (known || PyTuple_Check(args[0])
+                                       || PyFrozenSet_Check(args[0]))) {
+            s->below = MP_BELOW_WATCH;
+            return rule_eval(T, callee, args, count_args(nargs, kwnames));
+        }
+        if (self != NULL && self->kind == MP_NODE_FRESH) {
+            // The run made it, so all that the method can reach in it is known.
+            s->below = MP_BELOW_WATCH;
+            return rule_apply(T, s, RULE_MOVE, callee, args, nargs, kwnames);
+        }
+    }
+    *found = false;
+    return MP_OK;
+}

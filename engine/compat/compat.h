@@ -1,0 +1,134 @@
+/* compat.h - the only door to what differs between CPython versions.
+ *
+ * Knows nothing of recording, guards or torch.  Everything here works on frames and code
+ * objects of the running interpreter, and on nothing else.
+ */
+#ifndef MP_COMPAT_H
+#define MP_COMPAT_H
+
+#include "../engine.h"
+
+typedef struct _PyInterpreterFrame mp_frame;
+
+/* -- Instructions ------------------------------------------------------------------ */
+
+/* Canonical opcodes: the union of the supported versions' base opcodes, MP_OP_<NAME>.
+ * Version differences are folded away while decoding:
+ *   EXTENDED_ARG      folded into the instruction that it prefixes
+ *   LOAD_GLOBAL       arg = index into co_names, flag = 1 if a NULL is pushed below
+ *   LOAD_ATTR         3.12: arg = name index; the method form decodes as LOAD_METHOD
+ *   LOAD_SUPER_ATTR   3.12: arg = name index, flag bit 0 = method form, bit 1 = 2-arg
+ *   COMPARE_OP        arg = Py_LT .. Py_GE
+ *   POP_JUMP_*        3.11's FORWARD/BACKWARD variants decode as POP_JUMP_IF_{TRUE,
+ *                     FALSE,NONE,NOT_NONE}; JUMP_BACKWARD* and JUMP_FORWARD as
+ *                     JUMP_BACKWARD / JUMP_FORWARD
+ *   KW_NAMES          as is (the names tuple is co_consts[arg]) */
+typedef enum {
+#define OP(name) MP_OP_##name,
+#include "opcodes.def"
+#undef OP
+    MP_OP_COUNT
+} mp_op;
+
+typedef struct {
+    int16_t op;     // mp_op, or -1 inside an inline cache
+    int16_t depth;  // value-stack depth before it runs; -1 if unreachable
+    int32_t arg;
+    int32_t flag;
+    int32_t next;    // index of the following instruction
+    int32_t target;  // index that a jump goes to; -1 if it is no jump
+} mp_instr;
+
+typedef struct {
+    PyCodeObject *code;   // borrowed; the table entry dies with the code object
+    int count;            // code units
+    mp_instr *at;         // indexed by code unit
+    uint8_t *is_handler;  // per code unit: an exception handler starts here
+} mp_code_info;
+
+/* Decoded form of a code object, cached for its life (code extra).  NULL with an
+ * exception set on failure. */
+const mp_code_info *mp_code_info_get(PyCodeObject *code);
+const char *mp_op_name(int op);
+
+/* -- Frames ------------------------------------------------------------------------ */
+
+PyCodeObject *mp_frame_code_borrow(mp_frame *f);
+PyObject *mp_frame_func_borrow(mp_frame *f);  // the PyFunctionObject
+PyObject *mp_frame_globals_borrow(mp_frame *f);
+PyObject *mp_frame_builtins_borrow(mp_frame *f);
+PyObject *mp_frame_local_borrow(mp_frame *f, int i);  // localsplus[i]; may be NULL
+PyObject *mp_frame_stack_borrow(mp_frame *f, int i);  // i = 0: the bottom
+mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
+/* Code unit index of the current instruction; -1 before the first.  Exact for frames that
+ * began under a watch; others may answer an inline cache of it. */
+int mp_frame_lasti(mp_frame *f);
+int mp_frame_line(mp_frame *f);
+int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now
+int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _FREE
+/* The values of CPython's private headers, for users of mp_local_kind. */
+#ifndef CO_FAST_LOCAL
+#define CO_FAST_LOCAL 0x20
+#define CO_FAST_CELL  0x40
+#define CO_FAST_FREE  0x80
+#endif
+
+/* -- Objects whose layout is private ------------------------------------------------ */
+
+/* The instance dict of o, materialised if needed: borrowed, NULL if the type has none
+ * (no exception) or on error (exception set). */
+PyObject *mp_instance_dict_borrow(PyObject *o);
+uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
+bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
+/* Look-up that runs no user code: key is an exact str (or other type with a C hash/eq)
+ * and the dict holds only such keys.  Borrowed or NULL, never sets an exception. */
+PyObject *mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash);
+PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through the MRO
+unsigned int mp_type_version(PyTypeObject *type);  // 0: none now
+/* The class's own dict; NULL for a type that was never readied. */
+PyObject *mp_type_dict_borrow(PyTypeObject *type);
+/* Exceptions in flight, as one object (3.12's API on every version). */
+PyObject *mp_err_take(void);               // new reference or NULL
+void mp_err_restore_steal(PyObject *exc);  // NULL is allowed
+
+/* -- Watching ---------------------------------------------------------------------- */
+
+/* What the recorder is told.  All run on the thread that called mp_watch_call, with the
+ * user's exception state untouched: a callback saves and restores what it disturbs. */
+typedef struct {
+    /* A Python frame is about to run (again, if a generator resumes).  Answer true to get
+     * its instructions.  `fresh` is true only if nothing of the frame has run yet; each
+     * entry into a generator's own frame, the first one too, has fresh == false.  (The call
+     * that makes a generator is a fresh frame that returns the generator.) */
+    bool (*enter)(void *ctx, mp_frame *f, bool fresh);
+    /* An instruction of a watched frame is about to run.  Exactly one call for each, with
+     * the index of its first EXTENDED_ARG if it has any.  No call for RESUME and for what
+     * stands before the first RESUME. */
+    void (*instr)(void *ctx, mp_frame *f, const mp_code_info *info, int index);
+    /* A frame that `enter` was told of has ended (or yielded: a generator's frame).
+     * result is borrowed; NULL when it ended by an exception.  f is dead already. */
+    void (*leave)(void *ctx, mp_frame *f, bool watched, PyObject *result);
+    /* Watching ended before the call did, as after mp_watch_stop: the frames are nested too
+     * deep, or another tool took the trace slot.  why is static text.  May be NULL. */
+    void (*lost)(void *ctx, const char *why);
+} mp_watch_ops;
+
+/* 1 if this interpreter can be watched now, else 0 and a static text why in *why
+ * (unknown version, a debugger or another tracer holds the slot, ...). */
+int mp_watch_available(const char **why);
+/* Call callable with every new Python frame of this thread shown to ops.  Nests: an inner
+ * call suspends the outer watcher for its time.  Returns the call's result. */
+MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,
+                                  PyObject *callable, PyObject *const *args,
+                                  size_t nargsf, PyObject *kwnames);
+/* Stop telling the innermost watcher of this thread; its call goes on undisturbed. */
+void mp_watch_stop(void);
+/* Suspend / resume watching around our own calls into Python.  Calls nest.  They apply to
+ * the innermost watcher of this thread: a mp_watch_call made meanwhile watches. */
+void mp_watch_pause(void);
+void mp_watch_unpause(void);
+
+int mp_compat_init(PyObject *module);  // at import; 0 or -1
+void mp_compat_fini(void);
+
+#endif

@@ -1,0 +1,172 @@
+/* frame.c - read-only access to interpreter frames.
+ *
+ * Everything answered is borrowed from the frame and dies with it, or at the next
+ * instruction that replaces the slot.  Nothing here allocates or runs Python.  On versions
+ * whose frames are not known all answers are NULL or -1; no frame is ever handed out there.
+ */
+#include "private.h"
+
+#if MP_CAN_WATCH
+
+_Static_assert(CO_FAST_LOCAL == 0x20 && CO_FAST_CELL == 0x40 && CO_FAST_FREE == 0x80,
+               "compat.h repeats these values");
+
+PyCodeObject *
+mp_frame_code_borrow(mp_frame *f)
+{
+    return f->f_code;
+}
+
+PyObject *
+mp_frame_func_borrow(mp_frame *f)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    return (PyObject *)f->f_func;
+#else
+    return f->f_funcobj;
+#endif
+}
+
+PyObject *
+mp_frame_globals_borrow(mp_frame *f)
+{
+    return f->f_globals;
+}
+
+PyObject *
+mp_frame_builtins_borrow(mp_frame *f)
+{
+    return f->f_builtins;
+}
+
+PyObject *
+mp_frame_local_borrow(mp_frame *f, int i)
+{
+    assert(i >= 0 && i < f->f_code->co_nlocalsplus);
+    return f->localsplus[i];
+}
+
+/* The evaluator keeps the stack pointer in a C local, but it has written every slot below
+ * it to memory before it calls out. */
+PyObject *
+mp_frame_stack_borrow(mp_frame *f, int i)
+{
+    assert(i >= 0 && i < f->f_code->co_stacksize);
+    return f->localsplus[f->f_code->co_nlocalsplus + i];
+}
+
+/* Frames that stand for C code, or that have not reached their first RESUME. */
+static bool
+frame_is_hidden(mp_frame *f)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    if (f->owner == FRAME_OWNED_BY_CSTACK) {
+        return true;
+    }
+#endif
+    return _PyFrame_IsIncomplete(f);
+}
+
+mp_frame *
+mp_frame_previous(mp_frame *f)
+{
+    do {
+        f = f->previous;
+    } while (f != NULL && frame_is_hidden(f));
+    return f;
+}
+
+int
+mp_frame_lasti(mp_frame *f)
+{
+    return _PyInterpreterFrame_LASTI(f);
+}
+
+int
+mp_frame_line(mp_frame *f)
+{
+    return PyCode_Addr2Line(f->f_code, mp_frame_lasti(f) * (int)sizeof(_Py_CODEUNIT));
+}
+
+int
+mp_frame_depth_saved(mp_frame *f)
+{
+    return f->stacktop < 0 ? -1 : f->stacktop - f->f_code->co_nlocalsplus;
+}
+
+int
+mp_local_kind(PyCodeObject *code, int i)
+{
+    int kind = _PyLocals_GetKind(code->co_localspluskinds, i);
+    return kind & (CO_FAST_LOCAL | CO_FAST_CELL | CO_FAST_FREE);
+}
+
+#else  // !MP_CAN_WATCH
+
+PyCodeObject *
+mp_frame_code_borrow(mp_frame *f)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_func_borrow(mp_frame *f)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_globals_borrow(mp_frame *f)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_builtins_borrow(mp_frame *f)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_local_borrow(mp_frame *f, int i)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_stack_borrow(mp_frame *f, int i)
+{
+    return NULL;
+}
+
+mp_frame *
+mp_frame_previous(mp_frame *f)
+{
+    return NULL;
+}
+
+int
+mp_frame_lasti(mp_frame *f)
+{
+    return -1;
+}
+
+int
+mp_frame_line(mp_frame *f)
+{
+    return -1;
+}
+
+int
+mp_frame_depth_saved(mp_frame *f)
+{
+    return -1;
+}
+
+int
+mp_local_kind(PyCodeObject *code, int i)
+{
+    return 0;
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* object.c - objects whose layout is private: dicts, types, exceptions in flight.
+ *
+ * Look-ups here run no user code: dicts are probed with keys whose hash and equality are C
+ * functions, types through the method cache.  All answers are borrowed from the container.
+ */
+#include "private.h"
+
+PyObject *
+mp_instance_dict_borrow(PyObject *o)
+{
+    PyObject **slot = _PyObject_GetDictPtr(o);
+
+    if (slot == NULL) {
+        return NULL;
+    }
+    if (*slot != NULL) {
+        return *slot;
+    }
+    PyObject *dict = PyObject_GenericGetDict(o, NULL);
+    if (dict == NULL) {
+        return NULL;
+    }
+    Py_DECREF(dict);  // the object keeps it
+    return dict;
+}
+
+uint64_t
+mp_dict_version(PyObject *dict)
+{
+    assert(PyDict_Check(dict));
+#if PY_VERSION_HEX < 0x030d0000
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    return ((PyDictObject *)dict)->ma_version_tag;
+#pragma GCC diagnostic pop
+#else
+    // Not kept by these versions: never answer the same twice, so nothing looks unchanged.
+    static uint64_t next = 1;
+    return next++;
+#endif
+}
+
+bool
+mp_dict_keys_are_str(PyObject *dict)
+{
+    assert(PyDict_Check(dict));
+#if MP_CAN_WATCH
+    return DK_IS_UNICODE(((PyDictObject *)dict)->ma_keys);
+#else
+    PyObject *key = NULL;  // borrowed from dict
+    Py_ssize_t pos = 0;
+
+    while (PyDict_Next(dict, &pos, &key, NULL)) {
+        if (!PyUnicode_CheckExact(key)) {
+            return false;
+        }
+    }
+    return true;
+#endif
+}
+
+PyObject *
+mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash)
+{
+    assert(PyDict_Check(dict));
+    return _PyDict_GetItem_KnownHash(dict, key, hash);
+}
+
+PyObject *
+mp_type_lookup_borrow(PyTypeObject *type, PyObject *name)
+{
+    assert(PyUnicode_CheckExact(name));
+    return _PyType_Lookup(type, name);
+}
+
+unsigned int
+mp_type_version(PyTypeObject *type)
+{
+#if PY_VERSION_HEX < 0x030d0000
+    if (!PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG)) {
+        return 0;
+    }
+#endif
+    return type->tp_version_tag;
+}
+
+PyObject *
+mp_type_dict_borrow(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyObject *dict = PyType_GetDict(type);  // static builtin types have no tp_dict here
+    Py_XDECREF(dict);                       // the type holds it
+    return dict;
+#else
+    return type->tp_dict;
+#endif
+}
+
+#if PY_VERSION_HEX >= 0x030c0000
+
+PyObject *
+mp_err_take(void)
+{
+    return PyErr_GetRaisedException();
+}
+
+void
+mp_err_restore_steal(PyObject *exc)
+{
+    PyErr_SetRaisedException(exc);
+}
+
+#else
+
+PyObject *
+mp_err_take(void)
+{
+    PyObject *type = NULL;       // owned
+    PyObject *exc = NULL;        // owned; returned
+    PyObject *traceback = NULL;  // owned
+
+    PyErr_Fetch(&type, &exc, &traceback);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &exc, &traceback);
+    if (traceback != NULL) {
+        (void)PyException_SetTraceback(exc, traceback);  // fails only if it is none
+    }
+    Py_XDECREF(traceback);
+    Py_DECREF(type);
+    return exc;
+}
+
+void
+mp_err_restore_steal(PyObject *exc)
+{
+    if (exc == NULL) {
+        PyErr_Restore(NULL, NULL, NULL);
+        return;
+    }
+    PyObject *type = Py_NewRef((PyObject *)Py_TYPE(exc));
+    PyErr_Restore(type, exc, PyException_GetTraceback(exc));
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* private.h - what the files of compat/ share, and CPython's private headers.
+ *
+ * Only compat/ may include this.
+ */
+#ifndef MP_COMPAT_PRIVATE_H
+#define MP_COMPAT_PRIVATE_H
+
+#include "compat.h"
+
+/* Versions whose frames we know.  Elsewhere the engine is off: frames answer nothing and
+ * mp_watch_available says no. */
+#if PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030d0000
+#define MP_CAN_WATCH 1
+#else
+#define MP_CAN_WATCH 0
+#endif
+
+#if MP_CAN_WATCH
+
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+/* https://github.com/python/cpython/issues/105268: a core header defines it again. */
+#undef _PyGC_FINALIZED
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#include <internal/pycore_code.h>
+#include <internal/pycore_dict.h>
+#include <internal/pycore_frame.h>
+#pragma GCC diagnostic pop
+
+/* -- Instructions (opcodes.c) -- raw numbers of this version ------------------------ */
+
+int mp_opcode_is_prefix(int raw);
+int mp_opcode_is_cache(int raw);
+/* Fill all of *out but depth.  next: index of the following instruction. */
+void mp_opcode_decode(int raw, int oparg, int next, mp_instr *out);
+/* Change of the stack depth, as the evaluator does it. */
+int mp_opcode_effect(int raw, int oparg, bool jump);
+bool mp_opcode_falls_through(int op);  // canonical
+
+/* -- Code objects (code.c) ---------------------------------------------------------- */
+
+/* What code extra holds: one raw heap block, freed with the code object. */
+typedef struct {
+    mp_code_info info;  // first: mp_code_info_get answers its address
+    uint8_t *tells;     // per code unit: an event there is told to the watcher
+    int32_t armed;      // watchers that have switched instruction events on (3.12)
+    uint64_t armed_by;  // serial of the last of them
+} mp_code_entry;
+
+int mp_code_init(void);
+mp_code_entry *mp_code_entry_get(PyCodeObject *code);
+
+/* -- Watching (watch.c, events.c) --------------------------------------------------- */
+
+/* One mp_watch_call; lives on its C stack. */
+typedef struct mp_watcher {
+    const mp_watch_ops *ops;
+    void *ctx;
+    struct mp_watcher *outer;  // the watcher that waits for this one; NULL
+    int paused;                // depth of mp_watch_pause
+    bool stopped;
+    uint64_t serial;
+    PyCodeObject **codes;  // owned references: code objects armed by this watcher
+    int32_t n_codes, cap_codes;
+} mp_watcher;
+
+/* One run of the evaluator on a frame that `enter` was told of; lives on the C stack. */
+typedef struct mp_activation {
+    mp_frame *frame;
+    mp_watcher *watcher;
+    mp_code_entry *entry;  // borrowed from the frame's code; NULL: not watched
+    struct mp_activation *outer;
+    bool flagged;  // 3.11: the frame object's flags below were replaced
+    char trace_lines, trace_opcodes;
+} mp_activation;
+
+/* The activation of frame f if its instructions are to be told now, else NULL. */
+mp_activation *mp_watch_current(mp_frame *f);
+mp_activation *mp_watch_activations(void);  // innermost of this thread
+/* Does this thread have a watcher that has not stopped? */
+bool mp_watch_has_running(void);
+/* Tell the instruction that f is about to run. */
+void mp_watch_tell(mp_activation *act);
+
+/* The source of instruction events: the trace slot on 3.11, sys.monitoring on 3.12. */
+int mp_events_available(const char **why);               // 1, or 0 and a static text
+int mp_events_begin(void);                               // 0, or -1 with an exception
+int mp_events_arm(mp_watcher *w, mp_code_entry *entry);  // 0, or -1 with an exception
+void mp_events_end(mp_watcher *w);                       // keeps an exception in flight
+const char *mp_events_lost(void);  // static text if another tool took over
+MP_MAYRUN PyObject *mp_events_run(PyThreadState *ts, mp_frame *f, int throwflag,
+                                  bool on, _PyFrameEvalFunction next);
+void mp_events_fini(void);
+
+#endif  // MP_CAN_WATCH
+
+#endif

@@ -1,0 +1,397 @@
+/* watch.c - show every new Python frame of one thread to a watcher.
+ *
+ * One PEP 523 hook per interpreter, in the chain while any watcher of any thread runs.
+ * State is per thread: a stack of watchers (mp_watch_call nests) and a stack of
+ * activations (evaluator runs on frames that the innermost watcher was told of).
+ *
+ * Invariants
+ *  1 Only the innermost watcher of a thread is told anything, and only while it is neither
+ *    stopped nor paused.
+ *  2 An activation is on the stack exactly while its evaluator runs, so its frame and the
+ *    frame's code are alive.
+ *  3 watch_running counts watchers that have not stopped; at 0 the hook leaves the chain
+ *    as soon as it stands on top of it.
+ * Re-entrancy: callbacks may run Python.  What that runs passes through unseen if the
+ * watcher is paused or an instruction callback is in progress (tstate->tracing).
+ */
+#include "private.h"
+
+#if MP_CAN_WATCH
+
+/* More nested evaluators than this could exhaust the C stack: with a hook in place calls
+ * from Python to Python use it. */
+#define WATCH_MAX_DEPTH 2000
+/* The same on 3.12, which counts C recursion itself: leave the program this much. */
+#define WATCH_MIN_C_RECURSION 500
+
+static struct {
+    _PyFrameEvalFunction next;  // the evaluator below ours in the chain
+    bool hooked;                // ours was put into the chain and not taken out by us
+    int running;                // (3)
+    uint64_t serial;            // of the last watcher
+} watch_hook;
+
+static _Thread_local struct {
+    mp_watcher *top;
+    mp_activation *act;
+    int depth;  // activations on the C stack, those of outer watchers too
+} watch_self;
+
+static PyObject *watch_eval(PyThreadState *ts, mp_frame *f, int throwflag);
+
+/* -- The hook ---------------------------------------------------------------------- */
+
+static _PyFrameEvalFunction
+watch_chain_top(void)
+{
+    return _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Get());
+}
+
+/* Is our hook in the chain below another one?  Then it cannot be put on top again. */
+static bool
+watch_is_buried(void)
+{
+    _PyFrameEvalFunction top = watch_chain_top();
+    return watch_hook.hooked && top != watch_eval && top != _PyEval_EvalFrameDefault;
+}
+
+static void
+watch_install(void)
+{
+    _PyFrameEvalFunction top = watch_chain_top();
+
+    if (top == watch_eval) {
+        return;
+    }
+    watch_hook.next = top;
+    watch_hook.hooked = true;
+    _PyInterpreterState_SetEvalFrameFunc(PyInterpreterState_Get(), watch_eval);
+}
+
+static void
+watch_uninstall(void)
+{
+    if (watch_hook.hooked && watch_chain_top() == watch_eval) {
+        _PyInterpreterState_SetEvalFrameFunc(PyInterpreterState_Get(), watch_hook.next);
+        watch_hook.hooked = false;
+    }
+}
+
+/* -- Watchers ---------------------------------------------------------------------- */
+
+static bool
+watcher_is_told(const mp_watcher *w)
+{
+    return w == watch_self.top && !w->stopped && w->paused == 0;
+}
+
+bool
+mp_watch_has_running(void)
+{
+    for (mp_watcher *w = watch_self.top; w != NULL; w = w->outer) {
+        if (!w->stopped) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+watcher_finish(mp_watcher *w)
+{
+    if (w->stopped) {
+        return;
+    }
+    w->stopped = true;
+    mp_events_end(w);
+    if (--watch_hook.running == 0) {
+        watch_uninstall();
+    }
+}
+
+static void
+watcher_lose(mp_watcher *w, const char *why)
+{
+    watcher_finish(w);
+    if (w->ops->lost != NULL) {
+        w->ops->lost(w->ctx, why);
+    }
+}
+
+static void
+watcher_fini(mp_watcher *w)
+{
+    PyObject *exc = mp_err_take();  // owned
+
+    for (int32_t i = 0; i < w->n_codes; i++) {
+        Py_DECREF(w->codes[i]);
+    }
+    PyMem_Free(w->codes);
+    mp_err_restore_steal(exc);
+}
+
+/* -- Frames ------------------------------------------------------------------------ */
+
+static bool
+watch_is_deep(PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    if (ts->c_recursion_remaining < WATCH_MIN_C_RECURSION) {
+        return true;
+    }
+#endif
+    return watch_self.depth >= WATCH_MAX_DEPTH;
+}
+
+static bool
+watch_frame_is_fresh(mp_frame *f, int throwflag)
+{
+    return !throwflag && f->owner != FRAME_OWNED_BY_GENERATOR && mp_frame_lasti(f) < 0;
+}
+
+/* Decode the frame's code and switch its events on.  A failure ends the watch. */
+static mp_code_entry *
+watch_arm(mp_watcher *w, mp_frame *f)
+{
+    PyObject *exc = mp_err_take();  // owned; in flight when the frame is thrown into
+    mp_code_entry *entry = mp_code_entry_get(mp_frame_code_borrow(f));
+
+    if (entry != NULL && mp_events_arm(w, entry) < 0) {
+        entry = NULL;
+    }
+    if (entry == NULL) {
+        Py_XDECREF(mp_err_take());  // told as the reason below
+    }
+    mp_err_restore_steal(exc);
+    if (entry == NULL) {
+        watcher_lose(w, "the instructions of a frame could not be watched");
+    }
+    return entry;
+}
+
+static PyObject *
+watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag)
+{
+    mp_activation act = {.frame = f, .watcher = w, .outer = watch_self.act};
+
+    // The evaluator sets it too, but `enter` may look.
+    f->previous = ts->cframe->current_frame;
+    bool watched = w->ops->enter(w->ctx, f, watch_frame_is_fresh(f, throwflag));
+    if (watched && watcher_is_told(w)) {
+        act.entry = watch_arm(w, f);
+    }
+    watch_self.act = &act;
+    watch_self.depth++;
+    PyObject *result =
+        mp_events_run(ts, f, throwflag, act.entry != NULL, watch_hook.next);
+    watch_self.depth--;
+    watch_self.act = act.outer;
+    if (!watcher_is_told(w)) {
+        return result;
+    }
+    const char *why = mp_events_lost();
+    if (why != NULL) {
+        watcher_lose(w, why);
+    }
+    else {
+        w->ops->leave(w->ctx, f, watched, result);
+    }
+    return result;
+}
+
+static PyObject *
+watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
+{
+    mp_watcher *w = watch_self.top;
+    _PyFrameEvalFunction next = watch_hook.next;
+
+    if (w == NULL || w->stopped) {
+        if (watch_hook.running == 0) {
+            watch_uninstall();  // (3) another hook was above ours when the watch ended
+        }
+        return mp_events_run(ts, f, throwflag, false, next);
+    }
+    if (w->paused > 0 || ts->tracing > 0) {
+        return mp_events_run(ts, f, throwflag, false, next);
+    }
+    const char *why = mp_events_lost();
+    if (why == NULL && watch_is_deep(ts)) {
+        why = "Python frames are nested too deep";
+    }
+    if (why != NULL) {
+        watcher_lose(w, why);
+        return mp_events_run(ts, f, throwflag, false, next);
+    }
+    return watch_run_told(w, ts, f, throwflag);
+}
+
+mp_activation *
+mp_watch_current(mp_frame *f)
+{
+    mp_activation *act = watch_self.act;
+
+    if (act == NULL || act->frame != f || act->entry == NULL
+        || !watcher_is_told(act->watcher)) {
+        return NULL;
+    }
+    return act;
+}
+
+mp_activation *
+mp_watch_activations(void)
+{
+    return watch_self.act;
+}
+
+void
+mp_watch_tell(mp_activation *act)
+{
+    int i = mp_frame_lasti(act->frame);
+    mp_watcher *w = act->watcher;
+
+    assert(!PyErr_Occurred());
+    if (i >= 0 && i < act->entry->info.count && act->entry->tells[i]) {
+        w->ops->instr(w->ctx, act->frame, &act->entry->info, i);
+    }
+    assert(!PyErr_Occurred());
+}
+
+/* -- Interface --------------------------------------------------------------------- */
+
+int
+mp_watch_available(const char **why)
+{
+    PyThreadState *ts = PyThreadState_Get();
+
+    *why = NULL;
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        *why = "this is a sub-interpreter";
+    }
+    else if (ts->tracing > 0) {
+        *why = "a trace or monitoring function is running";
+    }
+    else if (watch_is_buried()) {
+        *why = "another frame evaluator was put above MagPy's";
+    }
+    else if (watch_is_deep(ts)) {
+        *why = "Python frames are nested too deep";
+    }
+    return *why == NULL ? mp_events_available(why) : 0;
+}
+
+PyObject *
+mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
+              PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    const char *why;
+
+    if (!mp_watch_available(&why)) {
+        PyErr_Format(PyExc_RuntimeError, "magpy: cannot watch: %s", why);
+        return NULL;
+    }
+    if (mp_events_begin() < 0) {
+        return NULL;
+    }
+    mp_watcher w = {.ops = ops, .ctx = ctx, .outer = watch_self.top};
+    mp_activation *outer_act = watch_self.act;
+    w.serial = ++watch_hook.serial;
+    watch_hook.running++;
+    watch_install();
+    watch_self.top = &w;
+    watch_self.act = NULL;  // (1) frames of outer watchers are not told
+    PyObject *result = PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    why = w.stopped ? NULL : mp_events_lost();
+    if (why != NULL) {
+        watcher_lose(&w, why);
+    }
+    watcher_finish(&w);
+    watch_self.top = w.outer;
+    watch_self.act = outer_act;
+    watcher_fini(&w);
+    return result;
+}
+
+void
+mp_watch_stop(void)
+{
+    if (watch_self.top != NULL) {
+        watcher_finish(watch_self.top);
+    }
+}
+
+void
+mp_watch_pause(void)
+{
+    if (watch_self.top != NULL) {
+        watch_self.top->paused++;
+    }
+}
+
+void
+mp_watch_unpause(void)
+{
+    if (watch_self.top != NULL) {
+        assert(watch_self.top->paused > 0);
+        watch_self.top->paused--;
+    }
+}
+
+int
+mp_compat_init(PyObject *module)
+{
+    return mp_code_init();
+}
+
+void
+mp_compat_fini(void)
+{
+    mp_events_fini();
+}
+
+#else  // !MP_CAN_WATCH
+
+int
+mp_watch_available(const char **why)
+{
+    *why = "this CPython version is not supported yet";
+    return 0;
+}
+
+PyObject *
+mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
+              PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    const char *why;
+
+    (void)mp_watch_available(&why);
+    PyErr_Format(PyExc_RuntimeError, "magpy: cannot watch: %s", why);
+    return NULL;
+}
+
+void
+mp_watch_stop(void)
+{
+}
+
+void
+mp_watch_pause(void)
+{
+}
+
+void
+mp_watch_unpause(void)
+{
+}
+
+int
+mp_compat_init(PyObject *module)
+{
+    return 0;
+}
+
+void
+mp_compat_fini(void)
+{
+}
+
+#endif

@@ -1,0 +1,709 @@
+/* dispatch.c - one call of a compiled function.
+ *
+ *   off, or inside a recording -> the original
+ *   bind arguments -> search entries -> HIT  -> (compile) -> graph -> replay -> result
+ *                                    -> MISS -> back-off or limit -> the original
+ *                                            -> record -> new entry, or a named reason
+ *
+ * What must hold:
+ * (1) From the end of the binding to the end of the gathering no Python code runs:
+ *     bound slots and guard registers are borrowed.  What is needed later is gathered
+ *     into strong references (dispatch_hit).
+ * (2) Whoever uses an entry while Python can run holds a reference to it.
+ * (3) After the backend has compiled an entry, the call starts over: it ran Python, so
+ *     nothing that was bound or checked before counts.
+ * (4) Numbers of stats places do not survive Python code (reset() may have run).
+ *
+ * The caller's reference keeps the CompiledFunction alive during a call. */
+#include "compat/compat.h"
+#include "compiled.h"
+#include "dispatch.h"
+#include "record.h"
+
+enum {
+    DISPATCH_SMALL = 32,       // references that a hit keeps without allocating
+    DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
+    DISPATCH_ANY_ABORTS = 8,   // the same, at changing places
+    DISPATCH_MISSES = 8,       // misses in a row blamed on one guard
+    DISPATCH_STRIKES = 3,      // graph raised, eager did not: give the graph up
+    DISPATCH_AGE = 4,          // evict what was not used for this * max_entries calls
+};
+
+/* What a miss is blamed on, if not on a guard (>= 0: index of the op). */
+enum { BLAME_AMBIENT = -1, BLAME_CODE = -2 };
+
+/* The arguments of the call in progress, as vectorcall got them. */
+typedef struct {
+    PyObject *const *args;
+    size_t nargsf;
+    PyObject *kwnames;
+} dispatch_args;
+
+typedef enum { FIND_ERROR = -1, FIND_MISS, FIND_HIT, FIND_UNFIT } dispatch_found;
+
+typedef struct {
+    mp_entry *entry;        // owned reference: hit, or nearest miss; NULL if none
+    int32_t blame;          // miss: where `entry` failed
+    PyObject *difference;   // owned str or NULL; miss: of a tensor, if somebody listens
+    PyObject **held;        // owned: sources of the replay, then inputs of the graph
+    int32_t n_held;
+    PyObject *small[DISPATCH_SMALL];
+} dispatch_hit;
+
+static bool dispatch_on = true;
+
+void
+mp_dispatch_enable(bool on)
+{
+    dispatch_on = on;
+}
+
+static inline PyObject *
+dispatch_plain(mp_CompiledObject *op, const dispatch_args *call)
+{
+    return PyObject_Vectorcall(op->target.callable, call->args, call->nargsf,
+                               call->kwnames);
+}
+
+static PyObject *
+dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *call)
+{
+    if (mp_stats_fallback(&op->stats, why) < 0) {
+        return NULL;
+    }
+    return dispatch_plain(op, call);
+}
+
+/* -- Events ------------------------------------------------------------------------ */
+
+/* Tell the listener.  Exceptions of its own must not reach the program; an interrupt
+ * must.  No exception may be set on entry.  0 / -1. */
+static int
+dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
+{
+    if (op->on_event == NULL) {
+        return 0;
+    }
+    va_list values;
+    va_start(values, format);
+    PyObject *info = Py_VaBuildValue(format, values);
+    va_end(values);
+    if (info == NULL) {
+        return -1;
+    }
+    PyObject *listener = Py_NewRef(op->on_event);
+    PyObject *answer = PyObject_CallFunction(listener, "sO", kind, info);
+    Py_DECREF(info);
+    int rc = answer == NULL ? -1 : 0;
+    if (rc < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_WriteUnraisable(listener);
+        rc = 0;
+    }
+    Py_XDECREF(answer);
+    Py_DECREF(listener);
+    return rc;
+}
+
+/* -- Search ------------------------------------------------------------------------ */
+
+static void
+dispatch_release(dispatch_hit *hit)
+{
+    for (int32_t i = 0; i < hit->n_held; i++) {
+        Py_XDECREF(hit->held[i]);
+    }
+    if (hit->held != hit->small) {
+        PyMem_Free(hit->held);
+    }
+    Py_XDECREF(hit->difference);
+    if (hit->entry != NULL) {
+        mp_entry_release(hit->entry);
+    }
+}
+
+/* Strong references to what this hit needs.  Runs no Python. */
+static int
+dispatch_gather(mp_CompiledObject *op, dispatch_hit *hit)
+{
+    const mp_plan *plan = hit->entry->plan;
+    const mp_replay *replay = plan->replay;
+    int32_t n = replay->n_sources + plan->n_inputs;
+    if (n > DISPATCH_SMALL) {
+        PyObject **held = PyMem_New(PyObject *, n);
+        if (held == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        hit->held = held;
+    }
+    PyObject **regs = op->cache.regs;
+    for (int32_t i = 0; i < replay->n_sources; i++) {
+        hit->held[i] = Py_NewRef(regs[replay->source_regs[i]]);
+    }
+    for (int32_t i = 0; i < plan->n_inputs; i++) {
+        hit->held[replay->n_sources + i] = Py_NewRef(regs[plan->inputs[i]]);
+    }
+    hit->n_held = n;
+    return 0;
+}
+
+/* Does the entry answer this call?  If not, *blame says why.  Runs no Python. */
+static bool
+dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
+                 int32_t *blame)
+{
+    mp_plan *plan = entry->plan;
+    if (entry->code != bound->code) {
+        *blame = BLAME_CODE;
+        return false;
+    }
+    if (!mp_guards_check(plan->guards, bound->slots, op->cache.regs)) {
+        *blame = plan->guards->failed;
+        return false;
+    }
+    if (plan->ambient != NULL && !mp_ambient_check(plan->ambient)) {
+        *blame = BLAME_AMBIENT;
+        return false;
+    }
+    return true;
+}
+
+/* How far did the entry get?  The one that got furthest is the most similar. */
+static int64_t
+dispatch_progress(int32_t blame)
+{
+    return blame == BLAME_AMBIENT ? INT64_MAX : blame == BLAME_CODE ? -1 : blame;
+}
+
+static dispatch_found
+dispatch_search(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
+{
+    for (int32_t i = 0; i < op->cache.n; i++) {
+        mp_entry *entry = op->cache.at[i];
+        int32_t blame;
+        if (dispatch_matches(op, entry, bound, &blame)) {
+            mp_cache_touch(&op->cache, i);
+            entry->last_used = op->stats.calls;
+            hit->entry = entry;
+            entry->refs++;
+            return dispatch_gather(op, hit) < 0 ? FIND_ERROR : FIND_HIT;
+        }
+        if (hit->entry == NULL
+            || dispatch_progress(blame) > dispatch_progress(hit->blame)) {
+            hit->entry = entry;  // borrowed from the cache until the search ends
+            hit->blame = blame;
+        }
+    }
+    if (hit->entry != NULL) {
+        hit->entry->refs++;
+    }
+    return FIND_MISS;
+}
+
+/* For the log: in what does the tensor differ?  Repeats the nearest check, because the
+ * registers have been used by others since.  0 / -1. */
+static int
+dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
+{
+    if (hit->entry == NULL || hit->blame < 0 || op->on_event == NULL) {
+        return 0;
+    }
+    mp_guards *guards = hit->entry->plan->guards;
+    const mp_guard *guard = &guards->ops[hit->blame];
+    if (guard->kind != MP_G_TENSOR
+        || mp_guards_check(guards, bound->slots, op->cache.regs)
+        || guards->failed != hit->blame) {
+        return 0;
+    }
+    PyObject *tensor = Py_NewRef(op->cache.regs[guard->a]);
+    hit->difference = mp_tensor_meta_diff(tensor, guard->meta);
+    Py_DECREF(tensor);
+    return hit->difference == NULL ? -1 : 0;
+}
+
+/* Bind and search.  FIND_HIT and FIND_MISS fill *hit, which must be released. */
+static dispatch_found
+dispatch_find(mp_CompiledObject *op, const dispatch_args *call, dispatch_hit *hit)
+{
+    mp_bound bound;
+    hit->entry = NULL;
+    hit->difference = NULL;
+    hit->held = hit->small;
+    hit->n_held = 0;
+    int rc = mp_bind(&bound, &op->target, call->args, PyVectorcall_NARGS(call->nargsf),
+                     call->kwnames);
+    dispatch_found found = rc < 0 ? FIND_ERROR : FIND_UNFIT;
+    if (rc > 0) {
+        found = dispatch_search(op, &bound, hit);
+        if (found == FIND_MISS && dispatch_compare(op, &bound, hit) < 0) {
+            found = FIND_ERROR;
+        }
+    }
+    mp_bound_clear(&bound);
+    if (found == FIND_ERROR) {
+        dispatch_release(hit);
+    }
+    return found;
+}
+
+/* -- Compile ----------------------------------------------------------------------- */
+
+/* The backend's answer is (callable, boxed). */
+static int
+dispatch_take_compiled(mp_entry *entry, PyObject *answer)
+{
+    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 2
+        || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
+        PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
+        return -1;
+    }
+    int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
+    if (boxed < 0) {
+        return -1;
+    }
+    entry->boxed = boxed;
+    entry->callable = Py_NewRef(PyTuple_GET_ITEM(answer, 0));
+    return 0;
+}
+
+static int
+dispatch_call_compiler(mp_CompiledObject *op, dispatch_hit *hit)
+{
+    mp_entry *entry = hit->entry;
+    int32_t n_sources = entry->plan->replay->n_sources;
+    PyObject *inputs = PyList_New(entry->plan->n_inputs);
+    if (inputs == NULL) {
+        return -1;
+    }
+    for (int32_t i = 0; i < entry->plan->n_inputs; i++) {
+        PyList_SET_ITEM(inputs, i, Py_NewRef(hit->held[n_sources + i]));
+    }
+    PyObject *answer = PyObject_CallFunctionObjArgs(op->compiler, entry->plan->graph,
+                                                    inputs, NULL);
+    Py_DECREF(inputs);
+    if (answer == NULL) {
+        return -1;
+    }
+    int rc = dispatch_take_compiled(entry, answer);
+    Py_DECREF(answer);
+    return rc;
+}
+
+/* The backend raised: this entry stays eager.  An interrupt is no failure. */
+static int
+dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        entry->state = MP_ENTRY_NEW;
+        return -1;
+    }
+    entry->state = MP_ENTRY_FAILED;
+    PyObject *exc = mp_err_take();
+    int rc = dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
+                            (unsigned long long)entry->id, "exception", exc);
+    Py_DECREF(exc);
+    return rc;
+}
+
+/* NEW -> READY, FAILED, or NEW again and -1. */
+static int
+dispatch_compile(mp_CompiledObject *op, dispatch_hit *hit)
+{
+    mp_entry *entry = hit->entry;
+    if (op->compiler == NULL) {
+        entry->state = MP_ENTRY_FAILED;
+        return 0;
+    }
+    entry->state = MP_ENTRY_COMPILING;
+    int64_t start = mp_stats_now();
+    int rc = dispatch_call_compiler(op, hit);
+    int64_t spent = mp_stats_now() - start;
+    op->stats.compile_ns += spent;
+    if (rc < 0) {
+        return dispatch_compile_failed(op, entry);
+    }
+    entry->state = MP_ENTRY_READY;
+    return dispatch_event(op, "compile", "{s:K,s:d}", "entry",
+                          (unsigned long long)entry->id, "seconds",
+                          (double)spent / 1e9);
+}
+
+/* -- Hit --------------------------------------------------------------------------- */
+
+/* Boxed: the list takes the references over, so that the callee can free inputs early.
+ * */
+static PyObject *
+dispatch_call_boxed(PyObject *callable, dispatch_hit *hit, int32_t n_sources)
+{
+    PyObject *list = PyList_New(hit->n_held - n_sources);
+    if (list == NULL) {
+        return NULL;
+    }
+    for (int32_t i = n_sources; i < hit->n_held; i++) {
+        PyList_SET_ITEM(list, i - n_sources, hit->held[i]);
+    }
+    hit->n_held = n_sources;
+    PyObject *answer = PyObject_CallOneArg(callable, list);
+    Py_DECREF(list);
+    return answer;
+}
+
+/* Run the graph: new tuple of n_outputs. */
+static PyObject *
+dispatch_call_graph(dispatch_hit *hit)
+{
+    mp_entry *entry = hit->entry;
+    int32_t n_sources = entry->plan->replay->n_sources;
+    PyObject *callable = Py_NewRef(entry->callable);
+    PyObject *answer;
+    if (entry->boxed) {
+        answer = dispatch_call_boxed(callable, hit, n_sources);
+    }
+    else {
+        answer = PyObject_Vectorcall(callable, hit->held + n_sources,
+                                     (size_t)(hit->n_held - n_sources), NULL);
+    }
+    Py_DECREF(callable);
+    if (answer != NULL && PyList_CheckExact(answer)) {
+        Py_SETREF(answer, PyList_AsTuple(answer));
+    }
+    if (answer == NULL) {
+        return NULL;
+    }
+    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != entry->plan->n_outputs) {
+        PyErr_Format(PyExc_TypeError,
+                     "a compiled graph must return a tuple or list of %d, not '%.200s'",
+                     (int)entry->plan->n_outputs, Py_TYPE(answer)->tp_name);
+        Py_CLEAR(answer);
+    }
+    return answer;
+}
+
+/* Eager did what the graph could not, again and again: the graph is no use. */
+static void
+dispatch_strike(mp_entry *entry)
+{
+    if (++entry->raised >= DISPATCH_STRIKES && entry->state == MP_ENTRY_READY) {
+        entry->state = MP_ENTRY_FAILED;
+        Py_CLEAR(entry->callable);
+    }
+}
+
+/* The graph raised and nothing is committed yet.  Run the original from the start,
+ * unless the graph has written to an input, or was interrupted. */
+static PyObject *
+dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_args *call)
+{
+    PyObject *result = NULL, *exc = mp_err_take();  // owned
+    bool rerun = !entry->mutates && PyErr_GivenExceptionMatches(exc, PyExc_Exception);
+    if (!rerun) {
+        op->stats.hits++;
+    }
+    else if (mp_stats_fallback(&op->stats, MP_FB_GRAPH_RAISED) < 0) {
+        goto done;
+    }
+    if (entry->plan->ambient != NULL && mp_ambient_restore(entry->plan->ambient) < 0) {
+        goto done;
+    }
+    if (dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
+                       (unsigned long long)entry->id, "exception", exc, "rerun",
+                       rerun ? Py_True : Py_False) < 0) {
+        goto done;
+    }
+    if (!rerun) {
+        mp_err_restore_steal(exc);
+        return NULL;
+    }
+    Py_CLEAR(exc);
+    result = dispatch_plain(op, call);
+    if (result != NULL) {
+        dispatch_strike(entry);
+    }
+done:
+    Py_XDECREF(exc);
+    return result;
+}
+
+static PyObject *
+dispatch_run(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call)
+{
+    mp_entry *entry = hit->entry;
+    PyObject *outputs = NULL;              // owned
+    PyObject *const *tensors = NULL;       // borrowed from outputs
+    if (entry->plan->graph != NULL) {
+        outputs = dispatch_call_graph(hit);
+        if (outputs == NULL) {
+            return dispatch_graph_raised(op, entry, call);
+        }
+        entry->raised = 0;
+        tensors = ((PyTupleObject *)outputs)->ob_item;
+    }
+    op->stats.hits++;
+    if (entry->hits++ == 0) {
+        mp_backoff_reset(&op->stats.misses);  // recording again has paid off
+    }
+    PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
+    Py_XDECREF(outputs);
+    return result;
+}
+
+/* -- Miss -------------------------------------------------------------------------- */
+
+/* The part of the program's state that is to blame: new str. */
+static PyObject *
+dispatch_blame_source(const mp_guards *guards, int32_t blame)
+{
+    if (blame == BLAME_AMBIENT) {
+        return PyUnicode_FromString("ambient state");
+    }
+    if (blame == BLAME_CODE) {
+        return PyUnicode_FromString("__code__");
+    }
+    int32_t reg = guards->ops[blame].a;
+    return reg >= 0 ? mp_guards_source(guards, reg) : mp_guards_line(guards, blame);
+}
+
+static PyObject *
+dispatch_blame_line(const mp_guards *guards, int32_t blame, PyObject *source)
+{
+    return blame >= 0 ? mp_guards_line(guards, blame)
+                      : PyUnicode_FromFormat("%U is as recorded", source);
+}
+
+/* Why is there no entry for this call?  Remember it, and tell the listener. */
+static int
+dispatch_blame(mp_CompiledObject *op, const dispatch_hit *near)
+{
+    const mp_guards *guards = near->entry->plan->guards;
+    PyObject *source = dispatch_blame_source(guards, near->blame);
+    if (source == NULL) {
+        return -1;
+    }
+    int rc = 0;
+    int32_t place = mp_stats_place(&op->stats, MP_STATS_BACKOFF, source, NULL, 0);
+    PyObject *line = NULL;  // owned
+    if (place < 0) {
+        rc = -1;
+        goto done;
+    }
+    mp_backoff_note(&op->stats.misses, place, DISPATCH_MISSES, UINT32_MAX);
+    if (op->on_event == NULL) {
+        goto done;
+    }
+    line = dispatch_blame_line(guards, near->blame, source);
+    rc = line == NULL ? -1
+                      : dispatch_event(op, "miss", "{s:K,s:O,s:O,s:O}", "entry",
+                                       (unsigned long long)near->entry->id, "source",
+                                       source, "guard", line, "difference",
+                                       near->difference ? near->difference : Py_None);
+done:
+    Py_XDECREF(line);
+    Py_DECREF(source);
+    return rc;
+}
+
+/* The recording became a plan: keep it in an entry. */
+static int
+dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code, double seconds)
+{
+    int n_instr = plan->n_instr;
+    mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
+    if (entry == NULL) {
+        return -1;
+    }
+    unsigned long long id = entry->id;
+    entry->last_used = op->stats.calls;
+    while (op->cache.n >= op->max_entries) {
+        mp_entry_release(mp_cache_pop(&op->cache));
+    }
+    int rc = mp_cache_insert(&op->cache, entry);
+    mp_entry_release(entry);
+    if (rc < 0) {
+        return -1;
+    }
+    op->stats.plans++;
+    mp_backoff_reset(&op->stats.aborts);
+    return dispatch_event(op, "record", "{s:K,s:d,s:i}", "entry", id, "seconds",
+                          seconds, "instructions", n_instr);
+}
+
+#define ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
+#define ABORT_VALUES(why)                                                              \
+    "reason", mp_abort_slug((why)->id), "detail",                                      \
+        (why)->detail != NULL ? (why)->detail : Py_None, "file",                       \
+        (why)->file != NULL ? (why)->file : Py_None, "line", (why)->line, "what",      \
+        mp_abort_text((why)->id), "hint", mp_abort_hint((why)->id), "kind",            \
+        mp_abort_kind((why)->id)
+
+/* fullgraph: the listener makes the exception; it is set. */
+static void
+dispatch_raise_abort(mp_CompiledObject *op, const mp_abort_info *why)
+{
+    PyObject *info = Py_BuildValue(ABORT_INFO, ABORT_VALUES(why));
+    PyObject *exc = info != NULL ? PyObject_CallOneArg(op->on_abort, info) : NULL;
+    Py_XDECREF(info);
+    if (exc == NULL) {
+        return;
+    }
+    if (PyExceptionInstance_Check(exc)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "on_abort must return an exception");
+    }
+    Py_DECREF(exc);
+}
+
+/* The recording failed: count it, and stop recording for a while if it keeps failing.
+ * -1 with an exception set if the call's result must be dropped. */
+static int
+dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
+{
+    int32_t place = mp_stats_place(&op->stats, mp_abort_slug(why->id), why->detail,
+                                   why->file, why->line);
+    if (place < 0) {
+        return -1;
+    }
+    mp_stats_count(&op->stats, place);
+    if (!op->fullgraph) {
+        mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
+                        DISPATCH_ANY_ABORTS);
+    }
+    if (dispatch_event(op, "abort", ABORT_INFO, ABORT_VALUES(why)) < 0) {
+        return -1;
+    }
+    if (op->fullgraph && !raised) {
+        dispatch_raise_abort(op, why);
+        return -1;
+    }
+    return 0;
+}
+
+/* The same with the call's own exception in flight, which wins over any of ours. */
+static void
+dispatch_aborted_raising(mp_CompiledObject *op, const mp_abort_info *why)
+{
+    PyObject *exc = mp_err_take();
+    if (dispatch_aborted(op, why, true) < 0) {
+        PyErr_WriteUnraisable((PyObject *)op);
+    }
+    mp_err_restore_steal(exc);
+}
+
+static PyObject *
+dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
+{
+    mp_plan *plan = NULL;
+    mp_abort_info why = {.detail = NULL};
+    PyObject *root = (PyObject *)op->target.root;
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
+    int rc = 0;
+    int64_t start = mp_stats_now();
+    PyObject *result = mp_record_call(op->target.callable, call->args, call->nargsf,
+                                      call->kwnames, root, op->max_instructions, &plan,
+                                      &why);
+    int64_t spent = mp_stats_now() - start;
+    op->stats.recordings++;
+    op->stats.record_ns += spent;
+    if (plan != NULL) {
+        rc = dispatch_keep(op, plan, code, (double)spent / 1e9);
+    }
+    else if (result != NULL) {
+        rc = dispatch_aborted(op, &why, false);
+    }
+    else {
+        dispatch_aborted_raising(op, &why);
+    }
+    if (rc < 0) {
+        Py_CLEAR(result);
+    }
+    mp_abort_clear(&why);
+    Py_DECREF(code);
+    return result;
+}
+
+/* Full, and even the least recently used entry is in use? */
+static bool
+dispatch_is_full(const mp_CompiledObject *op)
+{
+    const mp_cache *cache = &op->cache;
+    if (cache->n < op->max_entries) {
+        return false;
+    }
+    uint64_t age = op->stats.calls - cache->at[cache->n - 1]->last_used;
+    return age <= (uint64_t)DISPATCH_AGE * (uint64_t)op->max_entries;
+}
+
+static PyObject *
+dispatch_miss(mp_CompiledObject *op, const dispatch_hit *near,
+              const dispatch_args *call)
+{
+    if (mp_stats_skip(&op->stats)) {
+        return dispatch_plain(op, call);
+    }
+    if (dispatch_is_full(op)) {
+        return dispatch_fall_back(op, MP_FB_ENTRY_LIMIT, call);
+    }
+    if (near->entry != NULL && dispatch_blame(op, near) < 0) {
+        return NULL;
+    }
+    return dispatch_record(op, call);
+}
+
+/* -- Call -------------------------------------------------------------------------- */
+
+static PyObject *
+dispatch_use(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call)
+{
+    switch (hit->entry->state) {
+    case MP_ENTRY_READY:
+        return dispatch_run(op, hit, call);
+    case MP_ENTRY_COMPILING:
+        return dispatch_fall_back(op, MP_FB_COMPILING, call);
+    default:
+        return dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
+    }
+}
+
+static PyObject *
+dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
+{
+    for (;;) {
+        dispatch_hit hit;
+        dispatch_found found = dispatch_find(op, call, &hit);
+        if (found == FIND_ERROR) {
+            return NULL;
+        }
+        if (found == FIND_UNFIT) {
+            return dispatch_fall_back(op, MP_FB_ARGUMENTS, call);
+        }
+        if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
+            int rc = dispatch_compile(op, &hit);
+            dispatch_release(&hit);
+            if (rc < 0) {
+                return NULL;
+            }
+            continue;  // (3)
+        }
+        PyObject *result = found == FIND_HIT ? dispatch_use(op, &hit, call)
+                                             : dispatch_miss(op, &hit, call);
+        dispatch_release(&hit);
+        return result;
+    }
+}
+
+PyObject *
+mp_dispatch_call(PyObject *self, PyObject *const *args, size_t nargsf,
+                 PyObject *kwnames)
+{
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    dispatch_args call = {args, nargsf, kwnames};
+    if (op->disabled || !dispatch_on || mp_recording()) {
+        return dispatch_plain(op, &call);
+    }
+    op->stats.calls++;
+    if (op->cache.n == 0 && mp_stats_skip(&op->stats)) {
+        return dispatch_plain(op, &call);
+    }
+    return dispatch_answer(op, &call);
+}

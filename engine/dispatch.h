@@ -1,0 +1,36 @@
+/* dispatch.h - the callable that the user holds. */
+#ifndef MP_DISPATCH_H
+#define MP_DISPATCH_H
+
+#include "engine.h"
+#include "plan.h"
+
+/* magpy._engine.CompiledFunction(fn, *, compiler=None, on_event=None, on_abort=None,
+ *                                fullgraph=False, max_entries=64,
+ *                                max_instructions=50_000_000)
+ *   fn        function, bound method, functools.partial of one, or an object whose
+ *             class defines __call__ in Python (an nn.Module: the Python layer passes
+ *             its bound __call__); another CompiledFunction stands for what it wraps
+ *   compiler  callable(graph, inputs) -> (callable, boxed): called at the first hit of
+ *             an entry with its graph spec (plan.h) and the live inputs as a list.
+ *             boxed: callable takes one list (and may clear it); else *inputs.
+ *             It must answer with a tuple or list of n_outputs tensors.
+ *             None: entries that have a graph stay eager ("compile-failed").
+ *   on_event  callable(kind, info_dict) for logs; never called on a plain hit.  An
+ *             Exception that it raises is reported as unraisable.
+ *               record          entry, seconds, instructions
+ *               abort           reason, detail, file, line, what, hint, kind
+ *               miss            entry, source, guard, difference (or None)
+ *               compile         entry, seconds
+ *               compile_failed  entry, exception
+ *               graph_raised    entry, exception, rerun
+ *             "entry" is the id that entries() shows.
+ *   on_abort  with fullgraph: callable(info of the abort) -> exception to raise
+ * Attributes: __wrapped__, disabled (settable), stats() -> dict, entries() -> list of
+ * dicts, reset(); everything else is looked up on fn. */
+extern PyType_Spec mp_compiled_spec;
+
+/* The switch of the whole engine: off, every CompiledFunction calls its original. */
+void mp_dispatch_enable(bool on);
+
+#endif

@@ -1,0 +1,27 @@
+/* engine.h - what every part of the engine shares.
+ *
+ * Law of references: parameters are borrowed, a returned `PyObject *` is new.  A name
+ * ending in `_borrow` returns a borrowed reference, one ending in `_steal` consumes the
+ * argument named last.
+ *
+ * Law of outcomes (mp_rc): MP_ERR <=> a Python exception is set.  MP_ABORTED <=> no
+ * exception is set and the recording holds a reason; the user's call goes on in eager.
+ * MP_OK otherwise.  Predicates and look-ups answer 1 / 0 / -1 (error).
+ */
+#ifndef MP_ENGINE_H
+#define MP_ENGINE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
+
+#define MP_MUST_USE __attribute__((warn_unused_result))
+
+/* A declaration tagged MP_MAYRUN may run Python code (or allocate a GC object, which
+ * on 3.11 can).  Borrowed references to user objects are dead after such a call. */
+#define MP_MAYRUN
+
+#endif

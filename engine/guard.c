@@ -1,0 +1,833 @@
+/* guard.c - guard programs: build them and check them (texts: guard_text.c).
+ *
+ * Invariants
+ *   (1) Ops are linear: op i reads only registers that an earlier op loaded, and every
+ *       successful check has run all of them.
+ *   (2) A dict's `seen` and `version` are those of the last successful check, or `seen`
+ *       is NULL.  A check that meets another dict or version clears `seen` before it
+ *       looks anything up, so no `cached` pointer that a failed check left is used.
+ *   (3) A version is never given to two states of a dict, nor to two dicts, so an equal
+ *       version proves that the dict lives on and holds what it held.
+ * Ownership: a program owns the `obj` and `meta` of its ops, nothing else; registers
+ * and `cached` borrow from the arguments, from objects loaded before, or from `obj`.
+ * Re-entrancy: building may run Python code (it allocates); checking may not.
+ * It holds the GIL throughout, so two threads may share one program.
+ */
+#include "guard.h"
+
+#include <stddef.h>  // offsetof
+#include <structmember.h>  // T_OBJECT_EX
+
+#include "compat/compat.h"
+#include "guard_value.h"
+
+static const char *const guard_field_names[] = {
+#define FIELD(id, name) name,
+#include "fields.def"
+#undef FIELD
+};
+
+/* -- Private layouts -------------------------------------------------------------- */
+
+/* Where a field lives: up to two types have it; none: guard_field_borrow knows. */
+typedef struct {
+    PyTypeObject *type[2];  // borrowed static types, or owned for ever (partial)
+    Py_ssize_t offset[2];
+} guard_layout;
+
+/* Facts about this process, found once; never changed or freed after. */
+static struct {
+    bool ready;
+    guard_layout fields[MP_F_COUNT];
+    PyTypeObject *deque;  // owned
+} guard_static;
+
+static struct {
+    PyObject_HEAD
+} guard_absent_marker = {PyObject_HEAD_INIT(&PyBaseObject_Type)};
+
+PyObject *
+mp_guard_absent(void)
+{
+    return (PyObject *)&guard_absent_marker;
+}
+
+static int
+guard_field_find(mp_field field, int at, PyTypeObject *type)
+{
+    Py_ssize_t offset = mp_guard_member_offset(type, guard_field_names[field]);
+    guard_static.fields[field].type[at] = type;
+    guard_static.fields[field].offset[at] = offset;
+    return offset < 0 ? -1 : 0;
+}
+
+/* A C type out of a module: new reference. */
+static PyTypeObject *
+guard_import_type(const char *module_name, const char *name)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *type = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    if (type != NULL && !PyType_Check(type)) {
+        PyErr_Format(PyExc_SystemError, "%s.%s is no class", module_name, name);
+        Py_CLEAR(type);
+    }
+    return (PyTypeObject *)type;
+}
+
+static void
+guard_fields_public(void)
+{
+#define PUT(id, at, tp, object, member)                                                \
+    guard_static.fields[MP_F_##id].type[at] = &tp;                                     \
+    guard_static.fields[MP_F_##id].offset[at] = (Py_ssize_t)offsetof(object, member)
+    PUT(METHOD_FUNC, 0, PyMethod_Type, PyMethodObject, im_func);
+    PUT(METHOD_SELF, 0, PyMethod_Type, PyMethodObject, im_self);
+    PUT(METHOD_SELF, 1, PyCFunction_Type, PyCFunctionObject, m_self);
+    PUT(FUNC_CLOSURE, 0, PyFunction_Type, PyFunctionObject, func_closure);
+    PUT(FUNC_DEFAULTS, 0, PyFunction_Type, PyFunctionObject, func_defaults);
+    PUT(FUNC_KWDEFAULTS, 0, PyFunction_Type, PyFunctionObject, func_kwdefaults);
+    PUT(FUNC_CODE, 0, PyFunction_Type, PyFunctionObject, func_code);
+    PUT(FUNC_GLOBALS, 0, PyFunction_Type, PyFunctionObject, func_globals);
+    PUT(FUNC_NAME, 0, PyFunction_Type, PyFunctionObject, func_name);
+    PUT(FUNC_QUALNAME, 0, PyFunction_Type, PyFunctionObject, func_qualname);
+    PUT(FUNC_DOC, 0, PyFunction_Type, PyFunctionObject, func_doc);
+    PUT(FUNC_MODULE, 0, PyFunction_Type, PyFunctionObject, func_module);
+    PUT(SLICE_START, 0, PySlice_Type, PySliceObject, start);
+    PUT(SLICE_STOP, 0, PySlice_Type, PySliceObject, stop);
+    PUT(SLICE_STEP, 0, PySlice_Type, PySliceObject, step);
+#undef PUT
+}
+
+static int
+guard_fields_members(void)
+{
+    if (guard_field_find(MP_F_STATIC_FUNC, 0, &PyStaticMethod_Type) < 0
+        || guard_field_find(MP_F_STATIC_FUNC, 1, &PyClassMethod_Type) < 0
+        || guard_field_find(MP_F_PROP_GET, 0, &PyProperty_Type) < 0
+        || guard_field_find(MP_F_PROP_SET, 0, &PyProperty_Type) < 0) {
+        return -1;
+    }
+    PyTypeObject *partial = guard_import_type("functools", "partial");
+    if (partial == NULL || guard_field_find(MP_F_PARTIAL_FUNC, 0, partial) < 0
+        || guard_field_find(MP_F_PARTIAL_ARGS, 0, partial) < 0
+        || guard_field_find(MP_F_PARTIAL_KW, 0, partial) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* The mapping of a proxy follows the object head: believed only if it does. */
+static int
+guard_proxy_prove(void)
+{
+    PyObject *dict = PyDict_New();
+    PyObject *proxy = dict == NULL ? NULL : PyDictProxy_New(dict);
+    if (proxy != NULL && PyDictProxy_Type.tp_basicsize > (Py_ssize_t)sizeof(PyObject)
+        && *(PyObject **)(proxy + 1) == dict) {
+        guard_static.fields[MP_F_PROXY_MAP].type[0] = &PyDictProxy_Type;
+        guard_static.fields[MP_F_PROXY_MAP].offset[0] = (Py_ssize_t)sizeof(PyObject);
+    }
+    int rc = proxy == NULL ? -1 : 0;
+    Py_XDECREF(proxy);
+    Py_XDECREF(dict);
+    return rc;
+}
+
+int
+mp_guard_init(void)
+{
+    if (guard_static.ready) {
+        return 0;
+    }
+    guard_fields_public();
+    if (guard_fields_members() < 0 || guard_proxy_prove() < 0
+        || mp_guard_value_init() < 0) {
+        return -1;
+    }
+    if (guard_static.deque == NULL) {
+        guard_static.deque = guard_import_type("collections", "deque");
+    }
+    if (guard_static.deque == NULL) {
+        return -1;
+    }
+    guard_static.ready = true;
+    return 0;
+}
+
+/* -- Building --------------------------------------------------------------------- */
+
+mp_guards *
+mp_guards_new(void)
+{
+    if (mp_guard_init() < 0) {
+        return NULL;
+    }
+    mp_guards *g = PyMem_Calloc(1, sizeof(*g));
+    if (g == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    g->failed = -1;
+    return g;
+}
+
+void
+mp_guards_free(mp_guards *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        Py_CLEAR(g->ops[i].obj);
+        mp_tensor_meta_free(g->ops[i].meta);
+    }
+    PyMem_Free(g->ops);
+    PyMem_Free(g->def);
+    PyMem_Free(g->dicts);
+    PyMem_Free(g);
+}
+
+int
+mp_guards_visit(mp_guards *g, visitproc visit, void *arg)
+{
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        Py_VISIT(g->ops[i].obj);
+        if (g->ops[i].meta != NULL) {
+            Py_VISIT(g->ops[i].meta->type);
+        }
+    }
+    return 0;
+}
+
+static bool
+guard_uses_dict(mp_guard_kind kind)
+{
+    return kind == MP_G_LOAD_KEY || kind == MP_G_KEYS || kind == MP_G_HAS_KEY
+           || kind == MP_G_NO_KEY;
+}
+
+static bool
+guard_has_parent(mp_guard_kind kind)
+{
+    return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
+           && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED;
+}
+
+static int
+guard_refuse(mp_guard_kind kind, PyObject *obj)
+{
+    static const char *const names[] = {
+#define GUARD(id, format) #id,
+#include "guards.def"
+#undef GUARD
+    };
+    PyErr_Format(PyExc_TypeError, "guard %s cannot take a constant of type %s",
+                 names[kind], obj == NULL ? "NULL" : Py_TYPE(obj)->tp_name);
+    return -1;
+}
+
+static bool
+guard_is_row(PyObject *obj, Py_ssize_t size, Py_ssize_t name_at)
+{
+    return obj != NULL && PyTuple_CheckExact(obj)
+           && (size < 0 || PyTuple_GET_SIZE(obj) == size)
+           && (name_at < 0 || PyUnicode_CheckExact(PyTuple_GET_ITEM(obj, name_at)));
+}
+
+/* The constant must be one that the check can handle without asking again. */
+static bool
+guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
+{
+    Py_ssize_t pos = 0;
+    Py_hash_t hash;
+    PyObject *k;
+    switch (kind) {
+    case MP_G_LOAD_CONST:
+    case MP_G_IS:
+        return obj != NULL;
+    case MP_G_LOAD_ARG:
+        return obj != NULL && PyUnicode_Check(obj) && n >= 0;
+    case MP_G_LOAD_KEY:
+    case MP_G_HAS_KEY:
+    case MP_G_NO_KEY:
+        return obj != NULL
+               && (mp_guard_hash_is_c(obj, 0)
+                   || Py_TYPE(obj)->tp_richcompare == PyBaseObject_Type.tp_richcompare);
+    case MP_G_NO_DICT:
+        return obj != NULL && PyUnicode_CheckExact(obj);
+    case MP_G_LOAD_SLOT:
+    case MP_G_SLOT_EMPTY:
+        if (obj == NULL || !Py_IS_TYPE(obj, &PyMemberDescr_Type)) {
+            return false;
+        }
+        int type = ((PyMemberDescrObject *)obj)->d_member->type;
+        return type == T_OBJECT || type == T_OBJECT_EX;
+    case MP_G_LOAD_FIELD:
+        return n >= 0 && n < MP_F_COUNT;
+    case MP_G_TYPE_IS:
+        return obj != NULL && PyType_Check(obj);
+    case MP_G_EQUALS:
+        return obj != NULL && mp_guard_is_constant(obj, 0);
+    case MP_G_KEYS:
+        return guard_is_row(obj, -1, -1) && mp_guard_is_constant(obj, 0);
+    case MP_G_SET_EQUALS:
+        if (obj == NULL || !PyFrozenSet_CheckExact(obj)) {
+            return false;
+        }
+        while (_PySet_NextEntry(obj, &pos, &k, &hash)) {
+            if (!mp_guard_is_constant(k, 0)) {
+                return false;
+            }
+        }
+        return true;
+    case MP_G_TYPE_ATTR:
+        return guard_is_row(obj, 3, 1) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_SUPER_ATTR:
+        return guard_is_row(obj, 4, 2) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_FUNCTION:
+        return guard_is_row(obj, 5, -1) && PyFunction_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_IMPORTED:
+        return guard_is_row(obj, 2, 0);
+    default:
+        return true;
+    }
+}
+
+/* The hash that the check needs; -1 without an exception where none is needed. */
+static Py_hash_t
+guard_obj_hash(mp_guard_kind kind, PyObject *obj)
+{
+    PyObject *key = NULL;
+    if (guard_uses_dict(kind) && kind != MP_G_KEYS && mp_guard_hash_is_c(obj, 0)) {
+        key = obj;
+    }
+    else if (kind == MP_G_NO_DICT) {
+        key = obj;
+    }
+    else if (kind == MP_G_TYPE_ATTR) {
+        key = PyTuple_GET_ITEM(obj, 1);
+    }
+    else if (kind == MP_G_SUPER_ATTR) {
+        key = PyTuple_GET_ITEM(obj, 2);
+    }
+    else if (kind == MP_G_IMPORTED) {
+        key = PyTuple_GET_ITEM(obj, 0);
+    }
+    return key == NULL ? -1 : PyObject_Hash(key);
+}
+
+/* Find or add the record of the dict in register reg; *first if it was added. */
+static int32_t
+guard_dict_index(mp_guards *g, int32_t reg, bool *first)
+{
+    *first = false;
+    for (int32_t i = g->n_dicts - 1; i >= 0; i--) {
+        if (g->dicts[i].reg == reg) {
+            return i;
+        }
+    }
+    mp_guard_dict *grown =
+        mp_guard_reserve(g->dicts, &g->cap_dicts, g->n_dicts + 1, sizeof(*grown));
+    if (grown == NULL) {
+        return -1;
+    }
+    g->dicts = grown;
+    g->dicts[g->n_dicts] = (mp_guard_dict){.reg = reg};
+    *first = true;
+    return g->n_dicts++;
+}
+
+/* Append one op; all memory is there before anything is changed. */
+static int
+guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b,
+             PyObject *obj, int64_t n, mp_tensor_meta *meta)
+{
+    bool first;
+    if (!guard_obj_fits(kind, obj, n)) {
+        return guard_refuse(kind, obj);
+    }
+    Py_hash_t hash = guard_obj_hash(kind, obj);
+    if (hash == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    mp_guard *ops = mp_guard_reserve(g->ops, &g->cap_ops, g->n_ops + 1, sizeof(*ops));
+    if (ops == NULL) {
+        return -1;
+    }
+    g->ops = ops;
+    int32_t dict = -1;
+    if (guard_uses_dict(kind)) {
+        dict = guard_dict_index(g, a, &first);
+        if (dict < 0) {
+            return -1;
+        }
+        n = first;  // the op that decides whether the dict is unchanged
+    }
+    else if (kind == MP_G_SET_EQUALS) {
+        n = mp_guard_set_uniform(obj);
+    }
+    else if (kind == MP_G_TYPE_ATTR || kind == MP_G_SUPER_ATTR) {
+        n = 0;  // the type's version at the last success
+    }
+    ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind, .dst = dst, .a = a, .b = b,
+                                 .n = n, .obj = Py_XNewRef(obj), .hash = hash,
+                                 .meta = meta, .dict = dict};
+    return 0;
+}
+
+int32_t
+mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64_t n)
+{
+    bool has_parent = guard_has_parent(kind);
+    if ((int)kind >= MP_G_TYPE_IS || (has_parent && (a < 0 || a >= g->n_regs))) {
+        PyErr_BadInternalCall();
+        return -1;
+    }
+    int32_t *def = mp_guard_reserve(g->def, &g->cap_regs, g->n_regs + 1, sizeof(*def));
+    if (def == NULL) {
+        return -1;
+    }
+    g->def = def;
+    int32_t reg = g->n_regs;
+    def[reg] = g->n_ops;
+    if (guard_append(g, kind, reg, has_parent ? a : -1, -1, obj, n, NULL) < 0) {
+        return -1;
+    }
+    g->n_regs++;
+    return reg;
+}
+
+int
+mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
+               int64_t n, mp_tensor_meta *meta)
+{
+    bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME || kind == MP_G_APART;
+    bool has_parent = guard_has_parent(kind);
+    int rc = -1;
+    if ((int)kind < MP_G_TYPE_IS || (int)kind >= MP_G_COUNT
+        || (has_parent && (a < 0 || a >= g->n_regs))
+        || (pair && (b < 0 || b >= g->n_regs))
+        || (kind == MP_G_TENSOR) != (meta != NULL)) {
+        PyErr_BadInternalCall();
+    }
+    else {
+        rc = guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n,
+                          meta);
+    }
+    if (rc < 0) {
+        mp_tensor_meta_free(meta);
+    }
+    return rc;
+}
+
+/* -- Loads ------------------------------------------------------------------------ */
+
+/* The first dict op of a check decides for all (1); see (2). */
+static bool
+guard_dict_unchanged(mp_guards *g, const mp_guard *op, PyObject *dict)
+{
+    mp_guard_dict *d = &g->dicts[op->dict];
+    if (op->n) {
+        d->pending = mp_dict_version(dict);
+        d->unchanged = d->seen == dict && d->version == d->pending;
+        if (!d->unchanged) {
+            d->seen = NULL;
+        }
+    }
+    return d->unchanged;
+}
+
+static PyObject *
+guard_item_borrow(PyObject *o, int64_t n)
+{
+    bool is_list = PyList_Check(o);
+    if (!is_list && !PyTuple_Check(o)) {
+        return NULL;
+    }
+    Py_ssize_t size = Py_SIZE(o);
+    Py_ssize_t at = (Py_ssize_t)(n < 0 ? n + size : n);
+    if (at < 0 || at >= size) {
+        return NULL;
+    }
+    return is_list ? PyList_GET_ITEM(o, at) : PyTuple_GET_ITEM(o, at);
+}
+
+static PyObject *
+guard_deque_borrow(PyObject *o, int64_t n)
+{
+    if (!PyObject_TypeCheck(o, guard_static.deque)) {
+        return NULL;
+    }
+    Py_ssize_t size = Py_SIZE(o);
+    Py_ssize_t at = (Py_ssize_t)(n < 0 ? n + size : n);
+    if (at < 0 || at >= size) {
+        return NULL;
+    }
+    // The C slot of deque itself, also for subclasses; it allocates nothing.
+    PyObject *item = guard_static.deque->tp_as_sequence->sq_item(o, at);
+    if (item == NULL) {
+        PyErr_Clear();  // out of range after all: miss
+        return NULL;
+    }
+    Py_DECREF(item);  // the deque holds it
+    return item;
+}
+
+static PyObject *
+guard_key_borrow(mp_guards *g, mp_guard *op, PyObject *dict)
+{
+    if (!PyDict_Check(dict)) {
+        return NULL;
+    }
+    if (!guard_dict_unchanged(g, op, dict)
+        && mp_guard_dict_find(dict, op->obj, op->hash, &op->cached) <= 0) {
+        op->cached = NULL;
+    }
+    return op->cached;
+}
+
+/* The __dict__ of anything; *unknown if it exists but cannot be had. */
+static PyObject *
+guard_dict_borrow(PyObject *o, bool *unknown)
+{
+    *unknown = false;
+    if (PyModule_Check(o)) {
+        return PyModule_GetDict(o);
+    }
+    if (PyType_Check(o)) {
+        return mp_type_dict_borrow((PyTypeObject *)o);
+    }
+    PyObject *dict = mp_instance_dict_borrow(o);
+    if (dict == NULL && PyErr_Occurred()) {
+        PyErr_Clear();  // no memory to make it: the caller misses
+        *unknown = true;
+    }
+    return dict;
+}
+
+static PyObject **
+guard_slot_place(PyObject *o, PyObject *descr)
+{
+    PyMemberDescrObject *d = (PyMemberDescrObject *)descr;
+    if (!PyObject_TypeCheck(o, d->d_common.d_type)) {
+        return NULL;
+    }
+    return (PyObject **)((char *)o + d->d_member->offset);
+}
+
+static PyObject *
+guard_slot_borrow(PyObject *o, PyObject *descr)
+{
+    PyObject **place = guard_slot_place(o, descr);
+    return place == NULL ? NULL : *place;
+}
+
+static PyObject *
+guard_type_name_borrow(PyObject *o, bool qualified)
+{
+    if (!PyType_Check(o) || !(((PyTypeObject *)o)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
+    PyHeapTypeObject *type = (PyHeapTypeObject *)o;
+    return qualified ? type->ht_qualname : type->ht_name;
+}
+
+static PyObject *
+guard_field_borrow(PyObject *o, int64_t field)
+{
+    bool unknown;
+    if (field == MP_F_TYPE) {
+        return (PyObject *)Py_TYPE(o);
+    }
+    if (field == MP_F_FUNC_DICT) {
+        return PyFunction_Check(o) ? guard_dict_borrow(o, &unknown) : NULL;
+    }
+    if (field == MP_F_TYPE_NAME || field == MP_F_TYPE_QUALNAME) {
+        return guard_type_name_borrow(o, field == MP_F_TYPE_QUALNAME);
+    }
+    const guard_layout *where = &guard_static.fields[field];
+    for (int i = 0; i < 2; i++) {
+        if (where->type[i] != NULL && PyObject_TypeCheck(o, where->type[i])) {
+            PyObject *value = *(PyObject **)((char *)o + where->offset[i]);
+            return value == NULL ? Py_None : value;  // the getters say None too
+        }
+    }
+    return NULL;
+}
+
+static PyObject *
+guard_load(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject *const *regs)
+{
+    bool unknown;
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_LOAD_CONST:
+        return op->obj;
+    case MP_G_LOAD_ARG:
+        return args[op->n];
+    case MP_G_LOAD_ITEM:
+        return guard_item_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_KEY:
+        return guard_key_borrow(g, op, regs[op->a]);
+    case MP_G_LOAD_DICT:
+        return guard_dict_borrow(regs[op->a], &unknown);
+    case MP_G_LOAD_SLOT:
+        return guard_slot_borrow(regs[op->a], op->obj);
+    case MP_G_LOAD_CELL:
+        return PyCell_Check(regs[op->a]) ? PyCell_GET(regs[op->a]) : NULL;
+    case MP_G_LOAD_FIELD:
+        return guard_field_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_DEQUE:
+        return guard_deque_borrow(regs[op->a], op->n);
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* -- Tests ------------------------------------------------------------------------ */
+
+Py_ssize_t
+mp_guard_len(PyObject *o)
+{
+    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)) {
+        return Py_SIZE(o);
+    }
+    if (PyDict_Check(o)) {
+        return PyDict_GET_SIZE(o);
+    }
+    if (PyUnicode_Check(o)) {
+        return PyUnicode_GET_LENGTH(o);
+    }
+    if (PyAnySet_Check(o)) {
+        return PySet_GET_SIZE(o);
+    }
+    return PyObject_TypeCheck(o, guard_static.deque) ? Py_SIZE(o) : -1;
+}
+
+/* KEYS, HAS_KEY, NO_KEY. */
+static int
+guard_test_keys(mp_guards *g, const mp_guard *op, PyObject *o)
+{
+    PyObject *value;
+    int expected = op->kind == MP_G_HAS_KEY;
+    if (PyAnySet_Check(o) && op->kind != MP_G_KEYS) {
+        return mp_guard_set_find(o, op->obj, op->hash) == expected;
+    }
+    if (!PyDict_Check(o)) {
+        return 0;
+    }
+    bool unchanged = guard_dict_unchanged(g, op, o);
+    if (op->kind == MP_G_KEYS) {
+        // move_to_end of an OrderedDict leaves the version as it is.
+        return (unchanged && !PyODict_Check(o)) || mp_guard_dict_keys(o, op->obj);
+    }
+    return unchanged
+           || mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
+}
+
+static int
+guard_test_no_dict(const mp_guard *op, PyObject *o)
+{
+    PyObject *value;
+    bool unknown;
+    PyObject *dict = guard_dict_borrow(o, &unknown);
+    if (dict == NULL) {
+        return !unknown;
+    }
+    return mp_guard_dict_find(dict, op->obj, op->hash, &value) == 0;
+}
+
+/* First class of the MRO (after `after`, if not NULL) whose own dict has name: 1 / 0,
+ * -1: unknown.  *plain: all dicts on the way can be asked without user code. */
+static int
+guard_mro_find(PyTypeObject *type, PyObject *after, PyObject *name, Py_hash_t hash,
+               PyObject **value, bool *plain)
+{
+    PyObject *mro = type->tp_mro;
+    bool passed = after == NULL;
+    *plain = true;
+    *value = NULL;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *base = PyTuple_GET_ITEM(mro, i);
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)base);
+        if (dict == NULL) {
+            return -1;
+        }
+        *plain = *plain && mp_dict_keys_are_str(dict);
+        int found = passed ? mp_guard_dict_find(dict, name, hash, value) : 0;
+        if (found != 0) {
+            return found;
+        }
+        passed = passed || base == after;
+    }
+    return passed ? 0 : -1;
+}
+
+/* TYPE_ATTR and SUPER_ATTR; after = NULL for the first. */
+static int
+guard_test_attr(mp_guard *op, PyObject *after, PyObject *name, PyObject *expected)
+{
+    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
+    PyObject *value;
+    bool plain;
+    unsigned int version = mp_type_version(type);
+    if (version != 0 && (uint64_t)version == (uint64_t)op->n) {
+        return 1;
+    }
+    op->n = 0;
+    int found = guard_mro_find(type, after, name, op->hash, &value, &plain);
+    if (found < 0 || (found ? value : mp_guard_absent()) != expected) {
+        return 0;
+    }
+    if (version == 0 && plain) {
+        // Only a look-up gives a changed type a version again; its answer is known.
+        (void)mp_type_lookup_borrow(type, name);
+        version = mp_type_version(type);
+    }
+    op->n = (int64_t)version;
+    return 1;
+}
+
+static PyObject *
+guard_or_none(PyObject *o)
+{
+    return o == NULL ? Py_None : o;
+}
+
+static int
+guard_test_function(PyObject *row)
+{
+    PyFunctionObject *f = (PyFunctionObject *)PyTuple_GET_ITEM(row, 0);
+    return f->func_code == PyTuple_GET_ITEM(row, 1)
+           && guard_or_none(f->func_defaults) == PyTuple_GET_ITEM(row, 2)
+           && guard_or_none(f->func_kwdefaults) == PyTuple_GET_ITEM(row, 3)
+           && guard_or_none(f->func_closure) == PyTuple_GET_ITEM(row, 4);
+}
+
+static int
+guard_test_imported(const mp_guard *op)
+{
+    PyObject *value, *modules = PyImport_GetModuleDict();
+    PyObject *name = PyTuple_GET_ITEM(op->obj, 0);
+    return modules != NULL && PyDict_Check(modules)
+           && mp_guard_dict_find(modules, name, op->hash, &value) > 0
+           && value == PyTuple_GET_ITEM(op->obj, 1);
+}
+
+static int
+guard_test_apart(PyObject *a, PyObject *b)
+{
+    uintptr_t a_lo, a_hi, b_lo, b_hi;
+    if (!mp_tensor_extent(a, &a_lo, &a_hi) || !mp_tensor_extent(b, &b_lo, &b_hi)) {
+        return 1;  // one of them has no memory
+    }
+    return a_hi <= b_lo || b_hi <= a_lo;
+}
+
+static int
+guard_test_slot_empty(PyObject *o, PyObject *descr)
+{
+    PyObject **place = guard_slot_place(o, descr);
+    return place != NULL && *place == NULL;
+}
+
+static int
+guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
+{
+    PyObject *o = op->a < 0 ? NULL : regs[op->a];
+    PyObject *row = op->obj;
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_TYPE_IS:
+        return (PyObject *)Py_TYPE(o) == op->obj;
+    case MP_G_IS:
+        return o == op->obj;
+    case MP_G_EQUALS:
+        return mp_guard_equals(o, op->obj);
+    case MP_G_SAME:
+        return o == regs[op->b];
+    case MP_G_NOT_SAME:
+        return o != regs[op->b];
+    case MP_G_LEN:
+        return mp_guard_len(o) == op->n;
+    case MP_G_NONEMPTY:
+        return mp_guard_len(o) > 0;
+    case MP_G_KEYS:
+    case MP_G_HAS_KEY:
+    case MP_G_NO_KEY:
+        return guard_test_keys(g, op, o);
+    case MP_G_SET_EQUALS:
+        return mp_guard_set_equals(o, op->obj, (int)op->n);
+    case MP_G_TENSOR:
+        return mp_tensor_meta_check(o, op->meta);
+    case MP_G_APART:
+        return guard_test_apart(o, regs[op->b]);
+    case MP_G_SLOT_EMPTY:
+        return guard_test_slot_empty(o, op->obj);
+    case MP_G_CELL_EMPTY:
+        return PyCell_Check(o) && PyCell_GET(o) == NULL;
+    case MP_G_NO_DICT:
+        return guard_test_no_dict(op, o);
+    case MP_G_TYPE_ATTR:
+        return guard_test_attr(op, NULL, PyTuple_GET_ITEM(row, 1),
+                               PyTuple_GET_ITEM(row, 2));
+    case MP_G_SUPER_ATTR:
+        return guard_test_attr(op, PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2),
+                               PyTuple_GET_ITEM(row, 3));
+    case MP_G_FUNCTION:
+        return guard_test_function(op->obj);
+    case MP_G_IMPORTED:
+        return guard_test_imported(op);
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* -- Checking --------------------------------------------------------------------- */
+
+/* The dicts that changed are now known to be good as they are (2). */
+static void
+guard_commit(mp_guards *g, PyObject *const *regs)
+{
+    for (int32_t i = 0; i < g->n_dicts; i++) {
+        mp_guard_dict *d = &g->dicts[i];
+        if (!d->unchanged && PyDict_Check(regs[d->reg])) {
+            d->seen = regs[d->reg];
+            d->version = d->pending;
+        }
+    }
+}
+
+int
+mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
+{
+    // An instance dict may have to be made; it must not set off a collection.
+    int collecting = PyGC_Disable();
+    int32_t i;
+    for (i = 0; i < g->n_ops; i++) {
+        mp_guard *op = &g->ops[i];
+        if (op->dst < 0) {
+            if (!guard_test(g, op, regs)) {
+                break;
+            }
+            continue;
+        }
+        PyObject *value = guard_load(g, op, args, regs);
+        if (value == NULL) {
+            break;
+        }
+        regs[op->dst] = value;
+    }
+    if (collecting) {
+        PyGC_Enable();
+    }
+    if (i < g->n_ops) {
+        g->failed = i;
+        return 0;
+    }
+    guard_commit(g, regs);
+    g->failed = -1;
+    return 1;
+}

@@ -1,0 +1,38 @@
+/* guard_value.h - comparisons and look-ups that run no user code.  Private to guard*.c.
+ *
+ * None of these allocates a GC object, drops a last reference or leaves an exception,
+ * but for the first three. */
+#ifndef MP_GUARD_VALUE_H
+#define MP_GUARD_VALUE_H
+
+#include "engine.h"
+
+/* Prove the private layouts that are used here: 0 or -1 (exception). */
+int mp_guard_value_init(void);
+/* Room for `need` items: the array, moved perhaps, or NULL with MemoryError set. */
+void *mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size);
+/* Offset of an object member of a C type; -1 with an exception set. */
+Py_ssize_t mp_guard_member_offset(PyTypeObject *type, const char *name);
+
+/* Registered as a constant type, or a static C type below such a one? */
+bool mp_guard_is_registered(PyTypeObject *type);
+/* May o be the constant of EQUALS?  Then it is immutable and not nested too deeply. */
+bool mp_guard_is_constant(PyObject *o, int depth);
+/* Exact type and value of a constant: 1 / 0. */
+int mp_guard_equals(PyObject *o, PyObject *want);
+
+/* Is hash(o) computed by C code alone? */
+bool mp_guard_hash_is_c(PyObject *o, int depth);
+/* What dict[key], key in set would find: 1 / 0, -1: only user code knows.  hash: of
+ * key, or -1 if it cannot be had without user code (key is then found by identity). */
+int mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value);
+int mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash);
+/* Exactly these keys (a tuple), in the order of iteration: 1 / 0. */
+int mp_guard_dict_keys(PyObject *dict, PyObject *keys);
+/* The same constants as the frozenset `want`; uniform: mp_guard_set_uniform(want). */
+int mp_guard_set_equals(PyObject *set, PyObject *want, int uniform);
+int mp_guard_set_uniform(PyObject *want);
+/* Size of a container or str as C sees it; -1: it has none. */
+Py_ssize_t mp_guard_len(PyObject *o);
+
+#endif

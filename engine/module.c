@@ -1,0 +1,229 @@
+/* module.c - magpy._engine: what Python sees of the engine.
+ *
+ * The recorder's hooks get no user pointer, so the engine keeps static state and
+ * belongs to one interpreter: loading it into a second one is an ImportError.  Loading
+ * it again into the first (after sys.modules was emptied) gives a new module object
+ * over the same state, whose types live as long as the process.
+ *
+ * The functions here only forward and list tables; they own nothing. */
+#include "ambient.h"
+#include "compat/compat.h"
+#include "dispatch.h"
+#include "guard.h"
+#include "record.h"
+#include "tensor.h"
+#include "value.h"
+
+/* -- Tables ------------------------------------------------------------------------ */
+
+/* One table row as Python sees it; a NULL key ends it. */
+typedef struct {
+    const char *key, *text;
+} module_cell;
+
+enum { MODULE_CELLS = 4 };
+
+/* List of n dicts from rows of MODULE_CELLS cells: new list. */
+static PyObject *
+module_list(const module_cell (*rows)[MODULE_CELLS], Py_ssize_t n)
+{
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t i = 0; list != NULL && i < n; i++) {
+        PyObject *dict = PyDict_New();
+        int rc = dict == NULL ? -1 : 0;
+        for (int k = 0; rc == 0 && k < MODULE_CELLS && rows[i][k].key != NULL; k++) {
+            PyObject *text = PyUnicode_FromString(rows[i][k].text);
+            rc = text == NULL ? -1 : PyDict_SetItemString(dict, rows[i][k].key, text);
+            Py_XDECREF(text);
+        }
+        if (rc < 0 || PyList_Append(list, dict) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(dict);
+    }
+    return list;
+}
+
+static PyObject *
+module_reasons(PyObject *module, PyObject *ignored)
+{
+    static const module_cell rows[][MODULE_CELLS] = {
+#define ABORT(id, slug, what, hint, kind)                                              \
+    {{"slug", slug}, {"what", what}, {"hint", hint}, {"kind", #kind}},
+#include "aborts.def"
+#undef ABORT
+    };
+    return module_list(rows, Py_ARRAY_LENGTH(rows));
+}
+
+static PyObject *
+module_guard_kinds(PyObject *module, PyObject *ignored)
+{
+    static const module_cell rows[][MODULE_CELLS] = {
+#define GUARD(id, format) {{"id", #id}, {"format", format}},
+#include "guards.def"
+#undef GUARD
+    };
+    return module_list(rows, Py_ARRAY_LENGTH(rows));
+}
+
+static PyObject *
+module_effect_kinds(PyObject *module, PyObject *ignored)
+{
+    static const module_cell rows[][MODULE_CELLS] = {
+#define EFFECT(id, name, format) {{"id", #id}, {"name", name}, {"format", format}},
+#include "effects.def"
+#undef EFFECT
+    };
+    return module_list(rows, Py_ARRAY_LENGTH(rows));
+}
+
+/* -- Switches ---------------------------------------------------------------------- */
+
+static PyObject *
+module_available(PyObject *module, PyObject *ignored)
+{
+    const char *why = NULL;
+    int yes = mp_watch_available(&why);
+    return Py_BuildValue("(Os)", yes ? Py_True : Py_False, yes ? NULL : why);
+}
+
+static PyObject *
+module_tensor_path(PyObject *module, PyObject *ignored)
+{
+    return PyUnicode_FromString(mp_tensor_path());
+}
+
+static PyObject *
+module_set_enabled(PyObject *module, PyObject *on)
+{
+    int yes = PyObject_IsTrue(on);
+    if (yes < 0) {
+        return NULL;
+    }
+    mp_dispatch_enable(yes);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+module_setup_torch(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    if (PyTuple_GET_SIZE(args) != 0 || kwargs == NULL) {
+        PyErr_SetString(PyExc_TypeError, "setup_torch takes keyword arguments");
+        return NULL;
+    }
+    if (mp_tensor_init() < 0 || mp_ambient_init() < 0 || mp_record_setup(kwargs) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"setup_torch", (PyCFunction)(void (*)(void))module_setup_torch,
+     METH_VARARGS | METH_KEYWORDS,
+     "setup_torch(*, ops, tensor_types, ...)\n--\n\n"
+     "Teach the engine torch, which must be imported: the registries of record.h."},
+    {"available", module_available, METH_NOARGS,
+     "available()\n--\n\n(True, None), or (False, why recording cannot work now)."},
+    {"tensor_path", module_tensor_path, METH_NOARGS,
+     "tensor_path()\n--\n\nHow tensor metadata is read: shim, getters or off."},
+    {"reasons", module_reasons, METH_NOARGS,
+     "reasons()\n--\n\nWhy recordings abort: list of dicts slug, what, hint, kind."},
+    {"guard_kinds", module_guard_kinds, METH_NOARGS,
+     "guard_kinds()\n--\n\nList of dicts id, format."},
+    {"effect_kinds", module_effect_kinds, METH_NOARGS,
+     "effect_kinds()\n--\n\nList of dicts id, name, format."},
+    {"_set_enabled", module_set_enabled, METH_O,
+     "_set_enabled(on)\n--\n\nOff: every CompiledFunction calls its original."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* -- Loading ----------------------------------------------------------------------- */
+
+static int
+module_add_compiled(PyObject *module)
+{
+    static PyTypeObject *type;  // owned, for the life of the process
+    if (type == NULL) {
+        type = (PyTypeObject *)PyType_FromSpec(&mp_compiled_spec);
+        if (type == NULL) {
+            return -1;
+        }
+    }
+    return PyModule_AddType(module, type);
+}
+
+static PyObject *
+module_close(PyObject *module, PyObject *ignored)
+{
+    mp_dispatch_enable(false);
+    mp_compat_fini();
+    Py_RETURN_NONE;
+}
+
+/* When the interpreter exits: run eager from then on, give the watching tool back. */
+static int
+module_close_at_exit(void)
+{
+    static PyMethodDef close = {"close", module_close, METH_NOARGS, NULL};
+    PyObject *done = NULL, *function = PyCFunction_New(&close, NULL);  // owned
+    PyObject *atexit = PyImport_ImportModule("atexit");                // owned
+    if (function != NULL && atexit != NULL) {
+        done = PyObject_CallMethod(atexit, "register", "O", function);
+    }
+    Py_XDECREF(atexit);
+    Py_XDECREF(function);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* What is done once per process, before anything can be compiled. */
+static int
+module_start(PyObject *module)
+{
+    if (mp_compat_init(module) < 0 || mp_guard_init() < 0 || mp_record_setup(NULL) < 0) {
+        return -1;
+    }
+    return module_close_at_exit();
+}
+
+static int
+module_exec(PyObject *module)
+{
+    static PyInterpreterState *owner;  // never dereferenced
+    if (owner != NULL && owner != PyInterpreterState_Get()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "magpy._engine can be loaded into one interpreter only");
+        return -1;
+    }
+    if (owner == NULL && module_start(module) < 0) {
+        return -1;
+    }
+    owner = PyInterpreterState_Get();
+    return mp_value_init(module) < 0 ? -1 : module_add_compiled(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "magpy._engine",
+    .m_doc = "The engine of MagPy.  Use the magpy package instead.",
+    .m_size = 0,
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__engine(void);
+
+PyMODINIT_FUNC
+PyInit__engine(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

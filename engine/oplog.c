@@ -1,0 +1,655 @@
+/* oplog.c - tensor operations of a run, in order, at the level users wrote.
+ *
+ * An entry is (target, args, kwargs, result): trees of Python containers and constants
+ * with a Value where a tensor stood.  Trees are taken before the call, so a list that
+ * changes later does no harm.  The log owns no tensor.
+ * R: a result that is a known tensor object is that tensor; the call is kept only if it
+ * changed something.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+#include "value.h"
+
+struct op_row {
+    const void *key;
+    int flags;
+};
+
+static struct op_row *op_rows;   // open addressing; lives as long as the engine
+static uint32_t n_op_rows, used_op_rows;
+static PyTypeObject *op_object_types[8];
+static int n_op_object_types;
+static PyObject *tensor_class;   // torch.Tensor
+static PyObject *operators;      // dict of the operator module, plus getattr
+static PyObject *mask_dtypes[2]; // torch.bool, torch.uint8
+
+/* The function behind a callable: builtins and methods share their PyMethodDef. */
+static const void *
+op_key(PyObject *callable)
+{
+    if (PyCFunction_Check(callable)) {
+        return ((PyCFunctionObject *)callable)->m_ml;
+    }
+    if (Py_TYPE(callable) == &PyMethodDescr_Type) {
+        return ((PyMethodDescrObject *)callable)->d_method;
+    }
+    return callable;
+}
+
+static struct op_row *
+row_find(struct op_row *rows, uint32_t count, const void *key)
+{
+    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
+    for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
+        i = (i + 1) & (count - 1);
+    }
+    return &rows[i];
+}
+
+int
+mp_op_register(PyObject *callable, int flags)
+{
+    if (used_op_rows * 2 >= n_op_rows) {
+        uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
+        struct op_row *rows = PyMem_Calloc(count, sizeof(*rows));
+        if (rows == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (uint32_t i = 0; i < n_op_rows; i++) {
+            if (op_rows[i].key != NULL) {
+                *row_find(rows, count, op_rows[i].key) = op_rows[i];
+            }
+        }
+        PyMem_Free(op_rows);
+        op_rows = rows;
+        n_op_rows = count;
+    }
+    struct op_row *row = row_find(op_rows, n_op_rows, op_key(callable));
+    if (row->key == NULL) {
+        row->key = op_key(callable);
+        Py_INCREF(callable);  // the table lives for the process: keys stay unique
+        used_op_rows++;
+    }
+    row->flags = flags;
+    return 0;
+}
+
+bool
+mp_is_op_object(PyObject *callable)
+{
+    for (int i = 0; i < n_op_object_types; i++) {
+        if (PyObject_TypeCheck(callable, op_object_types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+mp_op_flags_of(PyObject *callable)
+{
+    if (n_op_rows == 0) {
+        return 0;
+    }
+    int flags = row_find(op_rows, n_op_rows, op_key(callable))->flags;
+    if (flags == 0 && mp_is_op_object(callable)) {
+        return MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_LATER;  // unknown custom operation
+    }
+    return flags;
+}
+
+PyObject *
+mp_operator_borrow(const char *name)
+{
+    return PyDict_GetItemString(operators, name);
+}
+
+static int
+setup_operators(void)
+{
+    PyObject *module = PyImport_ImportModule("operator");
+    if (module == NULL) {
+        return -1;
+    }
+    Py_XSETREF(operators, PyDict_Copy(PyModule_GetDict(module)));
+    Py_DECREF(module);
+    if (operators == NULL) {
+        return -1;
+    }
+    PyObject *builtins = PyEval_GetBuiltins();
+    PyObject *getattr = PyDict_GetItemString(builtins, "getattr");
+    return getattr == NULL ? -1 : PyDict_SetItemString(operators, "getattr", getattr);
+}
+
+static int
+setup_types(PyObject *setup)
+{
+    PyObject *types = PyDict_GetItemString(setup, "op_object_types");
+    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
+        if (n_op_object_types < (int)Py_ARRAY_LENGTH(op_object_types)) {
+            op_object_types[n_op_object_types++]
+                = (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
+        }
+    }
+    PyObject *tensors = PyDict_GetItemString(setup, "tensor_types");
+    if (tensors != NULL) {
+        Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
+    }
+    PyObject *masks = PyDict_GetItemString(setup, "mask_dtypes");
+    for (int i = 0; masks != NULL && i < 2; i++) {
+        Py_XSETREF(mask_dtypes[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
+    }
+    return 0;
+}
+
+int
+mp_oplog_init(PyObject *setup)
+{
+    if (operators == NULL && setup_operators() < 0) {
+        return -1;
+    }
+    if (setup == NULL || op_rows != NULL) {
+        return 0;
+    }
+    PyObject *ops = PyDict_GetItemString(setup, "ops"), *callable, *flags;
+    Py_ssize_t pos = 0;
+    while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
+        if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
+            return -1;
+        }
+    }
+    return setup_types(setup);
+}
+
+/* -- Argument trees ------------------------------------------------------------------------ */
+
+mp_rc
+mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
+{
+    if (n->leaf == NULL) {
+        assert(n->reg >= 0);  // results of operations got theirs when they were made
+        if (T->n_inputs == T->cap_inputs) {
+            int cap = T->cap_inputs ? T->cap_inputs * 2 : 64;
+            mp_node **in = PyMem_Realloc(T->inputs, (size_t)cap * sizeof(*in));
+            if (in == NULL) {
+                PyErr_NoMemory();
+                return MP_ERR;
+            }
+            T->inputs = in;
+            T->cap_inputs = cap;
+        }
+        n->leaf = mp_value_new(T->n_inputs);
+        if (n->leaf == NULL) {
+            return MP_ERR;
+        }
+        T->inputs[T->n_inputs++] = n;
+    }
+    *leaf = Py_NewRef(n->leaf);
+    return MP_OK;
+}
+
+static mp_rc
+op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
+{
+    mp_pending_op *op = &T->op;
+    if (op->n_inputs == op->cap_inputs) {
+        int cap = op->cap_inputs ? op->cap_inputs * 2 : 16;
+        PyObject **in = PyMem_Realloc(op->inputs, (size_t)cap * sizeof(*in));
+        if (in != NULL) {
+            op->inputs = in;
+        }
+        int64_t *v = PyMem_Realloc(op->versions, (size_t)cap * sizeof(*v));
+        if (v != NULL) {
+            op->versions = v;
+        }
+        if (in == NULL || v == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        op->cap_inputs = cap;
+    }
+    op->inputs[op->n_inputs] = tensor;
+    op->versions[op->n_inputs++] = mp_tensor_version(tensor);
+    op->dynamic = op->dynamic || n->dynamic;
+    return mp_op_value(T, n, leaf);
+}
+
+static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
+
+static mp_rc
+tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    bool is_list = PyList_Check(obj);
+    PyObject *out = is_list ? PyList_New(size) : PyTuple_New(size);
+    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = NULL;
+        rc = op_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item);
+        if (rc == MP_OK && is_list) {
+            PyList_SET_ITEM(out, i, item);
+        }
+        else if (rc == MP_OK) {
+            PyTuple_SET_ITEM(out, i, item);
+        }
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+static mp_rc
+tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    PyObject *out = PyDict_New(), *key, *value;
+    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
+    Py_ssize_t pos = 0;
+    while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
+        PyObject *item = NULL;
+        if (!mp_is_constant(key)) {
+            rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a dict key of type %s",
+                                mp_type_name(key));
+            break;
+        }
+        rc = op_tree(T, value, &item);
+        if (rc == MP_OK && PyDict_SetItem(out, key, item) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(item);
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+static mp_rc
+tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    PySliceObject *sl = (PySliceObject *)obj;
+    PyObject *parts[3] = {NULL, NULL, NULL}, *from[3] = {sl->start, sl->stop, sl->step};
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        mp_node *n = mp_refgraph_find(&T->graph, from[i]);
+        if (n != NULL && n->kind == MP_NODE_TENSOR) {
+            rc = mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a slice bound");
+            break;
+        }
+        rc = op_tree(T, from[i], &parts[i]);
+    }
+    if (rc == MP_OK) {
+        *tree = PySlice_New(parts[0], parts[1], parts[2]);
+        rc = *tree == NULL ? MP_ERR : MP_OK;
+    }
+    for (int i = 0; i < 3; i++) {
+        Py_XDECREF(parts[i]);
+    }
+    return rc;
+}
+
+static mp_rc
+op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    mp_node *n;
+    if (PySlice_Check(obj)) {
+        mp_rc rc = mp_fresh(T, obj);
+        return rc != MP_OK ? rc : tree_slice(T, obj, tree);
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n == NULL) {
+        *tree = Py_NewRef(obj);
+        return MP_OK;
+    }
+    if (n->kind == MP_NODE_TENSOR) {
+        return op_input(T, obj, n, tree);
+    }
+    rc = mp_read_all(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyList_CheckExact(obj) || PyTuple_Check(obj)) {
+        return tree_sequence(T, obj, tree);
+    }
+    if (PyDict_Check(obj)) {
+        return tree_dict(T, obj, tree);
+    }
+    if (obj == (PyObject *)&PyFloat_Type || obj == (PyObject *)&PyLong_Type
+        || obj == (PyObject *)&PyBool_Type) {
+        *tree = Py_NewRef(obj);
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s", mp_type_name(obj));
+}
+
+/* -- Begin and end of an operation ----------------------------------------------------------- */
+
+void
+mp_op_drop(mp_trace *T)
+{
+    Py_CLEAR(T->op.target);
+    Py_CLEAR(T->op.args);
+    Py_CLEAR(T->op.kwargs);
+    T->op.n_inputs = 0;
+    T->op.dynamic = false;
+}
+
+mp_rc
+mp_tensor_observe(mp_trace *T, PyObject *tensor)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, tensor);
+    if (n != NULL && n->kind == MP_NODE_TENSOR && n->dynamic) {
+        return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "the shape of a selection");
+    }
+    return MP_OK;
+}
+
+/* x[mask] selects as many elements as the mask has. */
+static bool
+index_is_dynamic(PyObject *key)
+{
+    if (PyTuple_CheckExact(key) || PyList_CheckExact(key)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(key); i++) {
+            if (index_is_dynamic(PySequence_Fast_GET_ITEM(key, i))) {
+                return true;
+            }
+        }
+        return false;
+    }
+    if (!mp_tensor_is(key)) {
+        return false;
+    }
+    PyObject *dtype = PyObject_GetAttrString(key, "dtype");
+    bool is_mask = dtype == mask_dtypes[0] || dtype == mask_dtypes[1];
+    Py_XDECREF(dtype);
+    PyErr_Clear();  // a tensor has a dtype; a failing is_enabled only costs the flag
+    return is_mask;
+}
+
+static bool
+grad_is_enabled(void)
+{
+    static PyObject *is_enabled;  // torch.is_grad_enabled, kept for the process
+    if (is_enabled == NULL) {
+        PyObject *torch = PyImport_ImportModule("torch");
+        is_enabled = torch == NULL ? NULL : PyObject_GetAttrString(torch, "is_grad_enabled");
+        Py_XDECREF(torch);
+    }
+    PyObject *r = is_enabled == NULL ? NULL : PyObject_CallNoArgs(is_enabled);
+    bool on = r != Py_False;  // on doubt: yes
+    Py_XDECREF(r);
+    PyErr_Clear();
+    return on;
+}
+
+/* Methods are called by name, so that the graph reads as users write. */
+static PyObject *
+op_target(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs > 0 && mp_tensor_is(args[0]) && tensor_class != NULL) {
+        PyObject *name = NULL;
+        if (Py_TYPE(callee) == &PyMethodDescr_Type
+            || Py_TYPE(callee) == &PyWrapperDescr_Type) {
+            name = ((PyDescrObject *)callee)->d_name;
+        }
+        else if (PyFunction_Check(callee)) {
+            name = ((PyFunctionObject *)callee)->func_name;
+        }
+        if (name != NULL
+            && mp_type_lookup_borrow((PyTypeObject *)tensor_class, name) == callee) {
+            return Py_NewRef(name);
+        }
+    }
+    return Py_NewRef(callee);
+}
+
+static mp_rc
+op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    mp_pending_op *op = &T->op;
+    op->args = PyTuple_New(nargs);
+    op->kwargs = PyDict_New();
+    mp_rc rc = op->args == NULL || op->kwargs == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+        PyObject *tree = NULL;
+        rc = op_tree(T, args[i], &tree);
+        if (rc == MP_OK) {
+            PyTuple_SET_ITEM(op->args, i, tree);
+        }
+    }
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
+        PyObject *tree = NULL;
+        rc = op_tree(T, args[nargs + i], &tree);
+        if (rc == MP_OK && PyDict_SetItem(op->kwargs, PyTuple_GET_ITEM(kwnames, i), tree) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(tree);
+    }
+    return rc;
+}
+
+/* Rows that log nothing: the answer follows from guarded state. */
+static mp_rc
+op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count, int flags)
+{
+    bool has_tensor = false;
+    s->below = MP_BELOW_SKIP;
+    s->post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
+        if (rc == MP_OK && flags & MP_TORCH_METADATA) {
+            rc = mp_tensor_observe(T, args[i]);
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return MP_OK;
+}
+
+static PyObject *
+op_name(PyObject *target)
+{
+    if (PyUnicode_Check(target)) {
+        return Py_NewRef(target);
+    }
+    PyObject *name = PyObject_GetAttrString(target, "__name__");
+    if (name == NULL) {
+        PyErr_Clear();  // an operation without a name is described by its type
+        return PyUnicode_FromString(mp_type_name(target));
+    }
+    return name;
+}
+
+static mp_rc
+op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
+{
+    PyObject *name = op_name(callee);
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_trace_abort(T, id, "%S", name);
+    Py_DECREF(name);
+    return rc;
+}
+
+mp_rc
+mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames, int flags)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (flags & MP_TORCH_HOST_READ) {
+        return op_refuse(T, MP_AB_HOST_READ, callee);
+    }
+    if (flags & MP_TORCH_REFUSE) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
+    }
+    if ((flags & MP_TORCH_LATER) && grad_is_enabled()) {
+        return op_refuse(T, MP_AB_GRAD_LATER, callee);
+    }
+    if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)) {
+        return op_constant(T, s, args, count, flags);
+    }
+    mp_op_drop(T);
+    T->op.flags = flags;
+    T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
+    mp_rc rc = op_take_args(T, args, nargs, kwnames);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
+    if (callee == mp_operator_borrow("getitem") && index_is_dynamic(args[1])) {
+        T->op.dynamic = true;
+    }
+    T->op.target = op_target(callee, args, nargs);
+    s->owns_op = true;
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_OP;
+    return MP_OK;
+}
+
+/* The result's shape: Value for a new tensor, None for a known one or for None. */
+static mp_rc
+result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *has_old)
+{
+    if (obj == Py_None) {
+        *tree = Py_NewRef(Py_None);
+        return MP_OK;
+    }
+    if (mp_tensor_is(obj)) {
+        if (mp_refgraph_find(&T->graph, obj) != NULL) {
+            *has_old = true;
+            *tree = Py_NewRef(Py_None);
+            return MP_OK;
+        }
+        mp_node *n = mp_refgraph_add_tensor(&T->graph, obj, -1);
+        if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
+            return MP_ERR;
+        }
+        T->n_values++;
+        n->dynamic = T->op.dynamic;
+        *has_new = true;
+        *tree = Py_NewRef(n->leaf);
+        return MP_OK;
+    }
+    if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
+        return op_refuse(T, mp_is_constant(obj) ? MP_AB_HOST_READ : MP_AB_OP_RESULT,
+                         T->op.target);
+    }
+    mp_rc rc = mp_fresh(T, obj);
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    PyObject *out = rc == MP_OK ? PyTuple_New(size) : NULL;
+    if (rc == MP_OK && out == NULL) {
+        rc = MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = NULL;
+        rc = result_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item, has_new, has_old);
+        if (rc == MP_OK) {
+            PyTuple_SET_ITEM(out, i, item);
+        }
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+static bool
+op_mutated(const mp_pending_op *op, bool has_old)
+{
+    if (op->flags & MP_TORCH_SETS_STATE) {
+        return true;
+    }
+    for (int i = 0; i < op->n_inputs; i++) {
+        int64_t now = mp_tensor_version(op->inputs[i]);
+        if (now != op->versions[i] || (now < 0 && has_old)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+mp_rc
+mp_op_end(mp_trace *T, PyObject *result)
+{
+    mp_pending_op *op = &T->op;
+    bool has_new = false, has_old = false;
+    PyObject *tree = NULL, *entry = NULL;
+    mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
+    if (rc == MP_OK && (has_new || op_mutated(op, has_old) || result == Py_None)) {
+        entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
+        if (entry == NULL || PyList_Append(T->ops, entry) < 0) {
+            rc = MP_ERR;
+        }
+    }
+    Py_XDECREF(entry);
+    Py_XDECREF(tree);
+    mp_op_drop(T);
+    return rc;
+}
+
+/* -- The finished log -------------------------------------------------------------------------- */
+
+/* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
+PyObject *
+mp_op_spec(mp_trace *T, PyObject *outputs)
+{
+    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL, *spec = NULL;
+    PyObject *names = PyTuple_New(T->n_inputs), *mutated = PyList_New(0);
+    if (indices == NULL || names == NULL || mutated == NULL) {
+        goto done;
+    }
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        if (T->graph.nodes[i]->leaf != NULL) {
+            mp_value_finish(T->graph.nodes[i]->leaf, T->n_inputs);
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
+        PyObject *index = PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
+        if (index == NULL) {
+            goto done;
+        }
+        PyTuple_SET_ITEM(indices, i, index);
+    }
+    for (int i = 0; i < T->n_inputs; i++) {
+        mp_node *n = T->inputs[i];
+        PyObject *name = mp_guards_source(T->guards, n->reg);
+        if (name == NULL) {
+            goto done;
+        }
+        PyTuple_SET_ITEM(names, i, name);
+        if (!mp_node_is_alive(n) || mp_tensor_version(n->obj) != n->version) {
+            PyObject *index = PyLong_FromLong(i);
+            if (index == NULL || PyList_Append(mutated, index) < 0) {
+                Py_XDECREF(index);
+                goto done;
+            }
+            Py_DECREF(index);
+        }
+    }
+    PyObject *positions = PyList_AsTuple(mutated);
+    notes = Py_BuildValue("{s:O,s:N}", "input_names", names, "mutated", positions);
+    if (notes != NULL) {
+        spec = Py_BuildValue("(OiOO)", T->ops, T->n_inputs, indices, notes);
+    }
+done:
+    Py_XDECREF(notes);
+    Py_XDECREF(mutated);
+    Py_XDECREF(names);
+    Py_XDECREF(indices);
+    return spec;
+}

@@ -1,0 +1,32 @@
+/* plan.h - a finished recording, as dispatch uses it. */
+#ifndef MP_PLAN_H
+#define MP_PLAN_H
+
+#include "ambient.h"
+#include "effect.h"
+#include "guard.h"
+
+/* Plan and inputs are PyMem blocks. */
+typedef struct {
+    mp_guards *guards;
+    mp_ambient *ambient;   // NULL without torch
+    mp_replay *replay;
+    int32_t *inputs;       // guard registers of the graph's inputs, placeholder order
+    int32_t n_inputs;
+    /* What Python needs to build the fx graph, NULL if the run had no tensor operation:
+     * (ops, n_inputs, outputs, notes)
+     *   ops      list of (target, args, kwargs, result); target a callable, or a str = Tensor
+     *            method name; trees of tuple/list/dict/slice/constants with Value leaves
+     *   n_inputs Values 0 .. n_inputs-1 are the placeholders
+     *   outputs  tuple of Value indices
+     *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
+     *            "grad" bool: grad mode at entry */
+    PyObject *graph;
+    int32_t n_outputs;
+    int32_t n_instr;       // instructions watched
+} mp_plan;
+
+void mp_plan_free(mp_plan *p);
+int mp_plan_visit(mp_plan *p, visitproc visit, void *arg);
+
+#endif

@@ -1,0 +1,860 @@
+/* rebuild.c - what outlives the run: the result and the values of the journal.
+ *
+ * The run is over and the real objects are there, so a recipe is read off the live object:
+ * constants as they are, external objects by source, tensors as graph inputs or outputs,
+ * fresh objects by layout.  Shared identity is kept by visiting each object once.
+ *
+ * Two passes over the same shapes: `scan` finds sources, graph outputs and cycles (the
+ * program's register numbers depend on their counts), `make` emits.
+ */
+#include "trace.h"
+
+#include <string.h>
+#include <structmember.h>
+
+#include "effect_build.h"
+
+/* How one fresh object is put together.  Owned references; NULL stands for "none". */
+typedef struct {
+    mp_effect_kind kind;
+    PyObject *type;     // obj of the builder, or NULL
+    PyObject **items;   // content
+    int n_items, cap_items;
+    PyObject **attrs;   // name, value, ... of the instance dict
+    int n_attrs, cap_attrs;
+    PyObject **slots;   // member descriptor, value, ...
+    int n_slots, cap_slots;
+    PyObject *extra;    // default_factory, maxlen
+} shape;
+
+typedef struct {
+    mp_trace *T;
+    mp_replay *p;
+    PyObject *regs;     // owned dict: address -> register (scan: what is known of it)
+    PyObject *outputs;  // owned list of Values
+} rebuilder;
+
+enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_CYCLIC = 3 };
+
+static int
+vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)
+{
+    if (*count == *cap) {
+        int more = *cap ? *cap * 2 : 8;
+        PyObject **v = PyMem_Realloc(*vec, (size_t)more * sizeof(*v));
+        if (v == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        *vec = v;
+        *cap = more;
+    }
+    (*vec)[(*count)++] = Py_XNewRef(o);
+    return 0;
+}
+
+static void
+vec_free(PyObject **vec, int count)
+{
+    for (int i = 0; i < count; i++) {
+        Py_XDECREF(vec[i]);
+    }
+    PyMem_Free(vec);
+}
+
+static void
+shape_fini(shape *s)
+{
+    vec_free(s->items, s->n_items);
+    vec_free(s->attrs, s->n_attrs);
+    vec_free(s->slots, s->n_slots);
+    Py_XDECREF(s->extra);
+}
+
+static int
+shape_item(shape *s, PyObject *o)
+{
+    return vec_add(&s->items, &s->n_items, &s->cap_items, o);
+}
+
+/* -- Shapes -------------------------------------------------------------------------------- */
+
+static mp_rc
+shape_sequence(shape *s, PyObject *obj)
+{
+    PyObject *fast = PySequence_List(obj);
+    mp_rc rc = fast == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(fast); i++) {
+        rc = shape_item(s, PyList_GET_ITEM(fast, i)) < 0 ? MP_ERR : MP_OK;
+    }
+    Py_XDECREF(fast);
+    return rc;
+}
+
+/* list, tuple, set and deque subclasses may override __iter__: read the C layout. */
+static mp_rc
+shape_raw_sequence(shape *s, PyObject *obj)
+{
+    if (PyTuple_Check(obj) || PyList_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            if (shape_item(s, PySequence_Fast_GET_ITEM(obj, i)) < 0) {
+                return MP_ERR;
+            }
+        }
+        return MP_OK;
+    }
+    if (PyAnySet_Check(obj)) {
+        PyObject *key;
+        Py_ssize_t pos = 0;
+        Py_hash_t hash;
+        while (_PySet_NextEntry(obj, &pos, &key, &hash)) {
+            if (shape_item(s, key) < 0) {
+                return MP_ERR;
+            }
+        }
+        return MP_OK;
+    }
+    return shape_sequence(s, obj);
+}
+
+static mp_rc
+shape_pairs(shape *s, PyObject *dict)
+{
+    // OrderedDict keeps its own order; its C iterator knows it.
+    PyObject *keys = PyODict_Check(dict) ? PyObject_CallOneArg((PyObject *)&PyList_Type, dict)
+                                         : PyDict_Keys(dict);
+    mp_rc rc = keys == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(keys); i++) {
+        PyObject *key = PyList_GET_ITEM(keys, i);
+        PyObject *value = PyDict_GetItemWithError(dict, key);
+        if (value == NULL || shape_item(s, key) < 0 || shape_item(s, value) < 0) {
+            rc = MP_ERR;
+        }
+    }
+    Py_XDECREF(keys);
+    return rc;
+}
+
+static mp_rc
+shape_attrs(shape *s, PyObject *obj)
+{
+    PyObject *dict = mp_instance_dict_borrow(obj), *key, *value;
+    Py_ssize_t pos = 0;
+    if (dict == NULL) {
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, key) < 0
+            || vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, value) < 0) {
+            return MP_ERR;
+        }
+    }
+    return MP_OK;
+}
+
+/* __slots__ of all classes in the MRO that were written in Python. */
+static mp_rc
+shape_slots(shape *s, PyObject *obj)
+{
+    PyObject *mro = Py_TYPE(obj)->tp_mro, *key, *descr;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
+        PyTypeObject *tp = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
+        Py_ssize_t pos = 0;
+        if (!(tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+            continue;
+        }
+        while (PyDict_Next(tp->tp_dict, &pos, &key, &descr)) {
+            if (Py_TYPE(descr) != &PyMemberDescr_Type) {
+                continue;
+            }
+            PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
+            if (m->type != T_OBJECT_EX) {
+                continue;
+            }
+            PyObject *value = *(PyObject **)((char *)obj + m->offset);
+            if (value != NULL
+                && (vec_add(&s->slots, &s->n_slots, &s->cap_slots, descr) < 0
+                    || vec_add(&s->slots, &s->n_slots, &s->cap_slots, value) < 0)) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+static mp_rc
+shape_function(shape *s, PyObject *obj)
+{
+    PyFunctionObject *f = (PyFunctionObject *)obj;
+    PyObject *parts[] = {f->func_globals, f->func_name, f->func_qualname, f->func_defaults,
+                         f->func_kwdefaults, f->func_closure, f->func_dict,
+                         f->func_annotations, f->func_doc, f->func_module};
+    s->kind = MP_E_FUNCTION;
+    s->type = f->func_code;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
+        if (shape_item(s, parts[i]) < 0) {
+            return MP_ERR;
+        }
+    }
+    return MP_OK;
+}
+
+static mp_rc
+shape_subclass(mp_trace *T, shape *s, PyObject *obj)
+{
+    PyTypeObject *tp = Py_TYPE(obj);
+    s->type = (PyObject *)tp;
+    mp_rc rc;
+    if (PyTuple_Check(obj)) {
+        s->kind = MP_E_STRUCT;
+        return shape_raw_sequence(s, obj);
+    }
+    if (PyDict_Check(obj)) {
+        s->kind = MP_E_DICT_LIKE;
+        rc = shape_pairs(s, obj);
+        if (strcmp(tp->tp_name, "collections.defaultdict") == 0) {
+            s->extra = PyObject_GetAttrString(obj, "default_factory");
+            rc = s->extra == NULL ? MP_ERR : rc;
+        }
+    }
+    else if (PyList_Check(obj) || PyAnySet_Check(obj)
+             || strcmp(tp->tp_name, "collections.deque") == 0) {
+        s->kind = MP_E_LIST_LIKE;
+        rc = shape_raw_sequence(s, obj);
+        if (strcmp(tp->tp_name, "collections.deque") == 0) {
+            s->extra = PyObject_GetAttrString(obj, "maxlen");
+            rc = s->extra == NULL ? MP_ERR : rc;
+        }
+    }
+    else if (mp_effect_can_make(MP_E_INSTANCE, tp)) {
+        s->kind = MP_E_INSTANCE;
+        rc = MP_OK;
+    }
+    else {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", tp->tp_name);
+    }
+    if (rc == MP_OK && tp->tp_flags & Py_TPFLAGS_HEAPTYPE) {
+        rc = shape_attrs(s, obj);
+        rc = rc != MP_OK ? rc : shape_slots(s, obj);
+    }
+    return rc;
+}
+
+static mp_rc
+shape_of(mp_trace *T, shape *s, PyObject *obj)
+{
+    PyTypeObject *tp = Py_TYPE(obj);
+    memset(s, 0, sizeof(*s));
+    if (tp == &PyTuple_Type || tp == &PyList_Type || tp == &PySet_Type
+        || tp == &PyFrozenSet_Type) {
+        s->kind = tp == &PyTuple_Type  ? MP_E_TUPLE
+                  : tp == &PyList_Type ? MP_E_LIST
+                  : tp == &PySet_Type  ? MP_E_SET
+                                       : MP_E_FROZENSET;
+        return shape_raw_sequence(s, obj);
+    }
+    if (tp == &PyDict_Type) {
+        s->kind = MP_E_DICT;
+        return shape_pairs(s, obj);
+    }
+    if (tp == &PySlice_Type) {
+        PySliceObject *sl = (PySliceObject *)obj;
+        s->kind = MP_E_SLICE;
+        return shape_item(s, sl->start) < 0 || shape_item(s, sl->stop) < 0
+                       || shape_item(s, sl->step) < 0
+                   ? MP_ERR
+                   : MP_OK;
+    }
+    if (tp == &PyCell_Type) {
+        s->kind = MP_E_CELL;
+        return shape_item(s, PyCell_GET(obj)) < 0 ? MP_ERR : MP_OK;
+    }
+    if (tp == &PyMethod_Type) {
+        s->kind = MP_E_METHOD;
+        return shape_item(s, PyMethod_GET_FUNCTION(obj)) < 0
+                       || shape_item(s, PyMethod_GET_SELF(obj)) < 0
+                   ? MP_ERR
+                   : MP_OK;
+    }
+    if (tp == &PyFunction_Type) {
+        return shape_function(s, obj);
+    }
+    return shape_subclass(T, s, obj);
+}
+
+/* -- Bookkeeping ------------------------------------------------------------------------------ */
+
+static int
+mark_get(rebuilder *b, PyObject *obj)
+{
+    PyObject *key = PyLong_FromVoidPtr(obj);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(b->regs, key);
+    Py_XDECREF(key);
+    return value == NULL ? (PyErr_Occurred() ? -2 : -1) : (int)PyLong_AsLong(value);
+}
+
+static int
+mark_set(rebuilder *b, PyObject *obj, int mark)
+{
+    PyObject *key = PyLong_FromVoidPtr(obj), *value = PyLong_FromLong(mark);
+    int rc = key == NULL || value == NULL ? -1 : PyDict_SetItem(b->regs, key, value);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static mp_rc
+source_add(rebuilder *b, int32_t reg)
+{
+    mp_replay *p = b->p;
+    for (int32_t i = 0; i < p->n_sources; i++) {
+        if (p->source_regs[i] == reg) {
+            return MP_OK;
+        }
+    }
+    if (p->n_sources == p->cap_sources) {
+        int32_t cap = p->cap_sources ? p->cap_sources * 2 : 16;
+        int32_t *regs = PyMem_Realloc(p->source_regs, (size_t)cap * sizeof(*regs));
+        if (regs == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        p->source_regs = regs;
+        p->cap_sources = cap;
+    }
+    p->source_regs[p->n_sources++] = reg;
+    return MP_OK;
+}
+
+static int32_t
+source_index(rebuilder *b, int32_t reg)
+{
+    for (int32_t i = 0; i < b->p->n_sources; i++) {
+        if (b->p->source_regs[i] == reg) {
+            return i;
+        }
+    }
+    return -2;  // (unreachable: the scan added it)
+}
+
+static Py_ssize_t
+output_index(rebuilder *b, PyObject *leaf)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(b->outputs); i++) {
+        if (PyList_GET_ITEM(b->outputs, i) == leaf) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* -- First pass -------------------------------------------------------------------------------- */
+
+static mp_rc scan(rebuilder *b, PyObject *obj);
+
+static mp_rc
+scan_all(rebuilder *b, PyObject **vec, int count, int step)
+{
+    mp_rc rc = MP_OK;
+    for (int i = step - 1; i < count && rc == MP_OK; i += step) {
+        rc = vec[i] == NULL ? MP_OK : scan(b, vec[i]);
+    }
+    return rc;
+}
+
+static mp_rc
+scan_fresh(rebuilder *b, PyObject *obj)
+{
+    shape s;
+    if (mark_set(b, obj, SEEN_OPEN) < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = shape_of(b->T, &s, obj);
+    if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
+        PyErr_Clear();  // nested beyond what can be rebuilt
+        rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
+    }
+    else if (rc == MP_OK) {
+        rc = scan_all(b, s.items, s.n_items, 1);
+        rc = rc != MP_OK ? rc : scan_all(b, s.attrs, s.n_attrs, 1);
+        rc = rc != MP_OK ? rc : scan_all(b, s.slots, s.n_slots, 2);
+        rc = rc != MP_OK || s.extra == NULL ? rc : scan(b, s.extra);
+        Py_LeaveRecursiveCall();
+    }
+    shape_fini(&s);
+    if (rc == MP_OK && mark_get(b, obj) == SEEN_OPEN && mark_set(b, obj, SEEN_DONE) < 0) {
+        rc = MP_ERR;
+    }
+    return rc;
+}
+
+static mp_rc
+scan_tensor(rebuilder *b, mp_node *n)
+{
+    if (n->reg >= 0) {
+        return source_add(b, n->reg);
+    }
+    if (output_index(b, n->leaf) < 0 && PyList_Append(b->outputs, n->leaf) < 0) {
+        return MP_ERR;
+    }
+    return MP_OK;
+}
+
+static mp_rc
+scan(rebuilder *b, PyObject *obj)
+{
+    mp_node *n;
+    if (PySlice_Check(obj)) {
+        // Slices hold what the program put there; they have no node of their own.
+        mp_rc rc = mp_fresh(b->T, obj);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    if (n->kind == MP_NODE_TENSOR) {
+        return scan_tensor(b, n);
+    }
+    if (n->kind == MP_NODE_EXTERNAL) {
+        return source_add(b, n->reg);
+    }
+    int mark = mark_get(b, obj);
+    if (mark == -2) {
+        return MP_ERR;
+    }
+    if (mark == SEEN_OPEN) {
+        return mark_set(b, obj, SEEN_CYCLIC) < 0 ? MP_ERR : MP_OK;
+    }
+    return mark >= 0 ? MP_OK : scan_fresh(b, obj);
+}
+
+/* -- Second pass --------------------------------------------------------------------------------- */
+
+static mp_rc make(rebuilder *b, PyObject *obj, int32_t *reg);
+
+/* Registers are stored above the scan's marks, so that one table serves both passes. */
+enum { REG_BASE = 8 };
+
+static mp_rc
+make_all(rebuilder *b, PyObject **vec, int count, int32_t **regs)
+{
+    mp_rc rc = MP_OK;
+    *regs = PyMem_Malloc((size_t)(count + 1) * sizeof(**regs));
+    if (*regs == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < count && rc == MP_OK; i++) {
+        (*regs)[i] = -1;
+        rc = vec[i] == NULL ? MP_OK : make(b, vec[i], &(*regs)[i]);
+    }
+    return rc;
+}
+
+/* The recorder's view of an emit: a layout that cannot be rebuilt is a reason. */
+static mp_rc
+emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
+     const int32_t *items, int count, int32_t *reg)
+{
+    int32_t r = mp_replay_emit(b->p, kind, obj, a, c, items, count);
+    if (r == -2) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Clear();  // the type has no layout row
+            const char *name = obj != NULL && PyType_Check(obj)
+                                   ? ((PyTypeObject *)obj)->tp_name
+                                   : "an object";
+            return mp_trace_abort(b->T, MP_AB_OUTPUT, "%s", name);
+        }
+        return MP_ERR;
+    }
+    if (reg != NULL) {
+        *reg = r;
+    }
+    return MP_OK;
+}
+
+static mp_effect_kind
+fill_kind(mp_effect_kind kind)
+{
+    switch (kind) {
+    case MP_E_DICT:
+    case MP_E_DICT_LIKE:
+        return MP_E_FILL_DICT;
+    case MP_E_LIST:
+    case MP_E_LIST_LIKE:
+    case MP_E_SET:
+        return MP_E_FILL_LIST;
+    case MP_E_CELL:
+        return MP_E_FILL_CELL;
+    default:
+        return MP_E_COUNT;
+    }
+}
+
+static mp_rc
+make_base(rebuilder *b, shape *s, const int32_t *items, int count, int32_t *reg)
+{
+    int32_t extra = -1;
+    if (s->extra != NULL && s->extra != Py_None) {
+        mp_rc rc = make(b, s->extra, &extra);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    if (s->kind == MP_E_CELL) {
+        return emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL, 0, reg);
+    }
+    if (s->kind == MP_E_METHOD) {
+        return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
+    }
+    return emit(b, s->kind, s->type, extra, -1, items, count, reg);
+}
+
+/* An object that reaches itself: the empty container first, its content later. */
+static mp_rc
+make_cyclic(rebuilder *b, PyObject *obj, shape *s, int32_t *reg)
+{
+    int32_t *items = NULL;
+    mp_effect_kind fill = fill_kind(s->kind);
+    if (fill == MP_E_COUNT && s->kind != MP_E_INSTANCE) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a %s that holds itself",
+                              mp_type_name(obj));
+    }
+    mp_rc rc = make_base(b, s, NULL, 0, reg);
+    if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
+        rc = MP_ERR;
+    }
+    if (rc == MP_OK && s->n_items > 0) {
+        rc = make_all(b, s->items, s->n_items, &items);
+        if (rc == MP_OK && fill == MP_E_FILL_CELL) {
+            rc = items[0] < 0 ? MP_OK : emit(b, fill, NULL, *reg, items[0], NULL, 0, NULL);
+        }
+        else if (rc == MP_OK) {
+            rc = emit(b, fill, NULL, *reg, -1, items, s->n_items, NULL);
+        }
+    }
+    PyMem_Free(items);
+    return rc;
+}
+
+static mp_rc
+make_fresh(rebuilder *b, PyObject *obj, bool cyclic, int32_t *reg)
+{
+    shape s;
+    int32_t *items = NULL, *attrs = NULL;
+    mp_rc rc = shape_of(b->T, &s, obj);
+    if (rc == MP_OK && cyclic) {
+        rc = make_cyclic(b, obj, &s, reg);
+    }
+    else if (rc == MP_OK) {
+        rc = make_all(b, s.items, s.n_items, &items);
+        rc = rc != MP_OK ? rc : make_base(b, &s, items, s.n_items, reg);
+        if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
+            rc = MP_ERR;
+        }
+    }
+    if (rc == MP_OK && s.n_attrs > 0) {
+        rc = make_all(b, s.attrs, s.n_attrs, &attrs);
+        rc = rc != MP_OK ? rc
+                         : emit(b, MP_E_FILL_ATTRS, NULL, *reg, -1, attrs, s.n_attrs, NULL);
+    }
+    for (int i = 0; i < s.n_slots && rc == MP_OK; i += 2) {
+        int32_t value;
+        rc = make(b, s.slots[i + 1], &value);
+        rc = rc != MP_OK ? rc
+                         : emit(b, MP_E_FILL_SLOT, s.slots[i], *reg, value, NULL, 0, NULL);
+    }
+    PyMem_Free(items);
+    PyMem_Free(attrs);
+    shape_fini(&s);
+    return rc;
+}
+
+static mp_rc
+make(rebuilder *b, PyObject *obj, int32_t *reg)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n == NULL) {
+        return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
+    }
+    if (n->kind == MP_NODE_TENSOR && n->reg < 0) {
+        *reg = b->p->n_sources + (int32_t)output_index(b, n->leaf);
+        return MP_OK;
+    }
+    if (n->kind != MP_NODE_FRESH) {
+        *reg = source_index(b, n->reg);
+        return MP_OK;
+    }
+    int mark = mark_get(b, obj);
+    if (mark == -2) {
+        return MP_ERR;
+    }
+    if (mark >= REG_BASE) {
+        *reg = mark - REG_BASE;
+        return MP_OK;
+    }
+    return make_fresh(b, obj, mark == SEEN_CYCLIC, reg);
+}
+
+/* -- The journal -------------------------------------------------------------------------------- */
+
+static PyObject *
+slot_value(PyObject *obj, PyObject *descr)
+{
+    return *(PyObject **)((char *)obj + ((PyMemberDescrObject *)descr)->d_member->offset);
+}
+
+/* What a write leaves behind: borrowed, NULL if the place is empty now. */
+static PyObject *
+write_value_borrow(const mp_write *w)
+{
+    PyObject *obj = w->node->obj;
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+        return PyDict_GetItemWithError(obj, w->key);
+    case MP_W_SLOT_SET:
+        return slot_value(obj, w->key);
+    case MP_W_CELL:
+        return PyCell_GET(obj);
+    case MP_W_TYPE:
+        return PyDict_GetItemWithError(((PyTypeObject *)obj)->tp_dict, w->key);
+    case MP_W_APPEND: {
+        Py_ssize_t at = w->node->entry_len + w->index;
+        return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
+    }
+    default:
+        return NULL;
+    }
+}
+
+static mp_rc
+content_shape(shape *s, PyObject *obj)
+{
+    memset(s, 0, sizeof(*s));
+    return PyDict_Check(obj) ? shape_pairs(s, obj) : shape_raw_sequence(s, obj);
+}
+
+static mp_rc
+scan_write(rebuilder *b, const mp_write *w)
+{
+    mp_rc rc = source_add(b, w->node->reg);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (w->kind == MP_W_CONTENT) {
+        shape s;
+        rc = content_shape(&s, w->node->obj);
+        rc = rc != MP_OK ? rc : scan_all(b, s.items, s.n_items, 1);
+        shape_fini(&s);
+        return rc;
+    }
+    PyObject *value = write_value_borrow(w);
+    return value == NULL ? MP_OK : scan(b, value);
+}
+
+typedef struct {
+    mp_effect_kind kind;
+    PyObject *obj;
+    int32_t a, b;
+    int32_t *items;
+    int count;
+} staged;
+
+static bool
+is_attrs(mp_trace *T, const mp_node *n)
+{
+    return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
+}
+
+/* Build the values of one write; its commit comes after all building. */
+static mp_rc
+stage_write(rebuilder *b, const mp_write *w, staged *out)
+{
+    PyObject *obj = w->node->obj;
+    *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
+    if (w->kind == MP_W_CONTENT) {
+        shape s;
+        mp_rc rc = content_shape(&s, obj);
+        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
+        out->count = s.n_items;
+        out->obj = NULL;
+        out->kind = PyDict_Check(obj)     ? MP_E_DICT_ASSIGN
+                    : PyAnySet_Check(obj) ? MP_E_SET_ASSIGN
+                    : PyList_Check(obj)   ? MP_E_LIST_ASSIGN
+                                          : MP_E_DEQUE_ASSIGN;
+        shape_fini(&s);
+        return rc;
+    }
+    PyObject *value = write_value_borrow(w);
+    bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
+                 && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+    case MP_W_KEY_DEL:
+        out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
+                                  : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
+        break;
+    case MP_W_SLOT_SET:
+    case MP_W_SLOT_DEL:
+        out->kind = value == NULL ? MP_E_SLOT_DEL : MP_E_SLOT_SET;
+        break;
+    case MP_W_CELL:
+        out->kind = value == NULL ? MP_E_CELL_DEL : MP_E_CELL_SET;
+        break;
+    case MP_W_TYPE:
+        out->kind = value == NULL ? MP_E_TYPE_DEL : MP_E_TYPE_SET;
+        break;
+    case MP_W_APPEND:
+        out->kind = MP_E_LIST_APPEND;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
+        }
+        break;
+    case MP_W_CONTENT:
+        break;
+    }
+    return value == NULL ? MP_OK : make(b, value, &out->b);
+}
+
+/* R: what is written must not be reachable under another name that was not looked at. */
+static mp_rc
+guard_distinct(mp_trace *T)
+{
+    for (int i = 0; i < T->n_writes; i++) {
+        mp_node *w = T->writes[i].node;
+        if (T->writes[i].dead || mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0) != 1) {
+            continue;
+        }
+        for (int32_t j = 0; j < T->graph.n_nodes; j++) {
+            mp_node *n = T->graph.nodes[j];
+            if (n == w || n->kind != MP_NODE_EXTERNAL || (n->pinned && w->pinned)
+                || Py_TYPE(n->obj) != Py_TYPE(w->obj) || mp_is_identity(n->obj)
+                || n->obj == w->obj) {
+                continue;
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0) < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+static mp_rc
+emit_writes(rebuilder *b)
+{
+    mp_trace *T = b->T;
+    mp_rc rc = MP_OK;
+    staged *all = PyMem_Calloc((size_t)T->n_writes + 1, sizeof(*all));
+    if (all == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = stage_write(b, &T->writes[i], &all[i]);
+        }
+    }
+    int32_t result = -1;
+    rc = rc != MP_OK ? rc : make(b, T->result, &result);
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b, all[i].items,
+                      all[i].count, NULL);
+        }
+    }
+    for (int i = 0; i < T->n_writes; i++) {
+        PyMem_Free(all[i].items);
+    }
+    PyMem_Free(all);
+    return rc != MP_OK ? rc : emit(b, MP_E_RETURN, NULL, result, -1, NULL, 0, NULL);
+}
+
+/* -- Inputs of the graph ---------------------------------------------------------------------------- */
+
+/* A written input must not share memory with another one: the graph was recorded with
+ * them apart. */
+static mp_rc
+guard_apart(mp_trace *T)
+{
+    for (int i = 0; i < T->n_inputs; i++) {
+        mp_node *w = T->inputs[i];
+        uintptr_t lo, hi, lo2, hi2;
+        if (!mp_node_is_alive(w)) {
+            return mp_trace_abort(T, MP_AB_MUTATION, "an input that the run dropped");
+        }
+        if (mp_tensor_version(w->obj) == w->version || !mp_tensor_extent(w->obj, &lo, &hi)) {
+            continue;
+        }
+        for (int j = 0; j < T->n_inputs; j++) {
+            mp_node *n = T->inputs[j];
+            if (n == w || !mp_node_is_alive(n) || !mp_tensor_extent(n->obj, &lo2, &hi2)) {
+                continue;
+            }
+            if (lo < hi2 && lo2 < hi) {
+                return mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_APART, w->reg, n->reg, NULL, 0) < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+static mp_rc
+plan_graph(rebuilder *b, mp_plan *plan)
+{
+    mp_trace *T = b->T;
+    if (PyList_GET_SIZE(T->ops) == 0) {
+        return MP_OK;
+    }
+    mp_rc rc = guard_apart(T);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    plan->graph = mp_op_spec(T, b->outputs);
+    plan->inputs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*plan->inputs));
+    if (plan->graph == NULL || plan->inputs == NULL) {
+        if (plan->graph != NULL) {
+            PyErr_NoMemory();
+        }
+        return MP_ERR;
+    }
+    for (int i = 0; i < T->n_inputs; i++) {
+        plan->inputs[i] = T->inputs[i]->reg;
+    }
+    plan->n_inputs = T->n_inputs;
+    plan->n_outputs = (int32_t)PyList_GET_SIZE(b->outputs);
+    return MP_OK;
+}
+
+mp_rc
+mp_rebuild(mp_trace *T, mp_plan *plan)
+{
+    rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0)};
+    plan->replay = b.p;
+    mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = scan_write(&b, &T->writes[i]);
+        }
+    }
+    rc = rc != MP_OK ? rc : scan(&b, T->result);
+    rc = rc != MP_OK ? rc : guard_distinct(T);
+    if (rc == MP_OK) {
+        b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);
+        rc = emit_writes(&b);
+    }
+    rc = rc != MP_OK ? rc : plan_graph(&b, plan);
+    Py_XDECREF(b.regs);
+    Py_XDECREF(b.outputs);
+    return rc;
+}

@@ -1,0 +1,1064 @@
+/* record.c - the life of one recording: watch callbacks and the bytecode handlers.
+ *
+ * An event comes before each instruction of a watched frame.  The handler guards what the
+ * instruction is about to read and journals what it is about to write; the result is taken
+ * in at the next event of the same frame.  Nothing here calls the user's code, and nothing
+ * is changed in the user's frames.
+ *
+ * Re-entrancy: allocations can start the collector, whose finalizers run Python frames;
+ * `busy` keeps those away from the recording.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+static _Thread_local mp_trace *recording;  // this thread's innermost recording
+static char **skip_prefixes;               // of modules whose frames may run below an op
+static Py_ssize_t n_skip_prefixes;
+
+bool
+mp_recording(void)
+{
+    return recording != NULL && recording->state == MP_TRACE_RECORDING;
+}
+
+/* -- Frames -------------------------------------------------------------------------------- */
+
+static mp_shadow *
+shadow_top(mp_trace *T)
+{
+    return T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
+}
+
+static mp_rc
+shadow_push(mp_trace *T, mp_frame *f, bool fresh)
+{
+    if (T->n_stack == T->cap_stack) {
+        int cap = T->cap_stack ? T->cap_stack * 2 : 32;
+        mp_shadow *stack = PyMem_Realloc(T->stack, (size_t)cap * sizeof(*stack));
+        if (stack == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        T->stack = stack;
+        T->cap_stack = cap;
+    }
+    mp_shadow s = {.f = f, .pending = -1, .root = T->n_stack == 0, .fresh = fresh};
+    T->stack[T->n_stack++] = s;
+    return MP_OK;
+}
+
+static bool
+is_library_frame(mp_frame *f)
+{
+    PyObject *name = PyDict_GetItemString(mp_frame_globals_borrow(f), "__name__");
+    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text == NULL) {
+        PyErr_Clear();  // a frame without a usable module name is the user's
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < n_skip_prefixes; i++) {
+        size_t len = strlen(skip_prefixes[i]);
+        if (strncmp(text, skip_prefixes[i], len) == 0
+            && (text[len] == '\0' || text[len] == '.' || skip_prefixes[i][len - 1] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static mp_rc
+enter_skipped(mp_trace *T, mp_frame *f)
+{
+    T->skip++;
+    if (is_library_frame(f)) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
+                          mp_frame_code_borrow(f)->co_qualname);
+}
+
+static mp_rc
+enter_watched(mp_trace *T, mp_frame *f, bool fresh)
+{
+    PyObject *func = mp_frame_func_borrow(f);
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    if (!(code->co_flags & CO_OPTIMIZED)) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "a class body or exec");
+    }
+    if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
+        return mp_trace_abort(T, MP_AB_GENERATOR, "%U is a coroutine", code->co_qualname);
+    }
+    if (T->n_stack == 0) {
+        if (func != T->root_function || T->root_seen) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U", code->co_qualname);
+        }
+        if (code->co_flags & CO_GENERATOR) {
+            return mp_trace_abort(T, MP_AB_GENERATOR, "%U", code->co_qualname);
+        }
+        T->root_seen = true;
+        mp_rc rc = mp_load_const(T, func);
+        rc = rc != MP_OK ? rc : mp_guard_function(T, func);
+        return rc != MP_OK ? rc : shadow_push(T, f, fresh);
+    }
+    if (fresh) {
+        int flags = mp_op_flags_of(func);
+        if (flags != 0 && !(flags & MP_TORCH_INLINE)) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
+                                  code->co_qualname);
+        }
+        mp_rc rc = mp_guard_function(T, func);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return shadow_push(T, f, fresh);
+}
+
+/* MP_ERR inside a callback is our failure, never the user's. */
+static void
+settle(mp_trace *T, mp_rc rc)
+{
+    if (rc != MP_ERR) {
+        assert(!PyErr_Occurred());
+        return;
+    }
+    PyObject *exc = mp_err_take();
+    const char *type = exc == NULL ? "unknown error" : Py_TYPE(exc)->tp_name;
+    PyObject *text = exc == NULL ? NULL : PyObject_Str(exc);
+    (void)mp_trace_abort(T, MP_AB_INTERNAL, "%s: %S", type, text ? text : Py_None);
+    PyErr_Clear();  // an exception's text that cannot be made is left out
+    Py_XDECREF(text);
+    Py_XDECREF(exc);
+}
+
+static bool
+on_enter(void *ctx, mp_frame *f, bool fresh)
+{
+    mp_trace *T = ctx;
+    if (T->busy || T->state != MP_TRACE_RECORDING) {
+        return false;
+    }
+    PyObject *saved = mp_err_take();
+    T->busy = true;
+    mp_shadow *parent = shadow_top(T);
+    mp_rc rc;
+    bool watch = false;
+    if (T->skip > 0 || (parent != NULL && parent->below == MP_BELOW_SKIP)) {
+        rc = enter_skipped(T, f);
+    }
+    else if (parent != NULL && parent->below == MP_BELOW_NOTHING) {
+        rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
+                            mp_frame_code_borrow(f)->co_qualname);
+    }
+    else {
+        rc = enter_watched(T, f, fresh);
+        watch = rc == MP_OK;
+    }
+    settle(T, rc);
+    T->busy = false;
+    mp_err_restore_steal(saved);
+    return watch && T->state == MP_TRACE_RECORDING;
+}
+
+static void
+on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
+{
+    mp_trace *T = ctx;
+    if (T->busy || T->state != MP_TRACE_RECORDING) {
+        return;
+    }
+    if (!watched) {
+        T->skip -= T->skip > 0;
+        return;
+    }
+    PyObject *saved = mp_err_take();
+    T->busy = true;
+    mp_shadow *s = shadow_top(T);
+    assert(s != NULL && s->f == f);
+    if (s->owns_op) {
+        settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
+    }
+    else {
+        bool root = s->root;
+        T->n_stack--;
+        if (root) {
+            T->state = result != NULL ? MP_TRACE_DONE : T->state;
+        }
+    }
+    T->busy = false;
+    mp_err_restore_steal(saved);
+}
+
+/* -- First event of a frame: what its arguments are -------------------------------------------- */
+
+static int
+param_count(PyCodeObject *code)
+{
+    return code->co_argcount + code->co_kwonlyargcount
+           + ((code->co_flags & CO_VARARGS) != 0) + ((code->co_flags & CO_VARKEYWORDS) != 0);
+}
+
+static PyObject *
+param_value(mp_shadow *s, int i)
+{
+    PyObject *v = mp_frame_local_borrow(s->f, i);
+    if (v != NULL && (mp_local_kind(s->info->code, i) & CO_FAST_CELL) && PyCell_Check(v)) {
+        return PyCell_GET(v);
+    }
+    return v;
+}
+
+static bool
+is_default(PyObject *func, PyObject *value)
+{
+    PyFunctionObject *f = (PyFunctionObject *)func;
+    PyObject *key, *other;
+    Py_ssize_t pos = 0;
+    for (Py_ssize_t i = 0; f->func_defaults && i < PyTuple_GET_SIZE(f->func_defaults); i++) {
+        if (PyTuple_GET_ITEM(f->func_defaults, i) == value) {
+            return true;
+        }
+    }
+    while (f->func_kwdefaults && PyDict_Next(f->func_kwdefaults, &pos, &key, &other)) {
+        if (other == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static mp_rc
+start_param(mp_trace *T, mp_shadow *s, int i)
+{
+    PyCodeObject *code = s->info->code;
+    PyObject *value = param_value(s, i), *func = mp_frame_func_borrow(s->f);
+    int plain = code->co_argcount + code->co_kwonlyargcount;
+    if (value == NULL) {
+        return MP_OK;
+    }
+    if (s->root) {
+        return mp_load(T, MP_G_LOAD_ARG, -1, PyTuple_GET_ITEM(code->co_localsplusnames, i), i,
+                       value);
+    }
+    if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
+        return MP_OK;  // a generator goes on: its locals are what it made of them
+    }
+    if (i >= plain && PyDict_CheckExact(value)) {
+        // The interpreter made this dict for the call, whatever the address meant before.
+        return mp_refgraph_add_fresh(&T->graph, value) == NULL ? MP_ERR : MP_OK;
+    }
+    if (i >= plain) {
+        return mp_fresh(T, value);
+    }
+    if (mp_refgraph_find(&T->graph, value) == NULL && !mp_is_constant(value)
+        && is_default(func, value)) {
+        return mp_load_const(T, value);
+    }
+    mp_node *ignored;
+    return s->fresh ? mp_value(T, value, &ignored) : MP_OK;
+}
+
+static mp_rc
+start_kwdefaults(mp_trace *T, PyObject *func)
+{
+    // Defaults of keyword-only parameters live in a dict that can change in place.
+    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (kw == NULL || n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, kw);
+    return rc != MP_OK ? rc : mp_read_all(T, kw);
+}
+
+static mp_rc
+start_frame(mp_trace *T, mp_shadow *s)
+{
+    mp_rc rc = MP_OK;
+    s->started = true;
+    if (!s->root) {
+        rc = start_kwdefaults(T, mp_frame_func_borrow(s->f));
+    }
+    for (int i = 0; i < param_count(s->info->code) && rc == MP_OK; i++) {
+        rc = start_param(T, s, i);
+    }
+    return rc;
+}
+
+/* -- Results ------------------------------------------------------------------------------------ */
+
+static mp_rc
+post_import(mp_trace *T, PyObject *module)
+{
+    PyObject *name = PyModule_Check(module) ? PyModule_GetNameObject(module) : NULL;
+    if (name == NULL) {
+        PyErr_Clear();  // something else in sys.modules
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an import that is no module");
+    }
+    PyObject *row = PyTuple_Pack(2, name, module);
+    mp_rc rc = row == NULL ? MP_ERR : mp_load_const(T, module);
+    if (rc == MP_OK && mp_guards_test(T->guards, MP_G_IMPORTED, -1, -1, row, 0, NULL) < 0) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(row);
+    Py_DECREF(name);
+    return rc;
+}
+
+static mp_rc
+post_const(mp_trace *T, PyObject *value)
+{
+    if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
+        return mp_fresh(T, value);
+    }
+    if (mp_is_constant(value)) {
+        return MP_OK;
+    }
+    return mp_result(T, value);
+}
+
+static mp_rc
+take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
+{
+    int depth = s->info->at[index].depth;
+    PyObject *top = depth > 0 ? mp_frame_stack_borrow(s->f, depth - 1) : NULL;
+    mp_post post = (mp_post)s->post;
+    if (before->op == MP_OP_FOR_ITER || before->op == MP_OP_SEND) {
+        if (index != before->next) {
+            return MP_OK;  // exhausted
+        }
+    }
+    if (post == MP_POST_NONE || top == NULL) {
+        return MP_OK;
+    }
+    switch (post) {
+    case MP_POST_FRESH:
+        if (mp_is_constant(top) || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
+            return mp_fresh(T, top);
+        }
+        return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
+    case MP_POST_RESULT:
+        return mp_result(T, top);
+    case MP_POST_OP:
+        s->owns_op = false;
+        return mp_op_end(T, top);
+    case MP_POST_CONST:
+        return post_const(T, top);
+    case MP_POST_PAIR: {
+        PyObject *below = mp_frame_stack_borrow(s->f, depth - 2);
+        mp_rc rc = below == NULL ? MP_OK : mp_result(T, below);
+        return rc != MP_OK ? rc : mp_result(T, top);
+    }
+    case MP_POST_IMPORT:
+        return post_import(T, top);
+    case MP_POST_NONE:
+        break;
+    }
+    return MP_OK;
+}
+
+/* -- Handlers: names and cells -------------------------------------------------------------------- */
+
+#define NAME(s, in) PyTuple_GET_ITEM((s)->info->code->co_names, (in)->arg)
+#define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
+
+static mp_rc
+globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
+{
+    *dict = mp_frame_globals_borrow(s->f);
+    mp_rc rc = mp_load_const(T, *dict);
+    *n = mp_refgraph_find(&T->graph, *dict);
+    return rc;
+}
+
+static mp_rc
+load_global(mp_trace *T, mp_shadow *s, PyObject *name)
+{
+    PyObject *dict, *value;
+    mp_node *n;
+    mp_rc rc = globals_node(T, s, &dict, &n);
+    if (rc == MP_OK) {
+        rc = mp_read_key(T, dict, n, name, &value);
+    }
+    if (rc != MP_OK || value != NULL) {
+        return rc;
+    }
+    dict = mp_frame_builtins_borrow(s->f);
+    rc = mp_load_const(T, dict);
+    return rc != MP_OK ? rc
+                       : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+}
+
+static mp_rc
+store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
+{
+    PyObject *dict;
+    mp_node *n, *ignored;
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
+    if (rc == MP_OK) {
+        rc = globals_node(T, s, &dict, &n);
+    }
+    return rc != MP_OK ? rc : mp_write_key(T, n, name, value == NULL);
+}
+
+static mp_rc
+cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
+{
+    *cell = mp_frame_local_borrow(s->f, i);
+    *n = NULL;
+    if (*cell == NULL || !PyCell_Check(*cell)) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a cell");
+    }
+    *n = mp_refgraph_find(&T->graph, *cell);
+    if (*n != NULL) {
+        return MP_OK;
+    }
+    mp_node *func = mp_refgraph_find(&T->graph, mp_frame_func_borrow(s->f));
+    bool outer = (mp_local_kind(s->info->code, i) & CO_FAST_FREE) && func != NULL
+                 && func->reg >= 0;
+    mp_rc rc = outer ? mp_load_const(T, *cell) : mp_fresh(T, *cell);
+    *n = mp_refgraph_find(&T->graph, *cell);
+    return rc;
+}
+
+static mp_rc
+load_deref(mp_trace *T, mp_shadow *s, int i)
+{
+    PyObject *cell;
+    mp_node *n;
+    mp_rc rc = cell_node(T, s, i, &cell, &n);
+    if (rc != MP_OK || n->reg < 0 || n->rewritten) {
+        return rc;
+    }
+    if (PyCell_GET(cell) == NULL) {
+        return mp_test(T, MP_G_CELL_EMPTY, n, NULL, 0);
+    }
+    return mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+}
+
+static mp_rc
+store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
+{
+    PyObject *cell;
+    mp_node *n, *ignored;
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
+    if (rc == MP_OK) {
+        rc = cell_node(T, s, i, &cell, &n);
+    }
+    return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
+}
+
+/* -- Handlers: calls --------------------------------------------------------------------------------- */
+
+/* Stack slots as an argument array: they lie side by side in the frame. */
+static mp_rc
+do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *args[256];
+    int n = in->arg, base = in->depth - n - 2;
+    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
+    s->kwnames = NULL;
+    if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
+    }
+    int first = method != NULL ? base + 1 : base + 2, count = 0;
+    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    for (int i = first; i < in->depth; i++) {
+        args[count++] = mp_frame_stack_borrow(s->f, i);
+    }
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
+}
+
+static mp_rc
+do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int base = in->depth - in->arg - 2;
+    PyObject *callee = mp_frame_stack_borrow(s->f, base + 1);
+    if (mp_frame_stack_borrow(s->f, base) != NULL || !PyMethod_Check(callee)) {
+        return MP_OK;
+    }
+    return mp_record_method_parts(T, callee);
+}
+
+static mp_rc
+do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool has_kw = in->arg & 1;
+    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL, *star = TOP(s, in, has_kw ? 2 : 1);
+    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
+    PyObject *args[256], *key, *value, *names = NULL;
+    Py_ssize_t pos = 0, count = 0;
+    if (!PyTuple_Check(star) && !PyList_Check(star)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments", mp_type_name(star));
+    }
+    mp_rc rc = mp_read_all(T, star);
+    if (rc == MP_OK && kwargs != NULL) {
+        rc = PyDict_Check(kwargs)
+                 ? mp_read_all(T, kwargs)
+                 : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
+    if (PySequence_Fast_GET_SIZE(star) + nkw > 250) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
+    }
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(star); i++) {
+        args[count++] = PySequence_Fast_GET_ITEM(star, i);
+    }
+    Py_ssize_t nargs = count;
+    if (nkw > 0 && (names = PyTuple_New(nkw)) == NULL) {
+        return MP_ERR;
+    }
+    while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
+        PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
+        args[count++] = value;
+    }
+    rc = mp_record_callee(T, s, callee, args, nargs, names);
+    Py_XDECREF(names);
+    return rc;
+}
+
+static mp_rc
+do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    PyObject *enter, *leave;
+    mp_node *ignored;
+    mp_rc rc = mp_value(T, obj, &ignored);
+    if (rc == MP_OK) {
+        rc = mp_special(T, obj, "__enter__", &enter);
+    }
+    if (rc == MP_OK) {
+        rc = mp_special(T, obj, "__exit__", &leave);
+    }
+    if (rc != MP_OK || enter == NULL || leave == NULL) {
+        return rc;
+    }
+    if (!PyFunction_Check(enter) || !PyFunction_Check(leave)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_PAIR;
+    return MP_OK;
+}
+
+static mp_rc
+do_super_attr(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *callee = TOP(s, in, 3), *after = TOP(s, in, 2), *obj = TOP(s, in, 1);
+    if (callee != (PyObject *)&PySuper_Type || !PyType_Check(after)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a replaced super");
+    }
+    PyTypeObject *obj_type = Py_TYPE(obj);
+    if (PyType_Check(obj) && PyType_IsSubtype((PyTypeObject *)obj, (PyTypeObject *)after)) {
+        obj_type = (PyTypeObject *)obj;
+    }
+    mp_rc rc = mp_record_super_attr(T, s, (PyTypeObject *)after, obj, obj_type, NAME(s, in));
+    if (in->flag & 1) {
+        s->post = MP_POST_PAIR;
+    }
+    return rc;
+}
+
+/* -- Handlers: the rest --------------------------------------------------------------------------------- */
+
+static mp_rc
+do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
+{
+    PyObject *slice = PySlice_New(TOP(s, in, 2), TOP(s, in, 1), NULL);
+    if (slice == NULL) {
+        return MP_ERR;
+    }
+    PyObject *container = TOP(s, in, 3);
+    mp_rc rc = store ? mp_record_setitem(T, s, container, slice, TOP(s, in, 4))
+                     : mp_record_getitem(T, s, container, slice);
+    Py_DECREF(slice);
+    return rc;
+}
+
+static mp_rc
+do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
+{
+    if (!PyDict_Check(mapping)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "** of a %s", mp_type_name(mapping));
+    }
+    s->post = MP_POST_NONE;
+    return mp_read_all(T, mapping);
+}
+
+static mp_rc
+do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    mp_rc rc = mp_record_iter(T, s, iterable);
+    s->post = MP_POST_NONE;
+    return rc;
+}
+
+static mp_rc
+do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, iterator, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_RESULT;
+    if (n == NULL || n->reg < 0) {
+        PyObject *ignored;
+        return mp_special(T, iterator, "__next__", &ignored);
+    }
+    PyObject *next;
+    rc = mp_special(T, iterator, "__next__", &next);
+    if (rc == MP_OK && (next == NULL || !PyFunction_Check(next))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s is advanced",
+                              mp_type_name(iterator));
+    }
+    return rc;
+}
+
+static mp_rc
+do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *subject = TOP(s, in, 3), *cls = TOP(s, in, 2), *names = TOP(s, in, 1);
+    mp_node *n;
+    mp_rc rc = mp_value(T, subject, &n);
+    if (rc != MP_OK || !PyType_Check(cls) || !PyObject_TypeCheck(subject, (PyTypeObject *)cls)) {
+        return rc;
+    }
+    if (in->arg > 0 && (((PyTypeObject *)cls)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        PyObject *key = PyUnicode_InternFromString("__match_args__");
+        PyObject *found = key == NULL ? NULL
+                                      : mp_type_lookup_borrow((PyTypeObject *)cls, key);
+        rc = key == NULL ? MP_ERR : mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
+        Py_XDECREF(key);
+        for (Py_ssize_t i = 0; rc == MP_OK && found != NULL && PyTuple_Check(found)
+                               && i < in->arg && i < PyTuple_GET_SIZE(found);
+             i++) {
+            rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(found, i));
+        }
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && PyTuple_Check(names) && i < PyTuple_GET_SIZE(names);
+         i++) {
+        rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(names, i));
+    }
+    s->post = MP_POST_RESULT;
+    return rc;
+}
+
+static mp_rc
+do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    enum { STOPITERATION_ERROR = 3, UNARY_POSITIVE = 5, LIST_TO_TUPLE = 6 };
+    switch (in->arg) {
+    case STOPITERATION_ERROR:
+    case LIST_TO_TUPLE:
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case UNARY_POSITIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
+    default:
+        return mp_trace_abort(T, MP_AB_OPCODE, "intrinsic %d", in->arg);
+    }
+}
+
+static mp_rc
+do_known(mp_trace *T, PyObject *value)
+{
+    mp_node *ignored;
+    return mp_value(T, value, &ignored);
+}
+
+static mp_rc
+do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    if (s->post == MP_POST_RESULT) {
+        s->post = MP_POST_PAIR;
+    }
+    return rc;
+}
+
+static mp_rc
+do_import(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_IMPORT;
+    PyObject *level = TOP(s, in, 2), *name = NAME(s, in);
+    if (PyLong_Check(level) && PyLong_AsLong(level) == 0) {
+        PyObject *modules = PyImport_GetModuleDict();
+        if (PyDict_GetItemWithError(modules, name) == NULL) {
+            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "import of %U", name);
+        }
+    }
+    return MP_OK;
+}
+
+static mp_rc
+handle(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    switch ((mp_op)in->op) {
+    // moves between slots, jumps that look at nothing, frame book-keeping
+    case MP_OP_NOP: case MP_OP_POP_TOP: case MP_OP_PUSH_NULL: case MP_OP_COPY:
+    case MP_OP_SWAP: case MP_OP_LOAD_FAST: case MP_OP_LOAD_FAST_CHECK:
+    case MP_OP_LOAD_FAST_AND_CLEAR: case MP_OP_STORE_FAST: case MP_OP_DELETE_FAST:
+    case MP_OP_JUMP_FORWARD: case MP_OP_JUMP_BACKWARD: case MP_OP_RESUME:
+    case MP_OP_POP_EXCEPT: case MP_OP_RERAISE: case MP_OP_MAKE_CELL:
+    case MP_OP_COPY_FREE_VARS: case MP_OP_RETURN_VALUE: case MP_OP_RETURN_CONST:
+    case MP_OP_YIELD_VALUE: case MP_OP_END_FOR: case MP_OP_END_SEND:
+    case MP_OP_CHECK_EXC_MATCH: case MP_OP_LIST_APPEND: case MP_OP_RETURN_GENERATOR:
+    case MP_OP_CLEANUP_THROW:
+        return MP_OK;
+    case MP_OP_SET_ADD: case MP_OP_MAP_ADD: case MP_OP_WITH_EXCEPT_START:
+    case MP_OP_RAISE_VARARGS:
+        s->below = MP_BELOW_WATCH;
+        s->post = in->op == MP_OP_WITH_EXCEPT_START ? MP_POST_RESULT : MP_POST_NONE;
+        return MP_OK;
+    case MP_OP_KW_NAMES:
+        s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+        return MP_OK;
+    case MP_OP_LOAD_CONST: {
+        PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+        return mp_fresh(T, value);
+    }
+    case MP_OP_PUSH_EXC_INFO:
+        return TOP(s, in, 1) == NULL ? MP_OK : mp_fresh(T, TOP(s, in, 1));
+    case MP_OP_LOAD_ASSERTION_ERROR:
+        return mp_load_const(T, PyExc_AssertionError);
+    case MP_OP_BUILD_SET: case MP_OP_BUILD_MAP: case MP_OP_BUILD_CONST_KEY_MAP:
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case MP_OP_BUILD_TUPLE: case MP_OP_BUILD_LIST: case MP_OP_BUILD_SLICE:
+    case MP_OP_BUILD_STRING: case MP_OP_LIST_TO_TUPLE: case MP_OP_MAKE_FUNCTION:
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case MP_OP_LOAD_GLOBAL:
+        return load_global(T, s, NAME(s, in));
+    case MP_OP_STORE_GLOBAL:
+        return store_global(T, s, NAME(s, in), TOP(s, in, 1));
+    case MP_OP_DELETE_GLOBAL:
+        return store_global(T, s, NAME(s, in), NULL);
+    case MP_OP_LOAD_DEREF: case MP_OP_LOAD_CLASSDEREF:
+        return load_deref(T, s, in->arg);
+    case MP_OP_STORE_DEREF:
+        return store_deref(T, s, in->arg, TOP(s, in, 1));
+    case MP_OP_DELETE_DEREF:
+        return store_deref(T, s, in->arg, NULL);
+    case MP_OP_LOAD_CLOSURE: {
+        PyObject *cell;
+        mp_node *n;
+        return cell_node(T, s, in->arg, &cell, &n);
+    }
+    case MP_OP_LOAD_ATTR:
+        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    case MP_OP_IMPORT_FROM:
+        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    case MP_OP_LOAD_METHOD:
+        return do_method(T, s, in);
+    case MP_OP_LOAD_SUPER_ATTR:
+        return do_super_attr(T, s, in);
+    case MP_OP_STORE_ATTR:
+        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), TOP(s, in, 2));
+    case MP_OP_DELETE_ATTR:
+        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), NULL);
+    case MP_OP_BINARY_SUBSCR:
+        return mp_record_getitem(T, s, TOP(s, in, 2), TOP(s, in, 1));
+    case MP_OP_STORE_SUBSCR:
+        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), TOP(s, in, 3));
+    case MP_OP_DELETE_SUBSCR:
+        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), NULL);
+    case MP_OP_BINARY_SLICE:
+        return do_slice(T, s, in, false);
+    case MP_OP_STORE_SLICE:
+        return do_slice(T, s, in, true);
+    case MP_OP_COMPARE_OP:
+        return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
+    case MP_OP_IS_OP:
+        return mp_record_is(T, TOP(s, in, 2), TOP(s, in, 1));
+    case MP_OP_CONTAINS_OP:
+        return mp_record_contains(T, s, TOP(s, in, 1), TOP(s, in, 2));
+    case MP_OP_BINARY_OP:
+        return mp_record_binary(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
+    case MP_OP_UNARY_POSITIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
+    case MP_OP_UNARY_NEGATIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "neg");
+    case MP_OP_UNARY_INVERT:
+        return mp_record_unary(T, s, TOP(s, in, 1), "invert");
+    case MP_OP_UNARY_NOT: case MP_OP_POP_JUMP_IF_TRUE: case MP_OP_POP_JUMP_IF_FALSE:
+    case MP_OP_JUMP_IF_TRUE_OR_POP: case MP_OP_JUMP_IF_FALSE_OR_POP:
+        return mp_read_truth(T, TOP(s, in, 1), s);
+    case MP_OP_POP_JUMP_IF_NONE: case MP_OP_POP_JUMP_IF_NOT_NONE:
+        return do_known(T, TOP(s, in, 1));
+    case MP_OP_GET_ITER: case MP_OP_GET_YIELD_FROM_ITER:
+        return mp_record_iter(T, s, TOP(s, in, 1));
+    case MP_OP_FOR_ITER:
+        return do_for_iter(T, s, TOP(s, in, 1));
+    case MP_OP_SEND:
+        return do_for_iter(T, s, TOP(s, in, 2));
+    case MP_OP_UNPACK_SEQUENCE: case MP_OP_UNPACK_EX:
+        return mp_record_unpack(T, s, TOP(s, in, 1));
+    case MP_OP_LIST_EXTEND: case MP_OP_SET_UPDATE:
+        return do_extend(T, s, TOP(s, in, 1));
+    case MP_OP_DICT_UPDATE: case MP_OP_DICT_MERGE:
+        return do_merge(T, s, TOP(s, in, 1));
+    case MP_OP_FORMAT_VALUE:
+        return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
+    case MP_OP_PRECALL:
+        return do_precall(T, s, in);
+    case MP_OP_CALL:
+        return do_call(T, s, in);
+    case MP_OP_CALL_FUNCTION_EX:
+        return do_call_ex(T, s, in);
+    case MP_OP_CALL_INTRINSIC_1:
+        return do_intrinsic(T, s, in);
+    case MP_OP_BEFORE_WITH:
+        return do_before_with(T, s, TOP(s, in, 1));
+    case MP_OP_IMPORT_NAME:
+        return do_import(T, s, in);
+    case MP_OP_GET_LEN:
+        s->post = MP_POST_RESULT;
+        return mp_read_len(T, TOP(s, in, 1));
+    case MP_OP_MATCH_MAPPING: case MP_OP_MATCH_SEQUENCE:
+        s->post = MP_POST_RESULT;
+        return do_known(T, TOP(s, in, 1));
+    case MP_OP_MATCH_KEYS:
+        s->post = MP_POST_RESULT;
+        return mp_read_all(T, TOP(s, in, 2));
+    case MP_OP_MATCH_CLASS:
+        return do_match_class(T, s, in);
+    // statements that only modules, classes and coroutines have, and exception groups
+    case MP_OP_UNKNOWN: case MP_OP_BEFORE_ASYNC_WITH: case MP_OP_CHECK_EG_MATCH:
+    case MP_OP_DELETE_NAME: case MP_OP_END_ASYNC_FOR: case MP_OP_GET_AITER:
+    case MP_OP_GET_ANEXT: case MP_OP_GET_AWAITABLE: case MP_OP_LOAD_BUILD_CLASS:
+    case MP_OP_LOAD_NAME: case MP_OP_SETUP_ANNOTATIONS: case MP_OP_STORE_NAME:
+    case MP_OP_ASYNC_GEN_WRAP: case MP_OP_IMPORT_STAR: case MP_OP_PREP_RERAISE_STAR:
+    case MP_OP_PRINT_EXPR: case MP_OP_CALL_INTRINSIC_2: case MP_OP_INTERPRETER_EXIT:
+    case MP_OP_LOAD_FROM_DICT_OR_DEREF: case MP_OP_LOAD_FROM_DICT_OR_GLOBALS:
+    case MP_OP_LOAD_LOCALS: case MP_OP_COUNT:
+        break;
+    }
+    return mp_trace_abort(T, MP_AB_OPCODE, "%s", mp_op_name(in->op));
+}
+
+/* -- Events --------------------------------------------------------------------------------------------- */
+
+static mp_rc
+event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+{
+    mp_rc rc = MP_OK;
+    s->info = info;
+    int before = s->pending;
+    if (!s->started) {
+        s->pending = index;
+        rc = start_frame(T, s);
+    }
+    else if (before >= 0 && !info->is_handler[index]) {
+        rc = take_result(T, s, &info->at[before], index);
+    }
+    else if (s->owns_op) {
+        rc = mp_trace_abort(T, MP_AB_OP_RAISED, "in a try block");
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (++T->n_instr > T->max_instr) {
+        return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions", (long long)T->max_instr);
+    }
+    s->pending = index;
+    s->below = MP_BELOW_NOTHING;
+    s->post = MP_POST_NONE;
+    return handle(T, s, &info->at[index]);
+}
+
+static void
+on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
+{
+    mp_trace *T = ctx;
+    mp_shadow *s = shadow_top(T);
+    if (T->busy || T->state != MP_TRACE_RECORDING || s == NULL || s->f != f) {
+        return;
+    }
+    PyObject *saved = mp_err_take();
+    T->busy = true;
+    settle(T, event(T, s, info, index));
+    T->busy = false;
+    mp_err_restore_steal(saved);
+}
+
+static void
+on_lost(void *ctx, const char *why)
+{
+    (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
+}
+
+static const mp_watch_ops watch_ops = {on_enter, on_instr, on_leave, on_lost};
+
+/* -- A whole recording -------------------------------------------------------------------------------------- */
+
+static int
+trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
+{
+    memset(T, 0, sizeof(*T));
+    T->why = why;
+    T->root_function = root;
+    T->max_instr = max_instr;
+    T->guards = mp_guards_new();
+    T->ops = PyList_New(0);
+    if (T->guards == NULL || T->ops == NULL || mp_refgraph_init(&T->graph, T->guards) < 0
+        || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static void
+trace_fini(mp_trace *T)
+{
+    mp_op_drop(T);
+    PyMem_Free(T->op.inputs);
+    PyMem_Free(T->op.versions);
+    mp_writes_fini(T);
+    mp_refgraph_fini(&T->graph);
+    mp_guards_free(T->guards);
+    PyMem_Free(T->stack);
+    PyMem_Free(T->inputs);
+    Py_XDECREF(T->ops);
+}
+
+static mp_plan *
+make_plan(mp_trace *T, mp_ambient *ambient, PyObject *result)
+{
+    mp_plan *plan = PyMem_Calloc(1, sizeof(*plan));
+    if (plan == NULL) {
+        PyErr_NoMemory();
+        settle(T, MP_ERR);
+        return NULL;
+    }
+    T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
+    T->result = result;
+    mp_rc rc = MP_OK;
+    if (ambient != NULL && !mp_ambient_check(ambient)) {
+        rc = mp_trace_abort(T, MP_AB_AMBIENT, "the call left torch in another mode");
+    }
+    rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
+    settle(T, rc);
+    if (rc != MP_OK) {
+        mp_plan_free(plan);
+        return NULL;
+    }
+    T->state = MP_TRACE_DONE;
+    plan->guards = T->guards;
+    T->guards = NULL;
+    plan->n_instr = (int32_t)(T->n_instr > INT32_MAX ? INT32_MAX : T->n_instr);
+    return plan;
+}
+
+static void
+set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
+{
+    mp_abort_clear(why);
+    why->id = id;
+    why->detail = PyUnicode_FromString(detail);
+    if (why->detail == NULL) {
+        PyErr_Clear();  // the reason stands without its detail
+    }
+}
+
+PyObject *
+mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames,
+               PyObject *root_function, int64_t max_instructions, mp_plan **plan,
+               mp_abort_info *why)
+{
+    const char *text = NULL;
+    mp_ambient *ambient = NULL;
+    mp_trace T;
+    *plan = NULL;
+    if (!mp_watch_available(&text)) {
+        set_reason(why, MP_AB_WATCHER, text);
+        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    }
+    ambient = mp_ambient_take(&text);
+    if (ambient == NULL && text != NULL) {
+        set_reason(why, MP_AB_AMBIENT, text);
+        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    }
+    if (ambient == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (trace_init(&T, root_function, max_instructions, why) < 0) {
+        trace_fini(&T);
+        mp_ambient_free(ambient);
+        return NULL;
+    }
+    mp_trace *outer = recording;
+    recording = &T;
+    PyObject *result = mp_watch_call(&watch_ops, &T, callable, args, nargsf, kwnames);
+    recording = outer;
+    PyObject *exc = mp_err_take();
+    if (result == NULL && T.state != MP_TRACE_ABORTED) {
+        set_reason(why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
+    }
+    else if (T.state == MP_TRACE_DONE) {
+        *plan = make_plan(&T, ambient, result);
+        if (*plan != NULL) {
+            (*plan)->ambient = ambient;
+            ambient = NULL;
+        }
+    }
+    else if (T.state == MP_TRACE_RECORDING) {
+        set_reason(why, MP_AB_UNKNOWN_FRAME, "the function's frame was not seen");
+    }
+    trace_fini(&T);
+    mp_ambient_free(ambient);
+    mp_err_restore_steal(exc);
+    return result;
+}
+
+/* -- Set-up --------------------------------------------------------------------------------------------------- */
+
+static int
+setup_prefixes(PyObject *prefixes)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(prefixes);
+    char **copies = PyMem_Calloc((size_t)count, sizeof(*copies));
+    if (copies == NULL && count > 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const char *text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(prefixes, i));
+        copies[i] = text == NULL ? NULL : PyMem_Malloc(strlen(text) + 1);
+        if (copies[i] == NULL) {
+            return -1;
+        }
+        strcpy(copies[i], text);
+    }
+    skip_prefixes = copies;  // for the life of the process
+    n_skip_prefixes = count;
+    return 0;
+}
+
+int
+mp_record_setup(PyObject *setup)
+{
+    if (setup == NULL) {
+        return mp_builtins_init() < 0 ? -1 : mp_oplog_init(NULL);
+    }
+    PyObject *types = PyDict_GetItemString(setup, "constant_types");
+    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
+        if (!mp_register_constant_type((PyTypeObject *)PyTuple_GET_ITEM(types, i))) {
+            PyErr_SetString(PyExc_ValueError, "too many constant types");
+            return -1;
+        }
+    }
+    PyObject *prefixes = PyDict_GetItemString(setup, "skip_prefixes");
+    if (prefixes != NULL && skip_prefixes == NULL && setup_prefixes(prefixes) < 0) {
+        return -1;
+    }
+    return mp_oplog_init(setup);
+}

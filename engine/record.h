@@ -1,0 +1,55 @@
+/* record.h - watch one run of a callable and turn it into a plan. */
+#ifndef MP_RECORD_H
+#define MP_RECORD_H
+
+#include "engine.h"
+#include "plan.h"
+
+typedef enum {
+#define ABORT(id, slug, what, hint, kind) MP_AB_##id,
+#include "aborts.def"
+#undef ABORT
+    MP_AB_COUNT
+} mp_abort_id;
+
+typedef struct {
+    mp_abort_id id;
+    PyObject *detail;   // owned str or NULL: "len of <type>" ...
+    PyObject *file;     // owned str or NULL
+    int line;           // 0 if unknown
+} mp_abort_info;
+
+const char *mp_abort_slug(mp_abort_id id);
+const char *mp_abort_text(mp_abort_id id);
+const char *mp_abort_hint(mp_abort_id id);
+const char *mp_abort_kind(mp_abort_id id);
+void mp_abort_clear(mp_abort_info *info);
+
+/* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).
+ * *plan is set to a new plan if the run can be reused, else NULL and *why is filled.
+ * fn is the root Python function; args as after binding: see dispatch.c. */
+MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
+                                   PyObject *kwnames, PyObject *root_function,
+                                   int64_t max_instructions, mp_plan **plan,
+                                   mp_abort_info *why);
+/* Is this thread recording now? */
+bool mp_recording(void);
+/* Fill the registries: with NULL, at import, what needs no torch; later with the keywords
+ * of setup_torch().  0 / -1. */
+int mp_record_setup(PyObject *setup);
+
+/* Registry of torch callables, filled by Python once: register(callable, flags). */
+typedef enum {
+    MP_TORCH_CALL = 1,       // a tensor operation: log it
+    MP_TORCH_METADATA = 2,   // answers from metadata: a constant
+    MP_TORCH_HOST_READ = 4,  // needs the value
+    MP_TORCH_DYNAMIC = 8,    // result shape depends on data
+    MP_TORCH_AMBIENT = 16,   // reads guarded ambient state: a constant
+    MP_TORCH_SETS_STATE = 32,// writes ambient state (grad mode, autocast): log it, result None
+    MP_TORCH_REFUSE = 64,    // side effect or hidden state
+    MP_TORCH_PURE = 128,     // no tensor work at all, pure on constants
+    MP_TORCH_LATER = 256,    // with grad enabled it runs Python later: refuse then
+    MP_TORCH_INLINE = 512,   // a Python function to watch although its module is skipped
+} mp_torch_flags;
+
+#endif

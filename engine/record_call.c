@@ -1,0 +1,518 @@
+/* record_call.c - who is called, and what that means.
+ *
+ * A callee is resolved through bound methods, partials and instances with __call__ down to
+ * one of: a tensor operation (log it), a Python function (its frame is watched), a C
+ * function with a row (builtins.def), or a class.  Anything else is opaque.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+#define MAX_ARGS 255
+
+static PyObject *str_new, *str_init, *str_del, *str_call;
+
+static int
+call_strings(void)
+{
+    if (str_call != NULL) {
+        return 0;
+    }
+    str_new = PyUnicode_InternFromString("__new__");
+    str_init = PyUnicode_InternFromString("__init__");
+    str_del = PyUnicode_InternFromString("__del__");
+    str_call = PyUnicode_InternFromString("__call__");
+    return str_new && str_init && str_del && str_call ? 0 : -1;
+}
+
+/* Call `callee` with one more argument in front. */
+static mp_rc
+callee_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
+                 PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *all[MAX_ARGS + 1];
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (count > MAX_ARGS) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %zd arguments", count);
+    }
+    all[0] = self;
+    memcpy(all + 1, args, (size_t)count * sizeof(*all));
+    return mp_record_callee(T, s, callee, all, nargs + 1, kwnames);
+}
+
+/* Marks of magpy.disable, torch.compiler.disable and torch._dynamo.disable. */
+static bool
+is_disabled(PyObject *func)
+{
+    PyObject *dict = ((PyFunctionObject *)func)->func_dict;
+    if (dict == NULL) {
+        return false;
+    }
+    PyObject *mark = PyDict_GetItemString(dict, "_magpy_disable");
+    return (mark != NULL && mark != Py_False)
+           || PyDict_GetItemString(dict, "_torchdynamo_disable") == Py_True;
+}
+
+static mp_rc
+call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+              Py_ssize_t nargs, PyObject *kwnames)
+{
+    int flags = mp_op_flags_of(func);
+    if (flags != 0 && !(flags & MP_TORCH_INLINE)) {
+        return mp_op_begin(T, s, func, args, nargs, kwnames, flags);
+    }
+    if (is_disabled(func)) {
+        return mp_trace_abort(T, MP_AB_DISABLED, "%S",
+                              ((PyFunctionObject *)func)->func_qualname);
+    }
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_node *ignored;
+        mp_rc rc = mp_value(T, args[i], &ignored);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_RESULT;
+    return mp_guard_function(T, func);
+}
+
+/* Is this a C constructor that only stores what it is given? */
+static bool
+is_storing_type(PyTypeObject *tp)
+{
+    return tp == &PyBaseObject_Type || tp == &PyDict_Type || tp == &PyList_Type
+           || tp == &PyTuple_Type || tp == &PySet_Type || tp == &PyFrozenSet_Type
+           || tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
+           || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException)
+           || strcmp(tp->tp_name, "collections.OrderedDict") == 0
+           || strcmp(tp->tp_name, "collections.defaultdict") == 0
+           || strcmp(tp->tp_name, "collections.deque") == 0
+           || strcmp(tp->tp_name, "functools.partial") == 0;
+}
+
+/* The C base whose tp_new or tp_init is inherited. */
+static PyTypeObject *
+c_base(PyTypeObject *tp)
+{
+    while (tp->tp_base != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        tp = tp->tp_base;
+    }
+    return tp;
+}
+
+/* Python code of a constructor slot becomes known; C code must only store. */
+static mp_rc
+prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name)
+{
+    PyObject *attr = mp_type_lookup_borrow(cls, name);
+    mp_rc rc = mp_guard_type_attr(T, cls, name, attr);
+    if (rc != MP_OK || attr == NULL) {
+        return rc;
+    }
+    if (Py_TYPE(attr) == &PyStaticMethod_Type) {
+        attr = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
+    }
+    if (PyFunction_Check(attr)) {
+        rc = mp_load_const(T, attr);
+        return rc != MP_OK ? rc : mp_guard_function(T, attr);
+    }
+    return MP_OK;
+}
+
+static mp_rc
+call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyTypeObject *meta = Py_TYPE(cls);
+    PyObject *call;
+    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (meta != &PyType_Type && call != NULL && PyFunction_Check(call)) {
+        return callee_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
+    }
+    if (!is_storing_type(c_base(cls))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
+    }
+    if (mp_type_lookup_borrow(cls, str_del) != NULL) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
+                              cls->tp_name);
+    }
+    rc = prepare_constructor(T, cls, str_new);
+    if (rc == MP_OK) {
+        rc = prepare_constructor(T, cls, str_init);
+    }
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_read_all(T, args[i]);
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_RESULT;
+    return rc;
+}
+
+/* functools.partial: the function with the stored arguments in front. */
+static mp_rc
+call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
+             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"func", "args", "keywords"};
+    static const int fields[] = {MP_F_PARTIAL_FUNC, MP_F_PARTIAL_ARGS, MP_F_PARTIAL_KW};
+    PyObject *parts[3] = {NULL, NULL, NULL}, *all[MAX_ARGS], *kw = NULL;  // owned
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        parts[i] = PyObject_GetAttrString(partial, names[i]);
+        if (parts[i] == NULL) {
+            rc = MP_ERR;
+        }
+        else if (n->reg >= 0) {
+            rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, fields[i], parts[i]);
+        }
+        else {
+            rc = mp_result(T, parts[i]);
+        }
+        if (rc == MP_OK && i > 0) {
+            rc = mp_read_all(T, parts[i]);
+        }
+    }
+    if (rc == MP_OK) {
+        Py_ssize_t stored = PyTuple_GET_SIZE(parts[1]), given = nargs;
+        Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames), total = 0;
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        if (stored + given + nkw + PyDict_GET_SIZE(parts[2]) > MAX_ARGS) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with too many arguments");
+            goto done;
+        }
+        PyObject *list = PyList_New(0);
+        for (Py_ssize_t i = 0; i < stored; i++) {
+            all[total++] = PyTuple_GET_ITEM(parts[1], i);
+        }
+        for (Py_ssize_t i = 0; i < given; i++) {
+            all[total++] = args[i];
+        }
+        while (list != NULL && PyDict_Next(parts[2], &pos, &key, &value)) {
+            if (kwnames != NULL && PySequence_Contains(kwnames, key) == 1) {
+                continue;  // given again by the caller
+            }
+            all[total++] = value;
+            if (PyList_Append(list, key) < 0) {
+                Py_CLEAR(list);
+            }
+        }
+        for (Py_ssize_t i = 0; i < nkw && list != NULL; i++) {
+            all[total++] = args[given + i];
+            if (PyList_Append(list, PyTuple_GET_ITEM(kwnames, i)) < 0) {
+                Py_CLEAR(list);
+            }
+        }
+        kw = list == NULL ? NULL : PyList_AsTuple(list);
+        Py_XDECREF(list);
+        rc = kw == NULL ? MP_ERR
+                        : mp_record_callee(T, s, parts[0], all, stored + given, kw);
+    }
+done:
+    Py_XDECREF(kw);
+    for (int i = 0; i < 3; i++) {
+        Py_XDECREF(parts[i]);
+    }
+    return rc;
+}
+
+/* numpy on numbers: pure; on arrays of the program's own making: pure as well. */
+static bool
+is_numpy_callable(PyObject *callee)
+{
+    const char *name = Py_TYPE(callee)->tp_name;
+    if (strcmp(name, "numpy.ufunc") == 0
+        || strcmp(name, "numpy._ArrayFunctionDispatcher") == 0) {
+        return true;
+    }
+    if (PyType_Check(callee)) {
+        const char *tp_name = ((PyTypeObject *)callee)->tp_name;
+        return strncmp(tp_name, "numpy.", 6) == 0 && strcmp(tp_name, "numpy.ndarray") != 0;
+    }
+    if (PyCFunction_Check(callee)) {
+        PyObject *module = ((PyCFunctionObject *)callee)->m_module;
+        return module != NULL && PyUnicode_Check(module)
+               && PyUnicode_CompareWithASCIIString(module, "numpy") == 0;
+    }
+    return false;
+}
+
+static mp_rc
+call_numpy(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_node *n;
+        mp_rc rc = mp_value(T, args[i], &n);
+        if (rc == MP_OK) {
+            rc = mp_read_deep(T, args[i], &has_tensor);
+        }
+        if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
+            && !PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
+                                mp_type_name(args[i]));
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    if (has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "numpy on a tensor");
+    }
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_RESULT;
+    return MP_OK;
+}
+
+static PyObject *
+callee_text(PyObject *callee)
+{
+    PyObject *name = PyObject_GetAttrString(callee, "__qualname__");
+    if (name == NULL || !PyUnicode_Check(name)) {
+        PyErr_Clear();  // no usable name: the type's name describes it
+        Py_XDECREF(name);
+        return PyUnicode_FromString(mp_type_name(callee));
+    }
+    PyObject *module = PyObject_GetAttrString(callee, "__module__");
+    if (module != NULL && PyUnicode_Check(module)) {
+        Py_SETREF(name, PyUnicode_FromFormat("%U.%U", module, name));
+    }
+    PyErr_Clear();  // a missing module only shortens the text
+    Py_XDECREF(module);
+    return name;
+}
+
+static mp_rc
+call_opaque(mp_trace *T, PyObject *callee)
+{
+    bool is_c = !(Py_TYPE(callee)->tp_flags & Py_TPFLAGS_HEAPTYPE) || PyType_Check(callee);
+    PyObject *text = is_c ? callee_text(callee) : PyUnicode_FromString(mp_type_name(callee));
+    if (text == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%U", text);
+    Py_DECREF(text);
+    return rc;
+}
+
+/* A C function, with its self in front if it is bound. */
+static mp_rc
+call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames)
+{
+    bool found;
+    PyObject *self = PyCFunction_Check(callee) ? PyCFunction_GET_SELF(callee) : NULL;
+    int flags = mp_op_flags_of(callee);
+    if (self != NULL && !PyModule_Check(self) && !PyType_Check(self)) {
+        // A bound method: act on the method of the type.
+        PyObject *name
+            = PyUnicode_InternFromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
+        PyObject *descr = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(self), name);
+        Py_XDECREF(name);
+        if (descr != NULL && Py_TYPE(descr) == &PyMethodDescr_Type) {
+            mp_rc rc = mp_load_const(T, descr);
+            return rc != MP_OK
+                       ? rc
+                       : callee_with_self(T, s, descr, self, args, nargs, kwnames);
+        }
+    }
+    if (flags != 0) {
+        return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+    }
+    const void *key = PyCFunction_Check(callee)
+                          ? (const void *)((PyCFunctionObject *)callee)->m_ml
+                      : Py_TYPE(callee) == &PyMethodDescr_Type
+                              || Py_TYPE(callee) == &PyClassMethodDescr_Type
+                          ? (const void *)((PyMethodDescrObject *)callee)->d_method
+                          : (const void *)callee;
+    mp_rc rc = mp_record_builtin(T, s, callee, key, args, nargs, kwnames, &found);
+    if (rc != MP_OK || found) {
+        return rc;
+    }
+    if (is_numpy_callable(callee)) {
+        return call_numpy(T, s, args, nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+    }
+    return call_opaque(T, callee);
+}
+
+static mp_rc
+call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+          Py_ssize_t nargs, PyObject *kwnames)
+{
+    bool found;
+    int flags = mp_op_flags_of(callee);
+    if (flags != 0) {
+        return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+    }
+    mp_rc rc = mp_record_builtin(T, s, callee, callee, args, nargs, kwnames, &found);
+    if (rc != MP_OK || found) {
+        return rc;
+    }
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (is_numpy_callable(callee)) {
+        return call_numpy(T, s, args, count);
+    }
+    if (strncmp(((PyTypeObject *)callee)->tp_name, "torch.", 6) == 0
+        && mp_is_constant_type((PyTypeObject *)callee)) {
+        bool has_tensor = false;
+        s->below = MP_BELOW_SKIP;
+        s->post = MP_POST_RESULT;
+        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+            rc = mp_read_deep(T, args[i], &has_tensor);
+        }
+        return rc;
+    }
+    return call_class(T, s, (PyTypeObject *)callee, args, nargs, kwnames);
+}
+
+mp_rc
+mp_record_method_parts(mp_trace *T, PyObject *method)
+{
+    PyObject *func = PyMethod_GET_FUNCTION(method), *self = PyMethod_GET_SELF(method);
+    mp_node *n;
+    mp_rc rc = mp_value(T, method, &n);
+    if (rc != MP_OK || n->reg < 0) {
+        return rc != MP_OK ? rc : mp_result(T, func);
+    }
+    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
+    return rc != MP_OK ? rc
+                       : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
+}
+
+static mp_rc
+call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *func = PyMethod_GET_FUNCTION(callee), *self = PyMethod_GET_SELF(callee);
+    mp_rc rc = mp_record_method_parts(T, callee);
+    return rc != MP_OK ? rc : callee_with_self(T, s, func, self, args, nargs, kwnames);
+}
+
+/* An instance: its class's __call__. */
+static mp_rc
+call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
+              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const char *type = mp_type_name(callee);
+    if (strcmp(type, "functools.partial") == 0) {
+        return call_partial(T, s, callee, n, args, nargs, kwnames);
+    }
+    if (strcmp(type, "magpy._engine.CompiledFunction") == 0) {
+        // One of ours, called while recording, runs its original.
+        PyObject *original = PyObject_GetAttrString(callee, "__wrapped__");
+        if (original == NULL) {
+            return MP_ERR;
+        }
+        mp_rc rc = mp_load_const(T, original);
+        if (rc == MP_OK) {
+            rc = mp_record_callee(T, s, original, args, nargs, kwnames);
+        }
+        Py_DECREF(original);
+        return rc;
+    }
+    if (strcmp(type, "functools._lru_cache_wrapper") == 0) {
+        // Cached answers are the same for the same constants: that is its contract.
+        PyObject *inner = PyObject_GetAttrString(callee, "__wrapped__");
+        if (inner == NULL) {
+            return MP_ERR;
+        }
+        mp_rc rc = mp_load_const(T, inner);
+        Py_DECREF(inner);
+        for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+            if (!mp_is_constant(args[i]) && !mp_is_identity(args[i])) {
+                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
+            }
+        }
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+        return rc;
+    }
+    if (strncmp(type, "operator.", 9) == 0 && n != NULL) {
+        if (n->reg >= 0) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s", type);
+        }
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+        bool has_tensor = false;
+        mp_rc rc = MP_OK;
+        for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+            rc = mp_read_deep(T, args[i], &has_tensor);
+        }
+        return rc == MP_OK && has_tensor ? call_opaque(T, callee) : rc;
+    }
+    PyObject *call;
+    mp_rc rc = mp_special(T, callee, "__call__", &call);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (call != NULL && PyFunction_Check(call)) {
+        return callee_with_self(T, s, call, callee, args, nargs, kwnames);
+    }
+    if (call != NULL && strcmp(mp_type_name(call), "magpy._engine.CompiledFunction") == 0) {
+        rc = mp_load_const(T, call);
+        return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
+    }
+    return is_numpy_callable(callee) ? call_numpy(T, s, args, nargs) : call_opaque(T, callee);
+}
+
+/* Layout of `obj.__slot__` objects (method-wrapper), the same on all versions. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *descr;
+    PyObject *self;
+} method_wrapper_object;
+
+static bool
+method_like(PyObject *callee)
+{
+    return Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+           || Py_TYPE(callee) == &PyClassMethodDescr_Type;
+}
+
+mp_rc
+mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                 Py_ssize_t nargs, PyObject *kwnames)
+{
+    mp_node *n;
+    if (call_strings() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, callee, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyFunction_Check(callee)) {
+        return call_function(T, s, callee, args, nargs, kwnames);
+    }
+    if (PyMethod_Check(callee)) {
+        return call_method(T, s, callee, args, nargs, kwnames);
+    }
+    if (PyType_Check(callee)) {
+        return call_type(T, s, callee, args, nargs, kwnames);
+    }
+    if (PyCFunction_Check(callee) || method_like(callee)) {
+        return call_c_function(T, s, callee, args, nargs, kwnames);
+    }
+    if (Py_TYPE(callee) == &_PyMethodWrapper_Type) {
+        method_wrapper_object *w = (method_wrapper_object *)callee;
+        rc = mp_load_const(T, w->descr);
+        return rc != MP_OK ? rc
+                           : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
+    }
+    if (mp_is_op_object(callee)) {
+        return mp_op_begin(T, s, callee, args, nargs, kwnames, mp_op_flags_of(callee));
+    }
+    if (Py_TYPE(callee) == &PyStaticMethod_Type) {
+        PyObject *inner = ((PyObject **)((char *)callee + sizeof(PyObject)))[0];
+        rc = mp_load_const(T, inner);
+        return rc != MP_OK ? rc : mp_record_callee(T, s, inner, args, nargs, kwnames);
+    }
+    return call_instance(T, s, callee, n, args, nargs, kwnames);
+}

@@ -1,0 +1,838 @@
+/* record_item.c - containers: items, lengths, membership, iteration, comparison, operators.
+ *
+ * C code that walks a container reads all of it: mp_read_all guards the entry content
+ * first, so whatever the C function does with the items is a function of guarded state.
+ * Objects whose class defines the operation in Python run as frames and are watched.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+static PyTypeObject *deque_type, *ordered_dict_type, *default_dict_type;
+
+static int
+container_types(void)
+{
+    if (deque_type != NULL) {
+        return 0;
+    }
+    PyObject *m = PyImport_ImportModule("collections");
+    if (m == NULL) {
+        return -1;
+    }
+    ordered_dict_type = (PyTypeObject *)PyObject_GetAttrString(m, "OrderedDict");
+    default_dict_type = (PyTypeObject *)PyObject_GetAttrString(m, "defaultdict");
+    deque_type = (PyTypeObject *)PyObject_GetAttrString(m, "deque");
+    Py_DECREF(m);
+    return deque_type && ordered_dict_type && default_dict_type ? 0 : -1;
+}
+
+bool
+mp_key_is_safe(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key);
+    if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyBool_Type || key == Py_None
+        || tp == &PyFloat_Type || tp == &PyBytes_Type || PyType_Check(key)
+        || tp == &PyFunction_Type || PyCFunction_Check(key)) {
+        return true;
+    }
+    if (tp == &PyTuple_Type) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!mp_key_is_safe(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (mp_is_constant(key)) {
+        return true;
+    }
+    return tp->tp_hash == PyBaseObject_Type.tp_hash
+           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* Does the class define `name` in Python?  Then the instruction runs it: watch. */
+static mp_rc
+runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
+{
+    *runs = false;
+    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        return MP_OK;
+    }
+    PyObject *func;
+    mp_rc rc = mp_special(T, obj, name, &func);
+    if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
+        *runs = true;
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+    }
+    return rc;
+}
+
+static bool
+is_tensor_node(const mp_node *n)
+{
+    return n != NULL && n->kind == MP_NODE_TENSOR;
+}
+
+/* External and not yet rewritten: reads need guards. */
+static bool
+needs_guards(const mp_node *n)
+{
+    return n != NULL && n->reg >= 0 && !n->rewritten;
+}
+
+/* -- Whole content ----------------------------------------------------------------------- */
+
+static mp_rc
+read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
+{
+    mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, items[i]);
+    }
+    return rc;
+}
+
+static mp_rc
+read_deque(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    Py_ssize_t size = Py_SIZE(obj);
+    mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = PySequence_GetItem(obj, i);
+        if (item == NULL) {
+            return MP_ERR;
+        }
+        rc = mp_load(T, MP_G_LOAD_DEQUE, n->reg, NULL, i, item);
+        Py_DECREF(item);
+    }
+    return rc;
+}
+
+static mp_rc
+read_set(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    PyObject *copy = PyFrozenSet_New(obj);  // no user code: set to set copies hashes
+    if (copy == NULL) {
+        return MP_ERR;
+    }
+    PyObject *it = PyObject_GetIter(copy), *item;
+    mp_rc rc = it == NULL ? MP_ERR : MP_OK;
+    while (rc == MP_OK && (item = PyIter_Next(it)) != NULL) {
+        if (!mp_is_constant(item)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s", mp_type_name(item));
+        }
+        Py_DECREF(item);
+    }
+    Py_XDECREF(it);
+    if (rc == MP_OK) {
+        rc = mp_test(T, MP_G_SET_EQUALS, n, copy, 0);
+    }
+    Py_DECREF(copy);
+    return rc;
+}
+
+static mp_rc
+read_dict(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    PyObject *keys = n->entry_keys, *own = NULL;
+    mp_rc rc = MP_OK;
+    if (keys == NULL) {
+        PyObject *list = PyDict_Keys(obj);
+        own = keys = list == NULL ? NULL : PyList_AsTuple(list);
+        Py_XDECREF(list);
+        if (keys == NULL) {
+            return MP_ERR;
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        if (!mp_key_is_safe(key)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "a dict key of type %s", mp_type_name(key));
+        }
+    }
+    int first = rc == MP_OK ? mp_refgraph_first(&T->graph, MP_G_KEYS, n, 0) : 0;
+    if (first < 0 || (first > 0
+        && mp_guards_test(T->guards, MP_G_KEYS, n->reg, -1, keys, 0, NULL) < 0)) {
+        rc = MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        PyObject *value = PyDict_GetItemWithError(obj, key);
+        if (value != NULL && !mp_node_wrote(n, key)) {
+            rc = mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, value);
+        }
+    }
+    Py_XDECREF(own);
+    return rc;
+}
+
+mp_rc
+mp_read_all(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || !needs_guards(n) || is_tensor_node(n) || mp_is_identity(obj)) {
+        return rc;
+    }
+    if (PyList_Check(obj)) {
+        Py_ssize_t size = n->appended ? n->entry_len : PyList_GET_SIZE(obj);
+        return read_sequence(T, n, ((PyListObject *)obj)->ob_item, size);
+    }
+    if (PyTuple_Check(obj)) {
+        return read_sequence(T, n, ((PyTupleObject *)obj)->ob_item, PyTuple_GET_SIZE(obj));
+    }
+    if (PyDict_Check(obj)) {
+        return read_dict(T, n, obj);
+    }
+    if (PyAnySet_Check(obj)) {
+        return read_set(T, n, obj);
+    }
+    if (PyObject_TypeCheck(obj, deque_type)) {
+        return read_deque(T, n, obj);
+    }
+    return MP_OK;
+}
+
+/* Children of a builtin container; a borrowed fast walk is safe: nothing runs here but
+ * guard emission, which never touches the container. */
+static mp_rc
+read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
+{
+    mp_rc rc = MP_OK;
+    if (PyList_Check(obj) || PyTuple_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj) && rc == MP_OK; i++) {
+            rc = mp_read_deep(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
+        }
+    }
+    else if (PyDict_Check(obj)) {
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
+            rc = mp_read_deep(T, value, has_tensor);
+        }
+    }
+    return rc;
+}
+
+mp_rc
+mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        *has_tensor = true;
+        return MP_OK;
+    }
+    rc = mp_read_all(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (Py_EnterRecursiveCall(" while recording")) {
+        PyErr_Clear();  // a container that holds itself, or is nested too deeply
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    }
+    rc = read_children(T, obj, has_tensor);
+    Py_LeaveRecursiveCall();
+    return rc;
+}
+
+static Py_ssize_t
+entry_size(const mp_node *n, PyObject *obj)
+{
+    if (n->appended) {
+        return n->entry_len;
+    }
+    if (n->entry_keys != NULL) {
+        return PyTuple_GET_SIZE(n->entry_keys);
+    }
+    return PyDict_Check(obj)     ? PyDict_GET_SIZE(obj)
+           : PyAnySet_Check(obj) ? PySet_GET_SIZE(obj)
+                                 : Py_SIZE(obj);
+}
+
+static bool
+is_sized(PyObject *obj)
+{
+    return PyList_Check(obj) || PyTuple_Check(obj) || PyDict_Check(obj)
+           || PyAnySet_Check(obj) || PyObject_TypeCheck(obj, deque_type);
+}
+
+mp_rc
+mp_read_len(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || !needs_guards(n)) {
+        return rc;
+    }
+    if (!is_sized(obj)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s", mp_type_name(obj));
+    }
+    return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+}
+
+mp_rc
+mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
+{
+    mp_node *n;
+    bool runs;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || n == NULL || mp_is_identity(obj)) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");
+    }
+    rc = runs_python(T, s, obj, "__bool__", &runs);
+    if (rc == MP_OK && !runs) {
+        rc = runs_python(T, s, obj, "__len__", &runs);
+    }
+    if (rc != MP_OK || runs) {
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (!needs_guards(n)) {
+        return MP_OK;
+    }
+    if (is_sized(obj)) {
+        if (n->appended || n->entry_keys != NULL || entry_size(n, obj) == 0) {
+            return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+        }
+        return mp_test(T, MP_G_NONEMPTY, n, NULL, 0);
+    }
+    PyNumberMethods *nb = Py_TYPE(obj)->tp_as_number;
+    PyMappingMethods *mp = Py_TYPE(obj)->tp_as_mapping;
+    PySequenceMethods *sq = Py_TYPE(obj)->tp_as_sequence;
+    if ((nb && nb->nb_bool) || (mp && mp->mp_length) || (sq && sq->sq_length)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "truth of a %s", mp_type_name(obj));
+    }
+    return MP_OK;
+}
+
+/* -- Items -------------------------------------------------------------------------------- */
+
+mp_rc
+mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
+{
+    *value = NULL;
+    if (!mp_key_is_safe(key)) {
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+    }
+    *value = PyDict_GetItemWithError(dict, key);
+    if (*value == NULL && PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (!needs_guards(n) || mp_node_wrote(n, key)) {
+        return MP_OK;
+    }
+    if (*value == NULL) {
+        return mp_test(T, MP_G_NO_KEY, n, key, 0);
+    }
+    return mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, *value);
+}
+
+static mp_rc
+getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    mp_node *key_node = mp_refgraph_find(&T->graph, key);
+    if (is_tensor_node(key_node)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    }
+    s->post = MP_POST_RESULT;
+    if (!needs_guards(n)) {
+        return MP_OK;
+    }
+    if (!PyLong_Check(key)) {
+        return mp_read_all(T, obj);
+    }
+    Py_ssize_t i = PyLong_AsSsize_t(key), size = PySequence_Fast_GET_SIZE(obj);
+    if (i == -1 && PyErr_Occurred()) {
+        PyErr_Clear();  // an index that no sequence has: IndexError is the program's
+        return mp_read_len(T, obj);
+    }
+    Py_ssize_t at = i < 0 ? i + size : i;
+    if (at < 0 || at >= size) {
+        return mp_read_len(T, obj);
+    }
+    PyObject *item = PySequence_Fast_GET_ITEM(obj, at);
+    if (!n->appended) {
+        return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, item);
+    }
+    mp_rc rc = i < 0 || at >= n->entry_len ? mp_read_len(T, obj) : MP_OK;
+    return rc != MP_OK || at >= n->entry_len
+               ? rc
+               : mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, at, item);
+}
+
+static mp_rc
+getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    PyObject *value;
+    bool runs;
+    s->post = MP_POST_RESULT;
+    if (!mp_key_is_safe(key) && !needs_guards(n)) {
+        mp_rc rc = runs_python(T, s, key, "__hash__", &runs);
+        return rc != MP_OK ? rc : runs_python(T, s, key, "__eq__", &runs);
+    }
+    mp_rc rc = mp_read_key(T, obj, n, key, &value);
+    if (rc != MP_OK || value != NULL || PyDict_CheckExact(obj)) {
+        return rc;
+    }
+    rc = runs_python(T, s, obj, "__missing__", &runs);
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (PyObject_TypeCheck(obj, default_dict_type)) {
+        if (n != NULL && n->reg >= 0) {
+            return mp_trace_abort(T, MP_AB_MUTATION, "a missing key of a defaultdict");
+        }
+        s->below = MP_BELOW_WATCH;
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
+{
+    mp_node *n, *key_node;
+    bool runs, has_tensor = false;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        PyObject *args[2] = {obj, key};
+        return mp_op_begin(T, s, mp_operator_borrow("getitem"), args, 2, NULL, MP_TORCH_CALL);
+    }
+    if (!PySlice_Check(key)) {
+        rc = mp_value(T, key, &key_node);
+    }
+    else {
+        rc = mp_fresh(T, key);
+    }
+    if (rc == MP_OK) {
+        rc = mp_read_deep(T, key, &has_tensor);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    rc = runs_python(T, s, obj, "__getitem__", &runs);
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (PyList_Check(obj) || PyTuple_Check(obj)) {
+        return getitem_sequence(T, s, obj, n, key);
+    }
+    if (PyDict_Check(obj)) {
+        return getitem_dict(T, s, obj, n, key);
+    }
+    s->post = MP_POST_RESULT;
+    if (PyType_Check(obj)) {
+        PyObject *func;
+        rc = mp_special(T, obj, "__getitem__", &func);
+        if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
+            s->below = MP_BELOW_WATCH;
+            return MP_OK;
+        }
+        return rc != MP_OK ? rc
+                           : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s",
+                                            ((PyTypeObject *)obj)->tp_name);
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    if (PyObject_TypeCheck(obj, deque_type)) {
+        return mp_read_all(T, obj);
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObject *value)
+{
+    mp_node *n, *ignored;
+    bool runs, has_tensor = false;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        PyObject *args[3] = {obj, key, value};
+        rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL, MP_TORCH_CALL);
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_value(T, key, &ignored);
+    if (rc == MP_OK && value != NULL) {
+        rc = mp_value(T, value, &ignored);
+    }
+    if (rc == MP_OK) {
+        rc = mp_read_deep(T, key, &has_tensor);
+    }
+    if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
+        rc = mp_read_all(T, value);
+    }
+    if (rc == MP_OK) {
+        rc = runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
+        s->post = MP_POST_NONE;
+    }
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (has_tensor && PyList_Check(obj)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    }
+    if (PyDict_Check(obj) && !mp_key_is_safe(key)) {
+        if (n != NULL && n->reg >= 0) {
+            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+        }
+        rc = runs_python(T, s, key, "__hash__", &runs);
+        if (rc == MP_OK) {
+            rc = runs_python(T, s, key, "__eq__", &runs);
+        }
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    if (PyDict_Check(obj)) {
+        PyObject *old;
+        if (value == NULL) {
+            rc = mp_read_key(T, obj, n, key, &old);  // del looks whether it is there
+            if (rc != MP_OK || old == NULL) {
+                return rc;
+            }
+        }
+        return mp_write_key(T, n, key, value == NULL);
+    }
+    if (PyList_Check(obj) || PyObject_TypeCheck(obj, deque_type)) {
+        return mp_write_content(T, n);
+    }
+    return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
+{
+    mp_node *n, *ignored;
+    bool runs, has_tensor = false;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK) {
+        rc = mp_value(T, item, &ignored);
+    }
+    if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(ignored))) {
+        if (is_tensor_node(ignored) && n != NULL && (PyDict_Check(obj) || PyAnySet_Check(obj))
+            && n->kind == MP_NODE_FRESH) {
+            return MP_OK;  // tensors hash by identity
+        }
+        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
+    }
+    if (rc == MP_OK) {
+        rc = runs_python(T, s, obj, "__contains__", &runs);
+        s->post = MP_POST_NONE;
+    }
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (PyDict_Check(obj) || PyAnySet_Check(obj)) {
+        if (!mp_key_is_safe(item)) {
+            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
+        }
+        if (!needs_guards(n) || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+            return MP_OK;
+        }
+        int found = PyDict_Check(obj) ? PyDict_Contains(obj, item)
+                                      : PySet_Contains(obj, item);
+        if (found < 0) {
+            return MP_ERR;
+        }
+        return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n, item, 0);
+    }
+    if (n == NULL || PyList_Check(obj) || PyTuple_Check(obj)
+        || PyObject_TypeCheck(obj, deque_type)) {
+        rc = mp_read_deep(T, obj, &has_tensor);
+        if (rc == MP_OK && has_tensor) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
+        }
+        return rc;
+    }
+    rc = runs_python(T, s, obj, "__iter__", &runs);
+    s->post = MP_POST_NONE;
+    if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH) {
+        return rc;
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`in` a %s", mp_type_name(obj));
+}
+
+/* -- Iteration ------------------------------------------------------------------------------ */
+
+mp_rc
+mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    mp_node *n;
+    bool runs;
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        rc = mp_tensor_observe(T, obj);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    rc = runs_python(T, s, obj, "__iter__", &runs);
+    if (rc == MP_OK && !runs && !is_sized(obj)) {
+        rc = runs_python(T, s, obj, "__getitem__", &runs);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->post = MP_POST_RESULT;
+    if (runs) {
+        return MP_OK;
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
+        return MP_OK;
+    }
+    if (is_sized(obj)) {
+        return mp_read_all(T, obj);
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    mp_rc rc = mp_record_iter(T, s, obj);
+    s->post = MP_POST_NONE;
+    return rc;
+}
+
+/* -- Comparison and operators ---------------------------------------------------------------- */
+
+mp_rc
+mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
+{
+    mp_node *na, *nb;
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK || na == NULL || nb == NULL || na == nb) {
+        return rc;  // types and values that are guarded decide
+    }
+    if (na->reg < 0 || nb->reg < 0 || (na->pinned && nb->pinned)) {
+        return MP_OK;
+    }
+    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na->reg, nb->reg, NULL, 0) < 0 ? MP_ERR
+                                                                                   : MP_OK;
+}
+
+/* Operands of a C-level operator: everything that it may look at is guarded. */
+static mp_rc
+read_operand(mp_trace *T, PyObject *o, mp_node *n)
+{
+    bool has_tensor = false;
+    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o)) {
+        return mp_read_deep(T, o, &has_tensor);
+    }
+    if (is_sized(o)) {
+        return mp_read_deep(T, o, &has_tensor);
+    }
+    if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
+        && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return MP_OK;  // a class written in Python: its operators are frames or identity
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
+}
+
+static const char *const compare_names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
+
+static mp_rc
+record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, const char *left,
+                    const char *right)
+{
+    bool runs;
+    mp_rc rc = runs_python(T, s, a, left, &runs);
+    return rc != MP_OK ? rc : runs_python(T, s, b, right, &runs);
+}
+
+mp_rc
+mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
+    mp_node *na, *nb;
+    char left[8], right[8];
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
+                           MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (na == NULL && nb == NULL) {
+        return MP_OK;
+    }
+    snprintf(left, sizeof(left), "__%s__", compare_names[op]);
+    snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK) {
+        rc = read_operand(T, a, na);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, b, nb);
+    }
+    if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
+        rc = mp_record_is(T, a, b);
+    }
+    return rc;
+}
+
+static const char *const binary_names[] = {
+    "add", "and_", "floordiv", "lshift", "matmul", "mul", "mod",
+    "or_", "pow", "rshift", "sub", "truediv", "xor",
+};
+
+mp_rc
+mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    mp_node *na, *nb;
+    char name[24];
+    bool inplace = op >= 13;
+    int base = op % 13;
+    size_t len = strlen(binary_names[base]);
+    int stem = (int)(binary_names[base][len - 1] == '_' ? len - 1 : len);
+    if (container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        if (inplace) {
+            snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
+        }
+        PyObject *f = mp_operator_borrow(inplace ? name : binary_names[base]);
+        return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (na == NULL && nb == NULL) {
+        return MP_OK;
+    }
+    char left[24], right[24];
+    snprintf(left, sizeof(left), "__%.*s__", stem, binary_names[base]);
+    snprintf(right, sizeof(right), "__r%.*s__", stem, binary_names[base]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK && inplace) {
+        bool runs;
+        snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
+        rc = runs_python(T, s, a, name, &runs);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, a, na);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, b, nb);
+    }
+    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
+        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a)
+            || PyObject_TypeCheck(a, deque_type))) {
+        rc = mp_write_content(T, na);
+    }
+    return rc;
+}
+
+mp_rc
+mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
+{
+    mp_node *n;
+    bool runs;
+    char special[24];
+    mp_rc rc = mp_value(T, a, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        return mp_op_begin(T, s, mp_operator_borrow(name), &a, 1, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (n == NULL) {
+        return MP_OK;
+    }
+    snprintf(special, sizeof(special), "__%s__", name);
+    rc = runs_python(T, s, a, special, &runs);
+    return rc != MP_OK || runs ? rc : read_operand(T, a, n);
+}
+
+mp_rc
+mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
+{
+    mp_node *n;
+    bool runs = false, any = false, has_tensor = false;
+    static const char *const names[] = {"__format__", "__str__", "__repr__"};
+    mp_rc rc = mp_value(T, value, &n);
+    s->post = MP_POST_RESULT;
+    if (rc != MP_OK || n == NULL || PyType_Check(value)) {
+        return rc;
+    }
+    rc = mp_read_deep(T, value, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "formatting a tensor");
+    }
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        rc = runs_python(T, s, value, names[i], &runs);
+        any = any || runs;
+    }
+    s->post = MP_POST_RESULT;
+    if (rc != MP_OK || any || n->kind == MP_NODE_FRESH) {
+        return rc;
+    }
+    if (is_sized(value)) {
+        return MP_OK;
+    }
+    // object.__repr__ prints an address, C types print state that is not guarded.
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(value));
+}

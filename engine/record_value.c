@@ -1,0 +1,360 @@
+/* record_value.c - what a value on the stack is, and how it enters the reference graph.
+ *
+ * Classes, functions, builtins, modules and code are pinned by identity when loaded;
+ * scalars by exact type and value; tensors by metadata; everything else by type.
+ */
+#include "trace.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static PyTypeObject *constant_types[64];
+static int n_constant_types;
+static PyTypeObject *constant_base;  // numpy.generic, borrowed from numpy (never unloaded)
+
+bool
+mp_register_constant_type(PyTypeObject *type)
+{
+    if (strcmp(type->tp_name, "numpy.generic") == 0) {
+        constant_base = type;
+        return true;
+    }
+    for (int i = 0; i < n_constant_types; i++) {
+        if (constant_types[i] == type) {
+            return true;
+        }
+    }
+    if (n_constant_types == (int)Py_ARRAY_LENGTH(constant_types)) {
+        return false;
+    }
+    Py_INCREF(type);
+    constant_types[n_constant_types++] = type;
+    return true;
+}
+
+bool
+mp_is_constant(PyObject *o)
+{
+    PyTypeObject *tp = Py_TYPE(o);
+    if (tp == &PyLong_Type || tp == &PyUnicode_Type || tp == &PyBool_Type
+        || tp == &PyFloat_Type || o == Py_None || tp == &PyBytes_Type
+        || tp == &PyComplex_Type || o == Py_Ellipsis || o == Py_NotImplemented
+        || tp == &PyRange_Type) {
+        return true;
+    }
+    return mp_is_constant_type(tp);
+}
+
+bool
+mp_is_constant_type(PyTypeObject *tp)
+{
+    for (int i = 0; i < n_constant_types; i++) {
+        if (constant_types[i] == tp) {
+            return true;
+        }
+    }
+    return constant_base != NULL && PyType_IsSubtype(tp, constant_base)
+           && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
+bool
+mp_is_identity(PyObject *o)
+{
+    PyTypeObject *tp = Py_TYPE(o);
+    if (PyType_Check(o) || tp == &PyFunction_Type || PyModule_Check(o)
+        || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
+        || tp == &PyGetSetDescr_Type || tp == &PyMemberDescr_Type
+        || tp == &PyClassMethodDescr_Type || tp == &PyCode_Type) {
+        return true;
+    }
+    if (PyCFunction_Check(o)) {
+        // A module's function; a method bound to an object is an object of its own.
+        PyObject *self = PyCFunction_GET_SELF(o);
+        return self == NULL || PyModule_Check(self) || PyType_Check(self);
+    }
+    return mp_is_op_object(o);
+}
+
+const char *
+mp_type_name(PyObject *o)
+{
+    return Py_TYPE(o)->tp_name;
+}
+
+mp_rc
+mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
+{
+    va_list va;
+    if (T->state != MP_TRACE_RECORDING) {
+        return MP_ABORTED;
+    }
+    T->state = MP_TRACE_ABORTED;
+    PyObject *saved = mp_err_take();
+    mp_abort_clear(T->why);
+    T->why->id = id;
+    va_start(va, format);
+    T->why->detail = PyUnicode_FromFormatV(format, va);
+    va_end(va);
+    for (int i = T->n_stack - 1; i >= 0; i--) {
+        mp_shadow *s = &T->stack[i];
+        if (s->info != NULL && s->pending >= 0) {
+            T->why->file = Py_NewRef(s->info->code->co_filename);
+            T->why->line = PyCode_Addr2Line(
+                s->info->code, s->pending * (int)sizeof(_Py_CODEUNIT));
+            break;
+        }
+    }
+    PyErr_Clear();  // a detail that could not be formatted is left out
+    mp_err_restore_steal(saved);
+    mp_watch_stop();
+    return MP_ABORTED;
+}
+
+mp_rc
+mp_fresh(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj)) {
+        return MP_OK;
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    if (n != NULL && n->kind != MP_NODE_FRESH) {
+        return MP_OK;  // a singleton (empty tuple) that external state holds too
+    }
+    return mp_refgraph_add_fresh(&T->graph, obj) == NULL ? MP_ERR : MP_OK;
+}
+
+/* An exact tuple that C code made of known values is new; one of constants is constant. */
+static mp_rc
+value_tuple(mp_trace *T, PyObject *obj, mp_node **node)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
+        mp_node *item;
+        mp_rc rc = mp_value(T, PyTuple_GET_ITEM(obj, i), &item);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    *node = mp_refgraph_add_fresh(&T->graph, obj);
+    return *node == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_value(mp_trace *T, PyObject *obj, mp_node **node)
+{
+    *node = NULL;
+    if (mp_is_constant(obj)) {
+        return MP_OK;
+    }
+    *node = mp_refgraph_find(&T->graph, obj);
+    if (*node != NULL) {
+        return MP_OK;
+    }
+    if (PyTuple_CheckExact(obj)) {
+        return value_tuple(T, obj, node);
+    }
+    if (mp_tensor_is_any(obj) && !mp_tensor_is(obj)) {
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
+    }
+    return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
+{
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;  // a fresh object needs no guard
+    }
+    return mp_refgraph_test(&T->graph, kind, n->reg, -1, obj, num) < 0 ? MP_ERR : MP_OK;
+}
+
+static mp_rc
+load_tensor(mp_trace *T, int32_t reg, PyObject *value)
+{
+    mp_tensor_meta *meta = mp_tensor_meta_new(value);
+    if (meta == NULL) {
+        PyErr_Clear();  // no dense description: not for a graph
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "a tensor without dense metadata");
+    }
+    if (mp_guards_test(T->guards, MP_G_TENSOR, reg, -1, NULL, 0, meta) < 0) {
+        return MP_ERR;
+    }
+    return mp_refgraph_add_tensor(&T->graph, value, reg) == NULL ? MP_ERR : MP_OK;
+}
+
+/* A register was just loaded with `value`: guard it and give it a node. */
+static mp_rc
+load_classify(mp_trace *T, int32_t reg, PyObject *value)
+{
+    mp_refgraph *g = &T->graph;
+    if (mp_is_constant(value)) {
+        mp_guard_kind kind = value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
+        return mp_refgraph_test(g, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+    }
+    mp_node *known = mp_refgraph_find(g, value);
+    if (known != NULL) {
+        if (known->reg < 0) {
+            // An unwritten place cannot hold what the run made, but for singletons.
+            if (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0) {
+                return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+            }
+            return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
+                                  "a new %s in unwritten external state",
+                                  mp_type_name(value));
+        }
+        if (known->pinned) {
+            return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+        }
+        return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
+                                                                             : MP_OK;
+    }
+    if (mp_is_identity(value)) {
+        mp_node *n = mp_refgraph_add_external(g, value, reg);
+        if (n == NULL || mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0) {
+            return MP_ERR;
+        }
+        n->pinned = true;
+        return MP_OK;
+    }
+    if (mp_tensor_is(value)) {
+        return load_tensor(T, reg, value);
+    }
+    if (mp_tensor_is_any(value)) {
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(value));
+    }
+    if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
+        return MP_ERR;
+    }
+    return mp_refgraph_add_external(g, value, reg) == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
+        PyObject *value)
+{
+    bool is_new;
+    assert(T->state == MP_TRACE_RECORDING);
+    int32_t reg = mp_refgraph_load(&T->graph, kind, a, key, n, &is_new);
+    if (reg < 0) {
+        return MP_ERR;
+    }
+    return is_new ? load_classify(T, reg, value) : MP_OK;
+}
+
+mp_rc
+mp_load_const(mp_trace *T, PyObject *obj)
+{
+    bool is_new;
+    if (mp_is_constant(obj)) {
+        return MP_OK;
+    }
+    mp_node *known = mp_refgraph_find(&T->graph, obj);
+    if (known != NULL && known->kind != MP_NODE_FRESH && !known->pinned) {
+        known->pinned = true;
+        return mp_test(T, MP_G_IS, known, obj, 0);
+    }
+    if (known != NULL) {
+        return MP_OK;
+    }
+    int32_t reg = mp_refgraph_load(&T->graph, MP_G_LOAD_CONST, -1, obj, 0, &is_new);
+    if (reg < 0) {
+        return MP_ERR;
+    }
+    if (mp_is_identity(obj)) {
+        mp_node *n = mp_refgraph_add_external(&T->graph, obj, reg);
+        if (n == NULL) {
+            return MP_ERR;
+        }
+        n->pinned = true;
+        return MP_OK;
+    }
+    mp_rc rc = is_new ? load_classify(T, reg, obj) : MP_OK;
+    if (rc == MP_OK && (known = mp_refgraph_find(&T->graph, obj)) != NULL) {
+        known->pinned = true;
+    }
+    return rc;
+}
+
+mp_rc
+mp_result(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj) || mp_refgraph_find(&T->graph, obj) != NULL) {
+        return MP_OK;
+    }
+    if (mp_tensor_is_any(obj)) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a tensor made by a C function");
+    }
+    if (PyType_Check(obj) || PyModule_Check(obj)) {
+        return mp_load_const(T, obj);  // classes follow from types that are guarded
+    }
+    return mp_fresh(T, obj);
+}
+
+mp_rc
+mp_guard_function(mp_trace *T, PyObject *func)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (n == NULL) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "function %s",
+                              PyUnicode_AsUTF8(((PyFunctionObject *)func)->func_qualname));
+    }
+    if (n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_FUNCTION, func, 0);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyFunctionObject *f = (PyFunctionObject *)func;
+    PyObject *state = PyTuple_Pack(5, func, f->func_code,
+                                   f->func_defaults ? f->func_defaults : Py_None,
+                                   f->func_kwdefaults ? f->func_kwdefaults : Py_None,
+                                   f->func_closure ? f->func_closure : Py_None);
+    if (state == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_FUNCTION, -1, -1, state, 0, NULL);
+    Py_DECREF(state);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found)
+{
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return MP_OK;  // such types cannot be changed
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyObject *absent = mp_guard_absent();
+    PyObject *row = PyTuple_Pack(3, (PyObject *)type, name, found ? found : absent);
+    if (row == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_TYPE_ATTR, -1, -1, row, 0, NULL);
+    Py_DECREF(row);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
+{
+    *found = NULL;
+    PyObject *key = PyUnicode_InternFromString(name);
+    if (key == NULL) {
+        return MP_ERR;
+    }
+    PyObject *attr = mp_type_lookup_borrow(Py_TYPE(obj), key);
+    mp_rc rc = mp_guard_type_attr(T, Py_TYPE(obj), key, attr);
+    Py_DECREF(key);
+    if (rc != MP_OK || attr == NULL) {
+        return rc;
+    }
+    *found = attr;
+    if (PyFunction_Check(attr) && mp_refgraph_find(&T->graph, attr) == NULL) {
+        return mp_load_const(T, attr);
+    }
+    return MP_OK;
+}

@@ -1,0 +1,328 @@
+/* refgraph.c - see refgraph.h for the invariants.
+ *
+ * Two open-addressing tables: addresses to nodes, and emitted guards to registers.  Both
+ * only grow; a recording frees them as a whole.
+ * Re-entrancy: weak references of tensors have no callbacks, so nothing here runs Python.
+ */
+#include "refgraph.h"
+
+#include <string.h>
+
+#include "tensor.h"
+
+struct mp_slot {
+    PyObject *obj;  // address; NULL: free
+    mp_node *node;
+};
+
+struct mp_seen {
+    int32_t kind;   // guard kind + 1; 0: free
+    int32_t a, b;
+    int32_t reg;
+    const void *obj;
+    int64_t n;
+};
+
+static uint32_t
+address_hash(const void *p)
+{
+    uint64_t x = (uint64_t)(uintptr_t)p >> 4;
+    x *= 0x9E3779B97F4A7C15ull;
+    return (uint32_t)(x >> 32);
+}
+
+int
+mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
+{
+    memset(g, 0, sizeof(*g));
+    g->guards = guards;
+    g->n_slots = 256;
+    g->n_seen = 256;
+    g->slots = PyMem_Calloc(g->n_slots, sizeof(*g->slots));
+    g->seen = PyMem_Calloc(g->n_seen, sizeof(*g->seen));
+    if (g->slots == NULL || g->seen == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static void
+node_free(mp_node *n)
+{
+    PyObject *obj = n->kind == MP_NODE_EXTERNAL ? n->obj : NULL;
+    Py_XDECREF(n->weak);
+    Py_XDECREF(n->leaf);
+    Py_XDECREF(n->written);
+    Py_XDECREF(n->entry_keys);
+    PyMem_Free(n);
+    Py_XDECREF(obj);
+}
+
+void
+mp_refgraph_fini(mp_refgraph *g)
+{
+    mp_node **nodes = g->nodes;
+    int32_t count = g->n_nodes;
+    PyMem_Free(g->slots);
+    PyMem_Free(g->seen);
+    memset(g, 0, sizeof(*g));
+    for (int32_t i = 0; i < count; i++) {
+        node_free(nodes[i]);
+    }
+    PyMem_Free(nodes);
+}
+
+bool
+mp_node_is_alive(const mp_node *n)
+{
+    return n->weak == NULL || PyWeakref_GET_OBJECT(n->weak) == n->obj;
+}
+
+static struct mp_slot *
+slot_find(struct mp_slot *slots, uint32_t count, PyObject *obj)
+{
+    uint32_t i = address_hash(obj) & (count - 1);
+    while (slots[i].obj != NULL && slots[i].obj != obj) {
+        i = (i + 1) & (count - 1);
+    }
+    return &slots[i];
+}
+
+mp_node *
+mp_refgraph_find(mp_refgraph *g, PyObject *obj)
+{
+    struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
+    if (slot->obj == NULL || !mp_node_is_alive(slot->node)) {
+        return NULL;
+    }
+    return slot->node;
+}
+
+static int
+slots_grow(mp_refgraph *g)
+{
+    uint32_t count = g->n_slots * 2;
+    struct mp_slot *slots = PyMem_Calloc(count, sizeof(*slots));
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i < g->n_slots; i++) {
+        if (g->slots[i].obj != NULL) {
+            *slot_find(slots, count, g->slots[i].obj) = g->slots[i];
+        }
+    }
+    PyMem_Free(g->slots);
+    g->slots = slots;
+    g->n_slots = count;
+    return 0;
+}
+
+static mp_node *
+node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
+{
+    if (g->used_slots * 2 >= g->n_slots && slots_grow(g) < 0) {
+        return NULL;
+    }
+    if (g->n_nodes == g->cap_nodes) {
+        int32_t cap = g->cap_nodes ? g->cap_nodes * 2 : 128;
+        mp_node **nodes = PyMem_Realloc(g->nodes, (size_t)cap * sizeof(*nodes));
+        if (nodes == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        g->nodes = nodes;
+        g->cap_nodes = cap;
+    }
+    mp_node *n = PyMem_Calloc(1, sizeof(*n));
+    if (n == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    n->obj = obj;
+    n->kind = (uint8_t)kind;
+    n->reg = reg;
+    g->nodes[g->n_nodes++] = n;
+    struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
+    if (slot->obj == NULL) {
+        g->used_slots++;
+    }
+    slot->obj = obj;
+    slot->node = n;
+    return n;
+}
+
+mp_node *
+mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
+{
+    struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
+    if (slot->obj != NULL && slot->node->kind == MP_NODE_FRESH) {
+        // Loops make millions of short-lived objects at few addresses: reuse the node.
+        Py_CLEAR(slot->node->written);
+        return slot->node;
+    }
+    return node_add(g, obj, MP_NODE_FRESH, -1);
+}
+
+mp_node *
+mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg)
+{
+    mp_node *n = node_add(g, obj, MP_NODE_EXTERNAL, reg);
+    if (n != NULL) {
+        Py_INCREF(obj);
+        n->entry_len = -1;
+    }
+    return n;
+}
+
+mp_node *
+mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
+{
+    PyObject *weak = PyWeakref_NewRef(obj, NULL);
+    if (weak == NULL) {
+        return NULL;
+    }
+    mp_node *n = node_add(g, obj, MP_NODE_TENSOR, reg);
+    if (n == NULL) {
+        Py_DECREF(weak);
+        return NULL;
+    }
+    n->weak = weak;
+    n->version = mp_tensor_version(obj);
+    return n;
+}
+
+/* -- Emitted guards ------------------------------------------------------------------ */
+
+static uint32_t
+seen_hash(int32_t kind, int32_t a, int32_t b, const void *obj, int64_t n)
+{
+    uint64_t x = (uint64_t)(uintptr_t)obj >> 3;
+    x = (x ^ (uint64_t)(uint32_t)kind) * 0x9E3779B97F4A7C15ull;
+    x = (x ^ (uint64_t)(uint32_t)a) * 0xC2B2AE3D27D4EB4Full;
+    x = (x ^ (uint64_t)(uint32_t)b ^ ((uint64_t)n << 8)) * 0x165667B19E3779F9ull;
+    return (uint32_t)(x >> 32);
+}
+
+static struct mp_seen *
+seen_find(struct mp_seen *table, uint32_t count, const struct mp_seen *key)
+{
+    uint32_t i = seen_hash(key->kind, key->a, key->b, key->obj, key->n) & (count - 1);
+    while (table[i].kind != 0
+           && !(table[i].kind == key->kind && table[i].a == key->a
+                && table[i].b == key->b && table[i].obj == key->obj
+                && table[i].n == key->n)) {
+        i = (i + 1) & (count - 1);
+    }
+    return &table[i];
+}
+
+static int
+seen_reserve(mp_refgraph *g)
+{
+    if (g->used_seen * 2 < g->n_seen) {
+        return 0;
+    }
+    uint32_t count = g->n_seen * 2;
+    struct mp_seen *table = PyMem_Calloc(count, sizeof(*table));
+    if (table == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i < g->n_seen; i++) {
+        if (g->seen[i].kind != 0) {
+            *seen_find(table, count, &g->seen[i]) = g->seen[i];
+        }
+    }
+    PyMem_Free(g->seen);
+    g->seen = table;
+    g->n_seen = count;
+    return 0;
+}
+
+int32_t
+mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64_t n,
+                 bool *is_new)
+{
+    struct mp_seen key = {(int32_t)kind + 1, a, -1, -1, obj, n};
+    *is_new = false;
+    if (seen_reserve(g) < 0) {
+        return -1;
+    }
+    struct mp_seen *s = seen_find(g->seen, g->n_seen, &key);
+    if (s->kind != 0) {
+        return s->reg;
+    }
+    // The program owns obj from here on, so its address stays unique for the table.
+    key.reg = mp_guards_load(g->guards, kind, a, obj, n);
+    if (key.reg < 0) {
+        return -1;
+    }
+    *s = key;
+    g->used_seen++;
+    *is_new = true;
+    return key.reg;
+}
+
+int
+mp_refgraph_first(mp_refgraph *g, mp_guard_kind kind, const void *obj, int64_t n)
+{
+    struct mp_seen key = {(int32_t)kind + 1, -2, -1, -1, obj, n};
+    if (seen_reserve(g) < 0) {
+        return -1;
+    }
+    struct mp_seen *s = seen_find(g->seen, g->n_seen, &key);
+    if (s->kind != 0) {
+        return 0;
+    }
+    *s = key;
+    g->used_seen++;
+    return 1;
+}
+
+int
+mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
+                 int64_t n)
+{
+    struct mp_seen key = {(int32_t)kind + 1, a, b, -1, obj, n};
+    if (seen_reserve(g) < 0) {
+        return -1;
+    }
+    struct mp_seen *s = seen_find(g->seen, g->n_seen, &key);
+    if (s->kind != 0) {
+        return 0;
+    }
+    if (mp_guards_test(g->guards, kind, a, b, obj, n, NULL) < 0) {
+        return -1;
+    }
+    *s = key;
+    g->used_seen++;
+    return 0;
+}
+
+/* -- Written keys -------------------------------------------------------------------- */
+
+bool
+mp_node_wrote(const mp_node *n, PyObject *key)
+{
+    if (n->rewritten) {
+        return true;
+    }
+    if (n->written == NULL) {
+        return false;
+    }
+    // Keys were checked to be scalars or identity-hashed: the look-up cannot fail.
+    int found = PyDict_Contains(n->written, key);
+    assert(found >= 0);
+    return found > 0;
+}
+
+int
+mp_node_mark_written(mp_node *n, PyObject *key)
+{
+    if (n->written == NULL && (n->written = PyDict_New()) == NULL) {
+        return -1;
+    }
+    return PyDict_SetItem(n->written, key, Py_None);
+}

@@ -1,0 +1,76 @@
+/* refgraph.h - the Python objects that a run touches, by address.
+ *
+ * Every value on a watched stack is one of
+ *   constant   an immutable scalar; pinned by value when it was loaded; has no node
+ *   external   existed before the run; has a guard register (its source)
+ *   fresh      made by the run; no guards, rebuilt from the live object if it escapes
+ *   tensor     external (register) or result of a logged operation (value)
+ * Invariants
+ *  1 A node's address is valid for look-up only while its object lives: external nodes own
+ *    their object until the recording ends, tensors are checked through a weak reference.
+ *    Fresh nodes own nothing: an object that reuses the address of a dead fresh object was
+ *    made by the run too, so it is fresh as well.
+ *  2 Sources are in entry-time coordinates.  A key that the run wrote is in `written` and
+ *    is never read through a source again.
+ *  3 A register is loaded once per (parent, step); another path to a known object adds an
+ *    alias guard.
+ */
+#ifndef MP_REFGRAPH_H
+#define MP_REFGRAPH_H
+
+#include "guard.h"
+
+typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
+
+typedef struct {
+    PyObject *obj;        // owned if external and no tensor; else an address only
+    PyObject *weak;       // owned weak reference of a tensor
+    PyObject *leaf;       // owned Value of a tensor that the op log uses, or NULL
+    PyObject *written;    // owned dict: keys written since entry; NULL: none
+    PyObject *entry_keys; // owned tuple: a written dict's keys at entry, in order
+    Py_ssize_t entry_len; // lists that were only appended to: length at entry
+    int64_t version;      // external tensors: in-place counter when first seen
+    int32_t reg;          // guard register, -1 if the object is not external
+    uint8_t kind;         // mp_node_kind
+    bool pinned;          // a guard says that the register is this very object
+    bool appended;        // list: journal holds appends, entry part untouched
+    bool rewritten;       // container: whole entry content is guarded, content is new
+    bool dynamic;         // tensor: shape depends on data
+} mp_node;
+
+typedef struct {
+    mp_guards *guards;    // borrowed from the trace
+    mp_node **nodes;      // all nodes in order of discovery; owned
+    int32_t n_nodes, cap_nodes;
+    struct mp_slot *slots;   // address -> newest node
+    uint32_t n_slots, used_slots;
+    struct mp_seen *seen;    // guards and loads that were emitted already
+    uint32_t n_seen, used_seen;
+} mp_refgraph;
+
+int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);
+void mp_refgraph_fini(mp_refgraph *g);
+
+/* The live node of an object, or NULL (never an error). */
+mp_node *mp_refgraph_find(mp_refgraph *g, PyObject *obj);
+/* Make obj a fresh object; replaces what the address meant before.  NULL: MemoryError. */
+mp_node *mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj);
+mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);
+mp_node *mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg);
+bool mp_node_is_alive(const mp_node *n);
+
+/* Emit a load once.  *is_new tells whether it was not there before.  -1: exception. */
+int32_t mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj,
+                         int64_t n, bool *is_new);
+/* Emit a test once. */
+int mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
+                     PyObject *obj, int64_t n);
+
+/* Has this (kind, obj, n) been asked for before?  1 the first time, 0 later, -1 error.
+ * The caller emits a test that owns obj, so that its address stays unique. */
+int mp_refgraph_first(mp_refgraph *g, mp_guard_kind kind, const void *obj, int64_t n);
+
+bool mp_node_wrote(const mp_node *n, PyObject *key);
+int mp_node_mark_written(mp_node *n, PyObject *key);
+
+#endif

@@ -1,0 +1,275 @@
+/* testing_guard.c - lets Python tests build, check, print and traverse guard programs.
+ *
+ * A program is a capsule; a row is a tuple (kind, a, b, n) or (kind, a, b, n, obj); the
+ * obj of TENSOR is the tensor whose metadata is guarded.
+ *
+ * Ownership: the capsule owns the program and is held for the time of a check; so is
+ * the tuple of arguments.  Registers are borrowed until they are put into a list. */
+#include "../guard.h"
+
+#include <string.h>
+
+extern PyMethodDef mp_testing_guard_methods[];
+
+static const char testing_guards_name[] = "magpy.guards";
+
+static const char *const testing_guard_ids[] = {
+#define GUARD(id, format) #id,
+#include "../guards.def"
+#undef GUARD
+};
+
+static void
+testing_guards_destroy(PyObject *capsule)
+{
+    mp_guards_free(PyCapsule_GetPointer(capsule, testing_guards_name));
+}
+
+static mp_guards *
+testing_guards_borrow(PyObject *capsule)
+{
+    return PyCapsule_GetPointer(capsule, testing_guards_name);
+}
+
+static int
+testing_guard_kind(const char *id)
+{
+    for (int i = 0; i < MP_G_COUNT; i++) {
+        if (strcmp(testing_guard_ids[i], id) == 0) {
+            return i;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "no row %s in guards.def", id);
+    return -1;
+}
+
+/* Append the op that the tuple describes: 0 or -1. */
+static int
+testing_guard_add(mp_guards *g, PyObject *row)
+{
+    const char *id;
+    int a, b;
+    long long n;
+    PyObject *obj = NULL;  // borrowed from row
+    if (!PyTuple_Check(row)) {
+        PyErr_SetString(PyExc_TypeError, "a row is a tuple");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(row, "siiL|O", &id, &a, &b, &n, &obj)) {
+        return -1;
+    }
+    int kind = testing_guard_kind(id);
+    if (kind < 0) {
+        return -1;
+    }
+    if (kind < MP_G_TYPE_IS) {
+        return mp_guards_load(g, (mp_guard_kind)kind, a, obj, n) < 0 ? -1 : 0;
+    }
+    mp_tensor_meta *meta = NULL;
+    if (kind == MP_G_TENSOR && obj != NULL) {
+        meta = mp_tensor_meta_new(obj);
+        if (meta == NULL) {
+            return -1;
+        }
+        obj = NULL;
+    }
+    return mp_guards_test(g, (mp_guard_kind)kind, a, b, obj, n, meta);
+}
+
+static PyObject *
+testing_guard_new(PyObject *module, PyObject *rows)
+{
+    PyObject *items = PySequence_Tuple(rows);
+    mp_guards *g = items == NULL ? NULL : mp_guards_new();
+    for (Py_ssize_t i = 0; g != NULL && i < PyTuple_GET_SIZE(items); i++) {
+        if (testing_guard_add(g, PyTuple_GET_ITEM(items, i)) < 0) {
+            mp_guards_free(g);
+            g = NULL;
+        }
+    }
+    Py_XDECREF(items);
+    if (g == NULL) {
+        return NULL;
+    }
+    PyObject *capsule = PyCapsule_New(g, testing_guards_name, testing_guards_destroy);
+    if (capsule == NULL) {
+        mp_guards_free(g);
+    }
+    return capsule;
+}
+
+/* Check the program against a tuple: 1 / 0, -1 with an exception set.  *regs: a PyMem
+ * block that the caller frees, unless -1. */
+static int
+testing_guard_run(PyObject *arguments, mp_guards **g, PyObject ***regs)
+{
+    PyObject *capsule, *args;
+    if (!PyArg_ParseTuple(arguments, "OO!", &capsule, &PyTuple_Type, &args)) {
+        return -1;
+    }
+    *g = testing_guards_borrow(capsule);
+    if (*g == NULL) {
+        return -1;
+    }
+    for (int32_t i = 0; i < (*g)->n_ops; i++) {
+        const mp_guard *op = &(*g)->ops[i];
+        if (op->kind == MP_G_LOAD_ARG && op->n >= PyTuple_GET_SIZE(args)) {
+            PyErr_SetString(PyExc_ValueError, "too few arguments for the program");
+            return -1;
+        }
+    }
+    *regs = PyMem_Calloc((size_t)(*g)->n_regs + 1, sizeof(PyObject *));
+    if (*regs == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return mp_guards_check(*g, ((PyTupleObject *)args)->ob_item, *regs);
+}
+
+static PyObject *
+testing_guard_check(PyObject *module, PyObject *arguments)
+{
+    mp_guards *g;
+    PyObject **regs;
+    int hit = testing_guard_run(arguments, &g, &regs);
+    if (hit < 0) {
+        return NULL;
+    }
+    PyMem_Free(regs);
+    return PyBool_FromLong(hit);
+}
+
+/* The registers after a hit, None after a miss. */
+static PyObject *
+testing_guard_regs(PyObject *module, PyObject *arguments)
+{
+    mp_guards *g;
+    PyObject **regs;
+    int hit = testing_guard_run(arguments, &g, &regs);
+    if (hit < 0) {
+        return NULL;
+    }
+    PyObject *result = hit ? PyList_New(g->n_regs) : Py_NewRef(Py_None);
+    for (int32_t i = 0; hit && result != NULL && i < g->n_regs; i++) {
+        PyList_SET_ITEM(result, i, Py_NewRef(regs[i]));
+    }
+    PyMem_Free(regs);
+    return result;
+}
+
+/* The text of a miss, None after a hit. */
+static PyObject *
+testing_guard_miss(PyObject *module, PyObject *arguments)
+{
+    mp_guards *g;
+    PyObject **regs;
+    int hit = testing_guard_run(arguments, &g, &regs);
+    if (hit < 0) {
+        return NULL;
+    }
+    PyObject *result = hit ? Py_NewRef(Py_None) : mp_guards_miss(g, regs);
+    PyMem_Free(regs);
+    return result;
+}
+
+static PyObject *
+testing_guard_failed(PyObject *module, PyObject *capsule)
+{
+    mp_guards *g = testing_guards_borrow(capsule);
+    return g == NULL ? NULL : PyLong_FromLong(g->failed);
+}
+
+static PyObject *
+testing_guard_text(PyObject *module, PyObject *capsule)
+{
+    mp_guards *g = testing_guards_borrow(capsule);
+    return g == NULL ? NULL : mp_guards_text(g);
+}
+
+static PyObject *
+testing_guard_line(PyObject *module, PyObject *arguments)
+{
+    PyObject *capsule;
+    int op;
+    if (!PyArg_ParseTuple(arguments, "Oi", &capsule, &op)) {
+        return NULL;
+    }
+    mp_guards *g = testing_guards_borrow(capsule);
+    return g == NULL ? NULL : mp_guards_line(g, op);
+}
+
+static PyObject *
+testing_guard_source(PyObject *module, PyObject *arguments)
+{
+    PyObject *capsule;
+    int reg;
+    if (!PyArg_ParseTuple(arguments, "Oi", &capsule, &reg)) {
+        return NULL;
+    }
+    mp_guards *g = testing_guards_borrow(capsule);
+    return g == NULL ? NULL : mp_guards_source(g, reg);
+}
+
+/* One bool per dict record: did the last check take it as unchanged? */
+static PyObject *
+testing_guard_unchanged(PyObject *module, PyObject *capsule)
+{
+    mp_guards *g = testing_guards_borrow(capsule);
+    PyObject *list = g == NULL ? NULL : PyList_New(g->n_dicts);
+    for (int32_t i = 0; list != NULL && i < g->n_dicts; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(g->dicts[i].unchanged ? Py_True : Py_False));
+    }
+    return list;
+}
+
+static int
+testing_guard_collect(PyObject *o, void *list)
+{
+    return PyList_Append(list, o);
+}
+
+static PyObject *
+testing_guard_referents(PyObject *module, PyObject *capsule)
+{
+    mp_guards *g = testing_guards_borrow(capsule);
+    PyObject *list = g == NULL ? NULL : PyList_New(0);
+    if (list != NULL && mp_guards_visit(g, testing_guard_collect, list) != 0) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *
+testing_guard_register(PyObject *module, PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        PyErr_SetString(PyExc_TypeError, "a class is needed");
+        return NULL;
+    }
+    if (mp_guard_register_constant_type((PyTypeObject *)type) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+testing_guard_absent(PyObject *module, PyObject *unused)
+{
+    return Py_NewRef(mp_guard_absent());
+}
+
+PyMethodDef mp_testing_guard_methods[] = {
+    {"guard_new", testing_guard_new, METH_O, "Build a program from rows."},
+    {"guard_check", testing_guard_check, METH_VARARGS, "Do the arguments pass?"},
+    {"guard_regs", testing_guard_regs, METH_VARARGS, "Registers of a hit, or None."},
+    {"guard_miss", testing_guard_miss, METH_VARARGS, "Text of a miss, or None."},
+    {"guard_failed", testing_guard_failed, METH_O, "Op of the last miss, or -1."},
+    {"guard_text", testing_guard_text, METH_O, "Lines of all tests."},
+    {"guard_line", testing_guard_line, METH_VARARGS, "Line of one op."},
+    {"guard_source", testing_guard_source, METH_VARARGS, "Source of a register."},
+    {"guard_unchanged", testing_guard_unchanged, METH_O, "Dicts taken as unchanged."},
+    {"guard_referents", testing_guard_referents, METH_O, "What the program owns."},
+    {"guard_register", testing_guard_register, METH_O, "Register a constant type."},
+    {"guard_absent", testing_guard_absent, METH_NOARGS, "The marker for `absent`."},
+    {NULL, NULL, 0, NULL},
+};

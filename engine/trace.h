@@ -1,0 +1,217 @@
+/* trace.h - one recording in progress.  Private to record*.c, oplog.c and rebuild.c.
+ *
+ * Nothing about the program's values is kept in a shadow stack: operands are read from the
+ * real frame and looked up by address (refgraph.h).  What a watched frame needs beyond
+ * that is only the instruction in progress, because its result is seen at the next event.
+ *
+ * States: RECORDING -> DONE (root frame returned; a plan can be made)
+ *                   -> ABORTED (reason in `why`; watching has stopped)
+ * Handlers run only while RECORDING. */
+#ifndef MP_TRACE_H
+#define MP_TRACE_H
+
+#include "compat/compat.h"
+#include "record.h"
+#include "refgraph.h"
+
+typedef enum { MP_TRACE_RECORDING, MP_TRACE_DONE, MP_TRACE_ABORTED } mp_trace_state;
+
+/* What may happen below the instruction in progress. */
+typedef enum {
+    MP_BELOW_NOTHING,  // a Python frame there is a surprise: abort
+    MP_BELOW_WATCH,    // Python code of the program: watch it
+    MP_BELOW_SKIP,     // inside a logged operation: library frames run unwatched
+} mp_below;
+
+/* How the result of the instruction in progress is taken in. */
+typedef enum {
+    MP_POST_NONE,
+    MP_POST_FRESH,   // top of stack is a new object
+    MP_POST_RESULT,  // result of a modelled C call: constant, known, or else new
+    MP_POST_OP,      // result of the logged operation
+    MP_POST_CONST,   // must be a constant (metadata)
+    MP_POST_PAIR,    // two results: LOAD_METHOD, BEFORE_WITH
+    MP_POST_IMPORT,  // a module: guard that the import answers with it
+} mp_post;
+
+typedef struct {
+    mp_frame *f;               // dead once `leave` was told
+    const mp_code_info *info;
+    int pending;               // code unit index in progress; -1: none
+    uint8_t below;             // mp_below
+    uint8_t post;              // mp_post
+    bool owns_op;              // the operation in T->op belongs to this instruction
+    bool root;
+    bool started;              // first event seen: arguments are classified
+    bool fresh;                // false: a generator's frame went on
+    PyObject *kwnames;         // borrowed from the code's constants, from KW_NAMES to CALL
+} mp_shadow;
+
+/* One primitive write to an external object, in program order.  The value is read from the
+ * live object when the run has ended. */
+typedef enum {
+    MP_W_KEY_SET,      // dict-like node, key
+    MP_W_KEY_DEL,
+    MP_W_SLOT_SET,     // instance node, member descriptor
+    MP_W_SLOT_DEL,
+    MP_W_CELL,         // cell node (set or emptied, as found at the end)
+    MP_W_TYPE,         // class node, name (set or deleted, as found at the end)
+    MP_W_APPEND,       // list node; item index = entry length + how many before
+    MP_W_CONTENT,      // list, set, dict or deque node: whole content
+} mp_write_kind;
+
+typedef struct {
+    mp_write_kind kind;
+    mp_node *node;     // borrowed from the refgraph
+    PyObject *key;     // owned or NULL
+    Py_ssize_t index;  // APPEND
+    bool dead;         // cancelled by a later write
+} mp_write;
+
+typedef struct {
+    PyObject *target;  // owned callable, or str for a Tensor method; NULL: none pending
+    PyObject *args, *kwargs;  // owned trees
+    int flags;         // mp_torch_flags
+    bool dynamic;      // some argument is dynamic
+    PyObject **inputs; // borrowed tensors of the call (alive while it runs)
+    int64_t *versions; // their in-place counters before the call
+    int n_inputs, cap_inputs;
+} mp_pending_op;
+
+typedef struct mp_trace {
+    mp_trace_state state;
+    mp_abort_info *why;
+    mp_guards *guards;
+    mp_refgraph graph;
+    PyObject *root_function;   // borrowed from the compiled function
+    mp_shadow *stack;
+    int n_stack, cap_stack;
+    int skip;                  // > 0: inside a skipped frame
+    mp_write *writes;
+    int n_writes, cap_writes;
+    mp_pending_op op;
+    PyObject *ops;             // owned list of (target, args, kwargs, result)
+    int n_values;              // results so far
+    mp_node **inputs;          // external tensors used by the graph
+    int n_inputs, cap_inputs;
+    PyObject *result;          // owned: the root's return value, while planning
+    int64_t n_instr, max_instr;
+    bool root_seen;
+    bool busy;                 // inside a callback: frames that the collector runs are not ours
+} mp_trace;
+
+/* -- Outcomes ------------------------------------------------------------------------ */
+
+/* format as PyUnicode_FromFormat takes it. */
+mp_rc mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...);
+const char *mp_type_name(PyObject *o);
+
+/* -- Values (record_value.c) ---------------------------------------------------------- */
+
+/* Immutable scalar: has no identity that matters, needs no node. */
+bool mp_is_constant(PyObject *o);
+/* Pinned by identity when loaded: class, function, builtin, module, code. */
+bool mp_is_identity(PyObject *o);
+bool mp_register_constant_type(PyTypeObject *type);
+bool mp_is_constant_type(PyTypeObject *type);
+
+/* The node of a value on the stack; *node = NULL for a constant.  Aborts if unknown. */
+mp_rc mp_value(mp_trace *T, PyObject *obj, mp_node **node);
+/* The value was read at `step` of an external object: guard it, give it a node. */
+mp_rc mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
+              PyObject *value);
+/* obj is reached through something whose identity is guarded. */
+mp_rc mp_load_const(mp_trace *T, PyObject *obj);
+mp_rc mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num);
+mp_rc mp_fresh(mp_trace *T, PyObject *obj);
+/* Result of a modelled C call. */
+mp_rc mp_result(mp_trace *T, PyObject *obj);
+/* Guard a function that is about to run (or whose defaults are used). */
+mp_rc mp_guard_function(mp_trace *T, PyObject *func);
+mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found);
+/* A special method of obj's type that C code will call: registers it; *below tells whether
+ * Python code runs.  Answers with *found borrowed or NULL if the type has none. */
+mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found);
+
+/* -- Containers (record_item.c) -------------------------------------------------------- */
+
+bool mp_key_is_safe(PyObject *key);
+/* Guard all of a container's entry content (keys, length, items), one level. */
+mp_rc mp_read_all(mp_trace *T, PyObject *obj);
+mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
+mp_rc mp_read_len(mp_trace *T, PyObject *obj);
+mp_rc mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s);
+mp_rc mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key,
+                  PyObject **value);
+mp_rc mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key);
+mp_rc mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
+                        PyObject *value);
+mp_rc mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item);
+mp_rc mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op);
+mp_rc mp_record_is(mp_trace *T, PyObject *a, PyObject *b);
+mp_rc mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op);
+mp_rc mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name);
+mp_rc mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value);
+
+/* -- Writes (record_write.c) ----------------------------------------------------------- */
+
+mp_rc mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete);
+mp_rc mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete);
+mp_rc mp_write_cell(mp_trace *T, mp_node *cell);
+mp_rc mp_write_type(mp_trace *T, mp_node *cls, PyObject *name);
+mp_rc mp_write_append(mp_trace *T, mp_node *list);
+/* The whole content is about to change: guards the entry content first. */
+mp_rc mp_write_content(mp_trace *T, mp_node *n);
+void mp_writes_fini(mp_trace *T);
+
+/* -- Attributes (record_attr.c) --------------------------------------------------------- */
+
+mp_rc mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
+/* As object.__getattribute__ and object.__setattr__ do, whatever the class overrides. */
+mp_rc mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                                bool with_hook);
+mp_rc mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                        PyObject *value);
+mp_rc mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                                PyObject *value);
+mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
+                           PyTypeObject *obj_type, PyObject *name);
+mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
+                            mp_node **dict_node);
+
+/* -- Calls (record_call.c, builtins.c) --------------------------------------------------- */
+
+/* args: nargs positional, then one per name in kwnames (tuple or NULL). */
+mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                       Py_ssize_t nargs, PyObject *kwnames);
+/* 3.11's PRECALL takes a bound method apart: guard its parts before. */
+mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
+mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, const void *key,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                        bool *found);
+int mp_builtins_init(void);
+
+/* -- Operations (oplog.c) ----------------------------------------------------------------- */
+
+int mp_op_flags_of(PyObject *callable);   // 0: no torch callable
+int mp_op_register(PyObject *callable, int flags);
+bool mp_is_op_object(PyObject *callable);
+/* A tensor operation is about to run: log it with its argument trees. */
+mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames, int flags);
+mp_rc mp_op_end(mp_trace *T, PyObject *result);
+void mp_op_drop(mp_trace *T);
+/* The operator.* function that stands for an instruction. */
+PyObject *mp_operator_borrow(const char *name);
+mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
+PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
+mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
+int mp_oplog_init(PyObject *setup);
+
+/* -- Planning (rebuild.c) ------------------------------------------------------------------- */
+
+mp_rc mp_rebuild(mp_trace *T, mp_plan *plan);
+
+#endif

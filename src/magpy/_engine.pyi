@@ -1,0 +1,95 @@
+"""The C engine; see engine/dispatch.h and engine/plan.h for what the values mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict, final
+
+class Reason(TypedDict):
+    slug: str
+    what: str
+    hint: str
+    kind: str
+
+class Kind(TypedDict):
+    id: str
+    format: str
+    name: NotRequired[str]
+
+class Place(TypedDict):
+    reason: str
+    detail: str | None
+    file: str | None
+    line: int
+    count: int
+
+class Seconds(TypedDict):
+    record: float
+    compile: float
+
+class Stats(TypedDict):
+    calls: int
+    hits: int
+    recordings: int
+    graphs: int
+    graph_breaks: int
+    fallbacks: int
+    reasons: dict[str, int]
+    places: list[Place]
+    seconds: Seconds
+
+class Entry(TypedDict):
+    id: int
+    state: str
+    hits: int
+    instructions: int
+    guards: list[str]
+    ambient: list[str]
+    inputs: list[str]
+    effects: list[str]
+    graph: tuple[list[Any], int, tuple[int, ...], dict[str, Any]] | None
+    callable: Callable[..., Any] | None
+
+@final
+class Value:
+    def __new__(cls, index: int) -> Value: ...
+    @property
+    def index(self) -> int: ...
+
+@final
+class CompiledFunction:
+    def __new__(
+        cls,
+        fn: Callable[..., Any],
+        *,
+        compiler: Callable[[Any, list[Any]], tuple[Callable[..., Any], bool]]
+        | None = None,
+        on_event: Callable[[str, dict[str, Any]], object] | None = None,
+        on_abort: Callable[[dict[str, Any]], BaseException] | None = None,
+        fullgraph: bool = False,
+        max_entries: int = 64,
+        max_instructions: int = 50_000_000,
+    ) -> CompiledFunction: ...
+    disabled: bool
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, obj: Any, type: Any = None) -> Any: ...
+    def __getattr__(self, name: str) -> Any: ...
+    def stats(self) -> Stats: ...
+    def entries(self) -> list[Entry]: ...
+    def reset(self) -> None: ...
+
+def setup_torch(
+    *,
+    ops: Mapping[Callable[..., Any], int],
+    tensor_types: tuple[type, ...],
+    constant_types: tuple[type, ...],
+    op_object_types: tuple[type, ...],
+    skip_prefixes: Sequence[str],
+    **more: Any,
+) -> None: ...
+def available() -> tuple[bool, str | None]: ...
+def tensor_path() -> str: ...
+def reasons() -> list[Reason]: ...
+def guard_kinds() -> list[Kind]: ...
+def effect_kinds() -> list[Kind]: ...
+def _set_enabled(on: bool) -> None: ...

@@ -1,0 +1,166 @@
+"""What one compiled object needs from Python: its backend, its logs, its messages.
+
+The engine calls a session only while it records, compiles or reports; never on a hit.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from magpy import logs
+from magpy.backends import Backend, Executable
+from magpy.config import config
+from magpy.errors import Unsupported, describe
+
+if TYPE_CHECKING:
+    import torch
+
+    from magpy.graph import Spec
+
+_KEPT_BREAKS = 16
+
+
+class Session:
+    """The Python half of a compiled object.
+
+    Args:
+        name: how messages call the object.
+        backend: compiles its graphs.
+        fullgraph: an aborted recording raises instead of staying eager.
+    """
+
+    def __init__(self, name: str, backend: Backend, *, fullgraph: bool) -> None:
+        self.name = name
+        self.backend = backend
+        self.fullgraph = fullgraph
+        #: the latest different reasons why runs stayed eager
+        self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
+        self._compiled: weakref.ref[Any] | None = None
+        self._value_type: type | None = None
+
+    def attach(self, compiled: Any, value_type: type | None) -> None:
+        """Tell the session which compiled function it belongs to.
+
+        Args:
+            compiled: the engine's object, which is not kept alive.
+            value_type: what stands for tensors in its operator logs.
+        """
+        self._compiled = weakref.ref(compiled)
+        self._value_type = value_type
+
+    # -- called by the engine --------------------------------------------------------
+
+    def compile(self, spec: Spec, inputs: Sequence[torch.Tensor]) -> Executable:
+        """Turn a recorded run into something that runs, sealed off the program.
+
+        Raises:
+            Exception: whatever the backend raises; the engine then stays eager.
+        """
+        from magpy import graph, seal
+
+        module = graph.build(spec, name=self.name, value_type=self._value_type)
+        if logs.enabled("graph"):
+            logs.write("graph", self._graph_text(module))
+        compile_graph = seal.without_dynamo(self.backend.compile)
+        with seal.sealed():
+            result: Executable = compile_graph(
+                module, inputs, spec[3].get("mutated", ())
+            )
+        return result
+
+    def on_abort(self, info: Mapping[str, Any]) -> Unsupported:
+        """Return the exception that an aborted recording raises under fullgraph."""
+        return abort_error(self.name, info)
+
+    def on_event(self, kind: str, info: Mapping[str, Any]) -> None:
+        """Log or warn about what happened to the compiled object."""
+        handler = getattr(self, f"_on_{kind}", None)
+        if handler is not None:
+            handler(info)
+
+    # -- events ----------------------------------------------------------------------
+
+    def _on_record(self, info: Mapping[str, Any]) -> None:
+        wanted = [name for name in ("guards", "effects") if logs.enabled(name)]
+        if not wanted:
+            return
+        entry = self._entry(info["entry"])
+        for artifact in wanted:
+            lines = [*entry.get(artifact, ())]
+            if artifact == "guards":
+                lines += entry.get("ambient", ())
+            text = "".join(f"\n  {line}" for line in lines)
+            logs.write(artifact, f"{self.name}, entry {info['entry']}:{text}")
+
+    def _entry(self, number: int) -> Mapping[str, Any]:
+        compiled = self._compiled() if self._compiled is not None else None
+        entries = compiled.entries() if compiled is not None else []
+        return next((e for e in entries if e["id"] == number), {})
+
+    def _on_abort(self, info: Mapping[str, Any]) -> None:
+        error = abort_error(self.name, info)
+        if str(error) not in map(str, self.breaks):
+            self.breaks.append(error)
+        logs.write("breaks", str(error))
+
+    def _on_miss(self, info: Mapping[str, Any]) -> None:
+        difference = info.get("difference")
+        found = f" (found: {difference})" if difference else ""
+        logs.write(
+            "recompiles",
+            f"{self.name}: recorded again because of {info['source']}: "
+            f"entry {info['entry']} needs {info['guard']}{found}",
+        )
+
+    def _on_compile(self, info: Mapping[str, Any]) -> None:
+        text = f"compiled by {self.backend.name} in {info['seconds']:.3f} s"
+        logs.write("graph", f"{self.name}: {text}", logging.DEBUG)
+
+    def _on_compile_failed(self, info: Mapping[str, Any]) -> None:
+        message = self._failure_text(info["exception"])
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+    def _on_graph_raised(self, info: Mapping[str, Any]) -> None:
+        error = info["exception"]
+        then = "ran eager instead" if info["rerun"] else "its inputs were written to"
+        logs.write(
+            "breaks",
+            f"{self.name}: the graph raised {type(error).__name__}: {error}; {then}",
+        )
+
+    # -- texts -----------------------------------------------------------------------
+
+    def _graph_text(self, module: Any) -> str:
+        count = sum(node.op.startswith("call_") for node in module.graph.nodes)
+        return f"{self.name}: {count} operations\n{module.code.strip()}"
+
+    def _failure_text(self, error: BaseException) -> str:
+        if config.verbose_errors:
+            line = "".join(traceback.format_exception(error)).rstrip()
+        else:
+            line = "".join(traceback.format_exception_only(error)).strip()
+            line = line.splitlines()[0] if line else type(error).__name__
+        return describe(
+            f"{self.name}: backend {self.backend.name!r} could not compile the graph, "
+            f"which runs eager from now on: {line}",
+            reason="backend-failed",
+            hint="see everything with MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1",
+        )
+
+
+def abort_error(name: str, info: Mapping[str, Any]) -> Unsupported:
+    """Word the engine's description of an aborted recording."""
+    detail = f": {info['detail']}" if info["detail"] else ""
+    return Unsupported(
+        f"{name}: {info['what']}{detail}",
+        reason=info["reason"],
+        file=info["file"],
+        line=info["line"],
+        hint=info["hint"],
+    )

@@ -1,0 +1,370 @@
+"""The public verbs: compile, disable, reset, stats, explain, list_backends."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+from magpy import _setup
+from magpy._eager import EagerFunction
+from magpy._session import Session
+from magpy.backends import Settings, list_backends, resolve
+from magpy.config import config
+from magpy.errors import Unsupported
+from magpy.explain import Explanation
+from magpy.explain import run as _explain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "compile",
+    "compile_with",
+    "disable",
+    "explain",
+    "list_backends",
+    "reset",
+    "stats",
+]
+
+_COUNTERS = ("calls", "hits", "recordings", "graphs", "graph_breaks", "fallbacks")
+
+# Every live compiled function and the Python half of it.
+_sessions: weakref.WeakKeyDictionary[Any, Session | None] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of one :func:`compile` call, checked; pickles with a module."""
+
+    fullgraph: bool = False
+    backend: Any = "inductor"
+    mode: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+
+
+@overload
+def compile(
+    model: F,
+    *,
+    fullgraph: bool = ...,
+    dynamic: bool | None = ...,
+    backend: str | Callable[..., Any] = ...,
+    mode: str | None = ...,
+    options: Mapping[str, Any] | None = ...,
+    name: str | None = ...,
+    disable: bool = ...,
+) -> F: ...
+@overload
+def compile(
+    model: None = None,
+    *,
+    fullgraph: bool = ...,
+    dynamic: bool | None = ...,
+    backend: str | Callable[..., Any] = ...,
+    mode: str | None = ...,
+    options: Mapping[str, Any] | None = ...,
+    name: str | None = ...,
+    disable: bool = ...,
+) -> Callable[[F], F]: ...
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Callable[..., Any] = "inductor",
+    mode: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    disable: bool = False,
+) -> Any:
+    """Make a PyTorch function or module faster without changing what it does.
+
+    The first call runs the program as it is and records it; later calls for which
+    everything still holds that the run depended on execute one compiled graph.
+
+    Args:
+        model: function, bound method or ``nn.Module`` instance; leave it out to use
+            ``compile`` as a decorator with arguments.  Something compiled already is
+            compiled anew, with these options.
+        fullgraph: raise :class:`magpy.Unsupported` where a run cannot become one
+            graph, instead of running it eager.
+        dynamic: None or False; shapes are static, each new one is recorded.
+        backend: one of ``magpy.list_backends()``, or a callable
+            ``(graph_module, example_inputs) -> callable``.
+        mode: mode of the backend, ``"reduce-overhead"`` for example.
+        options: options of the backend; not together with `mode`.
+        name: what messages call it; default: its qualified name.
+        disable: return `model` as it is.
+
+    Returns:
+        For a module a module that shares all its state with `model`, else a callable
+        with the attributes of `model`.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: an unknown backend, mode or option; the message names valid ones.
+        Unsupported: `fullgraph` was asked for, but MagPy is off in this process.
+    """
+    _check_flags(fullgraph=fullgraph, disable=disable)
+    _check_dynamic(dynamic)
+    _check_strings(mode=mode, name=name)
+    _check_options(options)
+    if mode is not None and options:
+        raise ValueError("pass either mode or options, not both")
+    checked = Options(fullgraph, backend, mode, dict(options or {}), name)
+    resolve(backend, Settings(mode, checked.options))  # raises for wrong ones
+    if model is None:
+        return functools.partial(_decorate, options=checked, disable=disable)
+    return _decorate(model, options=checked, disable=disable)
+
+
+def _decorate(model: Any, *, options: Options, disable: bool) -> Any:
+    _check_model(model)
+    return model if disable else compile_with(model, options)
+
+
+def compile_with(model: Any, options: Options) -> Any:
+    """Compile `model` with checked options; see :func:`compile`."""
+    model = _original(model)
+    backend = resolve(options.backend, Settings(options.mode, options.options))
+    label = options.name or _label(model)
+    session = Session(label, backend, fullgraph=options.fullgraph)
+    if not _is_module(model):
+        return _function(model, session)
+    from magpy import module
+
+    return module.wrap(model, _function(model.__call__, session), options)
+
+
+def _function(target: Callable[..., Any], session: Session) -> Any:
+    """Return the compiled function over `target`, or an eager stand-in."""
+    off = _why_off()
+    if off is not None:
+        reason, words = off
+        if session.fullgraph and reason != "config":
+            raise Unsupported(
+                f"{session.name}: fullgraph=True, but MagPy is off: {words}",
+                reason=reason,
+            )
+        return _register(EagerFunction(target, reason), None)
+    engine = _setup.engine()
+    try:
+        compiled = engine.CompiledFunction(
+            target,
+            compiler=session.compile,
+            on_event=session.on_event,
+            on_abort=session.on_abort,
+            fullgraph=session.fullgraph,
+            max_entries=config.max_entries,
+            max_instructions=config.max_instructions,
+        )
+    except TypeError as error:  # ends in no Python function: nothing to watch
+        if session.fullgraph:
+            raise Unsupported(
+                f"{session.name}: {error}",
+                reason="not-python",
+                hint="compile the Python function that calls it",
+            ) from error
+        return _register(EagerFunction(target, "not-python"), None)
+    session.attach(compiled, engine.Value)
+    return _register(compiled, session)
+
+
+def _why_off() -> tuple[str, str] | None:
+    if not config.enabled:
+        return "config", "magpy.config.enabled is False"
+    state = _setup.status()
+    return None if state.enabled else ("engine-off", state.reason)
+
+
+def _register(compiled: Any, session: Session | None) -> Any:
+    _sessions[compiled] = session
+    return compiled
+
+
+# -- the other verbs -------------------------------------------------------------------
+
+
+@overload
+def disable(fn: F, *, recursive: bool = ...) -> F: ...
+@overload
+def disable(fn: None = None, *, recursive: bool = ...) -> Callable[[F], F]: ...
+def disable(fn: Any = None, *, recursive: bool = True) -> Any:
+    """Mark a function so that runs which call it stay eager; works as a decorator.
+
+    Args:
+        fn: Python function or method, or a module (its ``forward`` is marked).
+        recursive: must be True; what the function calls is not recorded either.
+
+    Returns:
+        `fn` itself.
+
+    Raises:
+        TypeError: `fn` is not callable or cannot carry a mark.
+        ValueError: ``recursive=False``, which is not supported.
+    """
+    if not recursive:
+        raise ValueError("recursive=False is not supported; leave it out")
+    if fn is None:
+        return disable
+    if not callable(fn):
+        raise TypeError(f"magpy.disable needs a callable, not {type(fn).__name__}")
+    target = _original(fn)
+    target = target.forward if _is_module(target) else target
+    target = getattr(target, "__func__", target)
+    try:
+        target._magpy_disable = True
+    except AttributeError:
+        raise TypeError(
+            f"magpy.disable cannot mark {_label(fn)}; wrap it in a Python function"
+        ) from None
+    return fn
+
+
+def reset() -> None:
+    """Forget every recorded run and compiled graph of all live compiled objects."""
+    for compiled in list(_sessions):
+        compiled.reset()
+
+
+def stats(compiled: Any) -> dict[str, Any]:
+    """Return the counters of a compiled function or module.
+
+    Returns:
+        calls, hits, recordings, graphs, graph_breaks, fallbacks (calls that ran
+        eager), reasons (of the fallbacks, by id) and seconds (spent by phase).
+
+    Raises:
+        TypeError: `compiled` does not come from :func:`compile`.
+    """
+    counted = dict(_compiled_function(compiled).stats())
+    result: dict[str, Any] = {key: counted.pop(key, 0) for key in _COUNTERS}
+    result["reasons"] = dict(counted.pop("reasons", {}))
+    result["seconds"] = counted.pop("seconds", {})
+    result.update(counted)
+    return result
+
+
+def explain(fn: Any) -> Callable[..., Explanation]:
+    """Say what MagPy makes of a program: ``print(magpy.explain(f)(*args))``.
+
+    The program runs for real, a few times.
+
+    Args:
+        fn: what one would pass to :func:`compile`, or something compiled.
+
+    Returns:
+        A function that takes the arguments of a call and returns an
+        :class:`~magpy.explain.Explanation`.
+    """
+    _check_model(fn)
+    original = _original(fn)
+
+    @functools.wraps(original, updated=())
+    def call(*args: Any, **kwargs: Any) -> Explanation:
+        compiled = compile_with(original, Options(backend="eager"))
+        function = _compiled_function(compiled)
+
+        def snapshot() -> tuple[dict[str, Any], list[Any], list[Unsupported]]:
+            session = _sessions[function]
+            breaks = list(session.breaks) if session is not None else []
+            return stats(compiled), function.entries(), breaks
+
+        return _explain(compiled, snapshot, _label(original), args, kwargs)
+
+    return call
+
+
+# -- checks and look-ups ---------------------------------------------------------------
+
+
+def _check_flags(**flags: object) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(
+                f"{name} must be True or False, not {type(value).__name__}: {value!r}"
+            )
+
+
+def _check_dynamic(dynamic: object) -> None:
+    if dynamic is True:
+        raise ValueError(
+            "dynamic=True is not supported: MagPy records one graph for each shape; "
+            "leave dynamic out or pass None or False"
+        )
+    if dynamic is not None and dynamic is not False:
+        raise TypeError(
+            f"dynamic must be None or False, not {type(dynamic).__name__}: {dynamic!r}"
+        )
+
+
+def _check_strings(**texts: object) -> None:
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+
+
+def _check_options(options: object) -> None:
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dict, not {type(options).__name__}")
+
+
+def _check_model(model: object) -> None:
+    if isinstance(model, type):
+        raise TypeError(
+            f"{model.__qualname__} is a class; pass an instance, "
+            f"magpy.compile({model.__name__}(...)), or one of its functions"
+        )
+    if not callable(model):
+        raise TypeError(
+            "magpy.compile needs a function, a bound method or an nn.Module, "
+            f"not {type(model).__name__}: {model!r:.80}"
+        )
+
+
+def _is_module(obj: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(obj, torch.nn.Module)
+
+
+def _is_compiled(obj: object) -> bool:
+    try:
+        return obj in _sessions
+    except TypeError:  # cannot be weakly referenced or hashed
+        return False
+
+
+def _original(model: Any) -> Any:
+    """Return what `model` was compiled from, or `model`."""
+    if _is_module(model):
+        from magpy.module import unwrap
+
+        return unwrap(model)
+    if _is_compiled(model):
+        return model.__wrapped__
+    function = getattr(model, "__func__", None)  # method of a compiled function
+    if function is not None and _is_compiled(function):
+        return function.__wrapped__.__get__(model.__self__)
+    return model
+
+
+def _compiled_function(compiled: Any) -> Any:
+    if _is_module(compiled):
+        from magpy.module import CompiledModule, compiled_function
+
+        if isinstance(compiled, CompiledModule):
+            return compiled_function(compiled)
+    for candidate in (compiled, getattr(compiled, "__func__", None)):
+        if _is_compiled(candidate):
+            return candidate
+    raise TypeError(f"{_label(compiled)} does not come from magpy.compile")
+
+
+def _label(obj: Any) -> str:
+    name = getattr(obj, "__qualname__", None)
+    return name if isinstance(name, str) else type(obj).__qualname__

@@ -1,0 +1,18 @@
+"""Backends: what turns a graph into something that runs.
+
+A backend is anything that ``torch.compile`` takes as one: a callable
+``(graph_module, example_inputs) -> callable``, or the name of one.  See
+:mod:`magpy.backends.registry`.
+"""
+
+from __future__ import annotations
+
+from magpy.backends.registry import (
+    Backend,
+    Executable,
+    Settings,
+    list_backends,
+    resolve,
+)
+
+__all__ = ["Backend", "Executable", "Settings", "list_backends", "resolve"]

@@ -1,0 +1,171 @@
+"""Backend ``inductor``: PyTorch's own compiler, entered without TorchDynamo.
+
+``compile_fx`` answers a callable that wraps Inductor's generated code in several layers
+of Python which, for a plain inference graph, do nothing: they restore input mutations
+and output aliases (there are none), switch grad mode off (no input asks for gradients)
+and so on.  Where AOTAutograd's own description of the graph proves that, the generated
+code is called directly, with a list.  Everywhere else the callable is used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from magpy.backends.registry import Backend, Executable, Settings
+from magpy.config import config, nearest
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
+
+def make(settings: Settings) -> Backend:
+    """Return the backend for a mode and options.
+
+    Raises:
+        ValueError: unknown mode or option; the message lists the valid ones.
+        TypeError: an option of the wrong type.
+    """
+    if settings.mode is not None and settings.mode not in MODES:
+        raise ValueError(
+            f"unknown mode {settings.mode!r}; valid are {', '.join(MODES)}."
+            f"{nearest(settings.mode, MODES)}"
+        )
+    options = _checked_options(settings.options)
+
+    def compile_graph(
+        gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+    ) -> Executable:
+        from torch._inductor import list_mode_options
+
+        patches = dict(list_mode_options(settings.mode) if settings.mode else {})
+        patches.update(options)
+        if not config.size_asserts:
+            patches.setdefault("size_asserts", False)
+        return _compile(gm, list(inputs), patches)
+
+    return Backend("inductor", compile_graph)
+
+
+def _checked_options(options: Any) -> dict[str, Any]:
+    """Check names and types of Inductor options and normalise their names."""
+    if not options:
+        return {}
+    from typing import get_origin
+
+    import torch._inductor.config
+
+    inductor_config: Any = torch._inductor.config
+    known = inductor_config.get_config_copy()
+    checked: dict[str, Any] = {}
+    for key, value in options.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            raise ValueError(
+                f"unknown option {key!r} of backend 'inductor'."
+                f"{nearest(name, list(known))} "
+                "See torch._inductor.list_options() for all of them."
+            )
+        expected = inductor_config.get_type(name)
+        if get_origin(expected) is None and not isinstance(value, expected):
+            raise TypeError(
+                f"option {key!r} of backend 'inductor' must be "
+                f"{getattr(expected, '__name__', expected)}, "
+                f"not {type(value).__name__}: {value!r}"
+            )
+        checked[name] = value
+    return checked
+
+
+@dataclass
+class _Capture:
+    """Remembers what ``compile_fx`` compiled on the way."""
+
+    inner: Callable[..., Any]
+    codes: list[Any] = field(default_factory=list)
+    inference: bool = True
+
+    def __call__(self, gm: Any, example_inputs: Any, **kwargs: Any) -> Any:
+        code = self.inner(gm, example_inputs, **kwargs)
+        self.codes.append(code)
+        if not kwargs.get("is_inference", False):
+            self.inference = False
+        return code
+
+
+def _compile(
+    gm: GraphModule, inputs: list[torch.Tensor], patches: dict[str, Any]
+) -> Executable:
+    from torch._functorch import config as functorch_config
+    from torch._guards import TracingContext, detect_fake_mode, tracing
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+    from torch._subclasses import FakeTensorMode
+
+    n_inputs, n_outputs = len(inputs), _count_outputs(gm)
+    capture = _Capture(compile_fx_inner)
+    mode = detect_fake_mode(inputs) or FakeTensorMode(allow_non_fake_inputs=True)
+    context = TracingContext(mode)
+    # A hit in AOTAutograd's cache would give a callable without the code inside;
+    # Inductor's cache below it, which holds the expensive part, stays on.
+    cache = {"enable_autograd_cache": False} if config.inductor_direct else {}
+    with tracing(context), functorch_config.patch(cache):
+        wrapped: Any = compile_fx(
+            gm, inputs, inner_compile=capture, config_patches=patches
+        )
+    direct = _direct(capture, context.fw_metadata, n_inputs, n_outputs)
+    if config.inductor_direct and direct is not None:
+        return direct, True
+    return wrapped, False
+
+
+def _count_outputs(gm: GraphModule) -> int:
+    output = next(node for node in reversed(gm.graph.nodes) if node.op == "output")
+    results: Any = output.args[0]
+    return len(results)
+
+
+def _direct(
+    capture: _Capture, meta: Any, n_inputs: int, n_outputs: int
+) -> Callable[[list[torch.Tensor]], Any] | None:
+    """Return the generated code's entry point if nothing around it is needed."""
+    import torch
+    from torch._inductor.output_code import CompiledFxGraph
+
+    if meta is None or not capture.inference or len(capture.codes) != 1:
+        return None
+    code = capture.codes[0]
+    if type(code) is not CompiledFxGraph or torch._C._is_any_autocast_enabled():
+        return None
+    try:
+        legal = _nothing_around(meta, n_inputs, n_outputs)
+    except AttributeError:  # another torch describes graphs in other words
+        legal = False
+    entry: Callable[[list[torch.Tensor]], Any] | None = code.current_callable
+    return entry if legal else None
+
+
+def _nothing_around(meta: Any, n_inputs: int, n_outputs: int) -> bool:
+    """Does AOTAutograd's description leave nothing to do around the code?"""
+    plain = all(
+        type(each).__name__ == "PlainTensorMeta"
+        for each in (*meta.subclass_inp_meta, *meta.subclass_fw_graph_out_meta)
+    )
+    return bool(
+        plain
+        and len(meta.input_info) == n_inputs
+        and meta.num_outputs == n_outputs
+        and meta.num_outputs_aliased == 0
+        and meta.num_intermediate_bases == 0
+        and meta.num_mutated_inp_runtime_indices == 0
+        # Written inside the code, but their version counters are bumped outside.
+        and not meta.mutated_graph_handled_indices_seen_by_autograd
+        and not meta.dynamic_outputs
+        and meta.grad_enabled_mutation is None
+        and not meta.tokens
+        and not meta.is_rng_op_functionalized
+        and not getattr(meta, "num_graphsafe_rng_states", 0)
+    )

@@ -1,0 +1,149 @@
+"""Find a backend by name: our own first, then the ones that TorchDynamo knows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from magpy.config import nearest
+from magpy.errors import BackendError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+#: What a backend answers: the callable, and whether it takes one list of inputs (which
+#: it may clear) instead of the inputs themselves.
+Executable = tuple[Callable[..., Any], bool]
+
+_GROUP = "torch_dynamo_backends"
+_OWN = ("eager", "inductor")
+# Names that torch registers; used only for messages while torch._dynamo is not loaded.
+_TORCH_NAMES = ("aot_eager", "cudagraphs", "openxla", "tvm")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the user asked for a graph to be compiled."""
+
+    mode: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A named way to compile graphs.
+
+    Attributes:
+        name: as shown to users.
+        compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
+    """
+
+    name: str
+    compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
+
+
+def list_backends() -> list[str]:
+    """Return the names that ``magpy.compile(backend=...)`` accepts."""
+    return sorted({*_OWN, *_torch_backends()})
+
+
+def resolve(backend: object, settings: Settings) -> Backend:
+    """Return the backend that the user named or passed.
+
+    Raises:
+        TypeError: neither a name nor a callable.
+        ValueError: unknown name, or a mode or option that the backend does not have.
+    """
+    if isinstance(backend, str):
+        return _by_name(backend, settings)
+    if callable(backend):
+        name = getattr(backend, "__name__", type(backend).__name__)
+        return _foreign(name, backend, settings)
+    raise TypeError(
+        f"backend must be a name or a callable (graph_module, example_inputs) -> "
+        f"callable, not {type(backend).__name__}"
+    )
+
+
+def _by_name(name: str, settings: Settings) -> Backend:
+    if name == "eager":
+        from magpy.backends import eager
+
+        return eager.make(settings)
+    if name == "inductor":
+        from magpy.backends import inductor
+
+        return inductor.make(settings)
+    known = _entry_point_names() | set(_TORCH_NAMES)
+    if name not in known and name not in _torch_backends(debug=True):
+        names = list_backends()
+        raise ValueError(
+            f"unknown backend {name!r}; valid are {', '.join(names)}."
+            f"{nearest(name, names)}"
+        )
+    return _foreign(name, None, settings)
+
+
+def _foreign(
+    name: str, function: Callable[..., Any] | None, settings: Settings
+) -> Backend:
+    """Wrap a backend of the TorchDynamo contract; look it up at the first compile."""
+    kwargs: dict[str, Any] = {}
+    if settings.mode not in (None, "default"):
+        kwargs["mode"] = settings.mode
+    if settings.options:
+        kwargs["options"] = dict(settings.options)
+
+    def compile_graph(
+        gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+    ) -> Executable:
+        chosen = function
+        if chosen is None:
+            from torch._dynamo.backends.registry import lookup_backend
+
+            chosen = lookup_backend(name)
+        result = chosen(gm, _examples(inputs, mutated), **kwargs)
+        if not callable(result):
+            raise BackendError(
+                f"backend {name!r} must return a callable, not {type(result).__name__}"
+            )
+        return result, False
+
+    return Backend(name, compile_graph)
+
+
+def _examples(
+    inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+) -> list[torch.Tensor]:
+    """Return inputs that a backend may run the graph on.
+
+    Inputs that the graph writes are cloned: some backends run the graph once while
+    they compile it, and the user's tensors must be written once per call.
+    """
+    examples = list(inputs)
+    for index in mutated:
+        original = examples[index]
+        copy = original.detach().clone()
+        examples[index] = copy.requires_grad_(original.requires_grad)
+    return examples
+
+
+def _entry_point_names() -> set[str]:
+    return {point.name for point in entry_points(group=_GROUP)}
+
+
+def _torch_backends(debug: bool = False) -> list[str]:
+    """Return the backends of TorchDynamo; without torch there are none."""
+    if "torch" not in sys.modules:
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            return []
+    from torch._dynamo.backends.registry import list_backends as of_torch
+
+    names: list[str] = of_torch(()) if debug else of_torch()
+    return names

@@ -1,0 +1,199 @@
+"""Measure MagPy, torch.compile and eager in one process and compare medians.
+
+capture   first call with a backend that does nothing, in units of one eager run
+overhead  what one call of a tiny module costs on top of its compiled graph
+models    one call at batch size 1, with Inductor
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import magpy
+from magpy.cli._measure import duration, interleaved, once, step
+
+_SUITES = ("capture", "overhead", "models")
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true", help="small models, few rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
+    parser.add_argument(
+        "--suite", choices=_SUITES, action="append", help="only this one; repeatable"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the suites; print a table and write the JSON file."""
+    import torch
+
+    suites = {"capture": _capture, "overhead": _overhead, "models": _models}
+    results: dict[str, Any] = {"environment": _environment(args)}
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name in args.suite or _SUITES:
+            results[name] = suites[name](args.device, args.quick)
+            _print(name, results[name])
+    if args.json is not None:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"written to {args.json}", file=sys.stderr)
+    return 0
+
+
+def _environment(args: argparse.Namespace) -> dict[str, Any]:
+    from magpy.cli.env import collect
+
+    environment = collect()
+    environment["device"] = args.device
+    environment["quick"] = args.quick
+    environment["processor"] = platform.processor() or platform.machine()
+    return environment
+
+
+def _workloads(quick: bool) -> tuple[str, ...]:
+    return ("bert-small", "resnet18") if quick else ("bert-base", "resnet101")
+
+
+def _bind(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[[], Any]:
+    return lambda: function(*inputs)
+
+
+def _capture(device: str, quick: bool) -> list[dict[str, Any]]:
+    """Time of the first call, in seconds and in eager runs."""
+    import torch
+
+    from magpy.cli._models import WORKLOADS
+
+    rows = []
+    for name in _workloads(quick):
+        model, inputs = WORKLOADS[name](device)
+        _bind(model, inputs)()
+        eager = statistics.median(once(_bind(model, inputs), device) for _ in range(5))
+        firsts: dict[str, list[float]] = {"magpy": [], "torch.compile": []}
+        with step(f"capture {name}"):
+            for _ in range(1 if quick else 3):
+                ours = magpy.compile(model, backend="eager")
+                firsts["magpy"].append(once(_bind(ours, inputs), device))
+                torch.compiler.reset()
+                theirs = torch.compile(model, backend="eager")
+                firsts["torch.compile"].append(once(_bind(theirs, inputs), device))
+        row: dict[str, Any] = {"name": name, "eager": eager}
+        for who, times in firsts.items():
+            row[who] = statistics.median(times)
+            row[f"{who} / eager"] = row[who] / eager
+        rows.append(row)
+    return rows
+
+
+def _overhead(device: str, quick: bool) -> list[dict[str, Any]]:
+    """Time of one call minus the time of the bare graph."""
+    import torch
+
+    from magpy.cli._models import WORKLOADS
+    from magpy.cli.demo import compiled_entries
+
+    model, inputs = WORKLOADS["add"](device)
+    ours, theirs = magpy.compile(model), torch.compile(model)
+    with step("overhead: compiling"):
+        for _ in range(3):
+            ours(*inputs)
+            theirs(*inputs)
+    functions = {
+        "eager": _bind(model, inputs),
+        "magpy": _bind(ours, inputs),
+        "torch.compile": _bind(theirs, inputs),
+    }
+    entries = compiled_entries(ours)
+    if entries and entries[0]["callable"] is not None:
+        functions["graph"] = _graph_call(entries[0], model, inputs)
+    rounds, inner = (20, 200) if quick else (50, 1000)
+    with step("overhead: measuring"):
+        times = interleaved(functions, device, rounds=rounds, inner=inner)
+    row: dict[str, Any] = {"name": "one addition", **times}
+    if "graph" in times:
+        for who in ("magpy", "torch.compile"):
+            row[f"{who} - graph"] = times[who] - times["graph"]
+    return [row]
+
+
+def _graph_call(
+    entry: dict[str, Any], model: Any, inputs: tuple[Any, ...]
+) -> Callable[[], Any]:
+    """Return a call of the compiled graph of :class:`Add` alone."""
+    graph, (x,) = entry["callable"], inputs
+    bias = model.bias
+    x_first = "bias" not in str(entry["inputs"][0])
+
+    def boxed() -> Any:
+        return graph([x, bias] if x_first else [bias, x])
+
+    def unboxed() -> Any:
+        return graph(x, bias) if x_first else graph(bias, x)
+
+    try:
+        boxed()
+    except TypeError:
+        return unboxed
+    return boxed
+
+
+def _models(device: str, quick: bool) -> list[dict[str, Any]]:
+    """Time of one call with Inductor."""
+    import torch
+
+    from magpy.cli._models import WORKLOADS, first_tensor
+
+    rows = []
+    for name in _workloads(quick):
+        model, inputs = WORKLOADS[name](device)
+        ours, theirs = magpy.compile(model), torch.compile(model)
+        expected = first_tensor(model(*inputs))
+        with step(f"models {name}: compiling"):
+            for _ in range(3):
+                result = first_tensor(ours(*inputs))
+                theirs(*inputs)
+        functions = {
+            "eager": _bind(model, inputs),
+            "magpy": _bind(ours, inputs),
+            "torch.compile": _bind(theirs, inputs),
+        }
+        with step(f"models {name}: measuring"):
+            times = interleaved(functions, device, rounds=10 if quick else 50)
+        counted = magpy.stats(ours)
+        rows.append(
+            {
+                "name": name,
+                **times,
+                "graphs": counted["graphs"],
+                "hits": counted["hits"],
+                "max difference": float((result - expected).abs().max()),
+            }
+        )
+    return rows
+
+
+def _print(suite: str, rows: list[dict[str, Any]]) -> None:
+    print(f"== {suite}")
+    for row in rows:
+        print(row["name"])
+        for key, value in row.items():
+            if key == "name":
+                continue
+            if key.endswith("/ eager"):
+                text = f"{value:.1f}x"
+            elif key == "max difference":
+                text = f"{value:.2e}"
+            elif isinstance(value, float):
+                text = duration(value)
+            else:
+                text = str(value)
+            print(f"    {key:<24} {text:>10}")

@@ -1,0 +1,202 @@
+"""Typed knobs, each declared once: name, type, default, environment variable, doc.
+
+Read and write them on :data:`magpy.config`::
+
+    magpy.config.max_entries = 16
+    with magpy.config.patch(inductor_direct=False):
+        ...
+
+The environment variable of knob ``max_entries`` is ``MAGPY_MAX_ENTRIES``; it is read
+when :mod:`magpy` is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T", bool, int, str)
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off", "")
+
+
+def nearest(name: object, valid: Iterator[str] | list[str] | tuple[str, ...]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest of `valid`, or ``""``."""
+    close = difflib.get_close_matches(str(name), list(valid), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class Knob(Generic[T]):
+    """One setting, as a data descriptor of :class:`Config`.
+
+    Args:
+        default: value when neither code nor environment set it; its type is the
+            knob's type.
+        doc: one sentence for users.
+        minimum: smallest value of an int knob.
+    """
+
+    def __init__(self, default: T, doc: str, *, minimum: int | None = None) -> None:
+        self.default: T = default
+        self.type: type[T] = type(default)
+        self.doc = doc
+        self.minimum = minimum
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @property
+    def env(self) -> str:
+        """Name of the environment variable."""
+        return f"MAGPY_{self.name.upper()}"
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Knob[T]: ...
+    @overload
+    def __get__(self, obj: Config, owner: type) -> T: ...
+    def __get__(self, obj: Config | None, owner: type) -> Knob[T] | T:
+        if obj is None:
+            return self
+        value: T = obj.__dict__.get(self.name, self.default)
+        return value
+
+    def __set__(self, obj: Config, value: T) -> None:
+        self.check(value)
+        obj.__dict__[self.name] = value
+        obj._changed(self.name)
+
+    def check(self, value: object) -> None:
+        """Raise TypeError or ValueError if `value` does not fit the knob."""
+        if type(value) is not self.type:
+            raise TypeError(
+                f"magpy.config.{self.name} must be {self.type.__name__}, "
+                f"not {type(value).__name__}: {value!r}"
+            )
+        if self.minimum is not None and isinstance(value, int) and value < self.minimum:
+            raise ValueError(
+                f"magpy.config.{self.name} must be at least {self.minimum}, got {value}"
+            )
+
+    def parse(self, text: str) -> T:
+        """Turn the text of the environment variable into a value.
+
+        Raises:
+            ValueError: the text is no value of the knob's type; the message lists
+                what is valid.
+        """
+        value: Any = text
+        if self.type is bool:
+            lowered = text.strip().lower()
+            if lowered not in _TRUE + _FALSE:
+                raise ValueError(f"valid values: {', '.join(_TRUE + _FALSE[:-1])}")
+            value = lowered in _TRUE
+        elif self.type is int:
+            try:
+                value = int(text.replace("_", ""))
+                self.check(value)
+            except ValueError:
+                low = "" if self.minimum is None else f" >= {self.minimum}"
+                raise ValueError(f"valid values: an integer{low}") from None
+        result: T = value
+        return result
+
+
+class Config:
+    """All knobs of MagPy; :data:`magpy.config` is the only instance."""
+
+    enabled = Knob(True, "Compile at all; if off, compiled objects run eager.")
+    max_entries = Knob(
+        64, "How many recorded runs one compiled object keeps.", minimum=1
+    )
+    max_instructions = Knob(
+        50_000_000, "Longest run, in bytecode instructions, to record.", minimum=1
+    )
+    inductor_direct = Knob(
+        True, "Call Inductor's code without its run-time wrappers where that is legal."
+    )
+    size_asserts = Knob(
+        False, "Keep Inductor's own checks of input sizes; guards prove them already."
+    )
+    verbose_errors = Knob(
+        False, "Show the whole traceback when a backend fails to compile a graph."
+    )
+    logs = Knob(
+        "", "Artifacts to log: guards, graph, breaks, recompiles, effects, or all."
+    )
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "_listeners", {})
+        self._read_environment()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.knobs():
+            raise AttributeError(self._unknown(name))
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(self._unknown(name))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{k}={v!r}" for k, v in self.to_dict().items())
+        return f"magpy.config({values})"
+
+    @classmethod
+    def knobs(cls) -> dict[str, Knob[Any]]:
+        """Return every knob by name."""
+        return {k: v for k, v in vars(cls).items() if isinstance(v, Knob)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the current value of every knob."""
+        return {name: getattr(self, name) for name in self.knobs()}
+
+    @contextmanager
+    def patch(self, **values: object) -> Iterator[None]:
+        """Set knobs for the time of a ``with`` block.
+
+        Raises:
+            AttributeError: no such knob.
+            TypeError, ValueError: a value does not fit; nothing is changed then.
+        """
+        knobs = self.knobs()
+        for name, value in values.items():
+            if name not in knobs:
+                raise AttributeError(self._unknown(name))
+            knobs[name].check(value)
+        before = {name: getattr(self, name) for name in values}
+        for name, value in values.items():
+            setattr(self, name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+
+    def on_change(self, name: str, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever knob `name` is set."""
+        self.__dict__["_listeners"].setdefault(name, []).append(listener)
+
+    def _changed(self, name: str) -> None:
+        for listener in self.__dict__["_listeners"].get(name, ()):
+            listener()
+
+    def _unknown(self, name: str) -> str:
+        return f"magpy.config has no knob {name!r}.{nearest(name, list(self.knobs()))}"
+
+    def _read_environment(self) -> None:
+        for knob in self.knobs().values():
+            text = os.environ.get(knob.env)
+            if text is None:
+                continue
+            try:
+                self.__dict__[knob.name] = knob.parse(text)
+            except ValueError as error:
+                warnings.warn(f"{knob.env}={text!r} is ignored; {error}", stacklevel=2)
+
+
+config = Config()

@@ -1,0 +1,174 @@
+"""What MagPy makes of one call, as data that prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from magpy.errors import Unsupported
+
+_MAX_CALLS = 4  # at most three recordings until a program is stable, then a hit
+_SHOWN = 12
+
+
+@dataclass
+class Segment:
+    """One recorded run.
+
+    Attributes:
+        ops: names of its tensor operations, in order.
+        inputs: where the graph's inputs come from, in order.
+        guards: what must hold for the run to be reused, as text.
+        ambient: state of torch that must hold, as text.
+        effects: what a replay changes and returns, as Python-like text.
+        hits: how often it was reused.
+        instructions: bytecode instructions that were watched.
+    """
+
+    ops: list[str]
+    inputs: list[str]
+    guards: list[str]
+    ambient: list[str]
+    effects: list[str]
+    hits: int
+    instructions: int
+
+
+@dataclass
+class Explanation:
+    """Answer of ``magpy.explain(f)(*args)``; ``print`` it.
+
+    Attributes:
+        name: what was explained.
+        segments: the recorded runs.
+        breaks: why runs could not be recorded; each has reason, file, line and hint.
+        stats: the counters after the calls.
+        result: what the first call returned.
+    """
+
+    name: str
+    segments: list[Segment]
+    breaks: list[Unsupported]
+    stats: dict[str, Any]
+    result: Any = field(default=None, repr=False)
+
+    @property
+    def graph_count(self) -> int:
+        """How many recorded runs have a graph."""
+        return sum(bool(segment.ops) for segment in self.segments)
+
+    @property
+    def op_count(self) -> int:
+        """How many tensor operations all graphs have."""
+        return sum(len(segment.ops) for segment in self.segments)
+
+    @property
+    def graph_break_count(self) -> int:
+        """How many runs could not be recorded."""
+        return len(self.breaks)
+
+    @property
+    def guards(self) -> list[str]:
+        """The guards of all recorded runs."""
+        return [guard for segment in self.segments for guard in segment.guards]
+
+    def format(self, limit: int | None = _SHOWN) -> str:
+        """Return the text that ``print`` shows.
+
+        Args:
+            limit: how many lines of each list; None for all.
+        """
+        s = self.stats
+        heading = ", ".join(
+            [
+                _plural(self.graph_count, "graph"),
+                _plural(self.op_count, "operation"),
+                _plural(self.graph_break_count, "break"),
+            ]
+        )
+        calls = (
+            f"{_plural(s['calls'], 'call')}: {s['recordings']} recorded, "
+            f"{s['hits']} replayed, {s['fallbacks']} eager"
+        )
+        lines = [f"{self.name}: {heading}", f"  {calls}"]
+        if s["reasons"]:
+            counted = (f"{reason} ({n})" for reason, n in s["reasons"].items())
+            lines.append(f"  eager because of: {', '.join(counted)}")
+        for number, segment in enumerate(self.segments, 1):
+            lines.append(
+                f"run {number}: {segment.instructions} instructions watched, "
+                f"{_plural(segment.hits, 'hit')}"
+            )
+            for title in ("ops", "inputs", "guards", "ambient", "effects"):
+                lines += _excerpt(title, getattr(segment, title), limit)
+        for number, each in enumerate(self.breaks, 1):
+            lines += [f"break {number}:", *_indent(str(each).splitlines())]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.format()
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _indent(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _excerpt(title: str, items: Sequence[str], limit: int | None) -> list[str]:
+    if not items:
+        return []
+    shown = list(items if limit is None else items[:limit])
+    if len(shown) < len(items):
+        shown.append(f"... {len(items) - len(shown)} more")
+    return [f"  {title} ({len(items)}):", *(f"    {item}" for item in shown)]
+
+
+def op_name(target: object) -> str:
+    """Return the short name of an operation: ``linear``, ``Tensor.view``."""
+    if isinstance(target, str):
+        return f"Tensor.{target}"
+    return str(getattr(target, "__name__", None) or type(target).__name__)
+
+
+def segment(entry: Mapping[str, Any]) -> Segment:
+    """Turn one of the engine's entries into data for people."""
+    spec = entry.get("graph")
+    return Segment(
+        ops=[op_name(op[0]) for op in spec[0]] if spec else [],
+        inputs=list(entry.get("inputs", ())),
+        guards=list(entry.get("guards", ())),
+        ambient=list(entry.get("ambient", ())),
+        effects=list(entry.get("effects", ())),
+        hits=int(entry.get("hits", 0)),
+        instructions=int(entry.get("instructions", 0)),
+    )
+
+
+def run(
+    call: Callable[..., Any],
+    snapshot: Callable[[], tuple[dict[str, Any], list[Any], list[Unsupported]]],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Explanation:
+    """Call until a recording is reused, then describe everything.
+
+    Args:
+        call: the compiled object.
+        snapshot: answers its counters, entries and breaks.
+        name: for the heading.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
+    """
+    result = call(*args, **kwargs)
+    for _ in range(_MAX_CALLS - 1):
+        counted = snapshot()[0]
+        if counted["hits"] or not counted["recordings"]:
+            break
+        call(*args, **kwargs)
+    counted, entries, breaks = snapshot()
+    return Explanation(name, [segment(e) for e in entries], breaks, counted, result)

@@ -1,0 +1,259 @@
+"""From the engine's operator log to a ``torch.fx.GraphModule``.
+
+A spec is the tuple ``(ops, n_inputs, outputs, notes)`` of ``engine/plan.h``.  Values
+are numbered: the first `n_inputs` are the placeholders, each op defines the Values of
+its result tree.  One pass, in program order; the graph always returns a tuple.
+
+A Value that an op returns again (``x.add_(1)`` returns x) is bound to the newer node:
+the objects are the same, and the graph keeps the order of reads and writes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import operator
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.fx import Graph, GraphModule, Node
+
+#: ops, number of inputs, indices of the outputs, notes
+Spec = tuple[list[tuple[Any, Any, Any, Any]], int, tuple[int, ...], dict[str, Any]]
+
+_NOT_IDENTIFIER = re.compile(r"\W+")
+# What generated code refers to by name; an argument called so would hide it.
+_RESERVED = frozenset(
+    {*dir(builtins), *keyword.kwlist, "self", "torch", "device", "inf", "nan"}
+)
+_PLAIN = frozenset(
+    {type(None), bool, int, float, str, bytes, type(Ellipsis), type(NotImplemented)}
+)
+_TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
+
+
+def placeholder_name(source: str) -> str:
+    """Turn a source text, ``self.layers[0].weight``, into a Python name.
+
+    Returns:
+        ``self_layers_0_weight``; never empty, never starting with a digit.
+    """
+    name = _NOT_IDENTIFIER.sub("_", source).strip("_")
+    return name if name and not name[0].isdigit() else f"arg_{name}".rstrip("_")
+
+
+def _is_value(obj: object) -> bool:
+    return type(obj).__name__ == "Value" and isinstance(
+        getattr(obj, "index", None), int
+    )
+
+
+class Builder:
+    """Builds one graph; use :func:`build`."""
+
+    def __init__(self, value_type: type | None) -> None:
+        import torch
+        from torch import fx
+
+        self.graph: Graph = fx.Graph()
+        self.attributes: dict[str, Any] = {}
+        self.nodes: dict[int, Node] = {}
+        self._value_type = value_type
+        self._plain = _PLAIN | {getattr(torch, name) for name in _TORCH_PLAIN}
+        self._size = torch.Size
+        self._mark = fx.node.has_side_effect
+        self._attribute_nodes: dict[int, Node] = {}
+        # By address; the spec keeps every target alive while the graph is built.
+        self._targets: dict[int, Callable[..., Any]] = {}
+        self._taken = set(_RESERVED)
+
+    # -- arguments -------------------------------------------------------------------
+
+    def argument(self, obj: Any) -> Any:
+        """Map an argument tree: Values become nodes, odd constants attributes."""
+        kind = type(obj)
+        if kind in self._plain:
+            return obj
+        if kind is self._value_type or (self._value_type is None and _is_value(obj)):
+            return self.nodes[obj.index]
+        if kind is tuple or kind is self._size:
+            return tuple([self.argument(item) for item in obj])
+        if kind is list:
+            return [self.argument(item) for item in obj]
+        if kind is dict:
+            return {key: self.argument(value) for key, value in obj.items()}
+        if kind is slice:
+            return slice(
+                self.argument(obj.start),
+                self.argument(obj.stop),
+                self.argument(obj.step),
+            )
+        if isinstance(obj, tuple) and hasattr(kind, "_fields"):
+            return tuple.__new__(kind, [self.argument(item) for item in obj])
+        return self._constant(obj)
+
+    def _constant(self, obj: Any) -> Node:
+        """Hold a constant that has no source text as an attribute of the module."""
+        node = self._attribute_nodes.get(id(obj))
+        if node is None:
+            name = f"_constant_{len(self.attributes)}"
+            self.attributes[name] = obj
+            node = self.graph.create_node("get_attr", name)
+            self._attribute_nodes[id(obj)] = node
+        return node
+
+    # -- results ---------------------------------------------------------------------
+
+    def bind(self, tree: Any, node: Node) -> bool:
+        """Bind the Values of a result tree to `node` or items of it.
+
+        Returns:
+            True if the tree holds a Value.
+        """
+        kind = type(tree)
+        if kind is self._value_type or (self._value_type is None and _is_value(tree)):
+            self.nodes[tree.index] = node
+            return True
+        if isinstance(tree, (tuple, list)):
+            pairs = list(enumerate(tree))
+        elif isinstance(tree, dict):
+            pairs = list(tree.items())
+        else:
+            return False
+        found = False
+        for key, item in pairs:
+            if self._holds_value(item):
+                self.bind(item, self._item(node, key))
+                found = True
+        return found
+
+    def _holds_value(self, tree: Any) -> bool:
+        if isinstance(tree, (tuple, list)):
+            return any(self._holds_value(item) for item in tree)
+        if isinstance(tree, dict):
+            return any(self._holds_value(item) for item in tree.values())
+        kind = type(tree)
+        return kind is self._value_type or (
+            self._value_type is None and _is_value(tree)
+        )
+
+    def _item(self, node: Node, key: Any) -> Node:
+        return self.graph.create_node("call_function", operator.getitem, (node, key))
+
+    # -- names -----------------------------------------------------------------------
+
+    def target(self, target: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `target`, or a function around it that source code can name."""
+        known = self._targets.get(id(target))
+        if known is None:
+            path = _qualified_name(target)
+            known = target if path is not None else _wrapped(target)
+            self._targets[id(target)] = known
+            self._taken.add((path or _qualified_name(known) or "").replace(".", "_"))
+        return known
+
+    def placeholder(self, index: int, source: str) -> None:
+        """Append an input; every callable must have been seen before."""
+        stem = name = placeholder_name(source)
+        number = 0
+        while name in self._taken:
+            number += 1
+            name = f"{stem}_{number}"
+        self._taken.add(name)
+        node = self.graph.placeholder(name)
+        node.meta["magpy_source"] = source
+        self.nodes[index] = node
+
+    # -- ops -------------------------------------------------------------------------
+
+    def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Append one operation."""
+        mapped = tuple([self.argument(arg) for arg in args])
+        named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
+        if type(target) is str:
+            node = self.graph.create_node("call_method", target, mapped, named)
+        else:
+            target = self.target(target)
+            node = self.graph.create_node("call_function", target, mapped, named)
+        if not self.bind(result, node) and node.op == "call_function":
+            self._mark(target)
+
+
+def _qualified_name(target: Callable[..., Any]) -> str | None:
+    """Return the name that FX writes for `target`, None if it does not reach it.
+
+    FX writes a torch function as a dotted path and anything else as a global.
+    """
+    from torch.fx.node import _get_qualified_name
+
+    name = getattr(target, "__name__", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        return None
+    try:
+        path: str = _get_qualified_name(target)
+    except (RuntimeError, AttributeError):
+        return None
+    if not path.startswith("torch."):
+        return path
+    import torch
+
+    found: Any = torch
+    for part in path.split(".")[1:]:
+        found = getattr(found, part, None)
+    return path if found is target else None
+
+
+def _wrapped(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function around `target` that generated code can name."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return target(*args, **kwargs)
+
+    name = getattr(target, "__name__", None) or type(target).__name__
+    call.__name__ = call.__qualname__ = placeholder_name(name)
+    call.__module__ = __name__
+    return call
+
+
+def build(
+    spec: Spec, *, name: str = "magpy", value_type: type | None = None
+) -> GraphModule:
+    """Build the graph module of a recorded run.
+
+    Args:
+        spec: see the module's docstring.
+        name: class name of the module, shown when it is printed.
+        value_type: exact type of the Value leaves; None recognises them by name.
+
+    Returns:
+        A module that takes the inputs in order and returns a tuple of tensors.
+
+    Raises:
+        KeyError: the spec uses a Value that nothing defined.
+    """
+    import torch
+    from torch import fx
+
+    ops, n_inputs, outputs, notes = spec
+    builder = Builder(value_type)
+    names = notes.get("input_names", ())
+    for target, *_ in ops:
+        if type(target) is not str:
+            builder.target(target)
+    for index in range(n_inputs):
+        source = names[index] if index < len(names) else f"input_{index}"
+        builder.placeholder(index, source)
+    for target, args, kwargs, result in ops:
+        builder.op(target, args, kwargs, result)
+    builder.graph.output(tuple([builder.nodes[index] for index in outputs]))
+    root = torch.nn.Module()
+    for key, value in builder.attributes.items():
+        setattr(root, key, value)
+    return fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
+
+
+def count_ops(spec: Spec) -> int:
+    """Return how many tensor operations `spec` has."""
+    return len(spec[0])

@@ -1,0 +1,187 @@
+"""Compiled ``nn.Module``: another face of the same module.
+
+A :class:`CompiledModule` has the original's ``__dict__`` as its own, so parameters,
+buffers, submodules, hooks, the training flag and whatever else the module keeps are the
+same objects under both.  Methods and attributes of the class come from the original, so
+overridden ones are honoured; a method that answers the original (``.train()``,
+``.to()``) answers the compiled module instead.  Only a call is different.
+
+Calls: ``__call__`` is a slot, so ``type(m).__call__`` is a C member descriptor whose
+value is the engine's compiled function.  No Python frame lies between the two.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn
+
+#: ``(target, options) -> compiled function``; api.py's, handed in to avoid a cycle.
+Compiler = Callable[[Callable[..., Any], Any], Any]
+
+_OWN = ("_magpy_original", "_magpy_options", "__call__")
+
+
+class _FromOriginal:
+    """Class attribute that reads from the original module's side."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None:
+            return getattr(torch.nn.Module, self._name)
+        value = getattr(obj._magpy_original, self._name)
+        return _answering(obj, value) if inspect.ismethod(value) else value
+
+    def __set__(self, obj: Any, value: object) -> None:
+        setattr(obj._magpy_original, self._name, value)
+
+    def __delete__(self, obj: Any) -> None:
+        delattr(obj._magpy_original, self._name)
+
+
+def _answering(compiled: CompiledModule, method: Any) -> Any:
+    """Return `method`, with the compiled module in place of the original as answer."""
+    original = compiled._magpy_original
+    if method.__self__ is not original:
+        return method
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        return compiled if result is original else result
+
+    return call
+
+
+class CompiledModule(torch.nn.Module):
+    """A module whose calls are recorded and replayed; see the module's docstring.
+
+    Made by :func:`magpy.compile`; not meant to be constructed by hand.
+    """
+
+    __slots__ = _OWN
+    _magpy_original: torch.nn.Module
+    _magpy_options: Any
+
+    def __init__(
+        self, original: torch.nn.Module, compiled: Any, options: object
+    ) -> None:
+        # nn.Module.__init__ would fill the shared __dict__ with fresh state.
+        put = object.__setattr__
+        put(self, "_magpy_original", original)
+        put(self, "_magpy_options", options)
+        put(self, "__call__", compiled)
+        put(self, "__dict__", original.__dict__)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OWN:  # half-made object
+            raise AttributeError(name)
+        value = getattr(self._magpy_original, name)
+        return _answering(self, value) if inspect.ismethod(value) else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._magpy_original, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._magpy_original, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self._magpy_original), *_OWN})
+
+    def __repr__(self) -> str:
+        return repr(self._magpy_original)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (self._magpy_original, self._magpy_options)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._magpy_original.forward)
+
+
+def _forwarded_names() -> list[str]:
+    own = set(vars(CompiledModule))
+    return [
+        name
+        for name in vars(torch.nn.Module)
+        if not (name.startswith("__") and name.endswith("__")) and name not in own
+    ]
+
+
+for _name in _forwarded_names():
+    setattr(CompiledModule, _name, _FromOriginal(_name))
+
+
+def _forward_special(name: str) -> Callable[..., Any]:
+    def method(self: CompiledModule, *args: Any) -> Any:
+        original = self._magpy_original
+        result = getattr(type(original), name)(original, *args)
+        return self if result is original else result
+
+    method.__name__ = name
+    method.__qualname__ = f"CompiledModule.{name}"
+    return method
+
+
+# Python looks these up on the type, so they exist only where the original has them.
+_SPECIAL = (
+    "__len__",
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__iter__",
+    "__contains__",
+    "__reversed__",
+    "__add__",
+    "__iadd__",
+    "__bool__",
+    "__enter__",
+    "__exit__",
+)
+
+
+@functools.cache
+def _class_with(special: tuple[str, ...]) -> type[CompiledModule]:
+    if not special:
+        return CompiledModule
+    namespace: dict[str, Any] = {name: _forward_special(name) for name in special}
+    namespace["__slots__"] = ()
+    namespace["__module__"] = __name__
+    return type("CompiledModule", (CompiledModule,), namespace)
+
+
+def wrap(original: torch.nn.Module, compiled: Any, options: object) -> CompiledModule:
+    """Return the compiled face of `original`.
+
+    Args:
+        original: the module; it stays usable and shares all its state.
+        compiled: compiled function over ``original.__call__``.
+        options: what compiles it again after unpickling or copying.
+    """
+    kind = type(original)
+    special = tuple(name for name in _SPECIAL if hasattr(kind, name))
+    return _class_with(special)(original, compiled, options)
+
+
+def _rebuild(original: torch.nn.Module, options: Any) -> CompiledModule:
+    from magpy.api import compile_with
+
+    module: CompiledModule = compile_with(original, options)
+    return module
+
+
+def unwrap(module: object) -> Any:
+    """Return the original of a compiled module; anything else as it is."""
+    if isinstance(module, CompiledModule):
+        return module._magpy_original
+    return module
+
+
+def compiled_function(module: CompiledModule) -> Any:
+    """Return the engine object that a call of `module` reaches."""
+    return CompiledModule.__dict__["__call__"].__get__(module, type(module))

@@ -1,0 +1,62 @@
+"""Run a backend so that the program around it cannot notice.
+
+A backend is Python code that draws random numbers, changes modes and is itself a
+target of TorchDynamo; the call that it is compiled for must see none of that.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_DEVICES = ("cpu", "cuda")
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Restore random states, modes and defaults after the block."""
+    import torch
+
+    cuda = torch.cuda.is_initialized()
+    python_state = random.getstate()
+    numpy_random = getattr(sys.modules.get("numpy"), "random", None)
+    numpy_state = numpy_random.get_state() if numpy_random is not None else None
+    cpu_state = torch.get_rng_state()
+    cuda_states = torch.cuda.get_rng_state_all() if cuda else []
+    grad = torch.is_grad_enabled()
+    dtype = torch.get_default_dtype()
+    autocast = [
+        (d, torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in _DEVICES
+    ]
+    cache = torch.is_autocast_cache_enabled()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
+        torch.set_rng_state(cpu_state)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda_states)
+        torch.set_grad_enabled(grad)
+        torch.set_default_dtype(dtype)
+        for device, enabled, kind in autocast:
+            torch.set_autocast_enabled(device, enabled)
+            torch.set_autocast_dtype(device, kind)
+        torch.set_autocast_cache_enabled(cache)
+
+
+def without_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` such that TorchDynamo leaves its frames alone.
+
+    TorchDynamo takes seconds to import and can only be active if something else has
+    imported it.
+    """
+    dynamo = sys.modules.get("torch._dynamo")
+    if dynamo is None:
+        return function
+    wrapped: Callable[..., Any] = dynamo.disable(function)
+    return wrapped

@@ -1,0 +1,40 @@
+"""Shared set-up: import paths, what this machine lacks, and hypothesis profiles."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+# The engine's own tests run on any CPython; those of models need torch.
+collect_ignore: list[str] = []
+if importlib.util.find_spec("torch") is None:
+    collect_ignore += ["models", "property/test_tensors.py", "leak/test_tensors.py"]
+if importlib.util.find_spec("transformers") is None:
+    collect_ignore += ["models/test_transformers.py"]
+if importlib.util.find_spec("hypothesis") is None:
+    collect_ignore += ["property"]
+else:
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "ci",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        max_examples=int(os.environ.get("MAGPY_TEST_EXAMPLES", "400")),
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.register_profile(
+        "search",
+        parent=settings.get_profile("ci"),
+        derandomize=False,
+        print_blob=True,
+    )
+    settings.load_profile(os.environ.get("MAGPY_TEST_PROFILE", "ci"))

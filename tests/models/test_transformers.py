@@ -1,0 +1,43 @@
+"""Models of `transformers` from small configurations, outputs as objects and tuples."""
+
+import pytest
+import torch
+from benchmarks.models import HUGGING_FACE
+from model_checks import check_changes, check_gradients, check_one_graph
+
+TRAINED = ["bert", "gpt2", "vit"]
+EAGER_IN_TRAINING = ["bart"]  # LayerDrop compares a random tensor in Python
+
+
+@pytest.mark.parametrize("name", HUGGING_FACE)
+def test_one_graph_and_model_output(name):
+    with torch.no_grad():
+        check_one_graph(HUGGING_FACE[name])
+
+
+@pytest.mark.parametrize("name", HUGGING_FACE)
+def test_one_graph_and_tuple(name):
+    with torch.no_grad():
+        check_one_graph(HUGGING_FACE[name], return_dict=False)
+
+
+@pytest.mark.parametrize("name", HUGGING_FACE)
+def test_stays_right_when_state_changes(name):
+    with torch.no_grad():
+        check_changes(HUGGING_FACE[name], name in EAGER_IN_TRAINING)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_gradients(name):
+    check_gradients(HUGGING_FACE[name])
+
+
+def test_hidden_states_and_attentions():
+    with torch.no_grad():
+        check_one_graph(HUGGING_FACE["bert"], output_hidden_states=True)
+
+
+def test_cache_is_returned():
+    """A generation cache is made inside: a user object that holds tensors."""
+    with torch.no_grad():
+        check_one_graph(HUGGING_FACE["llama"], use_cache=True, graphs=None)

@@ -1,0 +1,69 @@
+"""The build files forget nothing, and the C code keeps its own rules."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "magpy"
+
+
+def test_c_rules() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "lint_c.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, "\n" + done.stdout + done.stderr
+
+
+def test_meson_lists_every_source() -> None:
+    text = (ROOT / "meson.build").read_text(encoding="utf-8")
+    listed = re.findall(r"'(engine/[\w/]+\.c)'", text)
+    assert len(listed) == len(set(listed))
+    on_disk = {str(p.relative_to(ROOT)) for p in (ROOT / "engine").rglob("*.c")}
+    assert set(listed) == on_disk
+
+
+def test_every_python_file_is_installed() -> None:
+    spec = importlib.util.find_spec("magpy")
+    assert spec is not None
+    if spec.origin is None:
+        pytest.skip("this magpy is a folder with the engine only")
+    installed = Path(spec.origin).parent
+    names = {
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("*")
+        if path.suffix in (".py", ".pyi", ".typed")
+    }
+    missing = sorted(str(n) for n in names if not (installed / n).exists())
+    assert missing == []
+    if installed == PACKAGE:
+        return
+    stale = [str(n) for n in names if (installed / n).read_bytes() != (PACKAGE / n).read_bytes()]
+    assert stale == [], "installed files differ: run make"
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    meson = (ROOT / "meson.build").read_text(encoding="utf-8")
+    assert f"version: '{version}'" in meson
+    package = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert f'__version__ = "{version}"' in package
+
+
+def test_requirements_are_pinned() -> None:
+    lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    names = [pin.split("==")[0].lower() for pin in pins]
+    assert len(names) == len(set(names))

@@ -1,0 +1,130 @@
+"""The command line: what is printed where, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import magpy
+from magpy.__main__ import COMMANDS, main
+from magpy.cli import _measure
+
+PROGRAM = """
+def f(x, y=1):
+    return x + y
+
+def example_inputs():
+    return (1, 2)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys, magpy.__main__ as m; m.make_parser(); "
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_commands(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: magpy " + command)
+
+
+def test_version_and_usage(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"magpy {magpy.__version__}\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["nonsense"])
+    assert caught.value.code == 2
+
+
+def test_env(capsys):
+    assert main(["env"]) == 0
+    text = capsys.readouterr().out
+    assert "engine" in text
+    assert "MAGPY_MAX_ENTRIES" in text
+
+
+def test_env_json(capsys):
+    assert main(["env", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["magpy"] == magpy.__version__
+    assert data["engine"] in ("on", "off")
+    assert data["config"]["max_entries"] == 64
+
+
+@pytest.mark.filterwarnings("ignore:MagPy is off")
+@pytest.mark.parametrize("extra", [[], ["--args", "(3, 4)"], ["--args", "5", "--all"]])
+def test_explain(program, capsys, extra):
+    code = main(["explain", f"{program}:f", *extra])
+    assert code in (0, 1)  # 1: the engine is off here
+    assert capsys.readouterr().out.startswith("f: ")
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "words"),
+    [
+        ("program.py", [], "not of the form FILE.py:FUNC"),
+        ("nowhere.py:f", [], "there is no file"),
+        ("program.py:exampel_inputs", [], "Did you mean 'example_inputs'"),
+        ("program.py:f.nothing", [], "has no 'f.nothing'"),
+        ("program.py:f", ["--args", "1/0"], "ZeroDivisionError"),
+    ],
+)
+def test_explain_usage_errors(program, monkeypatch, capsys, target, args, words):
+    monkeypatch.chdir(program.parent)
+    assert main(["explain", target, *args]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+
+
+def test_durations():
+    texts = [_measure.duration(s) for s in (1.234e-6, 0.0123, 2.0)]
+    assert texts == ["1.23 us", "12.3 ms", "2 s"]
+
+
+def test_interleaved_takes_turns():
+    order = []
+    functions = {name: lambda name=name: order.append(name) for name in "ab"}
+    times = _measure.interleaved(functions, "cpu", rounds=2, inner=2)
+    assert order == list("aabbaabb")
+    assert set(times) == {"a", "b"}
+
+
+def test_steps_go_to_stderr(capsys):
+    with _measure.step("working"):
+        pass
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "working" in captured.err
+
+
+def test_models_run():
+    torch = pytest.importorskip("torch")
+    from magpy.cli._models import WORKLOADS, first_tensor
+
+    for name in ("resnet18", "add"):
+        model, inputs = WORKLOADS[name]("cpu")
+        assert not model.training
+        with torch.no_grad():
+            assert first_tensor(model(*inputs)).isfinite().all()
