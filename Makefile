@@ -53,7 +53,7 @@ $(RUN):
 
 $(REQUIREMENTS): requirements/dev.txt | $(RUN)
 	$(say) 'pinned requirements (once; torch is large)'
-	@quiet=--quiet; if [ -t 1 ]; then quiet=; fi; \
+	@quiet=-qq; if [ -t 1 ]; then quiet=; fi; \
 	$(RUN) -m pip install $$quiet --disable-pip-version-check -r requirements/dev.txt
 	@rm -f $(VENV)/requirements-*.stamp
 	@touch $@

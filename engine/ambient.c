@@ -25,7 +25,13 @@ enum {
 typedef enum { POLICY_guard, POLICY_refuse } ambient_policy;
 
 /* How the answer is read. */
-typedef enum { READ_CALL, READ_VALUE, READ_CUDA, READ_KEYS } ambient_reader;
+typedef enum {
+    READ_CALL,
+    READ_VALUE,
+    READ_CUDA,
+    READ_KEYS,
+    READ_NESTING,
+} ambient_reader;
 
 /* How the number is read; see the macros below. */
 typedef enum {
@@ -34,6 +40,7 @@ typedef enum {
     PROBE_WORD,
     PROBE_LONG,
     PROBE_COUNT,
+    PROBE_NESTING,
     PROBE_CALL,
     PROBE_CALL_OF,
     PROBE_CONTEXT,
@@ -50,8 +57,9 @@ typedef struct {
     const char *hint;
     ambient_prober prober;
     const char *symbol;
-    int a, b;       // arguments of the probe
-    bool is_truth;  // the probe gives the getter's own bool
+    const char *undo;  // symbol of the function that takes back what the probe did
+    int a, b;          // arguments of the probe
+    bool is_truth;     // the probe gives the getter's own bool
     const char *what;
 } ambient_row;
 
@@ -60,23 +68,26 @@ typedef struct {
 #define AS_VALUE READ_VALUE, NULL
 #define IF_CUDA  READ_CUDA, NULL
 #define AS_KEYS  READ_KEYS, NULL
+#define AS_NESTING READ_NESTING, NULL
 #define ON(arg)  READ_CALL, arg
 
-#define NO_PROBE            PROBE_NONE, NULL, 0, 0, false
-#define BY_KEYS             PROBE_BY_KEYS, NULL, 0, 0, false    // DISPATCH_KEYS sees it
-#define KEYS(symbol)        PROBE_KEYS, symbol, 0, 0, false     // words of the thread
-#define BYTE(symbol)        PROBE_BYTE, symbol, 0, 0, true      // extern bool
-#define WORD(symbol)        PROBE_WORD, symbol, 0, 0, false     // T *const &f()
-#define LONG(symbol)        PROBE_LONG, symbol, 0, 0, false     // int64_t f()
-#define COUNT(symbol)       PROBE_COUNT, symbol, 0, 0, false    // int f()
-#define BOOL(symbol)        PROBE_CALL, symbol, 0, 0, true      // bool f()
-#define ENUM(symbol)        PROBE_CALL, symbol, 0, 0, false     // small enum f()
-#define BOOL_OF(symbol, a)  PROBE_CALL_OF, symbol, a, 0, true   // bool f(device type)
-#define ENUM_OF(symbol, a)  PROBE_CALL_OF, symbol, a, 0, false  // small enum f(...)
-#define OPTION(symbol)      PROBE_CONTEXT, symbol, 0, 0, true   // bool Context::f()
-#define CHOICE(symbol)      PROBE_CONTEXT, symbol, 0, 0, false  // small enum Context::
-/* small enum Context::f(enum, enum) */
-#define SETTING(symbol, a, b) PROBE_CONTEXT_OF, symbol, a, b, false
+#define NO_PROBE          PROBE_NONE, NULL, NULL, 0, 0, false
+#define BY_KEYS           PROBE_BY_KEYS, NULL, NULL, 0, 0, false  // by DISPATCH_KEYS
+#define KEYS(symbol)      PROBE_KEYS, symbol, NULL, 0, 0, false  // words of the thread
+#define BYTE(symbol)      PROBE_BYTE, symbol, NULL, 0, 0, true   // extern bool
+#define WORD(symbol)      PROBE_WORD, symbol, NULL, 0, 0, false  // T *const &f()
+#define LONG(symbol)      PROBE_LONG, symbol, NULL, 0, 0, false  // int64_t f()
+#define COUNT(symbol)     PROBE_COUNT, symbol, NULL, 0, 0, false  // int f()
+#define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
+#define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
+#define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
+/* bool f(device type), small enum f(device type) */
+#define BOOL_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, true
+#define ENUM_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, false
+/* bool Context::f(), small enum Context::f(), small enum Context::f(enum, enum) */
+#define OPTION(symbol)        PROBE_CONTEXT, symbol, NULL, 0, 0, true
+#define CHOICE(symbol)        PROBE_CONTEXT, symbol, NULL, 0, 0, false
+#define SETTING(symbol, a, b) PROBE_CONTEXT_OF, symbol, NULL, a, b, false
 
 static const ambient_row rows[N_ROWS] = {
 #define AMBIENT(id, module, getter, arg, policy, hint, probe, what)                    \
@@ -102,6 +113,7 @@ static struct {
     PyObject *name;    // owned; interned str of the attribute (AS_VALUE)
     PyObject *usual;   // owned; what a refuse row must answer
     bool probed;       // `probe` may be used
+    probe_count undo;  // see ambient_row
     union {
         void *address;
         probe_call call;
@@ -118,14 +130,12 @@ static struct {
 static const void *global_context;       // at::globalContext()
 static PyObject *cuda_dict;              // owned; names of torch.cuda
 static PyObject *cuda_name;              // owned; "_initialized"
-static PyObject *nest_more, *nest_less;  // owned; autocast's nesting; NULL if missing
 static _Thread_local const uint64_t *thread_keys;
 
 struct mp_ambient {
     PyObject *answers[N_ROWS];  // owned; NULL for rows that are not active
     int64_t numbers[N_ROWS];    // of the probes
     uint64_t keys[2];
-    long nesting;               // of autocast contexts; -1 if unknown
 };
 
 /* -- Reading one row ------------------------------------------------------------- */
@@ -152,6 +162,9 @@ probe_read_row(int i)
         return found[i].probe.number();
     case PROBE_COUNT:
         return found[i].probe.count();
+    case PROBE_NESTING:
+        found[i].probe.count();
+        return found[i].undo();
     case PROBE_CALL:
         return found[i].probe.call();
     case PROBE_CALL_OF:
@@ -188,6 +201,18 @@ cuda_is_ready(void)
     return flag == Py_True;
 }
 
+/* There is no getter for a depth, but both ways to change it tell it. */
+static PyObject *
+nesting_read(int i)
+{
+    PyObject *more = PyObject_CallNoArgs(found[i].getter);
+    if (more == NULL) {
+        return NULL;
+    }
+    Py_DECREF(more);
+    return PyObject_CallNoArgs(found[i].setter);
+}
+
 /* New reference, or NULL with an exception set. */
 static PyObject *
 ambient_answer(int i)
@@ -208,6 +233,8 @@ ambient_answer(int i)
             return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
         }
         break;
+    case READ_NESTING:
+        return nesting_read(i);
     case READ_CALL:
         break;
     }
@@ -281,33 +308,6 @@ ambient_take_row(mp_ambient *a, int i)
     return MP_OK;
 }
 
-/* How deep autocast contexts are nested: there is no getter, but both ways to change it
- * tell.  -1 with an exception set on error. */
-static long
-nesting_step(PyObject *function)
-{
-    PyObject *depth = PyObject_CallNoArgs(function);
-    if (depth == NULL) {
-        return -1;
-    }
-    long n = PyLong_AsLong(depth);
-    Py_DECREF(depth);
-    return n;
-}
-
-static int
-nesting_read(long *out)
-{
-    *out = -1;
-    if (nest_more == NULL || nest_less == NULL) {
-        return 0;
-    }
-    if (nesting_step(nest_more) >= 0) {
-        *out = nesting_step(nest_less);
-    }
-    return PyErr_Occurred() ? -1 : 0;
-}
-
 mp_ambient *
 mp_ambient_take(const char **refused)
 {
@@ -321,7 +321,7 @@ mp_ambient_take(const char **refused)
     if (keys != NULL) {
         memcpy(a->keys, keys, sizeof a->keys);
     }
-    mp_rc rc = nesting_read(&a->nesting) < 0 ? MP_ERR : MP_OK;
+    mp_rc rc = MP_OK;
     for (int i = 0; i < N_ROWS && rc == MP_OK; i++) {
         rc = found[i].active ? ambient_take_row(a, i) : MP_OK;
         if (rc == MP_ABORTED) {
@@ -402,6 +402,9 @@ ambient_row_text(const mp_ambient *a, int i)
         return PyUnicode_FromFormat("%s.%s == %R", row->module, row->getter,
                                     a->answers[i]);
     }
+    if (row->reader == READ_NESTING) {
+        return PyUnicode_FromFormat("depth of torch.autocast == %R", a->answers[i]);
+    }
     const char *quote = row->arg != NULL ? "'" : "";
     return PyUnicode_FromFormat("%s.%s(%s%s%s) == %R", row->module, row->getter, quote,
                                 row->arg != NULL ? row->arg : "", quote, a->answers[i]);
@@ -441,52 +444,51 @@ restore_deterministic(const mp_ambient *a, PyObject *set)
     return done;
 }
 
+/* Step by step back to the recorded depth. */
+static PyObject *
+restore_nesting(const mp_ambient *a, int i, PyObject *now)
+{
+    long wanted = PyLong_AsLong(a->answers[i]), at = PyLong_AsLong(now);
+    PyObject *depth = Py_NewRef(now);
+    while (at != wanted && depth != NULL) {
+        PyObject *step = at < wanted ? found[i].getter : found[i].setter;
+        Py_SETREF(depth, PyObject_CallNoArgs(step));
+        at += at < wanted ? 1 : -1;
+    }
+    return depth;
+}
+
+static PyObject *
+restore_call(const mp_ambient *a, int i, PyObject *now)
+{
+    if (rows[i].reader == READ_NESTING) {
+        return restore_nesting(a, i, now);
+    }
+    if (i == ROW_DETERMINISTIC || i == ROW_DETERMINISTIC_WARN) {
+        return restore_deterministic(a, found[i].setter);
+    }
+    PyObject *args[2] = {found[i].arg, a->answers[i]};
+    size_t first = found[i].arg == NULL;
+    return PyObject_Vectorcall(found[i].setter, args + first, 2 - first, NULL);
+}
+
 static int
 restore_row(const mp_ambient *a, int i)
 {
-    PyObject *set = found[i].setter;
-    if (set == NULL || a->answers[i] == NULL || a->answers[i] == Py_None) {
+    if (found[i].setter == NULL || a->answers[i] == NULL || a->answers[i] == Py_None) {
         return 0;
     }
     PyObject *now = ambient_answer(i);
     if (now == NULL) {
         return -1;
     }
-    bool same = answer_equal(now, a->answers[i]);
+    PyObject *done = Py_None;
+    if (!answer_equal(now, a->answers[i])) {
+        done = restore_call(a, i, now);
+        Py_XDECREF(done);
+    }
     Py_DECREF(now);
-    if (same) {
-        return 0;
-    }
-    PyObject *args[2] = {found[i].arg, a->answers[i]};
-    int first = found[i].arg == NULL;
-    PyObject *done;
-    if (i == ROW_DETERMINISTIC || i == ROW_DETERMINISTIC_WARN) {
-        done = restore_deterministic(a, set);
-    }
-    else {
-        done = PyObject_Vectorcall(set, args + first, (size_t)(2 - first), NULL);
-    }
-    Py_XDECREF(done);
     return done == NULL ? -1 : 0;
-}
-
-static int
-restore_nesting(const mp_ambient *a)
-{
-    long now;
-    if (a->nesting < 0) {
-        return 0;
-    }
-    if (nesting_read(&now) < 0) {
-        return -1;
-    }
-    while (now != a->nesting) {
-        now = nesting_step(now < a->nesting ? nest_more : nest_less);
-        if (PyErr_Occurred()) {
-            return -1;
-        }
-    }
-    return 0;
 }
 
 int
@@ -497,7 +499,7 @@ mp_ambient_restore(const mp_ambient *a)
             return -1;
         }
     }
-    return restore_nesting(a);
+    return 0;
 }
 
 /* -- Start ----------------------------------------------------------------------- */
@@ -613,7 +615,8 @@ row_complete(PyObject *torch, int i)
         return MP_OK;
     }
     mp_rc rc = function_find(torch, row->module, row->hint, &found[i].setter);
-    return rc == MP_ERR ? MP_ERR : MP_OK;
+    bool needed = row->reader == READ_NESTING;
+    return rc == MP_ABORTED && !needed ? MP_OK : rc;
 }
 
 /* Use the probe if it is there and tells what the getter tells.  0 / -1. */
@@ -625,6 +628,13 @@ probe_find(int i)
         return 0;
     }
     found[i].probe.address = mp_torch_symbol(rows[i].symbol);
+    if (rows[i].undo != NULL) {
+        void *undo = mp_torch_symbol(rows[i].undo);
+        memcpy(&found[i].undo, &undo, sizeof undo);
+        if (undo == NULL) {
+            return 0;
+        }
+    }
     bool needs_context = prober == PROBE_CONTEXT || prober == PROBE_CONTEXT_OF;
     if (found[i].probe.address == NULL || (needs_context && global_context == NULL)) {
         return 0;
@@ -660,6 +670,7 @@ row_find(PyObject *torch, int i)
         break;
     case READ_CALL:
     case READ_CUDA:
+    case READ_NESTING:
         rc = function_find(torch, rows[i].module, rows[i].getter, &found[i].getter);
         break;
     }
@@ -692,11 +703,7 @@ shared_find(PyObject *torch)
     if (cuda_dict == NULL || cuda_name == NULL) {
         return -1;
     }
-    rc = function_find(torch, "torch", "autocast_increment_nesting", &nest_more);
-    if (rc != MP_ERR) {
-        rc = function_find(torch, "torch", "autocast_decrement_nesting", &nest_less);
-    }
-    return rc == MP_ERR ? -1 : 0;
+    return 0;
 }
 
 int

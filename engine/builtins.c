@@ -16,7 +16,7 @@ typedef enum {
     RULE_TRUTH, RULE_TYPE, RULE_SUPER, RULE_NEW, RULE_GENERIC_SETATTR,
     RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
     RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
-    RULE_COUNT,
+    RULE_COUNT, RULE_GLOBALS, RULE_VARS,
 } builtin_rule;
 
 static const struct {
@@ -152,29 +152,6 @@ count_args(Py_ssize_t nargs, PyObject *kwnames)
     return nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
 }
 
-/* Python code that C may run on an argument: its class's special methods become known. */
-static mp_rc
-prepare_instance(mp_trace *T, PyObject *arg)
-{
-    static const char *const names[] = {
-        "__iter__", "__next__", "__len__", "__bool__", "__hash__", "__eq__", "__lt__",
-        "__gt__", "__index__", "__int__", "__float__", "__getitem__", "__call__",
-    };
-    if (!(Py_TYPE(arg)->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        || (Py_TYPE(arg)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(arg)
-        || mp_tensor_is_any(arg)) {
-        return MP_OK;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        PyObject *found;
-        mp_rc rc = mp_special(T, arg, names[i], &found);
-        if (rc != MP_OK) {
-            return rc;
-        }
-    }
-    return MP_OK;
-}
-
 /* A bound method handed to C will be called there: its function becomes known. */
 static mp_rc
 prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
@@ -224,7 +201,7 @@ read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep, bool 
             rc = deep ? mp_read_deep(T, args[i], has_tensor) : mp_read_all(T, args[i]);
         }
         if (rc == MP_OK) {
-            rc = prepare_instance(T, args[i]);
+            rc = mp_prepare_instance(T, args[i]);
         }
         if (rc == MP_OK) {
             rc = prepare_callable(T, args[i], n);
@@ -376,7 +353,7 @@ rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     }
     if (n->reg < 0 && !mp_key_is_safe(args[1])) {
         s->below = MP_BELOW_WATCH;
-        return prepare_instance(T, args[1]);
+        return mp_prepare_instance(T, args[1]);
     }
     rc = mp_read_key(T, args[0], n, args[1], &value);
     return rc == MP_OK && value != NULL ? mp_write_key(T, n, args[1], true) : rc;
@@ -439,7 +416,7 @@ rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     }
     if (n->reg < 0) {
         s->below = MP_BELOW_WATCH;
-        return prepare_instance(T, args[1]);
+        return mp_prepare_instance(T, args[1]);
     }
     return mp_read_key(T, args[0], n, args[1], &value);
 }
@@ -489,7 +466,7 @@ rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
     }
     s->below = MP_BELOW_WATCH;
     if (n->reg < 0) {
-        return prepare_instance(T, args[0]);
+        return mp_prepare_instance(T, args[0]);
     }
     PyObject *func;
     rc = mp_special(T, args[0], "__next__", &func);
@@ -554,6 +531,16 @@ static mp_rc
 rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
     mp_rc rc = count == 1 ? mp_read_truth(T, args[0], s) : MP_OK;
+    s->post = MP_POST_RESULT;
+    return rc;
+}
+
+static mp_rc
+rule_vars(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    PyObject *name = PyUnicode_InternFromString("__dict__");
+    mp_rc rc = name == NULL ? MP_ERR : mp_record_getattr(T, s, obj, name);
+    Py_XDECREF(name);
     s->post = MP_POST_RESULT;
     return rc;
 }
@@ -669,6 +656,11 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_COUNT:
         rc = rule_eval(T, callee, args + 1, count - 1);
         return rc != MP_OK ? rc : rule_content(T, callee, args, 1, NULL, false);
+    case RULE_GLOBALS:
+        return mp_load_const(T, mp_frame_globals_borrow(s->f));
+    case RULE_VARS:
+        return nargs == 1 ? rule_vars(T, s, args[0])
+                          : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "builtins.vars()");
     case RULE_NONE:
         break;
     }
@@ -707,6 +699,11 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, const void *key,
     s->post = MP_POST_RESULT;
     if (rule != RULE_NONE) {
         return rule_apply(T, s, rule, callee, args, nargs, kwnames);
+    }
+    if (PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
+        && PyType_Check(PyCFunction_GET_SELF(callee))
+        && is_pure_by_type((PyTypeObject *)PyCFunction_GET_SELF(callee))) {
+        return rule_eval(T, callee, args, count_args(nargs, kwnames));  // int.from_bytes
     }
     if (owner != NULL && nargs > 0) {
         mp_node *self;

@@ -13,6 +13,8 @@
 
 #include <structmember.h>
 
+static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
+
 /* After tp_clear: the collector has taken the function away, a finalizer still calls.
  * */
 static PyObject *
@@ -290,3 +292,24 @@ PyType_Spec mp_compiled_spec = {
              | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = compiled_slots,
 };
+
+int
+mp_compiled_init(PyObject *module)
+{
+    if (compiled_type == NULL) {
+        compiled_type = (PyTypeObject *)PyType_FromSpec(&mp_compiled_spec);
+        if (compiled_type == NULL) {
+            return -1;
+        }
+    }
+    return PyModule_AddType(module, compiled_type);
+}
+
+PyObject *
+mp_compiled_original_borrow(PyObject *o)
+{
+    if (!Py_IS_TYPE(o, compiled_type)) {
+        return NULL;
+    }
+    return ((mp_CompiledObject *)o)->target.callable;
+}

@@ -30,6 +30,12 @@
  * dicts, reset(); everything else is looked up on fn. */
 extern PyType_Spec mp_compiled_spec;
 
+/* Create the type once, keep it for the life of the process, add it to the module. */
+int mp_compiled_init(PyObject *module);
+/* What o calls when it runs eager, NULL if o is no CompiledFunction.  (__wrapped__ can
+ * be overwritten by Python, this cannot.) */
+PyObject *mp_compiled_original_borrow(PyObject *o);
+
 /* The switch of the whole engine: off, every CompiledFunction calls its original. */
 void mp_dispatch_enable(bool on);
 

@@ -256,7 +256,7 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_NO_KEY:
         return obj != NULL
                && (mp_guard_hash_is_c(obj, 0)
-                   || Py_TYPE(obj)->tp_richcompare == PyBaseObject_Type.tp_richcompare);
+                   || mp_guard_is_identity(Py_TYPE(obj)));
     case MP_G_NO_DICT:
         return obj != NULL && PyUnicode_CheckExact(obj);
     case MP_G_LOAD_SLOT:

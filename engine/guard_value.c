@@ -174,7 +174,7 @@ value_str_equals(PyObject *a, PyObject *b)
 static int
 value_slot_answer(richcmpfunc slot, PyObject *a, PyObject *b)
 {
-    PyObject *r = slot(a, b, Py_EQ);
+    PyObject *r = slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(a, b, Py_EQ);
     if (r == NULL) {
         PyErr_Clear();  // MemoryError or RecursionError of C code: equality is unknown
         return -1;
@@ -295,13 +295,20 @@ mp_guard_equals(PyObject *o, PyObject *want)
 }
 
 bool
+mp_guard_is_identity(PyTypeObject *tp)
+{
+    // No slot: a C type with nothing but a hash of its own.  None has one since 3.12.
+    return tp->tp_richcompare == PyBaseObject_Type.tp_richcompare
+           || tp->tp_richcompare == NULL || tp == Py_TYPE(Py_None);
+}
+
+bool
 mp_guard_is_constant(PyObject *o, int depth)
 {
     PyTypeObject *tp = Py_TYPE(o);
     if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
         || tp == &PyComplex_Type || tp == &PyBytes_Type || tp == &PyRange_Type
-        || tp->tp_richcompare == PyBaseObject_Type.tp_richcompare || tp == &PyBool_Type
-        || PyCFunction_Check(o)) {
+        || mp_guard_is_identity(tp) || tp == &PyBool_Type || PyCFunction_Check(o)) {
         return true;  // the last three kinds by identity
     }
     if (depth >= VALUE_DEPTH) {
@@ -338,7 +345,7 @@ static bool
 value_eq_is_c(PyObject *o)
 {
     richcmpfunc eq = Py_TYPE(o)->tp_richcompare;
-    return eq == PyUnicode_Type.tp_richcompare || eq == PyBaseObject_Type.tp_richcompare
+    return eq == PyUnicode_Type.tp_richcompare || mp_guard_is_identity(Py_TYPE(o))
            || eq == PyLong_Type.tp_richcompare || eq == PyFloat_Type.tp_richcompare
            || eq == PyComplex_Type.tp_richcompare || eq == PyBytes_Type.tp_richcompare
            || eq == PyTuple_Type.tp_richcompare || eq == PyRange_Type.tp_richcompare
@@ -360,6 +367,7 @@ mp_guard_hash_is_c(PyObject *o, int depth)
         return true;
     }
     return mp_guard_is_registered(tp)
+           || (mp_guard_is_identity(tp) && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE))
            || (value_eq_is_c(o)
                && (hash == PyUnicode_Type.tp_hash || hash == PyBaseObject_Type.tp_hash
                    || hash == PyLong_Type.tp_hash || hash == PyFloat_Type.tp_hash

@@ -140,19 +140,6 @@ static PyMethodDef module_methods[] = {
 
 /* -- Loading ----------------------------------------------------------------------- */
 
-static int
-module_add_compiled(PyObject *module)
-{
-    static PyTypeObject *type;  // owned, for the life of the process
-    if (type == NULL) {
-        type = (PyTypeObject *)PyType_FromSpec(&mp_compiled_spec);
-        if (type == NULL) {
-            return -1;
-        }
-    }
-    return PyModule_AddType(module, type);
-}
-
 static PyObject *
 module_close(PyObject *module, PyObject *ignored)
 {
@@ -181,7 +168,8 @@ module_close_at_exit(void)
 static int
 module_start(PyObject *module)
 {
-    if (mp_compat_init(module) < 0 || mp_guard_init() < 0 || mp_record_setup(NULL) < 0) {
+    if (mp_compat_init(module) < 0 || mp_guard_init() < 0
+        || mp_record_setup(NULL) < 0) {
         return -1;
     }
     return module_close_at_exit();
@@ -200,7 +188,7 @@ module_exec(PyObject *module)
         return -1;
     }
     owner = PyInterpreterState_Get();
-    return mp_value_init(module) < 0 ? -1 : module_add_compiled(module);
+    return mp_value_init(module) < 0 ? -1 : mp_compiled_init(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {

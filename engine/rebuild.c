@@ -183,9 +183,12 @@ shape_slots(shape *s, PyObject *obj)
 }
 
 static mp_rc
-shape_function(shape *s, PyObject *obj)
+shape_function(mp_trace *T, shape *s, PyObject *obj)
 {
     PyFunctionObject *f = (PyFunctionObject *)obj;
+    if (f->func_dict != NULL && mp_fresh(T, f->func_dict) != MP_OK) {
+        return MP_ERR;
+    }
     PyObject *parts[] = {f->func_globals, f->func_name, f->func_qualname, f->func_defaults,
                          f->func_kwdefaults, f->func_closure, f->func_dict,
                          f->func_annotations, f->func_doc, f->func_module};
@@ -207,9 +210,9 @@ shape_subclass(mp_trace *T, shape *s, PyObject *obj)
     mp_rc rc;
     if (PyTuple_Check(obj)) {
         s->kind = MP_E_STRUCT;
-        return shape_raw_sequence(s, obj);
+        rc = shape_raw_sequence(s, obj);
     }
-    if (PyDict_Check(obj)) {
+    else if (PyDict_Check(obj)) {
         s->kind = MP_E_DICT_LIKE;
         rc = shape_pairs(s, obj);
         if (strcmp(tp->tp_name, "collections.defaultdict") == 0) {
@@ -277,7 +280,7 @@ shape_of(mp_trace *T, shape *s, PyObject *obj)
                    : MP_OK;
     }
     if (tp == &PyFunction_Type) {
-        return shape_function(s, obj);
+        return shape_function(T, s, obj);
     }
     return shape_subclass(T, s, obj);
 }

@@ -244,6 +244,12 @@ start_param(mp_trace *T, mp_shadow *s, int i)
     if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
         return MP_OK;  // a generator goes on: its locals are what it made of them
     }
+    mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
+    if (i == 0 && parent != NULL && parent->makes != NULL
+        && PyType_IsSubtype(Py_TYPE(value), parent->makes)
+        && mp_refgraph_find(&T->graph, value) == NULL) {
+        return mp_fresh(T, value);  // `self` of an __init__: just made by __new__
+    }
     if (i >= plain && PyDict_CheckExact(value)) {
         // The interpreter made this dict for the call, whatever the address meant before.
         return mp_refgraph_add_fresh(&T->graph, value) == NULL ? MP_ERR : MP_OK;
@@ -350,6 +356,17 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         mp_rc rc = below == NULL ? MP_OK : mp_result(T, below);
         return rc != MP_OK ? rc : mp_result(T, top);
     }
+    case MP_POST_UNPACK: {
+        mp_rc rc = MP_OK;
+        for (int i = before->depth - 1; i < depth && rc == MP_OK; i++) {
+            rc = mp_result(T, mp_frame_stack_borrow(s->f, i));
+        }
+        return rc;
+    }
+    case MP_POST_SCALAR:
+        return mp_is_constant(top) || mp_is_identity(top)
+                   ? mp_result(T, top)
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s", mp_type_name(top));
     case MP_POST_IMPORT:
         return post_import(T, top);
     case MP_POST_NONE:
@@ -393,11 +410,17 @@ load_global(mp_trace *T, mp_shadow *s, PyObject *name)
 static mp_rc
 store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 {
-    PyObject *dict;
+    PyObject *dict, *old = NULL;
     mp_node *n, *ignored;
     mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
     if (rc == MP_OK) {
         rc = globals_node(T, s, &dict, &n);
+    }
+    if (rc == MP_OK && value == NULL) {
+        rc = mp_read_key(T, dict, n, name, &old);  // NameError if it is not there
+        if (rc == MP_OK && old == NULL) {
+            return MP_OK;
+        }
     }
     return rc != MP_OK ? rc : mp_write_key(T, n, name, value == NULL);
 }
@@ -442,9 +465,12 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
 {
     PyObject *cell;
     mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : load_deref(T, s, i);
     if (rc == MP_OK) {
         rc = cell_node(T, s, i, &cell, &n);
+    }
+    if (rc == MP_OK && value == NULL && PyCell_GET(cell) == NULL) {
+        return MP_OK;  // NameError
     }
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
 }
@@ -733,9 +759,12 @@ handle(mp_trace *T, mp_shadow *s, const mp_instr *in)
         s->post = MP_POST_FRESH;
         return MP_OK;
     case MP_OP_BUILD_TUPLE: case MP_OP_BUILD_LIST: case MP_OP_BUILD_SLICE:
-    case MP_OP_BUILD_STRING: case MP_OP_LIST_TO_TUPLE: case MP_OP_MAKE_FUNCTION:
+    case MP_OP_BUILD_STRING: case MP_OP_LIST_TO_TUPLE:
         s->post = MP_POST_FRESH;
         return MP_OK;
+    case MP_OP_MAKE_FUNCTION:
+        s->post = MP_POST_FRESH;
+        return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case MP_OP_LOAD_GLOBAL:
         return load_global(T, s, NAME(s, in));
     case MP_OP_STORE_GLOBAL:
@@ -872,6 +901,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->pending = index;
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
+    s->makes = NULL;
     return handle(T, s, &info->at[index]);
 }
 

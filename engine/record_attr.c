@@ -170,6 +170,21 @@ type_name_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, bool *
                    field == MP_F_TYPE_NAME ? heap->ht_name : heap->ht_qualname);
 }
 
+/* What a class stores about itself; its version changes with it. */
+static mp_rc
+type_stored(mp_trace *T, PyObject *owner, PyObject *name)
+{
+    PyTypeObject *tp = (PyTypeObject *)owner;
+    mp_rc rc = mp_guard_type_attr(T, tp, name, mp_type_lookup_borrow(tp, name));
+    PyObject *value = rc == MP_OK ? PyType_Type.tp_getattro(owner, name) : NULL;
+    if (value == NULL) {
+        return rc != MP_OK ? rc : MP_ERR;
+    }
+    rc = mp_load_const(T, value);
+    Py_DECREF(value);
+    return rc;
+}
+
 static mp_rc
 get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -193,11 +208,12 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
         if (name_is(name, "__mro__") || name_is(name, "__bases__")
             || name_is(name, "__base__") || name_is(name, "__module__")
             || name_is(name, "__doc__") || name_is(name, "__flags__")) {
-            return MP_OK;
+            return type_stored(T, owner, name);
         }
     }
     if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
-        || Py_TYPE(owner) == &PyMethodDescr_Type || Py_TYPE(owner) == &PyWrapperDescr_Type) {
+        || Py_TYPE(owner) == &PyMethodDescr_Type || Py_TYPE(owner) == &PyWrapperDescr_Type
+        || name_is(name, "maxlen")) {
         return MP_OK;  // immutable
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
@@ -255,7 +271,8 @@ get_tuplegetter(mp_trace *T, PyObject *owner, mp_node *n, PyObject *descr)
 
 /* Special method `name` of a descriptor's class, if it is Python code. */
 static mp_rc
-descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, const char *name, bool *runs)
+descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, PyTypeObject *owner_type,
+           const char *name, bool *runs)
 {
     PyObject *func;
     mp_rc rc = mp_special(T, descr, name, &func);
@@ -264,6 +281,7 @@ descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, const char *name, bool *r
         return rc;
     }
     rc = mp_load_const(T, descr);
+    rc = rc != MP_OK ? rc : mp_load_const(T, (PyObject *)owner_type);
     return rc != MP_OK ? rc : attr_runs(T, s, func);
 }
 
@@ -308,7 +326,7 @@ bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObjec
         return mp_load_const(T, descr);
     }
     bool runs;
-    mp_rc rc = descr_runs(T, s, descr, "__get__", &runs);
+    mp_rc rc = descr_runs(T, s, descr, Py_TYPE(owner), "__get__", &runs);
     if (rc != MP_OK || runs) {
         return rc;
     }
@@ -326,6 +344,10 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *dict;
     mp_node *node;
     *found = false;
+    if (Py_TYPE(owner)->tp_dictoffset == 0
+        && !(Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT)) {
+        return MP_OK;  // such objects never get a dict
+    }
     if (n != NULL && n->reg >= 0 && !PyModule_Check(owner)
         && mp_instance_dict_borrow(owner) == NULL) {
         return PyErr_Occurred() ? MP_ERR : mp_test(T, MP_G_NO_DICT, n, name, 0);
@@ -360,6 +382,17 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     rc = mp_guard_type_attr(T, tp, name, descr);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (with_hook && descr != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        // A descriptor that raises AttributeError hands over to __getattr__.
+        PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
+        rc = mp_guard_type_attr(T, tp, str_getattr, hook);
+        if (rc == MP_OK && hook != NULL && PyFunction_Check(hook)) {
+            rc = mp_load_const(T, hook);
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
     }
     if (descr != NULL && is_data_descriptor(descr)) {
         return bind_class_value(T, s, owner, n, name, descr);
@@ -502,7 +535,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         return mp_load_const(T, attr);
     }
     bool runs;
-    rc = descr_runs(T, s, attr, "__get__", &runs);
+    rc = descr_runs(T, s, attr, cls, "__get__", &runs);
     return rc != MP_OK || runs ? rc : mp_load_const(T, attr);
 }
 
@@ -640,11 +673,12 @@ static mp_rc
 set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name,
                PyObject *value, PyObject *descr)
 {
-    PyTypeObject *tp = Py_TYPE(descr);
+    PyTypeObject *tp = Py_TYPE(descr), *tp_owner = Py_TYPE(owner);
+    mp_rc rc;
     if (tp == &PyProperty_Type) {
         PyObject **fields = (PyObject **)((char *)descr + sizeof(PyObject));
         PyObject *setter_func = value != NULL ? fields[1] : fields[2];
-        mp_rc rc = mp_load_const(T, descr);
+        rc = mp_load_const(T, descr);
         if (rc != MP_OK || setter_func == NULL) {
             return rc;  // AttributeError: no setter
         }
@@ -662,10 +696,19 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
             return mp_trace_abort(T, MP_AB_MUTATION, "member %U of %s", name,
                                   mp_type_name(owner));
         }
+        if (value == NULL) {
+            rc = get_member(T, s, owner, n, descr, name);  // AttributeError if it is empty
+            s->post = MP_POST_NONE;
+            if (rc != MP_OK || *(PyObject **)((char *)owner
+                    + ((PyMemberDescrObject *)descr)->d_member->offset) == NULL) {
+                return rc;
+            }
+        }
         return mp_write_slot(T, n, descr, value == NULL);
     }
     bool runs;
-    mp_rc rc = descr_runs(T, s, descr, value != NULL ? "__set__" : "__delete__", &runs);
+    rc = descr_runs(T, s, descr, tp_owner, value != NULL ? "__set__" : "__delete__",
+                          &runs);
     if (rc != MP_OK || runs) {
         return rc;
     }
@@ -711,6 +754,13 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     rc = mp_instance_dict_node(T, owner, n, &dict, &dict_node);
     if (rc != MP_OK || dict == NULL) {
         return rc;  // no dict: AttributeError
+    }
+    if (value == NULL) {
+        PyObject *old;
+        rc = mp_read_key(T, dict, dict_node, name, &old);
+        if (rc != MP_OK || old == NULL) {
+            return rc;  // AttributeError
+        }
     }
     return mp_write_key(T, dict_node, name, value == NULL);
 }

@@ -152,6 +152,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
+    s->makes = cls;
     return rc;
 }
 
@@ -431,7 +432,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
             }
         }
         s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_RESULT;
+        s->post = MP_POST_SCALAR;
         return rc;
     }
     if (strncmp(type, "operator.", 9) == 0 && n != NULL) {

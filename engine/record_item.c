@@ -51,6 +51,23 @@ mp_key_is_safe(PyObject *key)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
+/* A look-up in a dict whose keys have their own __eq__ would run it. */
+static bool
+dict_is_safe(PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    if (mp_dict_keys_are_str(dict)) {
+        return true;
+    }
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (!mp_key_is_safe(key)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
 static mp_rc
 runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
@@ -232,6 +249,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
         return MP_OK;
     }
     rc = mp_read_all(T, obj);
+    rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
     if (rc != MP_OK) {
         return rc;
     }
@@ -332,6 +350,9 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
+    if (!dict_is_safe(dict)) {
+        return mp_trace_abort(T, MP_AB_HASH, "a dict whose keys have their own __eq__");
+    }
     *value = PyDict_GetItemWithError(dict, key);
     if (*value == NULL && PyErr_Occurred()) {
         return MP_ERR;
@@ -378,6 +399,29 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
                : mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, at, item);
 }
 
+/* A missing key of a defaultdict: its factory runs, and the key is written. */
+static mp_rc
+make_default(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    PyObject *name = PyUnicode_InternFromString("default_factory");
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_record_getattr(T, s, obj, name);
+    PyObject *factory = rc == MP_OK ? PyObject_GenericGetAttr(obj, name) : NULL;
+    Py_DECREF(name);
+    if (rc == MP_OK && factory == NULL) {
+        return MP_ERR;
+    }
+    if (rc == MP_OK && factory != Py_None) {
+        rc = mp_result(T, factory);
+        rc = rc != MP_OK ? rc : mp_record_callee(T, s, factory, NULL, 0, NULL);
+        rc = rc != MP_OK || n == NULL ? rc : mp_write_key(T, n, key, false);
+    }
+    Py_XDECREF(factory);
+    return rc;
+}
+
 static mp_rc
 getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
 {
@@ -396,13 +440,34 @@ getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
     if (rc != MP_OK || runs) {
         return rc;
     }
-    if (PyObject_TypeCheck(obj, default_dict_type)) {
-        if (n != NULL && n->reg >= 0) {
-            return mp_trace_abort(T, MP_AB_MUTATION, "a missing key of a defaultdict");
-        }
-        s->below = MP_BELOW_WATCH;
+    return PyObject_TypeCheck(obj, default_dict_type) ? make_default(T, s, obj, n, key)
+                                                      : MP_OK;
+}
+
+/* C[x]: __class_getitem__, or a generic alias of a builtin class. */
+static mp_rc
+getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
+{
+    PyObject *name = PyUnicode_InternFromString("__class_getitem__");
+    if (name == NULL) {
+        return MP_ERR;
     }
-    return MP_OK;
+    PyObject *found = mp_type_lookup_borrow(cls, name);
+    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
+    Py_DECREF(name);
+    if (rc != MP_OK || found == NULL) {
+        return rc;
+    }
+    if (Py_TYPE(found) == &PyClassMethod_Type) {
+        PyObject *inner = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
+        if (PyFunction_Check(inner)) {
+            s->below = MP_BELOW_WATCH;
+            return mp_load_const(T, inner);
+        }
+    }
+    return Py_TYPE(found) == &PyClassMethodDescr_Type
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s", cls->tp_name);
 }
 
 mp_rc
@@ -445,15 +510,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     }
     s->post = MP_POST_RESULT;
     if (PyType_Check(obj)) {
-        PyObject *func;
-        rc = mp_special(T, obj, "__getitem__", &func);
-        if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
-            s->below = MP_BELOW_WATCH;
-            return MP_OK;
-        }
-        return rc != MP_OK ? rc
-                           : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s",
-                                            ((PyTypeObject *)obj)->tp_name);
+        return getitem_class(T, s, (PyTypeObject *)obj);
     }
     if (n == NULL || n->kind == MP_NODE_FRESH) {
         return MP_OK;
@@ -563,7 +620,11 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
         }
         if (!needs_guards(n) || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+            s->below = MP_BELOW_WATCH;
             return MP_OK;
+        }
+        if (PyDict_Check(obj) ? !dict_is_safe(obj) : mp_read_all(T, obj) != MP_OK) {
+            return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
         }
         int found = PyDict_Check(obj) ? PyDict_Contains(obj, item)
                                       : PySet_Contains(obj, item);
@@ -574,7 +635,9 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     }
     if (n == NULL || PyList_Check(obj) || PyTuple_Check(obj)
         || PyObject_TypeCheck(obj, deque_type)) {
+        s->below = MP_BELOW_WATCH;
         rc = mp_read_deep(T, obj, &has_tensor);
+        rc = rc != MP_OK ? rc : mp_prepare_instance(T, item);
         if (rc == MP_OK && has_tensor) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
         }
@@ -633,7 +696,7 @@ mp_rc
 mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     mp_rc rc = mp_record_iter(T, s, obj);
-    s->post = MP_POST_NONE;
+    s->post = MP_POST_UNPACK;
     return rc;
 }
 
@@ -723,6 +786,7 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
         rc = mp_record_is(T, a, b);
     }
+    s->below = MP_BELOW_WATCH;  // of items in containers
     return rc;
 }
 
@@ -777,6 +841,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK) {
         rc = read_operand(T, b, nb);
     }
+    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
         && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a)
             || PyObject_TypeCheck(a, deque_type))) {

@@ -181,6 +181,14 @@ load_tensor(mp_trace *T, int32_t reg, PyObject *value)
     return mp_refgraph_add_tensor(&T->graph, value, reg) == NULL ? MP_ERR : MP_OK;
 }
 
+/* Instances of int, str, ... subclasses: enum members, typed strings. */
+static bool
+holds_scalar(PyObject *o)
+{
+    return PyLong_Check(o) || PyUnicode_Check(o) || PyFloat_Check(o) || PyBytes_Check(o)
+           || PyComplex_Check(o);
+}
+
 /* A register was just loaded with `value`: guard it and give it a node. */
 static mp_rc
 load_classify(mp_trace *T, int32_t reg, PyObject *value)
@@ -224,7 +232,16 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
         return MP_ERR;
     }
-    return mp_refgraph_add_external(g, value, reg) == NULL ? MP_ERR : MP_OK;
+    mp_node *n = mp_refgraph_add_external(g, value, reg);
+    if (n == NULL) {
+        return MP_ERR;
+    }
+    if (holds_scalar(value)) {
+        // C code reads the value inside; the object is immutable, so identity covers it.
+        n->pinned = true;
+        return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+    }
+    return MP_OK;
 }
 
 mp_rc
@@ -355,6 +372,29 @@ mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
     *found = attr;
     if (PyFunction_Check(attr) && mp_refgraph_find(&T->graph, attr) == NULL) {
         return mp_load_const(T, attr);
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_prepare_instance(mp_trace *T, PyObject *obj)
+{
+    static const char *const names[] = {
+        "__iter__", "__next__", "__len__", "__bool__", "__hash__", "__eq__", "__lt__",
+        "__le__", "__gt__", "__ge__", "__ne__", "__index__", "__int__", "__float__",
+        "__getitem__", "__contains__", "__call__", "__repr__", "__str__", "__add__", "__radd__",
+    };
+    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(obj)
+        || mp_tensor_is_any(obj)) {
+        return MP_OK;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *found;
+        mp_rc rc = mp_special(T, obj, names[i], &found);
+        if (rc != MP_OK) {
+            return rc;
+        }
     }
     return MP_OK;
 }

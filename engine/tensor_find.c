@@ -367,6 +367,9 @@ void *
 mp_torch_symbol(const char *name)
 {
     void *found = NULL;
+    if (mp_torch.library == NULL) {
+        dl_iterate_phdr(library_visit, NULL);
+    }
     if (mp_torch.library != NULL) {
         found = dlsym(mp_torch.library, name);
     }
@@ -388,9 +391,6 @@ static void
 shim_find(void)
 {
     bool complete = true;
-    if (mp_torch.library == NULL) {
-        dl_iterate_phdr(library_visit, NULL);
-    }
     SHIM_FIND(get_dim, "aoti_torch_get_dim");
     SHIM_FIND(get_sizes, "aoti_torch_get_sizes");
     SHIM_FIND(get_strides, "aoti_torch_get_strides");

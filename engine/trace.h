@@ -31,6 +31,8 @@ typedef enum {
     MP_POST_OP,      // result of the logged operation
     MP_POST_CONST,   // must be a constant (metadata)
     MP_POST_PAIR,    // two results: LOAD_METHOD, BEFORE_WITH
+    MP_POST_UNPACK,  // UNPACK_EX: one of the new slots is a new list
+    MP_POST_SCALAR,  // of a cached function: only constants have no identity to lose
     MP_POST_IMPORT,  // a module: guard that the import answers with it
 } mp_post;
 
@@ -44,6 +46,7 @@ typedef struct {
     bool root;
     bool started;              // first event seen: arguments are classified
     bool fresh;                // false: a generator's frame went on
+    PyTypeObject *makes;       // borrowed: class whose instance the call is making
     PyObject *kwnames;         // borrowed from the code's constants, from KW_NAMES to CALL
 } mp_shadow;
 
@@ -131,6 +134,8 @@ mp_rc mp_guard_function(mp_trace *T, PyObject *func);
 mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found);
 /* A special method of obj's type that C code will call: registers it; *below tells whether
  * Python code runs.  Answers with *found borrowed or NULL if the type has none. */
+/* Python code that C may run on obj (comparison, iteration, ...) becomes known. */
+mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
 mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found);
 
 /* -- Containers (record_item.c) -------------------------------------------------------- */

@@ -283,18 +283,27 @@ class Description:
 def _attributes(value: Any) -> list[tuple[str, Any]]:
     """Instance dict and slots, read without running the program's code."""
     found: list[tuple[str, Any]] = []
-    for cls in type(value).__mro__:
-        for name, member in type.__getattribute__(cls, "__dict__").items():
-            if type(member) is types.MemberDescriptorType and cls not in _BUILT_IN:
-                try:
-                    found.append((name, member.__get__(value)))
-                except AttributeError:
-                    continue
+    for name, member in _slots(type(value)):
+        try:
+            found.append((name, member.__get__(value)))
+        except AttributeError:
+            continue
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
         own = {}
     return found + list(own.items())
+
+
+@functools.lru_cache(maxsize=256)
+def _slots(cls: type) -> list[tuple[str, Any]]:
+    return [
+        (name, member)
+        for base in cls.__mro__
+        if base not in _BUILT_IN
+        for name, member in type.__getattribute__(base, "__dict__").items()
+        if type(member) is types.MemberDescriptorType
+    ]
 
 
 def _sort_key(value: Any) -> tuple[str, str]:

@@ -130,5 +130,12 @@ void mp_watch_unpause(void);
 
 int mp_compat_init(PyObject *module);  // at import; 0 or -1
 void mp_compat_fini(void);
+/* Module slot (with its comma) of modules that only the main interpreter may load. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define MP_SLOT_ONE_INTERPRETER                                                        \
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#else
+#define MP_SLOT_ONE_INTERPRETER
+#endif
 
 #endif

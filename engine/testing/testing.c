@@ -31,8 +31,8 @@ testing_exec(PyObject *module)
 }
 
 static PyModuleDef_Slot testing_slots[] = {
-    {Py_mod_exec, testing_exec},
-    {0, NULL},
+    {Py_mod_exec, (void *)testing_exec},
+    MP_SLOT_ONE_INTERPRETER{0, NULL},
 };
 
 static struct PyModuleDef testing_module = {

@@ -32,7 +32,12 @@ class EagerFunction:
     def stats(self) -> dict[str, Any]:
         """Return counters; every call is a fallback."""
         reasons = {self._reason: self._calls} if self._calls else {}
-        return {"calls": self._calls, "fallbacks": self._calls, "reasons": reasons}
+        return {
+            "calls": self._calls,
+            "fallbacks": self._calls,
+            "reasons": reasons,
+            "seconds": {"record": 0.0, "compile": 0.0},
+        }
 
     def entries(self) -> list[dict[str, Any]]:
         """Return an empty list: nothing is ever recorded."""

@@ -11,6 +11,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from magpy.config import config
+
 #: Lowest torch that is tested, and the first one that is not supported.
 TORCH_RANGE = ((2, 11), (3, 0))
 
@@ -84,6 +86,7 @@ def _start() -> Status:
         c_engine = engine()
     except ImportError as error:
         return Status(False, f"the C engine cannot be loaded ({error})")
+    _follow_switch(c_engine)
     available, reason = c_engine.available()
     if not available:
         return Status(False, f"{reason} (CPython {platform.python_version()})")
@@ -97,6 +100,31 @@ def _start() -> Status:
             f"torch {version[0]}.{version[1]} is not supported, it must be at least "
             f"{low[0]}.{low[1]} and below {high[0]}.{high[1]}",
         )
-    table = importlib.import_module("magpy._torch_table")
-    c_engine.setup_torch(**table.build())
+    _teach_torch(c_engine)
     return Status(True, "")
+
+
+def _follow_switch(c_engine: Any) -> None:
+    """Let ``magpy.config.enabled`` switch off what is compiled already, too."""
+
+    def switch() -> None:
+        c_engine._set_enabled(config.enabled)
+
+    switch()
+    config.on_change("enabled", switch)
+
+
+def _teach_torch(c_engine: Any) -> None:
+    """Hand the engine what it has to know about torch; see engine/record.h."""
+    import torch
+
+    from magpy import _torch_table as table
+
+    c_engine.setup_torch(
+        ops=table.build(),
+        tensor_types=table.tensor_types(),
+        constant_types=table.constant_types(),
+        op_object_types=table.op_object_types(),
+        skip_prefixes=table.skip_module_prefixes(),
+        mask_dtypes=(torch.bool, torch.uint8),
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from magpy.errors import Unsupported
 
 _MAX_CALLS = 4  # at most three recordings until a program is stable, then a hit
+_MAX_EAGER = 2  # the first call may differ (lazy initialisation); a second tells
 _SHOWN = 12
 
 
@@ -167,7 +168,7 @@ def run(
     result = call(*args, **kwargs)
     for _ in range(_MAX_CALLS - 1):
         counted = snapshot()[0]
-        if counted["hits"] or not counted["recordings"]:
+        if counted["hits"] or counted["fallbacks"] >= _MAX_EAGER:
             break
         call(*args, **kwargs)
     counted, entries, breaks = snapshot()

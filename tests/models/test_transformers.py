@@ -32,12 +32,13 @@ def test_gradients(name):
     check_gradients(HUGGING_FACE[name])
 
 
-def test_hidden_states_and_attentions():
+def test_hidden_states():
+    """The first call installs hooks on the model; it may stay eager, later ones not."""
     with torch.no_grad():
-        check_one_graph(HUGGING_FACE["bert"], output_hidden_states=True)
+        check_one_graph(HUGGING_FACE["bert"], fallbacks=True, output_hidden_states=True)
 
 
 def test_cache_is_returned():
     """A generation cache is made inside: a user object that holds tensors."""
     with torch.no_grad():
-        check_one_graph(HUGGING_FACE["llama"], use_cache=True, graphs=None)
+        check_one_graph(HUGGING_FACE["llama"], use_cache=True)

@@ -237,7 +237,9 @@ def test_switched_off_by_knob(engine):
 
 @needs_torch
 def test_torch_version_gate(monkeypatch):
-    available = types.SimpleNamespace(available=lambda: (True, ""))
+    available = types.SimpleNamespace(
+        available=lambda: (True, None), _set_enabled=lambda on: None
+    )
     monkeypatch.setattr(_setup, "engine", lambda: available)
     monkeypatch.setattr(_setup, "torch_version", lambda: (2, 4))
     state = _setup._start()

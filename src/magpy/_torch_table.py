@@ -1,0 +1,578 @@
+"""Which torch callables the recorder knows, and what it may assume of each.
+
+`build()` answers with a dict from the callable itself (a builtin, a Python function, a
+method or getset descriptor) to its flags.  What has no row is handled like any other
+code: a Python function is watched, a C function is opaque and ends the recording.  So a
+missing row costs speed, a wrong row costs correctness: in doubt leave it out.
+
+Single flags mean what engine/record.h says.  Some operations are harmless with some
+arguments only; for these the flags are combined (`FACTORY` and what follows it).
+
+A row comes from the lists of names in this file, or else from its namespace: a public
+builtin of torch is an operation.  tests/unit/test_torch_table.py compares the rows with
+what torch itself says of its operators.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+__all__ = [
+    "OpFlag",
+    "build",
+    "constant_types",
+    "op_flags",
+    "op_object_types",
+    "skip_module_prefixes",
+    "tensor_types",
+]
+
+
+class OpFlag(enum.IntFlag):
+    """The names and numbers of `mp_op_flags` in engine/record.h."""
+
+    CALL = 1
+    METADATA = 2
+    HOST_READ = 4
+    DYNAMIC = 8
+    AMBIENT = 16
+    SETS_STATE = 32
+    REFUSE = 64
+    PURE = 128
+    LATER = 256
+    INLINE = 512
+
+    # Combinations that stand for a condition on the arguments.
+    #: An operation; but a host read if any argument, however deep, is a tensor: it
+    #: would be read as a number (`torch.zeros(t)`).
+    FACTORY = CALL | HOST_READ
+    #: An operation; but a host read if a tensor is inside a list or tuple
+    #: (`torch.tensor([t])`, while `torch.tensor(t)` is a copy).
+    LISTED = CALL | HOST_READ | PURE
+    #: An operation; its shape depends on data if an argument behind the first is or
+    #: holds a tensor (`x.view(t, -1)`, `x.split(t)`).
+    SHAPED = CALL | DYNAMIC | PURE
+    #: An operation; its shape depends on data unless argument 1 or the keyword that
+    #: stands for it is an int >= 0 (`repeat_interleave(x, 2)`, `one_hot(x, 10)`).
+    COUNTED = CALL | DYNAMIC | METADATA
+    #: An operation; its shape depends on data if it has one argument only (`where`).
+    LONE = CALL | DYNAMIC | INLINE
+    #: Indexing: its shape depends on data if the index holds a bool or uint8 tensor; a
+    #: host read if a tensor is inside a slice.
+    INDEX = CALL | DYNAMIC | HOST_READ
+    #: A tensor that it answers with is the result of an operation; anything else
+    #: follows from metadata (`x.type()`, `x == None`).
+    EITHER = CALL | METADATA
+    #: Refuse with grad enabled; else watch the Python function.
+    LATER_INLINE = LATER | INLINE
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# -- Names that mean the same wherever they appear -------------------------------------
+
+_METADATA = _names(
+    """
+    dim ndim ndimension size shape stride numel nelement nbytes itemsize element_size
+    dtype device layout get_device is_contiguous is_floating_point is_complex is_signed
+    is_same_size is_inference is_conj is_neg is_distributed is_cuda is_cpu is_meta
+    is_xla is_xpu is_ipu is_mps is_maia is_mtia is_vulkan is_mkldnn is_quantized
+    is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
+    __len__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides result_type
+    promote_types can_cast is_tensor is_storage broadcast_shapes
+    _debug_has_internal_overlap _has_compatible_shallow_copy_type
+    """
+)
+
+_HOST_READ = _names(
+    """
+    item tolist numpy equal allclose is_nonzero data_ptr const_data_ptr storage_offset
+    __bool__ __int__ __float__ __index__ __complex__ __long__ __nonzero__ __contains__
+    __array__ __repr__ __format__ __dlpack__ __cuda_array_interface__ lobpcg
+    gaussian_nll_loss
+    """
+)
+
+_DYNAMIC = _names(
+    """
+    nonzero nonzero_numpy argwhere masked_select unique unique_consecutive unique_dim
+    _unique _unique2 bincount combinations _ctc_loss linalg_lstsq _pack_padded_sequence
+    _pad_packed_sequence to_sparse to_sparse_coo to_sparse_csr to_sparse_csc
+    to_sparse_bsr to_sparse_bsc coalesce to_dense sparse_mask
+    """
+)
+
+# Factories, and what reads a tensor among its arguments as numbers.
+_FACTORY = _names(
+    """
+    zeros ones empty full eye arange range linspace logspace rand randn randint randperm
+    empty_strided empty_permuted empty_quantized tril_indices triu_indices scalar_tensor
+    hann_window hamming_window bartlett_window blackman_window kaiser_window fft_fftfreq
+    fft_rfftfreq
+    """
+)
+
+_LISTED = _names("tensor as_tensor asarray new new_tensor")
+
+_SHAPED = _names(
+    """
+    view reshape expand repeat tile narrow narrow_copy unflatten split split_copy
+    split_with_sizes split_with_sizes_copy unsafe_split unsafe_split_with_sizes chunk
+    unsafe_chunk tensor_split hsplit vsplit dsplit topk unfold unfold_copy view_copy
+    expand_copy as_strided as_strided_ as_strided_copy _reshape_alias _unsafe_view diag
+    diagflat diag_embed diagonal new_zeros new_ones new_empty new_full new_empty_strided
+    vander linalg_vander pad constant_pad_nd interpolate upsample upsample_nearest
+    upsample_bilinear fold affine_grid nonzero_static pixel_shuffle pixel_unshuffle
+    channel_shuffle broadcast_to adaptive_avg_pool1d adaptive_avg_pool2d
+    adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
+    adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices
+    adaptive_max_pool3d_with_indices
+    """
+)
+
+_COUNTED = _names("repeat_interleave one_hot")
+
+# Side effects, hidden state, state of autograd, memory as such, kinds of tensors that
+# guards cannot describe (named, sparse, quantised, nested, subclasses).
+_REFUSE = _names(
+    """
+    backward _backward requires_grad_ retain_grad register_hook detach_ set_ set_data
+    register_post_accumulate_grad_hook resize resize_ resize_as resize_as_
+    resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ share_memory_ is_shared
+    is_pinned pin_memory _pin_memory storage untyped_storage _typed_storage storage_type
+    is_set_to record_stream apply_ map_ map2_ rename rename_ refine_names align_to
+    align_as align_tensors as_subclass _make_subclass _make_wrapper_subclass
+    _dtensor__new__ __new__ _fix_weakref _view_func _view_func_unsafe
+    _rev_view_func_unsafe _use_count _is_view is_coalesced _coalesced_ _nnz _indices
+    _values indices values crow_indices col_indices ccol_indices row_indices q_scale
+    q_zero_point q_per_channel_scales q_per_channel_zero_points q_per_channel_axis
+    qscheme int_repr dequantize quantize_per_tensor quantize_per_channel
+    quantize_per_tensor_dynamic to_mkldnn __deepcopy__ __reduce_ex__ _reduce_ex_internal
+    __setstate__ module_load reinforce __hash__ __dir__ __array_wrap__
+    _clear_non_serializable_cached_data index solve lstsq eig symeig is_leaf grad
+    grad_fn _grad _grad_fn retains_grad output_nr name names _version _base _cdata
+    volatile _backward_hooks _post_accumulate_grad_hooks _python_dispatch grad_dtype
+    from_numpy frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
+    sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
+    sparse_compressed_tensor saddmm spmm dsmm hsmm hspmm smm sspaddmm nested_tensor
+    nested_to_padded_tensor _fw_primal _make_dual _unpack_dual _lazy_clone
+    sym_constrain_range sym_constrain_range_for_size _linalg_check_errors _print
+    _propagate_xla_data _make_dep_token __delitem__ manual_seed seed initial_seed
+    get_rng_state set_rng_state manual_seed_all seed_all get_rng_state_all
+    set_rng_state_all save load compile set_default_dtype set_default_device
+    set_default_tensor_type set_printoptions set_num_threads set_num_interop_threads
+    get_num_interop_threads set_flush_denormal use_deterministic_algorithms
+    set_deterministic_debug_mode set_float32_matmul_precision set_warn_always
+    is_warn_always_enabled set_anomaly_enabled cond while_loop vmap fork wait
+    import_ir_module import_ir_module_from_buffer handle_torch_function
+    get_deterministic_debug_mode
+    """
+)
+
+_REFUSE_PREFIXES = (
+    "_assert",
+    "_cslt",
+    "_cufft",
+    "_from_",
+    "_functional",
+    "_mkldnn",
+    "_nested",
+    "_sparse",
+    "_sync",
+    "_test",
+    "_to_functional",
+    "_to_sparse",
+    "_validate",
+    "fbgemm_",
+    "mkldnn_",
+    "quantized_",
+)
+
+# Private builtins that programs call and that are operations; others get no row.
+_PRIVATE_CALL = (
+    "_adaptive_avg_pool",
+    "_cast_",
+    "_conj",
+    "_convolution",
+    "_cudnn_rnn",
+    "_dirichlet_grad",
+    "_embedding_bag",
+    "_euclidean_dist",
+    "_fake_quantize_learnable",
+    "_fft_",
+    "_foreach_",
+    "_fused_",
+    "_grouped_mm",
+    "_int_mm",
+    "_is_all_true",
+    "_is_any_true",
+    "_linalg_",
+    "_log_softmax",
+    "_logcumsumexp",
+    "_masked_softmax",
+    "_native_",
+    "_neg_view",
+    "_pad_",
+    "_prelu_kernel",
+    "_safe_softmax",
+    "_sample_dirichlet",
+    "_scaled_",
+    "_softmax",
+    "_stack",
+    "_standard_gamma",
+    "_transformer_encoder_layer_fwd",
+    "_trilinear",
+    "_upsample_",
+    "_weight_",
+)
+
+# Getsets that are operations: a tensor from a tensor.
+_TENSOR_ATTRS = _names("T H mT mH real imag")
+
+# Watched although their module is torch's: they take or make what is not a tensor, or
+# call functions that they are given.
+_INLINE = _names(
+    """
+    _assert _check _check_with _check_index _check_is_size _check_not_implemented
+    _check_tensor_all _check_tensor_all_with _check_type _check_value _constrain_as_size
+    triplet_margin_with_distance_loss assert_int_or_pair __iter__
+    """
+)
+
+_PURE = _names(
+    """
+    typename sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
+    compiled_with_cxx11_abi is_vulkan_available _nnpack_available
+    _use_cudnn_rnn_flatten_weight
+    """
+)
+
+# -- Functions with a home of their own: "module: names" -------------------------------
+
+# Answers that follow from state in ambient.def.
+_AMBIENT_AT = """
+torch: is_grad_enabled is_inference_mode_enabled is_anomaly_enabled is_autocast_enabled
+torch: is_autocast_cpu_enabled is_autocast_xla_enabled is_autocast_ipu_enabled
+torch: get_autocast_dtype get_autocast_cpu_dtype get_autocast_gpu_dtype
+torch: is_autocast_cache_enabled get_default_dtype get_default_device get_num_threads
+torch: are_deterministic_algorithms_enabled
+torch: is_deterministic_algorithms_warn_only_enabled
+torch: get_float32_matmul_precision
+torch._C: _get_tracing_state _is_tracing _is_torch_function_enabled
+torch._C: _is_torch_function_mode_enabled _is_torch_function_all_disabled
+torch._C: _len_torch_function_stack _len_torch_dispatch_stack _is_any_autocast_enabled
+torch._C: _get_deterministic_algorithms _get_deterministic_algorithms_warn_only
+torch._C: _get_deterministic_fill_uninitialized_memory _get_float32_matmul_precision
+torch._C: _get_cudnn_enabled _get_cudnn_benchmark _get_cudnn_deterministic
+torch._C: _get_cudnn_allow_tf32 _get_mkldnn_enabled _get_flash_sdp_enabled
+torch._C: _get_mem_efficient_sdp_enabled _get_math_sdp_enabled _get_cudnn_sdp_enabled
+torch._C: _get_cublas_allow_tf32 _get_cublas_allow_fp16_reduced_precision_reduction
+torch._C: _get_cublas_allow_bf16_reduced_precision_reduction _get_default_device
+torch._C: _are_functorch_transforms_active _cuda_getDevice
+torch._C._functorch: peek_interpreter_stack maybe_current_level
+torch.jit: is_tracing
+torch.compiler: is_compiling is_dynamo_compiling is_exporting
+torch._dynamo.external_utils: is_compiling
+torch.cuda: current_device
+"""
+
+# Written state that ambient.def guards and restores.
+_SETS_STATE_AT = """
+torch._C: _set_grad_enabled
+torch: set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled
+torch: set_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype
+torch: autocast_increment_nesting autocast_decrement_nesting clear_autocast_cache
+"""
+
+# Constant for a process.
+_PURE_AT = """
+torch: get_device_module
+torch._C: _is_autocast_available _get_privateuse1_backend_name _get_cpu_capability
+torch._C: _is_flash_attention_available
+torch.jit: is_scripting annotate
+torch.overrides: is_tensor_method_or_property
+torch.cuda: is_available device_count get_device_capability get_device_name
+torch.cuda: get_device_properties is_bf16_supported is_tf32_supported get_arch_list
+torch.backends.cuda: is_built is_flash_attention_available
+torch.backends.cudnn: is_available version
+torch.backends.mps: is_available is_built
+torch.backends.mkldnn: is_available
+torch.amp.autocast_mode: is_autocast_available
+"""
+
+_METADATA_AT = """
+torch._C: _has_torch_function _has_torch_function_unary _has_torch_function_variadic
+torch.overrides: has_torch_function has_torch_function_unary has_torch_function_variadic
+torch.overrides: is_tensor_like
+"""
+
+_REFUSE_AT = """
+torch: get_autocast_xla_dtype get_autocast_ipu_dtype set_autocast_xla_enabled
+torch: set_autocast_xla_dtype set_autocast_ipu_enabled set_autocast_ipu_dtype
+torch.autograd: backward grad
+torch.random: fork_rng
+torch.cuda: synchronize current_stream default_stream set_device set_stream stream
+torch.cuda: is_current_stream_capturing empty_cache memory_allocated mem_get_info
+torch.cuda: manual_seed manual_seed_all seed seed_all initial_seed get_rng_state
+torch.cuda: set_rng_state get_rng_state_all set_rng_state_all
+torch._C: _set_default_dtype _set_deterministic_algorithms _set_cudnn_enabled
+torch._C: _set_cudnn_benchmark _set_cudnn_deterministic _set_sdp_use_flash
+torch._C: _set_sdp_use_mem_efficient _set_sdp_use_math _set_sdp_use_cudnn
+torch._C: _set_float32_matmul_precision _get_dispatch_mode _push_on_torch_function_stack
+torch._C: _pop_torch_function_stack
+torch.overrides: handle_torch_function
+torch.jit: trace script fork wait
+"""
+
+_LATER_INLINE_AT = """
+torch.utils.checkpoint: checkpoint checkpoint_sequential
+"""
+
+# Methods of a class that clash with a name above, or have no rule.
+_TENSOR_METHODS: dict[str, OpFlag] = {
+    "__getitem__": OpFlag.INDEX,
+    "__setitem__": OpFlag.CALL,
+    "__eq__": OpFlag.EITHER,
+    "__ne__": OpFlag.EITHER,
+    "type": OpFlag.EITHER,
+    "data": OpFlag.CALL | OpFlag.LATER,
+}
+
+
+def _named(name: str) -> OpFlag | None:
+    """What the name alone tells; None if it is not listed."""
+    for names, flag in (
+        (_REFUSE, OpFlag.REFUSE),
+        (_METADATA, OpFlag.METADATA),
+        (_HOST_READ, OpFlag.HOST_READ),
+        (_DYNAMIC, OpFlag.CALL | OpFlag.DYNAMIC),
+        (_FACTORY, OpFlag.FACTORY),
+        (_LISTED, OpFlag.LISTED),
+        (_SHAPED, OpFlag.SHAPED),
+        (_COUNTED, OpFlag.COUNTED),
+        (_INLINE, OpFlag.INLINE),
+        (_PURE, OpFlag.PURE),
+    ):
+        if name in names:
+            return flag
+    if name.startswith(_REFUSE_PREFIXES):
+        return OpFlag.REFUSE
+    return None
+
+
+def _returns_tensors(name: str) -> bool:
+    """Does torch say that the operator `aten::name` answers with tensors only?"""
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+    answers = [str(r.type) for schema in schemas for r in schema.returns]
+    if not schemas or any(a not in ("Tensor", "List[Tensor]") for a in answers):
+        return False
+    return bool(answers) or name.endswith("_")
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
+def _is_operation(name: str) -> bool:
+    """Is it public, or private but listed and confirmed by torch?"""
+    if _is_private(name):
+        return name.startswith(_PRIVATE_CALL) and _returns_tensors(name)
+    return True
+
+
+def _operator(name: str) -> OpFlag | None:
+    """A builtin of torch's operator namespaces."""
+    flag = _named(name)
+    if flag is not None:
+        return flag
+    return OpFlag.CALL if not name.startswith("__") and _is_operation(name) else None
+
+
+# -- Namespaces ------------------------------------------------------------------------
+
+Table = dict[Callable[..., Any], int]
+
+
+def _is_builtin(obj: object) -> bool:
+    return isinstance(obj, types.BuiltinFunctionType)
+
+
+def _add_operators(table: Table) -> None:
+    """The builtins that code generation makes: one namespace per C module."""
+    core = torch._C
+    spaces = (core._VariableFunctions, core._nn, core._linalg, core._fft, core._special)
+    for space in spaces:
+        for name in dir(space):
+            obj = getattr(space, name)
+            flag = _operator(name) if _is_builtin(obj) else None
+            if flag is not None:
+                table[obj] = int(flag)
+    table[torch.where] = int(OpFlag.LONE)
+
+
+def _functions(module: types.ModuleType) -> Iterable[tuple[str, types.FunctionType]]:
+    for name, obj in vars(module).items():
+        if isinstance(obj, types.FunctionType) and obj.__module__ == module.__name__:
+            yield name, obj
+
+
+def _add_functions(table: Table, module: types.ModuleType) -> None:
+    """Python functions that are operations as a whole; private helpers are watched."""
+    for name, obj in _functions(module):
+        if _is_private(name):
+            table[obj] = int(OpFlag.INLINE)
+        else:
+            table[obj] = int(_named(name) or OpFlag.CALL)
+
+
+def _add_listed(table: Table, module: types.ModuleType) -> None:
+    """Functions of a namespace for which only the lists count."""
+    for name, obj in vars(module).items():
+        if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
+            flag = _named(name)
+            if flag is not None and obj not in table:
+                table[obj] = int(flag)
+
+
+def _tensor_flag(name: str, obj: object) -> OpFlag | None:
+    flag = _TENSOR_METHODS.get(name) or _named(name)
+    if flag is not None:
+        return flag
+    if isinstance(obj, types.GetSetDescriptorType):
+        return OpFlag.CALL if name in _TENSOR_ATTRS else None
+    if isinstance(obj, types.FunctionType):
+        return OpFlag.CALL if not _is_private(name) else None
+    if isinstance(obj, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+        return OpFlag.CALL if _is_operation(name) else None
+    return None
+
+
+def _add_methods(table: Table) -> None:
+    """What attribute look-ups on tensors find: descriptors and functions."""
+    for cls in (torch._C.TensorBase, torch.Tensor):
+        for name, obj in vars(cls).items():
+            if isinstance(obj, (staticmethod, classmethod)):
+                obj = getattr(cls, name)
+            flag = _tensor_flag(name, obj)
+            if flag is not None and (callable(obj) or hasattr(obj, "__get__")):
+                table[obj] = int(flag)
+
+
+def _module(path: str) -> object:
+    """A module that is loaded already (torch loads some of its own when they are first
+    looked at, which takes seconds); None if it is not."""
+    if path in sys.modules:
+        return sys.modules[path]
+    found: object = torch
+    for part in path.split(".")[1:]:
+        found = vars(found).get(part) if isinstance(found, types.ModuleType) else None
+    return found
+
+
+def _add_at(table: Table, text: str, flag: OpFlag) -> None:
+    for line in text.strip().splitlines():
+        path, names = line.split(":")
+        module = _module(path)
+        for name in names.split():
+            obj = getattr(module, name, None)
+            if callable(obj):
+                table[obj] = int(flag)
+
+
+def build() -> Table:
+    """Every known torch callable and its flags."""
+    table: Table = {}
+    _add_operators(table)
+    _add_methods(table)
+    _add_functions(table, torch.functional)
+    _add_functions(table, torch.nn.functional)
+    table.update((f, int(OpFlag.INLINE)) for _, f in _functions(torch.nn.init))
+    for low_rank in (torch.svd_lowrank, torch.pca_lowrank):
+        table[low_rank] = int(OpFlag.CALL)
+    _add_listed(table, torch)
+    _add_listed(table, torch.random)
+    for text, flag in (
+        (_AMBIENT_AT, OpFlag.AMBIENT),
+        (_SETS_STATE_AT, OpFlag.SETS_STATE),
+        (_PURE_AT, OpFlag.PURE),
+        (_METADATA_AT, OpFlag.METADATA),
+        (_REFUSE_AT, OpFlag.REFUSE),
+        (_LATER_INLINE_AT, OpFlag.LATER_INLINE),
+    ):
+        _add_at(table, text, flag)
+    return table
+
+
+# -- Types and single operators --------------------------------------------------------
+
+
+def tensor_types() -> tuple[type, ...]:
+    """The classes of tensors that graphs take as they are (exact types)."""
+    return (torch.Tensor, torch.nn.Parameter)
+
+
+def constant_types() -> tuple[type, ...]:
+    """Immutable scalars of torch: their values are constants."""
+    return (
+        torch.dtype,
+        torch.device,
+        torch.layout,
+        torch.memory_format,
+        torch.Size,
+        torch.qscheme,
+        torch.finfo,
+        torch.iinfo,
+    )
+
+
+def op_object_types() -> tuple[type, ...]:
+    """Classes whose instances are operators (`torch.ops.aten.add`); see op_flags."""
+    return (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+
+
+def _overload_flags(op: Any) -> OpFlag:
+    tags = set(op.tags)
+    answers = [str(r.type) for r in op._schema.returns]
+    if torch.Tag.data_dependent_output in tags:
+        return OpFlag.HOST_READ
+    if op.namespace not in ("aten", "prims"):
+        return OpFlag.CALL | OpFlag.DYNAMIC
+    if torch.Tag.dynamic_output_shape in tags:
+        return OpFlag.CALL | OpFlag.DYNAMIC
+    if answers and not any("Tensor" in a for a in answers):
+        return OpFlag.METADATA
+    return OpFlag.CALL
+
+
+def op_flags(op: Any) -> OpFlag:
+    """Flags of one operator object: the strictest of its overloads, and of its name."""
+    if isinstance(op, torch._ops.OpOverload):
+        overloads: Iterable[Any] = (op,)
+        name = op._schema.name.split("::")[-1]
+    else:
+        overloads = [getattr(op, o) for o in op.overloads()]
+        name = op.__name__
+    named = _named(name)
+    if named is OpFlag.REFUSE:
+        return OpFlag.REFUSE
+    flags = [_overload_flags(o) for o in overloads]
+    for flag in (OpFlag.HOST_READ, OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.CALL):
+        if flag in flags:
+            if flag is OpFlag.CALL and named is not None and OpFlag.DYNAMIC in named:
+                return named
+            return flag
+    return OpFlag.METADATA if flags else OpFlag.REFUSE
+
+
+def skip_module_prefixes() -> tuple[str, ...]:
+    """Modules whose Python frames may run unwatched below a logged operation: a frame
+    fits if its module is one of these or lies inside one."""
+    return ("torch", "numpy", *sorted(sys.stdlib_module_names - {"__main__"}))
