@@ -17,6 +17,7 @@ typedef enum {
     RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
     RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
     RULE_COUNT, RULE_GLOBALS, RULE_VARS,
+    RULE_CONTEXT_GET, RULE_CONTEXT_SET, RULE_CONTEXT_RESET,
 } builtin_rule;
 
 static const struct {
@@ -535,6 +536,43 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
     return rc;
 }
 
+/* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
+ * counts how deep.  A variable that stays set is a write that no effect replays. */
+static mp_rc
+rule_context(mp_trace *T, builtin_rule rule, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *n, *ignored;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    rc = rc != MP_OK ? rc : mp_load_const(T, args[0]);
+    rc = rc != MP_OK ? rc : mp_value(T, args[0], &n);
+    if (rc != MP_OK || n->reg < 0) {
+        return rc;
+    }
+    if (rule == RULE_CONTEXT_GET) {
+        PyObject *value = NULL;
+        if (n->appended) {
+            return MP_OK;
+        }
+        if (PyContextVar_Get(args[0], NULL, &value) < 0) {
+            return MP_ERR;
+        }
+        if (value == NULL) {
+            return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, args[0], 0) < 0
+                       ? MP_ERR
+                       : MP_OK;
+        }
+        rc = mp_load(T, MP_G_LOAD_CONTEXT, -1, args[0], 0, value);
+        Py_DECREF(value);
+        return rc;
+    }
+    n->entry_len += rule == RULE_CONTEXT_SET ? (n->appended ? 1 : 2) : -1;
+    n->appended = n->entry_len > 0;
+    return MP_OK;
+}
+
 static mp_rc
 rule_vars(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
@@ -661,6 +699,10 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_VARS:
         return nargs == 1 ? rule_vars(T, s, args[0])
                           : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "builtins.vars()");
+    case RULE_CONTEXT_GET:
+    case RULE_CONTEXT_SET:
+    case RULE_CONTEXT_RESET:
+        return rule_context(T, rule, args, nargs);
     case RULE_NONE:
         break;
     }

@@ -463,11 +463,53 @@ dispatch_blame_source(const mp_guards *guards, int32_t blame)
     return reg >= 0 ? mp_guards_source(guards, reg) : mp_guards_line(guards, blame);
 }
 
+/* The first line of `then` that is not in `now` at the same place: new str. */
 static PyObject *
-dispatch_blame_line(const mp_guards *guards, int32_t blame, PyObject *source)
+dispatch_first_change(PyObject *then, PyObject *now)
 {
-    return blame >= 0 ? mp_guards_line(guards, blame)
-                      : PyUnicode_FromFormat("%U is as recorded", source);
+    Py_ssize_t n = PyList_GET_SIZE(then);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *line = PyList_GET_ITEM(then, i);
+        if (i >= PyList_GET_SIZE(now)
+            || PyUnicode_Compare(line, PyList_GET_ITEM(now, i)) != 0) {
+            return Py_NewRef(line);
+        }
+    }
+    return PyUnicode_FromString("ambient state is as recorded");
+}
+
+/* Which ambient state is not as it was?  New str. */
+static PyObject *
+dispatch_ambient_line(const mp_ambient *recorded)
+{
+    const char *refused;
+    PyObject *line = NULL, *then = NULL, *now = NULL;  // owned
+    mp_ambient *current = mp_ambient_take(&refused);
+    if (current == NULL) {
+        return refused == NULL ? NULL : PyUnicode_FromFormat("%s is default", refused);
+    }
+    then = mp_ambient_text(recorded);
+    now = then != NULL ? mp_ambient_text(current) : NULL;
+    if (now != NULL) {
+        line = dispatch_first_change(then, now);
+    }
+    Py_XDECREF(now);
+    Py_XDECREF(then);
+    mp_ambient_free(current);
+    return line;
+}
+
+/* The guard that failed, as text: new str. */
+static PyObject *
+dispatch_blame_line(const mp_plan *plan, int32_t blame)
+{
+    if (blame == BLAME_AMBIENT) {
+        return dispatch_ambient_line(plan->ambient);
+    }
+    if (blame == BLAME_CODE) {
+        return PyUnicode_FromString("__code__ is as recorded");
+    }
+    return mp_guards_line(plan->guards, blame);
 }
 
 /* Why is there no entry for this call?  Remember it, and tell the listener. */
@@ -490,7 +532,7 @@ dispatch_blame(mp_CompiledObject *op, const dispatch_hit *near)
     if (op->on_event == NULL) {
         goto done;
     }
-    line = dispatch_blame_line(guards, near->blame, source);
+    line = dispatch_blame_line(near->entry->plan, near->blame);
     rc = line == NULL ? -1
                       : dispatch_event(op, "miss", "{s:K,s:O,s:O,s:O}", "entry",
                                        (unsigned long long)near->entry->id, "source",

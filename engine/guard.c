@@ -98,6 +98,7 @@ guard_fields_public(void)
     PUT(FUNC_MODULE, 0, PyFunction_Type, PyFunctionObject, func_module);
     PUT(SLICE_START, 0, PySlice_Type, PySliceObject, start);
     PUT(SLICE_STOP, 0, PySlice_Type, PySliceObject, stop);
+    PUT(WEAKREF, 0, _PyWeakref_RefType, PyWeakReference, wr_object);
     PUT(SLICE_STEP, 0, PySlice_Type, PySliceObject, step);
 #undef PUT
 }
@@ -214,7 +215,8 @@ static bool
 guard_has_parent(mp_guard_kind kind)
 {
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
-           && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED;
+           && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
+           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET;
 }
 
 static int
@@ -292,6 +294,9 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
         return guard_is_row(obj, 5, -1) && PyFunction_Check(PyTuple_GET_ITEM(obj, 0));
     case MP_G_IMPORTED:
         return guard_is_row(obj, 2, 0);
+    case MP_G_LOAD_CONTEXT:
+    case MP_G_CONTEXT_UNSET:
+        return obj != NULL && PyContextVar_CheckExact(obj);
     default:
         return true;
     }
@@ -559,6 +564,20 @@ guard_field_borrow(PyObject *o, int64_t field)
     return NULL;
 }
 
+/* The value of a ContextVar in the current context (or its default).  The context, or the
+ * variable, holds it, so the reference that the API gives can be dropped at once. */
+static PyObject *
+guard_context_borrow(PyObject *var)
+{
+    PyObject *value = NULL;
+    if (PyContextVar_Get(var, NULL, &value) < 0) {
+        PyErr_Clear();  // only out of memory: a miss
+        return NULL;
+    }
+    Py_XDECREF(value);
+    return value;
+}
+
 static PyObject *
 guard_load(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject *const *regs)
 {
@@ -582,6 +601,8 @@ guard_load(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject *const *r
         return guard_field_borrow(regs[op->a], op->n);
     case MP_G_LOAD_DEQUE:
         return guard_deque_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_CONTEXT:
+        return guard_context_borrow(op->obj);
     default:
         Py_UNREACHABLE();
     }
@@ -780,6 +801,8 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
         return guard_test_function(op->obj);
     case MP_G_IMPORTED:
         return guard_test_imported(op);
+    case MP_G_CONTEXT_UNSET:
+        return guard_context_borrow(op->obj) == NULL;
     default:
         Py_UNREACHABLE();
     }

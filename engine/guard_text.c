@@ -6,7 +6,7 @@
  *   (2) The text depends on the program alone, not on addresses or hashes: expect-tests
  *       pin it.
  * Ownership: texts are new strings; what is built up is owned by its builder.
- * Re-entrancy: only strings and lists are made (a collection may run, so may finalizers);
+ * Re-entrancy: strings and lists are made (a collection may run, and finalizers in it);
  * the program is not changed.
  */
 #include "guard.h"
@@ -30,8 +30,8 @@ static const char *const text_fields[] = {
 #undef FIELD
 };
 
-/* Append and consume piece.  A NULL on either side makes *text NULL (exception set), so a
- * chain of calls needs one check at its end. */
+/* Append and consume piece.  A NULL on either side makes *text NULL (exception set), so
+ * a chain of calls needs one check at its end. */
 static void
 text_put_steal(PyObject **text, PyObject *piece)
 {
@@ -50,7 +50,7 @@ text_put(PyObject **text, const char *piece)
     }
 }
 
-/* -- Constants ----------------------------------------------------------------------- */
+/* -- Constants -------------------------------------------------------------------- */
 
 /* A str value of a dict that holds only str keys; NULL: no such.  No exception. */
 static PyObject *
@@ -125,7 +125,7 @@ text_repr(PyObject *o)
 {
     PyObject *text = PyObject_Repr(o);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
-        PyErr_Clear();  // an int with more digits than sys.set_int_max_str_digits allows
+        PyErr_Clear();  // an int with more digits than the interpreter will print
         return PyUnicode_FromFormat("<%s>", Py_TYPE(o)->tp_name);
     }
     return text_cut_steal(text);
@@ -253,7 +253,7 @@ text_const(PyObject *o)
     return text;
 }
 
-/* -- Rows ------------------------------------------------------------------------------ */
+/* -- Rows ------------------------------------------------------------------------- */
 
 /* "C.name is value" or "C.name is absent", with owner as the text of C. */
 static PyObject *
@@ -370,7 +370,7 @@ text_expand(PyObject **text, const mp_guards *g, const mp_guard *op, const char 
     }
 }
 
-/* -- Sources --------------------------------------------------------------------------- */
+/* -- Sources ---------------------------------------------------------------------- */
 
 /* A source is spelled from its root on.  What a step adds may depend on the next one: a
  * __dict__ and the dicts of an nn.Module disappear when a name is looked up in them. */
@@ -447,7 +447,8 @@ text_source_key(text_source *s, PyObject *key)
 static void
 text_source_const(text_source *s, PyObject *obj)
 {
-    PyObject *name = PyDict_CheckExact(obj) ? text_str_at_borrow(obj, "__name__") : NULL;
+    bool is_dict = PyDict_CheckExact(obj);
+    PyObject *name = is_dict ? text_str_at_borrow(obj, "__name__") : NULL;
     s->in_dict = name != NULL;
     s->text = name != NULL ? Py_NewRef(name) : text_const(obj);
 }
@@ -503,7 +504,7 @@ mp_guards_source(const mp_guards *g, int32_t reg)
     return s.text;
 }
 
-/* -- Lines ----------------------------------------------------------------------------- */
+/* -- Lines ------------------------------------------------------------------------ */
 
 PyObject *
 mp_guards_line(const mp_guards *g, int32_t op)

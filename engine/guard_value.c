@@ -1,8 +1,8 @@
 /* guard_value.c - what a guard may compare, and how, without running user code.
  *
  * Equality of constants, look-ups in dicts and sets, order of keys.  Everything is
- * compared by C code that is named here.  A key with another __eq__ that a look-up would
- * have to ask makes the answer unknown (-1), which is a miss for every guard.
+ * compared by C code that is named here.  If a look-up would have to ask a key with
+ * another __eq__, the answer is unknown (-1), which is a miss for every guard.
  *
  * Ownership: nothing is kept but the registered types, for the life of the process.
  * Re-entrancy: all but the init and the registration allocate no GC object, run no

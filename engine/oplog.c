@@ -101,6 +101,12 @@ mp_op_flags_of(PyObject *callable)
     return flags;
 }
 
+bool
+mp_op_is_whole(int flags)
+{
+    return flags != 0 && flags != MP_TORCH_INLINE && flags != MP_TORCH_LATER_INLINE;
+}
+
 PyObject *
 mp_operator_borrow(const char *name)
 {
@@ -377,7 +383,84 @@ index_is_dynamic(PyObject *key)
 }
 
 static bool
-grad_is_enabled(void)
+holds_tensor(PyObject *obj, bool nested_only)
+{
+    if (mp_tensor_is_any(obj)) {
+        return !nested_only;
+    }
+    if (PyTuple_Check(obj) || PyList_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            if (holds_tensor(PySequence_Fast_GET_ITEM(obj, i), false)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool
+any_holds_tensor(PyObject *const *args, Py_ssize_t from, Py_ssize_t count, bool nested_only)
+{
+    for (Py_ssize_t i = from; i < count; i++) {
+        if (holds_tensor(args[i], nested_only)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* repeat_interleave(x, 2), one_hot(x, num_classes=10): the count is a number. */
+static bool
+has_count(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"repeats", "num_classes", "output_size"};
+    if (nargs > 1) {
+        return PyLong_CheckExact(args[1]) && Py_SIZE(args[1]) >= 0;
+    }
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        for (size_t j = 0; j < Py_ARRAY_LENGTH(names); j++) {
+            PyObject *value = args[nargs + i];
+            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), names[j]) == 0
+                && PyLong_CheckExact(value) && Py_SIZE(value) >= 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a combined row means for these arguments. */
+static int
+resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    int later = flags & MP_TORCH_LATER, plain = flags & ~MP_TORCH_LATER;
+    bool dynamic;
+    switch (plain) {
+    case MP_TORCH_FACTORY:
+        return any_holds_tensor(args, 0, count, false) ? MP_TORCH_HOST_READ : MP_TORCH_CALL;
+    case MP_TORCH_LISTED:
+        return any_holds_tensor(args, 0, count, true) ? MP_TORCH_HOST_READ : MP_TORCH_CALL;
+    case MP_TORCH_SHAPED:
+        dynamic = any_holds_tensor(args, 1, count, false);
+        break;
+    case MP_TORCH_COUNTED:
+        dynamic = !has_count(args, nargs, kwnames);
+        break;
+    case MP_TORCH_LONE:
+        dynamic = count == 1;
+        break;
+    case MP_TORCH_INDEX:
+        dynamic = count > 1 && index_is_dynamic(args[1]);
+        break;
+    default:
+        return flags;
+    }
+    return later | MP_TORCH_CALL | (dynamic ? MP_TORCH_DYNAMIC : 0);
+}
+
+bool
+mp_grad_is_enabled(void)
 {
     static PyObject *is_enabled;  // torch.is_grad_enabled, kept for the process
     if (is_enabled == NULL) {
@@ -489,16 +572,18 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    flags = resolve_flags(flags, args, nargs, kwnames);
     if (flags & MP_TORCH_HOST_READ) {
         return op_refuse(T, MP_AB_HOST_READ, callee);
     }
     if (flags & MP_TORCH_REFUSE) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
     }
-    if ((flags & MP_TORCH_LATER) && grad_is_enabled()) {
+    if ((flags & MP_TORCH_LATER) && mp_grad_is_enabled()) {
         return op_refuse(T, MP_AB_GRAD_LATER, callee);
     }
-    if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)) {
+    if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
+        && flags != MP_TORCH_EITHER) {
         return op_constant(T, s, args, count, flags);
     }
     mp_op_drop(T);
@@ -541,6 +626,10 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         n->dynamic = T->op.dynamic;
         *has_new = true;
         *tree = Py_NewRef(n->leaf);
+        return MP_OK;
+    }
+    if (T->op.flags == MP_TORCH_EITHER && mp_is_constant(obj)) {
+        *tree = Py_NewRef(Py_None);
         return MP_OK;
     }
     if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
@@ -590,7 +679,8 @@ mp_op_end(mp_trace *T, PyObject *result)
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
-    if (rc == MP_OK && (has_new || op_mutated(op, has_old) || result == Py_None)) {
+    if (rc == MP_OK && (has_new || op_mutated(op, has_old)
+                        || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
         if (entry == NULL || PyList_Append(T->ops, entry) < 0) {
             rc = MP_ERR;

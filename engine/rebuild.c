@@ -839,6 +839,18 @@ plan_graph(rebuilder *b, mp_plan *plan)
     return MP_OK;
 }
 
+static mp_rc
+check_contexts(mp_trace *T)
+{
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (n->kind == MP_NODE_EXTERNAL && n->appended && PyContextVar_CheckExact(n->obj)) {
+            return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that stays set");
+        }
+    }
+    return MP_OK;
+}
+
 mp_rc
 mp_rebuild(mp_trace *T, mp_plan *plan)
 {
@@ -852,6 +864,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     }
     rc = rc != MP_OK ? rc : scan(&b, T->result);
     rc = rc != MP_OK ? rc : guard_distinct(T);
+    rc = rc != MP_OK ? rc : check_contexts(T);
     if (rc == MP_OK) {
         b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);
         rc = emit_writes(&b);

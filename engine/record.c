@@ -102,8 +102,7 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         return rc != MP_OK ? rc : shadow_push(T, f, fresh);
     }
     if (fresh) {
-        int flags = mp_op_flags_of(func);
-        if (flags != 0 && !(flags & MP_TORCH_INLINE)) {
+        if (mp_op_is_whole(mp_op_flags_of(func))) {
             return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
                                   code->co_qualname);
         }

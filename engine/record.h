@@ -50,6 +50,15 @@ typedef enum {
     MP_TORCH_PURE = 128,     // no tensor work at all, pure on constants
     MP_TORCH_LATER = 256,    // with grad enabled it runs Python later: refuse then
     MP_TORCH_INLINE = 512,   // a Python function to watch although its module is skipped
+    /* Combinations: operations whose row depends on their arguments (oplog.c). */
+    MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
+    MP_TORCH_LISTED = MP_TORCH_FACTORY | MP_TORCH_PURE,     // of tensors in lists
+    MP_TORCH_SHAPED = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_PURE,  // tensor sizes
+    MP_TORCH_COUNTED = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_METADATA,  // no count
+    MP_TORCH_LONE = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_INLINE,  // one argument
+    MP_TORCH_INDEX = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_HOST_READ,  // a mask
+    MP_TORCH_EITHER = MP_TORCH_CALL | MP_TORCH_METADATA,  // constant if no tensor results
+    MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
 } mp_torch_flags;
 
 #endif

@@ -455,7 +455,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     if (flags & MP_TORCH_HOST_READ) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "Tensor.%U", name);
     }
-    if (flags & MP_TORCH_METADATA) {
+    if (flags == MP_TORCH_METADATA) {
         s->post = MP_POST_CONST;
         return mp_tensor_observe(T, owner);
     }

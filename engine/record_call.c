@@ -58,7 +58,10 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
 {
     int flags = mp_op_flags_of(func);
-    if (flags != 0 && !(flags & MP_TORCH_INLINE)) {
+    if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
+        return mp_op_begin(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
+    }
+    if (mp_op_is_whole(flags)) {
         return mp_op_begin(T, s, func, args, nargs, kwnames, flags);
     }
     if (is_disabled(func)) {
@@ -404,6 +407,13 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     const char *type = mp_type_name(callee);
     if (strcmp(type, "functools.partial") == 0) {
         return call_partial(T, s, callee, n, args, nargs, kwnames);
+    }
+    if (PyWeakref_CheckRef(callee)) {
+        PyObject *target = PyWeakref_GET_OBJECT(callee);
+        s->post = MP_POST_RESULT;
+        return n == NULL || n->reg < 0
+                   ? MP_OK
+                   : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
     }
     if (strcmp(type, "magpy._engine.CompiledFunction") == 0) {
         // One of ours, called while recording, runs its original.

@@ -156,7 +156,10 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
     PyObject *keys = n->entry_keys, *own = NULL;
     mp_rc rc = MP_OK;
     if (keys == NULL) {
-        PyObject *list = PyDict_Keys(obj);
+        // An OrderedDict has an order of its own; its C iterator knows it.
+        PyObject *list = PyODict_Check(obj)
+                             ? PyObject_CallOneArg((PyObject *)&PyList_Type, obj)
+                             : PyDict_Keys(obj);
         own = keys = list == NULL ? NULL : PyList_AsTuple(list);
         Py_XDECREF(list);
         if (keys == NULL) {

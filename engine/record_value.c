@@ -15,6 +15,9 @@ static PyTypeObject *constant_base;  // numpy.generic, borrowed from numpy (neve
 bool
 mp_register_constant_type(PyTypeObject *type)
 {
+    if (mp_guard_register_constant_type(type) < 0) {
+        return false;
+    }
     if (strcmp(type->tp_name, "numpy.generic") == 0) {
         constant_base = type;
         return true;

@@ -201,6 +201,9 @@ int mp_builtins_init(void);
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */
 
 int mp_op_flags_of(PyObject *callable);   // 0: no torch callable
+/* Is a Python function with these flags one operation, or is it watched? */
+bool mp_op_is_whole(int flags);
+bool mp_grad_is_enabled(void);
 int mp_op_register(PyObject *callable, int flags);
 bool mp_is_op_object(PyObject *callable);
 /* A tensor operation is about to run: log it with its argument trees. */

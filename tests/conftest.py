@@ -15,7 +15,12 @@ for folder in (HERE, HERE.parent):
 # The engine's own tests run on any CPython; those of models need torch.
 collect_ignore: list[str] = []
 if importlib.util.find_spec("torch") is None:
-    collect_ignore += ["models", "property/test_tensors.py", "leak/test_tensors.py"]
+    collect_ignore += [
+        "models",
+        "programs/test_tensors.py",
+        "property/test_property_tensors.py",
+        "leak/test_leak_tensors.py",
+    ]
 if importlib.util.find_spec("transformers") is None:
     collect_ignore += ["models/test_transformers.py"]
 if importlib.util.find_spec("hypothesis") is None:

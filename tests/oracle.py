@@ -329,7 +329,7 @@ class World:
     def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict) -> None:
         try:
             outcome = ("returned", fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             outcome = ("raised", _without_tracebacks(error))
         self.seen.append((outcome, args, kwargs))
 
@@ -457,7 +457,7 @@ class Case:
         lines = self.source.splitlines(keepends=True)
         linecache.cache[file] = (len(self.source), None, lines, file)
         space: dict[str, Any] = {"__name__": "program"}
-        exec(_compiled(self.source, file), space)  # noqa: S102
+        exec(_compiled(self.source, file), space)
         return World(eval(self.target, space), space)
 
 
@@ -470,15 +470,15 @@ def _pack(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def _inputs(text: str) -> Callable[[World], tuple[tuple[Any, ...], dict]]:
+def evaluated(text: str) -> Callable[[World], tuple[tuple[Any, ...], dict]]:
     def evaluate(world: World) -> tuple[tuple[Any, ...], dict]:
         return eval(f"pack({text})", world.state, {"pack": _pack})
 
     return evaluate
 
 
-def _runs(statement: str) -> Callable[[World], Any]:
-    return lambda world: exec(statement, world.state)  # noqa: S102
+def executed(statement: str) -> Callable[[World], Any]:
+    return lambda world: exec(statement, world.state)
 
 
 def cases(table: str) -> list[Case]:
@@ -532,7 +532,7 @@ def check(
 ) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
     pair = Pair(case.build, wrap, stats)
-    calls = [(text, _inputs(text)) for text in case.calls]
+    calls = [(text, evaluated(text)) for text in case.calls]
 
     def round_of_calls(hit: bool, hits: int) -> None:
         if hit:
@@ -543,6 +543,6 @@ def check(
 
     round_of_calls(case.hit, 2)
     for statement, hit in case.changes:
-        pair.change(statement, _runs(statement))
+        pair.change(statement, executed(statement))
         round_of_calls(case.hit and hit, 1)
     return pair

@@ -21,7 +21,9 @@ MAX_LINES = 900
 MAX_MEDIAN_FUNCTION = 20
 
 # What only compat/ may know.
-VERSION_WORDS = re.compile(r"\b(PY_VERSION_HEX|Py_BUILD_CORE\w*|pycore_\w+)\b")
+VERSION_WORDS = re.compile(
+    r"\b(PY_VERSION_HEX|Py_BUILD_CORE\w*|pycore_\w+|_Py[A-Z_]\w+)\b|->tp_dict\b"
+)
 BANNED = {
     "PyDict_GetItem": "swallows errors; use PyDict_GetItemWithError",
     "PyDict_GetItemString": "swallows errors",
@@ -74,7 +76,7 @@ def check_lines(path: Path, text: str) -> Iterator[str]:
         where = f"{name_of(path)}:{number}"
         if "mp-ok:" in line:
             continue
-        if not path.is_relative_to(COMPAT) and (found := VERSION_WORDS.search(line)):
+        if not path.is_relative_to(COMPAT) and (found := VERSION_WORDS.search(bare)):
             yield f"{where}: {found.group()} belongs into engine/compat/"
         if found := BANNED_CALL.search(bare):
             yield f"{where}: {found.group(1)}: {BANNED[found.group(1)]}"

@@ -11,6 +11,12 @@
 
 #include <string.h>
 
+int
+mp_code_line(PyCodeObject *code, int index)
+{
+    return PyCode_Addr2Line(code, 2 * index);  // a code unit has two bytes
+}
+
 #if MP_CAN_WATCH
 
 #if PY_VERSION_HEX >= 0x030c0000

@@ -50,6 +50,7 @@ typedef struct {
  * exception set on failure. */
 const mp_code_info *mp_code_info_get(PyCodeObject *code);
 const char *mp_op_name(int op);
+int mp_code_line(PyCodeObject *code, int index);  // line of a code unit; -1: none
 
 /* -- Frames ------------------------------------------------------------------------ */
 
@@ -84,9 +85,15 @@ bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
  * and the dict holds only such keys.  Borrowed or NULL, never sets an exception. */
 PyObject *mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash);
 PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through the MRO
-unsigned int mp_type_version(PyTypeObject *type);  // 0: none now
+unsigned int mp_type_version(PyTypeObject *type);                     // 0: none now
 /* The class's own dict; NULL for a type that was never readied. */
 PyObject *mp_type_dict_borrow(PyTypeObject *type);
+/* Next entry in table order: 1, or 0 at the end.  Start with *pos = 0; key and value are
+ * borrowed; any out pointer of mp_dict_next may be NULL.  Runs no user code. */
+int mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash);
+int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
+                 Py_hash_t *hash);
+bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__
 /* Exceptions in flight, as one object (3.12's API on every version). */
 PyObject *mp_err_take(void);               // new reference or NULL
 void mp_err_restore_steal(PyObject *exc);  // NULL is allowed

@@ -85,7 +85,7 @@ mp_frame_lasti(mp_frame *f)
 int
 mp_frame_line(mp_frame *f)
 {
-    return PyCode_Addr2Line(f->f_code, mp_frame_lasti(f) * (int)sizeof(_Py_CODEUNIT));
+    return mp_code_line(f->f_code, mp_frame_lasti(f));
 }
 
 int

@@ -5,6 +5,8 @@
  */
 #include "private.h"
 
+#include <string.h>
+
 PyObject *
 mp_instance_dict_borrow(PyObject *o)
 {
@@ -93,6 +95,74 @@ mp_type_dict_borrow(PyTypeObject *type)
     return dict;
 #else
     return type->tp_dict;
+#endif
+}
+
+#if PY_VERSION_HEX < 0x030d0000
+
+int
+mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash)
+{
+    return _PySet_NextEntry(set, pos, key, hash);
+}
+
+int
+mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
+             Py_hash_t *hash)
+{
+    return _PyDict_Next(dict, pos, key, value, hash);
+}
+
+#else
+
+/* Exported by these versions, but declared in a private header only. */
+PyAPI_FUNC(int) _PySet_NextEntryRef(PyObject *set, Py_ssize_t *pos, PyObject **key,
+                                    Py_hash_t *hash);
+
+int
+mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash)
+{
+    int found = _PySet_NextEntryRef(set, pos, key, hash);
+
+    if (found) {
+        Py_DECREF(*key);  // the set holds it
+    }
+    return found;
+}
+
+/* The hash that the dict holds cannot be had: ask the key, which is the same for keys with
+ * a C hash.  -1 for others whose hash fails. */
+int
+mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
+             Py_hash_t *hash)
+{
+    PyObject *found;  // borrowed from dict
+
+    if (!PyDict_Next(dict, pos, &found, value)) {
+        return 0;
+    }
+    if (key != NULL) {
+        *key = found;
+    }
+    if (hash != NULL) {
+        *hash = PyObject_Hash(found);
+        if (*hash == -1) {
+            Py_XDECREF(mp_err_take());
+        }
+    }
+    return 1;
+}
+
+#endif
+
+bool
+mp_is_method_wrapper(PyObject *o)
+{
+#if PY_VERSION_HEX < 0x030d0000
+    return Py_IS_TYPE(o, &_PyMethodWrapper_Type);
+#else
+    return strcmp(Py_TYPE(o)->tp_name, "method-wrapper") == 0
+           && !PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE);
 #endif
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, head for example, has seen enough
+        sys.stdout = open(os.devnull, "w")  # nothing is left to flush at exit
+        return 1
     except magpy.MagpyError as error:
         print(f"magpy: {error}", file=sys.stderr)
         return 1

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class OpFlag(enum.IntFlag):
-    """The names and numbers of `mp_op_flags` in engine/record.h."""
+    """The names and numbers of `mp_torch_flags` in engine/record.h."""
 
     CALL = 1
     METADATA = 2
@@ -88,7 +88,7 @@ _METADATA = _names(
     is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
     __len__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides result_type
     promote_types can_cast is_tensor is_storage broadcast_shapes
-    _debug_has_internal_overlap _has_compatible_shallow_copy_type
+    _debug_has_internal_overlap _has_compatible_shallow_copy_type cudnn_is_acceptable
     """
 )
 
@@ -390,10 +390,9 @@ def _is_operation(name: str) -> bool:
 
 def _operator(name: str) -> OpFlag | None:
     """A builtin of torch's operator namespaces."""
-    flag = _named(name)
-    if flag is not None:
-        return flag
-    return OpFlag.CALL if not name.startswith("__") and _is_operation(name) else None
+    if name.startswith("__"):
+        return None
+    return _named(name) or (OpFlag.CALL if _is_operation(name) else None)
 
 
 # -- Namespaces ------------------------------------------------------------------------

@@ -561,7 +561,7 @@ def test_soundness(case):
 def pair_of(source: str, target: str = "f") -> Pair:
     def build() -> World:
         space: dict = {"__name__": "program"}
-        exec(source, space)  # noqa: S102
+        exec(source, space)
         return World(space[target], space)
 
     return Pair(build, engine_compile, lambda compiled: compiled.stats())
@@ -610,8 +610,8 @@ def test_two_compiled_functions_share_state():
     source = "xs = []\ndef f(v):\n    xs.append(v)\ndef g():\n    return list(xs)\n"
     eager: dict = {}
     fast: dict = {}
-    exec(source, eager)  # noqa: S102
-    exec(source, fast)  # noqa: S102
+    exec(source, eager)
+    exec(source, fast)
     f, g = engine_compile(fast["f"]), engine_compile(fast["g"])
     for n in (1, 1, 2, 2, 1):
         eager["f"](n)
@@ -622,7 +622,7 @@ def test_two_compiled_functions_share_state():
 def test_compiled_calls_compiled():
     source = "k = [1]\ndef g(x):\n    return x + k[0]\ndef f(x):\n    return g(x) * 2\n"
     space: dict = {}
-    exec(source, space)  # noqa: S102
+    exec(source, space)
     inner = space["g"] = engine_compile(space["g"])
     outer = engine_compile(space["f"])
     assert [outer(1) for _ in range(4)] == [4] * 4
@@ -634,7 +634,7 @@ def test_compiled_calls_compiled():
 
 def test_compiled_function_calls_itself_compiled():
     space: dict = {}
-    exec("def f(n):\n    return 1 if n < 2 else n * f(n - 1)\n", space)  # noqa: S102
+    exec("def f(n):\n    return 1 if n < 2 else n * f(n - 1)\n", space)
     compiled = space["f"] = engine_compile(space["f"])
     assert [compiled(6) for _ in range(4)] == [720] * 4
 
@@ -647,7 +647,7 @@ def test_threads_record_and_hit_at_once():
         "class C:\n    def __init__(self, n):\n        self.n = n\n"
         "def f(o, xs):\n    xs.append(o.n)\n    return sum(xs)\n"
     )
-    exec(source, space)  # noqa: S102
+    exec(source, space)
     compiled = engine_compile(space["f"])
     wrong: list = []
 
@@ -667,7 +667,7 @@ def test_threads_record_and_hit_at_once():
 
 def test_signature_errors_are_pythons_own():
     space: dict = {}
-    exec("def f(a, *, b=1):\n    return a, b\n", space)  # noqa: S102
+    exec("def f(a, *, b=1):\n    return a, b\n", space)
     compiled = engine_compile(space["f"])
     for args, kwargs in (((), {}), ((1, 2), {}), ((1,), {"c": 1}), ((1,), {"a": 2})):
         with pytest.raises(TypeError) as eager:
@@ -682,7 +682,7 @@ def test_debugger_or_profiler_is_respected():
     import sys
 
     space: dict = {}
-    exec("def f(x):\n    return [x, x + 1]\n", space)  # noqa: S102
+    exec("def f(x):\n    return [x, x + 1]\n", space)
     compiled = engine_compile(space["f"])
     seen: list = []
     before = sys.gettrace()

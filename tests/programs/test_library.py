@@ -674,5 +674,5 @@ def f(n):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_builtins(case):
+def test_library(case):
     check(case)

@@ -1,0 +1,257 @@
+"""State that no argument carries: noticed, refused, put back."""
+
+import contextlib
+import threading
+
+import pytest
+
+torch = pytest.importorskip("torch")
+testing = pytest.importorskip("magpy._engine_testing")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def started():
+    testing.tensor_init()
+    testing.ambient_init()
+    # From "not set" to what it means anyway: a change that cannot be taken back.
+    torch.set_float32_matmul_precision(torch.get_float32_matmul_precision())
+
+
+def take():
+    snapshot = testing.ambient_take()
+    assert not isinstance(snapshot, str), snapshot
+    return snapshot
+
+
+@contextlib.contextmanager
+def changed(getter, setter, value):
+    old = getter()
+    setter(value)
+    try:
+        yield
+    finally:
+        setter(old)
+
+
+def backend(owner, name, value):
+    return changed(
+        lambda: getattr(owner, name), lambda v: setattr(owner, name, v), value
+    )
+
+
+def nested_autocast():
+    """Autocast contexts that change nothing but their depth."""
+    return torch.autocast("cpu", enabled=False)
+
+
+GUARDED = {
+    "grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu"),
+    "autocast_cuda": lambda: changed(
+        lambda: torch.is_autocast_enabled("cuda"),
+        lambda v: torch.set_autocast_enabled("cuda", v),
+        True,
+    ),
+    "autocast_mps": lambda: changed(
+        lambda: torch.is_autocast_enabled("mps"),
+        lambda v: torch.set_autocast_enabled("mps", v),
+        True,
+    ),
+    "autocast_dtype": lambda: changed(
+        lambda: torch.get_autocast_dtype("cpu"),
+        lambda v: torch.set_autocast_dtype("cpu", v),
+        torch.float16,
+    ),
+    "autocast_cache": lambda: changed(
+        torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, False
+    ),
+    "autocast_depth": nested_autocast,
+    "default_dtype": lambda: changed(
+        torch.get_default_dtype, torch.set_default_dtype, torch.float64
+    ),
+    "deterministic": lambda: changed(
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+        True,
+    ),
+    "precision_high": lambda: changed(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "high"
+    ),
+    "precision_medium": lambda: changed(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
+    ),
+    "cudnn": lambda: backend(torch.backends.cudnn, "enabled", False),
+    "cudnn_benchmark": lambda: backend(torch.backends.cudnn, "benchmark", True),
+    "cudnn_deterministic": lambda: backend(torch.backends.cudnn, "deterministic", True),
+    "fill": lambda: backend(
+        torch.utils.deterministic, "fill_uninitialized_memory", False
+    ),
+    "mkldnn": lambda: torch.backends.mkldnn.flags(enabled=False),
+    "sdp": lambda: torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
+    "threads": lambda: changed(torch.get_num_threads, torch.set_num_threads, 1),
+    "fp16": lambda: backend(
+        torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False
+    ),
+}
+
+
+@pytest.mark.parametrize("enter", GUARDED.values(), ids=GUARDED)
+def test_change_is_noticed(enter):
+    snapshot = take()
+    assert testing.ambient_check(snapshot)
+    with enter():
+        assert not testing.ambient_check(snapshot)
+        inside = take()
+        assert testing.ambient_check(inside)
+    assert testing.ambient_check(snapshot)
+    assert not testing.ambient_check(inside)
+
+
+class Mode(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        raise AssertionError("user code ran")
+
+
+class DispatchMode(torch.utils._python_dispatch.TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        raise AssertionError("user code ran")
+
+
+@contextlib.contextmanager
+def default_device():
+    torch.set_default_device("cpu")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+REFUSED = {
+    "function_mode": Mode,
+    "default_device": default_device,
+    "no_function": torch._C.DisableTorchFunction,
+    "no_subclass": torch._C.DisableTorchFunctionSubclass,
+    "dispatch_mode": DispatchMode,
+    "anomaly": lambda: torch.autograd.set_detect_anomaly(True, check_nan=False),
+    "saved": lambda: torch.autograd.graph.saved_tensors_hooks(id, id),
+    "forward_ad": torch.autograd.forward_ad.dual_level,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly")
+@pytest.mark.parametrize("enter", REFUSED.values(), ids=REFUSED)
+def test_mode_is_refused(enter):
+    snapshot = take()
+    with enter():
+        assert not testing.ambient_check(snapshot)
+        assert isinstance(testing.ambient_take(), str)
+    assert testing.ambient_check(snapshot)
+
+
+def test_transforms_and_tracing_are_refused():
+    snapshot = take()
+    seen = []
+
+    def look(x):
+        seen.append((testing.ambient_check(snapshot), testing.ambient_take()))
+        return x * 1
+
+    torch.vmap(look)(torch.ones(2))
+    torch.func.grad(look)(torch.ones(()))
+    with pytest.warns(DeprecationWarning) if torch.__version__ > "2.12" else (
+        contextlib.nullcontext()
+    ):
+        torch.jit.trace(look, torch.ones(2), check_trace=False)
+    assert [check for check, _ in seen] == [False] * 3
+    assert "functorch" in seen[0][1]
+    assert "functorch" in seen[1][1]
+    assert "jit" in seen[2][1]
+
+
+def test_hooks_for_saved_tensors_do_not_matter_without_grad():
+    with torch.no_grad():
+        snapshot = take()
+        with torch.autograd.graph.saved_tensors_hooks(id, id):
+            assert testing.ambient_check(snapshot)
+
+
+def test_threads_have_their_own_state():
+    snapshot = take()
+    answers = []
+
+    def other():
+        answers.append(testing.ambient_check(snapshot))
+        with torch.autocast("cpu"):
+            answers.append(testing.ambient_check(snapshot))
+
+    with torch.no_grad():
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert not testing.ambient_check(snapshot)
+    assert answers == [True, False]
+
+
+def test_restore():
+    snapshot = take()
+    torch._C._set_grad_enabled(False)
+    torch.set_autocast_enabled("cpu", True)
+    torch.set_autocast_dtype("cpu", torch.float16)
+    torch.set_autocast_cache_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.autocast_increment_nesting()
+    torch.autocast_increment_nesting()
+    torch.backends.cudnn.benchmark = True
+    assert not testing.ambient_check(snapshot)
+    testing.ambient_restore(snapshot)
+    assert testing.ambient_check(snapshot)
+    assert torch.is_grad_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+    with nested_autocast():
+        inner = take()
+    testing.ambient_restore(inner)
+    assert testing.ambient_check(inner)
+    testing.ambient_restore(snapshot)
+    assert testing.ambient_check(snapshot)
+
+
+def test_restore_of_warn_only():
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    snapshot = take()
+    torch.use_deterministic_algorithms(False)
+    testing.ambient_restore(snapshot)
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+
+
+def test_text():
+    lines = testing.ambient_text(take())
+    for line in (
+        "torch.is_grad_enabled() == True",
+        "torch.is_autocast_enabled('cpu') == False",
+        "torch.get_default_dtype() == torch.float32",
+        "depth of torch.autocast == 0",
+    ):
+        assert line in lines
+
+
+def test_contradictory_settings_are_refused_not_raised():
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("an older torch")
+    old = torch.backends.cuda.matmul.fp32_precision
+    snapshot = take()
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        assert not testing.ambient_check(snapshot)
+        testing.ambient_take()
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = old
+    assert testing.ambient_check(snapshot)
+
+
+def test_check_is_fast():
+    """Half a microsecond is the aim; a busy machine gets ten times that."""
+    assert min(testing.ambient_time(take(), 2000) for _ in range(20)) < 5_000
