@@ -597,7 +597,7 @@ usual_parse(const char *text)
 
 /* The other objects of a row whose getter was found. */
 static mp_rc
-row_complete(PyObject *torch, int i)
+ambient_complete(PyObject *torch, int i)
 {
     const ambient_row *row = &rows[i];
     if (row->arg != NULL) {
@@ -658,7 +658,7 @@ probe_find(int i)
 }
 
 static int
-row_find(PyObject *torch, int i)
+ambient_find(PyObject *torch, int i)
 {
     mp_rc rc = MP_ABORTED;
     switch (rows[i].reader) {
@@ -675,7 +675,7 @@ row_find(PyObject *torch, int i)
         break;
     }
     if (rc == MP_OK) {
-        rc = row_complete(torch, i);
+        rc = ambient_complete(torch, i);
         found[i].active = rc == MP_OK;
     }
     return rc == MP_ERR || (found[i].active && probe_find(i) < 0) ? -1 : 0;
@@ -718,7 +718,7 @@ mp_ambient_init(void)
     }
     int rc = done ? 0 : shared_find(torch);
     for (int i = 0; i < N_ROWS && rc == 0 && !done; i++) {
-        rc = row_find(torch, i);
+        rc = ambient_find(torch, i);
     }
     done = rc == 0;
     Py_DECREF(torch);

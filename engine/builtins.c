@@ -109,7 +109,7 @@ row_add(size_t i)
     }
     else {
         if (PyType_Check(owner)) {
-            f = Py_XNewRef(PyDict_GetItemString(((PyTypeObject *)owner)->tp_dict,
+            f = Py_XNewRef(PyDict_GetItemString(mp_type_dict_borrow((PyTypeObject *)owner),
                                                 builtin_rows[i].name));
         }
         else {

@@ -440,7 +440,7 @@ static int
 effect_put_type_attr(PyTypeObject *type, PyObject *name, PyObject *value,
                      effect_past *past)
 {
-    PyObject *old = PyDict_GetItemWithError(type->tp_dict, name);
+    PyObject *old = PyDict_GetItemWithError(mp_type_dict_borrow(type), name);
     if (old == NULL && (PyErr_Occurred() || value == NULL)) {
         return PyErr_Occurred() ? -1 : 0;
     }

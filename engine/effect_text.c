@@ -11,6 +11,7 @@
  * the program and from the list of source names, which outlive it.
  *
  * Re-entrancy: none; only strings and lists are made. */
+#include "compat/compat.h"
 #include "effect_build.h"
 
 #include <string.h>
@@ -54,7 +55,7 @@ effect_type_text(PyTypeObject *type)
     if (key == NULL) {
         return NULL;
     }
-    PyObject *module = PyDict_GetItemWithError(type->tp_dict, key);  // borrowed
+    PyObject *module = PyDict_GetItemWithError(mp_type_dict_borrow(type), key);  // borrowed
     Py_DECREF(key);
     if (module == NULL && PyErr_Occurred()) {
         return NULL;

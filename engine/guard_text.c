@@ -88,7 +88,7 @@ text_type(PyTypeObject *type)
     if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         return PyUnicode_FromString(type->tp_name);
     }
-    return text_dotted(text_str_at_borrow(type->tp_dict, "__module__"),
+    return text_dotted(text_str_at_borrow(mp_type_dict_borrow(type), "__module__"),
                        ((PyHeapTypeObject *)type)->ht_qualname);
 }
 

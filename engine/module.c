@@ -118,7 +118,21 @@ module_setup_torch(PyObject *module, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+module_set_compiling(PyObject *module, PyObject *on)
+{
+    int flag = PyObject_IsTrue(on);
+    if (flag < 0) {
+        return NULL;
+    }
+    mp_record_set_compiling(flag > 0);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
+    {"_set_compiling", module_set_compiling, METH_O,
+     "_set_compiling(on)\n--\n\n"
+     "What torch.compiler.is_compiling() answers to watched code."},
     {"setup_torch", (PyCFunction)(void (*)(void))module_setup_torch,
      METH_VARARGS | METH_KEYWORDS,
      "setup_torch(*, ops, tensor_types, ...)\n--\n\n"

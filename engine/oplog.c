@@ -217,7 +217,7 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
         }
         op->cap_inputs = cap;
     }
-    op->inputs[op->n_inputs] = tensor;
+    op->inputs[op->n_inputs] = Py_NewRef(tensor);
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);
     op->dynamic = op->dynamic || n->dynamic;
     return mp_op_value(T, n, leaf);
@@ -286,8 +286,13 @@ tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
     for (int i = 0; i < 3 && rc == MP_OK; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, from[i]);
         if (n != NULL && n->kind == MP_NODE_TENSOR) {
-            rc = mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a slice bound");
-            break;
+            if (!mp_tensor_is_constant(T, from[i])) {
+                rc = mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a slice bound");
+                break;
+            }
+            parts[i] = PyNumber_Index(from[i]);
+            rc = parts[i] == NULL ? MP_ERR : MP_OK;
+            continue;
         }
         rc = op_tree(T, from[i], &parts[i]);
     }
@@ -346,8 +351,10 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.target);
     Py_CLEAR(T->op.args);
     Py_CLEAR(T->op.kwargs);
-    T->op.n_inputs = 0;
     T->op.dynamic = false;
+    while (T->op.n_inputs > 0) {
+        Py_DECREF(T->op.inputs[--T->op.n_inputs]);
+    }
 }
 
 mp_rc
@@ -522,6 +529,70 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     return rc;
 }
 
+static PyObject *
+op_name(PyObject *target)
+{
+    if (PyUnicode_Check(target)) {
+        return Py_NewRef(target);
+    }
+    PyObject *name = PyObject_GetAttrString(target, "__name__");
+    if (name == NULL) {
+        PyErr_Clear();  // an operation without a name is described by its type
+        return PyUnicode_FromString(mp_type_name(target));
+    }
+    return name;
+}
+
+bool
+mp_tensor_is_constant(mp_trace *T, PyObject *obj)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    return n != NULL && n->kind == MP_NODE_TENSOR && n->constant == T->n_mutations + 1;
+}
+
+static bool
+inputs_are_constant(mp_trace *T)
+{
+    for (int i = 0; i < T->op.n_inputs; i++) {
+        if (!mp_tensor_is_constant(T, T->op.inputs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Operations whose result is no function of their arguments. */
+static bool
+op_is_random(PyObject *target)
+{
+    static const char *const words[] = {
+        "rand", "bernoulli", "dropout", "normal", "multinomial", "poisson", "uniform",
+        "exponential", "cauchy", "geometric", "empty", "rrelu", "resize",
+    };
+    PyObject *name = op_name(target);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    bool random = text == NULL;
+    for (size_t i = 0; !random && i < Py_ARRAY_LENGTH(words); i++) {
+        random = strstr(text, words[i]) != NULL;
+    }
+    PyErr_Clear();  // an operation without a usable name counts as random
+    Py_XDECREF(name);
+    return random;
+}
+
+/* Can the result be read while recording?  Numbers only: reading is cheap and exact. */
+static int32_t
+result_constant(mp_trace *T, PyObject *obj)
+{
+    PyObject *dim = PyObject_GetAttrString(obj, "ndim");
+    bool is_number = dim != NULL && PyLong_AsLong(dim) == 0;
+    Py_XDECREF(dim);
+    PyErr_Clear();  // a tensor has ndim; without it the value is not read
+    return is_number && inputs_are_constant(T) && !op_is_random(T->op.target)
+               ? T->n_mutations + 1
+               : 0;
+}
+
 /* Rows that log nothing: the answer follows from guarded state. */
 static mp_rc
 op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count, int flags)
@@ -541,20 +612,6 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count, 
     return MP_OK;
 }
 
-static PyObject *
-op_name(PyObject *target)
-{
-    if (PyUnicode_Check(target)) {
-        return Py_NewRef(target);
-    }
-    PyObject *name = PyObject_GetAttrString(target, "__name__");
-    if (name == NULL) {
-        PyErr_Clear();  // an operation without a name is described by its type
-        return PyUnicode_FromString(mp_type_name(target));
-    }
-    return name;
-}
-
 static mp_rc
 op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
 {
@@ -567,12 +624,39 @@ op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
     return rc;
 }
 
+/* A host read of tensors whose values are known from constants. */
+static bool
+reads_constants(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    bool any = false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (mp_tensor_is_any(args[i])) {
+            if (!mp_tensor_is_constant(T, args[i])) {
+                return false;
+            }
+            any = true;
+        }
+        else if (holds_tensor(args[i], false)) {
+            return false;
+        }
+    }
+    return any;
+}
+
 mp_rc
 mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     flags = resolve_flags(flags, args, nargs, kwnames);
+    if (flags & MP_TORCH_COMPILING) {
+        s->below = MP_BELOW_SKIP;
+        s->post = MP_POST_COMPILING;
+        return MP_OK;
+    }
+    if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, args, count)) {
+        flags = MP_TORCH_METADATA;
+    }
     if (flags & MP_TORCH_HOST_READ) {
         return op_refuse(T, MP_AB_HOST_READ, callee);
     }
@@ -624,6 +708,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         }
         T->n_values++;
         n->dynamic = T->op.dynamic;
+        n->constant = result_constant(T, obj);
         *has_new = true;
         *tree = Py_NewRef(n->leaf);
         return MP_OK;
@@ -678,8 +763,11 @@ mp_op_end(mp_trace *T, PyObject *result)
     mp_pending_op *op = &T->op;
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
+    bool mutated = op_mutated(op, has_old);
+    T->n_mutations += mutated && !(op->flags & MP_TORCH_SETS_STATE);
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
-    if (rc == MP_OK && (has_new || op_mutated(op, has_old)
+    mutated = mutated || op_mutated(op, has_old);
+    if (rc == MP_OK && (has_new || mutated
                         || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
         if (entry == NULL || PyList_Append(T->ops, entry) < 0) {

@@ -163,7 +163,7 @@ shape_slots(shape *s, PyObject *obj)
         if (!(tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
             continue;
         }
-        while (PyDict_Next(tp->tp_dict, &pos, &key, &descr)) {
+        while (PyDict_Next(mp_type_dict_borrow(tp), &pos, &key, &descr)) {
             if (Py_TYPE(descr) != &PyMemberDescr_Type) {
                 continue;
             }
@@ -627,7 +627,7 @@ write_value_borrow(const mp_write *w)
     case MP_W_CELL:
         return PyCell_GET(obj);
     case MP_W_TYPE:
-        return PyDict_GetItemWithError(((PyTypeObject *)obj)->tp_dict, w->key);
+        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj), w->key);
     case MP_W_APPEND: {
         Py_ssize_t at = w->node->entry_len + w->index;
         return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;

@@ -15,6 +15,13 @@
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
 static char **skip_prefixes;               // of modules whose frames may run below an op
 static Py_ssize_t n_skip_prefixes;
+static bool says_compiling = true;         // what is_compiling() answers while recording
+
+void
+mp_record_set_compiling(bool on)
+{
+    says_compiling = on;
+}
 
 bool
 mp_recording(void)
@@ -362,6 +369,11 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         }
         return rc;
     }
+    case MP_POST_COMPILING:
+        if (says_compiling && top == Py_False) {
+            mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef(Py_True));
+        }
+        return MP_OK;
     case MP_POST_SCALAR:
         return mp_is_constant(top) || mp_is_identity(top)
                    ? mp_result(T, top)

@@ -49,6 +49,7 @@ typedef enum {
     MP_TORCH_REFUSE = 64,    // side effect or hidden state
     MP_TORCH_PURE = 128,     // no tensor work at all, pure on constants
     MP_TORCH_LATER = 256,    // with grad enabled it runs Python later: refuse then
+    MP_TORCH_COMPILING = 1024,  // asks whether a compiler is at work (see record.c)
     MP_TORCH_INLINE = 512,   // a Python function to watch although its module is skipped
     /* Combinations: operations whose row depends on their arguments (oplog.c). */
     MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
@@ -60,5 +61,9 @@ typedef enum {
     MP_TORCH_EITHER = MP_TORCH_CALL | MP_TORCH_METADATA,  // constant if no tensor results
     MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
 } mp_torch_flags;
+
+/* The answer that torch.compiler.is_compiling() gives to watched code.  It is put in
+ * place of the call's result on the frame's stack: torch's own flag is never touched. */
+void mp_record_set_compiling(bool on);
 
 #endif

@@ -62,6 +62,11 @@ mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
         *dict_node = mp_refgraph_find(&T->graph, *dict);
         return MP_OK;
     }
+    mp_node *stale = mp_refgraph_find(&T->graph, *dict);
+    if (stale != NULL && stale->kind == MP_NODE_FRESH) {
+        // The dict was made just now, for an object that is not new.
+        mp_refgraph_forget(&T->graph, *dict);
+    }
     mp_rc rc = mp_load(T, MP_G_LOAD_DICT, n->reg, NULL, 0, *dict);
     if (rc == MP_OK) {
         *dict_node = mp_refgraph_find(&T->graph, *dict);
@@ -548,7 +553,7 @@ super_lookup_borrow(PyTypeObject *obj_type, PyTypeObject *after, PyObject *name)
         i++;
     }
     for (i++; i < count; i++) {
-        PyObject *dict = ((PyTypeObject *)PyTuple_GET_ITEM(mro, i))->tp_dict;
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
         PyObject *found = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
         if (found != NULL) {
             return found;

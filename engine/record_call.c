@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "dispatch.h"
+
 #define MAX_ARGS 255
 
 static PyObject *str_new, *str_init, *str_del, *str_call;
@@ -415,18 +417,12 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
                    ? MP_OK
                    : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
     }
-    if (strcmp(type, "magpy._engine.CompiledFunction") == 0) {
+    PyObject *original = mp_compiled_original_borrow(callee);
+    if (original != NULL) {
         // One of ours, called while recording, runs its original.
-        PyObject *original = PyObject_GetAttrString(callee, "__wrapped__");
-        if (original == NULL) {
-            return MP_ERR;
-        }
         mp_rc rc = mp_load_const(T, original);
-        if (rc == MP_OK) {
-            rc = mp_record_callee(T, s, original, args, nargs, kwnames);
-        }
-        Py_DECREF(original);
-        return rc;
+        return rc != MP_OK ? rc
+                           : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
     if (strcmp(type, "functools._lru_cache_wrapper") == 0) {
         // Cached answers are the same for the same constants: that is its contract.
@@ -466,7 +462,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     if (call != NULL && PyFunction_Check(call)) {
         return callee_with_self(T, s, call, callee, args, nargs, kwnames);
     }
-    if (call != NULL && strcmp(mp_type_name(call), "magpy._engine.CompiledFunction") == 0) {
+    if (call != NULL && mp_compiled_original_borrow(call) != NULL) {
         rc = mp_load_const(T, call);
         return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
     }

@@ -137,7 +137,7 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
     PyObject *it = PyObject_GetIter(copy), *item;
     mp_rc rc = it == NULL ? MP_ERR : MP_OK;
     while (rc == MP_OK && (item = PyIter_Next(it)) != NULL) {
-        if (!mp_is_constant(item)) {
+        if (!mp_is_constant(item) && !mp_is_identity(item)) {
             rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s", mp_type_name(item));
         }
         Py_DECREF(item);
@@ -248,7 +248,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
         return rc;
     }
     if (is_tensor_node(n)) {
-        *has_tensor = true;
+        *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
         return MP_OK;
     }
     rc = mp_read_all(T, obj);
@@ -314,6 +314,9 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK || n == NULL || mp_is_identity(obj)) {
         return rc;
+    }
+    if (is_tensor_node(n) && mp_tensor_is_constant(T, obj)) {
+        return MP_OK;
     }
     if (is_tensor_node(n)) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");

@@ -93,10 +93,19 @@ mp_node *
 mp_refgraph_find(mp_refgraph *g, PyObject *obj)
 {
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
-    if (slot->obj == NULL || !mp_node_is_alive(slot->node)) {
+    if (slot->obj == NULL || slot->node == NULL || !mp_node_is_alive(slot->node)) {
         return NULL;
     }
     return slot->node;
+}
+
+void
+mp_refgraph_forget(mp_refgraph *g, PyObject *obj)
+{
+    struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
+    if (slot->obj != NULL) {
+        slot->node = NULL;
+    }
 }
 
 static int
@@ -157,7 +166,7 @@ mp_node *
 mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
 {
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
-    if (slot->obj != NULL && slot->node->kind == MP_NODE_FRESH) {
+    if (slot->obj != NULL && slot->node != NULL && slot->node->kind == MP_NODE_FRESH) {
         // Loops make millions of short-lived objects at few addresses: reuse the node.
         Py_CLEAR(slot->node->written);
         return slot->node;

@@ -36,6 +36,8 @@ typedef struct {
     bool appended;        // list: journal holds appends, entry part untouched
     bool rewritten;       // container: whole entry content is guarded, content is new
     bool dynamic;         // tensor: shape depends on data
+    int32_t constant;     // 0-d tensor computed from constants alone: the trace's count of
+                          // in-place writes at that time + 1; 0: no such tensor
 } mp_node;
 
 typedef struct {
@@ -53,6 +55,8 @@ void mp_refgraph_fini(mp_refgraph *g);
 
 /* The live node of an object, or NULL (never an error). */
 mp_node *mp_refgraph_find(mp_refgraph *g, PyObject *obj);
+/* The address means nothing any more. */
+void mp_refgraph_forget(mp_refgraph *g, PyObject *obj);
 /* Make obj a fresh object; replaces what the address meant before.  NULL: MemoryError. */
 mp_node *mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj);
 mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);

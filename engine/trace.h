@@ -32,6 +32,7 @@ typedef enum {
     MP_POST_CONST,   // must be a constant (metadata)
     MP_POST_PAIR,    // two results: LOAD_METHOD, BEFORE_WITH
     MP_POST_UNPACK,  // UNPACK_EX: one of the new slots is a new list
+    MP_POST_COMPILING, // answer of torch.compiler.is_compiling()
     MP_POST_SCALAR,  // of a cached function: only constants have no identity to lose
     MP_POST_IMPORT,  // a module: guard that the import answers with it
 } mp_post;
@@ -76,7 +77,8 @@ typedef struct {
     PyObject *args, *kwargs;  // owned trees
     int flags;         // mp_torch_flags
     bool dynamic;      // some argument is dynamic
-    PyObject **inputs; // borrowed tensors of the call (alive while it runs)
+    PyObject **inputs; // owned tensors of the call, until the next event: a temporary
+                       // view may be the only one whose counter tells of a write
     int64_t *versions; // their in-place counters before the call
     int n_inputs, cap_inputs;
 } mp_pending_op;
@@ -95,6 +97,7 @@ typedef struct mp_trace {
     mp_pending_op op;
     PyObject *ops;             // owned list of (target, args, kwargs, result)
     int n_values;              // results so far
+    int32_t n_mutations;       // operations that wrote in place so far
     mp_node **inputs;          // external tensors used by the graph
     int n_inputs, cap_inputs;
     PyObject *result;          // owned: the root's return value, while planning
@@ -204,6 +207,8 @@ int mp_op_flags_of(PyObject *callable);   // 0: no torch callable
 /* Is a Python function with these flags one operation, or is it watched? */
 bool mp_op_is_whole(int flags);
 bool mp_grad_is_enabled(void);
+/* A tensor whose value follows from constants: may be read while recording. */
+bool mp_tensor_is_constant(mp_trace *T, PyObject *obj);
 int mp_op_register(PyObject *callable, int flags);
 bool mp_is_op_object(PyObject *callable);
 /* A tensor operation is about to run: log it with its argument trees. */

@@ -31,7 +31,7 @@ from typing import Any
 
 SCALARS = (
     bool, int, float, complex, str, bytes,
-    type(None), type(...), type(NotImplemented),
+    type(None), type(...), type(NotImplemented), range,
 )  # fmt: skip
 MAX_RECORDINGS = 3  # of one call pattern, until it is stable
 _EMPTY = ([], (), {}, {}.values(), {}.items(), set(), "", range(0), reversed([]))

@@ -51,7 +51,8 @@ PREFIX = {
     "opcodes.def": ("MP_OP_", "SAME("),
 }
 STATIC_FUNCTION = re.compile(
-    r"^static (?:inline )?[\w *]+\n(\w+)\([^;]*?\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL
+    r"^static (?:inline )?[\w *]+\n(\w+)\([^;]*?\)\n\{\n(.*?)^\}",
+    re.MULTILINE | re.DOTALL,
 )
 FUNCTION = re.compile(r"^\w+\([^;{}]*?\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 

@@ -60,6 +60,9 @@ PyObject *mp_frame_globals_borrow(mp_frame *f);
 PyObject *mp_frame_builtins_borrow(mp_frame *f);
 PyObject *mp_frame_local_borrow(mp_frame *f, int i);  // localsplus[i]; may be NULL
 PyObject *mp_frame_stack_borrow(mp_frame *f, int i);  // i = 0: the bottom
+/* Replace a stack slot that is in use; takes over value.  May run Python (the old value's
+ * deallocation). */
+MP_MAYRUN void mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value);
 mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
 /* Code unit index of the current instruction; -1 before the first.  Exact for frames that
  * began under a watch; others may answer an inline cache of it. */

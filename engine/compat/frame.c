@@ -1,4 +1,4 @@
-/* frame.c - read-only access to interpreter frames.
+/* frame.c - access to interpreter frames; one function writes.
  *
  * Everything answered is borrowed from the frame and dies with it, or at the next
  * instruction that replaces the slot.  Nothing here allocates or runs Python.  On versions
@@ -53,6 +53,14 @@ mp_frame_stack_borrow(mp_frame *f, int i)
 {
     assert(i >= 0 && i < f->f_code->co_stacksize);
     return f->localsplus[f->f_code->co_nlocalsplus + i];
+}
+
+void
+mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
+{
+    assert(i >= 0 && i < f->f_code->co_stacksize);
+    PyObject **slot = &f->localsplus[f->f_code->co_nlocalsplus + i];
+    Py_SETREF(*slot, value);
 }
 
 /* Frames that stand for C code, or that have not reached their first RESUME. */
@@ -137,6 +145,12 @@ PyObject *
 mp_frame_stack_borrow(mp_frame *f, int i)
 {
     return NULL;
+}
+
+void
+mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
+{
+    Py_DECREF(value);
 }
 
 mp_frame *

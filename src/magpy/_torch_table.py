@@ -47,6 +47,7 @@ class OpFlag(enum.IntFlag):
     PURE = 128
     LATER = 256
     INLINE = 512
+    COMPILING = 1024
 
     # Combinations that stand for a condition on the arguments.
     #: An operation; but a host read if any argument, however deep, is a tensor: it
@@ -279,9 +280,14 @@ torch._C: _get_cublas_allow_bf16_reduced_precision_reduction _get_default_device
 torch._C: _are_functorch_transforms_active _cuda_getDevice
 torch._C._functorch: peek_interpreter_stack maybe_current_level
 torch.jit: is_tracing
-torch.compiler: is_compiling is_dynamo_compiling is_exporting
+torch.compiler: is_exporting
+torch.cuda: current_device is_current_stream_capturing
+"""
+
+# "Is a compiler at work?": the engine answers for watched code.
+_COMPILING_AT = """
+torch.compiler: is_compiling is_dynamo_compiling
 torch._dynamo.external_utils: is_compiling
-torch.cuda: current_device
 """
 
 # Written state that ambient.def guards and restores.
@@ -320,7 +326,7 @@ torch: set_autocast_xla_dtype set_autocast_ipu_enabled set_autocast_ipu_dtype
 torch.autograd: backward grad
 torch.random: fork_rng
 torch.cuda: synchronize current_stream default_stream set_device set_stream stream
-torch.cuda: is_current_stream_capturing empty_cache memory_allocated mem_get_info
+torch.cuda: empty_cache memory_allocated mem_get_info
 torch.cuda: manual_seed manual_seed_all seed seed_all initial_seed get_rng_state
 torch.cuda: set_rng_state get_rng_state_all set_rng_state_all
 torch._C: _set_default_dtype _set_deterministic_algorithms _set_cudnn_enabled
@@ -500,6 +506,7 @@ def build() -> Table:
     _add_listed(table, torch.random)
     for text, flag in (
         (_AMBIENT_AT, OpFlag.AMBIENT),
+        (_COMPILING_AT, OpFlag.COMPILING),
         (_SETS_STATE_AT, OpFlag.SETS_STATE),
         (_PURE_AT, OpFlag.PURE),
         (_METADATA_AT, OpFlag.METADATA),

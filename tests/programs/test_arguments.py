@@ -278,7 +278,7 @@ def f(z):
 >>> 1 + 2j
 >>> complex(0.0, -0.0)
 
-=== str_subclass
+=== str_subclass | eager
 class Name(str):
     pass
 def f(s):
@@ -286,7 +286,7 @@ def f(s):
 >>> Name("a")
 >>> "a"
 
-=== int_subclass
+=== int_subclass | eager
 class Count(int):
     pass
 def f(n):
@@ -340,10 +340,16 @@ def inc(x):
     return x + 1
 def dec(x):
     return x - 1
+triple = lambda x: x * 3
 def f(g, x):
     return g(x)
 >>> inc, 1
 >>> dec, 1
+>>> triple, 1
+
+=== function_made_anew_as_argument | eager
+def f(g, x):
+    return g(x)
 >>> lambda x: x * 3, 1
 
 === builtin_as_argument

@@ -52,16 +52,6 @@ p = functools.partial(g, 5)
 >>> 1
 >>> b=2
 
-=== class_target | eager | of C
-class C:
-    def __init__(self, x):
-        self.x = x
->>> 1
-
-=== builtin_target | eager | of len
->>> [1, 2]
->>> "abc"
-
 === callable_class_instance
 class Scale:
     def __init__(self, k):
@@ -271,7 +261,7 @@ def f():
     return Base.kinds, A[3]
 !!! Base.kinds.append("x")
 
-=== generic_alias
+=== generic_alias | eager
 def f():
     return list[int], dict[str, int].__args__, isinstance([], list)
 

@@ -244,7 +244,7 @@ def f():
 !!! xs[0] = 10
 !!! xs[1][1] = 30
 !!! xs.append(4)
-!!! xs.insert(0, 0)
+??? xs.insert(0, 0)
 
 === one_item_read_others_free
 xs = [1, 2, 3]
@@ -677,9 +677,17 @@ class Seq:
         return self.items[i]
 s = Seq([1, 2, 3])
 def f():
-    return len(s), s[1], list(s), [x for x in s], s[0:2], 2 in s
+    return len(s), s[1], list(s), [x for x in s], s[0:2]
 !!! s.items[1] = 20
 !!! s.items.append(4)
+
+=== user_sequence_searched | eager
+class Seq:
+    def __getitem__(self, i):
+        return [1, 2, 3][i]
+s = Seq()
+def f():
+    return 2 in s, 9 in s, max(s), tuple(reversed([*s]))
 
 === user_iterable
 class It:
@@ -722,7 +730,19 @@ class M:
 def f(m):
     m["b"] = 2
     del m["a"]
-    return dict(m), {**m}, m
+    return m["b"], list(m.keys()), m
+>>> M()
+
+=== user_mapping_converted | eager
+class M:
+    def keys(self):
+        return ["a", "b"]
+    def __getitem__(self, k):
+        return k * 2
+def g(**kw):
+    return kw
+def f(m):
+    return dict(m), {**m}, g(**m)
 >>> M()
 
 === list_subclass
@@ -750,12 +770,19 @@ def f(xs):
 class D(dict):
     def __getattr__(self, name):
         return self[name]
+d = D(a=1)
+def f():
+    return d.a, d["a"], d.get("zz"), "zz" in d
+!!! d["a"] = 2
+!!! d["zz"] = 3
+
+=== dict_subclass_missing | eager
+class D(dict):
     def __missing__(self, key):
         return key + "?"
 d = D(a=1)
 def f():
-    return d.a, d["a"], d["zz"], d.get("zz"), "zz" in d
-!!! d["a"] = 2
+    return d["a"], d["zz"], d.get("zz"), "zz" in d
 !!! d["zz"] = 3
 
 === mutated_while_iterated

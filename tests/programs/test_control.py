@@ -102,10 +102,18 @@ def f(v):
     u = 5 + -v
     v += 3
     return (
-        w, u, v, v[2], bool(u), int(v), [0, 1, 2, 3, 4][V(2)], abs(u),
+        w, u, v, v[2], bool(u), int(v), v.__index__(), abs(u),
         sum([v, w], V(0))
     )
 >>> V(1)
+
+=== index_hook | eager
+class V:
+    def __index__(self):
+        return 2
+def f(v):
+    return [0, 1, 2, 3][v], range(v), [5] * v, hex(v)
+>>> V()
 
 === while_loop
 def f(n):

@@ -193,7 +193,7 @@ def f(x):
     return math.ceil(x), down(x)
 >>> 1.5
 
-=== import_submodule
+=== import_submodule | eager
 def f():
     import os.path
     from collections import abc
@@ -415,7 +415,7 @@ def f():
     return b.run()
 !!! A.run = lambda self: 2
 
-=== locals_function
+=== locals_function | eager
 def f(a, b):
     c = a + b
     return sorted(locals().items())

@@ -48,7 +48,11 @@ def test_every_python_file_is_installed() -> None:
     assert missing == []
     if installed == PACKAGE:
         return
-    stale = [str(n) for n in names if (installed / n).read_bytes() != (PACKAGE / n).read_bytes()]
+    stale = [
+        str(n)
+        for n in names
+        if (installed / n).read_bytes() != (PACKAGE / n).read_bytes()
+    ]
     assert stale == [], "installed files differ: run make"
 
 

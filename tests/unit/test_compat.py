@@ -165,7 +165,10 @@ def test_throw_into_generator() -> None:
 
     w = Watched(program)
     assert w.result == "b"
-    assert [(row[0].co_name, row[1]) for row in w.rows("enter")][-1] == ("holder", False)
+    assert [(row[0].co_name, row[1]) for row in w.rows("enter")][-1] == (
+        "holder",
+        False,
+    )
     assert "CHECK_EXC_MATCH" in w.ops(holder)
 
 
@@ -707,7 +710,15 @@ def all_codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def library_codes() -> list[types.CodeType]:
-    modules = [json.decoder, re._parser, dis, textwrap, contextlib, random, asyncio.streams]
+    modules = [
+        json.decoder,
+        re._parser,
+        dis,
+        textwrap,
+        contextlib,
+        random,
+        asyncio.streams,
+    ]
     codes: list[types.CodeType] = []
     for module in [*modules, subprocess, threading, types]:
         with open(module.__file__, encoding="utf-8") as file:
@@ -739,7 +750,13 @@ def test_decoding_agrees_with_dis() -> None:
                 assert target == ins.argval // 2 + end_for
             else:
                 assert target == -1
-            if op in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_ATTR", "LOAD_ATTR", "LOAD_METHOD"):
+            if op in (
+                "LOAD_GLOBAL",
+                "LOAD_NAME",
+                "STORE_ATTR",
+                "LOAD_ATTR",
+                "LOAD_METHOD",
+            ):
                 name = code.co_names[arg]
                 shown = ins.argval
                 assert shown in (name, f"NULL + {name}", f"NULL|self + {name}")
@@ -811,7 +828,8 @@ def workload() -> None:
         assert loop.run_until_complete(main()) == 3
     finally:
         loop.close()
-    compile("def f(x, *a, y=1, **k):\n  class A: z = x\n  return lambda: (A, y)", "f", "exec")
+    source = "def f(x, *a, y=1, **k):\n  class A: z = x\n  return lambda: (A, y)"
+    compile(source, "f", "exec")
 
 
 @needs_watch
@@ -819,7 +837,9 @@ def test_depths_are_those_of_the_interpreter() -> None:
     events, saved, tops, bad = testing.check_depths(workload)
     assert bad == []
     assert events > 20_000
-    assert tops > 2_000  # what LOAD_FAST and LOAD_CONST pushed was found where it must be
+    assert (
+        tops > 2_000
+    )  # what LOAD_FAST and LOAD_CONST pushed was found where it must be
     if PY311:
         assert saved == events  # 3.11 saves its stack pointer in trace events
 

@@ -56,7 +56,9 @@ SAMPLES = {
     "neg": lambda: torch._neg_view(torch.ones(2)),
     "inference": lambda: inference(2, 3),
     "meta": lambda: torch.ones(2, 3, device="meta"),
-    "channels_last": lambda: torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last),
+    "channels_last": lambda: torch.ones(2, 3, 4, 4).contiguous(
+        memory_format=torch.channels_last
+    ),
     "cow": lambda: torch.ones(4)._lazy_clone(),
 }
 for dtype in "int8 int16 int32 bool uint8 uint16 float16 bfloat16 float64".split():
