@@ -41,6 +41,9 @@ typedef enum {
     PROBE_LONG,
     PROBE_COUNT,
     PROBE_NESTING,
+    PROBE_DEQUE,
+    PROBE_DEVICE,
+    PROBE_STREAM,
     PROBE_CALL,
     PROBE_CALL_OF,
     PROBE_CONTEXT,
@@ -81,6 +84,11 @@ typedef struct {
 #define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
 #define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
 #define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
+/* const std::deque<T> &f(): how far its end is from its begin */
+#define DEQUE(symbol) PROBE_DEQUE, symbol, NULL, 0, 0, false
+/* cudaError_t f(int8_t *device), AOTITorchError f(int32_t device, void **stream) */
+#define DEVICE(symbol) PROBE_DEVICE, symbol, NULL, 0, 0, false
+#define STREAM(symbol) PROBE_STREAM, symbol, NULL, 0, 0, false
 /* bool f(device type), small enum f(device type) */
 #define BOOL_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, true
 #define ENUM_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, false
@@ -103,6 +111,9 @@ typedef uint8_t (*probe_context_of)(const void *, int, int);
 typedef int64_t (*probe_long)(void);
 typedef int (*probe_count)(void);
 typedef void *const *(*probe_word)(void);
+typedef const intptr_t *(*probe_words)(void);
+typedef int (*probe_device)(int8_t *);
+typedef int32_t (*probe_stream)(int32_t, void **);
 
 /* What init found of each row. */
 static struct {
@@ -123,6 +134,9 @@ static struct {
         probe_long number;
         probe_count count;
         probe_word word;
+        probe_words words;
+        probe_device device;
+        probe_stream stream;
         const bool *byte;
     } probe;
 } found[N_ROWS];
@@ -131,6 +145,7 @@ static const void *global_context;       // at::globalContext()
 static PyObject *cuda_dict;              // owned; names of torch.cuda
 static PyObject *cuda_name;              // owned; "_initialized"
 static _Thread_local const uint64_t *thread_keys;
+static _Thread_local int8_t thread_device = -1;  // as device_probe saw it; -1: ask
 
 struct mp_ambient {
     PyObject *answers[N_ROWS];  // owned; NULL for rows that are not active
@@ -150,6 +165,48 @@ keys_of_thread(void)
     return thread_keys;
 }
 
+/* A device is current only after torch.cuda has started; asking earlier would start the
+ * driver, and a process that has done so cannot fork workers. */
+static bool
+cuda_is_ready(void)
+{
+    return PyDict_GetItemWithError(cuda_dict, cuda_name) == Py_True;
+}
+
+/* -1: torch.cuda has not started. */
+static int64_t
+device_probe(int i)
+{
+    int8_t device = -1;
+    if (cuda_is_ready() && found[i].probe.device(&device) != 0) {
+        return -2;
+    }
+    thread_device = device;
+    return device;
+}
+
+/* The default stream cannot be captured, and telling it from others is cheap; asking
+ * the driver takes half a microsecond. */
+static int64_t
+stream_probe(int i)
+{
+    void *stream = NULL;
+    if (!cuda_is_ready()) {
+        return -1;
+    }
+    if (found[i].probe.stream(thread_device, &stream) == 0 && stream == NULL) {
+        return 0;
+    }
+    PyObject *capturing = PyObject_CallNoArgs(found[i].getter);
+    if (capturing == NULL) {
+        PyErr_Clear();  // mp-ok: a state that cannot be read equals no other
+        return -2;
+    }
+    int64_t answer = capturing == Py_True;
+    Py_DECREF(capturing);
+    return answer;
+}
+
 static inline int64_t
 probe_read_row(int i)
 {
@@ -165,6 +222,14 @@ probe_read_row(int i)
     case PROBE_NESTING:
         found[i].probe.count();
         return found[i].undo();
+    case PROBE_DEQUE: {
+        const intptr_t *deque = found[i].probe.words();
+        return deque[6] - deque[2];  // libstdc++: finish.cur - start.cur
+    }
+    case PROBE_DEVICE:
+        return device_probe(i);
+    case PROBE_STREAM:
+        return stream_probe(i);
     case PROBE_CALL:
         return found[i].probe.call();
     case PROBE_CALL_OF:
@@ -190,15 +255,6 @@ value_read(int i)
                      rows[i].getter);
     }
     return Py_XNewRef(value);
-}
-
-/* A device is current only after torch.cuda has started; asking earlier would start the
- * driver, and a process that has done so cannot fork workers. */
-static bool
-cuda_is_ready(void)
-{
-    PyObject *flag = PyDict_GetItemWithError(cuda_dict, cuda_name);
-    return flag == Py_True;
 }
 
 /* There is no getter for a depth, but both ways to change it tell it. */
@@ -285,6 +341,17 @@ mp_ambient_visit(mp_ambient *a, visitproc visit, void *arg)
     return 0;
 }
 
+/* Where getter and probe must tell the same: a bool, a number. */
+static bool
+probe_agrees(int i, PyObject *answer, int64_t number)
+{
+    if (answer == Py_True || answer == Py_False) {
+        bool same = rows[i].is_truth || rows[i].prober == PROBE_STREAM;
+        return !same || number == (answer == Py_True);
+    }
+    return !PyLong_CheckExact(answer) || PyLong_AsLongLong(answer) == number;
+}
+
 /* MP_ABORTED: the row refuses.  A getter that raises (settings that torch finds
  * contradictory) refuses too. */
 static mp_rc
@@ -300,6 +367,7 @@ ambient_take_row(mp_ambient *a, int i)
     }
     if (found[i].probed) {
         a->numbers[i] = probe_read_row(i);
+        found[i].probed = probe_agrees(i, a->answers[i], a->numbers[i]);
     }
     if (rows[i].policy == POLICY_refuse
         && !answer_equal(a->answers[i], found[i].usual)) {
@@ -355,9 +423,6 @@ ambient_row_same(const mp_ambient *a, int i)
 {
     if (found[i].probed) {
         return probe_read_row(i) == a->numbers[i];
-    }
-    if (i == ROW_SAVED_HOOKS && a->answers[ROW_GRAD] == Py_False) {
-        return true;  // without grad nothing is saved
     }
     switch (rows[i].prober) {
     case PROBE_KEYS:
@@ -619,9 +684,42 @@ ambient_complete(PyObject *torch, int i)
     return rc == MP_ABORTED && !needed ? MP_OK : rc;
 }
 
+/* Push a pair of hooks and take it off again: the probe of the deque must see both. */
+static int
+deque_confirm(PyObject *torch, int i)
+{
+    PyObject *hooks = NULL;
+    mp_rc rc = path_find(torch, rows[i].module, &hooks);
+    if (rc != MP_OK) {
+        found[i].probed = false;
+        return rc == MP_ERR ? -1 : 0;
+    }
+    int64_t before = probe_read_row(i), during = 0;
+    PyObject *nothing = (PyObject *)&PyTuple_Type;  // any callable: it is not called
+    PyObject *done = PyObject_CallMethod(hooks, "_push_saved_tensors_default_hooks",
+                                         "OO", nothing, nothing);
+    if (done != NULL) {
+        during = probe_read_row(i);
+        Py_DECREF(done);
+        done = PyObject_CallMethod(hooks, "_pop_saved_tensors_default_hooks", NULL);
+    }
+    found[i].probed = before == 0 && during != 0 && probe_read_row(i) == 0;
+    Py_XDECREF(done);
+    Py_DECREF(hooks);
+    if (done != NULL) {
+        return 0;
+    }
+    found[i].probed = false;
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    PyErr_Clear();
+    return 0;
+}
+
 /* Use the probe if it is there and tells what the getter tells.  0 / -1. */
 static int
-probe_find(int i)
+probe_find(PyObject *torch, int i)
 {
     ambient_prober prober = rows[i].prober;
     if (rows[i].symbol == NULL || prober == PROBE_KEYS) {
@@ -647,14 +745,9 @@ probe_find(int i)
         PyErr_Clear();
         return 0;
     }
-    int64_t number = probe_read_row(i);
-    bool known = answer == Py_True || answer == Py_False;
-    found[i].probed = !rows[i].is_truth || (known && number == (answer == Py_True));
-    if (PyLong_CheckExact(answer)) {
-        found[i].probed = PyLong_AsLongLong(answer) == number;
-    }
+    found[i].probed = probe_agrees(i, answer, probe_read_row(i));
     Py_DECREF(answer);
-    return 0;
+    return found[i].probed && prober == PROBE_DEQUE ? deque_confirm(torch, i) : 0;
 }
 
 static int
@@ -678,7 +771,7 @@ ambient_find(PyObject *torch, int i)
         rc = ambient_complete(torch, i);
         found[i].active = rc == MP_OK;
     }
-    return rc == MP_ERR || (found[i].active && probe_find(i) < 0) ? -1 : 0;
+    return rc == MP_ERR || (found[i].active && probe_find(torch, i) < 0) ? -1 : 0;
 }
 
 /* What rows share. */

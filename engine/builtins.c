@@ -17,7 +17,7 @@ typedef enum {
     RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
     RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
     RULE_COUNT, RULE_GLOBALS, RULE_VARS,
-    RULE_CONTEXT_GET, RULE_CONTEXT_SET, RULE_CONTEXT_RESET,
+    RULE_ID, RULE_CONTEXT_GET, RULE_CONTEXT_SET, RULE_CONTEXT_RESET,
 } builtin_rule;
 
 static const struct {
@@ -31,22 +31,10 @@ static const struct {
 
 static PyObject *rules;  // owned dict: int address of the function -> rule
 
-static const void *
-builtin_key(PyObject *f)
-{
-    if (PyCFunction_Check(f)) {
-        return ((PyCFunctionObject *)f)->m_ml;
-    }
-    if (Py_TYPE(f) == &PyMethodDescr_Type || Py_TYPE(f) == &PyClassMethodDescr_Type) {
-        return ((PyMethodDescrObject *)f)->d_method;
-    }
-    return f;
-}
-
 static int
 rule_set(PyObject *f, builtin_rule rule, bool override)
 {
-    PyObject *key = PyLong_FromVoidPtr((void *)builtin_key(f));
+    PyObject *key = PyLong_FromVoidPtr((void *)mp_callable_key(f));
     PyObject *value = PyLong_FromLong((long)rule);
     int rc = key == NULL || value == NULL ? -1 : 0;
     if (rc == 0 && (override || !PyDict_Contains(rules, key))) {
@@ -536,6 +524,30 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
     return rc;
 }
 
+/* The identity of an external object is a constant once it is pinned.  That of a new one
+ * is another number in every run: it may serve as a key inside the run, no more. */
+static mp_rc
+rule_id(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
+        return mp_load_const(T, obj);
+    }
+    PyObject *number = PyLong_FromVoidPtr(obj);
+    if (T->fresh_ids == NULL) {
+        T->fresh_ids = PySet_New(NULL);
+    }
+    if (number == NULL || T->fresh_ids == NULL || PySet_Add(T->fresh_ids, number) < 0) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(number);
+    return rc;
+}
+
 /* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
  * counts how deep.  A variable that stays set is a write that no effect replays. */
 static mp_rc
@@ -699,6 +711,8 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_VARS:
         return nargs == 1 ? rule_vars(T, s, args[0])
                           : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "builtins.vars()");
+    case RULE_ID:
+        return count == 1 ? rule_id(T, args[0]) : MP_OK;
     case RULE_CONTEXT_GET:
     case RULE_CONTEXT_SET:
     case RULE_CONTEXT_RESET:
@@ -732,10 +746,10 @@ method_owner(PyObject *callee)
 }
 
 mp_rc
-mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, const void *key,
-                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool *found)
+mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames, bool *found)
 {
-    builtin_rule rule = rule_get(key);
+    builtin_rule rule = rule_get(mp_callable_key(callee));
     PyTypeObject *owner = method_owner(callee);
     *found = true;
     s->post = MP_POST_RESULT;

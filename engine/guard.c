@@ -95,6 +95,7 @@ guard_fields_public(void)
     PUT(FUNC_NAME, 0, PyFunction_Type, PyFunctionObject, func_name);
     PUT(FUNC_QUALNAME, 0, PyFunction_Type, PyFunctionObject, func_qualname);
     PUT(FUNC_DOC, 0, PyFunction_Type, PyFunctionObject, func_doc);
+    PUT(FUNC_ANNOTATIONS, 0, PyFunction_Type, PyFunctionObject, func_annotations);
     PUT(FUNC_MODULE, 0, PyFunction_Type, PyFunctionObject, func_module);
     PUT(SLICE_START, 0, PySlice_Type, PySliceObject, start);
     PUT(SLICE_STOP, 0, PySlice_Type, PySliceObject, stop);
@@ -280,7 +281,7 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
         if (obj == NULL || !PyFrozenSet_CheckExact(obj)) {
             return false;
         }
-        while (_PySet_NextEntry(obj, &pos, &k, &hash)) {
+        while (mp_set_next(obj, &pos, &k, &hash)) {
             if (!mp_guard_is_constant(k, 0)) {
                 return false;
             }

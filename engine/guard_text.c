@@ -170,7 +170,7 @@ text_set(PyObject *set)
     PyObject *list = PyList_New(0), *text = PyUnicode_FromString("{"), *k;
     Py_ssize_t pos = 0;
     Py_hash_t hash;
-    while (list != NULL && _PySet_NextEntry(set, &pos, &k, &hash)) {
+    while (list != NULL && mp_set_next(set, &pos, &k, &hash)) {
         PyObject *item = text_const(k);
         if (item == NULL || PyList_Append(list, item) < 0) {
             Py_CLEAR(list);

@@ -436,7 +436,7 @@ mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
             return 0;  // nothing else equals an exact str
         }
     }
-    while (_PyDict_Next(dict, &pos, &k, &v, &k_hash)) {
+    while (mp_dict_next(dict, &pos, &k, &v, &k_hash)) {
         int same = value_entry_matches(k, k_hash, key, hash);
         if (same < 0) {
             return -1;
@@ -456,7 +456,7 @@ mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash)
     Py_hash_t k_hash;
     Py_ssize_t pos = 0;
     int found = 0;
-    while (_PySet_NextEntry(set, &pos, &k, &k_hash)) {
+    while (mp_set_next(set, &pos, &k, &k_hash)) {
         int same = value_entry_matches(k, k_hash, key, hash);
         if (same < 0) {
             return -1;
@@ -514,7 +514,7 @@ value_set_has(PyObject *set, PyObject *o, Py_hash_t hash)
     PyObject *k;
     Py_hash_t k_hash;
     Py_ssize_t pos = 0;
-    while (_PySet_NextEntry(set, &pos, &k, &k_hash)) {
+    while (mp_set_next(set, &pos, &k, &k_hash)) {
         if (k_hash == hash && mp_guard_equals(o, k)) {
             return 1;
         }
@@ -536,7 +536,7 @@ mp_guard_set_equals(PyObject *set, PyObject *want, int uniform)
     if (!PyAnySet_Check(set) || PySet_GET_SIZE(set) != PySet_GET_SIZE(want)) {
         return 0;
     }
-    while (_PySet_NextEntry(set, &pos, &k, &hash)) {
+    while (mp_set_next(set, &pos, &k, &hash)) {
         int has = uniform == VALUE_MIXED ? value_set_has(want, k, hash)
                   : Py_IS_TYPE(k, type)  ? PySet_Contains(want, k)
                                          : 0;
@@ -556,7 +556,7 @@ mp_guard_set_uniform(PyObject *set)
     PyObject *k;
     Py_hash_t hash;
     Py_ssize_t pos = 0, n_str = 0, n_int = 0;
-    while (_PySet_NextEntry(set, &pos, &k, &hash)) {
+    while (mp_set_next(set, &pos, &k, &hash)) {
         n_str += PyUnicode_CheckExact(k);
         n_int += PyLong_CheckExact(k);
     }

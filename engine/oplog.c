@@ -25,14 +25,16 @@ static PyObject *tensor_class;   // torch.Tensor
 static PyObject *operators;      // dict of the operator module, plus getattr
 static PyObject *mask_dtypes[2]; // torch.bool, torch.uint8
 
-/* The function behind a callable: builtins and methods share their PyMethodDef. */
-static const void *
-op_key(PyObject *callable)
+const void *
+mp_callable_key(PyObject *callable)
 {
     if (PyCFunction_Check(callable)) {
-        return ((PyCFunctionObject *)callable)->m_ml;
+        PyMethodDef *def = ((PyCFunctionObject *)callable)->m_ml;
+        // All C types share the PyMethodDef of their __new__.
+        return strcmp(def->ml_name, "__new__") == 0 ? (const void *)callable : def;
     }
-    if (Py_TYPE(callable) == &PyMethodDescr_Type) {
+    if (Py_TYPE(callable) == &PyMethodDescr_Type
+        || Py_TYPE(callable) == &PyClassMethodDescr_Type) {
         return ((PyMethodDescrObject *)callable)->d_method;
     }
     return callable;
@@ -67,9 +69,9 @@ mp_op_register(PyObject *callable, int flags)
         op_rows = rows;
         n_op_rows = count;
     }
-    struct op_row *row = row_find(op_rows, n_op_rows, op_key(callable));
+    struct op_row *row = row_find(op_rows, n_op_rows, mp_callable_key(callable));
     if (row->key == NULL) {
-        row->key = op_key(callable);
+        row->key = mp_callable_key(callable);
         Py_INCREF(callable);  // the table lives for the process: keys stay unique
         used_op_rows++;
     }
@@ -94,7 +96,7 @@ mp_op_flags_of(PyObject *callable)
     if (n_op_rows == 0) {
         return 0;
     }
-    int flags = row_find(op_rows, n_op_rows, op_key(callable))->flags;
+    int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
     if (flags == 0 && mp_is_op_object(callable)) {
         return MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_LATER;  // unknown custom operation
     }
@@ -317,6 +319,9 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (n == NULL && mp_is_fresh_id(T, obj)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
     if (n == NULL) {
         *tree = Py_NewRef(obj);

@@ -107,7 +107,7 @@ shape_raw_sequence(shape *s, PyObject *obj)
         PyObject *key;
         Py_ssize_t pos = 0;
         Py_hash_t hash;
-        while (_PySet_NextEntry(obj, &pos, &key, &hash)) {
+        while (mp_set_next(obj, &pos, &key, &hash)) {
             if (shape_item(s, key) < 0) {
                 return MP_ERR;
             }
@@ -415,6 +415,9 @@ scan(rebuilder *b, PyObject *obj)
         }
     }
     mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc == MP_OK && mp_is_fresh_id(b->T, obj)) {
+        return mp_trace_abort(b->T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
     if (rc != MP_OK || n == NULL) {
         return rc;
     }

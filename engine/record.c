@@ -969,6 +969,7 @@ trace_fini(mp_trace *T)
     PyMem_Free(T->stack);
     PyMem_Free(T->inputs);
     Py_XDECREF(T->ops);
+    Py_XDECREF(T->fresh_ids);
 }
 
 static mp_plan *

@@ -88,6 +88,7 @@ static const struct {
     {&PyFunction_Type, "__name__", MP_F_FUNC_NAME},
     {&PyFunction_Type, "__qualname__", MP_F_FUNC_QUALNAME},
     {&PyFunction_Type, "__doc__", MP_F_FUNC_DOC},
+    {&PyFunction_Type, "__annotations__", MP_F_FUNC_ANNOTATIONS},
     {&PyFunction_Type, "__module__", MP_F_FUNC_MODULE},
     {&PyMethod_Type, "__func__", MP_F_METHOD_FUNC},
     {&PyMethod_Type, "__self__", MP_F_METHOD_SELF},
@@ -125,6 +126,10 @@ load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, int field)
     PyObject *value = PyObject_GenericGetAttr(owner, name);
     if (value == NULL) {
         return MP_ERR;
+    }
+    mp_node *stale = mp_refgraph_find(&T->graph, value);
+    if (stale != NULL && stale->kind == MP_NODE_FRESH) {
+        mp_refgraph_forget(&T->graph, value);  // made just now by the getter
     }
     mp_rc rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, field, value);
     Py_DECREF(value);
@@ -230,7 +235,7 @@ get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *des
            PyObject *name)
 {
     PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
-    if (n == NULL || n->reg < 0) {
+    if (n == NULL || n->reg < 0 || PyCode_Check(owner)) {
         s->post = MP_POST_RESULT;
         return MP_OK;
     }

@@ -323,7 +323,11 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         PyObject *descr = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(self), name);
         Py_XDECREF(name);
         if (descr != NULL && Py_TYPE(descr) == &PyMethodDescr_Type) {
+            mp_node *n = mp_refgraph_find(&T->graph, callee);
             mp_rc rc = mp_load_const(T, descr);
+            if (rc == MP_OK && n != NULL && n->reg >= 0) {
+                rc = mp_load_const(T, self);  // the pinned callee holds it
+            }
             return rc != MP_OK
                        ? rc
                        : callee_with_self(T, s, descr, self, args, nargs, kwnames);
@@ -332,13 +336,7 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     if (flags != 0) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
     }
-    const void *key = PyCFunction_Check(callee)
-                          ? (const void *)((PyCFunctionObject *)callee)->m_ml
-                      : Py_TYPE(callee) == &PyMethodDescr_Type
-                              || Py_TYPE(callee) == &PyClassMethodDescr_Type
-                          ? (const void *)((PyMethodDescrObject *)callee)->d_method
-                          : (const void *)callee;
-    mp_rc rc = mp_record_builtin(T, s, callee, key, args, nargs, kwnames, &found);
+    mp_rc rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
@@ -357,7 +355,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags != 0) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
     }
-    mp_rc rc = mp_record_builtin(T, s, callee, callee, args, nargs, kwnames, &found);
+    mp_rc rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
@@ -507,9 +505,12 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     if (PyCFunction_Check(callee) || method_like(callee)) {
         return call_c_function(T, s, callee, args, nargs, kwnames);
     }
-    if (Py_TYPE(callee) == &_PyMethodWrapper_Type) {
+    if (mp_is_method_wrapper(callee)) {
         method_wrapper_object *w = (method_wrapper_object *)callee;
         rc = mp_load_const(T, w->descr);
+        if (rc == MP_OK && n != NULL && n->reg >= 0) {
+            rc = mp_load_const(T, w->self);
+        }
         return rc != MP_OK ? rc
                            : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
     }

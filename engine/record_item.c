@@ -822,6 +822,13 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     if (is_tensor_node(na) || is_tensor_node(nb)) {
         PyObject *args[2] = {a, b};
+        if (inplace && !is_tensor_node(na)) {
+            if (na != NULL) {
+                return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
+                                      mp_type_name(a));
+            }
+            inplace = false;  // 0 += t makes a new tensor
+        }
         if (inplace) {
             snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
         }

@@ -102,8 +102,8 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
         mp_shadow *s = &T->stack[i];
         if (s->info != NULL && s->pending >= 0) {
             T->why->file = Py_NewRef(s->info->code->co_filename);
-            T->why->line = PyCode_Addr2Line(
-                s->info->code, s->pending * (int)sizeof(_Py_CODEUNIT));
+            T->why->line = mp_code_line(
+                s->info->code, s->pending);
             break;
         }
     }
@@ -161,11 +161,21 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
     return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s", mp_type_name(obj));
 }
 
+bool
+mp_is_fresh_id(mp_trace *T, PyObject *obj)
+{
+    return T->fresh_ids != NULL && PyLong_CheckExact(obj)
+           && PySet_Contains(T->fresh_ids, obj) == 1;
+}
+
 mp_rc
 mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
 {
     if (n == NULL || n->reg < 0) {
         return MP_OK;  // a fresh object needs no guard
+    }
+    if (obj != NULL && mp_is_fresh_id(T, obj)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
     return mp_refgraph_test(&T->graph, kind, n->reg, -1, obj, num) < 0 ? MP_ERR : MP_OK;
 }
@@ -184,10 +194,13 @@ load_tensor(mp_trace *T, int32_t reg, PyObject *value)
     return mp_refgraph_add_tensor(&T->graph, value, reg) == NULL ? MP_ERR : MP_OK;
 }
 
-/* Instances of int, str, ... subclasses: enum members, typed strings. */
+/* Instances of int, str, ... subclasses (enum members, typed strings), bound C methods. */
 static bool
 holds_scalar(PyObject *o)
 {
+    if (PyCFunction_Check(o) || mp_is_method_wrapper(o)) {
+        return true;  // bound to an object for good
+    }
     return PyLong_Check(o) || PyUnicode_Check(o) || PyFloat_Check(o) || PyBytes_Check(o)
            || PyComplex_Check(o);
 }
@@ -253,6 +266,9 @@ mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
 {
     bool is_new;
     assert(T->state == MP_TRACE_RECORDING);
+    if (key != NULL && mp_is_fresh_id(T, key)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
     int32_t reg = mp_refgraph_load(&T->graph, kind, a, key, n, &is_new);
     if (reg < 0) {
         return MP_ERR;

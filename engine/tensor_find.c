@@ -351,14 +351,14 @@ calib_run(void)
 static int
 library_visit(struct dl_phdr_info *info, size_t size, void *unused)
 {
-    static const char cpu[] = "libtorch_cpu.so", python[] = "libtorch_python.so";
+    static const char *const names[] = {
+        "libtorch_cpu.so", "libtorch_python.so", "libtorch_cuda.so"};
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *base = slash == NULL ? info->dlpi_name : slash + 1;
-    if (strncmp(base, cpu, sizeof cpu - 1) == 0) {
-        mp_torch.library = dlopen(info->dlpi_name, RTLD_NOLOAD | RTLD_LAZY);
-    }
-    if (strncmp(base, python, sizeof python - 1) == 0) {
-        mp_torch.bindings = dlopen(info->dlpi_name, RTLD_NOLOAD | RTLD_LAZY);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strncmp(base, names[i], strlen(names[i])) == 0) {
+            mp_torch.libraries[i] = dlopen(info->dlpi_name, RTLD_NOLOAD | RTLD_LAZY);
+        }
     }
     return 0;
 }
@@ -367,14 +367,13 @@ void *
 mp_torch_symbol(const char *name)
 {
     void *found = NULL;
-    if (mp_torch.library == NULL) {
+    if (mp_torch.libraries[0] == NULL) {
         dl_iterate_phdr(library_visit, NULL);
     }
-    if (mp_torch.library != NULL) {
-        found = dlsym(mp_torch.library, name);
-    }
-    if (found == NULL && mp_torch.bindings != NULL) {
-        found = dlsym(mp_torch.bindings, name);
+    for (int i = 0; i < 3 && found == NULL; i++) {
+        if (mp_torch.libraries[i] != NULL) {
+            found = dlsym(mp_torch.libraries[i], name);
+        }
     }
     return found;
 }

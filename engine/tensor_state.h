@@ -37,8 +37,7 @@ typedef struct {
     PyObject *data_ptr;    // owned; TensorBase.data_ptr
     mp_getter requires_grad, is_leaf, dtype, layout, device, shape, version;
 
-    void *library;   // handle of libtorch_cpu; never closed
-    void *bindings;  // handle of libtorch_python; never closed
+    void *libraries[3];  // handles of libtorch_cpu, _python, _cuda; never closed
     shim_i64 get_dim;
     shim_dims get_sizes, get_strides;
     shim_i32 get_dtype, get_device_type, get_device_index;

@@ -95,6 +95,7 @@ typedef struct mp_trace {
     mp_write *writes;
     int n_writes, cap_writes;
     mp_pending_op op;
+    PyObject *fresh_ids;       // owned set of id()s of new objects, or NULL
     PyObject *ops;             // owned list of (target, args, kwargs, result)
     int n_values;              // results so far
     int32_t n_mutations;       // operations that wrote in place so far
@@ -196,9 +197,12 @@ mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *co
                        Py_ssize_t nargs, PyObject *kwnames);
 /* 3.11's PRECALL takes a bound method apart: guard its parts before. */
 mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
-mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, const void *key,
-                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                        bool *found);
+mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames, bool *found);
+/* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
+const void *mp_callable_key(PyObject *callable);
+/* Would this constant be another number in the next run? */
+bool mp_is_fresh_id(mp_trace *T, PyObject *obj);
 int mp_builtins_init(void);
 
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */

@@ -22,7 +22,7 @@ MAX_MEDIAN_FUNCTION = 20
 
 # What only compat/ may know.
 VERSION_WORDS = re.compile(
-    r"\b(PY_VERSION_HEX|Py_BUILD_CORE\w*|pycore_\w+|_Py[A-Z_]\w+)\b|->tp_dict\b"
+    r"\b(PY_VERSION_HEX|Py_BUILD_CORE\w*|pycore_\w+|_Py(?!Weakref_)[A-Z_]\w+)\b|->tp_dict\b"
 )
 BANNED = {
     "PyDict_GetItem": "swallows errors; use PyDict_GetItemWithError",

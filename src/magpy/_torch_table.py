@@ -302,7 +302,7 @@ torch: autocast_increment_nesting autocast_decrement_nesting clear_autocast_cach
 _PURE_AT = """
 torch: get_device_module
 torch._C: _is_autocast_available _get_privateuse1_backend_name _get_cpu_capability
-torch._C: _is_flash_attention_available
+torch._C: _is_flash_attention_available _log_api_usage_once
 torch.jit: is_scripting annotate
 torch.overrides: is_tensor_method_or_property
 torch.cuda: is_available device_count get_device_capability get_device_name

@@ -169,13 +169,6 @@ def test_transforms_and_tracing_are_refused():
     assert "jit" in seen[2][1]
 
 
-def test_hooks_for_saved_tensors_do_not_matter_without_grad():
-    with torch.no_grad():
-        snapshot = take()
-        with torch.autograd.graph.saved_tensors_hooks(id, id):
-            assert testing.ambient_check(snapshot)
-
-
 def test_threads_have_their_own_state():
     snapshot = take()
     answers = []
@@ -225,6 +218,26 @@ def test_restore_of_warn_only():
     testing.ambient_restore(snapshot)
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda():
+    torch.cuda.init()
+    snapshot = take()
+    assert testing.ambient_check(snapshot)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        assert testing.ambient_check(snapshot)
+        graph = torch.cuda.CUDAGraph()
+        graph.capture_begin()
+        captured = testing.ambient_check(snapshot)
+        graph.capture_end()
+    assert not captured
+    assert testing.ambient_check(snapshot)
+    assert "torch._C._cuda_getDevice() == 0" in testing.ambient_text(snapshot)
+    if torch.cuda.device_count() > 1:
+        with torch.cuda.device(1):
+            assert not testing.ambient_check(snapshot)
 
 
 def test_text():

@@ -305,7 +305,7 @@ ROWS = [
     (torch.get_default_device, F.AMBIENT),
     (torch._C._get_tracing_state, F.AMBIENT),
     (torch.jit.is_tracing, F.AMBIENT),
-    (torch.compiler.is_compiling, F.AMBIENT),
+    (torch.compiler.is_compiling, F.COMPILING),
     (torch._C._set_grad_enabled, F.SETS_STATE),
     (torch.set_autocast_enabled, F.SETS_STATE),
     (torch.autocast_increment_nesting, F.SETS_STATE),
