@@ -163,6 +163,9 @@ prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
 static bool
 is_opaque_external(PyObject *arg, mp_node *n)
 {
+    if (Py_IS_TYPE(arg, &PyDictProxy_Type)) {
+        return false;  // mp_read_all looks through it
+    }
     PyTypeObject *tp = Py_TYPE(arg);
     if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(arg)
         || PyMethod_Check(arg)) {
@@ -337,6 +340,7 @@ rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
         rc = mp_value(T, args[i], &ignored);
     }
+    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2) {
         return rc;
     }
@@ -349,7 +353,7 @@ rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
 }
 
 static mp_rc
-rule_dict_setdefault(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
+rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_node *n, *ignored;
     PyObject *value;
@@ -357,6 +361,7 @@ rule_dict_setdefault(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
     for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
         rc = mp_value(T, args[i], &ignored);
     }
+    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2) {
         return rc;
     }
@@ -400,6 +405,7 @@ rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
         rc = mp_value(T, args[i], &ignored);
     }
+    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2 || n == NULL) {
         return rc;
     }
@@ -632,7 +638,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         {
             PyObject *func;
             rc = mp_special(T, args[0], "__len__", &func);
-            if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
+            if (rc == MP_OK && !s->raw && func != NULL && PyFunction_Check(func)) {
                 s->below = MP_BELOW_WATCH;
                 return mp_value(T, args[0], &(mp_node *){NULL});
             }
@@ -698,7 +704,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_DICT_GET:
         return rule_dict_get(T, s, args, nargs);
     case RULE_DICT_SETDEFAULT:
-        return rule_dict_setdefault(T, args, nargs);
+        return rule_dict_setdefault(T, s, args, nargs);
     case RULE_DICT_POP:
         return rule_dict_pop(T, s, args, nargs);
     case RULE_DICT_UPDATE:
@@ -753,6 +759,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     PyTypeObject *owner = method_owner(callee);
     *found = true;
     s->post = MP_POST_RESULT;
+    s->raw = owner != NULL;
     if (rule != RULE_NONE) {
         return rule_apply(T, s, rule, callee, args, nargs, kwnames);
     }

@@ -41,6 +41,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_FROZENSET] = EFFECT_ITEMS,
     [MP_E_SLICE] = EFFECT_ITEMS,
     [MP_E_METHOD] = EFFECT_A | EFFECT_B,
+    [MP_E_WEAKREF] = EFFECT_A,
     [MP_E_FUNCTION] = EFFECT_ITEMS,
     [MP_E_DICT_LIKE] = EFFECT_PAIRS,
     [MP_E_LIST_LIKE] = EFFECT_ITEMS,

@@ -420,6 +420,8 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         return PyCell_New(mp_effect_reg_borrow(regs, op->a));
     case MP_E_METHOD:
         return PyMethod_New(regs[op->a], regs[op->b]);
+    case MP_E_WEAKREF:
+        return PyWeakref_NewRef(regs[op->a], NULL);
     case MP_E_FUNCTION:
         return effect_make_function(op->obj, items, regs);
     case MP_E_INSTANCE:

@@ -22,6 +22,7 @@ static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
 static PyObject *tensor_class;   // torch.Tensor
+static PyObject *op_flags;       // Python function: flags of an operator object
 static PyObject *operators;      // dict of the operator module, plus getattr
 static PyObject *mask_dtypes[2]; // torch.bool, torch.uint8
 
@@ -90,6 +91,20 @@ mp_is_op_object(PyObject *callable)
     return false;
 }
 
+/* An operator object (torch.ops...): its row is asked for once. */
+static int
+op_object_flags(PyObject *op)
+{
+    PyObject *row = op_flags == NULL ? NULL : PyObject_CallOneArg(op_flags, op);
+    int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
+    Py_XDECREF(row);
+    if (PyErr_Occurred() || flags <= 0 || mp_op_register(op, flags) < 0) {
+        PyErr_Clear();  // without an answer: an unknown custom operation
+        flags = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_LATER;
+    }
+    return flags;
+}
+
 int
 mp_op_flags_of(PyObject *callable)
 {
@@ -97,10 +112,7 @@ mp_op_flags_of(PyObject *callable)
         return 0;
     }
     int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
-    if (flags == 0 && mp_is_op_object(callable)) {
-        return MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_LATER;  // unknown custom operation
-    }
-    return flags;
+    return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
 }
 
 bool
@@ -142,6 +154,7 @@ setup_types(PyObject *setup)
                 = (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
         }
     }
+    Py_XSETREF(op_flags, Py_XNewRef(PyDict_GetItemString(setup, "op_flags")));
     PyObject *tensors = PyDict_GetItemString(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));

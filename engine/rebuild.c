@@ -279,6 +279,11 @@ shape_of(mp_trace *T, shape *s, PyObject *obj)
                    ? MP_ERR
                    : MP_OK;
     }
+    if (tp == _PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
+        && PyWeakref_GET_OBJECT(obj) != Py_None) {
+        s->kind = MP_E_WEAKREF;
+        return shape_item(s, PyWeakref_GET_OBJECT(obj)) < 0 ? MP_ERR : MP_OK;
+    }
     if (tp == &PyFunction_Type) {
         return shape_function(T, s, obj);
     }
@@ -512,6 +517,9 @@ make_base(rebuilder *b, shape *s, const int32_t *items, int count, int32_t *reg)
     }
     if (s->kind == MP_E_CELL) {
         return emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL, 0, reg);
+    }
+    if (s->kind == MP_E_WEAKREF) {
+        return emit(b, MP_E_WEAKREF, NULL, items[0], -1, NULL, 0, reg);
     }
     if (s->kind == MP_E_METHOD) {
         return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);

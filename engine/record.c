@@ -13,8 +13,11 @@
 #include <string.h>
 
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
-static char **skip_prefixes;               // of modules whose frames may run below an op
-static Py_ssize_t n_skip_prefixes;
+// Modules whose frames may run below an operation; setup adds torch's and numpy's.
+static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
+                                   (char *)"collections.abc"};
+static char **skip_prefixes = default_prefixes;
+static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
 static bool says_compiling = true;         // what is_compiling() answers while recording
 
 void
@@ -709,6 +712,20 @@ do_known(mp_trace *T, PyObject *value)
     return mp_value(T, value, &ignored);
 }
 
+/* An exception in flight: made by the run, as is its traceback; its class is known. */
+static mp_rc
+do_exception(mp_trace *T, PyObject *exc)
+{
+    mp_rc rc = mp_fresh(T, exc);
+    if (rc != MP_OK || !PyExceptionInstance_Check(exc)) {
+        return rc;
+    }
+    PyObject *traceback = PyException_GetTraceback(exc);
+    rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
+    Py_XDECREF(traceback);
+    return rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
+}
+
 static mp_rc
 do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -749,11 +766,13 @@ handle(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_CHECK_EXC_MATCH: case MP_OP_LIST_APPEND: case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
-    case MP_OP_SET_ADD: case MP_OP_MAP_ADD: case MP_OP_WITH_EXCEPT_START:
-    case MP_OP_RAISE_VARARGS:
+    case MP_OP_SET_ADD: case MP_OP_MAP_ADD: case MP_OP_RAISE_VARARGS:
         s->below = MP_BELOW_WATCH;
-        s->post = in->op == MP_OP_WITH_EXCEPT_START ? MP_POST_RESULT : MP_POST_NONE;
         return MP_OK;
+    case MP_OP_WITH_EXCEPT_START:
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+        return do_exception(T, TOP(s, in, 1));
     case MP_OP_KW_NAMES:
         s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
         return MP_OK;
@@ -762,7 +781,7 @@ handle(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_fresh(T, value);
     }
     case MP_OP_PUSH_EXC_INFO:
-        return TOP(s, in, 1) == NULL ? MP_OK : mp_fresh(T, TOP(s, in, 1));
+        return TOP(s, in, 1) == NULL ? MP_OK : do_exception(T, TOP(s, in, 1));
     case MP_OP_LOAD_ASSERTION_ERROR:
         return mp_load_const(T, PyExc_AssertionError);
     case MP_OP_BUILD_SET: case MP_OP_BUILD_MAP: case MP_OP_BUILD_CONST_KEY_MAP:
@@ -913,6 +932,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = NULL;
+    s->raw = false;
     return handle(T, s, &info->at[index]);
 }
 
@@ -1067,21 +1087,25 @@ static int
 setup_prefixes(PyObject *prefixes)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(prefixes);
-    char **copies = PyMem_Calloc((size_t)count, sizeof(*copies));
-    if (copies == NULL && count > 0) {
+    Py_ssize_t base = Py_ARRAY_LENGTH(default_prefixes);
+    char **copies = PyMem_Calloc((size_t)(base + count), sizeof(*copies));
+    if (copies == NULL) {
         PyErr_NoMemory();
         return -1;
     }
+    memcpy(copies, default_prefixes, sizeof(default_prefixes));
     for (Py_ssize_t i = 0; i < count; i++) {
-        const char *text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(prefixes, i));
-        copies[i] = text == NULL ? NULL : PyMem_Malloc(strlen(text) + 1);
-        if (copies[i] == NULL) {
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(prefixes, i), &size);
+        char *copy = text == NULL ? NULL : PyMem_Malloc((size_t)size + 1);
+        if (copy == NULL) {
             return -1;
         }
-        strcpy(copies[i], text);
+        memcpy(copy, text, (size_t)size + 1);
+        copies[base + i] = copy;
     }
     skip_prefixes = copies;  // for the life of the process
-    n_skip_prefixes = count;
+    n_skip_prefixes = base + count;
     return 0;
 }
 
@@ -1099,7 +1123,8 @@ mp_record_setup(PyObject *setup)
         }
     }
     PyObject *prefixes = PyDict_GetItemString(setup, "skip_prefixes");
-    if (prefixes != NULL && skip_prefixes == NULL && setup_prefixes(prefixes) < 0) {
+    if (prefixes != NULL && skip_prefixes == default_prefixes
+        && setup_prefixes(prefixes) < 0) {
         return -1;
     }
     return mp_oplog_init(setup);

@@ -671,6 +671,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         return mp_record_generic_getattr(T, s, owner, name, true);
     }
     if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
+        && !(Py_TYPE(over) == &PyWrapperDescr_Type
+             && ((PyWrapperDescrObject *)over)->d_wrapped == (void *)PyObject_GenericGetAttr)
         && over != mp_type_lookup_borrow(&PyBaseObject_Type, str_getattribute)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attributes of %s", tp->tp_name);
     }

@@ -308,6 +308,23 @@ call_opaque(mp_trace *T, PyObject *callee)
     return rc;
 }
 
+/* The method descriptor of a bound C method: overrides of its name do not count. */
+static PyObject *
+method_behind(PyObject *bound)
+{
+    PyMethodDef *def = ((PyCFunctionObject *)bound)->m_ml;
+    PyObject *mro = Py_TYPE(PyCFunction_GET_SELF(bound))->tp_mro;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
+        PyObject *found = dict == NULL ? NULL : PyDict_GetItemString(dict, def->ml_name);
+        if (found != NULL && Py_IS_TYPE(found, &PyMethodDescr_Type)
+            && ((PyMethodDescrObject *)found)->d_method == def) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
 /* A C function, with its self in front if it is bound. */
 static mp_rc
 call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
@@ -317,21 +334,18 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     PyObject *self = PyCFunction_Check(callee) ? PyCFunction_GET_SELF(callee) : NULL;
     int flags = mp_op_flags_of(callee);
     if (self != NULL && !PyModule_Check(self) && !PyType_Check(self)) {
-        // A bound method: act on the method of the type.
-        PyObject *name
-            = PyUnicode_InternFromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
-        PyObject *descr = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(self), name);
-        Py_XDECREF(name);
-        if (descr != NULL && Py_TYPE(descr) == &PyMethodDescr_Type) {
-            mp_node *n = mp_refgraph_find(&T->graph, callee);
-            mp_rc rc = mp_load_const(T, descr);
-            if (rc == MP_OK && n != NULL && n->reg >= 0) {
-                rc = mp_load_const(T, self);  // the pinned callee holds it
-            }
-            return rc != MP_OK
-                       ? rc
-                       : callee_with_self(T, s, descr, self, args, nargs, kwnames);
+        // A bound method: act on the method of the type that it came from.
+        PyObject *descr = method_behind(callee);
+        if (descr == NULL) {
+            return call_opaque(T, callee);
         }
+        mp_node *n = mp_refgraph_find(&T->graph, callee);
+        mp_rc rc = mp_load_const(T, descr);
+        if (rc == MP_OK && n != NULL && n->reg >= 0) {
+            rc = mp_load_const(T, self);  // the pinned callee holds it
+        }
+        return rc != MP_OK ? rc
+                           : callee_with_self(T, s, descr, self, args, nargs, kwnames);
     }
     if (flags != 0) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);

@@ -27,6 +27,43 @@ container_types(void)
     return deque_type && ordered_dict_type && default_dict_type ? 0 : -1;
 }
 
+/* Enum members hash by name and compare by identity, unless the enum says otherwise. */
+static bool
+is_enum_member(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key), *meta = Py_TYPE(tp);
+    return (strcmp(meta->tp_name, "EnumType") == 0 || strcmp(meta->tp_name, "EnumMeta") == 0)
+           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* The key's own __hash__ (an enum's) will run below this instruction. */
+mp_rc
+mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
+{
+    if (!is_enum_member(key)) {
+        return MP_OK;
+    }
+    s->below = MP_BELOW_WATCH;
+    return mp_prepare_instance(T, key);
+}
+
+/* Items are reached through a read-only view: go on with the mapping itself. */
+static mp_rc
+unwrap_proxy(mp_trace *T, PyObject **obj)
+{
+    mp_node *n;
+    mp_rc rc = MP_OK;
+    while (rc == MP_OK && Py_IS_TYPE(*obj, &PyDictProxy_Type)) {
+        PyObject *mapping = *(PyObject **)(*obj + 1);
+        rc = mp_value(T, *obj, &n);
+        if (rc == MP_OK && n->reg >= 0) {
+            rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_PROXY_MAP, mapping);
+        }
+        *obj = mapping;
+    }
+    return rc;
+}
+
 bool
 mp_key_is_safe(PyObject *key)
 {
@@ -44,7 +81,7 @@ mp_key_is_safe(PyObject *key)
         }
         return true;
     }
-    if (mp_is_constant(key)) {
+    if (mp_is_constant(key) || is_enum_member(key)) {
         return true;
     }
     return tp->tp_hash == PyBaseObject_Type.tp_hash
@@ -73,7 +110,7 @@ static mp_rc
 runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
 {
     *runs = false;
-    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+    if (s->raw || !(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         return MP_OK;
     }
     PyObject *func;
@@ -195,7 +232,8 @@ mp_read_all(mp_trace *T, PyObject *obj)
     if (container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK || !needs_guards(n) || is_tensor_node(n) || mp_is_identity(obj)) {
         return rc;
     }
@@ -293,7 +331,8 @@ mp_read_len(mp_trace *T, PyObject *obj)
     if (container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK || !needs_guards(n)) {
         return rc;
     }
@@ -484,7 +523,9 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
         return rc;
     }
@@ -536,6 +577,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObj
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
         return rc;
     }
@@ -603,7 +645,9 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
     if (rc == MP_OK) {
         rc = mp_value(T, item, &ignored);
     }
@@ -667,7 +711,8 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     if (container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
     }

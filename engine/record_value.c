@@ -360,6 +360,10 @@ mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *fo
         || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
         return MP_OK;  // such types cannot be changed
     }
+    mp_node *written = mp_refgraph_find(&T->graph, (PyObject *)type);
+    if (written != NULL && written->written != NULL && mp_node_wrote(written, name)) {
+        return MP_OK;  // the run's own value
+    }
     int first = mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
     if (first <= 0) {
         return first < 0 ? MP_ERR : MP_OK;
@@ -401,7 +405,9 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
     static const char *const names[] = {
         "__iter__", "__next__", "__len__", "__bool__", "__hash__", "__eq__", "__lt__",
         "__le__", "__gt__", "__ge__", "__ne__", "__index__", "__int__", "__float__",
-        "__getitem__", "__contains__", "__call__", "__repr__", "__str__", "__add__", "__radd__",
+        "__getitem__", "__contains__", "__call__", "__abs__", "__round__", "__divmod__", "__pow__", "__floor__",
+        "__ceil__", "__trunc__", "__complex__", "__reversed__", "__format__",
+        "__length_hint__", "__repr__", "__str__", "__add__", "__radd__",
     };
     if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)
         || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(obj)

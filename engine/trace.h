@@ -45,6 +45,7 @@ typedef struct {
     uint8_t post;              // mp_post
     bool owns_op;              // the operation in T->op belongs to this instruction
     bool root;
+    bool raw;                  // a C method called by itself: overrides do not run
     bool started;              // first event seen: arguments are classified
     bool fresh;                // false: a generator's frame went on
     PyTypeObject *makes;       // borrowed: class whose instance the call is making
@@ -145,6 +146,7 @@ mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
 /* -- Containers (record_item.c) -------------------------------------------------------- */
 
 bool mp_key_is_safe(PyObject *key);
+mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);

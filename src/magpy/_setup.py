@@ -125,6 +125,7 @@ def _teach_torch(c_engine: Any) -> None:
         tensor_types=table.tensor_types(),
         constant_types=table.constant_types(),
         op_object_types=table.op_object_types(),
+        op_flags=table.op_flags,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),
     )
