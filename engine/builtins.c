@@ -693,7 +693,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_SETITEM:
         rc = nargs < 2 ? MP_OK
                        : mp_record_setitem(T, s, args[0], args[1], nargs > 2 ? args[2] : NULL);
-        s->post = MP_POST_RESULT;
+        s->post = s->owns_op ? MP_POST_OP : MP_POST_RESULT;
         return rc;
     case RULE_GETITEM:
         return nargs < 2 ? MP_OK : mp_record_getitem(T, s, args[0], args[1]);

@@ -279,7 +279,7 @@ shape_of(mp_trace *T, shape *s, PyObject *obj)
                    ? MP_ERR
                    : MP_OK;
     }
-    if (tp == _PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
+    if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
         && PyWeakref_GET_OBJECT(obj) != Py_None) {
         s->kind = MP_E_WEAKREF;
         return shape_item(s, PyWeakref_GET_OBJECT(obj)) < 0 ? MP_ERR : MP_OK;

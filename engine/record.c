@@ -15,7 +15,8 @@
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
 // Modules whose frames may run below an operation; setup adds torch's and numpy's.
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
-                                   (char *)"collections.abc"};
+                                   (char *)"collections.abc",
+                                   (char *)"weakref"};
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
 static bool says_compiling = true;         // what is_compiling() answers while recording
@@ -75,6 +76,19 @@ is_library_frame(mp_frame *f)
         }
     }
     return false;
+}
+
+/* A finalizer or a weak reference's callback, at any instruction: of garbage that is not
+ * the program's, or of an object that a hit drops as well.  (The run makes no object with
+ * __del__; a program that calls __del__ itself has looked the function up.) */
+static bool
+is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
+{
+    PyObject *name = mp_frame_code_borrow(f)->co_name;
+    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {
+        return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
+    }
+    return parent->below == MP_BELOW_NOTHING && is_library_frame(f);
 }
 
 static mp_rc
@@ -155,6 +169,10 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     bool watch = false;
     if (T->skip > 0 || (parent != NULL && parent->below == MP_BELOW_SKIP)) {
         rc = enter_skipped(T, f);
+    }
+    else if (parent != NULL && is_finalizer(T, parent, f)) {
+        T->skip++;
+        rc = MP_OK;
     }
     else if (parent != NULL && parent->below == MP_BELOW_NOTHING) {
         rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
@@ -344,7 +362,12 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
             return MP_OK;  // exhausted
         }
     }
+    if (post == MP_POST_STORE) {
+        s->owns_op = false;
+        return mp_op_end(T, Py_None);
+    }
     if (post == MP_POST_NONE || top == NULL) {
+        assert(!s->owns_op);
         return MP_OK;
     }
     switch (post) {
@@ -383,6 +406,7 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
                    : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s", mp_type_name(top));
     case MP_POST_IMPORT:
         return post_import(T, top);
+    case MP_POST_STORE:
     case MP_POST_NONE:
         break;
     }

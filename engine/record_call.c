@@ -337,7 +337,9 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         // A bound method: act on the method of the type that it came from.
         PyObject *descr = method_behind(callee);
         if (descr == NULL) {
-            return call_opaque(T, callee);
+            // pybind11's functions are bound to a record of their own.
+            return flags != 0 ? mp_op_begin(T, s, callee, args, nargs, kwnames, flags)
+                              : call_opaque(T, callee);
         }
         mp_node *n = mp_refgraph_find(&T->graph, callee);
         mp_rc rc = mp_load_const(T, descr);

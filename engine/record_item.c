@@ -583,8 +583,11 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObj
     }
     if (is_tensor_node(n)) {
         PyObject *args[3] = {obj, key, value};
+        if (value == NULL) {
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
+        }
         rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL, MP_TORCH_CALL);
-        s->post = MP_POST_NONE;
+        s->post = MP_POST_STORE;
         return rc;
     }
     rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_value(T, key, &ignored);

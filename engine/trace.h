@@ -29,6 +29,7 @@ typedef enum {
     MP_POST_FRESH,   // top of stack is a new object
     MP_POST_RESULT,  // result of a modelled C call: constant, known, or else new
     MP_POST_OP,      // result of the logged operation
+    MP_POST_STORE,   // the logged operation is a statement: it has no result
     MP_POST_CONST,   // must be a constant (metadata)
     MP_POST_PAIR,    // two results: LOAD_METHOD, BEFORE_WITH
     MP_POST_UNPACK,  // UNPACK_EX: one of the new slots is a new list

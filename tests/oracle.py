@@ -122,6 +122,8 @@ class Description:
             home = _home(value)
             if home:
                 return home
+        if kind.__module__ == "torch" and kind.__name__ == "device":
+            return f"device {value}"  # torch makes a new one whenever it is asked
         if kind is types.CodeType:
             return f"code {value.co_qualname}:{value.co_firstlineno}"
         if id(value) not in self.numbers:

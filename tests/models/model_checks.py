@@ -143,6 +143,7 @@ def change_attribute(model: nn.Module) -> None:
             if isinstance(vars(module).get(name), float):
                 setattr(module, name, getattr(module, name) * 1000)
                 return
+    for module in model.modules():
         if isinstance(module, nn.Linear) and module.bias is not None:
             module.bias = None
             return

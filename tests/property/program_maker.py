@@ -224,8 +224,9 @@ class Maker:
             head = f"{indent}for i in {self.numbers()}[:3]:"
             return [head, *body]
         if kind == "while":
-            head = [f"{indent}k = 0", f"{indent}while k < 2 and ({self.truth()}):"]
-            return [*head, f"{inner}k += 1", *body]
+            k = f"k{depth}"  # nested loops must not share their counters
+            head = [f"{indent}{k} = 0", f"{indent}while {k} < 2 and ({self.truth()}):"]
+            return [*head, f"{inner}{k} += 1", *body]
         if kind == "try":
             other = self.block(depth - 1, inner)
             caught = "except (LookupError, AttributeError, ZeroDivisionError) as e:"
@@ -283,9 +284,9 @@ def programs(draw: st.DrawFn) -> tuple[Case, list[tuple[str, str]]]:
         ]
     )
     arguments = draw(st.sampled_from(["1", "2, 0", "0, b=True", "1, 2, 3, c=0"]))
-    script = [("call", arguments)] * 2
+    script = [("call", arguments)] * 3
     for _ in range(draw(st.integers(1, 3))):
         for change in draw(st.lists(st.sampled_from(CHANGES), max_size=2)):
             script.append(("change", change))
-        script += [("call", arguments)] * 2
+        script += [("call", arguments)] * 3
     return Case("drawn", source, (arguments,), hit=False), script

@@ -1,0 +1,124 @@
+"""Tensor programs beside eager: results, memory, gradients, random numbers, modes.
+
+A case is a program of a text table (see `oracle.cases`).  In both worlds each call starts
+from the same seed; after it the outputs that require gradients are differentiated, and
+the random generator and torch's modes are compared together with everything that the
+oracle compares.  The backend is the eager one, so all of it is bitwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import torch
+
+import magpy
+from oracle import Case, Pair, World, evaluated, executed
+
+
+#: In front of every program.  `t(2, 3)` is a new tensor at each call, the same ones in
+#: both worlds; `fixed(2, 3)` is always the same.
+PRELUDE = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+_numbers = torch.Generator().manual_seed(0)
+def t(*shape):
+    return torch.randn(*shape, generator=_numbers)
+def fixed(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+torch.manual_seed(0)
+"""
+
+
+def _tensors(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
+    """Every tensor in a result, in a fixed order; runs no code of the program."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, dict):
+        for item in dict.values(value):
+            _tensors(item, found, seen)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _tensors(item, found, seen)
+    elif not isinstance(value, (type, BaseException, torch.nn.Module)):
+        _tensors(getattr(value, "__dict__", {}), found, seen)
+
+
+def _differentiate(result: Any) -> str:
+    """Backward through all outputs; leaves receive their gradients."""
+    found: list[torch.Tensor] = []
+    _tensors(result, found, set())
+    with torch.enable_grad(), torch.inference_mode(False):
+        losses = []
+        for t in found:
+            if t.requires_grad and not t.is_leaf:
+                real = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+                losses.append((real * (len(losses) + 1)).sin().sum())
+        if not losses:
+            return "none"
+        try:
+            torch.autograd.backward(losses)
+        except RuntimeError as error:
+            return f"raised {str(error)[:60]}"
+    return f"{len(losses)} outputs"
+
+
+def _modes() -> str:
+    rng = hashlib.sha1(torch.get_rng_state().numpy().tobytes()).hexdigest()
+    return (
+        f"rng {rng} grad {torch.is_grad_enabled()}"
+        f" inference {torch.is_inference_mode_enabled()}"
+        f" autocast {torch.is_autocast_enabled('cpu')}"
+        f" {torch.get_autocast_dtype('cpu')} default {torch.get_default_dtype()}"
+        f" deterministic {torch.are_deterministic_algorithms_enabled()}"
+    )
+
+
+class TorchWorld(World):
+    """A world whose calls are seeded, and differentiated afterwards."""
+
+    number = 0
+
+    def call(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.number += 1
+        torch.manual_seed(self.number)
+        super().call(fn, args, kwargs)
+        outcome = self.seen[-1][0]
+        modes = _modes()
+        self.seen[-1] = (*self.seen[-1], modes, _differentiate(outcome[1]))
+
+
+def _build(case: Case) -> TorchWorld:
+    world = dataclasses.replace(case, source=PRELUDE + case.source).build()
+    return TorchWorld(world.fn, world.state)
+
+
+def check_torch(case: Case) -> Pair:
+    """Run a case: until stable, two hits, then each change and again."""
+    pair = Pair(
+        lambda: _build(case),
+        lambda fn: magpy.compile(fn, backend="eager"),
+        magpy.stats,
+        keep=4,
+    )
+    calls = [(text, evaluated(text)) for text in case.calls]
+
+    def round_of_calls(hit: bool, hits: int) -> None:
+        if hit:
+            return pair.stable(calls, hits)
+        for _ in range(3):
+            for label, inputs in calls:
+                pair.call(label, inputs)
+        return None
+
+    round_of_calls(case.hit, 2)
+    for statement, hit in case.changes:
+        pair.change(statement, executed(statement))
+        round_of_calls(case.hit and hit, 1)
+    return pair

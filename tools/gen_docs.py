@@ -1,0 +1,231 @@
+"""Write the pages that follow from code, and the output of the examples in the docs.
+
+    python tools/gen_docs.py [--check]
+
+docs/env_vars.md comes from magpy.config, docs/reasons.md from the tables of the engine
+and of the package.  In every page, a line `<!-- run -->` before a block of Python says
+that the block of text behind it is what the Python prints; that needs torch.  With
+--check nothing is written, and what is out of date is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import linecache
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sources import ROOT
+
+DOCS = ROOT / "docs"
+NOTE = "<!-- Made by tools/gen_docs.py: do not edit. -->\n"
+EXAMPLE = re.compile(
+    r"^<!-- run -->\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+# What differs between Python and torch versions and says nothing.
+NOISE = re.compile(r"\d+(?= instructions)|\d+(?= more$)|(?<=ambient \()\d+", re.MULTILINE)
+
+# Why eager answers although the run itself was not refused: slug -> what to do.
+DISPATCH_HINTS = {
+    "arguments": "nothing: the call raises the function's own TypeError",
+    "entry-limit": "raise magpy.config.max_entries, or compile what varies less",
+    "compiling": "nothing: the next call finds the graph compiled",
+    "compile-failed": "see the warning, with MAGPY_VERBOSE_ERRORS=1 all of it",
+    "graph-raised": "nothing if eager raises, too; else report it",
+    "backoff": "keep what is named out of the compiled function, or make it constant",
+}
+# The same for what the Python package decides, before there is an engine object.
+PACKAGE_REASONS = {
+    "config": ("`magpy.config.enabled` is off", "switch it on before compiling"),
+    "engine-off": (
+        "the engine does not work here (CPython, torch, build)",
+        "`python -m magpy env` says why",
+    ),
+    "not-python": (
+        "what was compiled ends in no Python function",
+        "compile the Python function that calls it",
+    ),
+    "backend-failed": (
+        "the backend raised while it compiled (in the warning; counted as "
+        "`compile-failed`)",
+        "MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1 show everything",
+    ),
+}
+
+
+# -- Pages -----------------------------------------------------------------------------
+
+
+def env_vars_page() -> str:
+    """One row per knob, one per log artifact."""
+    from magpy.config import config
+    from magpy.logs import ARTIFACTS
+
+    lines = [
+        NOTE,
+        "# Settings",
+        "",
+        "Every setting is a knob of `magpy.config` and an environment variable, which is",
+        "read when `magpy` is imported.  A bad value is ignored with a warning that lists",
+        "the valid ones.  `magpy.config.patch(...)` sets knobs for a `with` block, and",
+        "`python -m magpy env` shows their values.",
+        "",
+        "| variable | knob | type | default | what it does |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, knob in config.knobs().items():
+        kind = knob.type.__name__
+        kind += f" >= {knob.minimum}" if knob.minimum is not None else ""
+        lines.append(
+            f"| `{knob.env}` | `{name}` | {kind} | `{knob.default!r}` | {knob.doc} |"
+        )
+    lines += [
+        "",
+        "`max_entries` and `max_instructions` are taken over when something is compiled.",
+        "",
+        "## Logs",
+        "",
+        '`MAGPY_LOGS="guards,+graph,-breaks"`: a name switches an artifact on, `+` with',
+        "more detail, `-` off; `all` means every one.  Each has a logger of Python's",
+        "`logging`, `magpy.<artifact>`.",
+        "",
+        "| artifact | what is logged |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{name}` | {text} |" for name, text in ARTIFACTS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def dispatch_reasons() -> dict[str, str]:
+    """Slug and meaning of each `mp_fallback`, from engine/stats.h and stats.c."""
+    header = (ROOT / "engine" / "stats.h").read_text(encoding="utf-8")
+    source = (ROOT / "engine" / "stats.c").read_text(encoding="utf-8")
+    meanings = dict(re.findall(r"^    (MP_FB_\w+), +// (.+)$", header, re.MULTILINE))
+    slugs = dict(re.findall(r'\[(MP_FB_\w+)\] = "([\w-]+)"', source))
+    if not meanings or meanings.keys() != slugs.keys():
+        raise SystemExit("gen_docs: stats.h and stats.c do not list the same fallbacks")
+    found = {slugs[name]: meaning for name, meaning in meanings.items()}
+    found["backoff"] = (
+        "recording kept failing, or one guard kept missing, so the next calls are not "
+        "recorded; `backoff: x` names what was to blame"
+    )
+    return found
+
+
+def reasons_page() -> str:
+    """Every reason that can stand in ``magpy.stats(f)["reasons"]``."""
+    from magpy import _engine
+
+    lines = [
+        NOTE,
+        "# Why a call stayed eager",
+        "",
+        'Every call that eager answered is counted in `magpy.stats(f)["reasons"]` under one',
+        'of these ids; `["places"]` adds detail, file and line.  `fullgraph=True` raises',
+        "`magpy.Unsupported` with the same id for those of the first table.",
+        "",
+        "## The run could not be recorded",
+        "",
+        "Kinds: *fundamental* cannot become a graph; *unsupported* has no rule yet; *user*",
+        "is what the program asked for; *limit* is a bound or another tool; *bug* is ours.",
+        "",
+        "| id | kind | what happened | what to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{r['slug']}` | {r['kind']} | {r['what']} | {r['hint']} |"
+        for r in _engine.reasons()
+    ]
+    lines += ["", "## A recording was not used, or not made", ""]
+    lines += ["| id | what happened | what to do |", "| --- | --- | --- |"]
+    known = dispatch_reasons()
+    if known.keys() != DISPATCH_HINTS.keys():
+        odd = known.keys() ^ DISPATCH_HINTS.keys()
+        raise SystemExit(f"gen_docs: no hint for {sorted(odd)}")
+    lines += [f"| `{s}` | {what} | {DISPATCH_HINTS[s]} |" for s, what in known.items()]
+    lines += ["", "## Nothing is compiled at all", ""]
+    lines += ["| id | what happened | what to do |", "| --- | --- | --- |"]
+    lines += [f"| `{s}` | {w} | {h} |" for s, (w, h) in PACKAGE_REASONS.items()]
+    return "\n".join(lines) + "\n"
+
+
+# -- Examples --------------------------------------------------------------------------
+
+
+def run_example(code: str) -> str:
+    """Return what `code` prints when it is run as a module `example`."""
+    import torch
+
+    import magpy
+
+    magpy.reset()
+    torch.manual_seed(0)
+    file = "example.py"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    space: dict[str, Any] = {"__name__": "example"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), torch.no_grad():
+        exec(compile(code, file, "exec", dont_inherit=True), space)
+    return printed.getvalue()
+
+
+def with_outputs(text: str, run: Callable[[str], str] = run_example) -> str:
+    """Return a page with the output of its examples brought up to date."""
+
+    def renewed(match: re.Match[str]) -> str:
+        output = run(match["code"])
+        if NOISE.sub("N", output) == NOISE.sub("N", match["output"]):
+            return match.group()
+        start = match.start()
+        head = match.group()[: match.start("output") - start]
+        return f"{head}{output}```"
+
+    return EXAMPLE.sub(renewed, text)
+
+
+# -- All of it -------------------------------------------------------------------------
+
+
+def pages_with_examples() -> list[Path]:
+    return sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+
+
+def renewed_pages() -> dict[Path, str]:
+    """Return every page as it should be."""
+    pages = {
+        DOCS / "env_vars.md": env_vars_page(),
+        DOCS / "reasons.md": reasons_page(),
+    }
+    if importlib.util.find_spec("torch") is None:
+        return pages
+    for path in pages_with_examples():
+        if path not in pages:
+            pages[path] = with_outputs(path.read_text(encoding="utf-8"))
+    return pages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    args = parser.parse_args()
+    stale = 0
+    for path, text in renewed_pages().items():
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if text == before:
+            continue
+        stale += 1
+        print(f"{path.relative_to(ROOT)}: {'out of date' if args.check else 'written'}")
+        if not args.check:
+            path.write_text(text, encoding="utf-8")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
