@@ -29,30 +29,45 @@ static const struct {
 #undef BUILTIN
 };
 
-static PyObject *rules;  // owned dict: int address of the function -> rule
+enum { RULE_SLOTS = 4096 };  // a power of two, over twice the number of rows
+
+static struct rule_slot {
+    const void *key;    // see mp_callable_key; its object is held for the process
+    builtin_rule rule;
+} rules[RULE_SLOTS];    // open addressing
+static uint32_t n_rules;
+static bool rules_ready;
+
+static struct rule_slot *
+rule_find(const void *key)
+{
+    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
+    for (i &= RULE_SLOTS - 1; rules[i].key != NULL && rules[i].key != key;) {
+        i = (i + 1) & (RULE_SLOTS - 1);
+    }
+    return &rules[i];
+}
 
 static int
 rule_set(PyObject *f, builtin_rule rule, bool override)
 {
-    PyObject *key = PyLong_FromVoidPtr((void *)mp_callable_key(f));
-    PyObject *value = PyLong_FromLong((long)rule);
-    int rc = key == NULL || value == NULL ? -1 : 0;
-    if (rc == 0 && (override || !PyDict_Contains(rules, key))) {
-        rc = PyDict_SetItem(rules, key, value);
+    struct rule_slot *slot = rule_find(mp_callable_key(f));
+    if (slot->key == NULL && 2 * ++n_rules > RULE_SLOTS) {
+        PyErr_SetString(PyExc_SystemError, "magpy: too many rows for C functions");
+        return -1;
+    }
+    if (slot->key == NULL || override) {
+        slot->key = mp_callable_key(f);
+        slot->rule = rule;
         Py_INCREF(f);  // rows live for the process: addresses stay unique
     }
-    Py_XDECREF(key);
-    Py_XDECREF(value);
-    return rc;
+    return 0;
 }
 
 static builtin_rule
-rule_get(const void *pointer)
+rule_get(const void *key)
 {
-    PyObject *key = PyLong_FromVoidPtr((void *)pointer);
-    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(rules, key);
-    Py_XDECREF(key);
-    return value == NULL ? RULE_NONE : (builtin_rule)PyLong_AsLong(value);
+    return rule_find(key)->rule;
 }
 
 /* "a.b": attribute b of module a; "a": the module. */
@@ -103,12 +118,14 @@ row_add(size_t i)
         else {
             f = PyObject_GetAttrString(owner, builtin_rows[i].name);
         }
-        // A name that this CPython lacks needs no row.
-        PyErr_Clear();
+        if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            PyErr_Clear();  // a name that this CPython lacks needs no row
+        }
         if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
             Py_SETREF(f, PyObject_GetAttrString(owner, builtin_rows[i].name));
         }
-        rc = f == NULL ? 0 : rule_set(f, builtin_rows[i].rule, true);
+        rc = f != NULL ? rule_set(f, builtin_rows[i].rule, true)
+                       : PyErr_Occurred() != NULL ? -1 : 0;
     }
     Py_XDECREF(f);
     Py_DECREF(owner);
@@ -118,18 +135,12 @@ row_add(size_t i)
 int
 mp_builtins_init(void)
 {
-    if (rules != NULL) {
-        return 0;
-    }
-    rules = PyDict_New();
-    if (rules == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(builtin_rows); i++) {
+    for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {
         if (row_add(i) < 0) {
             return -1;
         }
     }
+    rules_ready = true;
     return 0;
 }
 
@@ -223,11 +234,28 @@ callee_name(PyObject *callee)
 
 /* -- Handlers -------------------------------------------------------------------------------- */
 
+/* Keys are unique, so that no two items of a dict are told apart by their values. */
+static bool
+compares_keys_only(PyObject *callee, PyObject *const *args, Py_ssize_t count)
+{
+    return count == 1 && strcmp(callee_name(callee), "sorted") == 0
+           && Py_IS_TYPE(args[0], &PyDictItems_Type);
+}
+
 static mp_rc
-rule_eval(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t count)
+rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+          Py_ssize_t count)
 {
     bool has_tensor = false;
-    mp_rc rc = read_args(T, args, count, true, &has_tensor);
+    const char *name = callee_name(callee);
+    mp_rc rc = mp_look_at_calls(T, s, name, args, count);
+    rc = rc != MP_OK ? rc : read_args(T, args, count, true, &has_tensor);
+    s->looks = true;
+    for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
+        if (!compares_keys_only(callee, args, count)) {
+            rc = mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), name);
+        }
+    }
     if (rc == MP_OK && has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "%s of a tensor", callee_name(callee));
     }
@@ -240,7 +268,8 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     bool has_tensor = false;
     Py_ssize_t count = count_args(nargs, kwnames);
-    mp_rc rc = read_args(T, args, count, true, &has_tensor);
+    mp_rc rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
+    rc = rc != MP_OK ? rc : read_args(T, args, count, true, &has_tensor);
     if (rc != MP_OK || !has_tensor) {
         return rc;
     }
@@ -317,15 +346,15 @@ rule_append(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static mp_rc
-rule_content(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
-             PyObject *kwnames, bool eval)
+rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+             Py_ssize_t nargs, PyObject *kwnames, bool eval)
 {
     mp_node *n;
     bool has_tensor = false;
     Py_ssize_t count = count_args(nargs, kwnames);
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc == MP_OK) {
-        rc = eval ? rule_eval(T, callee, args, count)
+        rc = eval ? rule_eval(T, s, callee, args, count)
                   : read_args(T, args + 1, count - 1, false, &has_tensor);
     }
     return rc == MP_OK ? mp_write_content(T, n) : rc;
@@ -460,6 +489,7 @@ rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
         return rc;
     }
     s->below = MP_BELOW_WATCH;
+    s->through_c = !PyGen_CheckExact(args[0]);
     if (n->reg < 0) {
         return mp_prepare_instance(T, args[0]);
     }
@@ -500,6 +530,9 @@ rule_new(mp_trace *T, PyObject *const *args, Py_ssize_t count)
 static mp_rc
 rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
+    if (count == 1 && mp_tensor_is_any(args[0])) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of a tensor");
+    }
     if (count == 1 && !mp_is_constant(args[0]) && !PyTuple_Check(args[0])) {
         PyObject *func;
         mp_rc rc = mp_special(T, args[0], "__hash__", &func);
@@ -601,6 +634,25 @@ rule_vars(mp_trace *T, mp_shadow *s, PyObject *obj)
     return rc;
 }
 
+static bool
+hands_out_values(PyObject *callee)
+{
+    const char *name = callee_name(callee);
+    return strcmp(name, "values") == 0 || strcmp(name, "items") == 0;
+}
+
+/* list(t), zip(t, u): C asks a tensor for its rows. */
+static mp_rc
+iterates_tensor(mp_trace *T, PyObject *arg)
+{
+    PyObject *found;
+    if (!mp_tensor_is(arg)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_tensor_observe(T, arg);
+    return rc != MP_OK ? rc : mp_special(T, arg, "__iter__", &found);
+}
+
 static mp_rc
 rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -611,12 +663,18 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     switch (rule) {
     case RULE_EVAL:
         s->below = MP_BELOW_WATCH;
-        return rule_eval(T, callee, args, count);
+        return rule_eval(T, s, callee, args, count);
     case RULE_MOVE:
     case RULE_READ:
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
-        return read_args(T, args, count, false, &has_tensor);
+        rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
+        rc = rc != MP_OK ? rc : read_args(T, args, count, false, &has_tensor);
+        for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
+            rc = iterates_tensor(T, args[i]);
+        }
+        s->yields = mp_yields(T, args, count, rule == RULE_READ && hands_out_values(callee));
+        return rc;
     case RULE_OPERATE:
         s->below = MP_BELOW_WATCH;
         return rule_operate(T, s, callee, args, nargs, kwnames);
@@ -624,8 +682,13 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         return rule_append(T, args, nargs);
     case RULE_CONTENT:
     case RULE_CONTENT_EVAL:
+        if (nargs < 1) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
+        }
         s->below = MP_BELOW_WATCH;
-        return rule_content(T, callee, args, nargs, kwnames, rule == RULE_CONTENT_EVAL);
+        s->through_c = true;
+        return rule_content(T, s, callee, args, nargs, kwnames,
+                            rule == RULE_CONTENT_EVAL);
     case RULE_LEN:
         if (count != 1) {
             return MP_OK;
@@ -710,8 +773,11 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_DICT_UPDATE:
         return rule_dict_update(T, args, nargs, kwnames);
     case RULE_COUNT:
-        rc = rule_eval(T, callee, args + 1, count - 1);
-        return rc != MP_OK ? rc : rule_content(T, callee, args, 1, NULL, false);
+        if (nargs != 2) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
+        }
+        rc = rule_eval(T, s, callee, args + 1, count - 1);
+        return rc != MP_OK ? rc : rule_content(T, s, callee, args, 1, NULL, false);
     case RULE_GLOBALS:
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case RULE_VARS:
@@ -751,6 +817,39 @@ method_owner(PyObject *callee)
     return NULL;
 }
 
+/* A method taken from its class is called with an object of that class first?  If not,
+ * the program gets a TypeError, and the rows must not look. */
+static bool
+fits_owner(PyObject *callee, PyTypeObject *owner, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1) {
+        return false;
+    }
+    return Py_TYPE(callee) == &PyClassMethodDescr_Type
+               ? PyType_Check(args[0])
+               : PyObject_TypeCheck(args[0], owner);
+}
+
+mp_c_effect
+mp_builtin_effect(PyObject *callable)
+{
+    PyTypeObject *owner = PyType_Check(callable) ? (PyTypeObject *)callable
+                                                 : method_owner(callable);
+    switch (rule_get(mp_callable_key(callable))) {
+    case RULE_NONE:
+        return owner != NULL && is_pure_by_type(owner) ? MP_C_READS : MP_C_OPAQUE;
+    case RULE_EVAL: case RULE_MOVE: case RULE_READ: case RULE_LEN: case RULE_TEXT:
+    case RULE_TRUTH: case RULE_TYPE: case RULE_CONTAINS: case RULE_GETITEM:
+    case RULE_DICT_GET: case RULE_CALLABLE: case RULE_COMPARE_EQ: case RULE_OPERATE:
+        return MP_C_READS;
+    case RULE_APPEND: case RULE_CONTENT: case RULE_SETITEM: case RULE_DICT_POP:
+    case RULE_DICT_SETDEFAULT:
+        return MP_C_WRITES;
+    default:
+        return MP_C_OPAQUE;
+    }
+}
+
 mp_rc
 mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, bool *found)
@@ -760,13 +859,17 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     *found = true;
     s->post = MP_POST_RESULT;
     s->raw = owner != NULL;
+    if (owner != NULL && !fits_owner(callee, owner, args, nargs)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without its object",
+                              callee_name(callee));
+    }
     if (rule != RULE_NONE) {
         return rule_apply(T, s, rule, callee, args, nargs, kwnames);
     }
     if (PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
         && PyType_Check(PyCFunction_GET_SELF(callee))
         && is_pure_by_type((PyTypeObject *)PyCFunction_GET_SELF(callee))) {
-        return rule_eval(T, callee, args, count_args(nargs, kwnames));  // int.from_bytes
+        return rule_eval(T, s, callee, args, count_args(nargs, kwnames));  // from_bytes
     }
     if (owner != NULL && nargs > 0) {
         mp_node *self;
@@ -778,7 +881,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
         if (is_pure_by_type(owner) && (known || PyTuple_Check(args[0])
                                        || PyFrozenSet_Check(args[0]))) {
             s->below = MP_BELOW_WATCH;
-            return rule_eval(T, callee, args, count_args(nargs, kwnames));
+            return rule_eval(T, s, callee, args, count_args(nargs, kwnames));
         }
         if (self != NULL && self->kind == MP_NODE_FRESH) {
             // The run made it, so all that the method can reach in it is known.

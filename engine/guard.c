@@ -217,7 +217,7 @@ guard_has_parent(mp_guard_kind kind)
 {
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
            && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
-           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET;
+           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET && kind != MP_G_APART;
 }
 
 static int
@@ -295,6 +295,9 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
         return guard_is_row(obj, 5, -1) && PyFunction_Check(PyTuple_GET_ITEM(obj, 0));
     case MP_G_IMPORTED:
         return guard_is_row(obj, 2, 0);
+    case MP_G_APART:
+        return obj != NULL && PyBytes_CheckExact(obj) && n >= 0
+               && n <= PyBytes_GET_SIZE(obj) / (Py_ssize_t)sizeof(int32_t);
     case MP_G_LOAD_CONTEXT:
     case MP_G_CONTEXT_UNSET:
         return obj != NULL && PyContextVar_CheckExact(obj);
@@ -411,7 +414,7 @@ int
 mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
                int64_t n, mp_tensor_meta *meta)
 {
-    bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME || kind == MP_G_APART;
+    bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME;
     bool has_parent = guard_has_parent(kind);
     int rc = -1;
     if ((int)kind < MP_G_TYPE_IS || (int)kind >= MP_G_COUNT
@@ -739,14 +742,58 @@ guard_test_imported(const mp_guard *op)
            && value == PyTuple_GET_ITEM(op->obj, 1);
 }
 
+typedef struct {
+    uintptr_t lo, hi;
+    bool written;
+} guard_extent;
+
 static int
-guard_test_apart(PyObject *a, PyObject *b)
+extent_order(const void *a, const void *b)
 {
-    uintptr_t a_lo, a_hi, b_lo, b_hi;
-    if (!mp_tensor_extent(a, &a_lo, &a_hi) || !mp_tensor_extent(b, &b_lo, &b_hi)) {
-        return 1;  // one of them has no memory
+    const guard_extent *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+bool
+mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count)
+{
+    guard_extent *all = PyMem_Malloc((size_t)count * sizeof(*all));
+    Py_ssize_t used = 0;
+    bool apart = all != NULL;
+    for (Py_ssize_t i = 0; i < count && apart; i++) {
+        if (mp_tensor_extent(tensors[i], &all[used].lo, &all[used].hi)) {
+            all[used++].written = i < written;
+        }
     }
-    return a_hi <= b_lo || b_hi <= a_lo;
+    if (apart) {
+        qsort(all, (size_t)used, sizeof(*all), extent_order);
+    }
+    // Sweep: the furthest ends so far, of any tensor and of a written one.
+    uintptr_t end = 0, written_end = 0;
+    for (Py_ssize_t i = 0; i < used && apart; i++) {
+        apart = all[i].lo >= (all[i].written ? end : written_end);
+        end = Py_MAX(end, all[i].hi);
+        written_end = all[i].written ? Py_MAX(written_end, all[i].hi) : written_end;
+    }
+    PyMem_Free(all);
+    return apart;
+}
+
+static int
+guard_test_apart(const mp_guard *op, PyObject *const *regs)
+{
+    const int32_t *list = (const int32_t *)PyBytes_AS_STRING(op->obj);
+    Py_ssize_t count = PyBytes_GET_SIZE(op->obj) / (Py_ssize_t)sizeof(*list);
+    PyObject **tensors = PyMem_Malloc((size_t)count * sizeof(*tensors));
+    if (tensors == NULL) {
+        return 0;  // no memory to look: a miss
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        tensors[i] = regs[list[i]];
+    }
+    bool apart = mp_guard_are_apart(tensors, op->n, count);
+    PyMem_Free(tensors);
+    return apart;
 }
 
 static int
@@ -785,7 +832,7 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
     case MP_G_TENSOR:
         return mp_tensor_meta_check(o, op->meta);
     case MP_G_APART:
-        return guard_test_apart(o, regs[op->b]);
+        return guard_test_apart(op, regs);
     case MP_G_SLOT_EMPTY:
         return guard_test_slot_empty(o, op->obj);
     case MP_G_CELL_EMPTY:

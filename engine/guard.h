@@ -79,6 +79,10 @@ PyObject *mp_guard_absent(void);
  * EQUALS and SET_EQUALS and keys: immutable, == and hash in C.  0 or -1 (exception). */
 int mp_guard_register_constant_type(PyTypeObject *type);
 
+/* Does none of the first `written` tensors overlap with any other in memory?  False when
+ * there is no memory to find out. */
+bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count);
+
 /* Source text of a register, "self.layers[3].weight": new str. */
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);
 /* All tests, one line each: new list. */

@@ -22,6 +22,7 @@ static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
 static PyObject *tensor_class;   // torch.Tensor
+static PyTypeObject *graph_object_type;  // torch._C._InferenceMode
 static PyObject *op_flags;       // Python function: flags of an operator object
 static PyObject *operators;      // dict of the operator module, plus getattr
 static PyObject *mask_dtypes[2]; // torch.bool, torch.uint8
@@ -155,6 +156,8 @@ setup_types(PyObject *setup)
         }
     }
     Py_XSETREF(op_flags, Py_XNewRef(PyDict_GetItemString(setup, "op_flags")));
+    Py_XSETREF(graph_object_type,
+               (PyTypeObject *)Py_XNewRef(PyDict_GetItemString(setup, "graph_object_type")));
     PyObject *tensors = PyDict_GetItemString(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
@@ -236,6 +239,13 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);
     op->dynamic = op->dynamic || n->dynamic;
     return mp_op_value(T, n, leaf);
+}
+
+/* A mode object (inference mode): made by an operation, used by others, never leaves. */
+static bool
+is_graph_object(PyObject *obj)
+{
+    return graph_object_type != NULL && Py_IS_TYPE(obj, graph_object_type);
 }
 
 static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
@@ -342,6 +352,10 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     }
     if (n->kind == MP_NODE_TENSOR) {
         return op_input(T, obj, n, tree);
+    }
+    if (is_graph_object(obj) && n->leaf != NULL) {
+        *tree = Py_NewRef(n->leaf);
+        return MP_OK;
     }
     rc = mp_read_all(T, obj);
     if (rc != MP_OK) {
@@ -504,6 +518,9 @@ mp_grad_is_enabled(void)
 static PyObject *
 op_target(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
 {
+    if (nargs > 0 && is_graph_object(args[0]) && PyCFunction_Check(callee)) {
+        return PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
+    }
     if (nargs > 0 && mp_tensor_is(args[0]) && tensor_class != NULL) {
         PyObject *name = NULL;
         if (Py_TYPE(callee) == &PyMethodDescr_Type
@@ -547,8 +564,8 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     return rc;
 }
 
-static PyObject *
-op_name(PyObject *target)
+PyObject *
+mp_op_target_name(PyObject *target)
 {
     if (PyUnicode_Check(target)) {
         return Py_NewRef(target);
@@ -585,9 +602,10 @@ op_is_random(PyObject *target)
 {
     static const char *const words[] = {
         "rand", "bernoulli", "dropout", "normal", "multinomial", "poisson", "uniform",
-        "exponential", "cauchy", "geometric", "empty", "rrelu", "resize",
+        "exponential", "cauchy", "geometric", "empty", "rrelu", "resize", "binomial",
+        "gamma", "dirichlet", "gumbel", "scaled_dot_product",
     };
-    PyObject *name = op_name(target);
+    PyObject *name = mp_op_target_name(target);
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
     bool random = text == NULL;
     for (size_t i = 0; !random && i < Py_ARRAY_LENGTH(words); i++) {
@@ -633,7 +651,7 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count, 
 static mp_rc
 op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
 {
-    PyObject *name = op_name(callee);
+    PyObject *name = mp_op_target_name(callee);
     if (name == NULL) {
         return MP_ERR;
     }
@@ -700,9 +718,27 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         T->op.dynamic = true;
     }
     T->op.target = op_target(callee, args, nargs);
+    T->op_caught = T->op_caught || mp_shadow_catches(s);
     s->owns_op = true;
     s->below = MP_BELOW_SKIP;
     s->post = MP_POST_OP;
+    return MP_OK;
+}
+
+static mp_rc
+result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
+{
+    mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
+    if (n == NULL) {
+        return MP_ERR;
+    }
+    Py_XSETREF(n->leaf, mp_value_new(-1 - T->n_values));
+    if (n->leaf == NULL) {
+        return MP_ERR;
+    }
+    T->n_values++;
+    *has_new = true;
+    *tree = Py_NewRef(n->leaf);
     return MP_OK;
 }
 
@@ -715,7 +751,8 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         return MP_OK;
     }
     if (mp_tensor_is(obj)) {
-        if (mp_refgraph_find(&T->graph, obj) != NULL) {
+        mp_node *known = mp_refgraph_find(&T->graph, obj);
+        if (known != NULL && known->kind == MP_NODE_TENSOR) {
             *has_old = true;
             *tree = Py_NewRef(Py_None);
             return MP_OK;
@@ -734,6 +771,13 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     if (T->op.flags == MP_TORCH_EITHER && mp_is_constant(obj)) {
         *tree = Py_NewRef(Py_None);
         return MP_OK;
+    }
+    if ((T->op.flags & MP_TORCH_SETS_STATE) && mp_is_constant(obj)) {
+        *tree = Py_NewRef(Py_None);  // a nesting depth: it follows from guarded state
+        return MP_OK;
+    }
+    if (is_graph_object(obj)) {
+        return result_object(T, obj, tree, has_new);
     }
     if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
         return op_refuse(T, mp_is_constant(obj) ? MP_AB_HOST_READ : MP_AB_OP_RESULT,
@@ -760,31 +804,22 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     return MP_OK;
 }
 
-static bool
-op_mutated(const mp_pending_op *op, bool has_old)
-{
-    if (op->flags & MP_TORCH_SETS_STATE) {
-        return true;
-    }
-    for (int i = 0; i < op->n_inputs; i++) {
-        int64_t now = mp_tensor_version(op->inputs[i]);
-        if (now != op->versions[i] || (now < 0 && has_old)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 mp_rc
 mp_op_end(mp_trace *T, PyObject *result)
 {
     mp_pending_op *op = &T->op;
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
-    bool mutated = op_mutated(op, has_old);
-    T->n_mutations += mutated && !(op->flags & MP_TORCH_SETS_STATE);
+    bool mutated = mp_op_mutated(T, has_old), sets_state = op->flags & MP_TORCH_SETS_STATE;
+    T->n_mutations += mutated && !sets_state;
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
-    mutated = mutated || op_mutated(op, has_old);
+    if (!mutated && mp_op_mutated(T, has_old)) {
+        mutated = true;
+        T->n_mutations += !sets_state;
+    }
+    mp_op_note_statistics(T);
+    rc = rc != MP_OK || mutated ? rc : mp_op_check_dynamic(T, result, has_old);
+    T->random = T->random || (op->target != NULL && has_new && op_is_random(op->target));
     if (rc == MP_OK && (has_new || mutated
                         || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
@@ -828,7 +863,7 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
             goto done;
         }
         PyTuple_SET_ITEM(names, i, name);
-        if (!mp_node_is_alive(n) || mp_tensor_version(n->obj) != n->version) {
+        if (n->changed) {
             PyObject *index = PyLong_FromLong(i);
             if (index == NULL || PyList_Append(mutated, index) < 0) {
                 Py_XDECREF(index);

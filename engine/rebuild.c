@@ -390,7 +390,8 @@ scan_fresh(rebuilder *b, PyObject *obj)
         Py_LeaveRecursiveCall();
     }
     shape_fini(&s);
-    if (rc == MP_OK && mark_get(b, obj) == SEEN_OPEN && mark_set(b, obj, SEEN_DONE) < 0) {
+    int mark = rc == MP_OK ? mark_get(b, obj) : SEEN_DONE;
+    if (mark == -2 || (mark == SEEN_OPEN && mark_set(b, obj, SEEN_DONE) < 0)) {
         rc = MP_ERR;
     }
     return rc;
@@ -743,13 +744,19 @@ guard_distinct(mp_trace *T)
 {
     for (int i = 0; i < T->n_writes; i++) {
         mp_node *w = T->writes[i].node;
-        if (T->writes[i].dead || mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0) != 1) {
+        int first = T->writes[i].dead
+                        ? 0
+                        : mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0);
+        if (first <= 0) {
+            if (first < 0) {
+                return MP_ERR;
+            }
             continue;
         }
         for (int32_t j = 0; j < T->graph.n_nodes; j++) {
             mp_node *n = T->graph.nodes[j];
             if (n == w || n->kind != MP_NODE_EXTERNAL || (n->pinned && w->pinned)
-                || Py_TYPE(n->obj) != Py_TYPE(w->obj) || mp_is_identity(n->obj)
+                || n->type != w->type || (!n->released && mp_is_identity(n->obj))
                 || n->obj == w->obj) {
                 continue;
             }
@@ -798,29 +805,42 @@ emit_writes(rebuilder *b)
 static mp_rc
 guard_apart(mp_trace *T)
 {
-    for (int i = 0; i < T->n_inputs; i++) {
-        mp_node *w = T->inputs[i];
-        uintptr_t lo, hi, lo2, hi2;
-        if (!mp_node_is_alive(w)) {
-            return mp_trace_abort(T, MP_AB_MUTATION, "an input that the run dropped");
-        }
-        if (mp_tensor_version(w->obj) == w->version || !mp_tensor_extent(w->obj, &lo, &hi)) {
-            continue;
-        }
-        for (int j = 0; j < T->n_inputs; j++) {
-            mp_node *n = T->inputs[j];
-            if (n == w || !mp_node_is_alive(n) || !mp_tensor_extent(n->obj, &lo2, &hi2)) {
+    int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*regs));
+    PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*objs));
+    int written = 0, count = 0, alive = 0, alive_written = 0;
+    mp_rc rc = regs == NULL || objs == NULL ? MP_ERR : MP_OK;
+    if (rc == MP_ERR) {
+        PyErr_NoMemory();
+    }
+    for (int pass = 0; pass < 2 && rc == MP_OK; pass++) {
+        for (int i = 0; i < T->n_inputs && rc == MP_OK; i++) {
+            if (T->inputs[i]->changed != (pass == 0)) {
                 continue;
             }
-            if (lo < hi2 && lo2 < hi) {
-                return mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
+            if (mp_node_is_alive(T->inputs[i])) {
+                objs[alive++] = T->inputs[i]->obj;  // others are compared at hits only
             }
-            if (mp_refgraph_test(&T->graph, MP_G_APART, w->reg, n->reg, NULL, 0) < 0) {
-                return MP_ERR;
-            }
+            regs[count++] = T->inputs[i]->reg;
         }
+        written = pass == 0 ? count : written;
+        alive_written = pass == 0 ? alive : alive_written;
     }
-    return MP_OK;
+    if (rc == MP_OK && alive_written > 0
+        && !mp_guard_are_apart(objs, alive_written, alive)) {
+        rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
+    }
+    if (rc == MP_OK && written > 0) {
+        PyObject *row = PyBytes_FromStringAndSize((char *)regs,
+                                                  count * (Py_ssize_t)sizeof(*regs));
+        if (row == NULL
+            || mp_guards_test(T->guards, MP_G_APART, -1, -1, row, written, NULL) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(row);
+    }
+    PyMem_Free(objs);
+    PyMem_Free(regs);
+    return rc;
 }
 
 static mp_rc
@@ -829,6 +849,12 @@ plan_graph(rebuilder *b, mp_plan *plan)
     mp_trace *T = b->T;
     if (PyList_GET_SIZE(T->ops) == 0) {
         return MP_OK;
+    }
+    if ((T->wrote_input || T->random) && T->op_caught) {
+        // The handler would have to run, but the graph cannot be undone.
+        return mp_trace_abort(T, MP_AB_MUTATION, "%s and an operation stands in a try block",
+                              T->wrote_input ? "an input is written"
+                                             : "random numbers are drawn");
     }
     mp_rc rc = guard_apart(T);
     if (rc != MP_OK) {
@@ -855,7 +881,7 @@ check_contexts(mp_trace *T)
 {
     for (int32_t i = 0; i < T->graph.n_nodes; i++) {
         mp_node *n = T->graph.nodes[i];
-        if (n->kind == MP_NODE_EXTERNAL && n->appended && PyContextVar_CheckExact(n->obj)) {
+        if (n->kind == MP_NODE_EXTERNAL && !n->released && n->appended && PyContextVar_CheckExact(n->obj)) {
             return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that stays set");
         }
     }

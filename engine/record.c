@@ -5,8 +5,8 @@
  * in at the next event of the same frame.  Nothing here calls the user's code, and nothing
  * is changed in the user's frames.
  *
- * Re-entrancy: allocations can start the collector, whose finalizers run Python frames;
- * `busy` keeps those away from the recording.
+ * Re-entrancy: while a callback runs, the collector is off and `busy` keeps frames that a
+ * finalizer starts away from the recording.
  */
 #include "trace.h"
 
@@ -55,6 +55,7 @@ shadow_push(mp_trace *T, mp_frame *f, bool fresh)
         T->cap_stack = cap;
     }
     mp_shadow s = {.f = f, .pending = -1, .root = T->n_stack == 0, .fresh = fresh};
+    s.caught = T->n_stack > 0 && mp_shadow_catches(&T->stack[T->n_stack - 1]);
     T->stack[T->n_stack++] = s;
     return MP_OK;
 }
@@ -126,7 +127,13 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         return rc != MP_OK ? rc : shadow_push(T, f, fresh);
     }
     if (fresh) {
-        if (mp_op_is_whole(mp_op_flags_of(func))) {
+        int flags = mp_op_flags_of(func);
+        if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
+            && !(flags & MP_TORCH_REFUSE)) {
+            T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
+            return MP_OK;
+        }
+        if (mp_op_is_whole(flags)) {
             return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
                                   code->co_qualname);
         }
@@ -142,8 +149,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
 static void
 settle(mp_trace *T, mp_rc rc)
 {
-    if (rc != MP_ERR) {
-        assert(!PyErr_Occurred());
+    assert((rc == MP_ERR) == (PyErr_Occurred() != NULL));
+    if (rc != MP_ERR && !PyErr_Occurred()) {
         return;
     }
     PyObject *exc = mp_err_take();
@@ -155,6 +162,31 @@ settle(mp_trace *T, mp_rc rc)
     Py_XDECREF(exc);
 }
 
+/* What a callback puts aside: the exception in flight, and the collector.  Before 3.12 a
+ * collection can start in any allocation; its finalizers could change a container that a
+ * handler is walking through. */
+typedef struct {
+    PyObject *exc;  // owned or NULL
+    int collects;
+} callback_state;
+
+static callback_state
+callback_begin(mp_trace *T)
+{
+    T->busy = true;
+    return (callback_state){.exc = mp_err_take(), .collects = PyGC_Disable()};
+}
+
+static void
+callback_end(mp_trace *T, callback_state saved)
+{
+    if (saved.collects) {
+        PyGC_Enable();
+    }
+    T->busy = false;
+    mp_err_restore_steal(saved.exc);
+}
+
 static bool
 on_enter(void *ctx, mp_frame *f, bool fresh)
 {
@@ -162,8 +194,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;
     }
-    PyObject *saved = mp_err_take();
-    T->busy = true;
+    callback_state saved = callback_begin(T);
     mp_shadow *parent = shadow_top(T);
     mp_rc rc;
     bool watch = false;
@@ -180,11 +211,10 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     }
     else {
         rc = enter_watched(T, f, fresh);
-        watch = rc == MP_OK;
+        watch = rc == MP_OK && T->skip == 0;
     }
     settle(T, rc);
-    T->busy = false;
-    mp_err_restore_steal(saved);
+    callback_end(T, saved);
     return watch && T->state == MP_TRACE_RECORDING;
 }
 
@@ -199,8 +229,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         T->skip -= T->skip > 0;
         return;
     }
-    PyObject *saved = mp_err_take();
-    T->busy = true;
+    callback_state saved = callback_begin(T);
     mp_shadow *s = shadow_top(T);
     assert(s != NULL && s->f == f);
     if (s->owns_op) {
@@ -209,12 +238,14 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     else {
         bool root = s->root;
         T->n_stack--;
+        if (!root) {
+            settle(T, mp_look_at_answer(T, shadow_top(T), result));
+        }
         if (root) {
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
         }
     }
-    T->busy = false;
-    mp_err_restore_steal(saved);
+    callback_end(T, saved);
 }
 
 /* -- First event of a frame: what its arguments are -------------------------------------------- */
@@ -376,8 +407,14 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
             return mp_fresh(T, top);
         }
         return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
-    case MP_POST_RESULT:
-        return mp_result(T, top);
+    case MP_POST_RESULT: {
+        mp_rc rc = mp_result(T, top);
+        mp_node *n = s->yields ? mp_refgraph_find(&T->graph, top) : NULL;
+        if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH) {
+            n->yields = s->yields;
+        }
+        return rc;
+    }
     case MP_POST_OP:
         s->owns_op = false;
         return mp_op_end(T, top);
@@ -671,6 +708,7 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
+    s->through_c = !PyGen_CheckExact(iterator);
     if (n == NULL || n->reg < 0) {
         PyObject *ignored;
         return mp_special(T, iterator, "__next__", &ignored);
@@ -949,6 +987,10 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     if (rc != MP_OK) {
         return rc;
     }
+    if (T->sweep > 0) {
+        T->sweep--;
+        mp_refgraph_release(&T->graph);
+    }
     if (++T->n_instr > T->max_instr) {
         return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions", (long long)T->max_instr);
     }
@@ -957,6 +999,8 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->post = MP_POST_NONE;
     s->makes = NULL;
     s->raw = false;
+    s->looks = s->through_c = false;
+    s->yields = 0;
     return handle(T, s, &info->at[index]);
 }
 
@@ -968,11 +1012,9 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     if (T->busy || T->state != MP_TRACE_RECORDING || s == NULL || s->f != f) {
         return;
     }
-    PyObject *saved = mp_err_take();
-    T->busy = true;
+    callback_state saved = callback_begin(T);
     settle(T, event(T, s, info, index));
-    T->busy = false;
-    mp_err_restore_steal(saved);
+    callback_end(T, saved);
 }
 
 static void
@@ -1033,7 +1075,7 @@ make_plan(mp_trace *T, mp_ambient *ambient, PyObject *result)
     }
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
     settle(T, rc);
-    if (rc != MP_OK) {
+    if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
         mp_plan_free(plan);
         return NULL;
     }
@@ -1090,7 +1132,9 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObjec
         set_reason(why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
     }
     else if (T.state == MP_TRACE_DONE) {
+        callback_state saved = callback_begin(&T);  // what finalizers change is not ours
         *plan = make_plan(&T, ambient, result);
+        callback_end(&T, saved);
         if (*plan != NULL) {
             (*plan)->ambient = ambient;
             ambient = NULL;

@@ -332,6 +332,10 @@ bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObjec
         mp_rc rc = mp_load_const(T, (PyObject *)Py_TYPE(owner));
         return rc != MP_OK || inner == NULL ? rc : mp_load_const(T, inner);
     }
+    if (tp == &PyInstanceMethod_Type) {
+        // pybind11's methods: what is bound is the C function inside
+        return mp_load_const(T, PyInstanceMethod_GET_FUNCTION(descr));
+    }
     if (tp->tp_descr_get == NULL) {
         return mp_load_const(T, descr);
     }
@@ -431,6 +435,15 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
 
 /* -- Tensors -------------------------------------------------------------------------- */
 
+/* Known of a tensor even when its shape is not. */
+static bool
+is_fixed_metadata(PyObject *name)
+{
+    return name_is(name, "dtype") || name_is(name, "device") || name_is(name, "layout")
+           || name_is(name, "requires_grad") || name_is(name, "is_cuda")
+           || name_is(name, "is_cpu");
+}
+
 static mp_rc
 get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -467,7 +480,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     if (flags == MP_TORCH_METADATA) {
         s->post = MP_POST_CONST;
-        return mp_tensor_observe(T, owner);
+        return is_fixed_metadata(name) ? MP_OK : mp_tensor_observe(T, owner);
     }
     if (flags & MP_TORCH_CALL) {
         PyObject *args[2] = {owner, name};

@@ -289,6 +289,9 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
         *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
         return MP_OK;
     }
+    if (n->yields & MP_YIELDS_TENSORS) {
+        *has_tensor = true;
+    }
     rc = mp_read_all(T, obj);
     rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
     if (rc != MP_OK) {
@@ -657,13 +660,15 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(ignored))) {
         if (is_tensor_node(ignored) && n != NULL && (PyDict_Check(obj) || PyAnySet_Check(obj))
             && n->kind == MP_NODE_FRESH) {
-            return MP_OK;  // tensors hash by identity
+            s->below = MP_BELOW_WATCH;
+            return mp_load_const(T, item);  // tensors hash by identity: pin it
         }
         return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
     }
     if (rc == MP_OK) {
         rc = runs_python(T, s, obj, "__contains__", &runs);
         s->post = MP_POST_NONE;
+        s->looks = true;
     }
     if (rc != MP_OK || runs) {
         return rc;
@@ -698,6 +703,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     }
     rc = runs_python(T, s, obj, "__iter__", &runs);
     s->post = MP_POST_NONE;
+    rc = rc != MP_OK ? rc : mp_look_at_yields(T, n, "`in`");
     if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH) {
         return rc;
     }
@@ -733,6 +739,8 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         return rc;
     }
     s->post = MP_POST_RESULT;
+    s->through_c = !PyGen_CheckExact(obj);
+    s->yields = mp_yields(T, &obj, 1, false);
     if (runs) {
         return MP_OK;
     }
@@ -776,14 +784,16 @@ mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
 
 /* Operands of a C-level operator: everything that it may look at is guarded. */
 static mp_rc
-read_operand(mp_trace *T, PyObject *o, mp_node *n)
+read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
 {
     bool has_tensor = false;
-    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o)) {
-        return mp_read_deep(T, o, &has_tensor);
-    }
-    if (is_sized(o)) {
-        return mp_read_deep(T, o, &has_tensor);
+    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o) || is_sized(o)) {
+        mp_rc rc = mp_read_deep(T, o, &has_tensor);
+        if (rc == MP_OK && has_tensor && looks) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "a %s of tensors is looked at",
+                                  mp_type_name(o));
+        }
+        return rc;
     }
     if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
         && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
@@ -821,8 +831,9 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     if (is_tensor_node(na) || is_tensor_node(nb)) {
         PyObject *args[2] = {a, b};
+        bool constant = (op == Py_EQ || op == Py_NE) && (a == Py_None || b == Py_None);
         return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
-                           MP_TORCH_CALL);
+                           constant ? MP_TORCH_EITHER : MP_TORCH_CALL);
     }
     s->post = MP_POST_RESULT;
     if (na == NULL && nb == NULL) {
@@ -832,11 +843,12 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
     rc = record_special_pair(T, s, a, b, left, right);
     if (rc == MP_OK) {
-        rc = read_operand(T, a, na);
+        rc = read_operand(T, a, na, true);
     }
     if (rc == MP_OK) {
-        rc = read_operand(T, b, nb);
+        rc = read_operand(T, b, nb, true);
     }
+    s->looks = is_sized(a) || is_sized(b);
     if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
         rc = mp_record_is(T, a, b);
     }
@@ -896,11 +908,12 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
         snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
         rc = runs_python(T, s, a, name, &runs);
     }
+    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
     if (rc == MP_OK) {
-        rc = read_operand(T, a, na);
+        rc = read_operand(T, a, na, false);
     }
     if (rc == MP_OK) {
-        rc = read_operand(T, b, nb);
+        rc = read_operand(T, b, nb, is_text);
     }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
@@ -930,7 +943,7 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     }
     snprintf(special, sizeof(special), "__%s__", name);
     rc = runs_python(T, s, a, special, &runs);
-    return rc != MP_OK || runs ? rc : read_operand(T, a, n);
+    return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
 }
 
 mp_rc

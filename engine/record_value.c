@@ -330,8 +330,8 @@ mp_guard_function(mp_trace *T, PyObject *func)
 {
     mp_node *n = mp_refgraph_find(&T->graph, func);
     if (n == NULL) {
-        return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "function %s",
-                              PyUnicode_AsUTF8(((PyFunctionObject *)func)->func_qualname));
+        return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "function %U",
+                              ((PyFunctionObject *)func)->func_qualname);
     }
     if (n->kind == MP_NODE_FRESH) {
         return MP_OK;

@@ -50,7 +50,7 @@ mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
 static void
 node_free(mp_node *n)
 {
-    PyObject *obj = n->kind == MP_NODE_EXTERNAL ? n->obj : NULL;
+    PyObject *obj = n->kind == MP_NODE_EXTERNAL && !n->released ? n->obj : NULL;
     Py_XDECREF(n->weak);
     Py_XDECREF(n->leaf);
     Py_XDECREF(n->written);
@@ -76,7 +76,7 @@ mp_refgraph_fini(mp_refgraph *g)
 bool
 mp_node_is_alive(const mp_node *n)
 {
-    return n->weak == NULL || PyWeakref_GET_OBJECT(n->weak) == n->obj;
+    return n->weak == NULL ? !n->released : PyWeakref_GET_OBJECT(n->weak) == n->obj;
 }
 
 static struct mp_slot *
@@ -105,6 +105,26 @@ mp_refgraph_forget(mp_refgraph *g, PyObject *obj)
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
     if (slot->obj != NULL) {
         slot->node = NULL;
+    }
+}
+
+void
+mp_refgraph_release(mp_refgraph *g)
+{
+    bool again = true;
+    while (again) {  // what dies may have held others
+        again = false;
+        for (int32_t i = 0; i < g->n_nodes; i++) {
+            mp_node *n = g->nodes[i];
+            if (n->kind != MP_NODE_EXTERNAL || n->released || n->written != NULL
+                || n->rewritten || n->appended || Py_REFCNT(n->obj) != 1) {
+                continue;
+            }
+            n->released = true;
+            mp_refgraph_forget(g, n->obj);
+            again = true;
+            Py_DECREF(n->obj);
+        }
     }
 }
 
@@ -150,6 +170,7 @@ node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
         return NULL;
     }
     n->obj = obj;
+    n->type = Py_TYPE(obj);
     n->kind = (uint8_t)kind;
     n->reg = reg;
     g->nodes[g->n_nodes++] = n;
@@ -169,6 +190,7 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
     if (slot->obj != NULL && slot->node != NULL && slot->node->kind == MP_NODE_FRESH) {
         // Loops make millions of short-lived objects at few addresses: reuse the node.
         Py_CLEAR(slot->node->written);
+        slot->node->yields = 0;
         return slot->node;
     }
     return node_add(g, obj, MP_NODE_FRESH, -1);

@@ -7,7 +7,8 @@
  *   tensor     external (register) or result of a logged operation (value)
  * Invariants
  *  1 A node's address is valid for look-up only while its object lives: external nodes own
- *    their object until the recording ends, tensors are checked through a weak reference.
+ *    their object until they are its last owner (mp_refgraph_release), tensors are checked
+ *    through a weak reference.
  *    Fresh nodes own nothing: an object that reuses the address of a dead fresh object was
  *    made by the run too, so it is fresh as well.
  *  2 Sources are in entry-time coordinates.  A key that the run wrote is in `written` and
@@ -24,6 +25,7 @@ typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
 
 typedef struct {
     PyObject *obj;        // owned if external and no tensor; else an address only
+    PyTypeObject *type;   // of obj; an external object's is held by its TYPE_IS guard
     PyObject *weak;       // owned weak reference of a tensor
     PyObject *leaf;       // owned Value of a tensor that the op log uses, or NULL
     PyObject *written;    // owned dict: keys written since entry; NULL: none
@@ -33,9 +35,12 @@ typedef struct {
     int32_t reg;          // guard register, -1 if the object is not external
     uint8_t kind;         // mp_node_kind
     bool pinned;          // a guard says that the register is this very object
+    bool released;        // external: died during the run as in eager; obj is an address
     bool appended;        // list: journal holds appends, entry part untouched
     bool rewritten;       // container: whole entry content is guarded, content is new
     bool dynamic;         // tensor: shape depends on data
+    bool changed;         // external tensor: the run wrote to its memory
+    uint8_t yields;       // fresh iterator or view: what it may hand out (mp_yields)
     int32_t constant;     // 0-d tensor computed from constants alone: the trace's count of
                           // in-place writes at that time + 1; 0: no such tensor
 } mp_node;
@@ -62,6 +67,9 @@ mp_node *mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj);
 mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);
 mp_node *mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg);
 bool mp_node_is_alive(const mp_node *n);
+/* Let go of external objects that nothing else holds any more, so that they die when eager
+ * frees them.  Those that the journal writes to are kept.  May run __del__. */
+MP_MAYRUN void mp_refgraph_release(mp_refgraph *g);
 
 /* Emit a load once.  *is_new tells whether it was not there before.  -1: exception. */
 int32_t mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj,

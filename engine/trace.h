@@ -49,6 +49,10 @@ typedef struct {
     bool raw;                  // a C method called by itself: overrides do not run
     bool started;              // first event seen: arguments are classified
     bool fresh;                // false: a generator's frame went on
+    bool caught;               // an exception of this frame meets a handler further out
+    bool looks;                // C code below tests or compares what Python answers
+    bool through_c;            // C code takes in what Python answers
+    uint8_t yields;            // what the result, if it is an iterator, may hand out
     PyTypeObject *makes;       // borrowed: class whose instance the call is making
     PyObject *kwnames;         // borrowed from the code's constants, from KW_NAMES to CALL
 } mp_shadow;
@@ -106,7 +110,12 @@ typedef struct mp_trace {
     PyObject *result;          // owned: the root's return value, while planning
     int64_t n_instr, max_instr;
     bool root_seen;
-    bool busy;                 // inside a callback: frames that the collector runs are not ours
+    bool wrote_input;          // some operation wrote to an input of the graph
+    bool random;               // some operation draws random numbers
+    bool op_caught;            // some operation ran where the program would catch it
+    bool lazy_looks;           // some iterator of C code looks at what it gets, later
+    int sweep;                 // events to go on which externals that died are let go
+    bool busy;                 // inside a callback: frames that a finalizer runs are not ours
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -167,6 +176,20 @@ mp_rc mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int 
 mp_rc mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name);
 mp_rc mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value);
 
+/* -- What C code sees (record_look.c) ---------------------------------------------------- */
+
+enum { MP_YIELDS_TENSORS = 1, MP_YIELDS_OBJECTS = 2 };
+/* What an iterator over these objects may hand to C code; over a dict: its keys, or with
+ * `values` all that it holds. */
+uint8_t mp_yields(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool values);
+/* C code is about to look at all that n, if it is a fresh iterator, hands out. */
+mp_rc mp_look_at_yields(mp_trace *T, mp_node *n, const char *who);
+/* A Python frame below the instruction of `caller` has answered. */
+mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, PyObject *answer);
+/* The C function `who` gets these arguments and calls those that are callable. */
+mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+                       Py_ssize_t count);
+
 /* -- Writes (record_write.c) ----------------------------------------------------------- */
 
 mp_rc mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete);
@@ -202,6 +225,9 @@ mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *co
 mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
 mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                         Py_ssize_t nargs, PyObject *kwnames, bool *found);
+/* What a C function does when other C code calls it, if it holds no tensor. */
+typedef enum { MP_C_NOTHING, MP_C_READS, MP_C_WRITES, MP_C_OPAQUE } mp_c_effect;
+mp_c_effect mp_builtin_effect(PyObject *callable);
 /* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
 const void *mp_callable_key(PyObject *callable);
 /* Would this constant be another number in the next run? */
@@ -222,6 +248,7 @@ bool mp_is_op_object(PyObject *callable);
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, int flags);
 mp_rc mp_op_end(mp_trace *T, PyObject *result);
+PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exception
 void mp_op_drop(mp_trace *T);
 /* The operator.* function that stands for an instruction. */
 PyObject *mp_operator_borrow(const char *name);
@@ -229,6 +256,16 @@ mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
 PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
 mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
 int mp_oplog_init(PyObject *setup);
+
+/* -- Writes of operations (oplog_writes.c) ---------------------------------------------------- */
+
+/* Has the operation that just ended written to an argument?  has_old: it answered with a
+ * tensor that was known. */
+bool mp_op_mutated(mp_trace *T, bool has_old);
+void mp_op_note_statistics(mp_trace *T);
+mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
+/* Would the program notice if the instruction in progress raised? */
+bool mp_shadow_catches(const mp_shadow *s);
 
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */
 

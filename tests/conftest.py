@@ -27,7 +27,9 @@ if importlib.util.find_spec("hypothesis") is None:
     collect_ignore += ["property"]
 else:
     from hypothesis import HealthCheck, settings
+    from hypothesis.configuration import set_hypothesis_home_dir
 
+    set_hypothesis_home_dir(HERE.parent / "build" / "hypothesis")
     settings.register_profile(
         "ci",
         deadline=None,

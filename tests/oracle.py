@@ -45,9 +45,13 @@ NAMED = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+TORCH_PLAIN = {
+    ("torch", name) for name in ("Size", "dtype", "device", "layout", "memory_format")
+}
 CLASS_NOISE = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__static_attributes__",
     "__firstlineno__", "__abstractmethods__", "_abc_impl", "__annotations__",
+    "_autograd_function_id",  # a number that torch counts up
 }  # fmt: skip
 
 
@@ -64,7 +68,9 @@ def _scalar_text(value: Any) -> str:
 def _is_plain(value: Any) -> bool:
     """Immutable through and through: its identity says nothing."""
     kind = type(value)
-    if kind in SCALARS:
+    if kind in SCALARS or (kind.__module__, kind.__name__) in TORCH_PLAIN:
+        return True
+    if kind.__name__ == "Size" and kind.__module__ == "torch":
         return True
     return kind in (tuple, frozenset) and all(map(_is_plain, value))
 
@@ -109,6 +115,8 @@ class Description:
         kind = type(value)
         if kind in SCALARS:
             return _scalar_text(value)
+        if (kind.__module__, kind.__name__) in TORCH_PLAIN:
+            return f"{kind.__name__} {value}"
         if _is_plain(value):
             items = map(self.ref, value)
             if kind is frozenset:
@@ -247,8 +255,6 @@ class Description:
             return None
         if issubclass(kind, torch.Tensor):
             return self.tensor(torch, value)
-        if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format):
-            return f"{kind.__name__} {value}"
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
             return (
@@ -260,6 +266,8 @@ class Description:
 
     def tensor(self, torch: Any, t: Any) -> str:
         with torch.no_grad():
+            if t.layout is not torch.strided:
+                return f"{type(t).__name__} {t.layout} of {self.ref(t.to_dense())}"
             storage = t.untyped_storage()
             shared = self.storages.setdefault(storage.data_ptr(), len(self.storages))
             if not storage.nbytes():
@@ -270,7 +278,8 @@ class Description:
                 f" grad={t.requires_grad} memory={shared}+{t.storage_offset()}"
             )
             if self.exact:
-                raw = t.detach().contiguous().view(-1).view(torch.uint8)
+                plain = t.detach().resolve_conj().resolve_neg()
+                raw = plain.contiguous().view(-1).view(torch.uint8)
                 data = raw.numpy().tobytes()
                 text += f" {hash(data):x}"
             if self.verbose:

@@ -30,7 +30,9 @@ EXAMPLE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # What differs between Python and torch versions and says nothing.
-NOISE = re.compile(r"\d+(?= instructions)|\d+(?= more$)|(?<=ambient \()\d+", re.MULTILINE)
+NOISE = re.compile(
+    r"\d+(?= instructions)|\d+(?= more$)|(?<=ambient \()\d+", re.MULTILINE
+)
 
 # Why eager answers although the run itself was not refused: slug -> what to do.
 DISPATCH_HINTS = {
@@ -113,8 +115,8 @@ def dispatch_reasons() -> dict[str, str]:
         raise SystemExit("gen_docs: stats.h and stats.c do not list the same fallbacks")
     found = {slugs[name]: meaning for name, meaning in meanings.items()}
     found["backoff"] = (
-        "recording kept failing, or one guard kept missing, so the next calls are not "
-        "recorded; `backoff: x` names what was to blame"
+        "one guard kept missing, so the next calls are not recorded; `backoff: x` names "
+        "what it looks at"
     )
     return found
 
@@ -127,9 +129,9 @@ def reasons_page() -> str:
         NOTE,
         "# Why a call stayed eager",
         "",
-        'Every call that eager answered is counted in `magpy.stats(f)["reasons"]` under one',
-        'of these ids; `["places"]` adds detail, file and line.  `fullgraph=True` raises',
-        "`magpy.Unsupported` with the same id for those of the first table.",
+        "Every call that eager answered is counted under one of these ids in",
+        '`magpy.stats(f)["reasons"]`; `["places"]` adds detail, file and line.',
+        "`fullgraph=True` raises `magpy.Unsupported` with the ids of the first table.",
         "",
         "## The run could not be recorded",
         "",
@@ -143,7 +145,14 @@ def reasons_page() -> str:
         f"| `{r['slug']}` | {r['kind']} | {r['what']} | {r['hint']} |"
         for r in _engine.reasons()
     ]
-    lines += ["", "## A recording was not used, or not made", ""]
+    lines += [
+        "",
+        "After repeated failures at one place the next calls are not recorded at all for a",
+        "while; they count under the same id.",
+        "",
+        "## A recording was not used, or not made",
+        "",
+    ]
     lines += ["| id | what happened | what to do |", "| --- | --- | --- |"]
     known = dispatch_reasons()
     if known.keys() != DISPATCH_HINTS.keys():

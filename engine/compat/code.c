@@ -193,6 +193,23 @@ depth_handlers(depth_walk *w, PyObject *table)
     return true;
 }
 
+int
+mp_code_handler(PyCodeObject *code, int index, int *depth)
+{
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(code->co_exceptiontable);
+    const uint8_t *end = at + PyBytes_GET_SIZE(code->co_exceptiontable);
+
+    while (at < end) {
+        int start = table_number(&at, end), length = table_number(&at, end);
+        int target = table_number(&at, end), packed = table_number(&at, end);
+        if (index >= start && index < start + length) {
+            *depth = packed >> 1;
+            return target;
+        }
+    }
+    return -1;
+}
+
 static bool
 depth_run(depth_walk *w)
 {

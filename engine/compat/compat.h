@@ -50,6 +50,9 @@ typedef struct {
  * exception set on failure. */
 const mp_code_info *mp_code_info_get(PyCodeObject *code);
 const char *mp_op_name(int op);
+/* Where an exception of this code unit goes (-1: out of the frame), and how many values
+ * stay on the stack. */
+int mp_code_handler(PyCodeObject *code, int index, int *depth);
 int mp_code_line(PyCodeObject *code, int index);  // line of a code unit; -1: none
 
 /* -- Frames ------------------------------------------------------------------------ */

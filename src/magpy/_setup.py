@@ -105,13 +105,15 @@ def _start() -> Status:
 
 
 def _follow_switch(c_engine: Any) -> None:
-    """Let ``magpy.config.enabled`` switch off what is compiled already, too."""
+    """Let the knobs that the engine reads act on what is compiled already, too."""
 
     def switch() -> None:
         c_engine._set_enabled(config.enabled)
+        c_engine._set_compiling(config.is_compiling)
 
     switch()
     config.on_change("enabled", switch)
+    config.on_change("is_compiling", switch)
 
 
 def _teach_torch(c_engine: Any) -> None:
@@ -126,6 +128,7 @@ def _teach_torch(c_engine: Any) -> None:
         constant_types=table.constant_types(),
         op_object_types=table.op_object_types(),
         op_flags=table.op_flags,
+        graph_object_type=torch._C._InferenceMode,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),
     )

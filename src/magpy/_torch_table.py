@@ -87,7 +87,7 @@ _METADATA = _names(
     is_same_size is_inference is_conj is_neg is_distributed is_cuda is_cpu is_meta
     is_xla is_xpu is_ipu is_mps is_maia is_mtia is_vulkan is_mkldnn is_quantized
     is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
-    __len__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides result_type
+    __len__ __hash__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides result_type
     promote_types can_cast is_tensor is_storage broadcast_shapes
     _debug_has_internal_overlap _has_compatible_shallow_copy_type cudnn_is_acceptable
     """
@@ -157,7 +157,7 @@ _REFUSE = _names(
     q_zero_point q_per_channel_scales q_per_channel_zero_points q_per_channel_axis
     qscheme int_repr dequantize quantize_per_tensor quantize_per_channel
     quantize_per_tensor_dynamic to_mkldnn __deepcopy__ __reduce_ex__ _reduce_ex_internal
-    __setstate__ module_load reinforce __hash__ __dir__ __array_wrap__
+    __setstate__ module_load reinforce __dir__ __array_wrap__
     _clear_non_serializable_cached_data index solve lstsq eig symeig is_leaf grad
     grad_fn _grad _grad_fn retains_grad output_nr name names _version _base _cdata
     volatile _backward_hooks _post_accumulate_grad_hooks _python_dispatch grad_dtype
@@ -296,6 +296,7 @@ torch._C: _set_grad_enabled
 torch: set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled
 torch: set_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype
 torch: autocast_increment_nesting autocast_decrement_nesting clear_autocast_cache
+torch._C: _InferenceMode
 """
 
 # Constant for a process.
@@ -504,6 +505,10 @@ def build() -> Table:
         table[low_rank] = int(OpFlag.CALL)
     _add_listed(table, torch)
     _add_listed(table, torch.random)
+    for method in ("__enter__", "__exit__"):
+        # Bound by pybind11: the C function is inside.
+        inner = vars(torch._C._InferenceMode)[method].__func__
+        table[inner] = int(OpFlag.SETS_STATE)
     for text, flag in (
         (_AMBIENT_AT, OpFlag.AMBIENT),
         (_COMPILING_AT, OpFlag.COMPILING),
@@ -536,7 +541,16 @@ def constant_types() -> tuple[type, ...]:
         torch.qscheme,
         torch.finfo,
         torch.iinfo,
+        *_numpy_scalars(),
     )
+
+
+def _numpy_scalars() -> tuple[type, ...]:
+    """Numbers of numpy, if the program has loaded it (torch does, where it is there)."""
+    numpy = sys.modules.get("numpy")
+    names = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32"
+    found = [getattr(numpy, n, None) for n in (*names.split(), "float64")]
+    return tuple(t for t in found if isinstance(t, type))
 
 
 def op_object_types() -> tuple[type, ...]:

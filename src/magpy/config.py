@@ -117,6 +117,10 @@ class Config:
     max_instructions = Knob(
         50_000_000, "Longest run, in bytecode instructions, to record.", minimum=1
     )
+    is_compiling = Knob(
+        True,
+        "What torch.compiler.is_compiling() answers to code that is being recorded.",
+    )
     inductor_direct = Knob(
         True, "Call Inductor's code without its run-time wrappers where that is legal."
     )

@@ -137,7 +137,7 @@ def replace_submodule(model: nn.Module) -> None:
 
 
 def change_attribute(model: nn.Module) -> None:
-    """The first number or bias found that forward reads and shapes do not depend on."""
+    """The first number that forward reads and shapes do not depend on, or a bias."""
     for module in model.modules():
         for name in ("eps", "variance_epsilon", "scale"):
             if isinstance(vars(module).get(name), float):

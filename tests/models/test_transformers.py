@@ -6,7 +6,10 @@ from benchmarks.models import HUGGING_FACE
 from model_checks import check_changes, check_gradients, check_one_graph
 
 TRAINED = ["bert", "gpt2", "vit"]
-EAGER_IN_TRAINING = ["bart"]  # LayerDrop compares a random tensor in Python
+EAGER_IN_TRAINING = [
+    "bart",  # LayerDrop compares a random tensor in Python
+    "align",  # batch norm writes its buffers below a `try` of the library
+]
 
 
 @pytest.mark.parametrize("name", HUGGING_FACE)

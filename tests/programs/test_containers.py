@@ -457,7 +457,7 @@ def f(b):
 >>> {1, 2, 3}
 !!! a.add(4)
 
-=== set_of_objects
+=== set_of_objects | eager
 class A:
     pass
 a, b = A(), A()

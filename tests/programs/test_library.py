@@ -60,7 +60,7 @@ def f(xs):
 >>> [3, 1, 2]
 >>> []
 
-=== sorted_objects
+=== sorted_objects | eager
 import operator
 class C:
     def __init__(self, n):
@@ -73,7 +73,7 @@ def f():
 !!! xs[0].n = 0
 !!! xs.append(C(-1))
 
-=== sorted_dict_items
+=== sorted_dict_items | eager
 d = {"b": 1, "a": 2}
 def f():
     return sorted(d), sorted(d.items(), key=lambda kv: kv[1]), sorted(d, key=d.get)
@@ -152,7 +152,7 @@ def f(a, b):
 === number_operators
 def f(a, b):
     return (
-        a + b, a - b, a * b, a / b, a ** b, a << b, a >> b, a & b, a | b, a ^ b, ~a,
+        a + b, a - b, a * b, a / b, a ** b, a << b, a >> b, a & b, a | b, a ^ b, ~int(a),
         -a, +a
     )
 >>> 13, 3
@@ -357,7 +357,7 @@ def f(a, b):
     return a <= b, a > b, a >= b
 >>> V(1), V(2)
 
-=== functools_cmp_to_key
+=== functools_cmp_to_key | eager
 import functools
 def f(xs):
     return sorted(xs, key=functools.cmp_to_key(lambda a, b: b - a))

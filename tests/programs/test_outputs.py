@@ -41,7 +41,7 @@ def f():
     a.owner = d
     return d, b
 
-=== cycle_through_tuple
+=== cycle_through_tuple | eager
 def f():
     a = []
     t = (a, 1)

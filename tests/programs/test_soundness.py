@@ -677,6 +677,43 @@ def test_signature_errors_are_pythons_own():
         assert str(ours.value) == str(eager.value)
 
 
+def test_garbage_collection_during_a_recording():
+    """Collections, and Python callbacks of other libraries on them, are not the program's.
+
+    A run that one of them interrupts may stay eager once, not for ever.
+    """
+    import gc
+
+    source = (
+        "class C: pass\n"
+        "def f(n):\n"
+        "    cs = [C() for _ in range(n)]\n"
+        "    for c in cs:\n"
+        "        c.me = c\n"
+        "    return len(cs), [[i] for i in range(n)]\n"
+    )
+    pair = pair_of(source)
+    seen: list = []
+
+    def callback(phase, info):
+        seen.append(phase)
+
+    def inputs(world):
+        return (20,), {}
+
+    before = gc.get_threshold()
+    gc.callbacks.append(callback)
+    gc.set_threshold(10)
+    try:
+        for _ in range(4):
+            pair.call("f(20)", inputs)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(callback)
+    assert seen
+    pair.stable([("f(20)", inputs)])
+
+
 def test_debugger_or_profiler_is_respected():
     """With a tracer of the user installed calls stay right (and may stay eager)."""
     import sys

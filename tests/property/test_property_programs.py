@@ -5,6 +5,7 @@ MAGPY_TEST_EXAMPLES sets how many, MAGPY_TEST_PROFILE=search draws new ones each
 
 from __future__ import annotations
 
+import gc
 import linecache
 from collections import Counter
 
@@ -19,6 +20,7 @@ counts: Counter[str] = Counter()
 @given(programs())
 def test_equal_to_eager(drawn):
     case, script = drawn
+    gc.collect(1)
     linecache.clearcache()
     note(case.source)
     pair = Pair(case.build, engine_compile, lambda compiled: compiled.stats())

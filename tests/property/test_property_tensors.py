@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 
 from hypothesis import given, note, settings
@@ -50,7 +51,7 @@ LINES = [
     "t.relu_()", "t = torch.add($T, $T, out=torch.empty(2, 3))",
 ]  # fmt: skip
 HEADS = [
-    "if x.shape[0] == 2:", "if scale > 1:", "for _ in range(2):", "for t in ts:",
+    "if x.shape[0] == 2:", "if scale > 1:", "for _ in range(2):", "for t in ts[:3]:",
     "with torch.no_grad():", "if x is y:", "if 'u' in d:", "if h.t is ts[0]:",
     "if t.is_contiguous():", "if x.dtype == torch.float32:", "if h.k == 1:",
 ]  # fmt: skip
@@ -93,6 +94,7 @@ def tensor_programs(draw):
             "def f(x, y):",
             "    global scale, w",
             "    t, out = x * 1, []",
+            "    del ts[3:]",
             *body,
             f"    return t, x, out, {fill('$E')}",
             "",
@@ -109,6 +111,7 @@ def tensor_programs(draw):
 @given(tensor_programs())
 def test_equal_to_eager(drawn):
     case, script = drawn
+    gc.collect(1)
     note(case.source)
     pair = Pair(
         case.build, lambda fn: magpy.compile(fn, backend="eager"), magpy.stats, keep=3

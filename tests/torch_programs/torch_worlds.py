@@ -8,6 +8,7 @@ oracle compares.  The backend is the eager one, so all of it is bitwise.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from typing import Any
@@ -19,7 +20,8 @@ from oracle import Case, Pair, World, evaluated, executed
 
 
 #: In front of every program.  `t(2, 3)` is a new tensor at each call, the same ones in
-#: both worlds; `fixed(2, 3)` is always the same.
+#: both worlds; `fixed(2, 3)` is always the same, `fresh(2, 3)` an inference tensor.  If the
+#: program defines `around`, calls are made inside the context manager that it makes.
 PRELUDE = """
 import torch
 import torch.nn.functional as F
@@ -29,6 +31,9 @@ def t(*shape):
     return torch.randn(*shape, generator=_numbers)
 def fixed(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+def fresh(*shape):
+    with torch.inference_mode():
+        return t(*shape)
 torch.manual_seed(0)
 """
 
@@ -88,7 +93,9 @@ class TorchWorld(World):
     def call(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.number += 1
         torch.manual_seed(self.number)
-        super().call(fn, args, kwargs)
+        around = self.state.get("around", contextlib.nullcontext)
+        with around():
+            super().call(fn, args, kwargs)
         outcome = self.seen[-1][0]
         modes = _modes()
         self.seen[-1] = (*self.seen[-1], modes, _differentiate(outcome[1]))
@@ -99,6 +106,20 @@ def _build(case: Case) -> TorchWorld:
     return TorchWorld(world.fn, world.state)
 
 
+@contextlib.contextmanager
+def _modes_restored():
+    """A program may leave torch in another mode."""
+    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(grad)
+        torch.set_default_dtype(dtype)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@_modes_restored()
 def check_torch(case: Case) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
     pair = Pair(

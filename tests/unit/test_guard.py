@@ -6,11 +6,13 @@ A program is written as rows; `p.arg()`, `p.load()` and `p.test()` hand out regi
 from __future__ import annotations
 
 import collections
+import contextvars
 import enum
 import functools
 import gc
 import importlib.util
 import re
+import struct
 import sys
 import threading
 import types
@@ -216,6 +218,18 @@ def load_deque():
     assert not loading("LOAD_DEQUE", n=0)(["a"])
 
 
+def load_context():
+    var = contextvars.ContextVar("var")
+    p = Program()
+    p.load("LOAD_CONTEXT", -1, var)
+    assert not p()
+    token = var.set("value")
+    assert p.value() == "value"
+    var.reset(token)
+    assert not p()
+    assert "var" in p.source(0) or "ContextVar" in p.source(0)
+
+
 # -- Tests ---------------------------------------------------------------------------
 
 
@@ -404,7 +418,7 @@ def apart():
     import torch
 
     eng.tensor_init()
-    p = Program("x", "y").test("APART", 0, b=1)
+    p = Program("x", "y").test("APART", -1, struct.pack("2i", 0, 1), n=1)
     t = torch.zeros(8)
     assert p(t, torch.zeros(8))
     assert not p(t, t)
@@ -412,6 +426,19 @@ def apart():
     assert p(t[:4], t[4:])
     assert not p(t[:5], t[4:])
     assert not p(t[4:], t[:5])
+    many = Program("x", "y", "z").test("APART", -1, struct.pack("3i", 1, 0, 2), n=1)
+    assert many(t[:4], t[4:], t[:4])  # the first and the last are only read
+    assert not many(t[:4], t[3:], t[:2])
+
+
+def context_unset():
+    var = contextvars.ContextVar("var")
+    p = Program().test("CONTEXT_UNSET", -1, var)
+    assert p()
+    token = var.set(None)
+    assert not p()
+    var.reset(token)
+    assert p()
 
 
 def slot_empty():
@@ -583,6 +610,7 @@ GUARDS = {
     "LOAD_CELL": load_cell,
     "LOAD_FIELD": load_field,
     "LOAD_DEQUE": load_deque,
+    "LOAD_CONTEXT": load_context,
     "TYPE_IS": type_is,
     "IS": is_,
     "EQUALS": equals,
@@ -603,6 +631,7 @@ GUARDS = {
     "SUPER_ATTR": super_attr,
     "FUNCTION": function,
     "IMPORTED": imported,
+    "CONTEXT_UNSET": context_unset,
 }
 
 
@@ -662,6 +691,9 @@ def with_closure():
 
 
 meth = Meth()
+def annotated(a: int) -> str: ...
+
+
 FIELDS = {
     "METHOD_FUNC": [(meth.m, Meth.m)],
     "METHOD_SELF": [(meth.m, meth), ([].append, []), (len, len.__self__)],
@@ -687,7 +719,9 @@ FIELDS = {
     "FUNC_NAME": [(closed, "closed")],
     "FUNC_QUALNAME": [(Meth.m, "Meth.m")],
     "FUNC_DOC": [(Meth.m, "doc"), (with_closure, None)],
+    "FUNC_ANNOTATIONS": [(annotated, annotated.__annotations__)],
     "FUNC_MODULE": [(closed, __name__)],
+    "WEAKREF": [(weakref.ref(Meth), Meth)],
     "TYPE_NAME": [(Meth, "Meth")],
     "TYPE_QUALNAME": [(Meth, "Meth")],
     "PROXY_MAP": [(types.MappingProxyType(d := {1: 2}), d)],

@@ -1,0 +1,248 @@
+/* oplog_writes.c - which inputs the operations of a run write to, and what follows.
+ *
+ * Torch counts writes per memory (`_version`), so a write through a view shows on the
+ * tensor it views.  Two kinds do not count: inference tensors, where the operation's name
+ * has to tell, and the running statistics of F.batch_norm.
+ * R: a graph that has written to an input cannot be run again eagerly when it raises.  So
+ * no operation of such a graph may stand where the program would catch its exception.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+/* x.add_(y), x[0] = y, x += y, out=x: what tells of a write where no counter does. */
+static bool
+op_is_named_inplace(const mp_pending_op *op)
+{
+    static const char *const words[] = {
+        "setitem", "iadd", "isub", "imul", "imatmul", "itruediv", "ifloordiv", "imod",
+        "ipow", "iand", "ior", "ixor", "ilshift", "irshift",
+    };
+    PyObject *name = mp_op_target_name(op->target);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    bool writes = text == NULL || PyDict_GetItemString(op->kwargs, "out") != NULL
+                  || PyDict_GetItemString(op->kwargs, "inplace") == Py_True;
+    if (!writes) {
+        text += strspn(text, "_");
+        size_t len = strlen(text);
+        writes = len > 1 && text[len - 1] == '_' && text[len - 2] != '_';
+        for (size_t i = 0; i < Py_ARRAY_LENGTH(words) && !writes; i++) {
+            size_t n = strlen(words[i]);
+            writes = strncmp(text, words[i], n) == 0 && strspn(text + n, "_") == len - n;
+        }
+    }
+    PyErr_Clear();  // an operation without a usable name counts as writing
+    Py_XDECREF(name);
+    return writes;
+}
+
+/* Was input i written in place? */
+static bool
+op_input_changed(const mp_pending_op *op, int i, bool has_old, bool named)
+{
+    int64_t now = mp_tensor_version(op->inputs[i]);
+    return now != op->versions[i] || (now < 0 && (has_old || named));
+}
+
+static void
+node_changed(mp_trace *T, mp_node *n)
+{
+    n->changed = true;
+    T->wrote_input = true;
+}
+
+/* An input of the graph was written: itself, or through a view or an alias. */
+static void
+note_writes(mp_trace *T, const mp_pending_op *op, bool has_old, bool named)
+{
+    bool indirect = false;
+    for (int i = 0; i < op->n_inputs; i++) {
+        mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
+        if (n == NULL || !op_input_changed(op, i, has_old, named)) {
+            continue;
+        }
+        if (n->reg >= 0) {
+            node_changed(T, n);
+        }
+        else {
+            indirect = true;
+        }
+    }
+    for (int i = 0; i < T->n_inputs && indirect; i++) {
+        mp_node *n = T->inputs[i];
+        // One that the run dropped, or that does not count, may have been meant.
+        if (!n->changed && (!mp_node_is_alive(n) || n->version < 0
+                            || mp_tensor_version(n->obj) != n->version)) {
+            node_changed(T, n);
+        }
+    }
+}
+
+bool
+mp_op_mutated(mp_trace *T, bool has_old)
+{
+    const mp_pending_op *op = &T->op;
+    bool mutated = false, named = false;
+    if (op->flags & MP_TORCH_SETS_STATE) {
+        return true;
+    }
+    for (int i = 0; i < op->n_inputs && !named; i++) {
+        named = op->versions[i] < 0 && op_is_named_inplace(op);
+    }
+    for (int i = 0; i < op->n_inputs && !mutated; i++) {
+        mutated = op_input_changed(op, i, has_old, named);
+    }
+    if (mutated) {
+        note_writes(T, op, has_old, named);
+    }
+    return mutated;
+}
+
+static bool
+is_batch_norm(PyObject *target)
+{
+    static PyObject *function;  // F.batch_norm, kept for the process
+    if (function == NULL && PyFunction_Check(target)
+        && PyUnicode_CompareWithASCIIString(((PyFunctionObject *)target)->func_qualname,
+                                            "batch_norm")
+               == 0) {
+        function = Py_NewRef(target);
+    }
+    return target == function;
+}
+
+/* F.batch_norm(input, running_mean, running_var, weight, bias, training, ...) */
+void
+mp_op_note_statistics(mp_trace *T)
+{
+    const mp_pending_op *op = &T->op;
+    if (!is_batch_norm(op->target)) {
+        return;
+    }
+    PyObject *training = PyTuple_GET_SIZE(op->args) > 5
+                             ? PyTuple_GET_ITEM(op->args, 5)
+                             : PyDict_GetItemString(op->kwargs, "training");
+    for (int i = 1; training == Py_True && i < op->n_inputs; i++) {
+        mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
+        PyObject *leaf = n == NULL ? NULL : n->leaf;
+        bool is_statistic = leaf != NULL
+                            && (PyDict_GetItemString(op->kwargs, "running_mean") == leaf
+                                || PyDict_GetItemString(op->kwargs, "running_var") == leaf);
+        for (int at = 1; at <= 2 && at < PyTuple_GET_SIZE(op->args); at++) {
+            is_statistic = is_statistic || PyTuple_GET_ITEM(op->args, at) == leaf;
+        }
+        if (is_statistic && n->reg >= 0) {
+            node_changed(T, n);
+        }
+    }
+}
+
+/* Whether contiguous() made a copy, how many parts split() gave: decided by a shape that
+ * the next run will have different. */
+mp_rc
+mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
+{
+    static const char *const parts[] = {"split", "chunk", "unbind"};
+    const mp_pending_op *op = &T->op;
+    bool refuse = false, is_list = PyTuple_CheckExact(result) || PyList_CheckExact(result);
+    if (!op->dynamic || (!has_old && !is_list)) {
+        return MP_OK;
+    }
+    PyObject *name = mp_op_target_name(op->target);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    if (text == NULL) {
+        Py_XDECREF(name);
+        return MP_ERR;
+    }
+    if (has_old) {
+        refuse = strcmp(text, "contiguous") == 0 || strcmp(text, "to") == 0;
+    }
+    for (size_t i = 0; is_list && i < Py_ARRAY_LENGTH(parts); i++) {
+        refuse = refuse || strstr(text, parts[i]) != NULL;
+    }
+    mp_rc rc = refuse
+                   ? mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "%s of a selection", text)
+                   : MP_OK;
+    Py_DECREF(name);
+    return rc;
+}
+
+/* -- Handlers of exceptions ------------------------------------------------------------------ */
+
+/* `with torch.no_grad():` only sets modes back, and that is done anyway. */
+static bool
+exit_is_torch(PyObject *leave)
+{
+    if (leave == NULL || !PyMethod_Check(leave)
+        || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
+        return false;
+    }
+    PyObject *globals = PyFunction_GET_GLOBALS(PyMethod_GET_FUNCTION(leave));
+    PyObject *name = PyDict_GetItemString(globals, "__name__");
+    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyErr_Clear();  // a module without a usable name is not torch's
+    return text != NULL && strncmp(text, "torch.", 6) == 0;
+}
+
+static int
+next_reraise(const mp_code_info *info, int i)
+{
+    while (i >= 0 && i < info->count && info->at[i].op != MP_OP_RERAISE) {
+        i = info->at[i].next;
+    }
+    return i < info->count ? i : -1;
+}
+
+/* `finally:` runs and passes the exception on; its handler neither matches nor drops it.
+ * What it would undo, a replay has not done yet: effects come after the graph. */
+static bool
+is_finally(const mp_code_info *info, int at)
+{
+    for (int i = at; i >= 0 && i < info->count; i = info->at[i].next) {
+        int op = info->at[i].op;
+        if (op == MP_OP_CHECK_EXC_MATCH || op == MP_OP_POP_EXCEPT
+            || op == MP_OP_CHECK_EG_MATCH) {
+            return false;
+        }
+        if (op == MP_OP_RERAISE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Would the program see an exception of the instruction at i in this frame?  Handlers of
+ * the compiler's own and those of torch's modes only pass it on. */
+static bool
+frame_catches(const mp_shadow *s, int i)
+{
+    const mp_code_info *info = s->info;
+    for (int hops = 0; hops < 32; hops++) {
+        int depth, at = mp_code_handler(info->code, i, &depth);
+        if (at < 0) {
+            return false;
+        }
+        if (info->at[at].op == MP_OP_PUSH_EXC_INFO) {
+            bool is_with = info->at[info->at[at].next].op == MP_OP_WITH_EXCEPT_START;
+            if (is_with ? depth < 1
+                              || !exit_is_torch(mp_frame_stack_borrow(s->f, depth - 1))
+                        : !is_finally(info, at)) {
+                return true;
+            }
+        }
+        i = next_reraise(info, at);
+        if (i < 0) {
+            return true;
+        }
+    }
+    return true;
+}
+
+bool
+mp_shadow_catches(const mp_shadow *s)
+{
+    return s->caught
+           || (s->info != NULL && s->pending >= 0
+               && PyBytes_GET_SIZE(s->info->code->co_exceptiontable) > 0
+               && frame_catches(s, s->pending));
+}

@@ -1,0 +1,134 @@
+"""The documentation is true: names and links exist, examples run, pages are renewed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("magpy._engine")
+
+ROOT = Path(__file__).resolve().parents[2]
+INTERNALS = ROOT / "docs" / "internals"
+PAGES = sorted(
+    [
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / n for n in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    ]
+)
+# Where a file that a page names without its folder may be.
+FOLDERS = [
+    ROOT / name
+    for name in (
+        ".", "engine", "engine/compat", "engine/testing", "src/magpy",
+        "src/magpy/backends", "tests", "tests/unit", "tests/programs",
+        "tests/torch_programs", "tests/property", "tests/crash", "docs/internals",
+    )
+]  # fmt: skip
+CODE = re.compile(r"```.*?^```", re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"[\w./-]+\.(?:c|h|def|py|pyi|md|build|toml|txt)|[\w./-]+/")
+NAME = re.compile(r"[A-Za-z_]\w*")
+# Names of the interpreter and of torch that pages may use in passing.
+FOREIGN = re.compile(r"_?Py[A-Z_]\w*|__\w+__|[a-z]+")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def words() -> set[str]:
+    """Every identifier of the tree's code."""
+    found: set[str] = set()
+    for folder in ("engine", "src", "tests", "tools"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".c", ".h", ".def", ".py", ".pyi"):
+                if path != Path(__file__):
+                    found.update(NAME.findall(path.read_text(encoding="utf-8")))
+    return found
+
+
+def exists(name: str) -> bool:
+    return any((folder / name).exists() for folder in FOLDERS)
+
+
+def unknown(text: str, words: set[str]) -> list[str]:
+    """Files and names in backticks that are nowhere."""
+    missing = []
+    for quoted in QUOTED.findall(CODE.sub("", text)):
+        if FILE.fullmatch(quoted):
+            if not exists(quoted):
+                missing.append(quoted)
+            continue
+        name = quoted.removesuffix("()").split(".")[-1]
+        dotted = re.fullmatch(r"[\w.]+(\(\))?", quoted) is not None
+        if dotted and NAME.fullmatch(name) and not FOREIGN.fullmatch(name):
+            if name not in words:
+                missing.append(quoted)
+    return missing
+
+
+def test_the_check_itself() -> None:
+    text = (
+        "`engine/nowhere.c` `mp_no_such` `NO_SUCH()` `guard.c` `mp_load` `x + y` `len`"
+    )
+    assert unknown(text, {"mp_load"}) == ["engine/nowhere.c", "mp_no_such", "NO_SUCH()"]
+
+
+@pytest.mark.parametrize("page", sorted(INTERNALS.glob("*.md")), ids=relative)
+def test_named_files_and_functions_exist(page: Path, words: set[str]) -> None:
+    assert unknown(page.read_text(encoding="utf-8"), words) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_resolve(page: Path) -> None:
+    text = CODE.sub("", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_pages_are_short(page: Path) -> None:
+    limit = 150 if page.name == "README.md" and page.parent == ROOT else 200
+    if page.name != "CHANGELOG.md":
+        assert page.read_text(encoding="utf-8").count("\n") <= limit
+
+
+def test_index_lists_every_page() -> None:
+    index = (INTERNALS / "README.md").read_text(encoding="utf-8")
+    others = {p.name for p in INTERNALS.glob("*.md")} - {"README.md"}
+    assert {name for name in others if f"({name})" not in index} == set()
+
+
+def run_python(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pages_are_up_to_date() -> None:
+    """`python tools/gen_docs.py` renews them."""
+    if importlib.util.find_spec("magpy.config") is None:
+        pytest.skip("this magpy is a folder with the engine only")
+    run_python(str(ROOT / "tools" / "gen_docs.py"), "--check")
+
+
+def test_quick_start_runs(tmp_path: Path) -> None:
+    """As it stands but for the backend: `make demo` shows inductor."""
+    pytest.importorskip("torch")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    assert code.count("magpy.compile(model)") == 1
+    script = tmp_path / "quick_start.py"
+    script.write_text(
+        code.replace("magpy.compile(model)", 'magpy.compile(model, backend="eager")'),
+        encoding="utf-8",
+    )
+    run_python(str(script))
