@@ -16,7 +16,7 @@ typedef enum {
     RULE_TRUTH, RULE_TYPE, RULE_SUPER, RULE_NEW, RULE_GENERIC_SETATTR,
     RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
     RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
-    RULE_COUNT, RULE_GLOBALS, RULE_VARS,
+    RULE_COUNT, RULE_INPLACE, RULE_GLOBALS, RULE_VARS,
     RULE_ID, RULE_CONTEXT_GET, RULE_CONTEXT_SET, RULE_CONTEXT_RESET,
 } builtin_rule;
 
@@ -234,12 +234,17 @@ callee_name(PyObject *callee)
 
 /* -- Handlers -------------------------------------------------------------------------------- */
 
-/* Keys are unique, so that no two items of a dict are told apart by their values. */
+/* any(d), sorted(d): only the keys of a dict.  Keys are unique, so that sorted(d.items())
+ * does not get to the values either. */
 static bool
-compares_keys_only(PyObject *callee, PyObject *const *args, Py_ssize_t count)
+sees_keys_only(const char *name, PyObject *arg, Py_ssize_t count)
 {
-    return count == 1 && strcmp(callee_name(callee), "sorted") == 0
-           && Py_IS_TYPE(args[0], &PyDictItems_Type);
+    bool sorts = strcmp(name, "sorted") == 0;
+    bool walks = sorts || strcmp(name, "any") == 0 || strcmp(name, "all") == 0
+                 || strcmp(name, "min") == 0 || strcmp(name, "max") == 0;
+    return (walks && count == 1 && PyDict_CheckExact(arg))
+           || (sorts && PyDict_CheckExact(arg))
+           || (sorts && count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
 }
 
 static mp_rc
@@ -249,10 +254,11 @@ rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     bool has_tensor = false;
     const char *name = callee_name(callee);
     mp_rc rc = mp_look_at_calls(T, s, name, args, count);
-    rc = rc != MP_OK ? rc : read_args(T, args, count, true, &has_tensor);
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
-        if (!compares_keys_only(callee, args, count)) {
+        bool deep = !sees_keys_only(name, args[i], count);
+        rc = read_args(T, args + i, 1, deep, &has_tensor);
+        if (rc == MP_OK && deep) {
             rc = mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), name);
         }
     }
@@ -270,15 +276,9 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     Py_ssize_t count = count_args(nargs, kwnames);
     mp_rc rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
     rc = rc != MP_OK ? rc : read_args(T, args, count, true, &has_tensor);
-    if (rc != MP_OK || !has_tensor) {
-        return rc;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (PyFunction_Check(args[i]) || PyMethod_Check(args[i])) {
-            return MP_OK;  // reduce(f, tensors): its frames do the work and are watched
-        }
-    }
-    return mp_op_begin(T, s, callee, args, nargs, kwnames, MP_TORCH_CALL);
+    return rc != MP_OK
+               ? rc
+               : mp_record_operate(T, s, callee, args, nargs, kwnames, has_tensor);
 }
 
 static mp_rc
@@ -308,12 +308,24 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
     return rc;
 }
 
+/* A str subclass as the name of an attribute may have its own __eq__ and __hash__. */
+static mp_rc
+check_name(mp_trace *T, PyObject *name)
+{
+    if (PyUnicode_Check(name) && !PyUnicode_CheckExact(name)) {
+        return mp_trace_abort(T, MP_AB_HASH, "an attribute name of type %s",
+                              mp_type_name(name));
+    }
+    return MP_OK;
+}
+
 static mp_rc
 rule_getattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_node *ignored;
     mp_rc rc = nargs == 3 ? mp_value(T, args[2], &ignored) : MP_OK;
-    if (rc != MP_OK || nargs < 2 || !PyUnicode_CheckExact(args[1])) {
+    rc = rc != MP_OK || nargs < 2 ? rc : check_name(T, args[1]);
+    if (rc != MP_OK || nargs < 2 || !PyUnicode_Check(args[1])) {
         return rc;
     }
     rc = mp_record_getattr(T, s, args[0], args[1]);
@@ -326,8 +338,9 @@ rule_getattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 static mp_rc
 rule_setattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs, bool generic)
 {
-    if (nargs < 2 || !PyUnicode_CheckExact(args[1])) {
-        return MP_OK;  // TypeError
+    mp_rc rc = nargs < 2 ? MP_OK : check_name(T, args[1]);
+    if (rc != MP_OK || nargs < 2 || !PyUnicode_Check(args[1])) {
+        return rc;  // TypeError
     }
     PyObject *value = nargs > 2 ? args[2] : NULL;
     return generic ? mp_record_generic_setattr(T, s, args[0], args[1], value)
@@ -721,10 +734,13 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_GENERIC_SETATTR:
         return rule_setattr(T, s, args, nargs, true);
     case RULE_GENERIC_GETATTR:
-        rc = nargs == 2 && !PyType_Check(args[0])
-                 ? mp_record_generic_getattr(T, s, args[0], args[1], false)
-             : nargs == 2 ? mp_record_getattr(T, s, args[0], args[1])
-                          : MP_OK;
+        rc = nargs == 2 ? check_name(T, args[1]) : MP_OK;
+        if (rc != MP_OK || nargs != 2 || !PyUnicode_Check(args[1])) {
+            return rc;  // TypeError
+        }
+        rc = PyType_Check(args[0])
+                 ? mp_record_getattr(T, s, args[0], args[1])
+                 : mp_record_generic_getattr(T, s, args[0], args[1], false);
         s->post = s->post == MP_POST_NONE ? MP_POST_RESULT : s->post;
         return rc;
     case RULE_NEXT:
@@ -778,6 +794,9 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         }
         rc = rule_eval(T, s, callee, args + 1, count - 1);
         return rc != MP_OK ? rc : rule_content(T, s, callee, args, 1, NULL, false);
+    case RULE_INPLACE:
+        s->below = MP_BELOW_WATCH;
+        return mp_record_inplace(T, s, callee_name(callee), args, nargs);
     case RULE_GLOBALS:
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case RULE_VARS:
@@ -817,6 +836,15 @@ method_owner(PyObject *callee)
     return NULL;
 }
 
+/* dict.clear(x) and the like on an OrderedDict, whose own order they do not know. */
+static bool
+breaks_order(PyTypeObject *owner, builtin_rule rule, PyObject *self)
+{
+    return owner == &PyDict_Type && PyODict_Check(self)
+           && (rule == RULE_CONTENT || rule == RULE_SETITEM || rule == RULE_DICT_POP
+               || rule == RULE_DICT_SETDEFAULT || rule == RULE_DICT_UPDATE);
+}
+
 /* A method taken from its class is called with an object of that class first?  If not,
  * the program gets a TypeError, and the rows must not look. */
 static bool
@@ -839,12 +867,12 @@ mp_builtin_effect(PyObject *callable)
     case RULE_NONE:
         return owner != NULL && is_pure_by_type(owner) ? MP_C_READS : MP_C_OPAQUE;
     case RULE_EVAL: case RULE_MOVE: case RULE_READ: case RULE_LEN: case RULE_TEXT:
-    case RULE_TRUTH: case RULE_TYPE: case RULE_CONTAINS: case RULE_GETITEM:
-    case RULE_DICT_GET: case RULE_CALLABLE: case RULE_COMPARE_EQ: case RULE_OPERATE:
+    case RULE_TRUTH: case RULE_TYPE: case RULE_CONTAINS: case RULE_CALLABLE:
+    case RULE_COMPARE_EQ: case RULE_OPERATE:
         return MP_C_READS;
     case RULE_APPEND: case RULE_CONTENT: case RULE_SETITEM: case RULE_DICT_POP:
-    case RULE_DICT_SETDEFAULT:
-        return MP_C_WRITES;
+    case RULE_DICT_SETDEFAULT: case RULE_DICT_GET: case RULE_GETITEM:
+        return MP_C_MOVES;
     default:
         return MP_C_OPAQUE;
     }
@@ -861,6 +889,10 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     s->raw = owner != NULL;
     if (owner != NULL && !fits_owner(callee, owner, args, nargs)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without its object",
+                              callee_name(callee));
+    }
+    if (owner != NULL && breaks_order(owner, rule, args[0])) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               callee_name(callee));
     }
     if (rule != RULE_NONE) {
@@ -880,7 +912,9 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
         bool known = self == NULL || self->kind == MP_NODE_FRESH;
         if (is_pure_by_type(owner) && (known || PyTuple_Check(args[0])
                                        || PyFrozenSet_Check(args[0]))) {
-            s->below = MP_BELOW_WATCH;
+            // array.sum() is Python code of numpy
+            s->below = strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP
+                                                                  : MP_BELOW_WATCH;
             return rule_eval(T, s, callee, args, count_args(nargs, kwnames));
         }
         if (self != NULL && self->kind == MP_NODE_FRESH) {

@@ -463,6 +463,9 @@ text_source_step(text_source *s, const mp_guards *g, const mp_guard *op)
     case MP_G_LOAD_ARG:
         s->text = Py_NewRef(op->obj);
         return;
+    case MP_G_LOAD_CONTEXT:
+        s->text = PyUnicode_FromString("ContextVar.get()");
+        return;
     case MP_G_LOAD_DICT:
         text_source_flush(s);
         s->in_dict = true;

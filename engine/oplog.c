@@ -833,6 +833,22 @@ mp_op_end(mp_trace *T, PyObject *result)
     return rc;
 }
 
+mp_rc
+mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject *result)
+{
+    mp_op_drop(T);
+    T->op.target = Py_NewRef(target);
+    T->op.args = Py_NewRef(args);
+    T->op.kwargs = PyDict_New();
+    T->op.flags = MP_TORCH_CALL;
+    T->op.dynamic = dynamic;
+    if (T->op.kwargs == NULL) {
+        mp_op_drop(T);
+        return MP_ERR;
+    }
+    return mp_op_end(T, result);
+}
+
 /* -- The finished log -------------------------------------------------------------------------- */
 
 /* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */

@@ -10,6 +10,19 @@
 
 #include <string.h>
 
+static PyObject *
+kwarg_borrow(const mp_pending_op *op, const char *name)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    while (PyDict_Next(op->kwargs, &pos, &key, &value)) {
+        if (PyUnicode_Check(key) && PyUnicode_CompareWithASCIIString(key, name) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
 /* x.add_(y), x[0] = y, x += y, out=x: what tells of a write where no counter does. */
 static bool
 op_is_named_inplace(const mp_pending_op *op)
@@ -20,8 +33,8 @@ op_is_named_inplace(const mp_pending_op *op)
     };
     PyObject *name = mp_op_target_name(op->target);
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    bool writes = text == NULL || PyDict_GetItemString(op->kwargs, "out") != NULL
-                  || PyDict_GetItemString(op->kwargs, "inplace") == Py_True;
+    bool writes = text == NULL || kwarg_borrow(op, "out") != NULL
+                  || kwarg_borrow(op, "inplace") == Py_True;
     if (!writes) {
         text += strspn(text, "_");
         size_t len = strlen(text);
@@ -121,13 +134,13 @@ mp_op_note_statistics(mp_trace *T)
     }
     PyObject *training = PyTuple_GET_SIZE(op->args) > 5
                              ? PyTuple_GET_ITEM(op->args, 5)
-                             : PyDict_GetItemString(op->kwargs, "training");
+                             : kwarg_borrow(op, "training");
     for (int i = 1; training == Py_True && i < op->n_inputs; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
         PyObject *leaf = n == NULL ? NULL : n->leaf;
         bool is_statistic = leaf != NULL
-                            && (PyDict_GetItemString(op->kwargs, "running_mean") == leaf
-                                || PyDict_GetItemString(op->kwargs, "running_var") == leaf);
+                            && (kwarg_borrow(op, "running_mean") == leaf
+                                || kwarg_borrow(op, "running_var") == leaf);
         for (int at = 1; at <= 2 && at < PyTuple_GET_SIZE(op->args); at++) {
             is_statistic = is_statistic || PyTuple_GET_ITEM(op->args, at) == leaf;
         }
@@ -177,8 +190,7 @@ exit_is_torch(PyObject *leave)
         || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
         return false;
     }
-    PyObject *globals = PyFunction_GET_GLOBALS(PyMethod_GET_FUNCTION(leave));
-    PyObject *name = PyDict_GetItemString(globals, "__name__");
+    PyObject *name = ((PyFunctionObject *)PyMethod_GET_FUNCTION(leave))->func_module;
     const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     PyErr_Clear();  // a module without a usable name is not torch's
     return text != NULL && strncmp(text, "torch.", 6) == 0;

@@ -127,6 +127,9 @@ shape_pairs(shape *s, PyObject *dict)
     for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(keys); i++) {
         PyObject *key = PyList_GET_ITEM(keys, i);
         PyObject *value = PyDict_GetItemWithError(dict, key);
+        if (value == NULL && !PyErr_Occurred()) {
+            PyErr_SetObject(PyExc_KeyError, key);  // an OrderedDict out of step
+        }
         if (value == NULL || shape_item(s, key) < 0 || shape_item(s, value) < 0) {
             rc = MP_ERR;
         }

@@ -79,6 +79,35 @@ is_library_frame(mp_frame *f)
     return false;
 }
 
+/* Callbacks of WeakKeyDictionary, WeakSet and the like. */
+static bool
+is_weakref_frame(mp_frame *f)
+{
+    PyObject *name = PyDict_GetItemString(mp_frame_globals_borrow(f), "__name__");
+    return name != NULL && PyUnicode_Check(name)
+           && (PyUnicode_CompareWithASCIIString(name, "weakref") == 0
+               || PyUnicode_CompareWithASCIIString(name, "_weakrefset") == 0);
+}
+
+static bool
+is_gc_callback(PyObject *func)
+{
+    static PyObject *callbacks;  // gc.callbacks, for the process
+    if (callbacks == NULL) {
+        PyObject *gc = PyImport_ImportModule("gc");
+        callbacks = gc == NULL ? NULL : PyObject_GetAttrString(gc, "callbacks");
+        Py_XDECREF(gc);
+    }
+    PyErr_Clear();  // without the module there are no callbacks
+    for (Py_ssize_t i = 0;
+         callbacks != NULL && PyList_Check(callbacks) && i < PyList_GET_SIZE(callbacks); i++) {
+        if (PyList_GET_ITEM(callbacks, i) == func) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A finalizer or a weak reference's callback, at any instruction: of garbage that is not
  * the program's, or of an object that a hit drops as well.  (The run makes no object with
  * __del__; a program that calls __del__ itself has looked the function up.) */
@@ -89,7 +118,11 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
     if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {
         return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }
-    return parent->below == MP_BELOW_NOTHING && is_library_frame(f);
+    if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL && is_weakref_frame(f)) {
+        return true;
+    }
+    return (parent->below == MP_BELOW_NOTHING && is_library_frame(f))
+           || is_gc_callback(mp_frame_func_borrow(f));
 }
 
 static mp_rc
@@ -205,7 +238,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         T->skip++;
         rc = MP_OK;
     }
-    else if (parent != NULL && parent->below == MP_BELOW_NOTHING) {
+    else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
         rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
                             mp_frame_code_borrow(f)->co_qualname);
     }
@@ -238,8 +271,9 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     else {
         bool root = s->root;
         T->n_stack--;
+        Py_CLEAR(s->summands);
         if (!root) {
-            settle(T, mp_look_at_answer(T, shadow_top(T), result));
+            settle(T, mp_look_at_answer(T, shadow_top(T), s, result));
         }
         if (root) {
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
@@ -411,7 +445,7 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         mp_rc rc = mp_result(T, top);
         mp_node *n = s->yields ? mp_refgraph_find(&T->graph, top) : NULL;
         if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH) {
-            n->yields = s->yields;
+            n->yields = s->yields & ~MP_YIELDS_KNOWN;
         }
         return rc;
     }
@@ -441,6 +475,8 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_is_constant(top) || mp_is_identity(top)
                    ? mp_result(T, top)
                    : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s", mp_type_name(top));
+    case MP_POST_SUM:
+        return mp_sum_end(T, s, top);
     case MP_POST_IMPORT:
         return post_import(T, top);
     case MP_POST_STORE:
@@ -591,7 +627,11 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
     PyObject *args[256], *key, *value, *names = NULL;
     Py_ssize_t pos = 0, count = 0;
-    if (!PyTuple_Check(star) && !PyList_Check(star)) {
+    mp_node *star_node = mp_refgraph_find(&T->graph, star);
+    bool is_late = star_node != NULL && star_node->kind == MP_NODE_FRESH
+                   && !PyTuple_Check(star) && !PyList_Check(star)
+                   && mp_callee_is_watched(callee);  // its frame tells the arguments
+    if (!is_late && !PyTuple_Check(star) && !PyList_Check(star)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments", mp_type_name(star));
     }
     mp_rc rc = mp_read_all(T, star);
@@ -604,10 +644,11 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return rc;
     }
     Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
-    if (PySequence_Fast_GET_SIZE(star) + nkw > 250) {
+    Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
+    if (given + nkw > 250) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
     }
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(star); i++) {
+    for (Py_ssize_t i = 0; i < given; i++) {
         args[count++] = PySequence_Fast_GET_ITEM(star, i);
     }
     Py_ssize_t nargs = count;
@@ -1000,6 +1041,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->makes = NULL;
     s->raw = false;
     s->looks = s->through_c = false;
+    Py_CLEAR(s->summands);
     s->yields = 0;
     return handle(T, s, &info->at[index]);
 }
@@ -1047,6 +1089,9 @@ static void
 trace_fini(mp_trace *T)
 {
     mp_op_drop(T);
+    for (int i = 0; i < T->n_stack; i++) {
+        Py_XDECREF(T->stack[i].summands);
+    }
     PyMem_Free(T->op.inputs);
     PyMem_Free(T->op.versions);
     mp_writes_fini(T);

@@ -320,7 +320,7 @@ bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObjec
     if (tp == &PyGetSetDescr_Type) {
         return get_getset(T, s, owner, n, name);
     }
-    if (strcmp(tp->tp_name, "_collections._tuplegetter") == 0) {
+    if (strstr(tp->tp_name, "_tuplegetter") != NULL) {
         return get_tuplegetter(T, owner, n, descr);
     }
     if (tp == &PyFunction_Type || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type

@@ -7,6 +7,7 @@
 #include "trace.h"
 
 #include <string.h>
+#include <structmember.h>
 
 #include "dispatch.h"
 
@@ -480,6 +481,16 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         rc = mp_load_const(T, call);
         return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
     }
+    if (call != NULL && Py_IS_TYPE(call, &PyMemberDescr_Type)) {
+        // A compiled module keeps what it calls in a slot.
+        PyMemberDef *m = ((PyMemberDescrObject *)call)->d_member;
+        PyObject *slot = m->type == T_OBJECT_EX ? *(PyObject **)((char *)callee + m->offset)
+                                                : NULL;
+        if (slot != NULL && mp_compiled_original_borrow(slot) != NULL) {
+            rc = n->reg < 0 ? MP_OK : mp_load(T, MP_G_LOAD_SLOT, n->reg, call, 0, slot);
+            return rc != MP_OK ? rc : mp_record_callee(T, s, slot, args, nargs, kwnames);
+        }
+    }
     return is_numpy_callable(callee) ? call_numpy(T, s, args, nargs) : call_opaque(T, callee);
 }
 
@@ -495,6 +506,21 @@ method_like(PyObject *callee)
 {
     return Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
            || Py_TYPE(callee) == &PyClassMethodDescr_Type;
+}
+
+bool
+mp_callee_is_watched(PyObject *callee)
+{
+    if (PyMethod_Check(callee)) {
+        callee = PyMethod_GET_FUNCTION(callee);
+    }
+    if (!PyFunction_Check(callee) && !PyType_Check(callee) && call_strings() == 0) {
+        PyObject *call = mp_type_lookup_borrow(Py_TYPE(callee), str_call);
+        callee = call != NULL && PyFunction_Check(call) ? call : callee;
+    }
+    int flags = mp_op_flags_of(callee);
+    return PyFunction_Check(callee) && !mp_op_is_whole(flags)
+           && flags != MP_TORCH_LATER_INLINE;
 }
 
 mp_rc

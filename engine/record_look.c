@@ -51,7 +51,7 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
 uint8_t
 mp_yields(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool values)
 {
-    uint8_t found = 0;
+    uint8_t found = MP_YIELDS_KNOWN;
     for (Py_ssize_t i = 0; i < count; i++) {
         found |= yields_of(T, args[i], 0, values);
     }
@@ -73,9 +73,12 @@ mp_look_at_yields(mp_trace *T, mp_node *n, const char *who)
 /* -- Answers of Python code ---------------------------------------------------------------- */
 
 mp_rc
-mp_look_at_answer(mp_trace *T, mp_shadow *caller, PyObject *answer)
+mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left, PyObject *answer)
 {
     bool has_tensor = false;
+    if (caller->summands != NULL) {
+        return mp_sum_take(T, caller, left, answer);
+    }
     if (answer == NULL
         || !(caller->looks || (T->lazy_looks && caller->through_c))
         || mp_is_constant(answer) || mp_is_identity(answer)) {
@@ -131,10 +134,7 @@ bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
 {
     mp_node *n = mp_refgraph_find(&T->graph, self);
     bool known = mp_is_constant(self) || (n != NULL && n->kind == MP_NODE_FRESH);
-    if (known) {
-        return effect == MP_C_OPAQUE ? MP_C_OPAQUE : MP_C_READS;
-    }
-    return MP_C_OPAQUE;  // reads or writes the content of an external object
+    return known ? effect : MP_C_OPAQUE;  // reads or writes what is in an external object
 }
 
 static mp_c_effect
@@ -158,7 +158,7 @@ callable_effect(mp_trace *T, PyObject *f)
         PyObject *self = PyCFunction_GET_SELF(f);
         mp_c_effect effect = mp_builtin_effect(f);
         return self == NULL || PyModule_Check(self) || PyType_Check(self)
-                   ? (effect == MP_C_WRITES ? MP_C_OPAQUE : effect)
+                   ? (effect == MP_C_MOVES ? MP_C_OPAQUE : effect)
                    : bound_effect(T, self, effect);
     }
     if (PyType_Check(f) || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
@@ -192,7 +192,7 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_c_effect effect = callable_effect(T, args[i]);
-        if (effect == MP_C_OPAQUE || effect == MP_C_WRITES) {
+        if (effect == MP_C_OPAQUE) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                                   mp_type_name(args[i]));
         }

@@ -414,6 +414,11 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
         || mp_tensor_is_any(obj)) {
         return MP_OK;
     }
+    // Once per class: the guards that this emits hold the class, so its address is its own.
+    int first = mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         PyObject *found;
         mp_rc rc = mp_special(T, obj, names[i], &found);

@@ -35,6 +35,7 @@ typedef enum {
     MP_POST_UNPACK,  // UNPACK_EX: one of the new slots is a new list
     MP_POST_COMPILING, // answer of torch.compiler.is_compiling()
     MP_POST_SCALAR,  // of a cached function: only constants have no identity to lose
+    MP_POST_SUM,     // of sum() over a generator
     MP_POST_IMPORT,  // a module: guard that the import answers with it
 } mp_post;
 
@@ -52,6 +53,9 @@ typedef struct {
     bool caught;               // an exception of this frame meets a handler further out
     bool looks;                // C code below tests or compares what Python answers
     bool through_c;            // C code takes in what Python answers
+    PyObject *summands;        // owned list of log leaves while sum() takes them, or NULL
+    int32_t sum_writes;        // in-place operations before that sum
+    bool sums_tensors, sums_dynamic;
     uint8_t yields;            // what the result, if it is an iterator, may hand out
     PyTypeObject *makes;       // borrowed: class whose instance the call is making
     PyObject *kwnames;         // borrowed from the code's constants, from KW_NAMES to CALL
@@ -178,17 +182,28 @@ mp_rc mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value);
 
 /* -- What C code sees (record_look.c) ---------------------------------------------------- */
 
-enum { MP_YIELDS_TENSORS = 1, MP_YIELDS_OBJECTS = 2 };
-/* What an iterator over these objects may hand to C code; over a dict: its keys, or with
+enum { MP_YIELDS_TENSORS = 1, MP_YIELDS_OBJECTS = 2, MP_YIELDS_KNOWN = 4 };
+/* What an iterator over these objects may hand to C code, and KNOWN; over a dict: its keys, or with
  * `values` all that it holds. */
 uint8_t mp_yields(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool values);
 /* C code is about to look at all that n, if it is a fresh iterator, hands out. */
 mp_rc mp_look_at_yields(mp_trace *T, mp_node *n, const char *who);
 /* A Python frame below the instruction of `caller` has answered. */
-mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, PyObject *answer);
+mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
+                        PyObject *answer);
 /* The C function `who` gets these arguments and calls those that are callable. */
 mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
                        Py_ssize_t count);
+
+/* -- C functions of Python on tensors (record_operate.c) ------------------------------------ */
+
+mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames, bool has_tensor);
+mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name, PyObject *const *args,
+                        Py_ssize_t nargs);
+/* s is in sum() over a generator, whose frame `left` with item. */
+mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
+mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
 
 /* -- Writes (record_write.c) ----------------------------------------------------------- */
 
@@ -221,12 +236,19 @@ mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject *
 /* args: nargs positional, then one per name in kwnames (tuple or NULL). */
 mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                        Py_ssize_t nargs, PyObject *kwnames);
+/* Does calling it run a Python frame of the program, whatever the arguments are? */
+bool mp_callee_is_watched(PyObject *callee);
 /* 3.11's PRECALL takes a bound method apart: guard its parts before. */
 mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
 mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                         Py_ssize_t nargs, PyObject *kwnames, bool *found);
 /* What a C function does when other C code calls it, if it holds no tensor. */
-typedef enum { MP_C_NOTHING, MP_C_READS, MP_C_WRITES, MP_C_OPAQUE } mp_c_effect;
+typedef enum {
+    MP_C_NOTHING,  // runs in frames of Python, which are watched
+    MP_C_READS,    // looks at its arguments
+    MP_C_MOVES,    // hands out or stores references, in the object it is bound to
+    MP_C_OPAQUE,
+} mp_c_effect;
 mp_c_effect mp_builtin_effect(PyObject *callable);
 /* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
 const void *mp_callable_key(PyObject *callable);
@@ -248,6 +270,9 @@ bool mp_is_op_object(PyObject *callable);
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, int flags);
 mp_rc mp_op_end(mp_trace *T, PyObject *result);
+/* An operation that has run already, with its argument tree. */
+mp_rc mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic,
+                PyObject *result);
 PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exception
 void mp_op_drop(mp_trace *T);
 /* The operator.* function that stands for an instruction. */

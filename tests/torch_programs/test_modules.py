@@ -13,11 +13,12 @@ m = nn.BatchNorm1d(3)
 >>> t(4, 3)
 !!! m.eval()
 !!! m.train()
-!!! m.momentum = None
+!!! m.momentum = 0.5
 !!! m.running_mean.zero_()
 !!! m.track_running_stats = False
 !!! m.reset_running_stats()
 !!! m.half().float()
+??? m.track_running_stats, m.momentum = True, None; m.reset_running_stats()
 
 === batch_norm_functional
 rm, rv = torch.zeros(3), torch.ones(3)
@@ -262,7 +263,7 @@ m = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
 !!! del m[1]
 
 === training_flag | of m
-m = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.Dropout2d(0.5))
+m = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.FeatureAlphaDropout(0.3))
 >>> t(2, 3)
 !!! m.eval()
 !!! m[1].train()
@@ -306,15 +307,24 @@ for i, layer in enumerate(m):
 >>> t(2, 3)
 !!! acts.clear()
 
-=== global_hook | of m
+=== global_hook | eager | of m
 m = nn.Linear(3, 3)
 import torch.nn.modules.module as mm
+import contextlib
 def hook(module, args, out):
     return out * 2
-h = None
+@contextlib.contextmanager
+def around():
+    h = mm.register_module_forward_hook(hook) if on else None
+    try:
+        yield
+    finally:
+        if on:
+            h.remove()
+on = False
 >>> t(2, 3)
-!!! h = mm.register_module_forward_hook(hook)
-!!! h.remove(); h = None
+!!! on = True
+!!! on = False
 
 === backward_hook | eager | of m
 m = nn.Linear(3, 3)
@@ -341,13 +351,16 @@ m = M()
 >>> t(3), True
 
 === forward_replaced | of m
-m = nn.Linear(3, 3)
+class M(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+m = M(3, 3)
 import types
 >>> t(2, 3)
 !!! m.forward = types.MethodType(lambda self, x: x @ self.weight, m)
 !!! del m.forward
-!!! nn.Linear.forward, keep = (lambda self, x: x * 2), nn.Linear.forward
-!!! nn.Linear.forward = keep
+!!! M.forward = lambda self, x: x * 2
+!!! del M.forward
 
 === getattr_of_module | of m
 class M(nn.Module):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -101,7 +102,25 @@ class TorchWorld(World):
         self.seen[-1] = (*self.seen[-1], modes, _differentiate(outcome[1]))
 
 
+def _level(number: int) -> None:
+    """What two worlds share, so that both make the same modules and the same hooks."""
+    torch.manual_seed(number)
+    torch.utils.hooks.RemovableHandle.next_id = 1000 * number
+
+
+class TorchPair(Pair):
+    def change(self, label: str, action: Callable[[World], Any]) -> None:
+        number = len(self.steps) + 1
+
+        def leveled(world: World) -> None:
+            _level(number)
+            action(world)
+
+        super().change(label, leveled)
+
+
 def _build(case: Case) -> TorchWorld:
+    _level(0)
     world = dataclasses.replace(case, source=PRELUDE + case.source).build()
     return TorchWorld(world.fn, world.state)
 
@@ -122,7 +141,7 @@ def _modes_restored():
 @_modes_restored()
 def check_torch(case: Case) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
-    pair = Pair(
+    pair = TorchPair(
         lambda: _build(case),
         lambda fn: magpy.compile(fn, backend="eager"),
         magpy.stats,

@@ -215,6 +215,16 @@ def test_method() -> None:
     assert type(method) is types.MethodType and method() == 5
 
 
+def test_weakref() -> None:
+    class Target:
+        pass
+
+    target = Target()
+    program = Program(target)
+    ref = program.returns(program.emit("WEAKREF", a=0)).run()
+    assert type(ref) is weakref.ref and ref() is target
+
+
 def test_function() -> None:
     def outer() -> Any:
         free = 1
