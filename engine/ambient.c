@@ -66,20 +66,20 @@ typedef struct {
     const char *what;
 } ambient_row;
 
-#define NO_ARG   READ_CALL, NULL
-#define ARG_TRUE READ_CALL, "True"
-#define AS_VALUE READ_VALUE, NULL
-#define IF_CUDA  READ_CUDA, NULL
-#define AS_KEYS  READ_KEYS, NULL
+#define NO_ARG     READ_CALL, NULL
+#define ARG_TRUE   READ_CALL, "True"
+#define AS_VALUE   READ_VALUE, NULL
+#define IF_CUDA    READ_CUDA, NULL
+#define AS_KEYS    READ_KEYS, NULL
 #define AS_NESTING READ_NESTING, NULL
-#define ON(arg)  READ_CALL, arg
+#define ON(arg)    READ_CALL, arg
 
 #define NO_PROBE          PROBE_NONE, NULL, NULL, 0, 0, false
 #define BY_KEYS           PROBE_BY_KEYS, NULL, NULL, 0, 0, false  // by DISPATCH_KEYS
-#define KEYS(symbol)      PROBE_KEYS, symbol, NULL, 0, 0, false  // words of the thread
-#define BYTE(symbol)      PROBE_BYTE, symbol, NULL, 0, 0, true   // extern bool
-#define WORD(symbol)      PROBE_WORD, symbol, NULL, 0, 0, false  // T *const &f()
-#define LONG(symbol)      PROBE_LONG, symbol, NULL, 0, 0, false  // int64_t f()
+#define KEYS(symbol)      PROBE_KEYS, symbol, NULL, 0, 0, false   // words of the thread
+#define BYTE(symbol)      PROBE_BYTE, symbol, NULL, 0, 0, true    // extern bool
+#define WORD(symbol)      PROBE_WORD, symbol, NULL, 0, 0, false   // T *const &f()
+#define LONG(symbol)      PROBE_LONG, symbol, NULL, 0, 0, false   // int64_t f()
 #define COUNT(symbol)     PROBE_COUNT, symbol, NULL, 0, 0, false  // int f()
 #define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
 #define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
@@ -141,9 +141,9 @@ static struct {
     } probe;
 } found[N_ROWS];
 
-static const void *global_context;       // at::globalContext()
-static PyObject *cuda_dict;              // owned; names of torch.cuda
-static PyObject *cuda_name;              // owned; "_initialized"
+static const void *global_context;  // at::globalContext()
+static PyObject *cuda_dict;         // owned; names of torch.cuda
+static PyObject *cuda_name;         // owned; "_initialized"
 static _Thread_local const uint64_t *thread_keys;
 static _Thread_local int8_t thread_device = -1;  // as device_probe saw it; -1: ask
 

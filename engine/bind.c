@@ -138,8 +138,8 @@ mp_target_clear(mp_target *t)
 typedef struct {
     PyObject *const *args;
     Py_ssize_t nargs;
-    PyObject *kwnames;   // borrowed; NULL if there are none
-    PyObject *self;      // borrowed; NULL if there is none
+    PyObject *kwnames;  // borrowed; NULL if there are none
+    PyObject *self;     // borrowed; NULL if there is none
 } bind_call;
 
 /* Room for n slots, zeroed. */
@@ -332,7 +332,8 @@ bind_partial_keywords(PyObject *partial, const bind_call *call)
     Py_ssize_t n = call->kwnames == NULL ? 0 : PyTuple_GET_SIZE(call->kwnames);
     for (Py_ssize_t k = 0; all != NULL && k < n; k++) {
         if (PyDict_SetItem(all, PyTuple_GET_ITEM(call->kwnames, k),
-                           call->args[call->nargs + k]) < 0) {
+                           call->args[call->nargs + k])
+            < 0) {
             Py_CLEAR(all);
         }
     }
@@ -343,7 +344,7 @@ bind_partial_keywords(PyObject *partial, const bind_call *call)
 static PyObject *
 bind_partial_merge(PyObject *partial, const bind_call *call, PyObject **names)
 {
-    PyObject *result = NULL, *keywords = NULL;  // owned
+    PyObject *result = NULL, *keywords = NULL;                // owned
     PyObject *own = PyObject_GetAttrString(partial, "args");  // owned
     if (own == NULL) {
         return NULL;

@@ -15,9 +15,9 @@ typedef enum {
 
 typedef struct {
     mp_target_kind kind;
-    PyObject *callable;       // owned; what a plain call calls
-    PyFunctionObject *root;   // owned; the function whose frame comes first
-    PyObject *self;           // owned or NULL; goes before every argument
+    PyObject *callable;      // owned; what a plain call calls
+    PyFunctionObject *root;  // owned; the function whose frame comes first
+    PyObject *self;          // owned or NULL; goes before every argument
 } mp_target;
 
 /* Fill t.  -1: callable ends in no Python function, TypeError is set. */
@@ -32,11 +32,11 @@ void mp_target_clear(mp_target *t);
  * function's defaults and from the two containers; they are dead once Python runs. */
 typedef struct {
     PyObject *const *slots;
-    PyCodeObject *code;   // owned; what the binding was made for
-    PyObject *rest;       // owned; the *args tuple; NULL if there is none
-    PyObject *named;      // owned; the **kwargs dict; NULL if there is none
-    PyObject *merged;     // owned; keeps a partial's arguments; NULL if there is none
-    PyObject **heap;      // slots, where they did not fit into small
+    PyCodeObject *code;  // owned; what the binding was made for
+    PyObject *rest;      // owned; the *args tuple; NULL if there is none
+    PyObject *named;     // owned; the **kwargs dict; NULL if there is none
+    PyObject *merged;    // owned; keeps a partial's arguments; NULL if there is none
+    PyObject **heap;     // slots, where they did not fit into small
     PyObject *small[MP_BIND_SMALL];
 } mp_bound;
 

@@ -4,20 +4,53 @@
  * the object.  A handler runs before the call, emits guards and journal entries, and says
  * what may happen below it; it never calls the function.
  */
-#include "trace.h"
+#include "builtins.h"
 
 #include <string.h>
 
 typedef enum {
     RULE_NONE,
-    RULE_EVAL, RULE_MOVE, RULE_OPERATE, RULE_READ, RULE_APPEND, RULE_CONTENT,
-    RULE_CONTENT_EVAL, RULE_LEN, RULE_ISINSTANCE, RULE_ISSUBCLASS, RULE_GETATTR,
-    RULE_SETATTR, RULE_CALLABLE, RULE_ITER, RULE_NEXT, RULE_HASH, RULE_TEXT, RULE_REFUSE,
-    RULE_TRUTH, RULE_TYPE, RULE_SUPER, RULE_NEW, RULE_GENERIC_SETATTR,
-    RULE_GENERIC_GETATTR, RULE_COMPARE_EQ, RULE_TYPE_CALL, RULE_SETITEM, RULE_GETITEM,
-    RULE_CONTAINS, RULE_DICT_GET, RULE_DICT_SETDEFAULT, RULE_DICT_POP, RULE_DICT_UPDATE,
-    RULE_COUNT, RULE_INPLACE, RULE_GLOBALS, RULE_VARS,
-    RULE_ID, RULE_CONTEXT_GET, RULE_CONTEXT_SET, RULE_CONTEXT_RESET,
+    RULE_EVAL,
+    RULE_MOVE,
+    RULE_OPERATE,
+    RULE_READ,
+    RULE_APPEND,
+    RULE_CONTENT,
+    RULE_CONTENT_EVAL,
+    RULE_LEN,
+    RULE_ISINSTANCE,
+    RULE_ISSUBCLASS,
+    RULE_GETATTR,
+    RULE_SETATTR,
+    RULE_CALLABLE,
+    RULE_ITER,
+    RULE_NEXT,
+    RULE_HASH,
+    RULE_TEXT,
+    RULE_REFUSE,
+    RULE_TRUTH,
+    RULE_TYPE,
+    RULE_SUPER,
+    RULE_NEW,
+    RULE_GENERIC_SETATTR,
+    RULE_GENERIC_GETATTR,
+    RULE_COMPARE_EQ,
+    RULE_TYPE_CALL,
+    RULE_SETITEM,
+    RULE_GETITEM,
+    RULE_CONTAINS,
+    RULE_DICT_GET,
+    RULE_DICT_SETDEFAULT,
+    RULE_DICT_POP,
+    RULE_DICT_UPDATE,
+    RULE_COUNT,
+    RULE_INPLACE,
+    RULE_GLOBALS,
+    RULE_VARS,
+    RULE_ID,
+    RULE_CONTEXT_GET,
+    RULE_CONTEXT_SET,
+    RULE_CONTEXT_RESET,
 } builtin_rule;
 
 static const struct {
@@ -32,9 +65,9 @@ static const struct {
 enum { RULE_SLOTS = 4096 };  // a power of two, over twice the number of rows
 
 static struct rule_slot {
-    const void *key;    // see mp_callable_key; its object is held for the process
+    const void *key;  // see mp_callable_key; its object is held for the process
     builtin_rule rule;
-} rules[RULE_SLOTS];    // open addressing
+} rules[RULE_SLOTS];  // open addressing
 static uint32_t n_rules;
 static bool rules_ready;
 
@@ -112,8 +145,8 @@ row_add(size_t i)
     }
     else {
         if (PyType_Check(owner)) {
-            f = Py_XNewRef(PyDict_GetItemString(mp_type_dict_borrow((PyTypeObject *)owner),
-                                                builtin_rows[i].name));
+            f = Py_XNewRef(mp_dict_text_borrow(
+                mp_type_dict_borrow((PyTypeObject *)owner), builtin_rows[i].name));
         }
         else {
             f = PyObject_GetAttrString(owner, builtin_rows[i].name);
@@ -124,8 +157,9 @@ row_add(size_t i)
         if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
             Py_SETREF(f, PyObject_GetAttrString(owner, builtin_rows[i].name));
         }
-        rc = f != NULL ? rule_set(f, builtin_rows[i].rule, true)
-                       : PyErr_Occurred() != NULL ? -1 : 0;
+        rc = f != NULL                  ? rule_set(f, builtin_rows[i].rule, true)
+             : PyErr_Occurred() != NULL ? -1
+                                        : 0;
     }
     Py_XDECREF(f);
     Py_DECREF(owner);
@@ -146,8 +180,8 @@ mp_builtins_init(void)
 
 /* -- Arguments ----------------------------------------------------------------------------- */
 
-static Py_ssize_t
-count_args(Py_ssize_t nargs, PyObject *kwnames)
+Py_ssize_t
+mp_count_args(Py_ssize_t nargs, PyObject *kwnames)
 {
     return nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
 }
@@ -182,16 +216,17 @@ is_opaque_external(PyObject *arg, mp_node *n)
         || PyMethod_Check(arg)) {
         return false;
     }
-    if (PyList_Check(arg) || PyTuple_Check(arg) || PyDict_Check(arg) || PyAnySet_Check(arg)
-        || PySlice_Check(arg)) {
+    if (PyList_Check(arg) || PyTuple_Check(arg) || PyDict_Check(arg)
+        || PyAnySet_Check(arg) || PySlice_Check(arg)) {
         return false;
     }
     return !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE) && tp->tp_iter != NULL
            && strcmp(tp->tp_name, "collections.deque") != 0;
 }
 
-static mp_rc
-read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep, bool *has_tensor)
+mp_rc
+mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
+             bool *has_tensor)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
@@ -225,7 +260,8 @@ callee_name(PyObject *callee)
     if (PyType_Check(callee)) {
         return ((PyTypeObject *)callee)->tp_name;
     }
-    if (Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+    if (Py_TYPE(callee) == &PyMethodDescr_Type
+        || Py_TYPE(callee) == &PyWrapperDescr_Type
         || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
         return PyUnicode_AsUTF8(((PyDescrObject *)callee)->d_name);
     }
@@ -257,13 +293,14 @@ rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
         bool deep = !sees_keys_only(name, args[i], count);
-        rc = read_args(T, args + i, 1, deep, &has_tensor);
+        rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
         if (rc == MP_OK && deep) {
             rc = mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), name);
         }
     }
     if (rc == MP_OK && has_tensor) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "%s of a tensor", callee_name(callee));
+        return mp_trace_abort(T, MP_AB_HOST_READ, "%s of a tensor",
+                              callee_name(callee));
     }
     return rc;
 }
@@ -273,9 +310,9 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames)
 {
     bool has_tensor = false;
-    Py_ssize_t count = count_args(nargs, kwnames);
+    Py_ssize_t count = mp_count_args(nargs, kwnames);
     mp_rc rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
-    rc = rc != MP_OK ? rc : read_args(T, args, count, true, &has_tensor);
+    rc = rc != MP_OK ? rc : mp_read_args(T, args, count, true, &has_tensor);
     return rc != MP_OK
                ? rc
                : mp_record_operate(T, s, callee, args, nargs, kwnames, has_tensor);
@@ -285,7 +322,7 @@ static mp_rc
 rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
     bool has_tensor = false;
-    mp_rc rc = nargs == 2 ? read_args(T, args, 1, false, &has_tensor) : MP_OK;
+    mp_rc rc = nargs == 2 ? mp_read_args(T, args, 1, false, &has_tensor) : MP_OK;
     if (rc != MP_OK || nargs != 2) {
         return rc;
     }
@@ -296,13 +333,13 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
         PyObject *check;
         rc = mp_special(T, cls, "__instancecheck__", &check);
         if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
-            PyObject *module = PyDict_GetItemString(PyFunction_GET_GLOBALS(check),
-                                                    "__name__");
+            PyObject *module =
+                mp_dict_text_borrow(PyFunction_GET_GLOBALS(check), "__name__");
             // ABCs answer from the classes' registries; their own frames are of no use.
             bool is_abc = module != NULL && PyUnicode_Check(module)
                           && PyUnicode_CompareWithASCIIString(module, "abc") == 0;
-            s->below = is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP
-                                                             : MP_BELOW_WATCH;
+            s->below =
+                is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
         }
     }
     return rc;
@@ -336,7 +373,8 @@ rule_getattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static mp_rc
-rule_setattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs, bool generic)
+rule_setattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
+             bool generic)
 {
     mp_rc rc = nargs < 2 ? MP_OK : check_name(T, args[1]);
     if (rc != MP_OK || nargs < 2 || !PyUnicode_Check(args[1])) {
@@ -364,98 +402,13 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     mp_node *n;
     bool has_tensor = false;
-    Py_ssize_t count = count_args(nargs, kwnames);
+    Py_ssize_t count = mp_count_args(nargs, kwnames);
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc == MP_OK) {
         rc = eval ? rule_eval(T, s, callee, args, count)
-                  : read_args(T, args + 1, count - 1, false, &has_tensor);
+                  : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
     }
     return rc == MP_OK ? mp_write_content(T, n) : rc;
-}
-
-static mp_rc
-rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
-{
-    mp_node *n, *ignored;
-    PyObject *value;
-    mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
-    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
-    if (rc != MP_OK || nargs < 2) {
-        return rc;
-    }
-    if (n->reg < 0 && !mp_key_is_safe(args[1])) {
-        s->below = MP_BELOW_WATCH;
-        return mp_prepare_instance(T, args[1]);
-    }
-    rc = mp_read_key(T, args[0], n, args[1], &value);
-    return rc == MP_OK && value != NULL ? mp_write_key(T, n, args[1], true) : rc;
-}
-
-static mp_rc
-rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
-{
-    mp_node *n, *ignored;
-    PyObject *value;
-    mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
-    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
-    if (rc != MP_OK || nargs < 2) {
-        return rc;
-    }
-    rc = mp_read_key(T, args[0], n, args[1], &value);
-    return rc == MP_OK && value == NULL ? mp_write_key(T, n, args[1], false) : rc;
-}
-
-static mp_rc
-rule_dict_update(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    mp_node *n;
-    bool has_tensor = false;
-    mp_rc rc = mp_value(T, args[0], &n);
-    if (rc == MP_OK) {
-        rc = read_args(T, args + 1, count_args(nargs, kwnames) - 1, false, &has_tensor);
-    }
-    if (rc != MP_OK || n->reg < 0) {
-        return rc;
-    }
-    if (nargs > 1 && !PyDict_Check(args[1])) {
-        return mp_write_content(T, n);
-    }
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    while (rc == MP_OK && nargs > 1 && PyDict_Next(args[1], &pos, &key, &value)) {
-        rc = mp_write_key(T, n, key, false);
-    }
-    for (Py_ssize_t i = 0; rc == MP_OK && kwnames != NULL && i < PyTuple_GET_SIZE(kwnames);
-         i++) {
-        rc = mp_write_key(T, n, PyTuple_GET_ITEM(kwnames, i), false);
-    }
-    return rc;
-}
-
-static mp_rc
-rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
-{
-    mp_node *n, *ignored;
-    PyObject *value;
-    mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
-    rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
-    if (rc != MP_OK || nargs < 2 || n == NULL) {
-        return rc;
-    }
-    if (n->reg < 0) {
-        s->below = MP_BELOW_WATCH;
-        return mp_prepare_instance(T, args[1]);
-    }
-    return mp_read_key(T, args[0], n, args[1], &value);
 }
 
 static mp_rc
@@ -537,34 +490,7 @@ rule_new(mp_trace *T, PyObject *const *args, Py_ssize_t count)
         && mp_type_lookup_borrow((PyTypeObject *)args[0], name) != NULL) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__");
     }
-    return read_args(T, args, count, false, &has_tensor);
-}
-
-static mp_rc
-rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
-{
-    if (count == 1 && mp_tensor_is_any(args[0])) {
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of a tensor");
-    }
-    if (count == 1 && !mp_is_constant(args[0]) && !PyTuple_Check(args[0])) {
-        PyObject *func;
-        mp_rc rc = mp_special(T, args[0], "__hash__", &func);
-        if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
-            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
-        }
-        s->below = MP_BELOW_WATCH;
-        return rc;
-    }
-    bool has_tensor = false;
-    mp_rc rc = read_args(T, args, count, true, &has_tensor);
-    for (Py_ssize_t i = 0; rc == MP_OK && count == 1 && PyTuple_Check(args[0])
-                           && i < PyTuple_GET_SIZE(args[0]);
-         i++) {
-        if (!mp_is_constant(PyTuple_GET_ITEM(args[0], i))) {
-            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
-        }
-    }
-    return rc;
+    return mp_read_args(T, args, count, false, &has_tensor);
 }
 
 /* set.add(x), s.update(xs): keys of a set must not run code of the user's. */
@@ -573,30 +499,6 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
     mp_rc rc = count == 1 ? mp_read_truth(T, args[0], s) : MP_OK;
     s->post = MP_POST_RESULT;
-    return rc;
-}
-
-/* The identity of an external object is a constant once it is pinned.  That of a new one
- * is another number in every run: it may serve as a key inside the run, no more. */
-static mp_rc
-rule_id(mp_trace *T, PyObject *obj)
-{
-    mp_node *n;
-    mp_rc rc = mp_value(T, obj, &n);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
-        return mp_load_const(T, obj);
-    }
-    PyObject *number = PyLong_FromVoidPtr(obj);
-    if (T->fresh_ids == NULL) {
-        T->fresh_ids = PySet_New(NULL);
-    }
-    if (number == NULL || T->fresh_ids == NULL || PySet_Add(T->fresh_ids, number) < 0) {
-        rc = MP_ERR;
-    }
-    Py_XDECREF(number);
     return rc;
 }
 
@@ -624,7 +526,8 @@ rule_context(mp_trace *T, builtin_rule rule, PyObject *const *args, Py_ssize_t n
             return MP_ERR;
         }
         if (value == NULL) {
-            return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, args[0], 0) < 0
+            return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, args[0], 0)
+                           < 0
                        ? MP_ERR
                        : MP_OK;
         }
@@ -670,7 +573,7 @@ static mp_rc
 rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    Py_ssize_t count = count_args(nargs, kwnames);
+    Py_ssize_t count = mp_count_args(nargs, kwnames);
     bool has_tensor = false;
     mp_rc rc;
     switch (rule) {
@@ -682,11 +585,12 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
         rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
-        rc = rc != MP_OK ? rc : read_args(T, args, count, false, &has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
         for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
             rc = iterates_tensor(T, args[i]);
         }
-        s->yields = mp_yields(T, args, count, rule == RULE_READ && hands_out_values(callee));
+        s->yields =
+            mp_yields(T, args, count, rule == RULE_READ && hands_out_values(callee));
         return rc;
     case RULE_OPERATE:
         s->below = MP_BELOW_WATCH;
@@ -725,7 +629,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_ISSUBCLASS:
     case RULE_CALLABLE:
         s->below = MP_BELOW_SKIP;
-        return read_args(T, args, count, false, &has_tensor);
+        return mp_read_args(T, args, count, false, &has_tensor);
     case RULE_GETATTR:
         return rule_getattr(T, s, args, nargs);
     case RULE_SETATTR:
@@ -746,7 +650,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_NEXT:
         return rule_next(T, s, args, nargs);
     case RULE_HASH:
-        return rule_hash(T, s, args, count);
+        return mp_rule_hash(T, s, args, count);
     case RULE_TEXT:
         return rule_text(T, s, args, count);
     case RULE_REFUSE:
@@ -757,7 +661,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         if (count != 1) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a class is created");
         }
-        return read_args(T, args, 0, false, &has_tensor) != MP_OK
+        return mp_read_args(T, args, 0, false, &has_tensor) != MP_OK
                    ? MP_ERR
                    : mp_value(T, args[0], &(mp_node *){NULL});
     case RULE_SUPER:
@@ -765,13 +669,15 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_NEW:
         return rule_new(T, args, count);
     case RULE_TYPE_CALL:
-        return nargs < 1 ? MP_OK
-                         : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
+        return nargs < 1
+                   ? MP_OK
+                   : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
     case RULE_COMPARE_EQ:
         return nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
     case RULE_SETITEM:
         rc = nargs < 2 ? MP_OK
-                       : mp_record_setitem(T, s, args[0], args[1], nargs > 2 ? args[2] : NULL);
+                       : mp_record_setitem(T, s, args[0], args[1],
+                                           nargs > 2 ? args[2] : NULL);
         s->post = s->owns_op ? MP_POST_OP : MP_POST_RESULT;
         return rc;
     case RULE_GETITEM:
@@ -781,13 +687,13 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         s->post = MP_POST_RESULT;
         return rc;
     case RULE_DICT_GET:
-        return rule_dict_get(T, s, args, nargs);
+        return mp_rule_dict_get(T, s, args, nargs);
     case RULE_DICT_SETDEFAULT:
-        return rule_dict_setdefault(T, s, args, nargs);
+        return mp_rule_dict_setdefault(T, s, args, nargs);
     case RULE_DICT_POP:
-        return rule_dict_pop(T, s, args, nargs);
+        return mp_rule_dict_pop(T, s, args, nargs);
     case RULE_DICT_UPDATE:
-        return rule_dict_update(T, args, nargs, kwnames);
+        return mp_rule_dict_update(T, args, nargs, kwnames);
     case RULE_COUNT:
         if (nargs != 2) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
@@ -803,7 +709,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         return nargs == 1 ? rule_vars(T, s, args[0])
                           : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "builtins.vars()");
     case RULE_ID:
-        return count == 1 ? rule_id(T, args[0]) : MP_OK;
+        return count == 1 ? mp_rule_id(T, args[0]) : MP_OK;
     case RULE_CONTEXT_GET:
     case RULE_CONTEXT_SET:
     case RULE_CONTEXT_RESET:
@@ -829,7 +735,8 @@ is_pure_by_type(PyTypeObject *tp)
 static PyTypeObject *
 method_owner(PyObject *callee)
 {
-    if (Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+    if (Py_TYPE(callee) == &PyMethodDescr_Type
+        || Py_TYPE(callee) == &PyWrapperDescr_Type
         || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
         return ((PyDescrObject *)callee)->d_type;
     }
@@ -848,7 +755,8 @@ breaks_order(PyTypeObject *owner, builtin_rule rule, PyObject *self)
 /* A method taken from its class is called with an object of that class first?  If not,
  * the program gets a TypeError, and the rows must not look. */
 static bool
-fits_owner(PyObject *callee, PyTypeObject *owner, PyObject *const *args, Py_ssize_t nargs)
+fits_owner(PyObject *callee, PyTypeObject *owner, PyObject *const *args,
+           Py_ssize_t nargs)
 {
     if (nargs < 1) {
         return false;
@@ -861,17 +769,30 @@ fits_owner(PyObject *callee, PyTypeObject *owner, PyObject *const *args, Py_ssiz
 mp_c_effect
 mp_builtin_effect(PyObject *callable)
 {
-    PyTypeObject *owner = PyType_Check(callable) ? (PyTypeObject *)callable
-                                                 : method_owner(callable);
+    PyTypeObject *owner =
+        PyType_Check(callable) ? (PyTypeObject *)callable : method_owner(callable);
     switch (rule_get(mp_callable_key(callable))) {
     case RULE_NONE:
         return owner != NULL && is_pure_by_type(owner) ? MP_C_READS : MP_C_OPAQUE;
-    case RULE_EVAL: case RULE_MOVE: case RULE_READ: case RULE_LEN: case RULE_TEXT:
-    case RULE_TRUTH: case RULE_TYPE: case RULE_CONTAINS: case RULE_CALLABLE:
-    case RULE_COMPARE_EQ: case RULE_OPERATE:
+    case RULE_EVAL:
+    case RULE_MOVE:
+    case RULE_READ:
+    case RULE_LEN:
+    case RULE_TEXT:
+    case RULE_TRUTH:
+    case RULE_TYPE:
+    case RULE_CONTAINS:
+    case RULE_CALLABLE:
+    case RULE_COMPARE_EQ:
+    case RULE_OPERATE:
         return MP_C_READS;
-    case RULE_APPEND: case RULE_CONTENT: case RULE_SETITEM: case RULE_DICT_POP:
-    case RULE_DICT_SETDEFAULT: case RULE_DICT_GET: case RULE_GETITEM:
+    case RULE_APPEND:
+    case RULE_CONTENT:
+    case RULE_SETITEM:
+    case RULE_DICT_POP:
+    case RULE_DICT_SETDEFAULT:
+    case RULE_DICT_GET:
+    case RULE_GETITEM:
         return MP_C_MOVES;
     default:
         return MP_C_OPAQUE;
@@ -901,7 +822,8 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     if (PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
         && PyType_Check(PyCFunction_GET_SELF(callee))
         && is_pure_by_type((PyTypeObject *)PyCFunction_GET_SELF(callee))) {
-        return rule_eval(T, s, callee, args, count_args(nargs, kwnames));  // from_bytes
+        return rule_eval(T, s, callee, args,
+                         mp_count_args(nargs, kwnames));  // from_bytes
     }
     if (owner != NULL && nargs > 0) {
         mp_node *self;
@@ -910,12 +832,12 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
             return rc;
         }
         bool known = self == NULL || self->kind == MP_NODE_FRESH;
-        if (is_pure_by_type(owner) && (known || PyTuple_Check(args[0])
-                                       || PyFrozenSet_Check(args[0]))) {
+        if (is_pure_by_type(owner)
+            && (known || PyTuple_Check(args[0]) || PyFrozenSet_Check(args[0]))) {
             // array.sum() is Python code of numpy
             s->below = strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP
-                                                                  : MP_BELOW_WATCH;
-            return rule_eval(T, s, callee, args, count_args(nargs, kwnames));
+                                                                 : MP_BELOW_WATCH;
+            return rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
         }
         if (self != NULL && self->kind == MP_NODE_FRESH) {
             // The run made it, so all that the method can reach in it is known.

@@ -108,8 +108,8 @@ static PyObject *
 entry_effects(const mp_plan *plan)
 {
     const mp_replay *replay = plan->replay;
-    PyObject *names = entry_sources(plan->guards, replay->source_regs,
-                                    replay->n_sources);
+    PyObject *names =
+        entry_sources(plan->guards, replay->source_regs, replay->n_sources);
     if (names == NULL) {
         return NULL;
     }
@@ -153,12 +153,14 @@ mp_entry_describe(const mp_entry *entry)
     if (entry_put_steal(dict, "ambient", entry_ambient(p)) < 0
         || entry_put_steal(dict, "id", PyLong_FromUnsignedLongLong(entry->id)) < 0
         || entry_put_steal(dict, "state",
-                           PyUnicode_FromString(mp_entry_state_name(entry))) < 0
+                           PyUnicode_FromString(mp_entry_state_name(entry)))
+               < 0
         || entry_put_steal(dict, "hits", PyLong_FromUnsignedLongLong(entry->hits)) < 0
         || entry_put_steal(dict, "instructions", PyLong_FromLong(p->n_instr)) < 0
         || entry_put_steal(dict, "guards", mp_guards_text(p->guards)) < 0
         || entry_put_steal(dict, "inputs",
-                           entry_sources(p->guards, p->inputs, p->n_inputs)) < 0
+                           entry_sources(p->guards, p->inputs, p->n_inputs))
+               < 0
         || entry_put_steal(dict, "effects", entry_effects(p)) < 0
         || entry_put_steal(dict, "graph", entry_or_none(p->graph)) < 0
         || entry_put_steal(dict, "callable", entry_or_none(entry->callable)) < 0) {

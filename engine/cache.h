@@ -22,17 +22,17 @@ typedef enum {
 } mp_entry_state;
 
 typedef struct {
-    Py_ssize_t refs;      // the cache holds one, so does everyone who runs it
+    Py_ssize_t refs;  // the cache holds one, so does everyone who runs it
     mp_entry_state state;
-    mp_plan *plan;        // owned
-    PyCodeObject *code;   // owned; the root function's code when it was recorded
-    PyObject *callable;   // owned or NULL, see above
-    bool boxed;           // callable takes one list
-    bool mutates;         // the graph writes to an input
-    int raised;           // times in a row that the graph raised and eager did not
-    uint64_t id;          // number in its cache, from 1
+    mp_plan *plan;       // owned
+    PyCodeObject *code;  // owned; the root function's code when it was recorded
+    PyObject *callable;  // owned or NULL, see above
+    bool boxed;          // callable takes one list
+    bool mutates;        // the graph writes to an input
+    int raised;          // times in a row that the graph raised and eager did not
+    uint64_t id;         // number in its cache, from 1
     uint64_t hits;
-    uint64_t last_used;   // the function's call counter then
+    uint64_t last_used;  // the function's call counter then
 } mp_entry;
 
 /* Takes plan over, also on failure. */
@@ -43,10 +43,10 @@ const char *mp_entry_state_name(const mp_entry *entry);
 MP_MAYRUN PyObject *mp_entry_describe(const mp_entry *entry);
 
 typedef struct {
-    mp_entry **at;      // n owned references, most recently used first
+    mp_entry **at;  // n owned references, most recently used first
     int32_t n, cap;
-    PyObject **regs;    // n_regs: room for the registers of one guard check; borrowed,
-    int32_t n_regs;     //   meaningless once Python runs
+    PyObject **regs;  // n_regs: room for the registers of one guard check; borrowed,
+    int32_t n_regs;   //   meaningless once Python runs
     uint64_t last_id;
 } mp_cache;
 

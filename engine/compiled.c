@@ -19,7 +19,7 @@ static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
  * */
 static PyObject *
 compiled_call_dead(PyObject *self, PyObject *const *args, size_t nargsf,
-                         PyObject *kwnames)
+                   PyObject *kwnames)
 {
     PyErr_SetString(PyExc_ReferenceError, "the compiled function is being freed");
     return NULL;
@@ -34,16 +34,15 @@ compiled_optional(PyObject *o)
 static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"fn",       "compiler",  "on_event",
-                                        "on_abort", "fullgraph", "max_entries",
-                                        "max_instructions", NULL};
+    static const char *const names[] = {
+        "fn",        "compiler",    "on_event",         "on_abort",
+        "fullgraph", "max_entries", "max_instructions", NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL;  // borrowed
     int fullgraph = 0, max_entries = 64;
     long long max_instructions = 50000000;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOOpiL:CompiledFunction",
-                                     (char **)names, &fn, &compiler, &on_event,
-                                     &on_abort, &fullgraph, &max_entries,
-                                     &max_instructions)) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O|$OOOpiL:CompiledFunction", (char **)names, &fn, &compiler,
+            &on_event, &on_abort, &fullgraph, &max_entries, &max_instructions)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {

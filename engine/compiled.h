@@ -10,19 +10,19 @@
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *wrapped;     // owned; what the user gave; NULL if deleted
-    mp_target target;      // its parts are NULL only after tp_clear
-    PyObject *compiler;    // owned or NULL
-    PyObject *on_event;    // owned or NULL
-    PyObject *on_abort;    // owned; NULL unless fullgraph
-    PyObject *dict;        // owned or NULL; attributes that the user set
+    PyObject *wrapped;   // owned; what the user gave; NULL if deleted
+    mp_target target;    // its parts are NULL only after tp_clear
+    PyObject *compiler;  // owned or NULL
+    PyObject *on_event;  // owned or NULL
+    PyObject *on_abort;  // owned; NULL unless fullgraph
+    PyObject *dict;      // owned or NULL; attributes that the user set
     PyObject *weakrefs;
     mp_cache cache;
     mp_stats stats;
     int64_t max_instructions;
     int32_t max_entries;
     bool fullgraph;
-    char disabled;         // T_BOOL
+    char disabled;  // T_BOOL
 } mp_CompiledObject;
 
 /* The vectorcall of a CompiledFunction. */

@@ -15,9 +15,9 @@
  * (4) Numbers of stats places do not survive Python code (reset() may have run).
  *
  * The caller's reference keeps the CompiledFunction alive during a call. */
+#include "dispatch.h"
 #include "compat/compat.h"
 #include "compiled.h"
-#include "dispatch.h"
 #include "record.h"
 
 enum {
@@ -42,10 +42,10 @@ typedef struct {
 typedef enum { FIND_ERROR = -1, FIND_MISS, FIND_HIT, FIND_UNFIT } dispatch_found;
 
 typedef struct {
-    mp_entry *entry;        // owned reference: hit, or nearest miss; NULL if none
-    int32_t blame;          // miss: where `entry` failed
-    PyObject *difference;   // owned str or NULL; miss: of a tensor, if somebody listens
-    PyObject **held;        // owned: sources of the replay, then inputs of the graph
+    mp_entry *entry;       // owned reference: hit, or nearest miss; NULL if none
+    int32_t blame;         // miss: where `entry` failed
+    PyObject *difference;  // owned str or NULL; miss: of a tensor, if somebody listens
+    PyObject **held;       // owned: sources of the replay, then inputs of the graph
     int32_t n_held;
     PyObject *small[DISPATCH_SMALL];
 } dispatch_hit;
@@ -278,8 +278,8 @@ dispatch_call_compiler(mp_CompiledObject *op, dispatch_hit *hit)
     for (int32_t i = 0; i < entry->plan->n_inputs; i++) {
         PyList_SET_ITEM(inputs, i, Py_NewRef(hit->held[n_sources + i]));
     }
-    PyObject *answer = PyObject_CallFunctionObjArgs(op->compiler, entry->plan->graph,
-                                                    inputs, NULL);
+    PyObject *answer =
+        PyObject_CallFunctionObjArgs(op->compiler, entry->plan->graph, inputs, NULL);
     Py_DECREF(inputs);
     if (answer == NULL) {
         return -1;
@@ -407,7 +407,8 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_arg
     }
     if (dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
                        (unsigned long long)entry->id, "exception", exc, "rerun",
-                       rerun ? Py_True : Py_False) < 0) {
+                       rerun ? Py_True : Py_False)
+        < 0) {
         goto done;
     }
     if (!rerun) {
@@ -428,8 +429,8 @@ static PyObject *
 dispatch_run(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call)
 {
     mp_entry *entry = hit->entry;
-    PyObject *outputs = NULL;              // owned
-    PyObject *const *tensors = NULL;       // borrowed from outputs
+    PyObject *outputs = NULL;         // owned
+    PyObject *const *tensors = NULL;  // borrowed from outputs
     if (entry->plan->graph != NULL) {
         outputs = dispatch_call_graph(hit);
         if (outputs == NULL) {
@@ -641,9 +642,9 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     int rc = 0;
     int64_t start = mp_stats_now();
-    PyObject *result = mp_record_call(op->target.callable, call->args, call->nargsf,
-                                      call->kwnames, root, op->max_instructions, &plan,
-                                      &why);
+    PyObject *result =
+        mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
+                       root, op->max_instructions, &plan, &why);
     int64_t spent = mp_stats_now() - start;
     op->stats.recordings++;
     op->stats.record_ns += spent;

@@ -25,11 +25,11 @@ enum { EFFECT_SMALL = 64, EFFECT_PAST_SMALL = 32 };
 
 /* What a row asks of its op; `obj` is checked by effect_obj_fits. */
 enum {
-    EFFECT_A = 1,       // a is a register
-    EFFECT_B = 2,       // b is a register
-    EFFECT_PAIRS = 4,   // an even number of items
-    EFFECT_ITEMS = 8,   // any number of items
-    EFFECT_STAGED = 16, // keeps its new content in a register
+    EFFECT_A = 1,        // a is a register
+    EFFECT_B = 2,        // b is a register
+    EFFECT_PAIRS = 4,    // an even number of items
+    EFFECT_ITEMS = 8,    // any number of items
+    EFFECT_STAGED = 16,  // keeps its new content in a register
 };
 
 static const uint8_t effect_needs[MP_E_COUNT] = {

@@ -19,24 +19,24 @@ typedef enum {
 } mp_effect_kind;
 
 typedef struct {
-    uint16_t kind;   // mp_effect_kind
-    int32_t dst;     // register made by this op; -1 if none.  The ASSIGN writes keep
-                     // their new content in a register of their own until the commit
-    int32_t a, b;    // registers, or -1
-    int32_t items;   // first index into mp_replay.pool
-    int32_t count;   // how many items there
-    PyObject *obj;   // owned constant, type or key; NULL if none
+    uint16_t kind;  // mp_effect_kind
+    int32_t dst;    // register made by this op; -1 if none.  The ASSIGN writes keep
+                    // their new content in a register of their own until the commit
+    int32_t a, b;   // registers, or -1
+    int32_t items;  // first index into mp_replay.pool
+    int32_t count;  // how many items there
+    PyObject *obj;  // owned constant, type or key; NULL if none
 } mp_effect;
 
 typedef struct {
     mp_effect *ops;
-    int32_t *pool;       // register lists of the ops
+    int32_t *pool;  // register lists of the ops
     int32_t n_ops, cap_ops, n_pool, cap_pool;
     int32_t n_sources, n_graph, n_regs;
-    int32_t *source_regs; // n_sources: guard register that source i comes from; PyMem
+    int32_t *source_regs;  // n_sources: guard register that source i comes from; PyMem
     int32_t cap_sources;
-    int32_t n_commit;    // index of the first op that writes; ops before it only build
-    int32_t result;      // register that is returned (set by RETURN); -1: None
+    int32_t n_commit;  // index of the first op that writes; ops before it only build
+    int32_t result;    // register that is returned (set by RETURN); -1: None
 } mp_replay;
 
 mp_replay *mp_replay_new(void);

@@ -307,16 +307,15 @@ effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs
         PyErr_SetString(PyExc_SystemError, "function parts do not fit");
         return NULL;
     }
-    PyObject *o = PyFunction_NewWithQualName(code, at[MP_FN_GLOBALS],
-                                             at[MP_FN_QUALNAME]);
+    PyObject *o =
+        PyFunction_NewWithQualName(code, at[MP_FN_GLOBALS], at[MP_FN_QUALNAME]);
     if (o == NULL) {
         return NULL;
     }
     if ((at[MP_FN_DEFAULTS] && PyFunction_SetDefaults(o, at[MP_FN_DEFAULTS]) < 0)
         || (at[MP_FN_KWDEFAULTS]
             && PyFunction_SetKwDefaults(o, at[MP_FN_KWDEFAULTS]) < 0)
-        || (at[MP_FN_CLOSURE]
-            && PyFunction_SetClosure(o, at[MP_FN_CLOSURE]) < 0)) {
+        || (at[MP_FN_CLOSURE] && PyFunction_SetClosure(o, at[MP_FN_CLOSURE]) < 0)) {
         Py_DECREF(o);
         return NULL;
     }

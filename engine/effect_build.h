@@ -23,9 +23,9 @@ enum {
  * the life of the process. */
 typedef struct {
     bool ready;
-    PyTypeObject *deque, *defaultdict;  // owned
+    PyTypeObject *deque, *defaultdict;                   // owned
     PyObject *deque_append, *deque_clear, *odict_clear;  // owned: method descriptors
-    PyObject *no_args;   // owned: ()
+    PyObject *no_args;                                   // owned: ()
     newfunc struct_new;  // tp_new of every struct sequence
     newfunc python_new;  // tp_new of every class with a __new__ in Python
 } mp_effect_tools;

@@ -55,7 +55,8 @@ effect_type_text(PyTypeObject *type)
     if (key == NULL) {
         return NULL;
     }
-    PyObject *module = PyDict_GetItemWithError(mp_type_dict_borrow(type), key);  // borrowed
+    PyObject *module =
+        PyDict_GetItemWithError(mp_type_dict_borrow(type), key);  // borrowed
     Py_DECREF(key);
     if (module == NULL && PyErr_Occurred()) {
         return NULL;
@@ -68,7 +69,10 @@ static bool
 effect_has_plain_repr(PyObject *o)
 {
     static const char *const torch_types[] = {
-        "torch.dtype", "torch.device", "torch.layout", "torch.memory_format",
+        "torch.dtype",
+        "torch.device",
+        "torch.layout",
+        "torch.memory_format",
     };
     PyTypeObject *type = Py_TYPE(o);
     if (o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)

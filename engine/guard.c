@@ -15,7 +15,7 @@
  */
 #include "guard.h"
 
-#include <stddef.h>  // offsetof
+#include <stddef.h>        // offsetof
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
@@ -217,7 +217,8 @@ guard_has_parent(mp_guard_kind kind)
 {
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
            && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
-           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET && kind != MP_G_APART;
+           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
+           && kind != MP_G_APART;
 }
 
 static int
@@ -258,8 +259,7 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_HAS_KEY:
     case MP_G_NO_KEY:
         return obj != NULL
-               && (mp_guard_hash_is_c(obj, 0)
-                   || mp_guard_is_identity(Py_TYPE(obj)));
+               && (mp_guard_hash_is_c(obj, 0) || mp_guard_is_identity(Py_TYPE(obj)));
     case MP_G_NO_DICT:
         return obj != NULL && PyUnicode_CheckExact(obj);
     case MP_G_LOAD_SLOT:
@@ -382,9 +382,15 @@ guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b
     else if (kind == MP_G_TYPE_ATTR || kind == MP_G_SUPER_ATTR) {
         n = 0;  // the type's version at the last success
     }
-    ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind, .dst = dst, .a = a, .b = b,
-                                 .n = n, .obj = Py_XNewRef(obj), .hash = hash,
-                                 .meta = meta, .dict = dict};
+    ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind,
+                                 .dst = dst,
+                                 .a = a,
+                                 .b = b,
+                                 .n = n,
+                                 .obj = Py_XNewRef(obj),
+                                 .hash = hash,
+                                 .meta = meta,
+                                 .dict = dict};
     return 0;
 }
 
@@ -424,8 +430,8 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
         PyErr_BadInternalCall();
     }
     else {
-        rc = guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n,
-                          meta);
+        rc =
+            guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n, meta);
     }
     if (rc < 0) {
         mp_tensor_meta_free(meta);
@@ -649,8 +655,7 @@ guard_test_keys(mp_guards *g, const mp_guard *op, PyObject *o)
         // move_to_end of an OrderedDict leaves the version as it is.
         return (unchanged && !PyODict_Check(o)) || mp_guard_dict_keys(o, op->obj);
     }
-    return unchanged
-           || mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
+    return unchanged || mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
 }
 
 static int
@@ -740,43 +745,6 @@ guard_test_imported(const mp_guard *op)
     return modules != NULL && PyDict_Check(modules)
            && mp_guard_dict_find(modules, name, op->hash, &value) > 0
            && value == PyTuple_GET_ITEM(op->obj, 1);
-}
-
-typedef struct {
-    uintptr_t lo, hi;
-    bool written;
-} guard_extent;
-
-static int
-extent_order(const void *a, const void *b)
-{
-    const guard_extent *x = a, *y = b;
-    return x->lo < y->lo ? -1 : x->lo > y->lo;
-}
-
-bool
-mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count)
-{
-    guard_extent *all = PyMem_Malloc((size_t)count * sizeof(*all));
-    Py_ssize_t used = 0;
-    bool apart = all != NULL;
-    for (Py_ssize_t i = 0; i < count && apart; i++) {
-        if (mp_tensor_extent(tensors[i], &all[used].lo, &all[used].hi)) {
-            all[used++].written = i < written;
-        }
-    }
-    if (apart) {
-        qsort(all, (size_t)used, sizeof(*all), extent_order);
-    }
-    // Sweep: the furthest ends so far, of any tensor and of a written one.
-    uintptr_t end = 0, written_end = 0;
-    for (Py_ssize_t i = 0; i < used && apart; i++) {
-        apart = all[i].lo >= (all[i].written ? end : written_end);
-        end = Py_MAX(end, all[i].hi);
-        written_end = all[i].written ? Py_MAX(written_end, all[i].hi) : written_end;
-    }
-    PyMem_Free(all);
-    return apart;
 }
 
 static int

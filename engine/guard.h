@@ -29,32 +29,32 @@ typedef enum {
 
 typedef struct {
     uint16_t kind;
-    int32_t dst;            // register, loads only; else -1
-    int32_t a, b;           // registers or -1
+    int32_t dst;   // register, loads only; else -1
+    int32_t a, b;  // registers or -1
     int64_t n;
-    PyObject *obj;          // owned or NULL
-    Py_hash_t hash;         // of obj, for key look-ups
-    mp_tensor_meta *meta;   // owned or NULL
-    int32_t dict;           // index into mp_guards.dicts for dict ops, else -1
-    PyObject *cached;       // borrowed pointer of the last successful check, see above
+    PyObject *obj;         // owned or NULL
+    Py_hash_t hash;        // of obj, for key look-ups
+    mp_tensor_meta *meta;  // owned or NULL
+    int32_t dict;          // index into mp_guards.dicts for dict ops, else -1
+    PyObject *cached;      // borrowed pointer of the last successful check, see above
 } mp_guard;
 
 typedef struct {
-    int32_t reg;            // register of the dict
-    PyObject *seen;         // address, never dereferenced
+    int32_t reg;     // register of the dict
+    PyObject *seen;  // address, never dereferenced
     uint64_t version, pending;
-    bool unchanged;         // during one check
+    bool unchanged;  // during one check
 } mp_guard_dict;
 
 typedef struct {
     mp_guard *ops;
     int32_t n_ops, cap_ops;
     int32_t n_regs;
-    int32_t *def;           // def[reg] = index of the op that loads it (for texts)
+    int32_t *def;  // def[reg] = index of the op that loads it (for texts)
     int32_t cap_regs;
     mp_guard_dict *dicts;
     int32_t n_dicts, cap_dicts;
-    int32_t failed;         // op index of the last miss, -1
+    int32_t failed;  // op index of the last miss, -1
 } mp_guards;
 
 mp_guards *mp_guards_new(void);
@@ -63,9 +63,10 @@ int mp_guards_visit(mp_guards *g, visitproc visit, void *arg);
 
 /* Append.  obj gets a new reference.  The load returns its register or -1 (exception).
  * The test returns 0 or -1; meta is taken over even on failure. */
-int32_t mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64_t n);
-int mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
-                   int64_t n, mp_tensor_meta *meta);
+int32_t mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj,
+                       int64_t n);
+int mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b,
+                   PyObject *obj, int64_t n, mp_tensor_meta *meta);
 
 /* 1: all hold, regs[0..n_regs) are filled.  0: miss, g->failed says where.  Never raises.
  * args: the bound parameters. */

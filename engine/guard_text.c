@@ -375,9 +375,9 @@ text_expand(PyObject **text, const mp_guards *g, const mp_guard *op, const char 
 /* A source is spelled from its root on.  What a step adds may depend on the next one: a
  * __dict__ and the dicts of an nn.Module disappear when a name is looked up in them. */
 typedef struct {
-    PyObject *text;    // owned; NULL after an error
-    bool in_dict;      // ".__dict__" is not written yet
-    PyObject *part;    // "_modules" ... not written yet; borrowed from the program
+    PyObject *text;  // owned; NULL after an error
+    bool in_dict;    // ".__dict__" is not written yet
+    PyObject *part;  // "_modules" ... not written yet; borrowed from the program
 } text_source;
 
 static void

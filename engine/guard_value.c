@@ -11,8 +11,8 @@
 #include "guard_value.h"
 #include "guard.h"  // mp_guard_register_constant_type
 
-#include <stddef.h>  // offsetof
-#include <string.h>  // memcmp
+#include <stddef.h>        // offsetof
+#include <string.h>        // memcmp
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
@@ -22,7 +22,7 @@ enum { VALUE_DEPTH = 32 };  // nesting of constant tuples; bounds the C recursio
 /* OrderedDict keeps its order in a list of its own.  The layout is the same in every
  * version since 3.5; value_odict_prove tests it before it is used. */
 typedef struct value_odict_node {
-    PyObject *key;           // owned by the node
+    PyObject *key;  // owned by the node
     Py_hash_t hash;
     struct value_odict_node *next, *prev;
 } value_odict_node;
@@ -71,7 +71,7 @@ mp_guard_register_constant_type(PyTypeObject *type)
     }
     PyTypeObject **grown =
         mp_guard_reserve(value_static.constants, &value_static.cap_constants,
-                      value_static.n_constants + 1, sizeof(PyTypeObject *));
+                         value_static.n_constants + 1, sizeof(PyTypeObject *));
     if (grown == NULL) {
         return -1;
     }
@@ -132,10 +132,9 @@ value_odict_prove(void)
     if (PyODict_Type.tp_basicsize >= (Py_ssize_t)sizeof(value_odict)) {
         value_odict_node *head = ((value_odict *)od)->first;
         value_odict_node *tail = ((value_odict *)od)->last;
-        value_static.odict_proved = head != NULL && head->key == second
-                                    && head->next == tail && tail != NULL
-                                    && tail->key == first && tail->next == NULL
-                                    && tail->prev == head;
+        value_static.odict_proved =
+            head != NULL && head->key == second && head->next == tail && tail != NULL
+            && tail->key == first && tail->next == NULL && tail->prev == head;
     }
 done:
     Py_XDECREF(moved);
@@ -167,7 +166,8 @@ value_str_equals(PyObject *a, PyObject *b)
     Py_ssize_t len = PyUnicode_GET_LENGTH(a);
     return len == PyUnicode_GET_LENGTH(b) && PyUnicode_KIND(a) == PyUnicode_KIND(b)
            && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
-                     (size_t)len * (size_t)PyUnicode_KIND(a)) == 0;
+                     (size_t)len * (size_t)PyUnicode_KIND(a))
+                  == 0;
 }
 
 /* Call one C comparison slot.  1 / 0, -1: no answer; NotImplemented counts as 0. */
@@ -192,7 +192,8 @@ value_bytes_equal(PyObject *a, PyObject *b)
 {
     return PyBytes_GET_SIZE(a) == PyBytes_GET_SIZE(b)
            && memcmp(PyBytes_AS_STRING(a), PyBytes_AS_STRING(b),
-                     (size_t)PyBytes_GET_SIZE(a)) == 0;
+                     (size_t)PyBytes_GET_SIZE(a))
+                  == 0;
 }
 
 /* Same type, registered.  Equal bits are equal values; `==` is asked only where it
@@ -209,7 +210,8 @@ value_foreign_equals(PyObject *o, PyObject *want)
     }
     if (tp->tp_itemsize == 0
         && memcmp((PyObject *)o + 1, (PyObject *)want + 1,
-                  (size_t)tp->tp_basicsize - sizeof(PyObject)) == 0) {
+                  (size_t)tp->tp_basicsize - sizeof(PyObject))
+               == 0) {
         return 1;
     }
     if (tp->tp_as_buffer != NULL && tp->tp_as_buffer->bf_getbuffer != NULL) {
@@ -269,11 +271,13 @@ mp_guard_equals(PyObject *o, PyObject *want)
     }
     if (tp == &PyFloat_Type) {
         return memcmp(&((PyFloatObject *)o)->ob_fval, &((PyFloatObject *)want)->ob_fval,
-                      sizeof(double)) == 0;
+                      sizeof(double))
+               == 0;
     }
     if (tp == &PyComplex_Type) {
         return memcmp(&((PyComplexObject *)o)->cval, &((PyComplexObject *)want)->cval,
-                      sizeof(Py_complex)) == 0;
+                      sizeof(Py_complex))
+               == 0;
     }
     if (tp == &PyBytes_Type) {
         return value_bytes_equal(o, want);
@@ -565,3 +569,41 @@ mp_guard_set_uniform(PyObject *set)
                                           : VALUE_MIXED;
 }
 
+/* -- Memory of tensors ------------------------------------------------------------- */
+
+typedef struct {
+    uintptr_t lo, hi;
+    bool written;
+} guard_extent;
+
+static int
+extent_order(const void *a, const void *b)
+{
+    const guard_extent *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+bool
+mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count)
+{
+    guard_extent *all = PyMem_Malloc((size_t)count * sizeof(*all));
+    Py_ssize_t used = 0;
+    bool apart = all != NULL;
+    for (Py_ssize_t i = 0; i < count && apart; i++) {
+        if (mp_tensor_extent(tensors[i], &all[used].lo, &all[used].hi)) {
+            all[used++].written = i < written;
+        }
+    }
+    if (apart) {
+        qsort(all, (size_t)used, sizeof(*all), extent_order);
+    }
+    // Sweep: the furthest ends so far, of any tensor and of a written one.
+    uintptr_t end = 0, written_end = 0;
+    for (Py_ssize_t i = 0; i < used && apart; i++) {
+        apart = all[i].lo >= (all[i].written ? end : written_end);
+        end = Py_MAX(end, all[i].hi);
+        written_end = all[i].written ? Py_MAX(written_end, all[i].hi) : written_end;
+    }
+    PyMem_Free(all);
+    return apart;
+}

@@ -17,15 +17,15 @@ struct op_row {
     int flags;
 };
 
-static struct op_row *op_rows;   // open addressing; lives as long as the engine
+static struct op_row *op_rows;  // open addressing; lives as long as the engine
 static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
-static PyObject *tensor_class;   // torch.Tensor
+static PyObject *tensor_class;           // torch.Tensor
 static PyTypeObject *graph_object_type;  // torch._C._InferenceMode
-static PyObject *op_flags;       // Python function: flags of an operator object
-static PyObject *operators;      // dict of the operator module, plus getattr
-static PyObject *mask_dtypes[2]; // torch.bool, torch.uint8
+static PyObject *op_flags;               // Python function: flags of an operator object
+static PyObject *operators;              // dict of the operator module, plus getattr
+PyObject *mp_mask_dtypes[2];             // torch.bool, torch.uint8
 
 const void *
 mp_callable_key(PyObject *callable)
@@ -125,7 +125,7 @@ mp_op_is_whole(int flags)
 PyObject *
 mp_operator_borrow(const char *name)
 {
-    return PyDict_GetItemString(operators, name);
+    return mp_dict_text_borrow(operators, name);
 }
 
 static int
@@ -141,30 +141,30 @@ setup_operators(void)
         return -1;
     }
     PyObject *builtins = PyEval_GetBuiltins();
-    PyObject *getattr = PyDict_GetItemString(builtins, "getattr");
+    PyObject *getattr = mp_dict_text_borrow(builtins, "getattr");
     return getattr == NULL ? -1 : PyDict_SetItemString(operators, "getattr", getattr);
 }
 
 static int
 setup_types(PyObject *setup)
 {
-    PyObject *types = PyDict_GetItemString(setup, "op_object_types");
+    PyObject *types = mp_dict_text_borrow(setup, "op_object_types");
     for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
         if (n_op_object_types < (int)Py_ARRAY_LENGTH(op_object_types)) {
-            op_object_types[n_op_object_types++]
-                = (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
+            op_object_types[n_op_object_types++] =
+                (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
         }
     }
-    Py_XSETREF(op_flags, Py_XNewRef(PyDict_GetItemString(setup, "op_flags")));
-    Py_XSETREF(graph_object_type,
-               (PyTypeObject *)Py_XNewRef(PyDict_GetItemString(setup, "graph_object_type")));
-    PyObject *tensors = PyDict_GetItemString(setup, "tensor_types");
+    Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
+    Py_XSETREF(graph_object_type, (PyTypeObject *)Py_XNewRef(
+                                      mp_dict_text_borrow(setup, "graph_object_type")));
+    PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
     }
-    PyObject *masks = PyDict_GetItemString(setup, "mask_dtypes");
+    PyObject *masks = mp_dict_text_borrow(setup, "mask_dtypes");
     for (int i = 0; masks != NULL && i < 2; i++) {
-        Py_XSETREF(mask_dtypes[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
+        Py_XSETREF(mp_mask_dtypes[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
     }
     return 0;
 }
@@ -178,7 +178,7 @@ mp_oplog_init(PyObject *setup)
     if (setup == NULL || op_rows != NULL) {
         return 0;
     }
-    PyObject *ops = PyDict_GetItemString(setup, "ops"), *callable, *flags;
+    PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
     Py_ssize_t pos = 0;
     while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
         if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
@@ -372,7 +372,8 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
-    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s", mp_type_name(obj));
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",
+                          mp_type_name(obj));
 }
 
 /* -- Begin and end of an operation ----------------------------------------------------------- */
@@ -399,112 +400,14 @@ mp_tensor_observe(mp_trace *T, PyObject *tensor)
     return MP_OK;
 }
 
-/* x[mask] selects as many elements as the mask has. */
-static bool
-index_is_dynamic(PyObject *key)
-{
-    if (PyTuple_CheckExact(key) || PyList_CheckExact(key)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(key); i++) {
-            if (index_is_dynamic(PySequence_Fast_GET_ITEM(key, i))) {
-                return true;
-            }
-        }
-        return false;
-    }
-    if (!mp_tensor_is(key)) {
-        return false;
-    }
-    PyObject *dtype = PyObject_GetAttrString(key, "dtype");
-    bool is_mask = dtype == mask_dtypes[0] || dtype == mask_dtypes[1];
-    Py_XDECREF(dtype);
-    PyErr_Clear();  // a tensor has a dtype; a failing is_enabled only costs the flag
-    return is_mask;
-}
-
-static bool
-holds_tensor(PyObject *obj, bool nested_only)
-{
-    if (mp_tensor_is_any(obj)) {
-        return !nested_only;
-    }
-    if (PyTuple_Check(obj) || PyList_Check(obj)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
-            if (holds_tensor(PySequence_Fast_GET_ITEM(obj, i), false)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool
-any_holds_tensor(PyObject *const *args, Py_ssize_t from, Py_ssize_t count, bool nested_only)
-{
-    for (Py_ssize_t i = from; i < count; i++) {
-        if (holds_tensor(args[i], nested_only)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* repeat_interleave(x, 2), one_hot(x, num_classes=10): the count is a number. */
-static bool
-has_count(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const char *const names[] = {"repeats", "num_classes", "output_size"};
-    if (nargs > 1) {
-        return PyLong_CheckExact(args[1]) && Py_SIZE(args[1]) >= 0;
-    }
-    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
-        for (size_t j = 0; j < Py_ARRAY_LENGTH(names); j++) {
-            PyObject *value = args[nargs + i];
-            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), names[j]) == 0
-                && PyLong_CheckExact(value) && Py_SIZE(value) >= 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* What a combined row means for these arguments. */
-static int
-resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    int later = flags & MP_TORCH_LATER, plain = flags & ~MP_TORCH_LATER;
-    bool dynamic;
-    switch (plain) {
-    case MP_TORCH_FACTORY:
-        return any_holds_tensor(args, 0, count, false) ? MP_TORCH_HOST_READ : MP_TORCH_CALL;
-    case MP_TORCH_LISTED:
-        return any_holds_tensor(args, 0, count, true) ? MP_TORCH_HOST_READ : MP_TORCH_CALL;
-    case MP_TORCH_SHAPED:
-        dynamic = any_holds_tensor(args, 1, count, false);
-        break;
-    case MP_TORCH_COUNTED:
-        dynamic = !has_count(args, nargs, kwnames);
-        break;
-    case MP_TORCH_LONE:
-        dynamic = count == 1;
-        break;
-    case MP_TORCH_INDEX:
-        dynamic = count > 1 && index_is_dynamic(args[1]);
-        break;
-    default:
-        return flags;
-    }
-    return later | MP_TORCH_CALL | (dynamic ? MP_TORCH_DYNAMIC : 0);
-}
-
 bool
 mp_grad_is_enabled(void)
 {
     static PyObject *is_enabled;  // torch.is_grad_enabled, kept for the process
     if (is_enabled == NULL) {
         PyObject *torch = PyImport_ImportModule("torch");
-        is_enabled = torch == NULL ? NULL : PyObject_GetAttrString(torch, "is_grad_enabled");
+        is_enabled =
+            torch == NULL ? NULL : PyObject_GetAttrString(torch, "is_grad_enabled");
         Py_XDECREF(torch);
     }
     PyObject *r = is_enabled == NULL ? NULL : PyObject_CallNoArgs(is_enabled);
@@ -556,7 +459,8 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
         PyObject *tree = NULL;
         rc = op_tree(T, args[nargs + i], &tree);
-        if (rc == MP_OK && PyDict_SetItem(op->kwargs, PyTuple_GET_ITEM(kwnames, i), tree) < 0) {
+        if (rc == MP_OK
+            && PyDict_SetItem(op->kwargs, PyTuple_GET_ITEM(kwnames, i), tree) < 0) {
             rc = MP_ERR;
         }
         Py_XDECREF(tree);
@@ -601,9 +505,12 @@ static bool
 op_is_random(PyObject *target)
 {
     static const char *const words[] = {
-        "rand", "bernoulli", "dropout", "normal", "multinomial", "poisson", "uniform",
-        "exponential", "cauchy", "geometric", "empty", "rrelu", "resize", "binomial",
-        "gamma", "dirichlet", "gumbel", "scaled_dot_product",
+        "rand",      "bernoulli",   "dropout",
+        "normal",    "multinomial", "poisson",
+        "uniform",   "exponential", "cauchy",
+        "geometric", "empty",       "rrelu",
+        "resize",    "binomial",    "gamma",
+        "dirichlet", "gumbel",      "scaled_dot_product",
     };
     PyObject *name = mp_op_target_name(target);
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
@@ -624,14 +531,16 @@ result_constant(mp_trace *T, PyObject *obj)
     bool is_number = dim != NULL && PyLong_AsLong(dim) == 0;
     Py_XDECREF(dim);
     PyErr_Clear();  // a tensor has ndim; without it the value is not read
-    return is_number && inputs_are_constant(T) && !op_is_random(T->op.target)
+    return is_number && !T->op.dynamic && inputs_are_constant(T)
+                   && !op_is_random(T->op.target)
                ? T->n_mutations + 1
                : 0;
 }
 
 /* Rows that log nothing: the answer follows from guarded state. */
 static mp_rc
-op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count, int flags)
+op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
+            int flags)
 {
     bool has_tensor = false;
     s->below = MP_BELOW_SKIP;
@@ -660,11 +569,21 @@ op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
     return rc;
 }
 
-/* A host read of tensors whose values are known from constants. */
+/* A host read of tensors whose values are known from constants; not of their memory. */
 static bool
-reads_constants(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t count)
 {
     bool any = false;
+    PyObject *name = mp_op_target_name(callee);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    bool memory = text == NULL || strstr(text, "numpy") != NULL
+                  || strstr(text, "data_ptr") != NULL || strstr(text, "array") != NULL
+                  || strstr(text, "dlpack") != NULL;
+    PyErr_Clear();  // a read without a usable name is refused
+    Py_XDECREF(name);
+    if (memory) {
+        return false;
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         if (mp_tensor_is_any(args[i])) {
             if (!mp_tensor_is_constant(T, args[i])) {
@@ -672,7 +591,7 @@ reads_constants(mp_trace *T, PyObject *const *args, Py_ssize_t count)
             }
             any = true;
         }
-        else if (holds_tensor(args[i], false)) {
+        else if (mp_op_holds_tensor(args[i], false)) {
             return false;
         }
     }
@@ -684,13 +603,13 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    flags = resolve_flags(flags, args, nargs, kwnames);
+    flags = mp_op_resolve_flags(flags, args, nargs, kwnames);
     if (flags & MP_TORCH_COMPILING) {
         s->below = MP_BELOW_SKIP;
         s->post = MP_POST_COMPILING;
         return MP_OK;
     }
-    if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, args, count)) {
+    if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, callee, args, count)) {
         flags = MP_TORCH_METADATA;
     }
     if (flags & MP_TORCH_HOST_READ) {
@@ -714,7 +633,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         mp_op_drop(T);
         return rc;
     }
-    if (callee == mp_operator_borrow("getitem") && index_is_dynamic(args[1])) {
+    if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
         T->op.dynamic = true;
     }
     T->op.target = op_target(callee, args, nargs);
@@ -810,7 +729,8 @@ mp_op_end(mp_trace *T, PyObject *result)
     mp_pending_op *op = &T->op;
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
-    bool mutated = mp_op_mutated(T, has_old), sets_state = op->flags & MP_TORCH_SETS_STATE;
+    bool mutated = mp_op_mutated(T, has_old),
+         sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
     if (!mutated && mp_op_mutated(T, has_old)) {
@@ -819,9 +739,10 @@ mp_op_end(mp_trace *T, PyObject *result)
     }
     mp_op_note_statistics(T);
     rc = rc != MP_OK || mutated ? rc : mp_op_check_dynamic(T, result, has_old);
-    T->random = T->random || (op->target != NULL && has_new && op_is_random(op->target));
-    if (rc == MP_OK && (has_new || mutated
-                        || (result == Py_None && op->n_inputs == 0))) {
+    T->random =
+        T->random || (op->target != NULL && has_new && op_is_random(op->target));
+    if (rc == MP_OK
+        && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
         if (entry == NULL || PyList_Append(T->ops, entry) < 0) {
             rc = MP_ERR;
@@ -855,7 +776,8 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
 PyObject *
 mp_op_spec(mp_trace *T, PyObject *outputs)
 {
-    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL, *spec = NULL;
+    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
+             *spec = NULL;
     PyObject *names = PyTuple_New(T->n_inputs), *mutated = PyList_New(0);
     if (indices == NULL || names == NULL || mutated == NULL) {
         goto done;
@@ -866,7 +788,8 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
         }
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
-        PyObject *index = PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
+        PyObject *index =
+            PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
         if (index == NULL) {
             goto done;
         }

@@ -28,8 +28,8 @@ static bool
 op_is_named_inplace(const mp_pending_op *op)
 {
     static const char *const words[] = {
-        "setitem", "iadd", "isub", "imul", "imatmul", "itruediv", "ifloordiv", "imod",
-        "ipow", "iand", "ior", "ixor", "ilshift", "irshift",
+        "setitem", "iadd", "isub", "imul", "imatmul", "itruediv", "ifloordiv",
+        "imod",    "ipow", "iand", "ior",  "ixor",    "ilshift",  "irshift",
     };
     PyObject *name = mp_op_target_name(op->target);
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
@@ -41,7 +41,8 @@ op_is_named_inplace(const mp_pending_op *op)
         writes = len > 1 && text[len - 1] == '_' && text[len - 2] != '_';
         for (size_t i = 0; i < Py_ARRAY_LENGTH(words) && !writes; i++) {
             size_t n = strlen(words[i]);
-            writes = strncmp(text, words[i], n) == 0 && strspn(text + n, "_") == len - n;
+            writes =
+                strncmp(text, words[i], n) == 0 && strspn(text + n, "_") == len - n;
         }
     }
     PyErr_Clear();  // an operation without a usable name counts as writing
@@ -84,8 +85,9 @@ note_writes(mp_trace *T, const mp_pending_op *op, bool has_old, bool named)
     for (int i = 0; i < T->n_inputs && indirect; i++) {
         mp_node *n = T->inputs[i];
         // One that the run dropped, or that does not count, may have been meant.
-        if (!n->changed && (!mp_node_is_alive(n) || n->version < 0
-                            || mp_tensor_version(n->obj) != n->version)) {
+        if (!n->changed
+            && (!mp_node_is_alive(n) || n->version < 0
+                || mp_tensor_version(n->obj) != n->version)) {
             node_changed(T, n);
         }
     }
@@ -132,9 +134,8 @@ mp_op_note_statistics(mp_trace *T)
     if (!is_batch_norm(op->target)) {
         return;
     }
-    PyObject *training = PyTuple_GET_SIZE(op->args) > 5
-                             ? PyTuple_GET_ITEM(op->args, 5)
-                             : kwarg_borrow(op, "training");
+    PyObject *training = PyTuple_GET_SIZE(op->args) > 5 ? PyTuple_GET_ITEM(op->args, 5)
+                                                        : kwarg_borrow(op, "training");
     for (int i = 1; training == Py_True && i < op->n_inputs; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
         PyObject *leaf = n == NULL ? NULL : n->leaf;
@@ -157,7 +158,8 @@ mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
 {
     static const char *const parts[] = {"split", "chunk", "unbind"};
     const mp_pending_op *op = &T->op;
-    bool refuse = false, is_list = PyTuple_CheckExact(result) || PyList_CheckExact(result);
+    bool refuse = false,
+         is_list = PyTuple_CheckExact(result) || PyList_CheckExact(result);
     if (!op->dynamic || (!has_old && !is_list)) {
         return MP_OK;
     }
@@ -191,7 +193,8 @@ exit_is_torch(PyObject *leave)
         return false;
     }
     PyObject *name = ((PyFunctionObject *)PyMethod_GET_FUNCTION(leave))->func_module;
-    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     PyErr_Clear();  // a module without a usable name is not torch's
     return text != NULL && strncmp(text, "torch.", 6) == 0;
 }

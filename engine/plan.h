@@ -9,9 +9,9 @@
 /* Plan and inputs are PyMem blocks. */
 typedef struct {
     mp_guards *guards;
-    mp_ambient *ambient;   // NULL without torch
+    mp_ambient *ambient;  // NULL without torch
     mp_replay *replay;
-    int32_t *inputs;       // guard registers of the graph's inputs, placeholder order
+    int32_t *inputs;  // guard registers of the graph's inputs, placeholder order
     int32_t n_inputs;
     /* What Python needs to build the fx graph, NULL if the run had no tensor operation:
      * (ops, n_inputs, outputs, notes)
@@ -23,7 +23,7 @@ typedef struct {
      *            "grad" bool: grad mode at entry */
     PyObject *graph;
     int32_t n_outputs;
-    int32_t n_instr;       // instructions watched
+    int32_t n_instr;  // instructions watched
 } mp_plan;
 
 void mp_plan_free(mp_plan *p);

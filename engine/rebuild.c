@@ -7,25 +7,12 @@
  * Two passes over the same shapes: `scan` finds sources, graph outputs and cycles (the
  * program's register numbers depend on their counts), `make` emits.
  */
-#include "trace.h"
+#include "rebuild_shape.h"
 
 #include <string.h>
 #include <structmember.h>
 
 #include "effect_build.h"
-
-/* How one fresh object is put together.  Owned references; NULL stands for "none". */
-typedef struct {
-    mp_effect_kind kind;
-    PyObject *type;     // obj of the builder, or NULL
-    PyObject **items;   // content
-    int n_items, cap_items;
-    PyObject **attrs;   // name, value, ... of the instance dict
-    int n_attrs, cap_attrs;
-    PyObject **slots;   // member descriptor, value, ...
-    int n_slots, cap_slots;
-    PyObject *extra;    // default_factory, maxlen
-} shape;
 
 typedef struct {
     mp_trace *T;
@@ -35,263 +22,6 @@ typedef struct {
 } rebuilder;
 
 enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_CYCLIC = 3 };
-
-static int
-vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)
-{
-    if (*count == *cap) {
-        int more = *cap ? *cap * 2 : 8;
-        PyObject **v = PyMem_Realloc(*vec, (size_t)more * sizeof(*v));
-        if (v == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        *vec = v;
-        *cap = more;
-    }
-    (*vec)[(*count)++] = Py_XNewRef(o);
-    return 0;
-}
-
-static void
-vec_free(PyObject **vec, int count)
-{
-    for (int i = 0; i < count; i++) {
-        Py_XDECREF(vec[i]);
-    }
-    PyMem_Free(vec);
-}
-
-static void
-shape_fini(shape *s)
-{
-    vec_free(s->items, s->n_items);
-    vec_free(s->attrs, s->n_attrs);
-    vec_free(s->slots, s->n_slots);
-    Py_XDECREF(s->extra);
-}
-
-static int
-shape_item(shape *s, PyObject *o)
-{
-    return vec_add(&s->items, &s->n_items, &s->cap_items, o);
-}
-
-/* -- Shapes -------------------------------------------------------------------------------- */
-
-static mp_rc
-shape_sequence(shape *s, PyObject *obj)
-{
-    PyObject *fast = PySequence_List(obj);
-    mp_rc rc = fast == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(fast); i++) {
-        rc = shape_item(s, PyList_GET_ITEM(fast, i)) < 0 ? MP_ERR : MP_OK;
-    }
-    Py_XDECREF(fast);
-    return rc;
-}
-
-/* list, tuple, set and deque subclasses may override __iter__: read the C layout. */
-static mp_rc
-shape_raw_sequence(shape *s, PyObject *obj)
-{
-    if (PyTuple_Check(obj) || PyList_Check(obj)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
-            if (shape_item(s, PySequence_Fast_GET_ITEM(obj, i)) < 0) {
-                return MP_ERR;
-            }
-        }
-        return MP_OK;
-    }
-    if (PyAnySet_Check(obj)) {
-        PyObject *key;
-        Py_ssize_t pos = 0;
-        Py_hash_t hash;
-        while (mp_set_next(obj, &pos, &key, &hash)) {
-            if (shape_item(s, key) < 0) {
-                return MP_ERR;
-            }
-        }
-        return MP_OK;
-    }
-    return shape_sequence(s, obj);
-}
-
-static mp_rc
-shape_pairs(shape *s, PyObject *dict)
-{
-    // OrderedDict keeps its own order; its C iterator knows it.
-    PyObject *keys = PyODict_Check(dict) ? PyObject_CallOneArg((PyObject *)&PyList_Type, dict)
-                                         : PyDict_Keys(dict);
-    mp_rc rc = keys == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(keys); i++) {
-        PyObject *key = PyList_GET_ITEM(keys, i);
-        PyObject *value = PyDict_GetItemWithError(dict, key);
-        if (value == NULL && !PyErr_Occurred()) {
-            PyErr_SetObject(PyExc_KeyError, key);  // an OrderedDict out of step
-        }
-        if (value == NULL || shape_item(s, key) < 0 || shape_item(s, value) < 0) {
-            rc = MP_ERR;
-        }
-    }
-    Py_XDECREF(keys);
-    return rc;
-}
-
-static mp_rc
-shape_attrs(shape *s, PyObject *obj)
-{
-    PyObject *dict = mp_instance_dict_borrow(obj), *key, *value;
-    Py_ssize_t pos = 0;
-    if (dict == NULL) {
-        return PyErr_Occurred() ? MP_ERR : MP_OK;
-    }
-    while (PyDict_Next(dict, &pos, &key, &value)) {
-        if (vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, key) < 0
-            || vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, value) < 0) {
-            return MP_ERR;
-        }
-    }
-    return MP_OK;
-}
-
-/* __slots__ of all classes in the MRO that were written in Python. */
-static mp_rc
-shape_slots(shape *s, PyObject *obj)
-{
-    PyObject *mro = Py_TYPE(obj)->tp_mro, *key, *descr;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
-        PyTypeObject *tp = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
-        Py_ssize_t pos = 0;
-        if (!(tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-            continue;
-        }
-        while (PyDict_Next(mp_type_dict_borrow(tp), &pos, &key, &descr)) {
-            if (Py_TYPE(descr) != &PyMemberDescr_Type) {
-                continue;
-            }
-            PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
-            if (m->type != T_OBJECT_EX) {
-                continue;
-            }
-            PyObject *value = *(PyObject **)((char *)obj + m->offset);
-            if (value != NULL
-                && (vec_add(&s->slots, &s->n_slots, &s->cap_slots, descr) < 0
-                    || vec_add(&s->slots, &s->n_slots, &s->cap_slots, value) < 0)) {
-                return MP_ERR;
-            }
-        }
-    }
-    return MP_OK;
-}
-
-static mp_rc
-shape_function(mp_trace *T, shape *s, PyObject *obj)
-{
-    PyFunctionObject *f = (PyFunctionObject *)obj;
-    if (f->func_dict != NULL && mp_fresh(T, f->func_dict) != MP_OK) {
-        return MP_ERR;
-    }
-    PyObject *parts[] = {f->func_globals, f->func_name, f->func_qualname, f->func_defaults,
-                         f->func_kwdefaults, f->func_closure, f->func_dict,
-                         f->func_annotations, f->func_doc, f->func_module};
-    s->kind = MP_E_FUNCTION;
-    s->type = f->func_code;
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
-        if (shape_item(s, parts[i]) < 0) {
-            return MP_ERR;
-        }
-    }
-    return MP_OK;
-}
-
-static mp_rc
-shape_subclass(mp_trace *T, shape *s, PyObject *obj)
-{
-    PyTypeObject *tp = Py_TYPE(obj);
-    s->type = (PyObject *)tp;
-    mp_rc rc;
-    if (PyTuple_Check(obj)) {
-        s->kind = MP_E_STRUCT;
-        rc = shape_raw_sequence(s, obj);
-    }
-    else if (PyDict_Check(obj)) {
-        s->kind = MP_E_DICT_LIKE;
-        rc = shape_pairs(s, obj);
-        if (strcmp(tp->tp_name, "collections.defaultdict") == 0) {
-            s->extra = PyObject_GetAttrString(obj, "default_factory");
-            rc = s->extra == NULL ? MP_ERR : rc;
-        }
-    }
-    else if (PyList_Check(obj) || PyAnySet_Check(obj)
-             || strcmp(tp->tp_name, "collections.deque") == 0) {
-        s->kind = MP_E_LIST_LIKE;
-        rc = shape_raw_sequence(s, obj);
-        if (strcmp(tp->tp_name, "collections.deque") == 0) {
-            s->extra = PyObject_GetAttrString(obj, "maxlen");
-            rc = s->extra == NULL ? MP_ERR : rc;
-        }
-    }
-    else if (mp_effect_can_make(MP_E_INSTANCE, tp)) {
-        s->kind = MP_E_INSTANCE;
-        rc = MP_OK;
-    }
-    else {
-        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", tp->tp_name);
-    }
-    if (rc == MP_OK && tp->tp_flags & Py_TPFLAGS_HEAPTYPE) {
-        rc = shape_attrs(s, obj);
-        rc = rc != MP_OK ? rc : shape_slots(s, obj);
-    }
-    return rc;
-}
-
-static mp_rc
-shape_of(mp_trace *T, shape *s, PyObject *obj)
-{
-    PyTypeObject *tp = Py_TYPE(obj);
-    memset(s, 0, sizeof(*s));
-    if (tp == &PyTuple_Type || tp == &PyList_Type || tp == &PySet_Type
-        || tp == &PyFrozenSet_Type) {
-        s->kind = tp == &PyTuple_Type  ? MP_E_TUPLE
-                  : tp == &PyList_Type ? MP_E_LIST
-                  : tp == &PySet_Type  ? MP_E_SET
-                                       : MP_E_FROZENSET;
-        return shape_raw_sequence(s, obj);
-    }
-    if (tp == &PyDict_Type) {
-        s->kind = MP_E_DICT;
-        return shape_pairs(s, obj);
-    }
-    if (tp == &PySlice_Type) {
-        PySliceObject *sl = (PySliceObject *)obj;
-        s->kind = MP_E_SLICE;
-        return shape_item(s, sl->start) < 0 || shape_item(s, sl->stop) < 0
-                       || shape_item(s, sl->step) < 0
-                   ? MP_ERR
-                   : MP_OK;
-    }
-    if (tp == &PyCell_Type) {
-        s->kind = MP_E_CELL;
-        return shape_item(s, PyCell_GET(obj)) < 0 ? MP_ERR : MP_OK;
-    }
-    if (tp == &PyMethod_Type) {
-        s->kind = MP_E_METHOD;
-        return shape_item(s, PyMethod_GET_FUNCTION(obj)) < 0
-                       || shape_item(s, PyMethod_GET_SELF(obj)) < 0
-                   ? MP_ERR
-                   : MP_OK;
-    }
-    if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
-        && PyWeakref_GET_OBJECT(obj) != Py_None) {
-        s->kind = MP_E_WEAKREF;
-        return shape_item(s, PyWeakref_GET_OBJECT(obj)) < 0 ? MP_ERR : MP_OK;
-    }
-    if (tp == &PyFunction_Type) {
-        return shape_function(T, s, obj);
-    }
-    return shape_subclass(T, s, obj);
-}
 
 /* -- Bookkeeping ------------------------------------------------------------------------------ */
 
@@ -376,11 +106,11 @@ scan_all(rebuilder *b, PyObject **vec, int count, int step)
 static mp_rc
 scan_fresh(rebuilder *b, PyObject *obj)
 {
-    shape s;
+    mp_shape s;
     if (mark_set(b, obj, SEEN_OPEN) < 0) {
         return MP_ERR;
     }
-    mp_rc rc = shape_of(b->T, &s, obj);
+    mp_rc rc = mp_shape_of(b->T, &s, obj);
     if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
         PyErr_Clear();  // nested beyond what can be rebuilt
         rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
@@ -392,7 +122,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
         rc = rc != MP_OK || s.extra == NULL ? rc : scan(b, s.extra);
         Py_LeaveRecursiveCall();
     }
-    shape_fini(&s);
+    mp_shape_fini(&s);
     int mark = rc == MP_OK ? mark_get(b, obj) : SEEN_DONE;
     if (mark == -2 || (mark == SEEN_OPEN && mark_set(b, obj, SEEN_DONE) < 0)) {
         rc = MP_ERR;
@@ -510,7 +240,7 @@ fill_kind(mp_effect_kind kind)
 }
 
 static mp_rc
-make_base(rebuilder *b, shape *s, const int32_t *items, int count, int32_t *reg)
+make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *reg)
 {
     int32_t extra = -1;
     if (s->extra != NULL && s->extra != Py_None) {
@@ -533,7 +263,7 @@ make_base(rebuilder *b, shape *s, const int32_t *items, int count, int32_t *reg)
 
 /* An object that reaches itself: the empty container first, its content later. */
 static mp_rc
-make_cyclic(rebuilder *b, PyObject *obj, shape *s, int32_t *reg)
+make_cyclic(rebuilder *b, PyObject *obj, mp_shape *s, int32_t *reg)
 {
     int32_t *items = NULL;
     mp_effect_kind fill = fill_kind(s->kind);
@@ -548,7 +278,8 @@ make_cyclic(rebuilder *b, PyObject *obj, shape *s, int32_t *reg)
     if (rc == MP_OK && s->n_items > 0) {
         rc = make_all(b, s->items, s->n_items, &items);
         if (rc == MP_OK && fill == MP_E_FILL_CELL) {
-            rc = items[0] < 0 ? MP_OK : emit(b, fill, NULL, *reg, items[0], NULL, 0, NULL);
+            rc = items[0] < 0 ? MP_OK
+                              : emit(b, fill, NULL, *reg, items[0], NULL, 0, NULL);
         }
         else if (rc == MP_OK) {
             rc = emit(b, fill, NULL, *reg, -1, items, s->n_items, NULL);
@@ -561,9 +292,9 @@ make_cyclic(rebuilder *b, PyObject *obj, shape *s, int32_t *reg)
 static mp_rc
 make_fresh(rebuilder *b, PyObject *obj, bool cyclic, int32_t *reg)
 {
-    shape s;
+    mp_shape s;
     int32_t *items = NULL, *attrs = NULL;
-    mp_rc rc = shape_of(b->T, &s, obj);
+    mp_rc rc = mp_shape_of(b->T, &s, obj);
     if (rc == MP_OK && cyclic) {
         rc = make_cyclic(b, obj, &s, reg);
     }
@@ -576,18 +307,20 @@ make_fresh(rebuilder *b, PyObject *obj, bool cyclic, int32_t *reg)
     }
     if (rc == MP_OK && s.n_attrs > 0) {
         rc = make_all(b, s.attrs, s.n_attrs, &attrs);
-        rc = rc != MP_OK ? rc
-                         : emit(b, MP_E_FILL_ATTRS, NULL, *reg, -1, attrs, s.n_attrs, NULL);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_ATTRS, NULL, *reg, -1, attrs, s.n_attrs, NULL);
     }
     for (int i = 0; i < s.n_slots && rc == MP_OK; i += 2) {
         int32_t value;
         rc = make(b, s.slots[i + 1], &value);
-        rc = rc != MP_OK ? rc
-                         : emit(b, MP_E_FILL_SLOT, s.slots[i], *reg, value, NULL, 0, NULL);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_SLOT, s.slots[i], *reg, value, NULL, 0, NULL);
     }
     PyMem_Free(items);
     PyMem_Free(attrs);
-    shape_fini(&s);
+    mp_shape_fini(&s);
     return rc;
 }
 
@@ -626,7 +359,8 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
 static PyObject *
 slot_value(PyObject *obj, PyObject *descr)
 {
-    return *(PyObject **)((char *)obj + ((PyMemberDescrObject *)descr)->d_member->offset);
+    return *(PyObject **)((char *)obj
+                          + ((PyMemberDescrObject *)descr)->d_member->offset);
 }
 
 /* What a write leaves behind: borrowed, NULL if the place is empty now. */
@@ -642,7 +376,8 @@ write_value_borrow(const mp_write *w)
     case MP_W_CELL:
         return PyCell_GET(obj);
     case MP_W_TYPE:
-        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj), w->key);
+        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj),
+                                       w->key);
     case MP_W_APPEND: {
         Py_ssize_t at = w->node->entry_len + w->index;
         return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
@@ -653,10 +388,10 @@ write_value_borrow(const mp_write *w)
 }
 
 static mp_rc
-content_shape(shape *s, PyObject *obj)
+content_shape(mp_shape *s, PyObject *obj)
 {
     memset(s, 0, sizeof(*s));
-    return PyDict_Check(obj) ? shape_pairs(s, obj) : shape_raw_sequence(s, obj);
+    return PyDict_Check(obj) ? mp_shape_pairs(s, obj) : mp_shape_sequence(s, obj);
 }
 
 static mp_rc
@@ -667,10 +402,10 @@ scan_write(rebuilder *b, const mp_write *w)
         return rc;
     }
     if (w->kind == MP_W_CONTENT) {
-        shape s;
+        mp_shape s;
         rc = content_shape(&s, w->node->obj);
         rc = rc != MP_OK ? rc : scan_all(b, s.items, s.n_items, 1);
-        shape_fini(&s);
+        mp_shape_fini(&s);
         return rc;
     }
     PyObject *value = write_value_borrow(w);
@@ -698,7 +433,7 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     PyObject *obj = w->node->obj;
     *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
     if (w->kind == MP_W_CONTENT) {
-        shape s;
+        mp_shape s;
         mp_rc rc = content_shape(&s, obj);
         rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
         out->count = s.n_items;
@@ -707,7 +442,7 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
                     : PyAnySet_Check(obj) ? MP_E_SET_ASSIGN
                     : PyList_Check(obj)   ? MP_E_LIST_ASSIGN
                                           : MP_E_DEQUE_ASSIGN;
-        shape_fini(&s);
+        mp_shape_fini(&s);
         return rc;
     }
     PyObject *value = write_value_borrow(w);
@@ -747,9 +482,8 @@ guard_distinct(mp_trace *T)
 {
     for (int i = 0; i < T->n_writes; i++) {
         mp_node *w = T->writes[i].node;
-        int first = T->writes[i].dead
-                        ? 0
-                        : mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0);
+        int first =
+            T->writes[i].dead ? 0 : mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0);
         if (first <= 0) {
             if (first < 0) {
                 return MP_ERR;
@@ -763,7 +497,8 @@ guard_distinct(mp_trace *T)
                 || n->obj == w->obj) {
                 continue;
             }
-            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0) < 0) {
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
+                < 0) {
                 return MP_ERR;
             }
         }
@@ -833,8 +568,8 @@ guard_apart(mp_trace *T)
         rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
     }
     if (rc == MP_OK && written > 0) {
-        PyObject *row = PyBytes_FromStringAndSize((char *)regs,
-                                                  count * (Py_ssize_t)sizeof(*regs));
+        PyObject *row =
+            PyBytes_FromStringAndSize((char *)regs, count * (Py_ssize_t)sizeof(*regs));
         if (row == NULL
             || mp_guards_test(T->guards, MP_G_APART, -1, -1, row, written, NULL) < 0) {
             rc = MP_ERR;
@@ -855,9 +590,9 @@ plan_graph(rebuilder *b, mp_plan *plan)
     }
     if ((T->wrote_input || T->random) && T->op_caught) {
         // The handler would have to run, but the graph cannot be undone.
-        return mp_trace_abort(T, MP_AB_MUTATION, "%s and an operation stands in a try block",
-                              T->wrote_input ? "an input is written"
-                                             : "random numbers are drawn");
+        return mp_trace_abort(
+            T, MP_AB_MUTATION, "%s and an operation stands in a try block",
+            T->wrote_input ? "an input is written" : "random numbers are drawn");
     }
     mp_rc rc = guard_apart(T);
     if (rc != MP_OK) {
@@ -884,7 +619,8 @@ check_contexts(mp_trace *T)
 {
     for (int32_t i = 0; i < T->graph.n_nodes; i++) {
         mp_node *n = T->graph.nodes[i];
-        if (n->kind == MP_NODE_EXTERNAL && !n->released && n->appended && PyContextVar_CheckExact(n->obj)) {
+        if (n->kind == MP_NODE_EXTERNAL && !n->released && n->appended
+            && PyContextVar_CheckExact(n->obj)) {
             return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that stays set");
         }
     }

@@ -15,11 +15,10 @@
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
 // Modules whose frames may run below an operation; setup adds torch's and numpy's.
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
-                                   (char *)"collections.abc",
-                                   (char *)"weakref"};
+                                   (char *)"collections.abc", (char *)"weakref"};
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
-static bool says_compiling = true;         // what is_compiling() answers while recording
+static bool says_compiling = true;  // what is_compiling() answers while recording
 
 void
 mp_record_set_compiling(bool on)
@@ -63,8 +62,9 @@ shadow_push(mp_trace *T, mp_frame *f, bool fresh)
 static bool
 is_library_frame(mp_frame *f)
 {
-    PyObject *name = PyDict_GetItemString(mp_frame_globals_borrow(f), "__name__");
-    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     if (text == NULL) {
         PyErr_Clear();  // a frame without a usable module name is the user's
         return false;
@@ -72,7 +72,8 @@ is_library_frame(mp_frame *f)
     for (Py_ssize_t i = 0; i < n_skip_prefixes; i++) {
         size_t len = strlen(skip_prefixes[i]);
         if (strncmp(text, skip_prefixes[i], len) == 0
-            && (text[len] == '\0' || text[len] == '.' || skip_prefixes[i][len - 1] == '.')) {
+            && (text[len] == '\0' || text[len] == '.'
+                || skip_prefixes[i][len - 1] == '.')) {
             return true;
         }
     }
@@ -83,7 +84,7 @@ is_library_frame(mp_frame *f)
 static bool
 is_weakref_frame(mp_frame *f)
 {
-    PyObject *name = PyDict_GetItemString(mp_frame_globals_borrow(f), "__name__");
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
     return name != NULL && PyUnicode_Check(name)
            && (PyUnicode_CompareWithASCIIString(name, "weakref") == 0
                || PyUnicode_CompareWithASCIIString(name, "_weakrefset") == 0);
@@ -100,7 +101,8 @@ is_gc_callback(PyObject *func)
     }
     PyErr_Clear();  // without the module there are no callbacks
     for (Py_ssize_t i = 0;
-         callbacks != NULL && PyList_Check(callbacks) && i < PyList_GET_SIZE(callbacks); i++) {
+         callbacks != NULL && PyList_Check(callbacks) && i < PyList_GET_SIZE(callbacks);
+         i++) {
         if (PyList_GET_ITEM(callbacks, i) == func) {
             return true;
         }
@@ -118,7 +120,8 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
     if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {
         return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }
-    if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL && is_weakref_frame(f)) {
+    if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
+        && is_weakref_frame(f)) {
         return true;
     }
     return (parent->below == MP_BELOW_NOTHING && is_library_frame(f))
@@ -145,7 +148,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         return mp_trace_abort(T, MP_AB_OPCODE, "a class body or exec");
     }
     if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
-        return mp_trace_abort(T, MP_AB_GENERATOR, "%U is a coroutine", code->co_qualname);
+        return mp_trace_abort(T, MP_AB_GENERATOR, "%U is a coroutine",
+                              code->co_qualname);
     }
     if (T->n_stack == 0) {
         if (func != T->root_function || T->root_seen) {
@@ -288,14 +292,16 @@ static int
 param_count(PyCodeObject *code)
 {
     return code->co_argcount + code->co_kwonlyargcount
-           + ((code->co_flags & CO_VARARGS) != 0) + ((code->co_flags & CO_VARKEYWORDS) != 0);
+           + ((code->co_flags & CO_VARARGS) != 0)
+           + ((code->co_flags & CO_VARKEYWORDS) != 0);
 }
 
 static PyObject *
 param_value(mp_shadow *s, int i)
 {
     PyObject *v = mp_frame_local_borrow(s->f, i);
-    if (v != NULL && (mp_local_kind(s->info->code, i) & CO_FAST_CELL) && PyCell_Check(v)) {
+    if (v != NULL && (mp_local_kind(s->info->code, i) & CO_FAST_CELL)
+        && PyCell_Check(v)) {
         return PyCell_GET(v);
     }
     return v;
@@ -307,7 +313,8 @@ is_default(PyObject *func, PyObject *value)
     PyFunctionObject *f = (PyFunctionObject *)func;
     PyObject *key, *other;
     Py_ssize_t pos = 0;
-    for (Py_ssize_t i = 0; f->func_defaults && i < PyTuple_GET_SIZE(f->func_defaults); i++) {
+    for (Py_ssize_t i = 0; f->func_defaults && i < PyTuple_GET_SIZE(f->func_defaults);
+         i++) {
         if (PyTuple_GET_ITEM(f->func_defaults, i) == value) {
             return true;
         }
@@ -330,8 +337,8 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         return MP_OK;
     }
     if (s->root) {
-        return mp_load(T, MP_G_LOAD_ARG, -1, PyTuple_GET_ITEM(code->co_localsplusnames, i), i,
-                       value);
+        return mp_load(T, MP_G_LOAD_ARG, -1,
+                       PyTuple_GET_ITEM(code->co_localsplusnames, i), i, value);
     }
     if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
         return MP_OK;  // a generator goes on: its locals are what it made of them
@@ -396,7 +403,8 @@ post_import(mp_trace *T, PyObject *module)
     }
     PyObject *row = PyTuple_Pack(2, name, module);
     mp_rc rc = row == NULL ? MP_ERR : mp_load_const(T, module);
-    if (rc == MP_OK && mp_guards_test(T->guards, MP_G_IMPORTED, -1, -1, row, 0, NULL) < 0) {
+    if (rc == MP_OK
+        && mp_guards_test(T->guards, MP_G_IMPORTED, -1, -1, row, 0, NULL) < 0) {
         rc = MP_ERR;
     }
     Py_XDECREF(row);
@@ -437,7 +445,8 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     }
     switch (post) {
     case MP_POST_FRESH:
-        if (mp_is_constant(top) || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
+        if (mp_is_constant(top)
+            || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
             return mp_fresh(T, top);
         }
         return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
@@ -474,7 +483,8 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_SCALAR:
         return mp_is_constant(top) || mp_is_identity(top)
                    ? mp_result(T, top)
-                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s", mp_type_name(top));
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s",
+                                    mp_type_name(top));
     case MP_POST_SUM:
         return mp_sum_end(T, s, top);
     case MP_POST_IMPORT:
@@ -484,527 +494,6 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         break;
     }
     return MP_OK;
-}
-
-/* -- Handlers: names and cells -------------------------------------------------------------------- */
-
-#define NAME(s, in) PyTuple_GET_ITEM((s)->info->code->co_names, (in)->arg)
-#define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
-
-static mp_rc
-globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
-{
-    *dict = mp_frame_globals_borrow(s->f);
-    mp_rc rc = mp_load_const(T, *dict);
-    *n = mp_refgraph_find(&T->graph, *dict);
-    return rc;
-}
-
-static mp_rc
-load_global(mp_trace *T, mp_shadow *s, PyObject *name)
-{
-    PyObject *dict, *value;
-    mp_node *n;
-    mp_rc rc = globals_node(T, s, &dict, &n);
-    if (rc == MP_OK) {
-        rc = mp_read_key(T, dict, n, name, &value);
-    }
-    if (rc != MP_OK || value != NULL) {
-        return rc;
-    }
-    dict = mp_frame_builtins_borrow(s->f);
-    rc = mp_load_const(T, dict);
-    return rc != MP_OK ? rc
-                       : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
-}
-
-static mp_rc
-store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
-{
-    PyObject *dict, *old = NULL;
-    mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
-    if (rc == MP_OK) {
-        rc = globals_node(T, s, &dict, &n);
-    }
-    if (rc == MP_OK && value == NULL) {
-        rc = mp_read_key(T, dict, n, name, &old);  // NameError if it is not there
-        if (rc == MP_OK && old == NULL) {
-            return MP_OK;
-        }
-    }
-    return rc != MP_OK ? rc : mp_write_key(T, n, name, value == NULL);
-}
-
-static mp_rc
-cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
-{
-    *cell = mp_frame_local_borrow(s->f, i);
-    *n = NULL;
-    if (*cell == NULL || !PyCell_Check(*cell)) {
-        return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a cell");
-    }
-    *n = mp_refgraph_find(&T->graph, *cell);
-    if (*n != NULL) {
-        return MP_OK;
-    }
-    mp_node *func = mp_refgraph_find(&T->graph, mp_frame_func_borrow(s->f));
-    bool outer = (mp_local_kind(s->info->code, i) & CO_FAST_FREE) && func != NULL
-                 && func->reg >= 0;
-    mp_rc rc = outer ? mp_load_const(T, *cell) : mp_fresh(T, *cell);
-    *n = mp_refgraph_find(&T->graph, *cell);
-    return rc;
-}
-
-static mp_rc
-load_deref(mp_trace *T, mp_shadow *s, int i)
-{
-    PyObject *cell;
-    mp_node *n;
-    mp_rc rc = cell_node(T, s, i, &cell, &n);
-    if (rc != MP_OK || n->reg < 0 || n->rewritten) {
-        return rc;
-    }
-    if (PyCell_GET(cell) == NULL) {
-        return mp_test(T, MP_G_CELL_EMPTY, n, NULL, 0);
-    }
-    return mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
-}
-
-static mp_rc
-store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
-{
-    PyObject *cell;
-    mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : load_deref(T, s, i);
-    if (rc == MP_OK) {
-        rc = cell_node(T, s, i, &cell, &n);
-    }
-    if (rc == MP_OK && value == NULL && PyCell_GET(cell) == NULL) {
-        return MP_OK;  // NameError
-    }
-    return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
-}
-
-/* -- Handlers: calls --------------------------------------------------------------------------------- */
-
-/* Stack slots as an argument array: they lie side by side in the frame. */
-static mp_rc
-do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    PyObject *args[256];
-    int n = in->arg, base = in->depth - n - 2;
-    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
-    s->kwnames = NULL;
-    if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
-    }
-    int first = method != NULL ? base + 1 : base + 2, count = 0;
-    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
-    for (int i = first; i < in->depth; i++) {
-        args[count++] = mp_frame_stack_borrow(s->f, i);
-    }
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
-}
-
-static mp_rc
-do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    int base = in->depth - in->arg - 2;
-    PyObject *callee = mp_frame_stack_borrow(s->f, base + 1);
-    if (mp_frame_stack_borrow(s->f, base) != NULL || !PyMethod_Check(callee)) {
-        return MP_OK;
-    }
-    return mp_record_method_parts(T, callee);
-}
-
-static mp_rc
-do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    bool has_kw = in->arg & 1;
-    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL, *star = TOP(s, in, has_kw ? 2 : 1);
-    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
-    PyObject *args[256], *key, *value, *names = NULL;
-    Py_ssize_t pos = 0, count = 0;
-    mp_node *star_node = mp_refgraph_find(&T->graph, star);
-    bool is_late = star_node != NULL && star_node->kind == MP_NODE_FRESH
-                   && !PyTuple_Check(star) && !PyList_Check(star)
-                   && mp_callee_is_watched(callee);  // its frame tells the arguments
-    if (!is_late && !PyTuple_Check(star) && !PyList_Check(star)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments", mp_type_name(star));
-    }
-    mp_rc rc = mp_read_all(T, star);
-    if (rc == MP_OK && kwargs != NULL) {
-        rc = PyDict_Check(kwargs)
-                 ? mp_read_all(T, kwargs)
-                 : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
-    Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
-    if (given + nkw > 250) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
-    }
-    for (Py_ssize_t i = 0; i < given; i++) {
-        args[count++] = PySequence_Fast_GET_ITEM(star, i);
-    }
-    Py_ssize_t nargs = count;
-    if (nkw > 0 && (names = PyTuple_New(nkw)) == NULL) {
-        return MP_ERR;
-    }
-    while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
-        PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
-        args[count++] = value;
-    }
-    rc = mp_record_callee(T, s, callee, args, nargs, names);
-    Py_XDECREF(names);
-    return rc;
-}
-
-static mp_rc
-do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
-{
-    PyObject *enter, *leave;
-    mp_node *ignored;
-    mp_rc rc = mp_value(T, obj, &ignored);
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__enter__", &enter);
-    }
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__exit__", &leave);
-    }
-    if (rc != MP_OK || enter == NULL || leave == NULL) {
-        return rc;
-    }
-    if (!PyFunction_Check(enter) || !PyFunction_Check(leave)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
-    }
-    s->below = MP_BELOW_WATCH;
-    s->post = MP_POST_PAIR;
-    return MP_OK;
-}
-
-static mp_rc
-do_super_attr(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    PyObject *callee = TOP(s, in, 3), *after = TOP(s, in, 2), *obj = TOP(s, in, 1);
-    if (callee != (PyObject *)&PySuper_Type || !PyType_Check(after)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a replaced super");
-    }
-    PyTypeObject *obj_type = Py_TYPE(obj);
-    if (PyType_Check(obj) && PyType_IsSubtype((PyTypeObject *)obj, (PyTypeObject *)after)) {
-        obj_type = (PyTypeObject *)obj;
-    }
-    mp_rc rc = mp_record_super_attr(T, s, (PyTypeObject *)after, obj, obj_type, NAME(s, in));
-    if (in->flag & 1) {
-        s->post = MP_POST_PAIR;
-    }
-    return rc;
-}
-
-/* -- Handlers: the rest --------------------------------------------------------------------------------- */
-
-static mp_rc
-do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
-{
-    PyObject *slice = PySlice_New(TOP(s, in, 2), TOP(s, in, 1), NULL);
-    if (slice == NULL) {
-        return MP_ERR;
-    }
-    PyObject *container = TOP(s, in, 3);
-    mp_rc rc = store ? mp_record_setitem(T, s, container, slice, TOP(s, in, 4))
-                     : mp_record_getitem(T, s, container, slice);
-    Py_DECREF(slice);
-    return rc;
-}
-
-static mp_rc
-do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
-{
-    if (!PyDict_Check(mapping)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "** of a %s", mp_type_name(mapping));
-    }
-    s->post = MP_POST_NONE;
-    return mp_read_all(T, mapping);
-}
-
-static mp_rc
-do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
-{
-    mp_rc rc = mp_record_iter(T, s, iterable);
-    s->post = MP_POST_NONE;
-    return rc;
-}
-
-static mp_rc
-do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
-{
-    mp_node *n;
-    mp_rc rc = mp_value(T, iterator, &n);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    s->below = MP_BELOW_WATCH;
-    s->post = MP_POST_RESULT;
-    s->through_c = !PyGen_CheckExact(iterator);
-    if (n == NULL || n->reg < 0) {
-        PyObject *ignored;
-        return mp_special(T, iterator, "__next__", &ignored);
-    }
-    PyObject *next;
-    rc = mp_special(T, iterator, "__next__", &next);
-    if (rc == MP_OK && (next == NULL || !PyFunction_Check(next))) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s is advanced",
-                              mp_type_name(iterator));
-    }
-    return rc;
-}
-
-static mp_rc
-do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    PyObject *subject = TOP(s, in, 3), *cls = TOP(s, in, 2), *names = TOP(s, in, 1);
-    mp_node *n;
-    mp_rc rc = mp_value(T, subject, &n);
-    if (rc != MP_OK || !PyType_Check(cls) || !PyObject_TypeCheck(subject, (PyTypeObject *)cls)) {
-        return rc;
-    }
-    if (in->arg > 0 && (((PyTypeObject *)cls)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        PyObject *key = PyUnicode_InternFromString("__match_args__");
-        PyObject *found = key == NULL ? NULL
-                                      : mp_type_lookup_borrow((PyTypeObject *)cls, key);
-        rc = key == NULL ? MP_ERR : mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
-        Py_XDECREF(key);
-        for (Py_ssize_t i = 0; rc == MP_OK && found != NULL && PyTuple_Check(found)
-                               && i < in->arg && i < PyTuple_GET_SIZE(found);
-             i++) {
-            rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(found, i));
-        }
-    }
-    for (Py_ssize_t i = 0; rc == MP_OK && PyTuple_Check(names) && i < PyTuple_GET_SIZE(names);
-         i++) {
-        rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(names, i));
-    }
-    s->post = MP_POST_RESULT;
-    return rc;
-}
-
-static mp_rc
-do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    enum { STOPITERATION_ERROR = 3, UNARY_POSITIVE = 5, LIST_TO_TUPLE = 6 };
-    switch (in->arg) {
-    case STOPITERATION_ERROR:
-    case LIST_TO_TUPLE:
-        s->post = MP_POST_FRESH;
-        return MP_OK;
-    case UNARY_POSITIVE:
-        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
-    default:
-        return mp_trace_abort(T, MP_AB_OPCODE, "intrinsic %d", in->arg);
-    }
-}
-
-static mp_rc
-do_known(mp_trace *T, PyObject *value)
-{
-    mp_node *ignored;
-    return mp_value(T, value, &ignored);
-}
-
-/* An exception in flight: made by the run, as is its traceback; its class is known. */
-static mp_rc
-do_exception(mp_trace *T, PyObject *exc)
-{
-    mp_rc rc = mp_fresh(T, exc);
-    if (rc != MP_OK || !PyExceptionInstance_Check(exc)) {
-        return rc;
-    }
-    PyObject *traceback = PyException_GetTraceback(exc);
-    rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
-    Py_XDECREF(traceback);
-    return rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
-}
-
-static mp_rc
-do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    mp_rc rc = mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
-    if (s->post == MP_POST_RESULT) {
-        s->post = MP_POST_PAIR;
-    }
-    return rc;
-}
-
-static mp_rc
-do_import(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    s->below = MP_BELOW_SKIP;
-    s->post = MP_POST_IMPORT;
-    PyObject *level = TOP(s, in, 2), *name = NAME(s, in);
-    if (PyLong_Check(level) && PyLong_AsLong(level) == 0) {
-        PyObject *modules = PyImport_GetModuleDict();
-        if (PyDict_GetItemWithError(modules, name) == NULL) {
-            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "import of %U", name);
-        }
-    }
-    return MP_OK;
-}
-
-static mp_rc
-handle(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    switch ((mp_op)in->op) {
-    // moves between slots, jumps that look at nothing, frame book-keeping
-    case MP_OP_NOP: case MP_OP_POP_TOP: case MP_OP_PUSH_NULL: case MP_OP_COPY:
-    case MP_OP_SWAP: case MP_OP_LOAD_FAST: case MP_OP_LOAD_FAST_CHECK:
-    case MP_OP_LOAD_FAST_AND_CLEAR: case MP_OP_STORE_FAST: case MP_OP_DELETE_FAST:
-    case MP_OP_JUMP_FORWARD: case MP_OP_JUMP_BACKWARD: case MP_OP_RESUME:
-    case MP_OP_POP_EXCEPT: case MP_OP_RERAISE: case MP_OP_MAKE_CELL:
-    case MP_OP_COPY_FREE_VARS: case MP_OP_RETURN_VALUE: case MP_OP_RETURN_CONST:
-    case MP_OP_YIELD_VALUE: case MP_OP_END_FOR: case MP_OP_END_SEND:
-    case MP_OP_CHECK_EXC_MATCH: case MP_OP_LIST_APPEND: case MP_OP_RETURN_GENERATOR:
-    case MP_OP_CLEANUP_THROW:
-        return MP_OK;
-    case MP_OP_SET_ADD: case MP_OP_MAP_ADD: case MP_OP_RAISE_VARARGS:
-        s->below = MP_BELOW_WATCH;
-        return MP_OK;
-    case MP_OP_WITH_EXCEPT_START:
-        s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_RESULT;
-        return do_exception(T, TOP(s, in, 1));
-    case MP_OP_KW_NAMES:
-        s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
-        return MP_OK;
-    case MP_OP_LOAD_CONST: {
-        PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
-        return mp_fresh(T, value);
-    }
-    case MP_OP_PUSH_EXC_INFO:
-        return TOP(s, in, 1) == NULL ? MP_OK : do_exception(T, TOP(s, in, 1));
-    case MP_OP_LOAD_ASSERTION_ERROR:
-        return mp_load_const(T, PyExc_AssertionError);
-    case MP_OP_BUILD_SET: case MP_OP_BUILD_MAP: case MP_OP_BUILD_CONST_KEY_MAP:
-        s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_FRESH;
-        return MP_OK;
-    case MP_OP_BUILD_TUPLE: case MP_OP_BUILD_LIST: case MP_OP_BUILD_SLICE:
-    case MP_OP_BUILD_STRING: case MP_OP_LIST_TO_TUPLE:
-        s->post = MP_POST_FRESH;
-        return MP_OK;
-    case MP_OP_MAKE_FUNCTION:
-        s->post = MP_POST_FRESH;
-        return mp_load_const(T, mp_frame_globals_borrow(s->f));
-    case MP_OP_LOAD_GLOBAL:
-        return load_global(T, s, NAME(s, in));
-    case MP_OP_STORE_GLOBAL:
-        return store_global(T, s, NAME(s, in), TOP(s, in, 1));
-    case MP_OP_DELETE_GLOBAL:
-        return store_global(T, s, NAME(s, in), NULL);
-    case MP_OP_LOAD_DEREF: case MP_OP_LOAD_CLASSDEREF:
-        return load_deref(T, s, in->arg);
-    case MP_OP_STORE_DEREF:
-        return store_deref(T, s, in->arg, TOP(s, in, 1));
-    case MP_OP_DELETE_DEREF:
-        return store_deref(T, s, in->arg, NULL);
-    case MP_OP_LOAD_CLOSURE: {
-        PyObject *cell;
-        mp_node *n;
-        return cell_node(T, s, in->arg, &cell, &n);
-    }
-    case MP_OP_LOAD_ATTR:
-        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
-    case MP_OP_IMPORT_FROM:
-        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
-    case MP_OP_LOAD_METHOD:
-        return do_method(T, s, in);
-    case MP_OP_LOAD_SUPER_ATTR:
-        return do_super_attr(T, s, in);
-    case MP_OP_STORE_ATTR:
-        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), TOP(s, in, 2));
-    case MP_OP_DELETE_ATTR:
-        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), NULL);
-    case MP_OP_BINARY_SUBSCR:
-        return mp_record_getitem(T, s, TOP(s, in, 2), TOP(s, in, 1));
-    case MP_OP_STORE_SUBSCR:
-        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), TOP(s, in, 3));
-    case MP_OP_DELETE_SUBSCR:
-        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), NULL);
-    case MP_OP_BINARY_SLICE:
-        return do_slice(T, s, in, false);
-    case MP_OP_STORE_SLICE:
-        return do_slice(T, s, in, true);
-    case MP_OP_COMPARE_OP:
-        return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
-    case MP_OP_IS_OP:
-        return mp_record_is(T, TOP(s, in, 2), TOP(s, in, 1));
-    case MP_OP_CONTAINS_OP:
-        return mp_record_contains(T, s, TOP(s, in, 1), TOP(s, in, 2));
-    case MP_OP_BINARY_OP:
-        return mp_record_binary(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
-    case MP_OP_UNARY_POSITIVE:
-        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
-    case MP_OP_UNARY_NEGATIVE:
-        return mp_record_unary(T, s, TOP(s, in, 1), "neg");
-    case MP_OP_UNARY_INVERT:
-        return mp_record_unary(T, s, TOP(s, in, 1), "invert");
-    case MP_OP_UNARY_NOT: case MP_OP_POP_JUMP_IF_TRUE: case MP_OP_POP_JUMP_IF_FALSE:
-    case MP_OP_JUMP_IF_TRUE_OR_POP: case MP_OP_JUMP_IF_FALSE_OR_POP:
-        return mp_read_truth(T, TOP(s, in, 1), s);
-    case MP_OP_POP_JUMP_IF_NONE: case MP_OP_POP_JUMP_IF_NOT_NONE:
-        return do_known(T, TOP(s, in, 1));
-    case MP_OP_GET_ITER: case MP_OP_GET_YIELD_FROM_ITER:
-        return mp_record_iter(T, s, TOP(s, in, 1));
-    case MP_OP_FOR_ITER:
-        return do_for_iter(T, s, TOP(s, in, 1));
-    case MP_OP_SEND:
-        return do_for_iter(T, s, TOP(s, in, 2));
-    case MP_OP_UNPACK_SEQUENCE: case MP_OP_UNPACK_EX:
-        return mp_record_unpack(T, s, TOP(s, in, 1));
-    case MP_OP_LIST_EXTEND: case MP_OP_SET_UPDATE:
-        return do_extend(T, s, TOP(s, in, 1));
-    case MP_OP_DICT_UPDATE: case MP_OP_DICT_MERGE:
-        return do_merge(T, s, TOP(s, in, 1));
-    case MP_OP_FORMAT_VALUE:
-        return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
-    case MP_OP_PRECALL:
-        return do_precall(T, s, in);
-    case MP_OP_CALL:
-        return do_call(T, s, in);
-    case MP_OP_CALL_FUNCTION_EX:
-        return do_call_ex(T, s, in);
-    case MP_OP_CALL_INTRINSIC_1:
-        return do_intrinsic(T, s, in);
-    case MP_OP_BEFORE_WITH:
-        return do_before_with(T, s, TOP(s, in, 1));
-    case MP_OP_IMPORT_NAME:
-        return do_import(T, s, in);
-    case MP_OP_GET_LEN:
-        s->post = MP_POST_RESULT;
-        return mp_read_len(T, TOP(s, in, 1));
-    case MP_OP_MATCH_MAPPING: case MP_OP_MATCH_SEQUENCE:
-        s->post = MP_POST_RESULT;
-        return do_known(T, TOP(s, in, 1));
-    case MP_OP_MATCH_KEYS:
-        s->post = MP_POST_RESULT;
-        return mp_read_all(T, TOP(s, in, 2));
-    case MP_OP_MATCH_CLASS:
-        return do_match_class(T, s, in);
-    // statements that only modules, classes and coroutines have, and exception groups
-    case MP_OP_UNKNOWN: case MP_OP_BEFORE_ASYNC_WITH: case MP_OP_CHECK_EG_MATCH:
-    case MP_OP_DELETE_NAME: case MP_OP_END_ASYNC_FOR: case MP_OP_GET_AITER:
-    case MP_OP_GET_ANEXT: case MP_OP_GET_AWAITABLE: case MP_OP_LOAD_BUILD_CLASS:
-    case MP_OP_LOAD_NAME: case MP_OP_SETUP_ANNOTATIONS: case MP_OP_STORE_NAME:
-    case MP_OP_ASYNC_GEN_WRAP: case MP_OP_IMPORT_STAR: case MP_OP_PREP_RERAISE_STAR:
-    case MP_OP_PRINT_EXPR: case MP_OP_CALL_INTRINSIC_2: case MP_OP_INTERPRETER_EXIT:
-    case MP_OP_LOAD_FROM_DICT_OR_DEREF: case MP_OP_LOAD_FROM_DICT_OR_GLOBALS:
-    case MP_OP_LOAD_LOCALS: case MP_OP_COUNT:
-        break;
-    }
-    return mp_trace_abort(T, MP_AB_OPCODE, "%s", mp_op_name(in->op));
 }
 
 /* -- Events --------------------------------------------------------------------------------------------- */
@@ -1033,7 +522,8 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         mp_refgraph_release(&T->graph);
     }
     if (++T->n_instr > T->max_instr) {
-        return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions", (long long)T->max_instr);
+        return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",
+                              (long long)T->max_instr);
     }
     s->pending = index;
     s->below = MP_BELOW_NOTHING;
@@ -1043,7 +533,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->looks = s->through_c = false;
     Py_CLEAR(s->summands);
     s->yields = 0;
-    return handle(T, s, &info->at[index]);
+    return mp_record_instr(T, s, &info->at[index]);
 }
 
 static void
@@ -1078,8 +568,9 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
     T->max_instr = max_instr;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
-    if (T->guards == NULL || T->ops == NULL || mp_refgraph_init(&T->graph, T->guards) < 0
-        || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0) {
+    if (T->guards == NULL || T->ops == NULL
+        || mp_refgraph_init(&T->graph, T->guards) < 0 || mp_builtins_init() < 0
+        || mp_oplog_init(NULL) < 0) {
         return -1;
     }
     return 0;
@@ -1143,9 +634,9 @@ set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
 }
 
 PyObject *
-mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames,
-               PyObject *root_function, int64_t max_instructions, mp_plan **plan,
-               mp_abort_info *why)
+mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
+               PyObject *kwnames, PyObject *root_function, int64_t max_instructions,
+               mp_plan **plan, mp_abort_info *why)
 {
     const char *text = NULL;
     mp_ambient *ambient = NULL;
@@ -1177,7 +668,8 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObjec
         set_reason(why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
     }
     else if (T.state == MP_TRACE_DONE) {
-        callback_state saved = callback_begin(&T);  // what finalizers change is not ours
+        callback_state saved =
+            callback_begin(&T);  // what finalizers change is not ours
         *plan = make_plan(&T, ambient, result);
         callback_end(&T, saved);
         if (*plan != NULL) {
@@ -1209,7 +701,8 @@ setup_prefixes(PyObject *prefixes)
     memcpy(copies, default_prefixes, sizeof(default_prefixes));
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_ssize_t size;
-        const char *text = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(prefixes, i), &size);
+        const char *text =
+            PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(prefixes, i), &size);
         char *copy = text == NULL ? NULL : PyMem_Malloc((size_t)size + 1);
         if (copy == NULL) {
             return -1;
@@ -1228,14 +721,14 @@ mp_record_setup(PyObject *setup)
     if (setup == NULL) {
         return mp_builtins_init() < 0 ? -1 : mp_oplog_init(NULL);
     }
-    PyObject *types = PyDict_GetItemString(setup, "constant_types");
+    PyObject *types = mp_dict_text_borrow(setup, "constant_types");
     for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
         if (!mp_register_constant_type((PyTypeObject *)PyTuple_GET_ITEM(types, i))) {
             PyErr_SetString(PyExc_ValueError, "too many constant types");
             return -1;
         }
     }
-    PyObject *prefixes = PyDict_GetItemString(setup, "skip_prefixes");
+    PyObject *prefixes = mp_dict_text_borrow(setup, "skip_prefixes");
     if (prefixes != NULL && skip_prefixes == default_prefixes
         && setup_prefixes(prefixes) < 0) {
         return -1;

@@ -14,9 +14,9 @@ typedef enum {
 
 typedef struct {
     mp_abort_id id;
-    PyObject *detail;   // owned str or NULL: "len of <type>" ...
-    PyObject *file;     // owned str or NULL
-    int line;           // 0 if unknown
+    PyObject *detail;  // owned str or NULL: "len of <type>" ...
+    PyObject *file;    // owned str or NULL
+    int line;          // 0 if unknown
 } mp_abort_info;
 
 const char *mp_abort_slug(mp_abort_id id);
@@ -28,10 +28,10 @@ void mp_abort_clear(mp_abort_info *info);
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).
  * *plan is set to a new plan if the run can be reused, else NULL and *why is filled.
  * fn is the root Python function; args as after binding: see dispatch.c. */
-MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
-                                   PyObject *kwnames, PyObject *root_function,
-                                   int64_t max_instructions, mp_plan **plan,
-                                   mp_abort_info *why);
+MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args,
+                                   size_t nargsf, PyObject *kwnames,
+                                   PyObject *root_function, int64_t max_instructions,
+                                   mp_plan **plan, mp_abort_info *why);
 /* Is this thread recording now? */
 bool mp_recording(void);
 /* Fill the registries: with NULL, at import, what needs no torch; later with the keywords
@@ -45,20 +45,23 @@ typedef enum {
     MP_TORCH_HOST_READ = 4,  // needs the value
     MP_TORCH_DYNAMIC = 8,    // result shape depends on data
     MP_TORCH_AMBIENT = 16,   // reads guarded ambient state: a constant
-    MP_TORCH_SETS_STATE = 32,// writes ambient state (grad mode, autocast): log it, result None
-    MP_TORCH_REFUSE = 64,    // side effect or hidden state
-    MP_TORCH_PURE = 128,     // no tensor work at all, pure on constants
-    MP_TORCH_LATER = 256,    // with grad enabled it runs Python later: refuse then
+    MP_TORCH_SETS_STATE =
+        32,  // writes ambient state (grad mode, autocast): log it, result None
+    MP_TORCH_REFUSE = 64,       // side effect or hidden state
+    MP_TORCH_PURE = 128,        // no tensor work at all, pure on constants
+    MP_TORCH_LATER = 256,       // with grad enabled it runs Python later: refuse then
     MP_TORCH_COMPILING = 1024,  // asks whether a compiler is at work (see record.c)
-    MP_TORCH_INLINE = 512,   // a Python function to watch although its module is skipped
+    MP_TORCH_INLINE = 512,  // a Python function to watch although its module is skipped
     /* Combinations: operations whose row depends on their arguments (oplog.c). */
     MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
     MP_TORCH_LISTED = MP_TORCH_FACTORY | MP_TORCH_PURE,     // of tensors in lists
     MP_TORCH_SHAPED = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_PURE,  // tensor sizes
-    MP_TORCH_COUNTED = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_METADATA,  // no count
+    MP_TORCH_COUNTED = MP_TORCH_CALL | MP_TORCH_DYNAMIC
+        | MP_TORCH_METADATA,                                             // no count
     MP_TORCH_LONE = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_INLINE,  // one argument
     MP_TORCH_INDEX = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_HOST_READ,  // a mask
-    MP_TORCH_EITHER = MP_TORCH_CALL | MP_TORCH_METADATA,  // constant if no tensor results
+    MP_TORCH_EITHER = MP_TORCH_CALL
+        | MP_TORCH_METADATA,  // constant if no tensor results
     MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
 } mp_torch_flags;
 

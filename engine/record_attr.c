@@ -30,8 +30,9 @@ attr_strings(void)
     str_setattr = PyUnicode_InternFromString("__setattr__");
     str_delattr = PyUnicode_InternFromString("__delattr__");
     str_dict = PyUnicode_InternFromString("__dict__");
-    return str_getattribute && str_getattr && str_setattr && str_delattr && str_dict ? 0
-                                                                                       : -1;
+    return str_getattribute && str_getattr && str_setattr && str_delattr && str_dict
+               ? 0
+               : -1;
 }
 
 static bool
@@ -222,8 +223,8 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
         }
     }
     if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
-        || Py_TYPE(owner) == &PyMethodDescr_Type || Py_TYPE(owner) == &PyWrapperDescr_Type
-        || name_is(name, "maxlen")) {
+        || Py_TYPE(owner) == &PyMethodDescr_Type
+        || Py_TYPE(owner) == &PyWrapperDescr_Type || name_is(name, "maxlen")) {
         return MP_OK;  // immutable
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
@@ -271,12 +272,14 @@ get_tuplegetter(mp_trace *T, PyObject *owner, mp_node *n, PyObject *descr)
     if (reduced == NULL) {
         return MP_ERR;
     }
-    Py_ssize_t index = PyLong_AsSsize_t(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 0));
+    Py_ssize_t index =
+        PyLong_AsSsize_t(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 0));
     Py_DECREF(reduced);
     if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
         return MP_ERR;
     }
-    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index, PyTuple_GET_ITEM(owner, index));
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
+                   PyTuple_GET_ITEM(owner, index));
 }
 
 /* Special method `name` of a descriptor's class, if it is Python code. */
@@ -323,8 +326,8 @@ bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObjec
     if (strstr(tp->tp_name, "_tuplegetter") != NULL) {
         return get_tuplegetter(T, owner, n, descr);
     }
-    if (tp == &PyFunction_Type || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
-        || tp == &PyClassMethodDescr_Type) {
+    if (tp == &PyFunction_Type || tp == &PyMethodDescr_Type
+        || tp == &PyWrapperDescr_Type || tp == &PyClassMethodDescr_Type) {
         return mp_load_const(T, descr);
     }
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
@@ -685,7 +688,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     }
     if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
         && !(Py_TYPE(over) == &PyWrapperDescr_Type
-             && ((PyWrapperDescrObject *)over)->d_wrapped == (void *)PyObject_GenericGetAttr)
+             && ((PyWrapperDescrObject *)over)->d_wrapped
+                    == (void *)PyObject_GenericGetAttr)
         && over != mp_type_lookup_borrow(&PyBaseObject_Type, str_getattribute)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attributes of %s", tp->tp_name);
     }
@@ -722,10 +726,13 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
                                   mp_type_name(owner));
         }
         if (value == NULL) {
-            rc = get_member(T, s, owner, n, descr, name);  // AttributeError if it is empty
+            rc = get_member(T, s, owner, n, descr,
+                            name);  // AttributeError if it is empty
             s->post = MP_POST_NONE;
-            if (rc != MP_OK || *(PyObject **)((char *)owner
-                    + ((PyMemberDescrObject *)descr)->d_member->offset) == NULL) {
+            if (rc != MP_OK
+                || *(PyObject **)((char *)owner
+                                  + ((PyMemberDescrObject *)descr)->d_member->offset)
+                       == NULL) {
                 return rc;
             }
         }
@@ -733,7 +740,7 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
     }
     bool runs;
     rc = descr_runs(T, s, descr, tp_owner, value != NULL ? "__set__" : "__delete__",
-                          &runs);
+                    &runs);
     if (rc != MP_OK || runs) {
         return rc;
     }

@@ -51,9 +51,9 @@ is_disabled(PyObject *func)
     if (dict == NULL) {
         return false;
     }
-    PyObject *mark = PyDict_GetItemString(dict, "_magpy_disable");
+    PyObject *mark = mp_dict_text_borrow(dict, "_magpy_disable");
     return (mark != NULL && mark != Py_False)
-           || PyDict_GetItemString(dict, "_torchdynamo_disable") == Py_True;
+           || mp_dict_text_borrow(dict, "_torchdynamo_disable") == Py_True;
 }
 
 static mp_rc
@@ -241,7 +241,8 @@ is_numpy_callable(PyObject *callee)
     }
     if (PyType_Check(callee)) {
         const char *tp_name = ((PyTypeObject *)callee)->tp_name;
-        return strncmp(tp_name, "numpy.", 6) == 0 && strcmp(tp_name, "numpy.ndarray") != 0;
+        return strncmp(tp_name, "numpy.", 6) == 0
+               && strcmp(tp_name, "numpy.ndarray") != 0;
     }
     if (PyCFunction_Check(callee)) {
         PyObject *module = ((PyCFunctionObject *)callee)->m_module;
@@ -299,8 +300,10 @@ callee_text(PyObject *callee)
 static mp_rc
 call_opaque(mp_trace *T, PyObject *callee)
 {
-    bool is_c = !(Py_TYPE(callee)->tp_flags & Py_TPFLAGS_HEAPTYPE) || PyType_Check(callee);
-    PyObject *text = is_c ? callee_text(callee) : PyUnicode_FromString(mp_type_name(callee));
+    bool is_c =
+        !(Py_TYPE(callee)->tp_flags & Py_TPFLAGS_HEAPTYPE) || PyType_Check(callee);
+    PyObject *text =
+        is_c ? callee_text(callee) : PyUnicode_FromString(mp_type_name(callee));
     if (text == NULL) {
         return MP_ERR;
     }
@@ -317,7 +320,7 @@ method_behind(PyObject *bound)
     PyObject *mro = Py_TYPE(PyCFunction_GET_SELF(bound))->tp_mro;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
         PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
-        PyObject *found = dict == NULL ? NULL : PyDict_GetItemString(dict, def->ml_name);
+        PyObject *found = dict == NULL ? NULL : mp_dict_text_borrow(dict, def->ml_name);
         if (found != NULL && Py_IS_TYPE(found, &PyMethodDescr_Type)
             && ((PyMethodDescrObject *)found)->d_method == def) {
             return found;
@@ -358,7 +361,8 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         return rc;
     }
     if (is_numpy_callable(callee)) {
-        return call_numpy(T, s, args, nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+        return call_numpy(T, s, args,
+                          nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
     }
     return call_opaque(T, callee);
 }
@@ -403,8 +407,9 @@ mp_record_method_parts(mp_trace *T, PyObject *method)
         return rc != MP_OK ? rc : mp_result(T, func);
     }
     rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
-    return rc != MP_OK ? rc
-                       : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
+    return rc != MP_OK
+               ? rc
+               : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
 }
 
 static mp_rc
@@ -449,7 +454,8 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         Py_DECREF(inner);
         for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
             if (!mp_is_constant(args[i]) && !mp_is_identity(args[i])) {
-                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
+                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                                    "a cached function of an object");
             }
         }
         s->below = MP_BELOW_WATCH;
@@ -484,14 +490,16 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     if (call != NULL && Py_IS_TYPE(call, &PyMemberDescr_Type)) {
         // A compiled module keeps what it calls in a slot.
         PyMemberDef *m = ((PyMemberDescrObject *)call)->d_member;
-        PyObject *slot = m->type == T_OBJECT_EX ? *(PyObject **)((char *)callee + m->offset)
-                                                : NULL;
+        PyObject *slot =
+            m->type == T_OBJECT_EX ? *(PyObject **)((char *)callee + m->offset) : NULL;
         if (slot != NULL && mp_compiled_original_borrow(slot) != NULL) {
             rc = n->reg < 0 ? MP_OK : mp_load(T, MP_G_LOAD_SLOT, n->reg, call, 0, slot);
-            return rc != MP_OK ? rc : mp_record_callee(T, s, slot, args, nargs, kwnames);
+            return rc != MP_OK ? rc
+                               : mp_record_callee(T, s, slot, args, nargs, kwnames);
         }
     }
-    return is_numpy_callable(callee) ? call_numpy(T, s, args, nargs) : call_opaque(T, callee);
+    return is_numpy_callable(callee) ? call_numpy(T, s, args, nargs)
+                                     : call_opaque(T, callee);
 }
 
 /* Layout of `obj.__slot__` objects (method-wrapper), the same on all versions. */
@@ -504,7 +512,8 @@ typedef struct {
 static bool
 method_like(PyObject *callee)
 {
-    return Py_TYPE(callee) == &PyMethodDescr_Type || Py_TYPE(callee) == &PyWrapperDescr_Type
+    return Py_TYPE(callee) == &PyMethodDescr_Type
+           || Py_TYPE(callee) == &PyWrapperDescr_Type
            || Py_TYPE(callee) == &PyClassMethodDescr_Type;
 }
 
@@ -553,8 +562,9 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         if (rc == MP_OK && n != NULL && n->reg >= 0) {
             rc = mp_load_const(T, w->self);
         }
-        return rc != MP_OK ? rc
-                           : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
+        return rc != MP_OK
+                   ? rc
+                   : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
     }
     if (mp_is_op_object(callee)) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, mp_op_flags_of(callee));

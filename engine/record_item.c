@@ -10,8 +10,8 @@
 
 static PyTypeObject *deque_type, *ordered_dict_type, *default_dict_type;
 
-static int
-container_types(void)
+int
+mp_container_types(void)
 {
     if (deque_type != NULL) {
         return 0;
@@ -32,7 +32,8 @@ static bool
 is_enum_member(PyObject *key)
 {
     PyTypeObject *tp = Py_TYPE(key), *meta = Py_TYPE(tp);
-    return (strcmp(meta->tp_name, "EnumType") == 0 || strcmp(meta->tp_name, "EnumMeta") == 0)
+    return (strcmp(meta->tp_name, "EnumType") == 0
+            || strcmp(meta->tp_name, "EnumMeta") == 0)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
@@ -68,9 +69,9 @@ bool
 mp_key_is_safe(PyObject *key)
 {
     PyTypeObject *tp = Py_TYPE(key);
-    if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyBool_Type || key == Py_None
-        || tp == &PyFloat_Type || tp == &PyBytes_Type || PyType_Check(key)
-        || tp == &PyFunction_Type || PyCFunction_Check(key)) {
+    if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyBool_Type
+        || key == Py_None || tp == &PyFloat_Type || tp == &PyBytes_Type
+        || PyType_Check(key) || tp == &PyFunction_Type || PyCFunction_Check(key)) {
         return true;
     }
     if (tp == &PyTuple_Type) {
@@ -106,8 +107,8 @@ dict_is_safe(PyObject *dict)
 }
 
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
-static mp_rc
-runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
+mp_rc
+mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
 {
     *runs = false;
     if (s->raw || !(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
@@ -121,12 +122,6 @@ runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *ru
         s->post = MP_POST_RESULT;
     }
     return rc;
-}
-
-static bool
-is_tensor_node(const mp_node *n)
-{
-    return n != NULL && n->kind == MP_NODE_TENSOR;
 }
 
 /* External and not yet rewritten: reads need guards. */
@@ -175,7 +170,8 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
     mp_rc rc = it == NULL ? MP_ERR : MP_OK;
     while (rc == MP_OK && (item = PyIter_Next(it)) != NULL) {
         if (!mp_is_constant(item) && !mp_is_identity(item)) {
-            rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s", mp_type_name(item));
+            rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s",
+                                mp_type_name(item));
         }
         Py_DECREF(item);
     }
@@ -206,12 +202,14 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
         PyObject *key = PyTuple_GET_ITEM(keys, i);
         if (!mp_key_is_safe(key)) {
-            rc = mp_trace_abort(T, MP_AB_HASH, "a dict key of type %s", mp_type_name(key));
+            rc = mp_trace_abort(T, MP_AB_HASH, "a dict key of type %s",
+                                mp_type_name(key));
         }
     }
     int first = rc == MP_OK ? mp_refgraph_first(&T->graph, MP_G_KEYS, n, 0) : 0;
-    if (first < 0 || (first > 0
-        && mp_guards_test(T->guards, MP_G_KEYS, n->reg, -1, keys, 0, NULL) < 0)) {
+    if (first < 0
+        || (first > 0
+            && mp_guards_test(T->guards, MP_G_KEYS, n->reg, -1, keys, 0, NULL) < 0)) {
         rc = MP_ERR;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
@@ -229,7 +227,7 @@ mp_rc
 mp_read_all(mp_trace *T, PyObject *obj)
 {
     mp_node *n;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = unwrap_proxy(T, &obj);
@@ -242,7 +240,8 @@ mp_read_all(mp_trace *T, PyObject *obj)
         return read_sequence(T, n, ((PyListObject *)obj)->ob_item, size);
     }
     if (PyTuple_Check(obj)) {
-        return read_sequence(T, n, ((PyTupleObject *)obj)->ob_item, PyTuple_GET_SIZE(obj));
+        return read_sequence(T, n, ((PyTupleObject *)obj)->ob_item,
+                             PyTuple_GET_SIZE(obj));
     }
     if (PyDict_Check(obj)) {
         return read_dict(T, n, obj);
@@ -320,8 +319,8 @@ entry_size(const mp_node *n, PyObject *obj)
                                  : Py_SIZE(obj);
 }
 
-static bool
-is_sized(PyObject *obj)
+bool
+mp_is_sized(PyObject *obj)
 {
     return PyList_Check(obj) || PyTuple_Check(obj) || PyDict_Check(obj)
            || PyAnySet_Check(obj) || PyObject_TypeCheck(obj, deque_type);
@@ -331,7 +330,7 @@ mp_rc
 mp_read_len(mp_trace *T, PyObject *obj)
 {
     mp_node *n;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = unwrap_proxy(T, &obj);
@@ -339,8 +338,9 @@ mp_read_len(mp_trace *T, PyObject *obj)
     if (rc != MP_OK || !needs_guards(n)) {
         return rc;
     }
-    if (!is_sized(obj)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s", mp_type_name(obj));
+    if (!mp_is_sized(obj)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s",
+                              mp_type_name(obj));
     }
     return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
 }
@@ -350,7 +350,7 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
 {
     mp_node *n;
     bool runs;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
@@ -363,9 +363,9 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     if (is_tensor_node(n)) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");
     }
-    rc = runs_python(T, s, obj, "__bool__", &runs);
+    rc = mp_runs_python(T, s, obj, "__bool__", &runs);
     if (rc == MP_OK && !runs) {
-        rc = runs_python(T, s, obj, "__len__", &runs);
+        rc = mp_runs_python(T, s, obj, "__len__", &runs);
     }
     if (rc != MP_OK || runs) {
         s->post = MP_POST_NONE;
@@ -374,7 +374,7 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     if (!needs_guards(n)) {
         return MP_OK;
     }
-    if (is_sized(obj)) {
+    if (mp_is_sized(obj)) {
         if (n->appended || n->entry_keys != NULL || entry_size(n, obj) == 0) {
             return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
         }
@@ -477,14 +477,14 @@ getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
     bool runs;
     s->post = MP_POST_RESULT;
     if (!mp_key_is_safe(key) && !needs_guards(n)) {
-        mp_rc rc = runs_python(T, s, key, "__hash__", &runs);
-        return rc != MP_OK ? rc : runs_python(T, s, key, "__eq__", &runs);
+        mp_rc rc = mp_runs_python(T, s, key, "__hash__", &runs);
+        return rc != MP_OK ? rc : mp_runs_python(T, s, key, "__eq__", &runs);
     }
     mp_rc rc = mp_read_key(T, obj, n, key, &value);
     if (rc != MP_OK || value != NULL || PyDict_CheckExact(obj)) {
         return rc;
     }
-    rc = runs_python(T, s, obj, "__missing__", &runs);
+    rc = mp_runs_python(T, s, obj, "__missing__", &runs);
     if (rc != MP_OK || runs) {
         return rc;
     }
@@ -515,7 +515,8 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
     }
     return Py_TYPE(found) == &PyClassMethodDescr_Type
                ? MP_OK
-               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s", cls->tp_name);
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s",
+                                cls->tp_name);
 }
 
 mp_rc
@@ -523,7 +524,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
 {
     mp_node *n, *key_node;
     bool runs, has_tensor = false;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = unwrap_proxy(T, &obj);
@@ -534,7 +535,8 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     }
     if (is_tensor_node(n)) {
         PyObject *args[2] = {obj, key};
-        return mp_op_begin(T, s, mp_operator_borrow("getitem"), args, 2, NULL, MP_TORCH_CALL);
+        return mp_op_begin(T, s, mp_operator_borrow("getitem"), args, 2, NULL,
+                           MP_TORCH_CALL);
     }
     if (!PySlice_Check(key)) {
         rc = mp_value(T, key, &key_node);
@@ -548,7 +550,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (rc != MP_OK) {
         return rc;
     }
-    rc = runs_python(T, s, obj, "__getitem__", &runs);
+    rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
     if (rc != MP_OK || runs) {
         return rc;
     }
@@ -572,11 +574,12 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
 }
 
 mp_rc
-mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObject *value)
+mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
+                  PyObject *value)
 {
     mp_node *n, *ignored;
     bool runs, has_tensor = false;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
@@ -589,7 +592,8 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObj
         if (value == NULL) {
             return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
         }
-        rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL, MP_TORCH_CALL);
+        rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL,
+                         MP_TORCH_CALL);
         s->post = MP_POST_STORE;
         return rc;
     }
@@ -604,7 +608,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObj
         rc = mp_read_all(T, value);
     }
     if (rc == MP_OK) {
-        rc = runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
+        rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
         s->post = MP_POST_NONE;
     }
     if (rc != MP_OK || runs) {
@@ -617,9 +621,9 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key, PyObj
         if (n != NULL && n->reg >= 0) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
         }
-        rc = runs_python(T, s, key, "__hash__", &runs);
+        rc = mp_runs_python(T, s, key, "__hash__", &runs);
         if (rc == MP_OK) {
-            rc = runs_python(T, s, key, "__eq__", &runs);
+            rc = mp_runs_python(T, s, key, "__eq__", &runs);
         }
         s->post = MP_POST_NONE;
         return rc;
@@ -648,7 +652,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 {
     mp_node *n, *ignored;
     bool runs, has_tensor = false;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = unwrap_proxy(T, &obj);
@@ -658,15 +662,15 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         rc = mp_value(T, item, &ignored);
     }
     if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(ignored))) {
-        if (is_tensor_node(ignored) && n != NULL && (PyDict_Check(obj) || PyAnySet_Check(obj))
-            && n->kind == MP_NODE_FRESH) {
+        if (is_tensor_node(ignored) && n != NULL
+            && (PyDict_Check(obj) || PyAnySet_Check(obj)) && n->kind == MP_NODE_FRESH) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, item);  // tensors hash by identity: pin it
         }
         return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
     }
     if (rc == MP_OK) {
-        rc = runs_python(T, s, obj, "__contains__", &runs);
+        rc = mp_runs_python(T, s, obj, "__contains__", &runs);
         s->post = MP_POST_NONE;
         s->looks = true;
     }
@@ -684,8 +688,8 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (PyDict_Check(obj) ? !dict_is_safe(obj) : mp_read_all(T, obj) != MP_OK) {
             return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
         }
-        int found = PyDict_Check(obj) ? PyDict_Contains(obj, item)
-                                      : PySet_Contains(obj, item);
+        int found =
+            PyDict_Check(obj) ? PyDict_Contains(obj, item) : PySet_Contains(obj, item);
         if (found < 0) {
             return MP_ERR;
         }
@@ -701,7 +705,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         }
         return rc;
     }
-    rc = runs_python(T, s, obj, "__iter__", &runs);
+    rc = mp_runs_python(T, s, obj, "__iter__", &runs);
     s->post = MP_POST_NONE;
     rc = rc != MP_OK ? rc : mp_look_at_yields(T, n, "`in`");
     if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH) {
@@ -717,7 +721,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     mp_node *n;
     bool runs;
-    if (container_types() < 0) {
+    if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = unwrap_proxy(T, &obj);
@@ -731,9 +735,9 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
             return rc;
         }
     }
-    rc = runs_python(T, s, obj, "__iter__", &runs);
-    if (rc == MP_OK && !runs && !is_sized(obj)) {
-        rc = runs_python(T, s, obj, "__getitem__", &runs);
+    rc = mp_runs_python(T, s, obj, "__iter__", &runs);
+    if (rc == MP_OK && !runs && !mp_is_sized(obj)) {
+        rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
     }
     if (rc != MP_OK) {
         return rc;
@@ -748,10 +752,11 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
         return MP_OK;
     }
-    if (is_sized(obj)) {
+    if (mp_is_sized(obj)) {
         return mp_read_all(T, obj);
     }
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s", mp_type_name(obj));
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s",
+                          mp_type_name(obj));
 }
 
 mp_rc
@@ -762,216 +767,8 @@ mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj)
     return rc;
 }
 
-/* -- Comparison and operators ---------------------------------------------------------------- */
-
-mp_rc
-mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
+bool
+mp_is_deque(PyObject *obj)
 {
-    mp_node *na, *nb;
-    mp_rc rc = mp_value(T, a, &na);
-    if (rc == MP_OK) {
-        rc = mp_value(T, b, &nb);
-    }
-    if (rc != MP_OK || na == NULL || nb == NULL || na == nb) {
-        return rc;  // types and values that are guarded decide
-    }
-    if (na->reg < 0 || nb->reg < 0 || (na->pinned && nb->pinned)) {
-        return MP_OK;
-    }
-    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na->reg, nb->reg, NULL, 0) < 0 ? MP_ERR
-                                                                                   : MP_OK;
-}
-
-/* Operands of a C-level operator: everything that it may look at is guarded. */
-static mp_rc
-read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
-{
-    bool has_tensor = false;
-    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o) || is_sized(o)) {
-        mp_rc rc = mp_read_deep(T, o, &has_tensor);
-        if (rc == MP_OK && has_tensor && looks) {
-            return mp_trace_abort(T, MP_AB_HOST_READ, "a %s of tensors is looked at",
-                                  mp_type_name(o));
-        }
-        return rc;
-    }
-    if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
-        && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
-        return MP_OK;  // a class written in Python: its operators are frames or identity
-    }
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
-}
-
-static const char *const compare_names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
-
-static mp_rc
-record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, const char *left,
-                    const char *right)
-{
-    bool runs;
-    mp_rc rc = runs_python(T, s, a, left, &runs);
-    return rc != MP_OK ? rc : runs_python(T, s, b, right, &runs);
-}
-
-mp_rc
-mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
-{
-    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
-    mp_node *na, *nb;
-    char left[8], right[8];
-    if (container_types() < 0) {
-        return MP_ERR;
-    }
-    mp_rc rc = mp_value(T, a, &na);
-    if (rc == MP_OK) {
-        rc = mp_value(T, b, &nb);
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (is_tensor_node(na) || is_tensor_node(nb)) {
-        PyObject *args[2] = {a, b};
-        bool constant = (op == Py_EQ || op == Py_NE) && (a == Py_None || b == Py_None);
-        return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
-                           constant ? MP_TORCH_EITHER : MP_TORCH_CALL);
-    }
-    s->post = MP_POST_RESULT;
-    if (na == NULL && nb == NULL) {
-        return MP_OK;
-    }
-    snprintf(left, sizeof(left), "__%s__", compare_names[op]);
-    snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
-    rc = record_special_pair(T, s, a, b, left, right);
-    if (rc == MP_OK) {
-        rc = read_operand(T, a, na, true);
-    }
-    if (rc == MP_OK) {
-        rc = read_operand(T, b, nb, true);
-    }
-    s->looks = is_sized(a) || is_sized(b);
-    if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
-        rc = mp_record_is(T, a, b);
-    }
-    s->below = MP_BELOW_WATCH;  // of items in containers
-    return rc;
-}
-
-static const char *const binary_names[] = {
-    "add", "and_", "floordiv", "lshift", "matmul", "mul", "mod",
-    "or_", "pow", "rshift", "sub", "truediv", "xor",
-};
-
-mp_rc
-mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
-{
-    mp_node *na, *nb;
-    char name[24];
-    bool inplace = op >= 13;
-    int base = op % 13;
-    size_t len = strlen(binary_names[base]);
-    int stem = (int)(binary_names[base][len - 1] == '_' ? len - 1 : len);
-    if (container_types() < 0) {
-        return MP_ERR;
-    }
-    mp_rc rc = mp_value(T, a, &na);
-    if (rc == MP_OK) {
-        rc = mp_value(T, b, &nb);
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (is_tensor_node(na) || is_tensor_node(nb)) {
-        PyObject *args[2] = {a, b};
-        if (inplace && !is_tensor_node(na)) {
-            if (na != NULL) {
-                return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
-                                      mp_type_name(a));
-            }
-            inplace = false;  // 0 += t makes a new tensor
-        }
-        if (inplace) {
-            snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
-        }
-        PyObject *f = mp_operator_borrow(inplace ? name : binary_names[base]);
-        return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
-    }
-    s->post = MP_POST_RESULT;
-    if (na == NULL && nb == NULL) {
-        return MP_OK;
-    }
-    char left[24], right[24];
-    snprintf(left, sizeof(left), "__%.*s__", stem, binary_names[base]);
-    snprintf(right, sizeof(right), "__r%.*s__", stem, binary_names[base]);
-    rc = record_special_pair(T, s, a, b, left, right);
-    if (rc == MP_OK && inplace) {
-        bool runs;
-        snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
-        rc = runs_python(T, s, a, name, &runs);
-    }
-    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
-    if (rc == MP_OK) {
-        rc = read_operand(T, a, na, false);
-    }
-    if (rc == MP_OK) {
-        rc = read_operand(T, b, nb, is_text);
-    }
-    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
-    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
-        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a)
-            || PyObject_TypeCheck(a, deque_type))) {
-        rc = mp_write_content(T, na);
-    }
-    return rc;
-}
-
-mp_rc
-mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
-{
-    mp_node *n;
-    bool runs;
-    char special[24];
-    mp_rc rc = mp_value(T, a, &n);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (is_tensor_node(n)) {
-        return mp_op_begin(T, s, mp_operator_borrow(name), &a, 1, NULL, MP_TORCH_CALL);
-    }
-    s->post = MP_POST_RESULT;
-    if (n == NULL) {
-        return MP_OK;
-    }
-    snprintf(special, sizeof(special), "__%s__", name);
-    rc = runs_python(T, s, a, special, &runs);
-    return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
-}
-
-mp_rc
-mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
-{
-    mp_node *n;
-    bool runs = false, any = false, has_tensor = false;
-    static const char *const names[] = {"__format__", "__str__", "__repr__"};
-    mp_rc rc = mp_value(T, value, &n);
-    s->post = MP_POST_RESULT;
-    if (rc != MP_OK || n == NULL || PyType_Check(value)) {
-        return rc;
-    }
-    rc = mp_read_deep(T, value, &has_tensor);
-    if (rc == MP_OK && has_tensor) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "formatting a tensor");
-    }
-    for (int i = 0; i < 3 && rc == MP_OK; i++) {
-        rc = runs_python(T, s, value, names[i], &runs);
-        any = any || runs;
-    }
-    s->post = MP_POST_RESULT;
-    if (rc != MP_OK || any || n->kind == MP_NODE_FRESH) {
-        return rc;
-    }
-    if (is_sized(value)) {
-        return MP_OK;
-    }
-    // object.__repr__ prints an address, C types print state that is not guarded.
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(value));
+    return PyObject_TypeCheck(obj, deque_type);
 }

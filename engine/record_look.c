@@ -43,7 +43,8 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
     }
     if (depth > 0 && n != NULL && n->reg >= 0
         && (PyList_Check(obj) || PyDict_Check(obj) || PyAnySet_Check(obj))) {
-        found |= MP_YIELDS_OBJECTS;  // reading it needs guards that nobody has asked for
+        found |=
+            MP_YIELDS_OBJECTS;  // reading it needs guards that nobody has asked for
     }
     return found;
 }
@@ -73,14 +74,14 @@ mp_look_at_yields(mp_trace *T, mp_node *n, const char *who)
 /* -- Answers of Python code ---------------------------------------------------------------- */
 
 mp_rc
-mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left, PyObject *answer)
+mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
+                  PyObject *answer)
 {
     bool has_tensor = false;
     if (caller->summands != NULL) {
         return mp_sum_take(T, caller, left, answer);
     }
-    if (answer == NULL
-        || !(caller->looks || (T->lazy_looks && caller->through_c))
+    if (answer == NULL || !(caller->looks || (T->lazy_looks && caller->through_c))
         || mp_is_constant(answer) || mp_is_identity(answer)) {
         return MP_OK;
     }
@@ -101,9 +102,20 @@ static bool
 calls_back(const char *name)
 {
     static const char *const names[] = {
-        "map", "filter", "sorted", "min", "max", "reduce", "sort", "iter",
-        "itertools.starmap", "itertools.accumulate", "itertools.takewhile",
-        "itertools.dropwhile", "itertools.filterfalse", "itertools.groupby",
+        "map",
+        "filter",
+        "sorted",
+        "min",
+        "max",
+        "reduce",
+        "sort",
+        "iter",
+        "itertools.starmap",
+        "itertools.accumulate",
+        "itertools.takewhile",
+        "itertools.dropwhile",
+        "itertools.filterfalse",
+        "itertools.groupby",
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -118,8 +130,12 @@ static bool
 looks_later(const char *name)
 {
     static const char *const names[] = {
-        "filter", "itertools.takewhile", "itertools.dropwhile", "itertools.filterfalse",
-        "itertools.groupby", "itertools.compress",
+        "filter",
+        "itertools.takewhile",
+        "itertools.dropwhile",
+        "itertools.filterfalse",
+        "itertools.groupby",
+        "itertools.compress",
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -134,7 +150,8 @@ bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
 {
     mp_node *n = mp_refgraph_find(&T->graph, self);
     bool known = mp_is_constant(self) || (n != NULL && n->kind == MP_NODE_FRESH);
-    return known ? effect : MP_C_OPAQUE;  // reads or writes what is in an external object
+    return known ? effect
+                 : MP_C_OPAQUE;  // reads or writes what is in an external object
 }
 
 static mp_c_effect
@@ -175,7 +192,8 @@ callable_effect(mp_trace *T, PyObject *f)
     if (strcmp(tp->tp_name, "operator.itemgetter") == 0) {
         return MP_C_READS;
     }
-    return tp->tp_flags & Py_TPFLAGS_HEAPTYPE && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
+    return tp->tp_flags & Py_TPFLAGS_HEAPTYPE
+                   && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
                ? MP_C_NOTHING
                : MP_C_OPAQUE;
 }
@@ -200,8 +218,9 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
     }
     for (Py_ssize_t i = 0; reads && i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
-        rc = rc != MP_OK ? rc
-                         : mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), who);
+        rc = rc != MP_OK
+                 ? rc
+                 : mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), who);
         if (rc == MP_OK && has_tensor) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "%s of tensors", who);
         }

@@ -111,7 +111,8 @@ sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     memcpy(all, args, (size_t)count * sizeof(*all));
     all[0] = items;
     mp_rc rc = mp_fresh(T, items);
-    rc = rc != MP_OK ? rc : mp_op_begin(T, s, callee, all, nargs, kwnames, MP_TORCH_CALL);
+    rc = rc != MP_OK ? rc
+                     : mp_op_begin(T, s, callee, all, nargs, kwnames, MP_TORCH_CALL);
     mp_refgraph_forget(&T->graph, items);
     Py_DECREF(items);
     return rc;
@@ -146,7 +147,7 @@ mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name, PyObject *const *
                   Py_ssize_t nargs)
 {
     static const char *const names[] = {
-        "iadd", "iand", "ifloordiv", "ilshift", "imatmul", "imul", "imod",
+        "iadd", "iand", "ifloordiv", "ilshift", "imatmul",  "imul", "imod",
         "ior",  "ipow", "irshift",   "isub",    "itruediv", "ixor",
     };
     enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP

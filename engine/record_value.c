@@ -10,7 +10,8 @@
 
 static PyTypeObject *constant_types[64];
 static int n_constant_types;
-static PyTypeObject *constant_base;  // numpy.generic, borrowed from numpy (never unloaded)
+static PyTypeObject
+    *constant_base;  // numpy.generic, borrowed from numpy (never unloaded)
 
 bool
 mp_register_constant_type(PyTypeObject *type)
@@ -102,8 +103,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
         mp_shadow *s = &T->stack[i];
         if (s->info != NULL && s->pending >= 0) {
             T->why->file = Py_NewRef(s->info->code->co_filename);
-            T->why->line = mp_code_line(
-                s->info->code, s->pending);
+            T->why->line = mp_code_line(s->info->code, s->pending);
             break;
         }
     }
@@ -158,7 +158,8 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
     if (mp_tensor_is_any(obj) && !mp_tensor_is(obj)) {
         return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
     }
-    return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s", mp_type_name(obj));
+    return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s",
+                          mp_type_name(obj));
 }
 
 bool
@@ -211,7 +212,8 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
 {
     mp_refgraph *g = &T->graph;
     if (mp_is_constant(value)) {
-        mp_guard_kind kind = value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
+        mp_guard_kind kind =
+            value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
         return mp_refgraph_test(g, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
     }
     mp_node *known = mp_refgraph_find(g, value);
@@ -219,7 +221,8 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         if (known->reg < 0) {
             // An unwritten place cannot hold what the run made, but for singletons.
             if (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0) {
-                return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+                return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR
+                                                                           : MP_OK;
             }
             return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
                                   "a new %s in unwritten external state",
@@ -229,7 +232,7 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
             return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
         }
         return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
-                                                                             : MP_OK;
+                                                                            : MP_OK;
     }
     if (mp_is_identity(value)) {
         mp_node *n = mp_refgraph_add_external(g, value, reg);
@@ -364,7 +367,8 @@ mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *fo
     if (written != NULL && written->written != NULL && mp_node_wrote(written, name)) {
         return MP_OK;  // the run's own value
     }
-    int first = mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
+    int first =
+        mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
     if (first <= 0) {
         return first < 0 ? MP_ERR : MP_OK;
     }
@@ -403,11 +407,13 @@ mp_rc
 mp_prepare_instance(mp_trace *T, PyObject *obj)
 {
     static const char *const names[] = {
-        "__iter__", "__next__", "__len__", "__bool__", "__hash__", "__eq__", "__lt__",
-        "__le__", "__gt__", "__ge__", "__ne__", "__index__", "__int__", "__float__",
-        "__getitem__", "__contains__", "__call__", "__abs__", "__round__", "__divmod__", "__pow__", "__floor__",
-        "__ceil__", "__trunc__", "__complex__", "__reversed__", "__format__",
-        "__length_hint__", "__repr__", "__str__", "__add__", "__radd__",
+        "__iter__",     "__next__",   "__len__",         "__bool__",  "__hash__",
+        "__eq__",       "__lt__",     "__le__",          "__gt__",    "__ge__",
+        "__ne__",       "__index__",  "__int__",         "__float__", "__getitem__",
+        "__contains__", "__call__",   "__abs__",         "__round__", "__divmod__",
+        "__pow__",      "__floor__",  "__ceil__",        "__trunc__", "__complex__",
+        "__reversed__", "__format__", "__length_hint__", "__repr__",  "__str__",
+        "__add__",      "__radd__",
     };
     if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)
         || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(obj)

@@ -12,7 +12,8 @@
 enum { SWEEP_EVENTS = 4 };
 
 static mp_rc
-journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key, Py_ssize_t index)
+journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
+            Py_ssize_t index)
 {
     if (T->n_writes == T->cap_writes) {
         int cap = T->cap_writes ? T->cap_writes * 2 : 32;

@@ -16,7 +16,7 @@ struct mp_slot {
 };
 
 struct mp_seen {
-    int32_t kind;   // guard kind + 1; 0: free
+    int32_t kind;  // guard kind + 1; 0: free
     int32_t a, b;
     int32_t reg;
     const void *obj;
@@ -273,8 +273,8 @@ seen_reserve(mp_refgraph *g)
 }
 
 int32_t
-mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64_t n,
-                 bool *is_new)
+mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj,
+                 int64_t n, bool *is_new)
 {
     struct mp_seen key = {(int32_t)kind + 1, a, -1, -1, obj, n};
     *is_new = false;
@@ -313,8 +313,8 @@ mp_refgraph_first(mp_refgraph *g, mp_guard_kind kind, const void *obj, int64_t n
 }
 
 int
-mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
-                 int64_t n)
+mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
+                 PyObject *obj, int64_t n)
 {
     struct mp_seen key = {(int32_t)kind + 1, a, b, -1, obj, n};
     if (seen_reserve(g) < 0) {

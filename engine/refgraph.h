@@ -24,34 +24,34 @@
 typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
 
 typedef struct {
-    PyObject *obj;        // owned if external and no tensor; else an address only
-    PyTypeObject *type;   // of obj; an external object's is held by its TYPE_IS guard
-    PyObject *weak;       // owned weak reference of a tensor
-    PyObject *leaf;       // owned Value of a tensor that the op log uses, or NULL
-    PyObject *written;    // owned dict: keys written since entry; NULL: none
-    PyObject *entry_keys; // owned tuple: a written dict's keys at entry, in order
-    Py_ssize_t entry_len; // lists that were only appended to: length at entry
-    int64_t version;      // external tensors: in-place counter when first seen
-    int32_t reg;          // guard register, -1 if the object is not external
-    uint8_t kind;         // mp_node_kind
-    bool pinned;          // a guard says that the register is this very object
-    bool released;        // external: died during the run as in eager; obj is an address
-    bool appended;        // list: journal holds appends, entry part untouched
-    bool rewritten;       // container: whole entry content is guarded, content is new
-    bool dynamic;         // tensor: shape depends on data
-    bool changed;         // external tensor: the run wrote to its memory
-    uint8_t yields;       // fresh iterator or view: what it may hand out (mp_yields)
-    int32_t constant;     // 0-d tensor computed from constants alone: the trace's count of
-                          // in-place writes at that time + 1; 0: no such tensor
+    PyObject *obj;         // owned if external and no tensor; else an address only
+    PyTypeObject *type;    // of obj; an external object's is held by its TYPE_IS guard
+    PyObject *weak;        // owned weak reference of a tensor
+    PyObject *leaf;        // owned Value of a tensor that the op log uses, or NULL
+    PyObject *written;     // owned dict: keys written since entry; NULL: none
+    PyObject *entry_keys;  // owned tuple: a written dict's keys at entry, in order
+    Py_ssize_t entry_len;  // lists that were only appended to: length at entry
+    int64_t version;       // external tensors: in-place counter when first seen
+    int32_t reg;           // guard register, -1 if the object is not external
+    uint8_t kind;          // mp_node_kind
+    bool pinned;           // a guard says that the register is this very object
+    bool released;     // external: died during the run as in eager; obj is an address
+    bool appended;     // list: journal holds appends, entry part untouched
+    bool rewritten;    // container: whole entry content is guarded, content is new
+    bool dynamic;      // tensor: shape depends on data
+    bool changed;      // external tensor: the run wrote to its memory
+    uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
+    int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of
+                       // in-place writes at that time + 1; 0: no such tensor
 } mp_node;
 
 typedef struct {
-    mp_guards *guards;    // borrowed from the trace
-    mp_node **nodes;      // all nodes in order of discovery; owned
+    mp_guards *guards;  // borrowed from the trace
+    mp_node **nodes;    // all nodes in order of discovery; owned
     int32_t n_nodes, cap_nodes;
-    struct mp_slot *slots;   // address -> newest node
+    struct mp_slot *slots;  // address -> newest node
     uint32_t n_slots, used_slots;
-    struct mp_seen *seen;    // guards and loads that were emitted already
+    struct mp_seen *seen;  // guards and loads that were emitted already
     uint32_t n_seen, used_seen;
 } mp_refgraph;
 

@@ -17,10 +17,8 @@ enum {
 };
 
 static const char *const stats_fallback_slugs[MP_FB_COUNT] = {
-    [MP_FB_ARGUMENTS] = "arguments",
-    [MP_FB_ENTRY_LIMIT] = "entry-limit",
-    [MP_FB_COMPILING] = "compiling",
-    [MP_FB_COMPILE_FAILED] = "compile-failed",
+    [MP_FB_ARGUMENTS] = "arguments",       [MP_FB_ENTRY_LIMIT] = "entry-limit",
+    [MP_FB_COMPILING] = "compiling",       [MP_FB_COMPILE_FAILED] = "compile-failed",
     [MP_FB_GRAPH_RAISED] = "graph-raised",
 };
 
@@ -231,11 +229,11 @@ done:
 static int
 stats_add_place(PyObject *places, const mp_place *row)
 {
-    PyObject *dict = Py_BuildValue(
-        "{s:O,s:O,s:O,s:i,s:K}", "reason", row->reason, "detail",
-        row->detail != NULL ? row->detail : Py_None, "file",
-        row->file != NULL ? row->file : Py_None, "line", row->line, "count",
-        (unsigned long long)row->count);
+    PyObject *dict =
+        Py_BuildValue("{s:O,s:O,s:O,s:i,s:K}", "reason", row->reason, "detail",
+                      row->detail != NULL ? row->detail : Py_None, "file",
+                      row->file != NULL ? row->file : Py_None, "line", row->line,
+                      "count", (unsigned long long)row->count);
     if (dict == NULL) {
         return -1;
     }

@@ -34,21 +34,21 @@ typedef struct {
  * happened, and once there were enough in a row, the next 2^k calls are to be skipped.
  * */
 typedef struct {
-    int32_t place;     // of the last failure; -1: none
-    uint32_t same;     // failures in a row there
-    uint32_t any;      // failures in a row anywhere
-    uint32_t exponent; // 0: not backing off
-    uint64_t skip;     // calls still to skip
+    int32_t place;      // of the last failure; -1: none
+    uint32_t same;      // failures in a row there
+    uint32_t any;       // failures in a row anywhere
+    uint32_t exponent;  // 0: not backing off
+    uint64_t skip;      // calls still to skip
 } mp_backoff;
 
 typedef struct {
     uint64_t calls, hits, plans, recordings, fallbacks;
     int64_t record_ns, compile_ns;
-    mp_place *places;        // in order of appearance
+    mp_place *places;  // in order of appearance
     int32_t n_places, cap_places;
     int32_t fallback[MP_FB_COUNT];  // their places; -1 until one happens
-    mp_backoff aborts;       // recordings that failed
-    mp_backoff misses;       // recordings that one guard asked for again and again
+    mp_backoff aborts;              // recordings that failed
+    mp_backoff misses;  // recordings that one guard asked for again and again
 } mp_stats;
 
 void mp_stats_init(mp_stats *stats);

@@ -69,9 +69,9 @@ static int32_t
 device_number(const char *name)
 {
     static const char *const names[] = {
-        "cpu", "cuda", "mkldnn", "opengl", "opencl", "ideep", "hip",
-        "fpga", "maia", "xla", "vulkan", "metal", "xpu", "mps",
-        "meta", "hpu", "ve", "lazy", "ipu", "mtia", "privateuseone",
+        "cpu",  "cuda", "mkldnn", "opengl", "opencl", "ideep", "hip",
+        "fpga", "maia", "xla",    "vulkan", "metal",  "xpu",   "mps",
+        "meta", "hpu",  "ve",     "lazy",   "ipu",    "mtia",  "privateuseone",
     };
     int32_t last = (int32_t)(sizeof names / sizeof *names) - 1;
     for (int32_t i = 0; i < last; i++) {
@@ -86,9 +86,9 @@ static int
 device_read(PyObject *o, int32_t *type, int32_t *index)
 {
     PyObject *device = tensor_ask(&mp_torch.device, o);  // owned
-    PyObject *name = NULL;                             // owned
-    PyObject *number = NULL;                           // owned
-    const char *text = NULL;                           // borrowed from name
+    PyObject *name = NULL;                               // owned
+    PyObject *number = NULL;                             // owned
+    const char *text = NULL;                             // borrowed from name
     int rc = -1;
 
     if (device == NULL) {
@@ -309,9 +309,26 @@ static bool
 key_is_plain(const char *name, size_t len)
 {
     static const char *const plain[] = {
-        "CPU", "CUDA", "HIP", "XLA", "MPS", "IPU", "XPU", "HPU", "VE", "Lazy", "MTIA",
-        "MAIA", "Meta", "PrivateUse1", "PrivateUse2", "PrivateUse3", "Conjugate",
-        "Negative", "ADInplaceOrView", "BackendSelect",
+        "CPU",
+        "CUDA",
+        "HIP",
+        "XLA",
+        "MPS",
+        "IPU",
+        "XPU",
+        "HPU",
+        "VE",
+        "Lazy",
+        "MTIA",
+        "MAIA",
+        "Meta",
+        "PrivateUse1",
+        "PrivateUse2",
+        "PrivateUse3",
+        "Conjugate",
+        "Negative",
+        "ADInplaceOrView",
+        "BackendSelect",
     };
     if (len > 8
         && (strncmp(name, "Autograd", 8) == 0 || strncmp(name, "Autocast", 8) == 0)) {

@@ -9,17 +9,17 @@
 
 /* What a graph is specialised on.  Heap block, freed with mp_tensor_meta_free. */
 typedef struct {
-    PyTypeObject *type;     // owned; exact Python type
-    PyObject *dtype;        // owned; singleton
-    PyObject *layout;       // owned; singleton
-    int32_t device_type;    // as the AOTInductor shim numbers them
+    PyTypeObject *type;   // owned; exact Python type
+    PyObject *dtype;      // owned; singleton
+    PyObject *layout;     // owned; singleton
+    int32_t device_type;  // as the AOTInductor shim numbers them
     int32_t device_index;
-    uint64_t key_set;       // raw dispatch key set; conj, neg, inference, sparse, ...
-    uint64_t kind;          // dtype and device as torch packs them; 0: not known
+    uint64_t key_set;  // raw dispatch key set; conj, neg, inference, sparse, ...
+    uint64_t kind;     // dtype and device as torch packs them; 0: not known
     bool requires_grad;
-    bool is_leaf;           // informative, not guarded
+    bool is_leaf;  // informative, not guarded
     int32_t ndim;
-    int64_t dims[];         // sizes[ndim], then strides[ndim]
+    int64_t dims[];  // sizes[ndim], then strides[ndim]
 } mp_tensor_meta;
 
 /* Find the C shim in the loaded torch, calibrate, self-test; falls back to getters (same

@@ -36,8 +36,8 @@ probe_read(const void *from, void *to, size_t n)
         return false;
     }
     ssize_t size = (ssize_t)n;
-    bool good = syscall(SYS_write, ends[1], from, n) == size
-                && read(ends[0], to, n) == size;
+    bool good =
+        syscall(SYS_write, ends[1], from, n) == size && read(ends[0], to, n) == size;
     close(ends[0]);
     close(ends[1]);
     return good;
@@ -354,8 +354,8 @@ calib_run(void)
 static int
 library_visit(struct dl_phdr_info *info, size_t size, void *unused)
 {
-    static const char *const names[] = {
-        "libtorch_cpu.so", "libtorch_python.so", "libtorch_cuda.so"};
+    static const char *const names[] = {"libtorch_cpu.so", "libtorch_python.so",
+                                        "libtorch_cuda.so"};
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *base = slash == NULL ? info->dlpi_name : slash + 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -432,9 +432,12 @@ getters_find(void)
         const char *name;
         mp_getter *out;
     } wanted[] = {
-        {"requires_grad", &mp_torch.requires_grad}, {"is_leaf", &mp_torch.is_leaf},
-        {"dtype", &mp_torch.dtype}, {"layout", &mp_torch.layout},
-        {"device", &mp_torch.device}, {"shape", &mp_torch.shape},
+        {"requires_grad", &mp_torch.requires_grad},
+        {"is_leaf", &mp_torch.is_leaf},
+        {"dtype", &mp_torch.dtype},
+        {"layout", &mp_torch.layout},
+        {"device", &mp_torch.device},
+        {"shape", &mp_torch.shape},
         {"_version", &mp_torch.version},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {

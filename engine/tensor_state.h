@@ -42,8 +42,8 @@ typedef struct {
     shim_dims get_sizes, get_strides;
     shim_i32 get_dtype, get_device_type, get_device_index;
     shim_ptr get_data;
-    int handle;         // bytes from the PyObject to its at::Tensor
-    int key_word;       // 8-byte words from the TensorImpl on
+    int handle;    // bytes from the PyObject to its at::Tensor
+    int key_word;  // 8-byte words from the TensorImpl on
     int autograd_word;
     int requires_byte;  // requires_grad_ in AutogradMeta, bytes; -1 if not found
     int size_word;      // ndim, then sizes and strides; -1 if not found
@@ -70,5 +70,3 @@ mp_tensor_meta *mp_tensor_meta_shim(PyObject *o);
 bool mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b);
 
 #endif
-
-

@@ -10,8 +10,8 @@
 static const char *
 device_name(int32_t number)
 {
-    static const char *const common[] = {[0] = "cpu", [1] = "cuda", [6] = "hip",
-                                         [9] = "xla", [12] = "xpu", [13] = "mps",
+    static const char *const common[] = {[0] = "cpu",   [1] = "cuda", [6] = "hip",
+                                         [9] = "xla",   [12] = "xpu", [13] = "mps",
                                          [14] = "meta", [15] = "hpu", [19] = "mtia"};
     int32_t count = (int32_t)(sizeof common / sizeof *common);
     if (number < 0 || number >= count || common[number] == NULL) {
@@ -25,9 +25,9 @@ static PyObject *
 dtype_text(PyObject *dtype)
 {
     static const char *const shorts[][2] = {
-        {"float32", "f32"}, {"float64", "f64"}, {"float16", "f16"},
-        {"bfloat16", "bf16"}, {"int64", "i64"}, {"int32", "i32"},
-        {"int16", "i16"}, {"int8", "i8"}, {"uint8", "u8"},
+        {"float32", "f32"},   {"float64", "f64"},     {"float16", "f16"},
+        {"bfloat16", "bf16"}, {"int64", "i64"},       {"int32", "i32"},
+        {"int16", "i16"},     {"int8", "i8"},         {"uint8", "u8"},
         {"complex64", "c64"}, {"complex128", "c128"},
     };
     PyObject *full = PyObject_Repr(dtype);

@@ -26,52 +26,52 @@ typedef enum {
 /* How the result of the instruction in progress is taken in. */
 typedef enum {
     MP_POST_NONE,
-    MP_POST_FRESH,   // top of stack is a new object
-    MP_POST_RESULT,  // result of a modelled C call: constant, known, or else new
-    MP_POST_OP,      // result of the logged operation
-    MP_POST_STORE,   // the logged operation is a statement: it has no result
-    MP_POST_CONST,   // must be a constant (metadata)
-    MP_POST_PAIR,    // two results: LOAD_METHOD, BEFORE_WITH
-    MP_POST_UNPACK,  // UNPACK_EX: one of the new slots is a new list
-    MP_POST_COMPILING, // answer of torch.compiler.is_compiling()
-    MP_POST_SCALAR,  // of a cached function: only constants have no identity to lose
-    MP_POST_SUM,     // of sum() over a generator
-    MP_POST_IMPORT,  // a module: guard that the import answers with it
+    MP_POST_FRESH,      // top of stack is a new object
+    MP_POST_RESULT,     // result of a modelled C call: constant, known, or else new
+    MP_POST_OP,         // result of the logged operation
+    MP_POST_STORE,      // the logged operation is a statement: it has no result
+    MP_POST_CONST,      // must be a constant (metadata)
+    MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
+    MP_POST_UNPACK,     // UNPACK_EX: one of the new slots is a new list
+    MP_POST_COMPILING,  // answer of torch.compiler.is_compiling()
+    MP_POST_SCALAR,     // of a cached function: only constants have no identity to lose
+    MP_POST_SUM,        // of sum() over a generator
+    MP_POST_IMPORT,     // a module: guard that the import answers with it
 } mp_post;
 
 typedef struct {
-    mp_frame *f;               // dead once `leave` was told
+    mp_frame *f;  // dead once `leave` was told
     const mp_code_info *info;
-    int pending;               // code unit index in progress; -1: none
-    uint8_t below;             // mp_below
-    uint8_t post;              // mp_post
-    bool owns_op;              // the operation in T->op belongs to this instruction
+    int pending;    // code unit index in progress; -1: none
+    uint8_t below;  // mp_below
+    uint8_t post;   // mp_post
+    bool owns_op;   // the operation in T->op belongs to this instruction
     bool root;
-    bool raw;                  // a C method called by itself: overrides do not run
-    bool started;              // first event seen: arguments are classified
-    bool fresh;                // false: a generator's frame went on
-    bool caught;               // an exception of this frame meets a handler further out
-    bool looks;                // C code below tests or compares what Python answers
-    bool through_c;            // C code takes in what Python answers
-    PyObject *summands;        // owned list of log leaves while sum() takes them, or NULL
-    int32_t sum_writes;        // in-place operations before that sum
+    bool raw;            // a C method called by itself: overrides do not run
+    bool started;        // first event seen: arguments are classified
+    bool fresh;          // false: a generator's frame went on
+    bool caught;         // an exception of this frame meets a handler further out
+    bool looks;          // C code below tests or compares what Python answers
+    bool through_c;      // C code takes in what Python answers
+    PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
+    int32_t sum_writes;  // in-place operations before that sum
     bool sums_tensors, sums_dynamic;
-    uint8_t yields;            // what the result, if it is an iterator, may hand out
-    PyTypeObject *makes;       // borrowed: class whose instance the call is making
-    PyObject *kwnames;         // borrowed from the code's constants, from KW_NAMES to CALL
+    uint8_t yields;       // what the result, if it is an iterator, may hand out
+    PyTypeObject *makes;  // borrowed: class whose instance the call is making
+    PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
 } mp_shadow;
 
 /* One primitive write to an external object, in program order.  The value is read from the
  * live object when the run has ended. */
 typedef enum {
-    MP_W_KEY_SET,      // dict-like node, key
+    MP_W_KEY_SET,  // dict-like node, key
     MP_W_KEY_DEL,
-    MP_W_SLOT_SET,     // instance node, member descriptor
+    MP_W_SLOT_SET,  // instance node, member descriptor
     MP_W_SLOT_DEL,
-    MP_W_CELL,         // cell node (set or emptied, as found at the end)
-    MP_W_TYPE,         // class node, name (set or deleted, as found at the end)
-    MP_W_APPEND,       // list node; item index = entry length + how many before
-    MP_W_CONTENT,      // list, set, dict or deque node: whole content
+    MP_W_CELL,     // cell node (set or emptied, as found at the end)
+    MP_W_TYPE,     // class node, name (set or deleted, as found at the end)
+    MP_W_APPEND,   // list node; item index = entry length + how many before
+    MP_W_CONTENT,  // list, set, dict or deque node: whole content
 } mp_write_kind;
 
 typedef struct {
@@ -85,11 +85,11 @@ typedef struct {
 typedef struct {
     PyObject *target;  // owned callable, or str for a Tensor method; NULL: none pending
     PyObject *args, *kwargs;  // owned trees
-    int flags;         // mp_torch_flags
-    bool dynamic;      // some argument is dynamic
-    PyObject **inputs; // owned tensors of the call, until the next event: a temporary
-                       // view may be the only one whose counter tells of a write
-    int64_t *versions; // their in-place counters before the call
+    int flags;                // mp_torch_flags
+    bool dynamic;             // some argument is dynamic
+    PyObject **inputs;  // owned tensors of the call, until the next event: a temporary
+                        // view may be the only one whose counter tells of a write
+    int64_t *versions;  // their in-place counters before the call
     int n_inputs, cap_inputs;
 } mp_pending_op;
 
@@ -98,28 +98,28 @@ typedef struct mp_trace {
     mp_abort_info *why;
     mp_guards *guards;
     mp_refgraph graph;
-    PyObject *root_function;   // borrowed from the compiled function
+    PyObject *root_function;  // borrowed from the compiled function
     mp_shadow *stack;
     int n_stack, cap_stack;
-    int skip;                  // > 0: inside a skipped frame
+    int skip;  // > 0: inside a skipped frame
     mp_write *writes;
     int n_writes, cap_writes;
     mp_pending_op op;
-    PyObject *fresh_ids;       // owned set of id()s of new objects, or NULL
-    PyObject *ops;             // owned list of (target, args, kwargs, result)
-    int n_values;              // results so far
-    int32_t n_mutations;       // operations that wrote in place so far
-    mp_node **inputs;          // external tensors used by the graph
+    PyObject *fresh_ids;  // owned set of id()s of new objects, or NULL
+    PyObject *ops;        // owned list of (target, args, kwargs, result)
+    int n_values;         // results so far
+    int32_t n_mutations;  // operations that wrote in place so far
+    mp_node **inputs;     // external tensors used by the graph
     int n_inputs, cap_inputs;
-    PyObject *result;          // owned: the root's return value, while planning
+    PyObject *result;  // owned: the root's return value, while planning
     int64_t n_instr, max_instr;
     bool root_seen;
-    bool wrote_input;          // some operation wrote to an input of the graph
-    bool random;               // some operation draws random numbers
-    bool op_caught;            // some operation ran where the program would catch it
-    bool lazy_looks;           // some iterator of C code looks at what it gets, later
-    int sweep;                 // events to go on which externals that died are let go
-    bool busy;                 // inside a callback: frames that a finalizer runs are not ours
+    bool wrote_input;  // some operation wrote to an input of the graph
+    bool random;       // some operation draws random numbers
+    bool op_caught;    // some operation ran where the program would catch it
+    bool lazy_looks;   // some iterator of C code looks at what it gets, later
+    int sweep;         // events to go on which externals that died are let go
+    bool busy;         // inside a callback: frames that a finalizer runs are not ours
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -127,6 +127,12 @@ typedef struct mp_trace {
 /* format as PyUnicode_FromFormat takes it. */
 mp_rc mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...);
 const char *mp_type_name(PyObject *o);
+
+static inline bool
+is_tensor_node(const mp_node *n)
+{
+    return n != NULL && n->kind == MP_NODE_TENSOR;
+}
 
 /* -- Values (record_value.c) ---------------------------------------------------------- */
 
@@ -150,17 +156,29 @@ mp_rc mp_fresh(mp_trace *T, PyObject *obj);
 mp_rc mp_result(mp_trace *T, PyObject *obj);
 /* Guard a function that is about to run (or whose defaults are used). */
 mp_rc mp_guard_function(mp_trace *T, PyObject *func);
-mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found);
+mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name,
+                         PyObject *found);
 /* A special method of obj's type that C code will call: registers it; *below tells whether
  * Python code runs.  Answers with *found borrowed or NULL if the type has none. */
 /* Python code that C may run on obj (comparison, iteration, ...) becomes known. */
 mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
 mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found);
 
+/* -- Instructions (record_op.c) ------------------------------------------------------------ */
+
+mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+
 /* -- Containers (record_item.c) -------------------------------------------------------- */
 
 bool mp_key_is_safe(PyObject *key);
 mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
+/* Find the types of collections once: 0 / -1. */
+int mp_container_types(void);
+bool mp_is_sized(PyObject *obj);  // a container whose length and items C code reads
+bool mp_is_deque(PyObject *obj);
+/* Does the class define `name` in Python?  Then the instruction runs it: watch. */
+mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
+                     bool *runs);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
@@ -192,15 +210,16 @@ mp_rc mp_look_at_yields(mp_trace *T, mp_node *n, const char *who);
 mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                         PyObject *answer);
 /* The C function `who` gets these arguments and calls those that are callable. */
-mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
-                       Py_ssize_t count);
+mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who,
+                       PyObject *const *args, Py_ssize_t count);
 
 /* -- C functions of Python on tensors (record_operate.c) ------------------------------------ */
 
-mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames, bool has_tensor);
-mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name, PyObject *const *args,
-                        Py_ssize_t nargs);
+mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                        bool has_tensor);
+mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name,
+                        PyObject *const *args, Py_ssize_t nargs);
 /* s is in sum() over a generator, whose frame `left` with item. */
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
 mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
@@ -220,28 +239,29 @@ void mp_writes_fini(mp_trace *T);
 
 mp_rc mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
 /* As object.__getattribute__ and object.__setattr__ do, whatever the class overrides. */
-mp_rc mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
-                                bool with_hook);
+mp_rc mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner,
+                                PyObject *name, bool with_hook);
 mp_rc mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                         PyObject *value);
-mp_rc mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
-                                PyObject *value);
-mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
-                           PyTypeObject *obj_type, PyObject *name);
+mp_rc mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner,
+                                PyObject *name, PyObject *value);
+mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after,
+                           PyObject *obj, PyTypeObject *obj_type, PyObject *name);
 mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                             mp_node **dict_node);
 
 /* -- Calls (record_call.c, builtins.c) --------------------------------------------------- */
 
 /* args: nargs positional, then one per name in kwnames (tuple or NULL). */
-mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                       Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee,
+                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 /* Does calling it run a Python frame of the program, whatever the arguments are? */
 bool mp_callee_is_watched(PyObject *callee);
 /* 3.11's PRECALL takes a bound method apart: guard its parts before. */
 mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
-mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames, bool *found);
+mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                        bool *found);
 /* What a C function does when other C code calls it, if it holds no tensor. */
 typedef enum {
     MP_C_NOTHING,  // runs in frames of Python, which are watched
@@ -258,10 +278,15 @@ int mp_builtins_init(void);
 
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */
 
-int mp_op_flags_of(PyObject *callable);   // 0: no torch callable
+int mp_op_flags_of(PyObject *callable);  // 0: no torch callable
 /* Is a Python function with these flags one operation, or is it watched? */
 bool mp_op_is_whole(int flags);
 bool mp_grad_is_enabled(void);
+extern PyObject *mp_mask_dtypes[2];  // torch.bool, torch.uint8; owned by oplog.c
+bool mp_op_holds_tensor(PyObject *obj, bool nested_only);
+bool mp_op_index_is_dynamic(PyObject *key);
+int mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames);
 /* A tensor whose value follows from constants: may be read while recording. */
 bool mp_tensor_is_constant(mp_trace *T, PyObject *obj);
 int mp_op_register(PyObject *callable, int flags);

@@ -13,7 +13,7 @@ PyObject *mp_value_new(Py_ssize_t index);
 /* While a log grows, results carry -1 - k for the k-th result; this gives the final
  * number behind n_inputs placeholders.  Other Values keep theirs. */
 void mp_value_finish(PyObject *o, Py_ssize_t n_inputs);
-int mp_value_check(PyObject *o);           // 1 / 0
-Py_ssize_t mp_value_index(PyObject *o);    // o must be a Value
+int mp_value_check(PyObject *o);         // 1 / 0
+Py_ssize_t mp_value_index(PyObject *o);  // o must be a Value
 
 #endif

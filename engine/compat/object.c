@@ -214,3 +214,15 @@ mp_err_restore_steal(PyObject *exc)
 }
 
 #endif
+
+PyObject *
+mp_dict_text_borrow(PyObject *dict, const char *name)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(dict, key);
+    Py_XDECREF(key);
+    if (value == NULL) {
+        PyErr_Clear();  // out of memory: as if it were not there
+    }
+    return value;
+}

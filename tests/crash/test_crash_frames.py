@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-
 from crash_runner import run, scripts
 
 SCRIPTS = scripts(r"""

@@ -5,7 +5,6 @@ hit has changed nothing, a recording is where eager would be, and later calls ar
 """
 
 import pytest
-
 from crash_runner import run, scripts
 
 pytest.importorskip("_testcapi")

@@ -4,8 +4,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from oracle import cases
 from torch_worlds import check_torch
+
+from oracle import cases
 
 CASES = cases(r"""
 === no_grad_inside
@@ -512,6 +513,87 @@ def f(x):
 >>> t(3)
 !!! on = True
 !!! on = False
+
+=== error_in_no_grad | eager
+w = nn.Parameter(fixed(3))
+def f(x, i):
+    with torch.no_grad():
+        return (x * w)[i], torch.is_grad_enabled()
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(7)
+>>> t(3), torch.tensor(1)
+
+=== error_in_autocast | eager
+w = nn.Parameter(fixed(3, 3))
+def f(x, i):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return (x @ w)[i], (x @ w).sum()
+>>> t(3, 3), torch.tensor(1)
+>>> t(3, 3), torch.tensor(1)
+>>> t(3, 3), torch.tensor(7)
+>>> t(3, 3), torch.tensor(1)
+
+=== error_in_inference_mode | eager
+w = nn.Parameter(fixed(3))
+def f(x, i):
+    with torch.inference_mode():
+        return (x * w)[i]
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(7)
+>>> t(3), torch.tensor(1)
+
+=== error_after_write | eager
+w = torch.zeros(3)
+def f(x, i):
+    w.add_(1)
+    with torch.no_grad():
+        return x[i] + w
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(7)
+>>> t(3), torch.tensor(1)
+
+=== write_that_fails_in_handler | eager
+def f(x, i):
+    try:
+        x[i] = 1
+    except IndexError:
+        x = x * 0
+    return x
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(7)
+
+=== caught_further_out | eager
+def g(x, i):
+    with torch.no_grad():
+        return x.index_select(0, i)
+def f(x, i):
+    x.mul_(2)
+    for _ in range(2):
+        try:
+            y = [g(x, i) for _ in range(2)]
+        finally:
+            x.add_(1)
+    return y
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(1)
+>>> t(3), torch.tensor(7)
+
+=== with_after_write
+w = torch.zeros(3)
+def f(x):
+    w.add_(x)
+    with torch.no_grad():
+        y = x * w
+        with torch.autocast("cpu"):
+            z = y @ x
+    for _ in (i for i in range(2)):
+        z = z + 1
+    return [z * k for k in range(2)]
+>>> t(3)
 """)
 
 

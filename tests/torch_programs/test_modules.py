@@ -4,8 +4,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from oracle import cases
 from torch_worlds import check_torch
+
+from oracle import cases
 
 CASES = cases(r"""
 === batch_norm_training | of m

@@ -19,7 +19,6 @@ import torch
 import magpy
 from oracle import Case, Pair, World, evaluated, executed
 
-
 #: In front of every program.  `t(2, 3)` is a new tensor at each call, the same ones in
 #: both worlds; `fixed(2, 3)` is always the same, `fresh(2, 3)` an inference tensor.  If the
 #: program defines `around`, calls are made inside the context manager that it makes.

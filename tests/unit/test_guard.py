@@ -691,6 +691,8 @@ def with_closure():
 
 
 meth = Meth()
+
+
 def annotated(a: int) -> str: ...
 
 

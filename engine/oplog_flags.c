@@ -1,0 +1,107 @@
+/* oplog_flags.c - rows that depend on the arguments: what a combination of flags means for
+ * one call (record.h lists the combinations). */
+#include "trace.h"
+
+/* x[mask] selects as many elements as the mask has. */
+bool
+mp_op_index_is_dynamic(PyObject *key)
+{
+    if (PyTuple_CheckExact(key) || PyList_CheckExact(key)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(key); i++) {
+            if (mp_op_index_is_dynamic(PySequence_Fast_GET_ITEM(key, i))) {
+                return true;
+            }
+        }
+        return false;
+    }
+    if (!mp_tensor_is(key)) {
+        return false;
+    }
+    PyObject *dtype = PyObject_GetAttrString(key, "dtype");
+    bool is_mask = dtype == mp_mask_dtypes[0] || dtype == mp_mask_dtypes[1];
+    Py_XDECREF(dtype);
+    PyErr_Clear();  // a tensor has a dtype; a failing is_enabled only costs the flag
+    return is_mask;
+}
+
+bool
+mp_op_holds_tensor(PyObject *obj, bool nested_only)
+{
+    if (mp_tensor_is_any(obj)) {
+        return !nested_only;
+    }
+    if (PyTuple_Check(obj) || PyList_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            if (mp_op_holds_tensor(PySequence_Fast_GET_ITEM(obj, i), false)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool
+any_holds_tensor(PyObject *const *args, Py_ssize_t from, Py_ssize_t count,
+                 bool nested_only)
+{
+    for (Py_ssize_t i = from; i < count; i++) {
+        if (mp_op_holds_tensor(args[i], nested_only)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* repeat_interleave(x, 2), one_hot(x, num_classes=10): the count is a number. */
+static bool
+has_count(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"repeats", "num_classes", "output_size"};
+    if (nargs > 1) {
+        return PyLong_CheckExact(args[1]) && Py_SIZE(args[1]) >= 0;
+    }
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        for (size_t j = 0; j < Py_ARRAY_LENGTH(names); j++) {
+            PyObject *value = args[nargs + i];
+            if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), names[j])
+                    == 0
+                && PyLong_CheckExact(value) && Py_SIZE(value) >= 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a combined row means for these arguments. */
+int
+mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    int later = flags & MP_TORCH_LATER, plain = flags & ~MP_TORCH_LATER;
+    bool dynamic;
+    switch (plain) {
+    case MP_TORCH_FACTORY:
+        return any_holds_tensor(args, 0, count, false) ? MP_TORCH_HOST_READ
+                                                       : MP_TORCH_CALL;
+    case MP_TORCH_LISTED:
+        return any_holds_tensor(args, 0, count, true) ? MP_TORCH_HOST_READ
+                                                      : MP_TORCH_CALL;
+    case MP_TORCH_SHAPED:
+        dynamic = any_holds_tensor(args, 1, count, false);
+        break;
+    case MP_TORCH_COUNTED:
+        dynamic = !has_count(args, nargs, kwnames);
+        break;
+    case MP_TORCH_LONE:
+        dynamic = count == 1;
+        break;
+    case MP_TORCH_INDEX:
+        dynamic = count > 1 && mp_op_index_is_dynamic(args[1]);
+        break;
+    default:
+        return flags;
+    }
+    return later | MP_TORCH_CALL | (dynamic ? MP_TORCH_DYNAMIC : 0);
+}

@@ -1,0 +1,223 @@
+/* record_operator.c - operators, comparisons and formatting.
+ *
+ * A tensor operand makes an operation of the graph.  A class written in Python runs its
+ * special method as a frame, which is watched.  Everything else is C code that may look at
+ * all that its operands hold, so that is guarded first.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+/* -- Comparison and operators ---------------------------------------------------------------- */
+
+mp_rc
+mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
+{
+    mp_node *na, *nb;
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK || na == NULL || nb == NULL || na == nb) {
+        return rc;  // types and values that are guarded decide
+    }
+    if (na->reg < 0 || nb->reg < 0 || (na->pinned && nb->pinned)) {
+        return MP_OK;
+    }
+    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na->reg, nb->reg, NULL, 0) < 0
+               ? MP_ERR
+               : MP_OK;
+}
+
+/* Operands of a C-level operator: everything that it may look at is guarded. */
+static mp_rc
+read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
+{
+    bool has_tensor = false;
+    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o) || mp_is_sized(o)) {
+        mp_rc rc = mp_read_deep(T, o, &has_tensor);
+        if (rc == MP_OK && has_tensor && looks) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "a %s of tensors is looked at",
+                                  mp_type_name(o));
+        }
+        return rc;
+    }
+    if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
+        && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return MP_OK;  // a class written in Python: its operators are frames or identity
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
+}
+
+static const char *const compare_names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
+
+static mp_rc
+record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b,
+                    const char *left, const char *right)
+{
+    bool runs;
+    mp_rc rc = mp_runs_python(T, s, a, left, &runs);
+    return rc != MP_OK ? rc : mp_runs_python(T, s, b, right, &runs);
+}
+
+mp_rc
+mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
+    mp_node *na, *nb;
+    char left[8], right[8];
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        bool constant = (op == Py_EQ || op == Py_NE) && (a == Py_None || b == Py_None);
+        return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
+                           constant ? MP_TORCH_EITHER : MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (na == NULL && nb == NULL) {
+        return MP_OK;
+    }
+    snprintf(left, sizeof(left), "__%s__", compare_names[op]);
+    snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK) {
+        rc = read_operand(T, a, na, true);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, b, nb, true);
+    }
+    s->looks = mp_is_sized(a) || mp_is_sized(b);
+    if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
+        rc = mp_record_is(T, a, b);
+    }
+    s->below = MP_BELOW_WATCH;  // of items in containers
+    return rc;
+}
+
+static const char *const binary_names[] = {
+    "add", "and_", "floordiv", "lshift", "matmul",  "mul", "mod",
+    "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
+};
+
+mp_rc
+mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    mp_node *na, *nb;
+    char name[24];
+    bool inplace = op >= 13;
+    int base = op % 13;
+    size_t len = strlen(binary_names[base]);
+    int stem = (int)(binary_names[base][len - 1] == '_' ? len - 1 : len);
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        if (inplace && !is_tensor_node(na)) {
+            if (na != NULL) {
+                return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
+                                      mp_type_name(a));
+            }
+            inplace = false;  // 0 += t makes a new tensor
+        }
+        if (inplace) {
+            snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
+        }
+        PyObject *f = mp_operator_borrow(inplace ? name : binary_names[base]);
+        return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (na == NULL && nb == NULL) {
+        return MP_OK;
+    }
+    char left[24], right[24];
+    snprintf(left, sizeof(left), "__%.*s__", stem, binary_names[base]);
+    snprintf(right, sizeof(right), "__r%.*s__", stem, binary_names[base]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK && inplace) {
+        bool runs;
+        snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
+        rc = mp_runs_python(T, s, a, name, &runs);
+    }
+    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
+    if (rc == MP_OK) {
+        rc = read_operand(T, a, na, false);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, b, nb, is_text);
+    }
+    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
+    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
+        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a))) {
+        rc = mp_write_content(T, na);
+    }
+    return rc;
+}
+
+mp_rc
+mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
+{
+    mp_node *n;
+    bool runs;
+    char special[24];
+    mp_rc rc = mp_value(T, a, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        return mp_op_begin(T, s, mp_operator_borrow(name), &a, 1, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (n == NULL) {
+        return MP_OK;
+    }
+    snprintf(special, sizeof(special), "__%s__", name);
+    rc = mp_runs_python(T, s, a, special, &runs);
+    return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
+}
+
+mp_rc
+mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
+{
+    mp_node *n;
+    bool runs = false, any = false, has_tensor = false;
+    static const char *const names[] = {"__format__", "__str__", "__repr__"};
+    mp_rc rc = mp_value(T, value, &n);
+    s->post = MP_POST_RESULT;
+    if (rc != MP_OK || n == NULL || PyType_Check(value)) {
+        return rc;
+    }
+    rc = mp_read_deep(T, value, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "formatting a tensor");
+    }
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        rc = mp_runs_python(T, s, value, names[i], &runs);
+        any = any || runs;
+    }
+    s->post = MP_POST_RESULT;
+    if (rc != MP_OK || any || n->kind == MP_NODE_FRESH) {
+        return rc;
+    }
+    if (mp_is_sized(value)) {
+        return MP_OK;
+    }
+    // object.__repr__ prints an address, C types print state that is not guarded.
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(value));
+}
