@@ -87,7 +87,8 @@ _METADATA = _names(
     is_same_size is_inference is_conj is_neg is_distributed is_cuda is_cpu is_meta
     is_xla is_xpu is_ipu is_mps is_maia is_mtia is_vulkan is_mkldnn is_quantized
     is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
-    __len__ __hash__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides result_type
+    __len__ __hash__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides
+    result_type
     promote_types can_cast is_tensor is_storage broadcast_shapes
     _debug_has_internal_overlap _has_compatible_shallow_copy_type cudnn_is_acceptable
     """

@@ -575,8 +575,9 @@ def f(x, i):
     for _ in range(2):
         try:
             y = [g(x, i) for _ in range(2)]
-        finally:
+        except IndexError:
             x.add_(1)
+            raise
     return y
 >>> t(3), torch.tensor(1)
 >>> t(3), torch.tensor(1)

@@ -45,8 +45,8 @@ def flag(rows, fn):
 def test_numbers_are_those_of_the_engine():
     text = (ROOT / "engine/record.h").read_text()
     found = {}
-    for name, value in re.findall(r"MP_TORCH_(\w+) = ([^,]+),", text):
-        terms = value.replace("MP_TORCH_", "").split(" | ")
+    for name, value in re.findall(r"MP_TORCH_(\w+) =\s+([^,]+),", text):
+        terms = value.replace("MP_TORCH_", "").replace("|", " ").split()
         found[name] = sum(found[t] if t in found else int(t) for t in terms)
     assert found == {name: int(f) for name, f in F.__members__.items()}
 
