@@ -550,6 +550,31 @@ rule_vars(mp_trace *T, mp_shadow *s, PyObject *obj)
     return rc;
 }
 
+static PyTypeObject *
+method_owner(PyObject *callee)
+{
+    if (Py_TYPE(callee) == &PyMethodDescr_Type
+        || Py_TYPE(callee) == &PyWrapperDescr_Type
+        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
+        return ((PyDescrObject *)callee)->d_type;
+    }
+    return NULL;
+}
+
+/* set(xs), s.add(x): their items are told apart. */
+static void
+note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+             Py_ssize_t count)
+{
+    PyTypeObject *owner =
+        PyType_Check(callee) ? (PyTypeObject *)callee : method_owner(callee);
+    if (owner == &PySet_Type || owner == &PyFrozenSet_Type
+        || strcmp(callee_name(callee), "fromkeys") == 0) {
+        mp_note_items(T, args, count);
+        s->hashes = true;
+    }
+}
+
 static bool
 hands_out_values(PyObject *callee)
 {
@@ -584,6 +609,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_READ:
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
+        note_hashing(T, s, callee, args, count);
         rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
         rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
         for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
@@ -604,6 +630,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         }
         s->below = MP_BELOW_WATCH;
         s->through_c = true;
+        note_hashing(T, s, callee, args, count);
         return rule_content(T, s, callee, args, nargs, kwnames,
                             rule == RULE_CONTENT_EVAL);
     case RULE_LEN:
@@ -730,17 +757,6 @@ is_pure_by_type(PyTypeObject *tp)
            || tp == &PySlice_Type || tp == Py_TYPE(Py_None)
            || strncmp(tp->tp_name, "torch.", 6) == 0
            || strncmp(tp->tp_name, "numpy.", 6) == 0;
-}
-
-static PyTypeObject *
-method_owner(PyObject *callee)
-{
-    if (Py_TYPE(callee) == &PyMethodDescr_Type
-        || Py_TYPE(callee) == &PyWrapperDescr_Type
-        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
-        return ((PyDescrObject *)callee)->d_type;
-    }
-    return NULL;
 }
 
 /* dict.clear(x) and the like on an OrderedDict, whose own order they do not know. */

@@ -150,7 +150,7 @@ static PyObject *
 compiled_get_named(PyObject *self, void *name)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
-    PyObject *key = PyUnicode_FromString((const char *)name);
+    PyObject *key = PyUnicode_InternFromString((const char *)name);
     if (key == NULL) {
         return NULL;
     }
@@ -190,7 +190,7 @@ compiled_set_named(PyObject *self, PyObject *value, void *name)
 static PyObject *
 compiled_repr(PyObject *self)
 {
-    PyObject *name = PyObject_GetAttrString(self, "__qualname__");
+    PyObject *name = compiled_get_named(self, (void *)"__qualname__");
     if (name == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return NULL;
@@ -237,7 +237,7 @@ compiled_reset(PyObject *self, PyObject *ignored)
 static PyObject *
 compiled_reduce(PyObject *self, PyObject *ignored)
 {
-    return PyObject_GetAttrString(self, "__qualname__");
+    return compiled_get_named(self, (void *)"__qualname__");
 }
 
 static PyMethodDef compiled_methods[] = {

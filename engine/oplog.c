@@ -615,6 +615,12 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_HOST_READ) {
         return op_refuse(T, MP_AB_HOST_READ, callee);
     }
+    if (PyFunction_Check(callee) && flags == MP_TORCH_METADATA
+        && PyUnicode_CompareWithASCIIString(((PyFunctionObject *)callee)->func_name,
+                                            "__hash__")
+               == 0) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);  // an address, as a number
+    }
     if (flags & MP_TORCH_REFUSE) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
     }

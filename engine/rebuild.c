@@ -640,6 +640,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     }
     rc = rc != MP_OK ? rc : scan(&b, T->result);
     rc = rc != MP_OK ? rc : guard_distinct(T);
+    rc = rc != MP_OK ? rc : mp_guard_compared(T);
     rc = rc != MP_OK ? rc : check_contexts(T);
     if (rc == MP_OK) {
         b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);

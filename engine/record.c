@@ -18,6 +18,7 @@ static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
                                    (char *)"collections.abc", (char *)"weakref"};
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
+static PyObject *gc_callbacks;      // owned: gc.callbacks; NULL until the set-up
 static bool says_compiling = true;  // what is_compiling() answers while recording
 
 void
@@ -93,17 +94,9 @@ is_weakref_frame(mp_frame *f)
 static bool
 is_gc_callback(PyObject *func)
 {
-    static PyObject *callbacks;  // gc.callbacks, for the process
-    if (callbacks == NULL) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        callbacks = gc == NULL ? NULL : PyObject_GetAttrString(gc, "callbacks");
-        Py_XDECREF(gc);
-    }
-    PyErr_Clear();  // without the module there are no callbacks
     for (Py_ssize_t i = 0;
-         callbacks != NULL && PyList_Check(callbacks) && i < PyList_GET_SIZE(callbacks);
-         i++) {
-        if (PyList_GET_ITEM(callbacks, i) == func) {
+         PyList_Check(gc_callbacks) && i < PyList_GET_SIZE(gc_callbacks); i++) {
+        if (PyList_GET_ITEM(gc_callbacks, i) == func) {
             return true;
         }
     }
@@ -131,8 +124,9 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
 static mp_rc
 enter_skipped(mp_trace *T, mp_frame *f)
 {
+    mp_shadow *parent = shadow_top(T);
     T->skip++;
-    if (is_library_frame(f)) {
+    if (is_library_frame(f) || (parent != NULL && is_finalizer(T, parent, f))) {
         return MP_OK;
     }
     return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
@@ -167,6 +161,10 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         int flags = mp_op_flags_of(func);
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
             && !(flags & MP_TORCH_REFUSE)) {
+            PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
+            if (self != NULL) {
+                mp_note_identity(T, self);  // hash(tensor)
+            }
             T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
             return MP_OK;
         }
@@ -530,7 +528,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->post = MP_POST_NONE;
     s->makes = NULL;
     s->raw = false;
-    s->looks = s->through_c = false;
+    s->looks = s->through_c = s->hashes = false;
     Py_CLEAR(s->summands);
     s->yields = 0;
     return mp_record_instr(T, s, &info->at[index]);
@@ -715,11 +713,26 @@ setup_prefixes(PyObject *prefixes)
     return 0;
 }
 
+/* Now, because an import in the middle of a recording could be seen by the program. */
+static int
+setup_modules(void)
+{
+    PyObject *gc = gc_callbacks != NULL ? NULL : PyImport_ImportModule("gc");
+    if (gc != NULL) {
+        gc_callbacks = PyObject_GetAttrString(gc, "callbacks");
+        Py_DECREF(gc);
+    }
+    return gc_callbacks == NULL || mp_container_types() < 0 || mp_builtins_init() < 0
+                   || mp_oplog_init(NULL) < 0
+               ? -1
+               : 0;
+}
+
 int
 mp_record_setup(PyObject *setup)
 {
     if (setup == NULL) {
-        return mp_builtins_init() < 0 ? -1 : mp_oplog_init(NULL);
+        return setup_modules();
     }
     PyObject *types = mp_dict_text_borrow(setup, "constant_types");
     for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {

@@ -41,6 +41,7 @@ is_enum_member(PyObject *key)
 mp_rc
 mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 {
+    mp_note_identity(T, key);
     if (!is_enum_member(key)) {
         return MP_OK;
     }
@@ -149,7 +150,7 @@ read_deque(mp_trace *T, mp_node *n, PyObject *obj)
     Py_ssize_t size = Py_SIZE(obj);
     mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
-        PyObject *item = PySequence_GetItem(obj, i);
+        PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
         if (item == NULL) {
             return MP_ERR;
         }
@@ -204,6 +205,9 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
         if (!mp_key_is_safe(key)) {
             rc = mp_trace_abort(T, MP_AB_HASH, "a dict key of type %s",
                                 mp_type_name(key));
+        }
+        else if (!mp_is_constant(key) && !PyTuple_Check(key)) {
+            rc = mp_load_const(T, key);  // the guard below compares with this very key
         }
     }
     int first = rc == MP_OK ? mp_refgraph_first(&T->graph, MP_G_KEYS, n, 0) : 0;
@@ -273,6 +277,13 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
             rc = mp_read_deep(T, value, has_tensor);
         }
     }
+    else if (PyObject_TypeCheck(obj, deque_type)) {
+        for (Py_ssize_t i = 0; i < Py_SIZE(obj) && rc == MP_OK; i++) {
+            PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
+            rc = item == NULL ? MP_ERR : mp_read_deep(T, item, has_tensor);
+            Py_XDECREF(item);
+        }
+    }
     return rc;
 }
 
@@ -295,6 +306,9 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
     rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (!mp_is_sized(obj) && !mp_is_identity(obj)) {
+        mp_note_identity(T, obj);
     }
     if (Py_EnterRecursiveCall(" while recording")) {
         PyErr_Clear();  // a container that holds itself, or is nested too deeply
@@ -405,8 +419,12 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
     if (*value == NULL && PyErr_Occurred()) {
         return MP_ERR;
     }
-    if (!needs_guards(n) || mp_node_wrote(n, key)) {
+    if (!needs_guards(n) || mp_key_is_new(T, key)) {
         return MP_OK;
+    }
+    mp_rc rc = mp_pin_key(T, key);
+    if (rc != MP_OK || mp_node_wrote(n, key)) {
+        return rc;
     }
     if (*value == NULL) {
         return mp_test(T, MP_G_NO_KEY, n, key, 0);
@@ -681,9 +699,13 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (!mp_key_is_safe(item)) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
         }
-        if (!needs_guards(n) || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+        if (!needs_guards(n) || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
             s->below = MP_BELOW_WATCH;
             return MP_OK;
+        }
+        rc = mp_pin_key(T, item);
+        if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+            return rc;
         }
         if (PyDict_Check(obj) ? !dict_is_safe(obj) : mp_read_all(T, obj) != MP_OK) {
             return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");

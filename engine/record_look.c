@@ -38,6 +38,13 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
             found |= yields_of(T, value, depth + 1, true);
         }
     }
+    else if (strcmp(Py_TYPE(obj)->tp_name, "collections.deque") == 0) {
+        PyObject *items = PySequence_List(obj);  // (runs no code: an exact deque)
+        found = items == NULL ? MP_YIELDS_TENSORS | MP_YIELDS_OBJECTS
+                              : yields_of(T, items, depth, true);
+        PyErr_Clear();  // without memory for the list it may hold anything
+        Py_XDECREF(items);
+    }
     else if (n != NULL && n->kind == MP_NODE_FRESH) {
         return n->yields;
     }
@@ -80,6 +87,9 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
     bool has_tensor = false;
     if (caller->summands != NULL) {
         return mp_sum_take(T, caller, left, answer);
+    }
+    if (answer != NULL && caller->hashes) {
+        mp_note_identity(T, answer);
     }
     if (answer == NULL || !(caller->looks || (T->lazy_looks && caller->through_c))
         || mp_is_constant(answer) || mp_is_identity(answer)) {

@@ -415,7 +415,13 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
     case MP_OP_SET_ADD:
+        mp_note_identity(T, TOP(s, in, 1));
+        s->below = MP_BELOW_WATCH;
+        return MP_OK;
     case MP_OP_MAP_ADD:
+        mp_note_identity(T, TOP(s, in, 2));
+        s->below = MP_BELOW_WATCH;
+        return MP_OK;
     case MP_OP_RAISE_VARARGS:
         s->below = MP_BELOW_WATCH;
         return MP_OK;
@@ -436,6 +442,13 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_load_const(T, PyExc_AssertionError);
     case MP_OP_BUILD_SET:
     case MP_OP_BUILD_MAP:
+        for (int k = in->arg * (in->op == MP_OP_BUILD_MAP ? 2 : 1); k > 0;
+             k -= in->op == MP_OP_BUILD_MAP ? 2 : 1) {
+            mp_note_identity(T, TOP(s, in, k));
+        }
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_FRESH;
+        return MP_OK;
     case MP_OP_BUILD_CONST_KEY_MAP:
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_FRESH;

@@ -86,7 +86,8 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
-    mp_rc rc = remember_keys(dict);
+    mp_rc rc = mp_pin_key(T, key);
+    rc = rc != MP_OK ? rc : remember_keys(dict);
     if (rc != MP_OK) {
         return rc;
     }

@@ -39,6 +39,7 @@ typedef struct {
     bool appended;     // list: journal holds appends, entry part untouched
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
+    bool compared;     // C code told it from other objects: see record_identity.c
     bool changed;      // external tensor: the run wrote to its memory
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
     int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of

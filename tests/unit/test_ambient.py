@@ -90,7 +90,9 @@ GUARDED = {
     ),
     "mkldnn": lambda: torch.backends.mkldnn.flags(enabled=False),
     "sdp": lambda: torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
-    "threads": lambda: changed(torch.get_num_threads, torch.set_num_threads, 1),
+    "threads": lambda: changed(
+        torch.get_num_threads, torch.set_num_threads, 1 + (torch.get_num_threads() == 1)
+    ),
     "fp16": lambda: backend(
         torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False
     ),

@@ -1113,7 +1113,8 @@ def test_no_collection_in_checks():
     assert p(C())
     objects = [(C(),) for _ in range(2000)]  # each check makes an instance dict
     check, program = eng.guard_check, p.p
-    threshold = gc.get_threshold()
+    threshold, was_enabled = gc.get_threshold(), gc.isenabled()
+    gc.enable()
     gc.callbacks.append(lambda phase, info: started.append(phase))
     try:
         gc.set_threshold(1)
@@ -1126,6 +1127,8 @@ def test_no_collection_in_checks():
     finally:
         gc.set_threshold(*threshold)
         gc.callbacks.pop()
+        if not was_enabled:
+            gc.disable()
     gc.disable()
     try:
         assert p(C())

@@ -1,0 +1,104 @@
+/* record_identity.c - which object is which, where C code decides by that.
+ *
+ * Hash tables and comparisons take an object for itself before they ask anything else, so
+ * `x in {y}`, `[a] == [b]` or `xs.index(x)` tell whether two names mean one object.  Those
+ * objects are marked here; in the end every two of them get a guard that they differ.
+ * An external dict is looked up with the key of the recording, so there the key is pinned.
+ */
+#include "trace.h"
+
+enum { MAX_COMPARED = 64 };  // guards grow with the square
+
+void
+mp_note_identity(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj)) {
+        return;
+    }
+    if (PyTuple_CheckExact(obj)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
+            mp_note_identity(T, PyTuple_GET_ITEM(obj, i));
+        }
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    if (n != NULL && n->reg >= 0 && !n->pinned) {
+        n->compared = true;
+    }
+}
+
+void
+mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *obj = args[i], *key;
+        Py_ssize_t pos = 0;
+        mp_note_identity(T, obj);
+        for (Py_ssize_t k = 0; PyList_Check(obj) && k < PyList_GET_SIZE(obj); k++) {
+            mp_note_identity(T, PyList_GET_ITEM(obj, k));
+        }
+        while (PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, NULL)) {
+            mp_note_identity(T, key);
+        }
+    }
+}
+
+/* It hashes by identity and the run made it: nothing that is older holds it. */
+bool
+mp_key_is_new(mp_trace *T, PyObject *key)
+{
+    mp_node *n = mp_is_constant(key) ? NULL : mp_refgraph_find(&T->graph, key);
+    return n != NULL && n->kind == MP_NODE_FRESH && !PyTuple_Check(key)
+           && Py_TYPE(key)->tp_hash == PyBaseObject_Type.tp_hash;
+}
+
+mp_rc
+mp_pin_key(mp_trace *T, PyObject *key)
+{
+    mp_node *n;
+    if (mp_is_constant(key)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_value(T, key, &n);
+    if (rc == MP_OK && PyTuple_CheckExact(key)) {
+        rc = mp_read_all(T, key);
+        for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(key); i++) {
+            rc = mp_pin_key(T, PyTuple_GET_ITEM(key, i));
+        }
+        return rc;
+    }
+    if (rc != MP_OK || n == NULL || n->pinned) {
+        return rc;
+    }
+    if (n->kind != MP_NODE_EXTERNAL) {
+        return mp_trace_abort(T, MP_AB_HASH, "a new %s as a key", mp_type_name(key));
+    }
+    return mp_load_const(T, key);
+}
+
+mp_rc
+mp_guard_compared(mp_trace *T)
+{
+    mp_node *all[MAX_COMPARED];
+    int count = 0;
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (!n->compared || n->reg < 0) {
+            continue;
+        }
+        if (count == MAX_COMPARED) {
+            return mp_trace_abort(T, MP_AB_HASH, "more than %d objects told apart",
+                                  MAX_COMPARED);
+        }
+        for (int j = 0; j < count; j++) {
+            if (n->type != all[j]->type || (n->pinned && all[j]->pinned)) {
+                continue;
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, all[j]->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+        }
+        all[count++] = n;
+    }
+    return MP_OK;
+}
