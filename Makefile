@@ -115,6 +115,7 @@ asan: $(REQUIREMENTS)
 refleak: $(BUILT)
 	$(say) 'references and objects'
 	@$(RUN) -m pytest -q tests/leak $(ARGS)
+	@$(RUN) tools/refleak.py $(ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

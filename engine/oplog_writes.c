@@ -208,11 +208,31 @@ next_reraise(const mp_code_info *info, int i)
     return i < info->count ? i : -1;
 }
 
-/* `finally:` runs and passes the exception on; its handler neither matches nor drops it.
- * What it would undo, a replay has not done yet: effects come after the graph. */
+/* Wrappers of these libraries use `finally:` to set back what they set themselves. */
 static bool
-is_finally(const mp_code_info *info, int at)
+is_wrapper_frame(mp_frame *f)
 {
+    static const char *const packages[] = {"torch.", "transformers.", "contextlib"};
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyErr_Clear();  // a module without a usable name is the user's
+    for (size_t i = 0; text != NULL && i < Py_ARRAY_LENGTH(packages); i++) {
+        if (strncmp(text, packages[i], strlen(packages[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `finally:` in such a wrapper: its handler neither matches the exception nor drops it.
+ * What it would set back, a replay has not set yet: effects come after the graph. */
+static bool
+is_finally(mp_frame *f, const mp_code_info *info, int at)
+{
+    if (!is_wrapper_frame(f)) {
+        return false;
+    }
     for (int i = at; i >= 0 && i < info->count; i = info->at[i].next) {
         int op = info->at[i].op;
         if (op == MP_OP_CHECK_EXC_MATCH || op == MP_OP_POP_EXCEPT
@@ -241,7 +261,7 @@ frame_catches(const mp_shadow *s, int i)
             bool is_with = info->at[info->at[at].next].op == MP_OP_WITH_EXCEPT_START;
             if (is_with ? depth < 1
                               || !exit_is_torch(mp_frame_stack_borrow(s->f, depth - 1))
-                        : !is_finally(info, at)) {
+                        : !is_finally(s->f, info, at)) {
                 return true;
             }
         }

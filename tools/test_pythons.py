@@ -83,11 +83,12 @@ def test_files(supported: bool) -> list[str]:
     unit = ROOT / "tests" / "unit"
     if not supported:
         return [str(unit / "test_compat.py")]
+    whole = [ROOT / "tests" / "test_oracle.py", ROOT / "tests" / "programs"]
     return [
         str(path)
         for path in sorted(unit.glob("test_*.py"))
         if TORCH_FREE in path.read_text(encoding="utf-8")
-    ]
+    ] + [str(path) for path in whole]
 
 
 def run_one(name: str, python: Path, pytest: Path, arguments: list[str]) -> bool:

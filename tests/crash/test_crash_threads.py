@@ -36,7 +36,7 @@ def mutate(r, k):
     elif k == 9:
         fast.entries(), fast.stats()
     elif k == 10:
-        net.table[str(r.randrange(3))] = 1
+        net.table["a"] = r.randrange(3)
 def work(seed):
     r = random.Random(seed)
     try:

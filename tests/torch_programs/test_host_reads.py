@@ -558,6 +558,18 @@ def f(x, y):
 >>> torch.ones(2), torch.ones(2)
 >>> torch.ones(2), torch.zeros(2)
 
+=== inplace_error_with_finally | eager
+def f(x, i):
+    x.mul_(2)
+    try:
+        y = x.index_select(0, i)
+    finally:
+        x.add_(1)
+    return y
+>>> t(3), torch.tensor([1])
+>>> t(3), torch.tensor([7])
+>>> t(3), torch.tensor([0])
+
 === inplace_error_in_handler | eager
 def f(x, i):
     x.add_(1)
