@@ -523,6 +523,33 @@ op_is_random(PyObject *target)
     return random;
 }
 
+/* Does the pending operation move a random number generator?  Attention does so only with
+ * a dropout probability; uninitialised memory is no random number. */
+static bool
+op_draws(const mp_pending_op *op)
+{
+    if (!op_is_random(op->target)) {
+        return false;
+    }
+    PyObject *name = mp_op_target_name(op->target);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    PyErr_Clear();  // op_is_random has read the same name
+    bool draws = true;
+    if (text != NULL && strstr(text, "scaled_dot_product") != NULL) {
+        PyObject *p = mp_dict_text_borrow(op->kwargs, "dropout_p");
+        if (p == NULL && PyTuple_GET_SIZE(op->args) > 4) {
+            p = PyTuple_GET_ITEM(op->args, 4);
+        }
+        draws = p != NULL && !(PyFloat_Check(p) && PyFloat_AS_DOUBLE(p) == 0.0)
+                && !(PyLong_Check(p) && PyLong_AsLong(p) == 0);
+    }
+    else if (text != NULL) {
+        draws = strstr(text, "empty") == NULL && strstr(text, "resize") == NULL;
+    }
+    Py_XDECREF(name);
+    return draws;
+}
+
 /* Can the result be read while recording?  Numbers only: reading is cheap and exact. */
 static int32_t
 result_constant(mp_trace *T, PyObject *obj)
@@ -745,8 +772,7 @@ mp_op_end(mp_trace *T, PyObject *result)
     }
     mp_op_note_statistics(T);
     rc = rc != MP_OK || mutated ? rc : mp_op_check_dynamic(T, result, has_old);
-    T->random =
-        T->random || (op->target != NULL && has_new && op_is_random(op->target));
+    T->random = T->random || (op->target != NULL && has_new && op_draws(op));
     if (rc == MP_OK
         && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);

@@ -51,7 +51,9 @@ for owner in TYPES:
 def kind(result):
     return result[0], type(result[1]) if result[0] == "value" else result[1]
 def texts(args):
-    return [re.sub(r"0x[0-9a-f]+|\d{9,}", "@", repr(a)) for a in args]
+    found = [re.sub(r"0x[0-9a-f]+|\d{9,}", "@", repr(a)) for a in args]
+    sets = set, frozenset  # ordered by address
+    return [sorted(t) if isinstance(a, sets) else t for a, t in zip(args, found)]
 r, n, count = random.Random(SEED), len(values()), 0
 for name, f in sorted(functions.items()):
     def call(*a, **k):
