@@ -121,12 +121,26 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
            || is_gc_callback(mp_frame_func_borrow(f));
 }
 
+/* Not part of the program: whatever runs below it is none of ours. */
+static mp_rc
+enter_finalizer(mp_trace *T)
+{
+    T->skip++;
+    if (T->outside == 0) {
+        T->outside = T->skip;
+    }
+    return MP_OK;
+}
+
 static mp_rc
 enter_skipped(mp_trace *T, mp_frame *f)
 {
     mp_shadow *parent = shadow_top(T);
+    if (T->outside > 0 || (parent != NULL && is_finalizer(T, parent, f))) {
+        return enter_finalizer(T);
+    }
     T->skip++;
-    if (is_library_frame(f) || (parent != NULL && is_finalizer(T, parent, f))) {
+    if (is_library_frame(f)) {
         return MP_OK;
     }
     return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
@@ -237,8 +251,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         rc = enter_skipped(T, f);
     }
     else if (parent != NULL && is_finalizer(T, parent, f)) {
-        T->skip++;
-        rc = MP_OK;
+        rc = enter_finalizer(T);
     }
     else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
         rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
@@ -262,6 +275,9 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     }
     if (!watched) {
         T->skip -= T->skip > 0;
+        if (T->skip < T->outside) {
+            T->outside = 0;
+        }
         return;
     }
     callback_state saved = callback_begin(T);

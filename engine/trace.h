@@ -102,7 +102,8 @@ typedef struct mp_trace {
     PyObject *root_function;  // borrowed from the compiled function
     mp_shadow *stack;
     int n_stack, cap_stack;
-    int skip;  // > 0: inside a skipped frame
+    int skip;     // > 0: inside a skipped frame
+    int outside;  // > 0: in a finalizer, which skipped this many frames
     mp_write *writes;
     int n_writes, cap_writes;
     mp_pending_op op;

@@ -464,6 +464,47 @@ for _ in range(3):
     assert compiled(h)(7) is True
     assert log == [7]
 
+=== collector_at_every_allocation
+import gc
+class Noise:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        global died
+        died += 1
+        sorted([{i: [i]} for i in range(3)], key=len)
+def again(phase, info):
+    if phase == "stop" and info["generation"] == 0:
+        Noise()
+class Net:
+    def __init__(self):
+        self.n, self.items, self.table = 1, [1, 2], {"a": 1}
+    def step(self, x):
+        self.last = [x, {self.n}]
+        return x + self.n
+def f(net, x):
+    def late(k=x):
+        return k, [k]
+    try:
+        net.table["missing"]
+    except KeyError as error:
+        net.items[1:] = [error.args, (x, [x])]
+    seen = {k: [v] for k, v in zip("abc", map(net.step, range(3)))}
+    return seen, late(), sorted(net.items[0:1]), [v for v in seen.values()]
+died, gone = 0, Net()
+gc.callbacks.append(again)
+gc.set_threshold(1, 5, 50)
+for i in range(10):
+    fast, ours, theirs = compiled(f), Net(), Net()
+    for x in (1, 1, 2, 1, 1):
+        assert fast(ours, x) == f(theirs, x)
+        assert vars(ours) == vars(theirs)
+    assert fast.stats()["hits"] and not fast.stats()["reasons"], fast.stats()
+    assert gc.isenabled()
+gc.set_threshold(700, 10, 10)
+gc.callbacks.clear()
+assert died > 0
+
 === compiled_function_deletes_itself
 def f(x):
     global fast
