@@ -22,7 +22,7 @@ import torch.nn
 #: ``(target, options) -> compiled function``; api.py's, handed in to avoid a cycle.
 Compiler = Callable[[Callable[..., Any], Any], Any]
 
-_OWN = ("_magpy_original", "_magpy_options", "__call__")
+_OWN = ("_magpy_original", "_magpy_options", "_magpy_forward", "__call__")
 
 
 class _FromOriginal:
@@ -67,6 +67,7 @@ class CompiledModule(torch.nn.Module):
     __slots__ = _OWN
     _magpy_original: torch.nn.Module
     _magpy_options: Any
+    _magpy_forward: tuple[Any, Any]  # the original's forward, and it compiled
 
     def __init__(
         self, original: torch.nn.Module, compiled: Any, options: object
@@ -75,6 +76,7 @@ class CompiledModule(torch.nn.Module):
         put = object.__setattr__
         put(self, "_magpy_original", original)
         put(self, "_magpy_options", options)
+        put(self, "_magpy_forward", (None, None))
         put(self, "__call__", compiled)
         put(self, "__dict__", original.__dict__)
 
@@ -98,6 +100,18 @@ class CompiledModule(torch.nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild, (self._magpy_original, self._magpy_options)
+
+    @property
+    def forward(self) -> Any:
+        """The original's ``forward`` (no hooks), compiled with the same options."""
+        original = self._magpy_original.forward
+        known, compiled = self._magpy_forward
+        if known != original:  # bound methods are equal, not identical
+            from magpy.api import compile_with
+
+            compiled = compile_with(original, self._magpy_options)
+            object.__setattr__(self, "_magpy_forward", (original, compiled))
+        return compiled
 
     @property
     def __signature__(self) -> inspect.Signature:
