@@ -5,11 +5,11 @@
  *       successful check has run all of them.
  *   (2) A dict's `seen` and `version` are those of the last successful check, or `seen`
  *       is NULL.  A check that meets another dict or version clears `seen` before it
- *       looks anything up, so no `cached` pointer that a failed check left is used.
+ *       looks anything up, so no pointer in `known` that a failed check left is used.
  *   (3) A version is never given to two states of a dict, nor to two dicts, so an equal
  *       version proves that the dict lives on and holds what it held.
  * Ownership: a program owns the `obj` and `meta` of its ops, nothing else; registers
- * and `cached` borrow from the arguments, from objects loaded before, or from `obj`.
+ * and `known` borrow from the arguments, from objects loaded before, or from `obj`.
  * Re-entrancy: building may run Python code (it allocates); checking may not.
  * It holds the GIL throughout, so two threads may share one program.
  */
@@ -19,7 +19,9 @@
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
+#include "guard_order.h"
 #include "guard_value.h"
+#include "plant.h"
 
 static const char *const guard_field_names[] = {
 #define FIELD(id, name) name,
@@ -190,6 +192,8 @@ mp_guards_free(mp_guards *g)
     PyMem_Free(g->ops);
     PyMem_Free(g->def);
     PyMem_Free(g->dicts);
+    PyMem_Free(g->order);
+    PyMem_Free(g->known);
     PyMem_Free(g);
 }
 
@@ -246,9 +250,6 @@ guard_is_row(PyObject *obj, Py_ssize_t size, Py_ssize_t name_at)
 static bool
 guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
 {
-    Py_ssize_t pos = 0;
-    Py_hash_t hash;
-    PyObject *k;
     switch (kind) {
     case MP_G_LOAD_CONST:
     case MP_G_IS:
@@ -276,17 +277,8 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_EQUALS:
         return obj != NULL && mp_guard_is_constant(obj, 0);
     case MP_G_KEYS:
-        return guard_is_row(obj, -1, -1) && mp_guard_is_constant(obj, 0);
     case MP_G_SET_EQUALS:
-        if (obj == NULL || !PyFrozenSet_CheckExact(obj)) {
-            return false;
-        }
-        while (mp_set_next(obj, &pos, &k, &hash)) {
-            if (!mp_guard_is_constant(k, 0)) {
-                return false;
-            }
-        }
-        return true;
+        return guard_is_row(obj, -1, -1) && mp_guard_is_constant(obj, 0);
     case MP_G_TYPE_ATTR:
         return guard_is_row(obj, 3, 1) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
     case MP_G_SUPER_ATTR:
@@ -329,11 +321,10 @@ guard_obj_hash(mp_guard_kind kind, PyObject *obj)
     return key == NULL ? -1 : PyObject_Hash(key);
 }
 
-/* Find or add the record of the dict in register reg; *first if it was added. */
+/* Find or add the record of the dict in register reg. */
 static int32_t
-guard_dict_index(mp_guards *g, int32_t reg, bool *first)
+guard_dict_index(mp_guards *g, int32_t reg)
 {
-    *first = false;
     for (int32_t i = g->n_dicts - 1; i >= 0; i--) {
         if (g->dicts[i].reg == reg) {
             return i;
@@ -346,7 +337,6 @@ guard_dict_index(mp_guards *g, int32_t reg, bool *first)
     }
     g->dicts = grown;
     g->dicts[g->n_dicts] = (mp_guard_dict){.reg = reg};
-    *first = true;
     return g->n_dicts++;
 }
 
@@ -355,7 +345,6 @@ static int
 guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b,
              PyObject *obj, int64_t n, mp_tensor_meta *meta)
 {
-    bool first;
     if (!guard_obj_fits(kind, obj, n)) {
         return guard_refuse(kind, obj);
     }
@@ -370,14 +359,11 @@ guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b
     g->ops = ops;
     int32_t dict = -1;
     if (guard_uses_dict(kind)) {
-        dict = guard_dict_index(g, a, &first);
+        dict = guard_dict_index(g, a);
         if (dict < 0) {
             return -1;
         }
-        n = first;  // the op that decides whether the dict is unchanged
-    }
-    else if (kind == MP_G_SET_EQUALS) {
-        n = mp_guard_set_uniform(obj);
+        n = 0;
     }
     else if (kind == MP_G_TYPE_ATTR || kind == MP_G_SUPER_ATTR) {
         n = 0;  // the type's version at the last success
@@ -423,6 +409,10 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
     bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME;
     bool has_parent = guard_has_parent(kind);
     int rc = -1;
+    if (mp_plant_has_guard(kind)) {
+        mp_tensor_meta_free(meta);
+        return 0;
+    }
     if ((int)kind < MP_G_TYPE_IS || (int)kind >= MP_G_COUNT
         || (has_parent && (a < 0 || a >= g->n_regs))
         || (pair && (b < 0 || b >= g->n_regs))
@@ -440,21 +430,6 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
 }
 
 /* -- Loads ------------------------------------------------------------------------ */
-
-/* The first dict op of a check decides for all (1); see (2). */
-static bool
-guard_dict_unchanged(mp_guards *g, const mp_guard *op, PyObject *dict)
-{
-    mp_guard_dict *d = &g->dicts[op->dict];
-    if (op->n) {
-        d->pending = mp_dict_version(dict);
-        d->unchanged = d->seen == dict && d->version == d->pending;
-        if (!d->unchanged) {
-            d->seen = NULL;
-        }
-    }
-    return d->unchanged;
-}
 
 static PyObject *
 guard_item_borrow(PyObject *o, int64_t n)
@@ -493,16 +468,13 @@ guard_deque_borrow(PyObject *o, int64_t n)
 }
 
 static PyObject *
-guard_key_borrow(mp_guards *g, mp_guard *op, PyObject *dict)
+guard_key_borrow(const mp_guard *op, PyObject *dict)
 {
-    if (!PyDict_Check(dict)) {
-        return NULL;
-    }
-    if (!guard_dict_unchanged(g, op, dict)
-        && mp_guard_dict_find(dict, op->obj, op->hash, &op->cached) <= 0) {
-        op->cached = NULL;
-    }
-    return op->cached;
+    PyObject *value;
+    return PyDict_Check(dict)
+                   && mp_guard_dict_find(dict, op->obj, op->hash, &value) > 0
+               ? value
+               : NULL;
 }
 
 /* The __dict__ of anything; *unknown if it exists but cannot be had. */
@@ -589,7 +561,7 @@ guard_context_borrow(PyObject *var)
 }
 
 static PyObject *
-guard_load(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject *const *regs)
+guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
 {
     bool unknown;
     switch ((mp_guard_kind)op->kind) {
@@ -600,7 +572,7 @@ guard_load(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject *const *r
     case MP_G_LOAD_ITEM:
         return guard_item_borrow(regs[op->a], op->n);
     case MP_G_LOAD_KEY:
-        return guard_key_borrow(g, op, regs[op->a]);
+        return guard_key_borrow(op, regs[op->a]);
     case MP_G_LOAD_DICT:
         return guard_dict_borrow(regs[op->a], &unknown);
     case MP_G_LOAD_SLOT:
@@ -640,7 +612,7 @@ mp_guard_len(PyObject *o)
 
 /* KEYS, HAS_KEY, NO_KEY. */
 static int
-guard_test_keys(mp_guards *g, const mp_guard *op, PyObject *o)
+guard_test_keys(const mp_guard *op, PyObject *o)
 {
     PyObject *value;
     int expected = op->kind == MP_G_HAS_KEY;
@@ -650,12 +622,10 @@ guard_test_keys(mp_guards *g, const mp_guard *op, PyObject *o)
     if (!PyDict_Check(o)) {
         return 0;
     }
-    bool unchanged = guard_dict_unchanged(g, op, o);
     if (op->kind == MP_G_KEYS) {
-        // move_to_end of an OrderedDict leaves the version as it is.
-        return (unchanged && !PyODict_Check(o)) || mp_guard_dict_keys(o, op->obj);
+        return mp_guard_dict_keys(o, op->obj);
     }
-    return unchanged || mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
+    return mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
 }
 
 static int
@@ -772,7 +742,7 @@ guard_test_slot_empty(PyObject *o, PyObject *descr)
 }
 
 static int
-guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
+guard_test(mp_guard *op, PyObject *const *regs)
 {
     PyObject *o = op->a < 0 ? NULL : regs[op->a];
     PyObject *row = op->obj;
@@ -789,14 +759,17 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
         return o != regs[op->b];
     case MP_G_LEN:
         return mp_guard_len(o) == op->n;
+    case MP_G_MAXLEN:
+        return PyObject_TypeCheck(o, guard_static.deque)
+               && mp_guard_maxlen(guard_static.deque, o) == op->n;
     case MP_G_NONEMPTY:
         return mp_guard_len(o) > 0;
     case MP_G_KEYS:
     case MP_G_HAS_KEY:
     case MP_G_NO_KEY:
-        return guard_test_keys(g, op, o);
+        return guard_test_keys(op, o);
     case MP_G_SET_EQUALS:
-        return mp_guard_set_equals(o, op->obj, (int)op->n);
+        return mp_guard_set_equals(o, op->obj);
     case MP_G_TENSOR:
         return mp_tensor_meta_check(o, op->meta);
     case MP_G_APART:
@@ -819,6 +792,8 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:
         return guard_context_borrow(op->obj) == NULL;
+    case MP_G_FILE:
+        return mp_file_takes(o, PyUnicode_GET_LENGTH(op->obj) == 5 - 0);
     default:
         Py_UNREACHABLE();
     }
@@ -832,41 +807,83 @@ guard_commit(mp_guards *g, PyObject *const *regs)
 {
     for (int32_t i = 0; i < g->n_dicts; i++) {
         mp_guard_dict *d = &g->dicts[i];
-        if (!d->unchanged && PyDict_Check(regs[d->reg])) {
-            d->seen = regs[d->reg];
-            d->version = d->pending;
+        if (d->unchanged || !PyDict_Check(regs[d->reg])) {
+            continue;
+        }
+        d->seen = regs[d->reg];
+        d->version = d->pending;
+        for (int32_t k = d->known; k < d->known + d->n_known; k++) {
+            g->known[k].value = regs[g->known[k].reg];
         }
     }
+}
+
+/* The header of a block: true if the dict is unchanged; its loads are done then. */
+static bool
+guard_dict_settles(mp_guards *g, mp_guard_dict *d, PyObject **regs)
+{
+    PyObject *dict = regs[d->reg];
+    d->unchanged = false;
+    if (!PyDict_Check(dict)) {
+        return false;
+    }
+    d->pending = mp_dict_version(dict);
+    if (d->seen != dict || d->version != d->pending) {
+        d->seen = NULL;
+        return false;
+    }
+    for (int32_t k = d->known; k < d->known + d->n_known; k++) {
+        regs[g->known[k].reg] = g->known[k].value;
+    }
+    return d->unchanged = true;
+}
+
+static bool
+guard_run(mp_guard *op, PyObject *const *args, PyObject **regs)
+{
+    if (op->dst < 0) {
+        return guard_test(op, regs);
+    }
+    PyObject *value = guard_load(op, args, regs);
+    regs[op->dst] = value;
+    return value != NULL;
+}
+
+/* The index of the op that failed, -1: none. */
+static int32_t
+guard_walk(mp_guards *g, PyObject *const *args, PyObject **regs)
+{
+    for (int32_t at = 0; at < g->n_order; at++) {
+        int32_t i = g->order[at];
+        if (i < 0) {
+            mp_guard_dict *dict = &g->dicts[~i];
+            if (guard_dict_settles(g, dict, regs)) {
+                at += dict->n_settled;
+            }
+        }
+        else if (!guard_run(&g->ops[i], args, regs)) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 int
 mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
 {
+    if (g->n_ordered != g->n_ops && mp_guards_order(g) < 0) {
+        g->failed = 0;  // no memory: a miss
+        return 0;
+    }
     // An instance dict may have to be made; it must not set off a collection.
     int collecting = PyGC_Disable();
-    int32_t i;
-    for (i = 0; i < g->n_ops; i++) {
-        mp_guard *op = &g->ops[i];
-        if (op->dst < 0) {
-            if (!guard_test(g, op, regs)) {
-                break;
-            }
-            continue;
-        }
-        PyObject *value = guard_load(g, op, args, regs);
-        if (value == NULL) {
-            break;
-        }
-        regs[op->dst] = value;
-    }
+    g->failed = guard_walk(g, args, regs);
     if (collecting) {
         PyGC_Enable();
     }
-    if (i < g->n_ops) {
-        g->failed = i;
+    if (g->failed >= 0) {
         return 0;
     }
     guard_commit(g, regs);
-    g->failed = -1;
     return 1;
 }

@@ -3,8 +3,8 @@
  * R: a check runs no user code, allocates no GC object and drops no last reference.
  * Registers hold borrowed pointers, valid while nothing else runs.
  *
- * Dict versions: a KEY load, KEYS, HAS_KEY, NO_KEY of a dict whose version is the one of
- * the last successful check needs no look-up; the loads reuse the pointer found then (the
+ * Dict versions: what a dict settles (guard_order.h) is not looked at again while its
+ * version is the one of the last successful check; loads take the pointer found then (the
  * unchanged dict still holds it).  Type versions do the same for TYPE_ATTR. */
 #ifndef MP_GUARD_H
 #define MP_GUARD_H
@@ -36,15 +36,23 @@ typedef struct {
     Py_hash_t hash;        // of obj, for key look-ups
     mp_tensor_meta *meta;  // owned or NULL
     int32_t dict;          // index into mp_guards.dicts for dict ops, else -1
-    PyObject *cached;      // borrowed pointer of the last successful check, see above
 } mp_guard;
 
 typedef struct {
     int32_t reg;     // register of the dict
     PyObject *seen;  // address, never dereferenced
     uint64_t version, pending;
-    bool unchanged;  // during one check
+    bool unchanged;      // during one check
+    int32_t n_settled;   // ops in its block
+    int32_t known;       // its first in mp_guards.known
+    int32_t n_known;
 } mp_guard_dict;
+
+/* What a load of an unchanged dict gives. */
+typedef struct {
+    PyObject *value;  // borrowed, of the last successful check
+    int32_t reg;
+} mp_guard_known;
 
 typedef struct {
     mp_guard *ops;
@@ -54,6 +62,11 @@ typedef struct {
     int32_t cap_regs;
     mp_guard_dict *dicts;
     int32_t n_dicts, cap_dicts;
+    int32_t *order;  // see guard_order.h; made by the first check
+    int32_t n_order;
+    int32_t n_ordered;      // it is made for this many ops
+    mp_guard_known *known;  // by dict
+    int32_t n_known;
     int32_t failed;  // op index of the last miss, -1
 } mp_guards;
 
@@ -79,6 +92,9 @@ PyObject *mp_guard_absent(void);
 /* Instances of this C type, and of static C types derived from it, may be constants of
  * EQUALS and SET_EQUALS and keys: immutable, == and hash in C.  0 or -1 (exception). */
 int mp_guard_register_constant_type(PyTypeObject *type);
+
+/* The bound of a deque, -1 for none.  deque: the type of collections. */
+int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 
 /* Does none of the first `written` tensors overlap with any other in memory?  False when
  * there is no memory to find out. */

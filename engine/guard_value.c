@@ -512,61 +512,21 @@ mp_guard_dict_keys(PyObject *dict, PyObject *keys)
     return 1;
 }
 
-static int
-value_set_has(PyObject *set, PyObject *o, Py_hash_t hash)
-{
-    PyObject *k;
-    Py_hash_t k_hash;
-    Py_ssize_t pos = 0;
-    while (mp_set_next(set, &pos, &k, &k_hash)) {
-        if (k_hash == hash && mp_guard_equals(o, k)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-enum { VALUE_MIXED, VALUE_ALL_STR, VALUE_ALL_INT };
-
-/* If all of want are exact str, or all exact int, a hashed look-up will do: an equal
- * object of that type is the same constant. */
 int
-mp_guard_set_equals(PyObject *set, PyObject *want, int uniform)
+mp_guard_set_equals(PyObject *set, PyObject *want)
 {
-    PyTypeObject *type = uniform == VALUE_ALL_STR ? &PyUnicode_Type : &PyLong_Type;
     PyObject *k;
     Py_hash_t hash;
-    Py_ssize_t pos = 0;
-    if (!PyAnySet_Check(set) || PySet_GET_SIZE(set) != PySet_GET_SIZE(want)) {
+    Py_ssize_t pos = 0, i = 0;
+    if (!PyAnySet_Check(set) || PySet_GET_SIZE(set) != PyTuple_GET_SIZE(want)) {
         return 0;
     }
     while (mp_set_next(set, &pos, &k, &hash)) {
-        int has = uniform == VALUE_MIXED ? value_set_has(want, k, hash)
-                  : Py_IS_TYPE(k, type)  ? PySet_Contains(want, k)
-                                         : 0;
-        if (has < 0) {
-            PyErr_Clear();  // the recursion limit was hit: unknown, so miss
-        }
-        if (has <= 0) {
+        if (!value_key_same(k, PyTuple_GET_ITEM(want, i++))) {
             return 0;
         }
     }
     return 1;
-}
-
-int
-mp_guard_set_uniform(PyObject *set)
-{
-    PyObject *k;
-    Py_hash_t hash;
-    Py_ssize_t pos = 0, n_str = 0, n_int = 0;
-    while (mp_set_next(set, &pos, &k, &hash)) {
-        n_str += PyUnicode_CheckExact(k);
-        n_int += PyLong_CheckExact(k);
-    }
-    return n_str == PySet_GET_SIZE(set)   ? VALUE_ALL_STR
-           : n_int == PySet_GET_SIZE(set) ? VALUE_ALL_INT
-                                          : VALUE_MIXED;
 }
 
 /* -- Memory of tensors ------------------------------------------------------------- */
@@ -606,4 +566,23 @@ mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t coun
     }
     PyMem_Free(all);
     return apart;
+}
+
+/* -- Deques ------------------------------------------------------------------------ */
+
+int64_t
+mp_guard_maxlen(PyTypeObject *deque, PyObject *o)
+{
+    // No API tells; the getter of the C type makes an int and runs nothing else.
+    for (PyGetSetDef *def = deque->tp_getset; def != NULL && def->name != NULL; def++) {
+        if (strcmp(def->name, "maxlen") != 0) {
+            continue;
+        }
+        PyObject *bound = def->get(o, def->closure);
+        int64_t n = bound == NULL || bound == Py_None ? -1 : PyLong_AsLongLong(bound);
+        Py_XDECREF(bound);
+        PyErr_Clear();  // no memory: no bound that any deque was recorded with
+        return bound == NULL ? -2 : n;
+    }
+    return -2;
 }

@@ -31,9 +31,8 @@ int mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject *
 int mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash);
 /* Exactly these keys (a tuple), in the order of iteration: 1 / 0. */
 int mp_guard_dict_keys(PyObject *dict, PyObject *keys);
-/* The same constants as the frozenset `want`; uniform: mp_guard_set_uniform(want). */
-int mp_guard_set_equals(PyObject *set, PyObject *want, int uniform);
-int mp_guard_set_uniform(PyObject *want);
+/* The same constants, in the same order, as the tuple `want`. */
+int mp_guard_set_equals(PyObject *set, PyObject *want);
 /* Size of a container or str as C sees it; -1: it has none. */
 Py_ssize_t mp_guard_len(PyObject *o);
 

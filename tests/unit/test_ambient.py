@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import sys
 import warnings
 
 import pytest
@@ -92,6 +93,9 @@ GUARDED = {
     "sdp": lambda: torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
     "threads": lambda: changed(
         torch.get_num_threads, torch.set_num_threads, 1 + (torch.get_num_threads() == 1)
+    ),
+    "recursion": lambda: changed(
+        sys.getrecursionlimit, sys.setrecursionlimit, sys.getrecursionlimit() + 99
     ),
     "fp16": lambda: backend(
         torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False
