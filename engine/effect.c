@@ -20,6 +20,8 @@
 
 #include "compat/compat.h"
 #include "effect_build.h"
+#include "file.h"
+#include "plant.h"
 
 enum { EFFECT_SMALL = 64, EFFECT_PAST_SMALL = 32 };
 
@@ -42,6 +44,12 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_SLICE] = EFFECT_ITEMS,
     [MP_E_METHOD] = EFFECT_A | EFFECT_B,
     [MP_E_WEAKREF] = EFFECT_A,
+    [MP_E_BOUND] = EFFECT_A,
+    [MP_E_PARTIAL] = EFFECT_ITEMS,
+    [MP_E_EXCEPTION] = EFFECT_A,
+    [MP_E_SCALAR] = EFFECT_A,
+    [MP_E_BYTEARRAY] = EFFECT_A,
+    [MP_E_PROXY] = EFFECT_A,
     [MP_E_FUNCTION] = EFFECT_ITEMS,
     [MP_E_DICT_LIKE] = EFFECT_PAIRS,
     [MP_E_LIST_LIKE] = EFFECT_ITEMS,
@@ -65,6 +73,8 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_SET_ASSIGN] = EFFECT_A | EFFECT_ITEMS | EFFECT_STAGED,
     [MP_E_DICT_ASSIGN] = EFFECT_A | EFFECT_PAIRS | EFFECT_STAGED,
     [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
+    [MP_E_WRITE] = EFFECT_A,
+    [MP_E_FLUSH] = EFFECT_A,
     [MP_E_RETURN] = EFFECT_A,
 };
 
@@ -73,7 +83,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
 mp_replay *
 mp_replay_new(void)
 {
-    if (mp_effect_init() < 0) {
+    if (mp_effect_init() < 0 || mp_file_init() < 0) {
         return NULL;
     }
     mp_replay *p = PyMem_Calloc(1, sizeof(*p));
@@ -150,6 +160,9 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_CONST:
         return obj != NULL;
     case MP_E_STRUCT:
+    case MP_E_PARTIAL:
+    case MP_E_EXCEPTION:
+    case MP_E_SCALAR:
     case MP_E_INSTANCE:
     case MP_E_DICT_LIKE:
     case MP_E_LIST_LIKE:
@@ -164,6 +177,10 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
         return 1;
     case MP_E_FUNCTION:
         return obj != NULL && PyCode_Check(obj);
+    case MP_E_BOUND:
+        return obj != NULL
+               && (Py_IS_TYPE(obj, &PyMethodDescr_Type)
+                   || Py_IS_TYPE(obj, &PyWrapperDescr_Type));
     case MP_E_FILL_SLOT:
     case MP_E_SLOT_SET:
     case MP_E_SLOT_DEL:
@@ -172,6 +189,7 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_ATTRS_DEL:
     case MP_E_TYPE_SET:
     case MP_E_TYPE_DEL:
+    case MP_E_WRITE:
         return obj != NULL && PyUnicode_CheckExact(obj);
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
@@ -189,6 +207,7 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
     }
     switch (kind) {
     case MP_E_SLICE:
+    case MP_E_PARTIAL:
         return count == 3;
     case MP_E_FUNCTION:
         return count == MP_FN_COUNT;
@@ -228,6 +247,15 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
     bool builder = kind < MP_E_FILL_LIST, writes = kind >= MP_E_DICT_SET;
     if (p->n_ops == 0) {
         p->n_regs = p->n_sources + p->n_graph;
+    }
+    if (mp_plant_has_effect(kind)) {
+        if (!builder) {
+            return -1;
+        }
+        kind = MP_E_CONST;
+        obj = Py_None;
+        a = b = -1;
+        count = 0;
     }
     int fits = (unsigned)kind < MP_E_COUNT ? effect_obj_fits(kind, obj) : 0;
     if (fits < 0) {
@@ -365,6 +393,9 @@ effect_fits_target(const mp_effect *op, PyObject *a)
         return PySet_Check(a);
     case MP_E_DEQUE_ASSIGN:
         return PyObject_TypeCheck(a, mp_effect_c.deque);
+    case MP_E_WRITE:
+    case MP_E_FLUSH:
+        return mp_file_check(a);
     default:  // MP_E_RETURN
         return true;
     }
@@ -572,6 +603,10 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         return effect_replace_dict(a, regs[op->dst], past);
     case MP_E_DEQUE_ASSIGN:
         return effect_replace_deque(a, op, items, regs, past);
+    case MP_E_WRITE:
+        return mp_file_write(a, op->obj);
+    case MP_E_FLUSH:
+        return mp_file_flush(a);
     default:  // MP_E_RETURN
         return 0;
     }

@@ -20,25 +20,27 @@
 mp_effect_tools mp_effect_c;
 
 static int
-effect_c_method(PyTypeObject *type, const char *name, PyObject **slot)
+effect_c_attr(PyTypeObject *type, const char *name, PyObject **slot)
 {
-    PyObject *method = PyObject_GetAttrString((PyObject *)type, name);
-    if (method == NULL) {
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    if (found == NULL) {
         return -1;
     }
-    Py_XSETREF(*slot, method);
+    Py_XSETREF(*slot, found);
     return 0;
 }
 
 static int
-effect_c_type(PyObject *module, const char *name, PyTypeObject **slot)
+effect_c_type(const char *module_name, const char *name, PyTypeObject **slot)
 {
-    PyObject *type = PyObject_GetAttrString(module, name);
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    Py_XDECREF(module);
     if (type == NULL) {
         return -1;
     }
     if (!PyType_Check(type)) {
-        PyErr_Format(PyExc_SystemError, "_collections.%s is not a type", name);
+        PyErr_Format(PyExc_SystemError, "%s.%s is not a type", module_name, name);
         Py_DECREF(type);
         return -1;
     }
@@ -46,23 +48,49 @@ effect_c_type(PyObject *module, const char *name, PyTypeObject **slot)
     return 0;
 }
 
+static int
+effect_c_types(mp_effect_tools *c)
+{
+    return effect_c_type("_collections", "deque", &c->deque) < 0
+                   || effect_c_type("_collections", "defaultdict", &c->defaultdict) < 0
+                   || effect_c_type("functools", "partial", &c->partial) < 0
+                   || effect_c_type("types", "SimpleNamespace", &c->namespace) < 0
+               ? -1
+               : 0;
+}
+
+static int
+effect_c_descriptors(mp_effect_tools *c)
+{
+    static const char *const parts[] = {"func", "args", "keywords"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
+        if (effect_c_attr(c->partial, parts[i], &c->partial_parts[i]) < 0) {
+            return -1;
+        }
+    }
+    return effect_c_attr(c->deque, "append", &c->deque_append) < 0
+                   || effect_c_attr(c->deque, "clear", &c->deque_clear) < 0
+                   || effect_c_attr(c->deque, "maxlen", &c->deque_maxlen) < 0
+                   || effect_c_attr(&PyODict_Type, "clear", &c->odict_clear) < 0
+                   || effect_c_attr(c->defaultdict, "default_factory",
+                                    &c->default_factory)
+                          < 0
+                   || effect_c_attr(c->partial, "__setstate__", &c->partial_set) < 0
+               ? -1
+               : 0;
+}
+
 int
 mp_effect_init(void)
 {
-    PyObject *module = NULL;  // owned
-    PyObject *info = NULL;    // owned
-    PyObject *cls = NULL;     // owned
+    PyObject *info = NULL;  // owned
+    PyObject *cls = NULL;   // owned
     int rc = -1;
 
     if (mp_effect_c.ready) {
         return 0;
     }
-    module = PyImport_ImportModule("_collections");
-    if (module == NULL || effect_c_type(module, "deque", &mp_effect_c.deque) < 0
-        || effect_c_type(module, "defaultdict", &mp_effect_c.defaultdict) < 0
-        || effect_c_method(mp_effect_c.deque, "append", &mp_effect_c.deque_append) < 0
-        || effect_c_method(mp_effect_c.deque, "clear", &mp_effect_c.deque_clear) < 0
-        || effect_c_method(&PyODict_Type, "clear", &mp_effect_c.odict_clear) < 0) {
+    if (effect_c_types(&mp_effect_c) < 0 || effect_c_descriptors(&mp_effect_c) < 0) {
         goto done;
     }
     info = PyFloat_GetInfo();
@@ -84,7 +112,6 @@ mp_effect_init(void)
 done:
     Py_XDECREF(cls);
     Py_XDECREF(info);
-    Py_XDECREF(module);
     return rc;
 }
 
@@ -103,17 +130,55 @@ effect_extends(PyTypeObject *type, PyTypeObject *base)
     return type != NULL && type == base;
 }
 
+/* The type in C whose layout an exception has, if it is that of BaseException: others
+ * (OSError, StopIteration) have members of their own.  NULL: no such exception. */
+static PyTypeObject *
+effect_exception_base(PyTypeObject *type)
+{
+    PyTypeObject *base = (PyTypeObject *)PyExc_BaseException;
+    while (type != NULL && (type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        type = type->tp_base;
+    }
+    return type != NULL && PyType_IsSubtype(type, base) && type->tp_new == base->tp_new
+                   && type->tp_basicsize == base->tp_basicsize
+               ? type
+               : NULL;
+}
+
+/* The C type of plain values that a str, int, ... subclass extends; NULL: none. */
+static PyTypeObject *
+effect_scalar_base(PyTypeObject *type)
+{
+    PyTypeObject *bases[] = {&PyUnicode_Type, &PyLong_Type, &PyFloat_Type,
+                             &PyBytes_Type, &PyComplex_Type};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bases); i++) {
+        if (type != bases[i] && effect_extends(type, bases[i])) {
+            return bases[i];
+        }
+    }
+    return NULL;
+}
+
 bool
 mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 {
+    PyTypeObject *base;
     switch (kind) {
+    case MP_E_PARTIAL:
+        return effect_extends(type, mp_effect_c.partial);
+    case MP_E_EXCEPTION:
+        base = effect_exception_base(type);
+        return base != NULL && effect_extends(type, base);
+    case MP_E_SCALAR:
+        return effect_scalar_base(type) != NULL;
     case MP_E_STRUCT:
         return PyType_IsSubtype(type, &PyTuple_Type) && type->tp_new != NULL
                && (type->tp_new == mp_effect_c.struct_new
                    || effect_extends(type, &PyTuple_Type)
                    || !(type->tp_flags & Py_TPFLAGS_HEAPTYPE));
     case MP_E_INSTANCE:
-        return effect_extends(type, &PyBaseObject_Type);
+        return effect_extends(type, &PyBaseObject_Type)
+               || effect_extends(type, mp_effect_c.namespace);
     case MP_E_DICT_LIKE:
         return effect_extends(type, &PyDict_Type) || effect_extends(type, &PyODict_Type)
                || effect_extends(type, mp_effect_c.defaultdict);
@@ -391,6 +456,73 @@ effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const
     return o;
 }
 
+/* tp_new takes partials of partials apart; what was recorded is set as it is. */
+static PyObject *
+effect_make_partial(PyTypeObject *type, const int32_t *items, PyObject *const *regs)
+{
+    PyObject *args = PyTuple_Pack(1, (PyObject *)&PyType_Type);  // any callable
+    PyObject *state = PyTuple_Pack(4, regs[items[0]], regs[items[1]], regs[items[2]],
+                                   Py_None);  // no attributes yet
+    PyObject *o = args == NULL || state == NULL
+                      ? NULL
+                      : mp_effect_c.partial->tp_new(type, args, NULL);
+    if (o != NULL) {
+        PyObject *both[2] = {o, state};
+        PyObject *none = PyObject_Vectorcall(mp_effect_c.partial_set, both, 2, NULL);
+        if (none == NULL) {
+            Py_CLEAR(o);
+        }
+        Py_XDECREF(none);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(state);
+    return o;
+}
+
+static PyObject *
+effect_make_scalar(PyTypeObject *type, PyObject *value)
+{
+    PyTypeObject *base = effect_scalar_base(type);
+    if (base == NULL || !Py_IS_TYPE(value, base)) {
+        PyErr_Format(PyExc_SystemError, "%.200s does not extend %.200s", type->tp_name,
+                     Py_TYPE(value)->tp_name);
+        return NULL;
+    }
+    PyObject *args = PyTuple_Pack(1, value);
+    PyObject *o = args == NULL ? NULL : base->tp_new(type, args, NULL);
+    Py_XDECREF(args);
+    return o;
+}
+
+static PyObject *
+effect_make_exception(PyTypeObject *type, PyObject *args)
+{
+    if (!PyTuple_CheckExact(args)) {
+        PyErr_SetString(PyExc_SystemError, "args of an exception are no tuple");
+        return NULL;
+    }
+    return ((PyTypeObject *)PyExc_BaseException)->tp_new(type, args, NULL);
+}
+
+static PyObject *
+effect_make_bound(const mp_effect *op, PyObject *self)
+{
+    if (!PyObject_TypeCheck(self, PyDescr_TYPE(op->obj))) {
+        mp_effect_wrong_target(op, self);
+        return NULL;
+    }
+    return Py_TYPE(op->obj)->tp_descr_get(op->obj, self, (PyObject *)Py_TYPE(self));
+}
+
+static PyObject *
+effect_make_instance(PyTypeObject *type)
+{
+    PyTypeObject *base = PyType_IsSubtype(type, mp_effect_c.namespace)
+                             ? mp_effect_c.namespace
+                             : &PyBaseObject_Type;
+    return base->tp_new(type, mp_effect_c.no_args, NULL);
+}
+
 PyObject *
 mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
@@ -424,7 +556,19 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
     case MP_E_FUNCTION:
         return effect_make_function(op->obj, items, regs);
     case MP_E_INSTANCE:
-        return PyBaseObject_Type.tp_new(type, mp_effect_c.no_args, NULL);
+        return effect_make_instance(type);
+    case MP_E_BOUND:
+        return effect_make_bound(op, regs[op->a]);
+    case MP_E_PARTIAL:
+        return effect_make_partial(type, items, regs);
+    case MP_E_EXCEPTION:
+        return effect_make_exception(type, regs[op->a]);
+    case MP_E_SCALAR:
+        return effect_make_scalar(type, regs[op->a]);
+    case MP_E_BYTEARRAY:
+        return PyByteArray_FromObject(regs[op->a]);
+    case MP_E_PROXY:
+        return PyDictProxy_New(regs[op->a]);
     case MP_E_DICT_LIKE:
         return effect_make_dict_like(op, items, regs);
     case MP_E_LIST_LIKE:

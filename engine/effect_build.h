@@ -23,8 +23,10 @@ enum {
  * the life of the process. */
 typedef struct {
     bool ready;
-    PyTypeObject *deque, *defaultdict;                   // owned
-    PyObject *deque_append, *deque_clear, *odict_clear;  // owned: method descriptors
+    PyTypeObject *deque, *defaultdict, *partial, *namespace;  // owned
+    // Owned descriptors.
+    PyObject *deque_append, *deque_clear, *deque_maxlen, *odict_clear;
+    PyObject *default_factory, *partial_set, *partial_parts[3];
     PyObject *no_args;                                   // owned: ()
     newfunc struct_new;  // tp_new of every struct sequence
     newfunc python_new;  // tp_new of every class with a __new__ in Python
@@ -35,8 +37,8 @@ extern mp_effect_tools mp_effect_c;
 /* Fill mp_effect_c: 0 / -1.  May be called again. */
 int mp_effect_init(void);
 
-/* Can the row (STRUCT, INSTANCE, DICT_LIKE, LIST_LIKE) make objects of this type?  The
- * same test as T.__new__(type) makes; mp_effect_build relies on it. */
+/* Can the row (those whose obj is a type) make objects of this type?  The same test as
+ * T.__new__(type) makes; mp_effect_build relies on it. */
 bool mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type);
 
 /* The new object of a builder, or the new content of an ASSIGN write. */

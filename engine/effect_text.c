@@ -245,8 +245,7 @@ effect_part_text(effect_printer *pr, const mp_effect *op, const char *part, size
         return effect_reg_text(pr, *part == 'a' ? op->a : op->b);
     }
     if (strncmp(part, "name", n) == 0) {
-        bool slot = Py_IS_TYPE(op->obj, &PyMemberDescr_Type);
-        return Py_NewRef(slot ? PyDescr_NAME(op->obj) : op->obj);
+        return Py_NewRef(PyUnicode_Check(op->obj) ? op->obj : PyDescr_NAME(op->obj));
     }
     if (strncmp(part, "attr", n) == 0) {
         return effect_attr_text(pr, op);

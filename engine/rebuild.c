@@ -4,8 +4,11 @@
  * constants as they are, external objects by source, tensors as graph inputs or outputs,
  * fresh objects by layout.  Shared identity is kept by visiting each object once.
  *
- * Two passes over the same shapes: `scan` finds sources, graph outputs and cycles (the
- * program's register numbers depend on their counts), `make` emits.
+ * Two passes over the same shapes: `scan` finds sources, graph outputs and whether there
+ * are cycles (the program's register numbers depend on their counts), `make` emits.
+ *
+ * If something reaches itself, whatever can be filled later is made empty first and filled
+ * when all objects are there; tuples and the like find what they hold made already.
  */
 #include "rebuild_shape.h"
 
@@ -19,9 +22,12 @@ typedef struct {
     mp_replay *p;
     PyObject *regs;     // owned dict: address -> register (scan: what is known of it)
     PyObject *outputs;  // owned list of Values
+    bool cyclic;        // some object reaches itself
+    PyObject **later;   // made, to be filled: borrowed from what is rebuilt
+    int n_later, cap_later;
 } rebuilder;
 
-enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_CYCLIC = 3 };
+enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_BUILDING = 3, SEEN_ATTRS = 4 };
 
 /* -- Bookkeeping ------------------------------------------------------------------------------ */
 
@@ -103,6 +109,75 @@ scan_all(rebuilder *b, PyObject **vec, int count, int step)
     return rc;
 }
 
+/* Filling a dict or set hashes and compares its keys, and must not run user code. */
+static bool
+dict_key_is_plain(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key);
+    PyTypeObject *bases[] = {&PyUnicode_Type, &PyLong_Type, &PyFloat_Type,
+                             &PyBytes_Type, &PyComplex_Type};
+    if (mp_key_is_safe(key) || mp_tensor_is(key)) {
+        return true;  // torch's own __hash__ of a tensor is its identity
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bases); i++) {
+        if (PyType_IsSubtype(tp, bases[i])) {
+            return tp->tp_hash == bases[i]->tp_hash
+                   && tp->tp_richcompare == bases[i]->tp_richcompare;
+        }
+    }
+    if (PyTuple_Check(key) && tp->tp_hash == PyTuple_Type.tp_hash
+        && tp->tp_richcompare == PyTuple_Type.tp_richcompare) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!dict_key_is_plain(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (PyFrozenSet_Check(key) && tp->tp_hash == PyFrozenSet_Type.tp_hash
+        && tp->tp_richcompare == PyFrozenSet_Type.tp_richcompare) {
+        PyObject *item;
+        Py_ssize_t pos = 0;
+        Py_hash_t hash;
+        while (mp_set_next(key, &pos, &item, &hash)) {
+            if (!dict_key_is_plain(item)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    return tp == &_PyWeakref_RefType ? dict_key_is_plain(PyWeakref_GET_OBJECT(key))
+                                     : !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
+/* The items of s that a dict or set takes as keys. */
+static mp_rc
+check_keys(mp_trace *T, const mp_shape *s, PyObject *obj)
+{
+    int step = PyDict_Check(obj) ? 2 : PyAnySet_Check(obj) ? 1 : 0;
+    for (int i = 0; step > 0 && i < s->n_items; i += step) {
+        if (!dict_key_is_plain(s->items[i])) {
+            return mp_trace_abort(T, MP_AB_HASH, "a new %s holds a key of type %s",
+                                  mp_type_name(obj), mp_type_name(s->items[i]));
+        }
+    }
+    return MP_OK;
+}
+
+/* A new object comes with an instance dict of its own, so the dict itself cannot be in the
+ * result beside it. */
+static mp_rc
+scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
+{
+    int mark = dict == NULL ? -1 : mark_get(b, dict);
+    if (mark >= 0 && mark != SEEN_ATTRS) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new %s and its __dict__",
+                              mp_type_name(obj));
+    }
+    return mark == -2 || (dict != NULL && mark_set(b, dict, SEEN_ATTRS) < 0) ? MP_ERR
+                                                                             : MP_OK;
+}
+
 static mp_rc
 scan_fresh(rebuilder *b, PyObject *obj)
 {
@@ -111,6 +186,8 @@ scan_fresh(rebuilder *b, PyObject *obj)
         return MP_ERR;
     }
     mp_rc rc = mp_shape_of(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : check_keys(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : scan_dict(b, obj, s.dict);
     if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
         PyErr_Clear();  // nested beyond what can be rebuilt
         rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
@@ -123,11 +200,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
         Py_LeaveRecursiveCall();
     }
     mp_shape_fini(&s);
-    int mark = rc == MP_OK ? mark_get(b, obj) : SEEN_DONE;
-    if (mark == -2 || (mark == SEEN_OPEN && mark_set(b, obj, SEEN_DONE) < 0)) {
-        rc = MP_ERR;
-    }
-    return rc;
+    return rc == MP_OK && mark_set(b, obj, SEEN_DONE) < 0 ? MP_ERR : rc;
 }
 
 static mp_rc
@@ -136,7 +209,11 @@ scan_tensor(rebuilder *b, mp_node *n)
     if (n->reg >= 0) {
         return source_add(b, n->reg);
     }
-    if (output_index(b, n->leaf) < 0 && PyList_Append(b->outputs, n->leaf) < 0) {
+    if (output_index(b, n->leaf) >= 0) {
+        return MP_OK;
+    }
+    if (PyList_Append(b->outputs, n->leaf) < 0
+        || (b->T->outputs != NULL && PyList_Append(b->T->outputs, n->obj) < 0)) {
         return MP_ERR;
     }
     return MP_OK;
@@ -170,9 +247,10 @@ scan(rebuilder *b, PyObject *obj)
     if (mark == -2) {
         return MP_ERR;
     }
-    if (mark == SEEN_OPEN) {
-        return mark_set(b, obj, SEEN_CYCLIC) < 0 ? MP_ERR : MP_OK;
+    if (mark == SEEN_ATTRS) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new object and its __dict__");
     }
+    b->cyclic = b->cyclic || mark == SEEN_OPEN;
     return mark >= 0 ? MP_OK : scan_fresh(b, obj);
 }
 
@@ -221,15 +299,19 @@ emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
     return MP_OK;
 }
 
+/* The op that adds to an empty object of this shape; COUNT: it is made whole. */
 static mp_effect_kind
-fill_kind(mp_effect_kind kind)
+fill_kind(const mp_shape *s)
 {
-    switch (kind) {
+    switch (s->kind) {
     case MP_E_DICT:
     case MP_E_DICT_LIKE:
         return MP_E_FILL_DICT;
-    case MP_E_LIST:
     case MP_E_LIST_LIKE:
+        return PyType_IsSubtype((PyTypeObject *)s->type, &PyFrozenSet_Type)
+                   ? MP_E_COUNT
+                   : MP_E_FILL_LIST;
+    case MP_E_LIST:
     case MP_E_SET:
         return MP_E_FILL_LIST;
     case MP_E_CELL:
@@ -249,77 +331,113 @@ make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *r
             return rc;
         }
     }
-    if (s->kind == MP_E_CELL) {
+    switch (s->kind) {
+    case MP_E_CELL:
         return emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL, 0, reg);
-    }
-    if (s->kind == MP_E_WEAKREF) {
-        return emit(b, MP_E_WEAKREF, NULL, items[0], -1, NULL, 0, reg);
-    }
-    if (s->kind == MP_E_METHOD) {
+    case MP_E_WEAKREF:
+    case MP_E_PROXY:
+    case MP_E_BYTEARRAY:
+        return emit(b, s->kind, NULL, items[0], -1, NULL, 0, reg);
+    case MP_E_BOUND:
+    case MP_E_EXCEPTION:
+    case MP_E_SCALAR:
+        return emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
+    case MP_E_METHOD:
         return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
+    default:
+        return emit(b, s->kind, s->type, extra, -1, items, count, reg);
     }
-    return emit(b, s->kind, s->type, extra, -1, items, count, reg);
 }
 
-/* An object that reaches itself: the empty container first, its content later. */
 static mp_rc
-make_cyclic(rebuilder *b, PyObject *obj, mp_shape *s, int32_t *reg)
+emit_fill(rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
 {
-    int32_t *items = NULL;
-    mp_effect_kind fill = fill_kind(s->kind);
-    if (fill == MP_E_COUNT && s->kind != MP_E_INSTANCE) {
-        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a %s that holds itself",
-                              mp_type_name(obj));
+    mp_effect_kind fill = fill_kind(s);
+    if (fill != MP_E_FILL_CELL) {
+        return emit(b, fill, NULL, reg, -1, items, s->n_items, NULL);
     }
-    mp_rc rc = make_base(b, s, NULL, 0, reg);
-    if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
-        rc = MP_ERR;
+    return items[0] < 0 ? MP_OK : emit(b, fill, NULL, reg, items[0], NULL, 0, NULL);
+}
+
+static mp_rc
+fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
+{
+    int32_t *attrs = NULL;
+    mp_rc rc = MP_OK;
+    if (s->n_attrs > 0) {
+        rc = make_all(b, s->attrs, s->n_attrs, &attrs);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, attrs, s->n_attrs, NULL);
+        PyMem_Free(attrs);
     }
-    if (rc == MP_OK && s->n_items > 0) {
-        rc = make_all(b, s->items, s->n_items, &items);
-        if (rc == MP_OK && fill == MP_E_FILL_CELL) {
-            rc = items[0] < 0 ? MP_OK
-                              : emit(b, fill, NULL, *reg, items[0], NULL, 0, NULL);
-        }
-        else if (rc == MP_OK) {
-            rc = emit(b, fill, NULL, *reg, -1, items, s->n_items, NULL);
-        }
+    for (int i = 0; i < s->n_slots && rc == MP_OK; i += 2) {
+        int32_t value;
+        rc = make(b, s->slots[i + 1], &value);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_SLOT, s->slots[i], reg, value, NULL, 0, NULL);
     }
-    PyMem_Free(items);
     return rc;
 }
 
 static mp_rc
-make_fresh(rebuilder *b, PyObject *obj, bool cyclic, int32_t *reg)
+fill_later(rebuilder *b, PyObject *obj)
+{
+    if (b->n_later == b->cap_later) {
+        int cap = b->cap_later ? b->cap_later * 2 : 16;
+        PyObject **later = PyMem_Realloc(b->later, (size_t)cap * sizeof(*later));
+        if (later == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        b->later = later;
+        b->cap_later = cap;
+    }
+    b->later[b->n_later++] = obj;
+    return MP_OK;
+}
+
+/* What fill_later put off; filling makes objects that may be put off in turn. */
+static mp_rc
+make_later(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < b->n_later && rc == MP_OK; i++) {
+        mp_shape s;
+        int32_t *items = NULL, reg;
+        rc = mp_shape_of(b->T, &s, b->later[i]);
+        rc = rc != MP_OK ? rc : make(b, b->later[i], &reg);  // made already
+        if (rc == MP_OK && s.n_items > 0 && fill_kind(&s) != MP_E_COUNT) {
+            rc = make_all(b, s.items, s.n_items, &items);
+            rc = rc != MP_OK ? rc : emit_fill(b, &s, reg, items);
+        }
+        rc = rc != MP_OK ? rc : fill_attrs(b, &s, reg);
+        PyMem_Free(items);
+        mp_shape_fini(&s);
+    }
+    return rc;
+}
+
+static mp_rc
+make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
 {
     mp_shape s;
-    int32_t *items = NULL, *attrs = NULL;
+    int32_t *items = NULL;
     mp_rc rc = mp_shape_of(b->T, &s, obj);
-    if (rc == MP_OK && cyclic) {
-        rc = make_cyclic(b, obj, &s, reg);
+    int count = b->cyclic && fill_kind(&s) != MP_E_COUNT ? 0 : s.n_items;
+    if (rc == MP_OK && mark_set(b, obj, SEEN_BUILDING) < 0) {
+        rc = MP_ERR;
     }
-    else if (rc == MP_OK) {
-        rc = make_all(b, s.items, s.n_items, &items);
-        rc = rc != MP_OK ? rc : make_base(b, &s, items, s.n_items, reg);
-        if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
-            rc = MP_ERR;
-        }
+    rc = rc != MP_OK ? rc : make_all(b, s.items, count, &items);
+    rc = rc != MP_OK ? rc : make_base(b, &s, items, count, reg);
+    if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
+        rc = MP_ERR;
     }
-    if (rc == MP_OK && s.n_attrs > 0) {
-        rc = make_all(b, s.attrs, s.n_attrs, &attrs);
-        rc = rc != MP_OK
-                 ? rc
-                 : emit(b, MP_E_FILL_ATTRS, NULL, *reg, -1, attrs, s.n_attrs, NULL);
-    }
-    for (int i = 0; i < s.n_slots && rc == MP_OK; i += 2) {
-        int32_t value;
-        rc = make(b, s.slots[i + 1], &value);
-        rc = rc != MP_OK
-                 ? rc
-                 : emit(b, MP_E_FILL_SLOT, s.slots[i], *reg, value, NULL, 0, NULL);
+    if (rc == MP_OK) {
+        rc = b->cyclic ? fill_later(b, obj) : fill_attrs(b, &s, *reg);
     }
     PyMem_Free(items);
-    PyMem_Free(attrs);
     mp_shape_fini(&s);
     return rc;
 }
@@ -351,7 +469,11 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
         *reg = mark - REG_BASE;
         return MP_OK;
     }
-    return make_fresh(b, obj, mark == SEEN_CYCLIC, reg);
+    if (mark == SEEN_BUILDING) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a %s that holds itself",
+                              mp_type_name(obj));
+    }
+    return make_fresh(b, obj, reg);
 }
 
 /* -- The journal -------------------------------------------------------------------------------- */
@@ -470,6 +592,10 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
             return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
         }
         break;
+    case MP_W_WRITE:
+    case MP_W_FLUSH:
+        out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
+        break;
     case MP_W_CONTENT:
         break;
     }
@@ -523,6 +649,7 @@ emit_writes(rebuilder *b)
     }
     int32_t result = -1;
     rc = rc != MP_OK ? rc : make(b, T->result, &result);
+    rc = rc != MP_OK ? rc : make_later(b);
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
         if (!T->writes[i].dead) {
             rc = emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b, all[i].items,
@@ -630,7 +757,7 @@ check_contexts(mp_trace *T)
 mp_rc
 mp_rebuild(mp_trace *T, mp_plan *plan)
 {
-    rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0)};
+    rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0, 0};
     plan->replay = b.p;
     mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
@@ -647,7 +774,9 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
         rc = emit_writes(&b);
     }
     rc = rc != MP_OK ? rc : plan_graph(&b, plan);
+    rc = rc != MP_OK ? rc : mp_check_new_classes(T, b.p);
     Py_XDECREF(b.regs);
     Py_XDECREF(b.outputs);
+    PyMem_Free(b.later);
     return rc;
 }

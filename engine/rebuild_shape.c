@@ -51,16 +51,20 @@ shape_item(mp_shape *s, PyObject *o)
     return vec_add(&s->items, &s->n_items, &s->cap_items, o);
 }
 
+/* All that the iterator of a C type hands out, whatever obj's class makes of it. */
 static mp_rc
-shape_sequence(mp_shape *s, PyObject *obj)
+shape_iterate(mp_shape *s, PyTypeObject *base, PyObject *obj)
 {
-    PyObject *fast = PySequence_List(obj);
-    mp_rc rc = fast == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(fast); i++) {
-        rc = shape_item(s, PyList_GET_ITEM(fast, i)) < 0 ? MP_ERR : MP_OK;
+    PyObject *it = base->tp_iter(obj), *item;
+    while (it != NULL && (item = PyIter_Next(it)) != NULL) {
+        int rc = shape_item(s, item);
+        Py_DECREF(item);
+        if (rc < 0) {
+            break;
+        }
     }
-    Py_XDECREF(fast);
-    return rc;
+    Py_XDECREF(it);
+    return PyErr_Occurred() ? MP_ERR : MP_OK;
 }
 
 /* list, tuple, set and deque subclasses may override __iter__: read the C layout. */
@@ -86,40 +90,53 @@ mp_shape_sequence(mp_shape *s, PyObject *obj)
         }
         return MP_OK;
     }
-    return shape_sequence(s, obj);
+    return shape_iterate(s, mp_effect_c.deque, obj);
 }
 
 mp_rc
 mp_shape_pairs(mp_shape *s, PyObject *dict)
 {
-    // OrderedDict keeps its own order; its C iterator knows it.
-    PyObject *keys = PyODict_Check(dict)
-                         ? PyObject_CallOneArg((PyObject *)&PyList_Type, dict)
-                         : PyDict_Keys(dict);
-    mp_rc rc = keys == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(keys); i++) {
-        PyObject *key = PyList_GET_ITEM(keys, i);
-        PyObject *value = PyDict_GetItemWithError(dict, key);
-        if (value == NULL && !PyErr_Occurred()) {
-            PyErr_SetObject(PyExc_KeyError, key);  // an OrderedDict out of step
+    mp_shape keys = {.n_items = 0};
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    if (!PyODict_Check(dict)) {
+        while (PyDict_Next(dict, &pos, &key, &value)) {
+            if (shape_item(s, key) < 0 || shape_item(s, value) < 0) {
+                return MP_ERR;
+            }
         }
-        if (value == NULL || shape_item(s, key) < 0 || shape_item(s, value) < 0) {
+        return MP_OK;
+    }
+    // OrderedDict keeps its own order; its C iterator knows it.
+    mp_rc rc = shape_iterate(&keys, &PyODict_Type, dict);
+    for (int i = 0; rc == MP_OK && i < keys.n_items; i++) {
+        value = PyDict_GetItemWithError(dict, keys.items[i]);
+        if (value == NULL && !PyErr_Occurred()) {
+            PyErr_SetObject(PyExc_KeyError, keys.items[i]);  // it is out of step
+        }
+        if (value == NULL || shape_item(s, keys.items[i]) < 0
+            || shape_item(s, value) < 0) {
             rc = MP_ERR;
         }
     }
-    Py_XDECREF(keys);
+    mp_shape_fini(&keys);
     return rc;
 }
 
 static mp_rc
-shape_attrs(mp_shape *s, PyObject *obj)
+shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
 {
     PyObject *dict = mp_instance_dict_borrow(obj), *key, *value;
     Py_ssize_t pos = 0;
     if (dict == NULL) {
         return PyErr_Occurred() ? MP_ERR : MP_OK;
     }
+    s->dict = dict;
     while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (!PyUnicode_CheckExact(key)) {
+            return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s with a %s in its __dict__",
+                                  mp_type_name(obj), mp_type_name(key));
+        }
         if (vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, key) < 0
             || vec_add(&s->attrs, &s->n_attrs, &s->cap_attrs, value) < 0) {
             return MP_ERR;
@@ -179,45 +196,173 @@ shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
     return MP_OK;
 }
 
+/* The value of a C member of obj, past what its class has under that name. */
+static PyObject *
+shape_member(PyObject *descr, PyObject *obj)
+{
+    return Py_TYPE(descr)->tp_descr_get(descr, obj, (PyObject *)Py_TYPE(obj));
+}
+
+/* Subclasses of dict, list, set and deque, and the C ones of collections. */
+static mp_rc
+shape_container(mp_shape *s, PyObject *obj)
+{
+    PyObject *descr = NULL;
+    mp_rc rc;
+    if (PyDict_Check(obj)) {
+        s->kind = MP_E_DICT_LIKE;
+        rc = mp_shape_pairs(s, obj);
+        descr = PyObject_TypeCheck(obj, mp_effect_c.defaultdict)
+                    ? mp_effect_c.default_factory
+                    : NULL;
+    }
+    else {
+        s->kind = MP_E_LIST_LIKE;
+        rc = mp_shape_sequence(s, obj);
+        descr = PyObject_TypeCheck(obj, mp_effect_c.deque) ? mp_effect_c.deque_maxlen
+                                                           : NULL;
+    }
+    if (rc == MP_OK && descr != NULL) {
+        s->extra = shape_member(descr, obj);
+        rc = s->extra == NULL ? MP_ERR : MP_OK;
+    }
+    return rc;
+}
+
+static mp_rc
+shape_partial(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    mp_rc rc = MP_OK;
+    s->kind = MP_E_PARTIAL;
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        PyObject *part = shape_member(mp_effect_c.partial_parts[i], obj);
+        // The dict of keywords is its own, made by C; of a new partial it is new.
+        bool own = part != NULL && PyDict_Check(part);
+        rc = part == NULL || (own && mp_fresh(T, part) != MP_OK)
+                     || shape_item(s, part) < 0
+                 ? MP_ERR
+                 : MP_OK;
+        Py_XDECREF(part);
+    }
+    return rc;
+}
+
+static mp_rc
+shape_exception(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    PyBaseExceptionObject *e = (PyBaseExceptionObject *)obj;
+    PyObject *notes =
+        e->dict == NULL ? NULL : mp_dict_text_borrow(e->dict, "__notes__");
+    if (notes != NULL && mp_fresh(T, notes) != MP_OK) {  // the list that add_note made
+        return MP_ERR;
+    }
+    if (e->traceback != NULL && e->traceback != Py_None) {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a %s that was raised",
+                              mp_type_name(obj));
+    }
+    if (e->cause != NULL || e->context != NULL || e->suppress_context) {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s with a cause",
+                              mp_type_name(obj));
+    }
+    s->kind = MP_E_EXCEPTION;
+    return shape_item(s, e->args) < 0 ? MP_ERR : MP_OK;
+}
+
+/* What C code sees in an instance of a str, int, ... subclass. */
+static PyObject *
+shape_plain_value(PyObject *obj)
+{
+    if (PyUnicode_Check(obj)) {
+        return PyUnicode_FromObject(obj);
+    }
+    if (PyLong_Check(obj)) {
+        return PyLong_Type.tp_as_number->nb_int(obj);
+    }
+    if (PyFloat_Check(obj)) {
+        return PyFloat_FromDouble(PyFloat_AS_DOUBLE(obj));
+    }
+    if (PyBytes_Check(obj)) {
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj));
+    }
+    return PyComplex_FromCComplex(((PyComplexObject *)obj)->cval);
+}
+
+static mp_rc
+shape_scalar(mp_shape *s, PyObject *obj)
+{
+    PyObject *value = shape_plain_value(obj);
+    int rc = value == NULL ? -1 : shape_item(s, value);
+    s->kind = MP_E_SCALAR;
+    Py_XDECREF(value);
+    return rc < 0 ? MP_ERR : MP_OK;
+}
+
+/* Objects of classes: those in Python, and C types whose instances have attributes. */
 static mp_rc
 shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
 {
     PyTypeObject *tp = Py_TYPE(obj);
+    mp_rc rc = MP_OK;
     s->type = (PyObject *)tp;
-    mp_rc rc;
     if (PyTuple_Check(obj)) {
         s->kind = MP_E_STRUCT;
         rc = mp_shape_sequence(s, obj);
     }
-    else if (PyDict_Check(obj)) {
-        s->kind = MP_E_DICT_LIKE;
-        rc = mp_shape_pairs(s, obj);
-        if (strcmp(tp->tp_name, "collections.defaultdict") == 0) {
-            s->extra = PyObject_GetAttrString(obj, "default_factory");
-            rc = s->extra == NULL ? MP_ERR : rc;
-        }
-    }
-    else if (PyList_Check(obj) || PyAnySet_Check(obj)
-             || strcmp(tp->tp_name, "collections.deque") == 0) {
-        s->kind = MP_E_LIST_LIKE;
-        rc = mp_shape_sequence(s, obj);
-        if (strcmp(tp->tp_name, "collections.deque") == 0) {
-            s->extra = PyObject_GetAttrString(obj, "maxlen");
-            rc = s->extra == NULL ? MP_ERR : rc;
-        }
+    else if (PyDict_Check(obj) || PyList_Check(obj) || PyAnySet_Check(obj)
+             || PyObject_TypeCheck(obj, mp_effect_c.deque)) {
+        rc = shape_container(s, obj);
     }
     else if (mp_effect_can_make(MP_E_INSTANCE, tp)) {
         s->kind = MP_E_INSTANCE;
-        rc = MP_OK;
+    }
+    else if (mp_effect_can_make(MP_E_PARTIAL, tp)) {
+        rc = shape_partial(T, s, obj);
+    }
+    else if (mp_effect_can_make(MP_E_EXCEPTION, tp)) {
+        rc = shape_exception(T, s, obj);
+    }
+    else if (mp_effect_can_make(MP_E_SCALAR, tp)) {
+        rc = shape_scalar(s, obj);
     }
     else {
         return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", tp->tp_name);
     }
-    if (rc == MP_OK && tp->tp_flags & Py_TPFLAGS_HEAPTYPE) {
-        rc = shape_attrs(s, obj);
-        rc = rc != MP_OK ? rc : shape_slots(s, obj);
+    rc = rc != MP_OK ? rc : shape_attrs(T, s, obj);
+    return rc != MP_OK ? rc : shape_slots(s, obj);
+}
+
+/* A C method bound to an object, a read-only view, a weak reference, a bytearray. */
+static mp_rc
+shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    PyTypeObject *tp = Py_TYPE(obj);
+    PyObject *inner = NULL;  // borrowed from obj
+    if (PyCFunction_Check(obj) || mp_is_method_wrapper(obj)) {
+        s->kind = MP_E_BOUND;
+        s->type = mp_bound_descr_borrow(obj);
+        inner = s->type == NULL ? NULL : mp_bound_self_borrow(obj);
     }
-    return rc;
+    else if (tp == &PyDictProxy_Type) {
+        s->kind = MP_E_PROXY;
+        inner = *(PyObject **)((char *)obj + sizeof(PyObject));
+    }
+    else if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
+             && PyWeakref_GET_OBJECT(obj) != Py_None) {
+        s->kind = MP_E_WEAKREF;
+        inner = PyWeakref_GET_OBJECT(obj);
+    }
+    else if (tp == &PyByteArray_Type) {
+        PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
+                                                    PyByteArray_GET_SIZE(obj));
+        int rc = bytes == NULL ? -1 : shape_item(s, bytes);
+        s->kind = MP_E_BYTEARRAY;
+        Py_XDECREF(bytes);
+        return rc < 0 ? MP_ERR : MP_OK;
+    }
+    if (inner == NULL) {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", tp->tp_name);
+    }
+    return shape_item(s, inner) < 0 ? MP_ERR : MP_OK;
 }
 
 mp_rc
@@ -225,6 +370,9 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
 {
     PyTypeObject *tp = Py_TYPE(obj);
     memset(s, 0, sizeof(*s));
+    if (PyType_Check(obj) || mp_is_new_class(T, (PyObject *)tp)) {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new class, or an object of one");
+    }
     if (tp == &PyTuple_Type || tp == &PyList_Type || tp == &PySet_Type
         || tp == &PyFrozenSet_Type) {
         s->kind = tp == &PyTuple_Type  ? MP_E_TUPLE
@@ -256,13 +404,12 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
                    ? MP_ERR
                    : MP_OK;
     }
-    if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
-        && PyWeakref_GET_OBJECT(obj) != Py_None) {
-        s->kind = MP_E_WEAKREF;
-        return shape_item(s, PyWeakref_GET_OBJECT(obj)) < 0 ? MP_ERR : MP_OK;
-    }
     if (tp == &PyFunction_Type) {
         return shape_function(T, s, obj);
+    }
+    if (PyCFunction_Check(obj) || mp_is_method_wrapper(obj) || tp == &PyDictProxy_Type
+        || tp == &_PyWeakref_RefType || tp == &PyByteArray_Type) {
+        return shape_c_object(T, s, obj);
     }
     return shape_subclass(T, s, obj);
 }

@@ -7,9 +7,10 @@
 /* How one fresh object is put together.  Owned references; NULL stands for "none". */
 typedef struct {
     mp_effect_kind kind;
-    PyObject *type;    // obj of the builder, or NULL
+    PyObject *type;    // borrowed from the object: obj of the builder, or NULL
     PyObject **items;  // content
     int n_items, cap_items;
+    PyObject *dict;    // borrowed from the object: its instance dict, or NULL
     PyObject **attrs;  // name, value, ... of the instance dict
     int n_attrs, cap_attrs;
     PyObject **slots;  // member descriptor, value, ...

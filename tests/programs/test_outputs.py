@@ -41,7 +41,7 @@ def f():
     a.owner = d
     return d, b
 
-=== cycle_through_tuple | eager
+=== cycle_through_tuple
 def f():
     a = []
     t = (a, 1)
@@ -251,7 +251,7 @@ def f(x):
     return c
 >>> [1]
 
-=== exception_instance_returned | eager
+=== exception_instance_returned
 def f(x):
     e = ValueError("bad", x)
     return e, e.args
@@ -277,7 +277,7 @@ def f(x):
     )
 >>> 1
 
-=== str_int_subclasses | eager
+=== str_int_subclasses
 class S(str):
     pass
 class I(int):
@@ -327,7 +327,7 @@ def f(x):
     return a
 >>> 1
 
-=== builtin_method_returned | eager
+=== builtin_method_returned
 def f(x):
     return [x].append, {}.get, len
 >>> 1
@@ -341,7 +341,7 @@ def f(x):
     return p(2), p.func, p.args
 >>> 1
 
-=== partial_returned | eager
+=== partial_returned
 import functools
 def g(a, b, c=0):
     return a, b, c

@@ -692,6 +692,117 @@ def f(x, y):
     return torch.einsum("ij,jk->ik", x, y), torch.tensordot(x, y, 1), torch.broadcast_tensors(x, y), torch.cartesian_prod(x[0], y[0]), torch.block_diag(x, y), F.pad(x, (1, 1)), torch.stft(x[0].repeat(4), 4, return_complex=True) if 0 else 0
 >>> t(3, 3), t(3, 3)
 
+=== tensor_in_new_objects
+import functools, types
+def f(x):
+    y = x * 2
+    n = types.SimpleNamespace(a=y, b=x)
+    n.c = n.a
+    n.me = n
+    return n, functools.partial(torch.add, y, x), ValueError("m", y), types.MappingProxyType({"y": y})
+>>> t(3)
+
+=== tensor_methods_bound
+def f(x):
+    y = x * 2
+    return y.add, x.add, y.add(1)
+>>> t(3)
+
+=== tensors_as_new_keys
+def f(x):
+    y = x * 2
+    return {y: 1, x: [y]}, {x}
+>>> t(3)
+
+=== exception_with_tensor_caught
+class Stop(Exception):
+    pass
+def g(x):
+    raise Stop(x * 2)
+def f(x):
+    try:
+        g(x)
+    except Stop as e:
+        return e.args[0] + 1
+>>> t(3)
+
+=== sizes_returned
+def f(x):
+    y = x * 2
+    return y.shape, torch.Size([1, 2]), torch.Size((3,)), y
+>>> t(2, 3)
+
+=== module_made_and_returned
+class M(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.n = 3
+        self.inner = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten())
+    def forward(self, x):
+        return self.inner(x) * self.n
+def f(x):
+    m = M()
+    return m, m(x)
+>>> t(2, 3)
+
+=== buffers_replaced_in_forward
+class M(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(3))
+        self.register_buffer("later", None)
+    def forward(self, x):
+        self.total = self.total + x
+        self.later = x + 1
+        y = self.total * self.later
+        self.later = None
+        self.register_buffer("made", x * 2)
+        y = y + self.made
+        del self.made
+        self.register_buffer("kept", x * 3, persistent=False)
+        return y
+m = M()
+def f(x):
+    return m(x)
+>>> t(3)
+
+=== module_attributes_in_forward
+class M(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.items = torch.nn.ModuleList([torch.nn.ReLU(), torch.nn.Tanh()])
+        self.cache = None
+    def forward(self, x):
+        self.cache = x + 1
+        self.extra = torch.nn.Tanh()
+        self.items[0] = self.extra
+        self.seen = {"k": self.cache, "l": [x]}
+        return self.extra(x)
+m = M()
+def f(x):
+    return m(x)
+>>> t(3)
+
+=== parameter_made | eager
+def f(x):
+    p = torch.nn.Parameter(x * 2)
+    return p * 2
+>>> t(3)
+
+=== parameters_swapped | eager
+class M(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(3))
+        self.v = torch.nn.Parameter(torch.zeros(3))
+    def forward(self, x):
+        self.w, self.v = self.v, self.w
+        return x * self.w
+m = M()
+def f(x):
+    return m(x)
+>>> t(3)
+
 === numpy_of_sizes
 import numpy as np
 def f(x):

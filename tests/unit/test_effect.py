@@ -128,6 +128,38 @@ class MyDeque(Forbidden, collections.deque):
     append = extend = clear = __len__ = __getitem__ = MyDict.__setitem__  # type: ignore
 
 
+class MyPartial(Forbidden, functools.partial):
+    pass
+
+
+class MyError(Forbidden, KeyError):
+    pass
+
+
+class MyNamespace(Forbidden, types.SimpleNamespace):
+    pass
+
+
+class MyStr(Forbidden, str):
+    __hash__ = __eq__ = __str__ = MyDict.__setitem__  # type: ignore
+
+
+class MyInt(Forbidden, int):
+    __int__ = __index__ = MyDict.__setitem__  # type: ignore
+
+
+class MyFloat(Forbidden, float):
+    __float__ = MyDict.__setitem__  # type: ignore
+
+
+class MyBytes(Forbidden, bytes):
+    __bytes__ = MyDict.__setitem__  # type: ignore
+
+
+class MyComplex(Forbidden, complex):
+    __complex__ = MyDict.__setitem__  # type: ignore
+
+
 class Watched:
     """Calls back when it dies."""
 
@@ -225,6 +257,75 @@ def test_weakref() -> None:
     assert type(ref) is weakref.ref and ref() is target
 
 
+def test_bound() -> None:
+    items: list[Any] = []
+    method = build("BOUND", a=items, obj=list.append)
+    assert type(method) is types.BuiltinMethodType and method.__self__ is items
+    own = list.__new__(MyList)
+    build("BOUND", a=own, obj=list.append)(1)
+    assert list.__len__(own) == 1, "the override ran"
+    wrapper = build("BOUND", a=items, obj=list.__len__)
+    assert type(wrapper) is types.MethodWrapperType and wrapper() == 0
+    with pytest.raises(TypeError, match="'bound' on an object of type int"):
+        build("BOUND", a=5, obj=list.append)
+    with pytest.raises(SystemError, match="ill-formed"):
+        build("BOUND", a=items, obj=len)
+
+
+@pytest.mark.parametrize("cls", [functools.partial, MyPartial])
+def test_partial(cls: type) -> None:
+    inner = functools.partial(int, base=2)
+    args, keywords = (1,), {"k": []}
+    value = build("PARTIAL", inner, args, keywords, obj=cls)
+    assert type(value) is cls and value.func is inner, "a partial was taken apart"
+    assert value.args is args and value.keywords is keywords and not vars(value)
+
+
+@pytest.mark.parametrize("cls", [Exception, ValueError, KeyError, MyError])
+def test_exception(cls: type) -> None:
+    args = (1, [2])
+    value = build("EXCEPTION", obj=cls, a=args)
+    assert type(value) is cls and value.args is args
+    assert value.__traceback__ is value.__cause__ is value.__context__ is None
+    assert not value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("cls", "plain"),
+    [
+        (MyStr, "a\N{GRINNING FACE}"),
+        (MyInt, -(2**70)),
+        (MyFloat, -0.0),
+        (MyBytes, b"a\0"),
+        (MyComplex, complex(-0.0, -0.0)),
+    ],
+)
+def test_scalar(cls: type, plain: Any) -> None:
+    value = build("SCALAR", obj=cls, a=plain)
+    base = type(plain)
+    assert type(value) is cls and base.__repr__(value) == repr(plain)
+    with pytest.raises(SystemError, match="does not extend"):
+        build("SCALAR", obj=cls, a=None)
+
+
+def test_bytearray_and_proxy() -> None:
+    value = build("BYTEARRAY", a=b"a\0")
+    assert type(value) is bytearray and value == b"a\0"
+    mapping = {"a": 1}
+    proxy = build("PROXY", a=mapping)
+    mapping["b"] = 2
+    assert type(proxy) is types.MappingProxyType and proxy == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("cls", [types.SimpleNamespace, MyNamespace])
+def test_namespace(cls: type) -> None:
+    program = Program()
+    made = program.emit("INSTANCE", obj=cls)
+    program.emit("FILL_ATTRS", program.const("x"), made, a=made)
+    value = program.returns(made).run()
+    assert type(value) is cls and vars(value) == {"x": value}
+
+
 def test_function() -> None:
     def outer() -> Any:
         free = 1
@@ -316,6 +417,14 @@ def test_fill_attrs_goes_past_data_descriptors() -> None:
         ("STRUCT", list),
         ("STRUCT", type(sys.version_info)),
         ("STRUCT", os.stat_result),
+        ("PARTIAL", functools.partialmethod),
+        ("EXCEPTION", OSError),
+        ("EXCEPTION", StopIteration),
+        ("EXCEPTION", type("Own", (ImportError,), {})),
+        ("EXCEPTION", Plain),
+        ("SCALAR", int),
+        ("SCALAR", bool),
+        ("SCALAR", MyList),
     ],
 )
 def test_types_with_another_layout_are_refused(kind: str, cls: type) -> None:
