@@ -1,182 +1,11 @@
 /* builtins.c - what C functions read, write and return (builtins.def).
  *
- * A row is found by the C function (its PyMethodDef) or, for types and slot wrappers, by
- * the object.  A handler runs before the call, emits guards and journal entries, and says
- * what may happen below it; it never calls the function.
+ * builtins_rows.c finds the row.  A handler runs before the call, emits guards and journal
+ * entries, and says what may happen below it; it never calls the function.
  */
 #include "builtins.h"
 
 #include <string.h>
-
-typedef enum {
-    RULE_NONE,
-    RULE_EVAL,
-    RULE_MOVE,
-    RULE_OPERATE,
-    RULE_READ,
-    RULE_APPEND,
-    RULE_CONTENT,
-    RULE_CONTENT_EVAL,
-    RULE_LEN,
-    RULE_ISINSTANCE,
-    RULE_ISSUBCLASS,
-    RULE_GETATTR,
-    RULE_SETATTR,
-    RULE_CALLABLE,
-    RULE_ITER,
-    RULE_NEXT,
-    RULE_HASH,
-    RULE_TEXT,
-    RULE_REFUSE,
-    RULE_TRUTH,
-    RULE_TYPE,
-    RULE_SUPER,
-    RULE_NEW,
-    RULE_GENERIC_SETATTR,
-    RULE_GENERIC_GETATTR,
-    RULE_COMPARE_EQ,
-    RULE_TYPE_CALL,
-    RULE_SETITEM,
-    RULE_GETITEM,
-    RULE_CONTAINS,
-    RULE_DICT_GET,
-    RULE_DICT_SETDEFAULT,
-    RULE_DICT_POP,
-    RULE_DICT_UPDATE,
-    RULE_COUNT,
-    RULE_INPLACE,
-    RULE_GLOBALS,
-    RULE_VARS,
-    RULE_ID,
-    RULE_CONTEXT_GET,
-    RULE_CONTEXT_SET,
-    RULE_CONTEXT_RESET,
-} builtin_rule;
-
-static const struct {
-    const char *owner, *name;
-    builtin_rule rule;
-} builtin_rows[] = {
-#define BUILTIN(owner, name, rule) {owner, name, RULE_##rule},
-#include "builtins.def"
-#undef BUILTIN
-};
-
-enum { RULE_SLOTS = 4096 };  // a power of two, over twice the number of rows
-
-static struct rule_slot {
-    const void *key;  // see mp_callable_key; its object is held for the process
-    builtin_rule rule;
-} rules[RULE_SLOTS];  // open addressing
-static uint32_t n_rules;
-static bool rules_ready;
-
-static struct rule_slot *
-rule_find(const void *key)
-{
-    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
-    for (i &= RULE_SLOTS - 1; rules[i].key != NULL && rules[i].key != key;) {
-        i = (i + 1) & (RULE_SLOTS - 1);
-    }
-    return &rules[i];
-}
-
-static int
-rule_set(PyObject *f, builtin_rule rule, bool override)
-{
-    struct rule_slot *slot = rule_find(mp_callable_key(f));
-    if (slot->key == NULL && 2 * ++n_rules > RULE_SLOTS) {
-        PyErr_SetString(PyExc_SystemError, "magpy: too many rows for C functions");
-        return -1;
-    }
-    if (slot->key == NULL || override) {
-        slot->key = mp_callable_key(f);
-        slot->rule = rule;
-        Py_INCREF(f);  // rows live for the process: addresses stay unique
-    }
-    return 0;
-}
-
-static builtin_rule
-rule_get(const void *key)
-{
-    return rule_find(key)->rule;
-}
-
-/* "a.b": attribute b of module a; "a": the module. */
-static PyObject *
-owner_find(const char *owner)
-{
-    const char *dot = strrchr(owner, '.');
-    if (dot == NULL) {
-        return PyImport_ImportModule(owner);
-    }
-    PyObject *name = PyUnicode_FromStringAndSize(owner, dot - owner);
-    PyObject *module = name == NULL ? NULL : PyImport_Import(name);
-    PyObject *found = module == NULL ? NULL : PyObject_GetAttrString(module, dot + 1);
-    Py_XDECREF(name);
-    Py_XDECREF(module);
-    return found;
-}
-
-static int
-row_add_module(PyObject *module, builtin_rule rule)
-{
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    while (PyDict_Next(PyModule_GetDict(module), &pos, &key, &value)) {
-        if (PyCFunction_Check(value) && rule_set(value, rule, false) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int
-row_add(size_t i)
-{
-    PyObject *owner = owner_find(builtin_rows[i].owner), *f = NULL;
-    int rc = -1;
-    if (owner == NULL) {
-        return -1;
-    }
-    if (strcmp(builtin_rows[i].name, "*") == 0) {
-        rc = row_add_module(owner, builtin_rows[i].rule);
-    }
-    else {
-        if (PyType_Check(owner)) {
-            f = Py_XNewRef(mp_dict_text_borrow(
-                mp_type_dict_borrow((PyTypeObject *)owner), builtin_rows[i].name));
-        }
-        else {
-            f = PyObject_GetAttrString(owner, builtin_rows[i].name);
-        }
-        if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            PyErr_Clear();  // a name that this CPython lacks needs no row
-        }
-        if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
-            Py_SETREF(f, PyObject_GetAttrString(owner, builtin_rows[i].name));
-        }
-        rc = f != NULL                  ? rule_set(f, builtin_rows[i].rule, true)
-             : PyErr_Occurred() != NULL ? -1
-                                        : 0;
-    }
-    Py_XDECREF(f);
-    Py_DECREF(owner);
-    return rc;
-}
-
-int
-mp_builtins_init(void)
-{
-    for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {
-        if (row_add(i) < 0) {
-            return -1;
-        }
-    }
-    rules_ready = true;
-    return 0;
-}
 
 /* -- Arguments ----------------------------------------------------------------------------- */
 
@@ -204,26 +33,6 @@ prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
     return mp_load_const(T, func);
 }
 
-/* Opaque for a pure C function: an external object of a C type without a row. */
-static bool
-is_opaque_external(PyObject *arg, mp_node *n)
-{
-    if (Py_IS_TYPE(arg, &PyDictProxy_Type)) {
-        return false;  // mp_read_all looks through it
-    }
-    PyTypeObject *tp = Py_TYPE(arg);
-    if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(arg)
-        || PyMethod_Check(arg)) {
-        return false;
-    }
-    if (PyList_Check(arg) || PyTuple_Check(arg) || PyDict_Check(arg)
-        || PyAnySet_Check(arg) || PySlice_Check(arg)) {
-        return false;
-    }
-    return !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE) && tp->tp_iter != NULL
-           && strcmp(tp->tp_name, "collections.deque") != 0;
-}
-
 mp_rc
 mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
              bool *has_tensor)
@@ -231,7 +40,7 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
         mp_rc rc = mp_value(T, args[i], &n);
-        if (rc == MP_OK && is_opaque_external(args[i], n)) {
+        if (rc == MP_OK && mp_is_opaque_external(args[i], n)) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an argument of type %s",
                                 mp_type_name(args[i]));
         }
@@ -294,8 +103,12 @@ rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
         bool deep = !sees_keys_only(name, args[i], count);
         rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
-        if (rc == MP_OK && deep) {
-            rc = mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), name);
+        if (rc == MP_OK && strncmp(name, "format", 6) == 0) {
+            rc = mp_look_at_text(T, args[i]);
+            if (rc == MP_OK && !mp_is_constant(args[i])
+                && mp_format_takes_attrs(args[0])) {
+                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "str.%s of attributes", name);
+            }
         }
     }
     if (rc == MP_OK && has_tensor) {
@@ -303,6 +116,14 @@ rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                               callee_name(callee));
     }
     return rc;
+}
+
+/* operator.contains(xs, x) and its kin. */
+static bool
+compares_items(const char *name)
+{
+    return strcmp(name, "contains") == 0 || strcmp(name, "countOf") == 0
+           || strcmp(name, "indexOf") == 0;
 }
 
 static mp_rc
@@ -313,6 +134,9 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     Py_ssize_t count = mp_count_args(nargs, kwnames);
     mp_rc rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
     rc = rc != MP_OK ? rc : mp_read_args(T, args, count, true, &has_tensor);
+    s->spreads = true;  // sum(xs, []) adds up what the lists hold
+    T->lazy_spreads = true;
+    s->looks = s->looks || compares_items(callee_name(callee));
     return rc != MP_OK
                ? rc
                : mp_record_operate(T, s, callee, args, nargs, kwnames, has_tensor);
@@ -340,6 +164,12 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
                           && PyUnicode_CompareWithASCIIString(module, "abc") == 0;
             s->below =
                 is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+        }
+        if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(args[0])
+            && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
+            // The type says no: what the object says of its class counts.
+            rc = mp_special(T, args[0], "__getattribute__", &check);
+            rc = rc != MP_OK ? rc : mp_special(T, args[0], "__class__", &check);
         }
     }
     return rc;
@@ -407,6 +237,9 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (rc == MP_OK) {
         rc = eval ? rule_eval(T, s, callee, args, count)
                   : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
+    }
+    if (rc == MP_OK && PyDict_Check(args[0])) {
+        rc = mp_look_into(T, s, callee_name(callee), args + 1, nargs - 1);
     }
     return rc == MP_OK ? mp_write_content(T, n) : rc;
 }
@@ -505,7 +338,7 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 /* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
  * counts how deep.  A variable that stays set is a write that no effect replays. */
 static mp_rc
-rule_context(mp_trace *T, builtin_rule rule, PyObject *const *args, Py_ssize_t nargs)
+rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_node *n, *ignored;
     mp_rc rc = MP_OK;
@@ -550,29 +383,24 @@ rule_vars(mp_trace *T, mp_shadow *s, PyObject *obj)
     return rc;
 }
 
-static PyTypeObject *
-method_owner(PyObject *callee)
-{
-    if (Py_TYPE(callee) == &PyMethodDescr_Type
-        || Py_TYPE(callee) == &PyWrapperDescr_Type
-        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
-        return ((PyDescrObject *)callee)->d_type;
-    }
-    return NULL;
-}
-
 /* set(xs), s.add(x): their items are told apart. */
-static void
+static mp_rc
 note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t count)
 {
     PyTypeObject *owner =
-        PyType_Check(callee) ? (PyTypeObject *)callee : method_owner(callee);
-    if (owner == &PySet_Type || owner == &PyFrozenSet_Type
-        || strcmp(callee_name(callee), "fromkeys") == 0) {
-        mp_note_items(T, args, count);
-        s->hashes = true;
+        PyType_Check(callee) ? (PyTypeObject *)callee : mp_method_owner(callee);
+    bool is_fromkeys = strcmp(callee_name(callee), "fromkeys") == 0;
+    if (is_fromkeys && PyCFunction_Check(callee)
+        && PyCFunction_GET_SELF(callee) != (PyObject *)&PyDict_Type) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "fromkeys of %s",
+                              mp_type_name(PyCFunction_GET_SELF(callee)));
     }
+    if (owner == &PySet_Type || owner == &PyFrozenSet_Type || is_fromkeys) {
+        s->hashes = true;
+        return mp_note_items(T, args, count);
+    }
+    return MP_OK;
 }
 
 static bool
@@ -595,7 +423,7 @@ iterates_tensor(mp_trace *T, PyObject *arg)
 }
 
 static mp_rc
-rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
+rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Py_ssize_t count = mp_count_args(nargs, kwnames);
@@ -603,20 +431,25 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     mp_rc rc;
     switch (rule) {
     case RULE_EVAL:
+    case RULE_VALUE:
         s->below = MP_BELOW_WATCH;
         return rule_eval(T, s, callee, args, count);
     case RULE_MOVE:
+    case RULE_SPREAD:
     case RULE_READ:
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
-        note_hashing(T, s, callee, args, count);
         rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
         rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
         for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
             rc = iterates_tensor(T, args[i]);
         }
-        s->yields =
-            mp_yields(T, args, count, rule == RULE_READ && hands_out_values(callee));
+        rc = rc != MP_OK ? rc : note_hashing(T, s, callee, args, count);
+        if (rc == MP_OK && rule == RULE_SPREAD) {
+            rc = mp_look_into(T, s, callee_name(callee), args, nargs);
+        }
+        s->yields = mp_yields(T, callee_name(callee), args, count,
+                              rule == RULE_READ && hands_out_values(callee));
         return rc;
     case RULE_OPERATE:
         s->below = MP_BELOW_WATCH;
@@ -630,9 +463,9 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
         }
         s->below = MP_BELOW_WATCH;
         s->through_c = true;
-        note_hashing(T, s, callee, args, count);
-        return rule_content(T, s, callee, args, nargs, kwnames,
-                            rule == RULE_CONTENT_EVAL);
+        rc =
+            rule_content(T, s, callee, args, nargs, kwnames, rule == RULE_CONTENT_EVAL);
+        return rc != MP_OK ? rc : note_hashing(T, s, callee, args + 1, count - 1);
     case RULE_LEN:
         if (count != 1) {
             return MP_OK;
@@ -681,6 +514,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_TEXT:
         return rule_text(T, s, args, count);
     case RULE_REFUSE:
+    case RULE_HIDDEN:
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
     case RULE_TRUTH:
         return rule_truth(T, s, args, count);
@@ -694,6 +528,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_SUPER:
         return rule_super(T, s, args, nargs);
     case RULE_NEW:
+        s->below = MP_BELOW_WATCH;  // of what a tuple is made of
         return rule_new(T, args, count);
     case RULE_TYPE_CALL:
         return nargs < 1
@@ -720,7 +555,7 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_DICT_POP:
         return mp_rule_dict_pop(T, s, args, nargs);
     case RULE_DICT_UPDATE:
-        return mp_rule_dict_update(T, args, nargs, kwnames);
+        return mp_rule_dict_update(T, s, args, nargs, kwnames);
     case RULE_COUNT:
         if (nargs != 2) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
@@ -730,6 +565,12 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_INPLACE:
         s->below = MP_BELOW_WATCH;
         return mp_record_inplace(T, s, callee_name(callee), args, nargs);
+    case RULE_PRINT:
+        return mp_rule_print(T, s, args, nargs, kwnames);
+    case RULE_WRITE:
+        return mp_rule_write(T, s, args, nargs, kwnames);
+    case RULE_FLUSH:
+        return mp_rule_flush(T, s, args, nargs, kwnames);
     case RULE_GLOBALS:
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case RULE_VARS:
@@ -742,26 +583,16 @@ rule_apply(mp_trace *T, mp_shadow *s, builtin_rule rule, PyObject *callee,
     case RULE_CONTEXT_RESET:
         return rule_context(T, rule, args, nargs);
     case RULE_NONE:
-        break;
+    case RULE_OWN:
+    case RULE_OPAQUE:
+        break;  // (not for handlers: mp_record_builtin)
     }
     Py_UNREACHABLE();
 }
 
-/* A method that reads only immutable state, whatever it is. */
-static bool
-is_pure_by_type(PyTypeObject *tp)
-{
-    return tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
-           || tp == &PyBytes_Type || tp == &PyBool_Type || tp == &PyComplex_Type
-           || tp == &PyTuple_Type || tp == &PyFrozenSet_Type || tp == &PyRange_Type
-           || tp == &PySlice_Type || tp == Py_TYPE(Py_None)
-           || strncmp(tp->tp_name, "torch.", 6) == 0
-           || strncmp(tp->tp_name, "numpy.", 6) == 0;
-}
-
 /* dict.clear(x) and the like on an OrderedDict, whose own order they do not know. */
 static bool
-breaks_order(PyTypeObject *owner, builtin_rule rule, PyObject *self)
+breaks_order(PyTypeObject *owner, mp_rule rule, PyObject *self)
 {
     return owner == &PyDict_Type && PyODict_Check(self)
            && (rule == RULE_CONTENT || rule == RULE_SETITEM || rule == RULE_DICT_POP
@@ -786,12 +617,14 @@ mp_c_effect
 mp_builtin_effect(PyObject *callable)
 {
     PyTypeObject *owner =
-        PyType_Check(callable) ? (PyTypeObject *)callable : method_owner(callable);
-    switch (rule_get(mp_callable_key(callable))) {
+        PyType_Check(callable) ? (PyTypeObject *)callable : mp_method_owner(callable);
+    switch (mp_rule_of(callable)) {
     case RULE_NONE:
-        return owner != NULL && is_pure_by_type(owner) ? MP_C_READS : MP_C_OPAQUE;
+        return owner != NULL && mp_is_value_type(owner) ? MP_C_READS : MP_C_OPAQUE;
+    case RULE_VALUE:
     case RULE_EVAL:
     case RULE_MOVE:
+    case RULE_SPREAD:
     case RULE_READ:
     case RULE_LEN:
     case RULE_TEXT:
@@ -800,8 +633,9 @@ mp_builtin_effect(PyObject *callable)
     case RULE_CONTAINS:
     case RULE_CALLABLE:
     case RULE_COMPARE_EQ:
-    case RULE_OPERATE:
         return MP_C_READS;
+    case RULE_OPERATE:
+        return MP_C_COMPUTES;
     case RULE_APPEND:
     case RULE_CONTENT:
     case RULE_SETITEM:
@@ -815,12 +649,39 @@ mp_builtin_effect(PyObject *callable)
     }
 }
 
+/* A method without a row of its own. */
+static mp_rc
+call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames, bool *found)
+{
+    mp_node *self;
+    PyTypeObject *owner = mp_method_owner(callee);
+    mp_rc rc = mp_value(T, args[0], &self);
+    bool fresh = self != NULL && self->kind == MP_NODE_FRESH;
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (mp_is_value_type(owner) && (self == NULL || fresh)) {
+        // array.sum() is Python code of numpy
+        s->below =
+            strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+        return rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
+    }
+    if (fresh) {
+        // The run made it, so all that the method can reach in it is known.
+        s->below = MP_BELOW_WATCH;
+        return rule_apply(T, s, RULE_MOVE, callee, args, nargs, kwnames);
+    }
+    *found = false;
+    return MP_OK;
+}
+
 mp_rc
 mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, bool *found)
 {
-    builtin_rule rule = rule_get(mp_callable_key(callee));
-    PyTypeObject *owner = method_owner(callee);
+    mp_rule rule = mp_rule_of(callee);
+    PyTypeObject *owner = mp_method_owner(callee);
     *found = true;
     s->post = MP_POST_RESULT;
     s->raw = owner != NULL;
@@ -832,34 +693,11 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               callee_name(callee));
     }
-    if (rule != RULE_NONE) {
+    if (rule != RULE_NONE && rule != RULE_OWN && rule != RULE_OPAQUE) {
         return rule_apply(T, s, rule, callee, args, nargs, kwnames);
     }
-    if (PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
-        && PyType_Check(PyCFunction_GET_SELF(callee))
-        && is_pure_by_type((PyTypeObject *)PyCFunction_GET_SELF(callee))) {
-        return rule_eval(T, s, callee, args,
-                         mp_count_args(nargs, kwnames));  // from_bytes
-    }
-    if (owner != NULL && nargs > 0) {
-        mp_node *self;
-        mp_rc rc = mp_value(T, args[0], &self);
-        if (rc != MP_OK) {
-            return rc;
-        }
-        bool known = self == NULL || self->kind == MP_NODE_FRESH;
-        if (is_pure_by_type(owner)
-            && (known || PyTuple_Check(args[0]) || PyFrozenSet_Check(args[0]))) {
-            // array.sum() is Python code of numpy
-            s->below = strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP
-                                                                 : MP_BELOW_WATCH;
-            return rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
-        }
-        if (self != NULL && self->kind == MP_NODE_FRESH) {
-            // The run made it, so all that the method can reach in it is known.
-            s->below = MP_BELOW_WATCH;
-            return rule_apply(T, s, RULE_MOVE, callee, args, nargs, kwnames);
-        }
+    if (rule != RULE_OPAQUE && owner != NULL) {
+        return call_on_own(T, s, callee, args, nargs, kwnames, found);
     }
     *found = false;
     return MP_OK;

@@ -4,6 +4,23 @@
 
 #include "trace.h"
 
+typedef enum {
+    RULE_NONE,
+#define RULE(id, effect, text) RULE_##id,
+#include "rules.def"
+#undef RULE
+} mp_rule;
+
+/* Rows (builtins_rows.c): RULE_NONE if there is none. */
+mp_rule mp_rule_of(PyObject *callable);
+mp_rule mp_rule_of_type(PyTypeObject *tp);
+/* The type that a method taken from its class belongs to, borrowed, or NULL. */
+PyTypeObject *mp_method_owner(PyObject *callee);
+/* Methods without a row only read what never changes. */
+bool mp_is_value_type(PyTypeObject *tp);
+/* The nearest type written in C: it lays out what is not in __dict__ and __slots__. */
+PyTypeObject *mp_c_base(PyTypeObject *tp);
+
 Py_ssize_t mp_count_args(Py_ssize_t nargs, PyObject *kwnames);
 /* Guard what C code takes out of its arguments: one level, or all (deep). */
 mp_rc mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
@@ -14,13 +31,21 @@ mp_rc mp_rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args,
                        Py_ssize_t nargs);
 mp_rc mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args,
                               Py_ssize_t nargs);
-mp_rc mp_rule_dict_update(mp_trace *T, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames);
+mp_rc mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames);
 mp_rc mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args,
                        Py_ssize_t nargs);
 
 /* id() and hash() (builtins_identity.c). */
 mp_rc mp_rule_id(mp_trace *T, PyObject *obj);
 mp_rc mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);
+
+/* print, and methods of text files (builtins_file.c). */
+mp_rc mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames);
+mp_rc mp_rule_write(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames);
+mp_rc mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames);
 
 #endif

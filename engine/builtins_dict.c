@@ -41,7 +41,7 @@ mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args,
 }
 
 mp_rc
-mp_rule_dict_update(mp_trace *T, PyObject *const *args, Py_ssize_t nargs,
+mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
     mp_node *n;
@@ -51,6 +51,8 @@ mp_rule_dict_update(mp_trace *T, PyObject *const *args, Py_ssize_t nargs,
         rc = mp_read_args(T, args + 1, mp_count_args(nargs, kwnames) - 1, false,
                           &has_tensor);
     }
+    s->below = MP_BELOW_WATCH;  // of what hands out the pairs
+    rc = rc != MP_OK ? rc : mp_look_into(T, s, "dict.update", args + 1, nargs - 1);
     if (rc != MP_OK || n->reg < 0) {
         return rc;
     }

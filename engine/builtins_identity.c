@@ -14,7 +14,10 @@ mp_rule_id(mp_trace *T, PyObject *obj)
     if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
         return mp_load_const(T, obj);
     }
-    mp_note_identity(T, obj);
+    rc = mp_note_identity(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
     PyObject *number = PyLong_FromVoidPtr(obj);
     if (T->fresh_ids == NULL) {
         T->fresh_ids = PySet_New(NULL);
