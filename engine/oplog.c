@@ -21,11 +21,12 @@ static struct op_row *op_rows;  // open addressing; lives as long as the engine
 static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
-static PyObject *tensor_class;           // torch.Tensor
-static PyTypeObject *graph_object_type;  // torch._C._InferenceMode
-static PyObject *op_flags;               // Python function: flags of an operator object
-static PyObject *operators;              // dict of the operator module, plus getattr
-PyObject *mp_mask_dtypes[2];             // torch.bool, torch.uint8
+static PyObject *tensor_class;              // torch.Tensor
+static PyTypeObject *graph_object_type;     // torch._C._InferenceMode
+static PyTypeObject *script_function_type;  // torch.jit.ScriptFunction
+static PyObject *op_flags;    // Python function: flags of an operator object
+static PyObject *operators;   // dict of the operator module, plus getattr
+PyObject *mp_mask_dtypes[2];  // torch.bool, torch.uint8
 
 const void *
 mp_callable_key(PyObject *callable)
@@ -92,16 +93,18 @@ mp_is_op_object(PyObject *callable)
     return false;
 }
 
-/* An operator object (torch.ops...): its row is asked for once. */
+/* An operator object (torch.ops..., a scripted function): its row is asked for once, if it
+ * lives as long as the process.  No row: it is opaque. */
 static int
 op_object_flags(PyObject *op)
 {
     PyObject *row = op_flags == NULL ? NULL : PyObject_CallOneArg(op_flags, op);
     int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
     Py_XDECREF(row);
-    if (PyErr_Occurred() || flags <= 0 || mp_op_register(op, flags) < 0) {
-        PyErr_Clear();  // without an answer: an unknown custom operation
-        flags = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_LATER;
+    bool stays = !Py_IS_TYPE(op, script_function_type);
+    if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
+        PyErr_Clear();  // without an answer it is opaque
+        flags = 0;
     }
     return flags;
 }
@@ -158,6 +161,8 @@ setup_types(PyObject *setup)
     Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
     Py_XSETREF(graph_object_type, (PyTypeObject *)Py_XNewRef(
                                       mp_dict_text_borrow(setup, "graph_object_type")));
+    Py_XSETREF(script_function_type, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
+                                         setup, "script_function_type")));
     PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
@@ -219,6 +224,9 @@ static mp_rc
 op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
 {
     mp_pending_op *op = &T->op;
+    if (T->apply.cls != NULL && !mp_apply_may_use(T, tensor, n)) {
+        return mp_apply_refuse_input(T);
+    }
     if (op->n_inputs == op->cap_inputs) {
         int cap = op->cap_inputs ? op->cap_inputs * 2 : 16;
         PyObject **in = PyMem_Realloc(op->inputs, (size_t)cap * sizeof(*in));
@@ -474,7 +482,8 @@ mp_op_target_name(PyObject *target)
     if (PyUnicode_Check(target)) {
         return Py_NewRef(target);
     }
-    PyObject *name = PyObject_GetAttrString(target, "__name__");
+    bool is_script = Py_IS_TYPE(target, script_function_type);
+    PyObject *name = PyObject_GetAttrString(target, is_script ? "name" : "__name__");
     if (name == NULL) {
         PyErr_Clear();  // an operation without a name is described by its type
         return PyUnicode_FromString(mp_type_name(target));
@@ -559,7 +568,7 @@ result_constant(mp_trace *T, PyObject *obj)
     Py_XDECREF(dim);
     PyErr_Clear();  // a tensor has ndim; without it the value is not read
     return is_number && !T->op.dynamic && inputs_are_constant(T)
-                   && !op_is_random(T->op.target)
+                   && !PyMethod_Check(T->op.target) && !op_is_random(T->op.target)
                ? T->n_mutations + 1
                : 0;
 }
@@ -626,6 +635,20 @@ reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t
 }
 
 mp_rc
+mp_op_take(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+           int flags)
+{
+    mp_op_drop(T);
+    T->op.flags = flags;
+    T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
+    mp_rc rc = op_take_args(T, args, nargs, kwnames);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+    }
+    return rc;
+}
+
+mp_rc
 mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
@@ -658,12 +681,8 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         && flags != MP_TORCH_EITHER) {
         return op_constant(T, s, args, count, flags);
     }
-    mp_op_drop(T);
-    T->op.flags = flags;
-    T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
-    mp_rc rc = op_take_args(T, args, nargs, kwnames);
+    mp_rc rc = mp_op_take(T, args, nargs, kwnames, flags);
     if (rc != MP_OK) {
-        mp_op_drop(T);
         return rc;
     }
     if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
@@ -672,7 +691,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     T->op.target = op_target(callee, args, nargs);
     T->op_caught = T->op_caught || mp_shadow_catches(s);
     s->owns_op = true;
-    s->below = MP_BELOW_SKIP;
+    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
     s->post = MP_POST_OP;
     return MP_OK;
 }
@@ -721,6 +740,9 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         return MP_OK;
     }
     if (T->op.flags == MP_TORCH_EITHER && mp_is_constant(obj)) {
+        if (T->op.dynamic && mp_is_op_object(T->op.target)) {
+            return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
+        }
         *tree = Py_NewRef(Py_None);
         return MP_OK;
     }
@@ -759,10 +781,16 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
 mp_rc
 mp_op_end(mp_trace *T, PyObject *result)
 {
+    return mp_op_end_written(T, result, false);
+}
+
+mp_rc
+mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
+{
     mp_pending_op *op = &T->op;
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
-    bool mutated = mp_op_mutated(T, has_old),
+    bool mutated = mp_op_mutated(T, has_old) || wrote,
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);

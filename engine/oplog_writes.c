@@ -55,6 +55,9 @@ static bool
 op_input_changed(const mp_pending_op *op, int i, bool has_old, bool named)
 {
     int64_t now = mp_tensor_version(op->inputs[i]);
+    if (op->flags & MP_TORCH_WRITES) {
+        return true;  // a kernel of its own, or an inference tensor: which one is not told
+    }
     return now != op->versions[i] || (now < 0 && (has_old || named));
 }
 
@@ -65,11 +68,37 @@ node_changed(mp_trace *T, mp_node *n)
     T->wrote_input = true;
 }
 
+/* May a write to `written` have changed what `input` holds, although its counter does
+ * not tell? */
+static bool
+shares_memory(mp_trace *T, PyObject *written, PyObject *input)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    return T->uncounted && mp_tensor_extent(written, &lo, &hi) > 0
+           && mp_tensor_extent(input, &other_lo, &other_hi) > 0 && lo < other_hi
+           && other_lo < hi;
+}
+
+/* The run wrote to a tensor of its own that may be a view or an alias of an input. */
+static void
+note_indirect_write(mp_trace *T, PyObject *written)
+{
+    for (int i = 0; i < T->n_inputs; i++) {
+        mp_node *n = T->inputs[i];
+        // One that the run dropped, or that does not count, may have been meant.
+        if (!n->changed
+            && (!mp_node_is_alive(n) || n->version < 0
+                || mp_tensor_version(n->obj) != n->version
+                || shares_memory(T, written, n->obj))) {
+            node_changed(T, n);
+        }
+    }
+}
+
 /* An input of the graph was written: itself, or through a view or an alias. */
 static void
 note_writes(mp_trace *T, const mp_pending_op *op, bool has_old, bool named)
 {
-    bool indirect = false;
     for (int i = 0; i < op->n_inputs; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
         if (n == NULL || !op_input_changed(op, i, has_old, named)) {
@@ -78,17 +107,8 @@ note_writes(mp_trace *T, const mp_pending_op *op, bool has_old, bool named)
         if (n->reg >= 0) {
             node_changed(T, n);
         }
-        else {
-            indirect = true;
-        }
-    }
-    for (int i = 0; i < T->n_inputs && indirect; i++) {
-        mp_node *n = T->inputs[i];
-        // One that the run dropped, or that does not count, may have been meant.
-        if (!n->changed
-            && (!mp_node_is_alive(n) || n->version < 0
-                || mp_tensor_version(n->obj) != n->version)) {
-            node_changed(T, n);
+        if (n->reg < 0 || T->uncounted) {
+            note_indirect_write(T, op->inputs[i]);
         }
     }
 }

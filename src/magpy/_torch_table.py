@@ -48,6 +48,8 @@ class OpFlag(enum.IntFlag):
     LATER = 256
     INLINE = 512
     COMPILING = 1024
+    WRITES = 2048
+    TRUSTED = 4096
 
     # Combinations that stand for a condition on the arguments.
     #: An operation; but a host read if any argument, however deep, is a tensor: it
@@ -72,6 +74,8 @@ class OpFlag(enum.IntFlag):
     EITHER = CALL | METADATA
     #: Refuse with grad enabled; else watch the Python function.
     LATER_INLINE = LATER | INLINE
+    #: `autograd.Function.apply`: one operation, while its `forward` is watched.
+    APPLY = CALL | INLINE
 
 
 def _names(text: str) -> frozenset[str]:
@@ -254,6 +258,14 @@ _PURE = _names(
     typename sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
     compiled_with_cxx11_abi is_vulkan_available _nnpack_available
     _use_cudnn_rnn_flatten_weight
+    """
+)
+
+# What the `forward` of an autograd.Function tells its context, which a hit makes anew.
+_CONTEXT_NOTES = _names(
+    """
+    save_for_backward save_for_forward mark_dirty mark_non_differentiable
+    set_materialize_grads
     """
 )
 
@@ -510,6 +522,10 @@ def build() -> Table:
         # Bound by pybind11: the C function is inside.
         inner = vars(torch._C._InferenceMode)[method].__func__
         table[inner] = int(OpFlag.SETS_STATE)
+    function = torch.autograd.Function
+    table[vars(function)["apply"].__func__] = int(OpFlag.APPLY)
+    for note in _CONTEXT_NOTES:
+        table[getattr(function, note)] = int(OpFlag.PURE)
     for text, flag in (
         (_AMBIENT_AT, OpFlag.AMBIENT),
         (_COMPILING_AT, OpFlag.COMPILING),
@@ -556,7 +572,11 @@ def _numpy_scalars() -> tuple[type, ...]:
 
 def op_object_types() -> tuple[type, ...]:
     """Classes whose instances are operators (`torch.ops.aten.add`); see op_flags."""
-    return (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+    return (
+        torch._ops.OpOverload,
+        torch._ops.OpOverloadPacket,
+        torch.jit.ScriptFunction,
+    )
 
 
 def _overload_flags(op: Any) -> OpFlag:
@@ -565,7 +585,8 @@ def _overload_flags(op: Any) -> OpFlag:
     if torch.Tag.data_dependent_output in tags:
         return OpFlag.HOST_READ
     if op.namespace not in ("aten", "prims"):
-        return OpFlag.CALL | OpFlag.DYNAMIC
+        writes = OpFlag.WRITES if op._schema.is_mutable else OpFlag(0)
+        return OpFlag.CALL | OpFlag.DYNAMIC | OpFlag.TRUSTED | writes
     if torch.Tag.dynamic_output_shape in tags:
         return OpFlag.CALL | OpFlag.DYNAMIC
     if answers and not any("Tensor" in a for a in answers):
@@ -575,22 +596,152 @@ def _overload_flags(op: Any) -> OpFlag:
 
 def op_flags(op: Any) -> OpFlag:
     """Flags of one operator object: the strictest of its overloads, and of its name."""
+    if isinstance(op, torch.jit.ScriptFunction):
+        return _script_flags(op)
     if isinstance(op, torch._ops.OpOverload):
-        overloads: Iterable[Any] = (op,)
+        overloads: list[Any] = [op]
         name = op._schema.name.split("::")[-1]
     else:
         overloads = [getattr(op, o) for o in op.overloads()]
         name = op.__name__
-    named = _named(name)
-    if named is OpFlag.REFUSE:
+    named = _operator_named(name)
+    if named is OpFlag.REFUSE or not overloads:
         return OpFlag.REFUSE
-    flags = [_overload_flags(o) for o in overloads]
-    for flag in (OpFlag.HOST_READ, OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.CALL):
+    flags = _strictest([_overload_flags(o) for o in overloads])
+    if flags & OpFlag.TRUSTED:
+        return flags
+    if flags is OpFlag.CALL and named is not None and OpFlag.DYNAMIC in named:
+        flags = named
+    # Overloads with out= are told by that keyword, like functions.
+    if flags & OpFlag.CALL and all(o._schema.is_mutable for o in overloads):
+        flags |= OpFlag.WRITES
+    return flags
+
+
+def _operator_named(name: str) -> OpFlag | None:
+    """As `_named`; but `index` is a method of strange tensors, and indexing here."""
+    return None if name == "index" else _named(name)
+
+
+def _strictest(flags: list[OpFlag]) -> OpFlag:
+    """What holds for each of several overloads."""
+    if OpFlag.HOST_READ in flags:
+        return OpFlag.HOST_READ
+    if any(f & OpFlag.TRUSTED for f in flags):
+        found = OpFlag(0)
+        for f in flags:
+            found |= f
+        return found
+    for flag in (OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.CALL):
         if flag in flags:
-            if flag is OpFlag.CALL and named is not None and OpFlag.DYNAMIC in named:
-                return named
             return flag
-    return OpFlag.METADATA if flags else OpFlag.REFUSE
+    return OpFlag.METADATA
+
+
+# -- TorchScript -----------------------------------------------------------------------
+
+# Instructions that keep to the values they are given.
+_SCRIPT_PRIM = _names(
+    """
+    Constant ListConstruct ListUnpack TupleConstruct TupleUnpack TupleIndex
+    DictConstruct If Loop NumToTensor device dtype layout is_cuda requires_grad
+    unchecked_cast unchecked_unwrap_optional Uninitialized RaiseException min max abs
+    isinstance
+    """
+)
+
+# Operators that only TorchScript has, on numbers, strings and lists of them.
+_SCRIPT_PLAIN = _names(
+    """
+    add sub mul div floordiv remainder fmod neg pow eq ne lt le gt ge floor ceil round
+    sqrt exp log log2 log10 sin cos tan tanh __and__ __or__ __xor__ __not__ __is__
+    __isnot__ __contains__ __getitem__ __range_length __derive_index Int Float Bool str
+    format len append extend insert pop slice copy list keys values items get _set_item
+    index count reverse tensor
+    """
+)
+
+# The same on tensors and lists of them: they move references or read metadata.
+_SCRIPT_MOVES = _names(
+    """
+    size stride dim len __getitem__ append extend insert pop slice copy list keys values
+    items get _set_item reverse to
+    """
+)
+
+
+def _script_nodes(block: Any) -> Iterable[Any]:
+    for node in block.nodes():
+        yield node
+        for inner in node.blocks():
+            yield from _script_nodes(inner)
+
+
+def _is_dispatched(schema: Any) -> bool:
+    """Is it an operator of torch, and not one that only TorchScript has?"""
+    try:
+        torch._C._dispatch_find_schema_or_throw(schema.name, schema.overload_name)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _script_operator(node: Any) -> OpFlag | None:
+    """One operator of a scripted function; None if it is not known to be harmless."""
+    name = node.kind().removeprefix("aten::")
+    schema = torch._C.parse_schema(node.schema())
+    if not _is_dispatched(schema):
+        kinds = [str(v.type()) for v in node.inputs()]
+        has_tensor = any("Tensor" in kind for kind in kinds)
+        if has_tensor and name in ("__is__", "__isnot__"):
+            return OpFlag(0) if "NoneType" in kinds else None
+        known = _SCRIPT_MOVES if has_tensor else _SCRIPT_PLAIN
+        reads = has_tensor and name in ("Int", "Float", "Bool", "Complex", "tolist")
+        if reads or name.endswith("Implicit"):
+            return OpFlag.HOST_READ
+        return OpFlag(0) if name in known else None
+    found = torch._C._get_operation_overload(schema.name, schema.overload_name)
+    named, tags = _operator_named(name) or OpFlag(0), set(found[2] if found else ())
+    if named is OpFlag.HOST_READ or torch.Tag.data_dependent_output in tags:
+        return OpFlag.HOST_READ
+    if named is OpFlag.REFUSE or torch.Tag.nondeterministic_seeded in tags:
+        return OpFlag.REFUSE
+    dynamic = named in (OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.COUNTED)
+    if name == "where" and len(schema.arguments) == 1:
+        dynamic = True
+    flag = OpFlag.WRITES if schema.is_mutable else OpFlag(0)
+    if dynamic or torch.Tag.dynamic_output_shape in tags:
+        flag |= OpFlag.DYNAMIC
+    return flag
+
+
+def _script_flags(function: Any) -> OpFlag:
+    """Judge a scripted function by its code: 0 stands for opaque.
+
+    It sees its arguments only.  What is left are output, random numbers, calls of
+    Python, and control flow that depends on what tensors hold.
+    """
+    found, numbers = OpFlag(0), False
+    for node in _script_nodes(function.inlined_graph):
+        kind = node.kind()
+        if kind == "prim::Constant" and node.hasAttribute("value"):
+            # A tensor that tracing captured is state of the function; not a number.
+            held = node.kindOf("value")
+            if held in ("ts", "ival") or (held == "t" and node.t("value").dim() > 0):
+                return OpFlag(0)
+            numbers = numbers or held == "t"
+        elif kind == "prim::Print":
+            return OpFlag.REFUSE
+        elif kind.startswith("aten::"):
+            flag = _script_operator(node)
+            if flag is None or flag in (OpFlag.HOST_READ, OpFlag.REFUSE):
+                return flag or OpFlag(0)
+            found |= flag
+        elif kind.removeprefix("prim::") not in _SCRIPT_PRIM:
+            return OpFlag(0)
+    if numbers and OpFlag.WRITES in found:
+        return OpFlag(0)
+    return OpFlag.CALL | found if found else OpFlag.EITHER
 
 
 def skip_module_prefixes() -> tuple[str, ...]:

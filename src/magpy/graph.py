@@ -254,6 +254,24 @@ def build(
     return fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
 
 
+def later_python(spec: Spec) -> str:
+    """Return the name of an autograd.Function whose backward runs later, "" if none.
+
+    Its Python code reads what it finds then.  A compiler would trace it now, and keep
+    the answers.
+    """
+    import torch
+
+    found = ""
+    grad = torch.is_grad_enabled()
+    for target, args, *_ in spec[0]:
+        grad = grad or (target is torch._C._set_grad_enabled and args == (True,))
+        owner = getattr(target, "__self__", None)
+        if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+            found = found or owner.__name__
+    return found if grad else ""
+
+
 def count_ops(spec: Spec) -> int:
     """Return how many tensor operations `spec` has."""
     return len(spec[0])

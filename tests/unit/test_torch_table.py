@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import pytest
@@ -374,8 +375,74 @@ def test_operator_of_a_library_may_do_anything():
     with torch.library._scoped_library("magpy_table", "FRAGMENT") as library:
         library.define("double(Tensor x) -> Tensor")
         op = torch.ops.magpy_table.double
-        assert table.op_flags(op.default) == F.CALL | F.DYNAMIC
-        assert table.op_flags(op) == F.CALL | F.DYNAMIC
+        assert table.op_flags(op.default) == F.CALL | F.DYNAMIC | F.TRUSTED
+        assert table.op_flags(op) == F.CALL | F.DYNAMIC | F.TRUSTED
+        library.define("into(Tensor(a!) x, Tensor y) -> ()")
+        op = torch.ops.magpy_table.into
+        assert table.op_flags(op) == F.CALL | F.DYNAMIC | F.TRUSTED | F.WRITES
+
+
+@torch.jit.script
+def _branch(x, n: int):
+    y = x.relu().view(x.size(0), -1)
+    return y * n if n > 2 else y
+
+
+@torch.jit.script
+def _value(x):
+    return x * 2 if bool(x.sum() > 0) else x
+
+
+@torch.jit.script
+def _loop(x, n: int):
+    for _ in range(int(x[0])):
+        x = x * n
+    return x
+
+
+@torch.jit.script
+def _select(x):
+    return x[x > 0]
+
+
+@torch.jit.script
+def _write(x):
+    return x.add_(1)
+
+
+@torch.jit.script
+def _warn(x):
+    warnings.warn("so")
+    return x
+
+
+@torch.jit.script
+def _text(x):
+    return f"{x}"
+
+
+@torch.jit.script
+def _mode(x):
+    with torch.no_grad():
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (_branch, F.EITHER),
+        (_value, F.HOST_READ),
+        (_loop, F.HOST_READ),
+        (_select, F.CALL | F.DYNAMIC),
+        (_write, F.CALL | F.WRITES),
+        (_warn, F(0)),
+        (_text, F(0)),
+        (_mode, F(0)),
+    ],
+    ids=lambda v: getattr(v, "name", ""),
+)
+def test_scripted_functions(fn, expected):
+    assert table.op_flags(fn) == expected
 
 
 def test_types():

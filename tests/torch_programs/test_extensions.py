@@ -1,0 +1,885 @@
+"""Code that is no operation of torch: scripted functions, operators of torch.library,
+functions with a backward of their own."""
+
+import contextlib
+import importlib
+
+import pytest
+
+pytest.importorskip("torch")
+
+import extension_ops as ops
+import torch
+from torch_worlds import check_torch
+
+import magpy
+from oracle import cases
+
+SCRIPTED = cases(r"""
+=== function
+@torch.jit.script
+def g(x, n: int):
+    y = torch.relu(x)
+    if n > 2 and y.size(0) > 1:
+        y = y * n
+    return y
+@torch.jit.script
+def other(x, n: int):
+    return x * n
+k = 3
+w = nn.Parameter(fixed(3))
+def f(x):
+    return g(x * w, k) + 1
+>>> t(2, 3)
+>>> t(1, 3)
+!!! k = 1
+!!! w.requires_grad_(False)
+!!! g = other
+
+=== results_that_follow_from_metadata
+@torch.jit.script
+def g(x, n: int):
+    return x.size(0) * n, [x.sin(), x.cos()], x.dtype == torch.float32, x.dim()
+def f(x):
+    n, parts, single, dim = g(x, 2)
+    return [p * n for p in parts], single, n + dim
+>>> t(2, 3)
+>>> t(3)
+
+=== optional_and_lists
+from typing import List, Optional
+@torch.jit.script
+def g(xs: List[torch.Tensor], bias: Optional[torch.Tensor] = None):
+    y = torch.cat(xs).view(len(xs), -1)
+    assert y.dim() == 2, f"not {y.dim()}"
+    return y if bias is None else y + bias
+bias = None
+def f(x, y):
+    return g([x, y], bias), g([x])
+>>> t(3), t(3)
+!!! bias = fixed(3)
+
+=== answers_with_its_argument
+@torch.jit.script
+def g(x, again: bool):
+    return x if again else x + 0
+again = True
+def f(x):
+    y = g(x, again)
+    return y is x, y * 2
+>>> t(3)
+!!! again = False
+
+=== writes_its_argument
+total = torch.zeros(3)
+@torch.jit.script
+def g(into, x):
+    into.add_(x)
+    return into * 2
+def f(x):
+    y = g(total, x)
+    return y + total
+>>> t(3)
+!!! total.zero_()
+
+=== writes_an_inference_tensor
+around = torch.inference_mode
+@torch.jit.script
+def g(into, x):
+    into.add_(x)
+def f(x, y):
+    g(x, y)
+    return x * 2
+>>> fresh(3), fresh(3)
+
+=== calls_another
+@torch.jit.script
+def h(x):
+    return x.tanh()
+@torch.jit.script
+def g(x):
+    return h(x) * 2
+def f(x):
+    return g(x)
+>>> t(3)
+
+=== raises
+@torch.jit.script
+def g(x):
+    if x.size(0) > 2:
+        raise ValueError("long")
+    return x * 2
+def f(x):
+    return g(x) + 1
+>>> t(2)
+
+=== traced
+def g(x):
+    return x.tanh() * 2
+g = torch.jit.trace(g, torch.ones(3))
+def f(x):
+    return g(x) + 1
+>>> t(3)
+
+=== traced_with_a_tensor_inside | eager
+c = torch.ones(3)
+g = torch.jit.trace(lambda x: x.add(c), torch.ones(3))
+def f(x):
+    return g(x) + 1
+>>> t(3)
+!!! c.add_(1)
+
+=== attention_of_deberta
+@torch.jit.script
+def expand(c2p_pos, query, relative_pos):
+    return c2p_pos.expand([query.size(0), query.size(1), relative_pos.size(-1)])
+@torch.jit.script
+def buckets(relative_pos, bucket_size: int, max_position: int):
+    sign = torch.sign(relative_pos)
+    mid = bucket_size // 2
+    near = (relative_pos < mid) & (relative_pos > -mid)
+    abs_pos = torch.where(near, torch.tensor(mid - 1).type_as(relative_pos), torch.abs(relative_pos))
+    log_pos = torch.ceil(torch.log(abs_pos / mid) / torch.log(torch.tensor((max_position - 1) / mid)) * (mid - 1)) + mid
+    return torch.where(abs_pos <= mid, relative_pos.type_as(log_pos), log_pos * sign)
+@torch.jit.script
+def scale(query: torch.Tensor, factor: int):
+    return torch.sqrt(torch.tensor(query.size(-1), dtype=torch.float) * factor)
+@torch.jit.script
+def positions(query, key):
+    q = torch.arange(query.size(-2), dtype=torch.long, device=query.device)
+    k = torch.arange(key.size(-2), dtype=torch.long, device=key.device)
+    return (q[:, None] - k.view(1, -1)).unsqueeze(0)
+w = nn.Parameter(fixed(8, 8))
+def f(x):
+    q, k = x @ w, x
+    pos = buckets(positions(q, k), 8, 16).long()
+    score = torch.bmm(q, k.transpose(-1, -2) / scale(q, 3))
+    bias = torch.gather(score, 2, expand(pos.clamp(0, x.shape[1] - 1), q, pos))
+    return (score + bias).softmax(-1) @ x
+>>> t(2, 5, 8)
+
+=== asks_for_a_value | eager
+@torch.jit.script
+def g(x):
+    if bool(x.sum() > 0):
+        return x
+    return x * 2
+def f(x):
+    return g(x) + 1
+>>> t(3)
+
+=== shape_depends_on_data | eager
+@torch.jit.script
+def g(x):
+    return x[x > 0]
+def f(x):
+    return g(x).shape
+>>> t(8)
+
+=== prints | eager
+@torch.jit.script
+def g(x, n: int):
+    if n > 5:
+        print(n)
+    return x * n
+def f(x):
+    return g(x, 2)
+>>> t(3)
+
+=== random | eager
+@torch.jit.script
+def g(x):
+    return torch.dropout(x, 0.5, True)
+def f(x):
+    return g(x)
+>>> t(3)
+
+=== calls_python | eager
+@torch.jit.ignore
+def h(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+@torch.jit.script
+def g(x):
+    return h(x)
+def f(x):
+    return g(x)
+>>> t(3)
+
+=== module_has_state | eager
+class M(nn.Module):
+    def forward(self, x):
+        return x * 2
+m = torch.jit.script(M())
+def f(x):
+    return m(x)
+>>> t(3)
+""")
+
+OPERATORS = cases(r"""
+=== custom_op
+from extension_ops import scaled
+w = nn.Parameter(fixed(3))
+k = 2.0
+def f(x):
+    return scaled(x * w, k) + 1, torch.ops.magpy_tests.scaled(x, 3.0), torch.ops.magpy_tests.scaled.default(x, k)
+>>> t(3)
+!!! k = 3.0
+!!! w.requires_grad_(False)
+
+=== several_results
+from extension_ops import both
+def f(x):
+    a, b = both(x)
+    return a * b, a
+>>> t(3)
+
+=== writes_an_argument
+from extension_ops import bump_
+total = torch.zeros(3)
+def f(x):
+    bump_(total, x)
+    return total * 2
+>>> t(3)
+!!! total.zero_()
+
+=== writes_an_inference_tensor
+from extension_ops import bump_
+around = torch.inference_mode
+def f(x, y):
+    bump_(x, y)
+    return x * 2
+>>> fresh(3), fresh(3)
+
+=== writes_past_the_counter
+import extension_ops
+total = torch.zeros(3)
+def f(x):
+    torch.ops.magpy_tests.raw_(total, x)
+    y = torch.zeros(3)
+    torch.ops.magpy_tests.raw_.default(y, total)
+    return y * 2
+>>> t(3)
+!!! total.zero_()
+
+=== written_under_two_names | eager
+import extension_ops
+base = torch.zeros(3)
+part = base[1:2]
+def f(x):
+    torch.ops.magpy_tests.raw_(base, x)
+    return part * 2
+>>> t(3)
+!!! part = torch.ones(1)
+
+=== aten_writes_an_inference_tensor
+around = torch.inference_mode
+def f(x, y):
+    torch.ops.aten.add_.Tensor(x, y)
+    torch.ops.aten.mul_(x, y)
+    torch.ops.aten.add.out(x, y, out=y)
+    return x * 2
+>>> fresh(3), fresh(3)
+
+=== number_from_data | eager
+from extension_ops import count
+def f(x):
+    return x * count(x)
+>>> t(3)
+
+=== shape_of_a_result | eager
+from extension_ops import scaled
+def f(x):
+    return scaled(x, 2.0).shape
+>>> t(3)
+
+=== indexing_by_a_mask
+def f(x, at):
+    return torch.ops.aten.index.Tensor(x, [at]) * 2
+>>> t(3), torch.tensor([True, False, True])
+>>> t(3), torch.tensor([True, False, False])
+""")
+
+
+@pytest.mark.parametrize("case", SCRIPTED, ids=str)
+def test_scripted(case):
+    check_torch(case)
+
+
+@pytest.mark.parametrize("case", OPERATORS, ids=str)
+def test_operators(case):
+    check_torch(case)
+
+
+FUNCTIONS = cases(r"""
+=== forward_and_backward
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k):
+        ctx.save_for_backward(x)
+        ctx.k = k
+        return x * k + x.size(0)
+    @staticmethod
+    def backward(ctx, grad):
+        x, = ctx.saved_tensors
+        return grad * ctx.k * x.cos(), None
+w = nn.Parameter(fixed(3))
+k = 2.0
+def f(x):
+    return G.apply(x * w, k) + 1
+>>> t(3)
+>>> t(2, 3)
+!!! k = 3.0
+!!! w.requires_grad_(False)
+
+=== reads_of_forward_are_guarded
+scale, sign = 2.0, [1.0]
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        if sign[0] > 0:
+            return x * scale
+        return torch.cat([x, x])
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * scale
+w = nn.Parameter(fixed(3))
+def f(x):
+    y = G.apply(x * w)
+    return y, y.shape
+>>> t(3)
+!!! scale = 5.0
+!!! w.requires_grad_(False)
+!!! sign[0] = -1.0
+
+=== backward_reads_what_it_finds
+scale = 2.0
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * scale
+w = nn.Parameter(fixed(3))
+def f(x):
+    return G.apply(w) + x
+>>> t(3)
+!!! scale = 5.0
+
+=== setup_context
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(x, k=2.0):
+        return x * k, x.sin()
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, ctx.k = inputs
+        ctx.save_for_backward(x, output[1])
+        ctx.set_materialize_grads(False)
+    @staticmethod
+    def backward(ctx, a, b):
+        x, s = ctx.saved_tensors
+        return (a * ctx.k if a is not None else 0) + x * s, None
+w = nn.Parameter(fixed(3))
+def f(x):
+    a, b = G.apply(x * w)
+    return a * b, G.apply(w, 3.0)[0]
+>>> t(3)
+
+=== dirty_and_not_differentiable
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        y.add_(x)
+        ctx.mark_dirty(y)
+        m = x > 0
+        ctx.mark_non_differentiable(m)
+        ctx.save_for_backward(m)
+        return y, m, None
+    @staticmethod
+    def backward(ctx, a, b, c):
+        return a * ctx.saved_tensors[0], a
+w = nn.Parameter(fixed(3))
+def f(x, y):
+    z = y * 2
+    r, m, none = G.apply(x * w, z)
+    return r is z, z + 1, m, none
+>>> t(3), t(3)
+
+=== writes_an_input_of_the_graph
+total = torch.zeros(3)
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, into, x):
+        ctx.mark_dirty(into)
+        into.add_(x)
+        return into
+    @staticmethod
+    def backward(ctx, a):
+        return a, a
+def f(x):
+    with torch.no_grad():
+        y = G.apply(total, x)
+    return y is total, total * 2
+>>> t(3)
+!!! total.zero_()
+
+=== answers_with_its_argument
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x
+    @staticmethod
+    def backward(ctx, grad):
+        return -grad
+w = nn.Parameter(fixed(3))
+def f(x):
+    y = G.apply(w)
+    z = G.apply(x)
+    return y is w, z is x, y * z, y, z
+>>> t(3)
+!!! w.requires_grad_(False)
+
+=== without_gradients
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+w = nn.Parameter(fixed(3))
+apply = G.apply
+@torch.no_grad()
+def f(x):
+    return apply(x * w).requires_grad, apply(w)
+>>> t(3)
+
+=== other_class_later
+def make(k):
+    class G(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * k
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * k
+    return G
+G = make(2)
+w = nn.Parameter(fixed(3))
+def f(x):
+    return G.apply(x * w)
+>>> t(3)
+!!! G = make(3)
+!!! G.forward = staticmethod(lambda ctx, x: x - 1)
+
+=== random_forward
+class Noise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        n = torch.rand_like(x)
+        ctx.save_for_backward(n)
+        return x * n
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0]
+w = nn.Parameter(fixed(3))
+def f(x):
+    return Noise.apply(x * w) + torch.rand(3)
+>>> t(3)
+
+=== number_from_constants | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * torch.rand([])
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return x * G.apply(torch.tensor(2.0)).item()
+>>> t(3)
+
+=== forward_writes_state | eager
+seen = []
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        seen.append(1)
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x)
+>>> t(3)
+
+=== state_written_before | eager
+class S: k = 1
+s = S()
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * s.k
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x, k):
+    s.k = k
+    return G.apply(x)
+>>> t(3), 2
+>>> t(3), 5
+
+=== state_written_afterwards
+class S: k = 1
+s = S()
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * s.k
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * s.k
+w = nn.Parameter(fixed(3))
+def f(x):
+    y = G.apply(x * w)
+    s.k = 3 - s.k
+    return y
+>>> t(3)
+>>> t(3)
+
+=== keeps_a_list | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, kept):
+        ctx.kept = kept
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * len(ctx.kept), None
+w = nn.Parameter(fixed(3))
+def f(x):
+    kept = [1]
+    y = G.apply(x * w, kept)
+    kept.append(2)
+    return y
+>>> t(3)
+
+=== takes_a_tensor_from_elsewhere | eager
+c = torch.ones(3)
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * c
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x)
+>>> t(3)
+
+=== leaks_a_tensor | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        G.last = x * 2
+        return x * 3
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x) + G.last
+>>> t(3)
+
+=== takes_an_input_from_elsewhere | eager
+c = torch.ones(3)
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * c
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    y = x + c
+    return y, G.apply(x)
+>>> t(3)
+!!! c = torch.zeros(3)
+
+=== helpers_and_decorators
+def helper(x, k):
+    return sum([x * i for i in range(k)])
+class G(torch.autograd.Function):
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
+    def forward(ctx, x, k):
+        with torch.no_grad():
+            y = helper(x, k)
+        ctx.shape = tuple(x.shape)
+        ctx.saved = [s for s in x.shape]
+        return y.round()
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx, grad):
+        return grad.expand(ctx.shape) * len(ctx.saved), None
+w = nn.Parameter(fixed(3))
+n = 3
+def f(x):
+    return G.apply(x * w, n).sum() + w
+>>> t(2, 3)
+!!! n = 2
+!!! helper = lambda x, k: x * k
+
+=== forward_is_no_static_method
+class G(torch.autograd.Function):
+    def forward(ctx, x):
+        return x * 2
+    def backward(ctx, grad):
+        return grad * 3
+w = nn.Parameter(fixed(3))
+def f(x):
+    return G.apply(x * w)
+>>> t(3)
+
+=== forward_prints | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = x * 2
+        print("forward", y.shape)
+        return y
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x)
+>>> t(3)
+
+=== forward_reads_a_value | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2 if x.sum() > 0 else x
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x)
+>>> t(3)
+
+=== selection_in_forward | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x[x > 0]
+    @staticmethod
+    def backward(ctx, grad):
+        return None
+def f(x):
+    return G.apply(x).shape
+>>> t(8)
+>>> t(8)
+
+=== straight_through_in_a_module
+class Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, step):
+        return torch.round(x / step) * step
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 4)
+        self.b = nn.BatchNorm1d(4)
+        self.step = 0.25
+    def forward(self, x):
+        return Round.apply(self.b(Round.apply(self.a(x), self.step)), self.step)
+m = M()
+def f(x):
+    return m(x)
+>>> t(5, 3)
+!!! m.step = 0.5
+!!! m.eval()
+
+=== in_a_loop_with_autocast
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return x @ w
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = ctx.saved_tensors
+        return (grad.to(w.dtype) @ w.t()).to(x.dtype), (x.to(grad.dtype).t() @ grad).to(w.dtype)
+w = nn.Parameter(fixed(3, 3))
+def f(x):
+    with torch.autocast("cpu", torch.bfloat16):
+        for _ in range(3):
+            x = G.apply(x, w)
+    return x
+>>> t(3, 3)
+
+=== one_in_another | eager
+class H(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return H.apply(x) * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x)
+>>> t(3)
+
+=== through_map | eager
+class H(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return list(map(H.apply, [x, x]))
+>>> t(3)
+
+=== forward_raises
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        if x.size(0) > 3:
+            raise ValueError("long")
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    return G.apply(x) + 1
+>>> t(3)
+
+=== forward_raises_and_is_caught | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        if x.size(0) > 2:
+            raise ValueError("long")
+        return x * 2
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    try:
+        return G.apply(x) + 1
+    except ValueError:
+        return x
+>>> t(3)
+""")
+
+
+@pytest.mark.parametrize("case", FUNCTIONS, ids=str)
+def test_functions(case):
+    check_torch(case)
+
+
+class Scaled(torch.autograd.Function):
+    """Its backward reads Python state when it runs."""
+
+    factor = 3.0
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * Scaled.factor
+
+
+@pytest.fixture
+def counted():
+    """A backend that counts what it compiles, and runs it as it is."""
+
+    def backend(graph, inputs):
+        backend.compiled += 1
+        return graph.forward
+
+    backend.compiled = 0
+    return backend
+
+
+def test_compilers_do_not_see_a_backward_that_runs_later(counted, monkeypatch):
+    def f(x):
+        return Scaled.apply(x) + 1
+
+    fast = magpy.compile(f, backend=counted)
+    for factor in (3.0, 3.0, 3.0, 5.0):
+        monkeypatch.setattr(Scaled, "factor", factor)
+        x = torch.ones(2, requires_grad=True)
+        fast(x).sum().backward()
+        assert x.grad.tolist() == [factor, factor]
+    assert magpy.stats(fast)["hits"] >= 2
+    assert counted.compiled == 0
+    with torch.no_grad():
+        for _ in range(3):
+            assert fast(x).tolist() == [3.0, 3.0]
+    assert counted.compiled == 1
+
+
+@torch.jit.script
+def scripted(x, n: int):
+    return torch.relu(x) * n
+
+
+@pytest.mark.parametrize("op", [lambda x: scripted(x, 2), lambda x: ops.scaled(x, 2.0)])
+def test_other_backends_take_the_operation(op):
+    def f(x):
+        return op(x) + 1
+
+    fast = magpy.compile(f, backend="aot_eager")
+    grads = []
+    for each in (f, fast, fast, fast):
+        x = torch.tensor([-1.0, 2.0], requires_grad=True)
+        y = each(x)
+        y.sum().backward()
+        grads.append((y.tolist(), x.grad.tolist()))
+    assert magpy.stats(fast)["hits"] == 2
+    assert all(each == grads[0] for each in grads)
+
+
+def test_a_body_may_not_depend_on_hidden_state(monkeypatch):
+    """The contract of torch.library, which MagPy relies on: no guard, no recording."""
+    fast = magpy.compile(lambda x: ops.stateful(x) + 1, backend="eager")
+    for _ in range(3):
+        fast(torch.ones(2))
+    monkeypatch.setitem(ops.state, "factor", 2.0)
+    assert fast(torch.ones(2)).tolist() == [3.0, 3.0]  # the graph runs the operator
+    assert magpy.stats(fast)["recordings"] == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (lambda x: (torch.manual_seed(0), x)[1], "side-effect"),
+        (lambda x: x.cos() if torch.seed() else x, "side-effect"),
+        (lambda x: torch.vmap(torch.sin)(x), "side-effect"),
+        (lambda x: ops.count(x), "host-read"),
+    ],
+)
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_reasons(run, reason, dynamo):
+    if dynamo:
+        importlib.import_module("torch._dynamo")  # wraps and marks some functions
+    with torch.random.fork_rng(), contextlib.suppress(Exception):
+        fast = magpy.compile(run, backend="eager")
+        fast(torch.ones(2))
+    assert magpy.stats(fast)["reasons"] == {reason: 1}
