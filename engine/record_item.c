@@ -41,9 +41,9 @@ is_enum_member(PyObject *key)
 mp_rc
 mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 {
-    mp_note_identity(T, key);
-    if (!is_enum_member(key)) {
-        return MP_OK;
+    mp_rc rc = mp_note_identity(T, key);
+    if (rc != MP_OK || !is_enum_member(key)) {
+        return rc;
     }
     s->below = MP_BELOW_WATCH;
     return mp_prepare_instance(T, key);
@@ -144,11 +144,20 @@ read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
     return rc;
 }
 
+mp_rc
+mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n)
+{
+    return mp_test(T, MP_G_MAXLEN, n, NULL, mp_guard_maxlen(deque_type, deque));
+}
+
 static mp_rc
 read_deque(mp_trace *T, mp_node *n, PyObject *obj)
 {
     Py_ssize_t size = Py_SIZE(obj);
     mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
+    if (rc == MP_OK) {  // what is put in or copied depends on it
+        rc = mp_read_maxlen(T, obj, n);
+    }
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
         PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
         if (item == NULL) {
@@ -163,24 +172,22 @@ read_deque(mp_trace *T, mp_node *n, PyObject *obj)
 static mp_rc
 read_set(mp_trace *T, mp_node *n, PyObject *obj)
 {
-    PyObject *copy = PyFrozenSet_New(obj);  // no user code: set to set copies hashes
-    if (copy == NULL) {
+    PyObject *items = PySequence_Tuple(obj);  // in order, which C code hands out
+    if (items == NULL) {
         return MP_ERR;
     }
-    PyObject *it = PyObject_GetIter(copy), *item;
-    mp_rc rc = it == NULL ? MP_ERR : MP_OK;
-    while (rc == MP_OK && (item = PyIter_Next(it)) != NULL) {
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items) && rc == MP_OK; i++) {
+        PyObject *item = PyTuple_GET_ITEM(items, i);
         if (!mp_is_constant(item) && !mp_is_identity(item)) {
             rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s",
                                 mp_type_name(item));
         }
-        Py_DECREF(item);
     }
-    Py_XDECREF(it);
     if (rc == MP_OK) {
-        rc = mp_test(T, MP_G_SET_EQUALS, n, copy, 0);
+        rc = mp_test(T, MP_G_SET_EQUALS, n, items, 0);
     }
-    Py_DECREF(copy);
+    Py_DECREF(items);
     return rc;
 }
 
@@ -270,6 +277,9 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
             rc = mp_read_deep(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
         }
     }
+    else if (Py_IS_TYPE(obj, &PyDictProxy_Type)) {
+        rc = mp_read_deep(T, *(PyObject **)(obj + 1), has_tensor);
+    }
     else if (PyDict_Check(obj)) {
         PyObject *key, *value;
         Py_ssize_t pos = 0;
@@ -299,16 +309,25 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
         *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
         return MP_OK;
     }
-    if (n->yields & MP_YIELDS_TENSORS) {
-        *has_tensor = true;
+    if (mp_is_opaque_external(obj, n)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
+                              mp_type_name(obj));
     }
-    rc = mp_read_all(T, obj);
+    if (!mp_is_sized(obj)) {
+        *has_tensor = *has_tensor || (n->yields & MP_YIELDS_TENSORS) != 0;
+        rc = mp_look_at_yields(T, obj, "C code");
+    }
+    rc = rc != MP_OK ? rc : mp_read_c_object(T, obj, n);
+    rc = rc != MP_OK ? rc : mp_read_all(T, obj);
     rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
     if (rc != MP_OK) {
         return rc;
     }
     if (!mp_is_sized(obj) && !mp_is_identity(obj)) {
-        mp_note_identity(T, obj);
+        rc = mp_note_identity(T, obj);
+    }
+    if (rc != MP_OK) {
+        return rc;
     }
     if (Py_EnterRecursiveCall(" while recording")) {
         PyErr_Clear();  // a container that holds itself, or is nested too deeply
@@ -394,6 +413,10 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
         }
         return mp_test(T, MP_G_NONEMPTY, n, NULL, 0);
     }
+    rc = mp_read_c_object(T, obj, n);
+    if (rc != MP_OK || n->pinned) {
+        return rc;
+    }
     PyNumberMethods *nb = Py_TYPE(obj)->tp_as_number;
     PyMappingMethods *mp = Py_TYPE(obj)->tp_as_mapping;
     PySequenceMethods *sq = Py_TYPE(obj)->tp_as_sequence;
@@ -444,7 +467,8 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
         return MP_OK;
     }
     if (!PyLong_Check(key)) {
-        return mp_read_all(T, obj);
+        mp_rc rc = mp_read_c_object(T, key, key_node);
+        return rc != MP_OK ? rc : mp_read_all(T, obj);
     }
     Py_ssize_t i = PyLong_AsSsize_t(key), size = PySequence_Fast_GET_SIZE(obj);
     if (i == -1 && PyErr_Occurred()) {
@@ -624,6 +648,8 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     }
     if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
         rc = mp_read_all(T, value);
+        rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
+        s->below = MP_BELOW_WATCH;  // a list takes what the value hands out
     }
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
@@ -729,8 +755,12 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     }
     rc = mp_runs_python(T, s, obj, "__iter__", &runs);
     s->post = MP_POST_NONE;
-    rc = rc != MP_OK ? rc : mp_look_at_yields(T, n, "`in`");
+    rc = rc != MP_OK ? rc : mp_read_deep(T, obj, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
+    }
     if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH) {
+        s->below = MP_BELOW_WATCH;
         return rc;
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`in` a %s", mp_type_name(obj));
@@ -766,7 +796,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     s->post = MP_POST_RESULT;
     s->through_c = !PyGen_CheckExact(obj);
-    s->yields = mp_yields(T, &obj, 1, false);
+    s->yields = mp_yields(T, NULL, &obj, 1, false);
     if (runs) {
         return MP_OK;
     }

@@ -7,7 +7,7 @@
  *   Python frames        their answers pass by when they leave (mp_look_at_answer)
  *   C callables          map(f, xs) calls f out of sight: f may only read (mp_look_at_calls)
  */
-#include "trace.h"
+#include "builtins.h"
 
 #include <string.h>
 
@@ -48,6 +48,9 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
     else if (n != NULL && n->kind == MP_NODE_FRESH) {
         return n->yields;
     }
+    if (depth > 0 && n != NULL && n->reg >= 0 && PyTuple_Check(obj)) {
+        found |= MP_YIELDS_OBJECTS | MP_YIELDS_TUPLES;
+    }
     if (depth > 0 && n != NULL && n->reg >= 0
         && (PyList_Check(obj) || PyDict_Check(obj) || PyAnySet_Check(obj))) {
         found |=
@@ -57,25 +60,132 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
 }
 
 uint8_t
-mp_yields(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool values)
+mp_yields(mp_trace *T, const char *who, PyObject *const *args, Py_ssize_t count,
+          bool values)
 {
     uint8_t found = MP_YIELDS_KNOWN;
+    if (who != NULL
+        && (strcmp(who, "map") == 0 || strcmp(who, "itertools.starmap") == 0)) {
+        return found;  // answers of a function: they pass by, or all that it read is guarded
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         found |= yields_of(T, args[i], 0, values);
     }
     return found;
 }
 
-mp_rc
-mp_look_at_yields(mp_trace *T, mp_node *n, const char *who)
+/* The dict behind d.values() or d.items(), borrowed, or NULL. */
+static PyObject *
+viewed_dict(PyObject *obj)
 {
-    if (n == NULL || n->kind != MP_NODE_FRESH || n->yields == 0) {
+    return PyObject_TypeCheck(obj, &PyDictValues_Type)
+                   || PyObject_TypeCheck(obj, &PyDictItems_Type)
+               ? mp_view_dict_borrow(obj)
+               : NULL;
+}
+
+mp_rc
+mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    bool has_tensor = false;
+    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_OBJECTS)) {
         return MP_OK;
     }
-    if (n->yields & MP_YIELDS_TENSORS) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "%s over tensors", who);
+    PyObject *dict = viewed_dict(obj);
+    return dict != NULL
+               ? mp_read_deep(T, dict, &has_tensor)
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%s over containers", who);
+}
+
+bool
+mp_is_opaque_external(PyObject *obj, const mp_node *n)
+{
+    static PyObject *name;  // interned, for the process
+    if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(obj)
+        || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type)) {
+        return false;  // (mp_read_all looks through a proxy)
     }
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%s over containers", who);
+    if (Py_TYPE(obj)->tp_iter == NULL || mp_is_sized(obj) || PyUnicode_Check(obj)
+        || PyBytes_Check(obj)) {
+        return false;
+    }
+    if (name == NULL && (name = PyUnicode_InternFromString("__iter__")) == NULL) {
+        PyErr_Clear();
+        return true;
+    }
+    // A class in Python has a function there; array.array and those that extend it do not.
+    PyObject *iter = mp_type_lookup_borrow(Py_TYPE(obj), name);
+    return iter != NULL && Py_IS_TYPE(iter, &PyWrapperDescr_Type);
+}
+
+/* -- Items that C code takes apart ----------------------------------------------------------- */
+
+/* Iterators whose items are tuples of their own making. */
+static bool
+makes_tuples(PyObject *obj)
+{
+    static const char *const names[] = {
+        "zip",
+        "enumerate",
+        "itertools.product",
+        "itertools.combinations",
+        "itertools.permutations",
+        "itertools.pairwise",
+        "itertools.zip_longest",
+    };
+    bool found = PyObject_TypeCheck(obj, &PyDictItems_Type);
+    for (size_t i = 0; !found && i < Py_ARRAY_LENGTH(names); i++) {
+        found = strcmp(mp_type_name(obj), names[i]) == 0;
+    }
+    return found;
+}
+
+static mp_rc
+look_into(mp_trace *T, const char *who, PyObject *obj)
+{
+    bool has_tensor = false;
+    mp_rc rc = MP_OK;
+    if (mp_is_constant(obj) || PyDict_Check(obj) || makes_tuples(obj)) {
+        return MP_OK;  // (of a dict C code takes the keys, or the items)
+    }
+    PyObject *dict = viewed_dict(obj), *items = NULL;
+    if (dict != NULL) {
+        items = PyDict_Values(dict);  // (runs no code, as the next line)
+    }
+    else if (PyList_Check(obj) || PyTuple_Check(obj) || mp_is_deque(obj)) {
+        items = PySequence_List(obj);
+    }
+    else {
+        return mp_look_at_yields(T, obj, who);
+    }
+    if (items == NULL) {
+        return MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && rc == MP_OK; i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        rc = mp_read_args(T, &item, 1, false, &has_tensor);
+        bool is_pair = (PyTuple_Check(item) || PyList_Check(item))
+                       && PySequence_Fast_GET_SIZE(item) == 2;
+        if (rc == MP_OK && is_pair) {
+            rc = mp_note_identity(T, PySequence_Fast_GET_ITEM(item, 0));  // a key
+        }
+    }
+    Py_DECREF(items);
+    return rc;
+}
+
+mp_rc
+mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+             Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    s->spreads = true;
+    T->lazy_spreads = true;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = look_into(T, who, args[i]);
+    }
+    return rc;
 }
 
 /* -- Answers of Python code ---------------------------------------------------------------- */
@@ -86,14 +196,25 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 {
     bool has_tensor = false;
     if (caller->summands != NULL) {
-        return mp_sum_take(T, caller, left, answer);
+        mp_rc rc = mp_sum_take(T, caller, left, answer);
+        if (rc != MP_OK || caller->summands != NULL) {
+            return rc;
+        }
     }
-    if (answer != NULL && caller->hashes) {
-        mp_note_identity(T, answer);
+    if (answer != NULL && caller->hashes && mp_note_identity(T, answer) != MP_OK) {
+        return T->state == MP_TRACE_RECORDING ? MP_ERR : MP_ABORTED;
     }
-    if (answer == NULL || !(caller->looks || (T->lazy_looks && caller->through_c))
-        || mp_is_constant(answer) || mp_is_identity(answer)) {
+    bool looks = caller->looks || (T->lazy_looks && caller->through_c);
+    bool spreads = caller->spreads || (T->lazy_spreads && caller->through_c);
+    if (answer == NULL || !(looks || spreads) || mp_is_constant(answer)
+        || mp_is_identity(answer)) {
         return MP_OK;
+    }
+    if (!looks) {
+        mp_rc rc = mp_read_args(T, &answer, 1, false, &has_tensor);
+        return rc != MP_OK || makes_tuples(answer)
+                   ? rc
+                   : mp_look_at_yields(T, answer, "C code");
     }
     if (PyTuple_CheckExact(answer) && yields_of(T, answer, 0, true) == 0) {
         return MP_OK;
@@ -120,6 +241,8 @@ calls_back(const char *name)
         "reduce",
         "sort",
         "iter",
+        "sub",
+        "subn",
         "itertools.starmap",
         "itertools.accumulate",
         "itertools.takewhile",
@@ -164,6 +287,21 @@ bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
                  : MP_C_OPAQUE;  // reads or writes what is in an external object
 }
 
+/* What a torch-function mode is told of (record_mode.c): tensor operations, and methods of
+ * tensors.  Other functions of torch do not ask for one. */
+static mp_c_effect
+torch_effect(PyObject *f)
+{
+    enum { OTHERS = MP_TORCH_REFUSE | MP_TORCH_AMBIENT | MP_TORCH_COMPILING };
+    int flags = mp_op_flags_of(f);
+    bool is_method = Py_IS_TYPE(f, &PyMethodDescr_Type);
+    bool sets_state = (flags & MP_TORCH_SETS_STATE) == MP_TORCH_SETS_STATE;
+    return (PyCFunction_Check(f) || is_method) && !(flags & OTHERS) && !sets_state
+                   && ((flags & MP_TORCH_CALL) || is_method)
+               ? MP_C_TORCH
+               : MP_C_OPAQUE;
+}
+
 static mp_c_effect
 callable_effect(mp_trace *T, PyObject *f)
 {
@@ -179,7 +317,7 @@ callable_effect(mp_trace *T, PyObject *f)
         return MP_C_NOTHING;  // its own code runs in frames
     }
     if (mp_op_flags_of(f) != 0) {
-        return MP_C_OPAQUE;
+        return torch_effect(f);
     }
     if (PyCFunction_Check(f)) {
         PyObject *self = PyCFunction_GET_SELF(f);
@@ -190,14 +328,18 @@ callable_effect(mp_trace *T, PyObject *f)
     }
     if (PyType_Check(f) || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
         || tp == &PyClassMethodDescr_Type) {
-        return mp_builtin_effect(f) == MP_C_READS ? MP_C_READS : MP_C_OPAQUE;
+        mp_c_effect effect = mp_builtin_effect(f);
+        return effect == MP_C_READS || effect == MP_C_COMPUTES ? effect : MP_C_OPAQUE;
     }
     if (strcmp(tp->tp_name, "functools.partial") == 0) {
         PyObject *inner = PyObject_GetAttrString(f, "func");
         mp_c_effect effect = inner == NULL ? MP_C_OPAQUE : callable_effect(T, inner);
         PyErr_Clear();  // (unreachable: partial always has func)
         Py_XDECREF(inner);
-        return effect == MP_C_NOTHING ? MP_C_NOTHING : MP_C_OPAQUE;
+        mp_node *n = mp_refgraph_find(&T->graph, f);
+        bool known = n != NULL && n->kind == MP_NODE_FRESH;  // what it holds, too
+        return effect == MP_C_NOTHING || (effect == MP_C_TORCH && known) ? effect
+                                                                         : MP_C_OPAQUE;
     }
     if (strcmp(tp->tp_name, "operator.itemgetter") == 0) {
         return MP_C_READS;
@@ -208,11 +350,20 @@ callable_effect(mp_trace *T, PyObject *f)
                : MP_C_OPAQUE;
 }
 
+static bool
+is_text_function(PyObject *f)
+{
+    const char *name =
+        PyCFunction_Check(f) ? ((PyCFunctionObject *)f)->m_ml->ml_name : "";
+    return f == (PyObject *)&PyUnicode_Type || strcmp(name, "repr") == 0
+           || strcmp(name, "ascii") == 0 || strcmp(name, "format") == 0;
+}
+
 mp_rc
 mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
                  Py_ssize_t count)
 {
-    bool reads = false, has_tensor = false;
+    bool reads = false, computes = false, has_tensor = false, writes_text = false;
     s->through_c = true;
     T->lazy_looks = T->lazy_looks || looks_later(who);
     if (!calls_back(who)) {
@@ -220,18 +371,24 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_c_effect effect = callable_effect(T, args[i]);
-        if (effect == MP_C_OPAQUE) {
+        // With one argument type only answers; with three it makes a class.
+        bool makes_class = PyType_Check(args[i])
+                           && PyType_IsSubtype((PyTypeObject *)args[i], &PyType_Type)
+                           && (count > 2 || strcmp(who, "itertools.starmap") == 0);
+        if (effect == MP_C_OPAQUE || makes_class) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                                   mp_type_name(args[i]));
         }
         reads = reads || effect == MP_C_READS;
+        computes = computes || effect == MP_C_COMPUTES;
+        s->calls = s->calls || effect == MP_C_COMPUTES || effect == MP_C_TORCH;
+        writes_text = writes_text || is_text_function(args[i]);
     }
-    for (Py_ssize_t i = 0; reads && i < count; i++) {
+    T->lazy_calls = T->lazy_calls || s->calls;
+    for (Py_ssize_t i = 0; (reads || computes) && i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
-        rc = rc != MP_OK
-                 ? rc
-                 : mp_look_at_yields(T, mp_refgraph_find(&T->graph, args[i]), who);
-        if (rc == MP_OK && has_tensor) {
+        rc = rc != MP_OK || !writes_text ? rc : mp_look_at_text(T, args[i]);
+        if (rc == MP_OK && has_tensor && reads) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "%s of tensors", who);
         }
         if (rc != MP_OK) {
@@ -239,6 +396,8 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
         }
     }
     s->looks = s->looks || reads;
+    s->spreads = s->spreads || computes;
     T->lazy_looks = T->lazy_looks || reads;
+    T->lazy_spreads = T->lazy_spreads || computes;
     return MP_OK;
 }

@@ -127,13 +127,19 @@ mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     if (is_sum && nargs > 0 && PyGen_CheckExact(args[0])) {
         return sum_begin(T, s, callee, args, count);
     }
-    if (!has_tensor) {
-        return MP_OK;
-    }
     for (Py_ssize_t i = 0; i < count; i++) {
         if (PyFunction_Check(args[i]) || PyMethod_Check(args[i])) {
             return MP_OK;  // reduce(f, tensors): its frames do the work and are watched
         }
+        if (PyIter_Check(args[i]) || mp_op_flags_of(args[i]) != 0) {
+            s->calls = true;  // what comes out, or what is called, has no argument tree
+        }
+    }
+    if (PyType_Check(callee)) {
+        s->calls = T->lazy_calls = true;  // accumulate() adds when it is asked
+    }
+    if (!has_tensor || s->calls) {
+        return MP_OK;
     }
     if (is_sum && nargs > 0 && Py_IS_TYPE(args[0], &PyDictValues_Type)) {
         return sum_of_view(T, s, callee, args, nargs, kwnames);
