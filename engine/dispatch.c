@@ -19,6 +19,7 @@
 #include "compat/compat.h"
 #include "compiled.h"
 #include "record.h"
+#include "verify.h"
 
 enum {
     DISPATCH_SMALL = 32,       // references that a hit keeps without allocating
@@ -644,7 +645,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     int64_t start = mp_stats_now();
     PyObject *result =
         mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
-                       root, op->max_instructions, &plan, &why);
+                       root, op->max_instructions, NULL, &plan, &why);
     int64_t spent = mp_stats_now() - start;
     op->stats.recordings++;
     op->stats.record_ns += spent;
@@ -693,6 +694,56 @@ dispatch_miss(mp_CompiledObject *op, const dispatch_hit *near,
     return dispatch_record(op, call);
 }
 
+/* -- Verify ------------------------------------------------------------------------ */
+
+/* The dry run has ended.  It ran Python, so the entry is looked for again (3).  1: it
+ * still answers this call; 0: not, or the dry run failed; -1: exception set. */
+static int
+dispatch_verify_again(mp_CompiledObject *op, dispatch_hit *hit,
+                      const dispatch_args *call, int dry)
+{
+    dispatch_hit again;
+    if (dry < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            return -1;
+        }
+        PyErr_WriteUnraisable((PyObject *)op);
+        return 0;
+    }
+    dispatch_found found = dispatch_find(op, call, &again);
+    if (found == FIND_ERROR) {
+        return -1;
+    }
+    bool same = found == FIND_HIT && again.entry == hit->entry;
+    if (found != FIND_UNFIT) {
+        dispatch_release(&again);
+    }
+    return same && hit->entry->state == MP_ENTRY_READY;
+}
+
+/* Verify this hit.  1: *result is the answer, or NULL; 0: start over, nothing has
+ * happened; -1: exception set, nothing has happened. */
+static int
+dispatch_verify(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call,
+                PyObject **result)
+{
+    PyObject *notes;  // owned or NULL
+    int32_t n_sources = hit->entry->plan->replay->n_sources;
+    op->verify_left = op->verify_every;
+    int dry = mp_verify_dry(op->verifier, hit->entry, hit->held + n_sources, &notes);
+    int rc = dispatch_verify_again(op, hit, call, dry);
+    if (rc > 0) {
+        // What the hit would have used must die when it dies in eager.
+        while (hit->n_held > 0) {
+            Py_DECREF(hit->held[--hit->n_held]);
+        }
+        *result = mp_verify_call(op, hit->entry, notes, call->args, call->nargsf,
+                                 call->kwnames);
+    }
+    Py_XDECREF(notes);
+    return rc;
+}
+
 /* -- Call -------------------------------------------------------------------------- */
 
 static PyObject *
@@ -703,6 +754,8 @@ dispatch_use(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call
         return dispatch_run(op, hit, call);
     case MP_ENTRY_COMPILING:
         return dispatch_fall_back(op, MP_FB_COMPILING, call);
+    case MP_ENTRY_DIVERGED:
+        return dispatch_fall_back(op, MP_FB_DIVERGED, call);
     default:
         return dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
     }
@@ -711,6 +764,7 @@ dispatch_use(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call
 static PyObject *
 dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
 {
+    bool verify = op->verify_every > 0;  // at most once for a call
     for (;;) {
         dispatch_hit hit;
         dispatch_found found = dispatch_find(op, call, &hit);
@@ -726,6 +780,17 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             if (rc < 0) {
                 return NULL;
             }
+            continue;  // (3)
+        }
+        if (verify && found == FIND_HIT && hit.entry->state == MP_ENTRY_READY
+            && --op->verify_left <= 0) {
+            PyObject *answer = NULL;
+            int rc = dispatch_verify(op, &hit, call, &answer);
+            dispatch_release(&hit);
+            if (rc != 0) {
+                return answer;
+            }
+            verify = false;
             continue;  // (3)
         }
         PyObject *result = found == FIND_HIT ? dispatch_use(op, &hit, call)

@@ -35,6 +35,11 @@ int mp_compiled_init(PyObject *module);
 /* What o calls when it runs eager, NULL if o is no CompiledFunction.  (__wrapped__ can
  * be overwritten by Python, this cannot.) */
 PyObject *mp_compiled_original_borrow(PyObject *o);
+/* The kinds of guards and effects of its entries that have hit (mp_cache_kinds). */
+PyObject *mp_compiled_kinds(PyObject *o);
+
+/* compiled.set_verify(every, verifier=None): every so many hits one is verified, see
+ * verify.h; 0 switches it off. */
 
 /* The switch of the whole engine: off, every CompiledFunction calls its original. */
 void mp_dispatch_enable(bool on);

@@ -1,0 +1,315 @@
+"""Verify mode: hits prove themselves against the real call; see docs/verify.md.
+
+The engine decides which hit is verified, makes the real call, and compares guards and
+effects (``engine/verify.c``).  What needs torch is done here: the graph runs dry, on
+clones of what it writes and with random states put back, and its tensors are compared
+with those of the real call.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from magpy import logs
+from magpy.errors import VerifyError
+
+if TYPE_CHECKING:
+    import torch
+
+    from magpy.graph import Spec
+
+# rtol and atol of results of a backend that is not bitwise
+_TOLERANCES = {
+    "float64": (1e-7, 1e-7),
+    "complex128": (1e-7, 1e-7),
+    "float32": (1e-4, 1e-4),
+    "complex64": (1e-4, 1e-4),
+}
+_COARSE = (2e-2, 2e-2)
+
+
+@dataclass
+class DryRun:
+    """What a graph did when it ran dry.
+
+    Attributes:
+        error: what it raised, or None.
+        outputs: its results, without their autograd history.
+        grads: which of them required gradients.
+        written: position of each written input, its clone, and the live tensor, weak:
+            it dies when it does in eager.
+        random: it drew random numbers.
+        empty: it made tensors that it need not have filled.
+        sharing: which of the tensors share memory; see :func:`_sharing`.
+    """
+
+    error: Exception | None = None
+    outputs: list[torch.Tensor] = field(default_factory=list)
+    grads: list[bool] = field(default_factory=list)
+    written: list[tuple[int, torch.Tensor, weakref.ref[torch.Tensor]]] = field(
+        default_factory=list
+    )
+    random: bool = False
+    empty: bool = False
+    sharing: list[int] = field(default_factory=list)
+
+
+class Verifier:
+    """What the engine asks while it verifies one compiled object.
+
+    Args:
+        name: how messages call the object.
+        exact: results must agree bit by bit, as those of backend "eager" do.
+        raises: a divergence raises :class:`magpy.VerifyError` instead of a warning.
+    """
+
+    def __init__(self, name: str, *, exact: bool, raises: bool) -> None:
+        self.name = name
+        self.exact = exact
+        self.raises = raises
+        self._warned = False
+
+    # -- called by the engine --------------------------------------------------------
+
+    def run(
+        self,
+        spec: Spec,
+        call: Callable[..., Any],
+        boxed: bool,
+        inputs: Sequence[torch.Tensor],
+    ) -> DryRun:
+        """Run a graph such that nothing but its answer is left of it."""
+        from magpy import seal
+
+        dry = DryRun(empty=_makes_empty(spec[0]))
+        arguments = list(inputs)
+        clones = _cloned(inputs, spec[3].get("mutated", ()))
+        dry.written = [(at, c, weakref.ref(inputs[at])) for at, c in clones.items()]
+        for at, clone in clones.items():
+            arguments[at] = clone
+        with seal.sealed(), _generators_kept(spec[0]):
+            before = _random_states()
+            try:
+                answer = call(arguments) if boxed else call(*arguments)
+            except Exception as error:
+                dry.error = error.with_traceback(None)
+                return dry
+            dry.random = before != _random_states()
+        _forget_history(dry, answer)
+        return dry
+
+    def raised(self, dry: DryRun) -> bool:
+        """Did the graph raise?"""
+        return dry.error is not None
+
+    def compare(
+        self, dry: DryRun, outputs: Sequence[torch.Tensor], spec: Spec | None
+    ) -> str | None:
+        """Return the first difference between the dry run and the real call."""
+        if dry.error is not None:
+            return f"the graph raised {type(dry.error).__name__}: {dry.error}"
+        written = {at for at, _, _ in dry.written}
+        now = set(spec[3].get("mutated", ())) if spec is not None else set()
+        if now - written:
+            return f"the real call writes inputs {sorted(now - written)}, too"
+        if len(outputs) != len(dry.outputs):
+            return f"{len(dry.outputs)} tensors instead of {len(outputs)}"
+        found: str | None
+        for i, (ours, theirs) in enumerate(zip(dry.outputs, outputs, strict=True)):
+            if dry.grads[i] != theirs.requires_grad:
+                return f"output {i}: requires_grad is {dry.grads[i]}"
+            found = self._difference(ours, theirs, dry)
+            if found:
+                return f"output {i}: {found}"
+        alive = []
+        for at, clone, weak in dry.written:
+            live = weak()
+            if live is None:
+                continue
+            found = self._difference(clone, live, dry)
+            if found:
+                return f"written input {at}: {found}"
+            alive.append(live)
+        if len(alive) == len(dry.written) and self.exact:
+            if dry.sharing != _sharing(alive, outputs):
+                return "other tensors share memory"
+        return None
+
+    def report(self, info: Mapping[str, Any]) -> VerifyError | None:
+        """Tell the user about a divergence; an exception is raised by the engine."""
+        error = VerifyError(self.name, **info)
+        logs.write("verify", str(error))
+        if self.raises:
+            return error
+        if not self._warned:
+            self._warned = True
+            warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+        return None
+
+    # -- comparing -------------------------------------------------------------------
+
+    def _difference(
+        self, ours: torch.Tensor, theirs: torch.Tensor, dry: DryRun
+    ) -> str | None:
+        for name in ("dtype", "device", "shape", "layout"):
+            a, b = getattr(ours, name), getattr(theirs, name)
+            if a != b:
+                return f"{name} is {a} instead of {b}"
+        import torch
+
+        strided = theirs.layout is torch.strided
+        if self.exact and strided and ours.stride() != theirs.stride():
+            return f"strides are {ours.stride()} instead of {theirs.stride()}"
+        if theirs.device.type == "meta" or (dry.random and not self.exact):
+            return None
+        with torch.no_grad():
+            same = _same_values(ours, theirs, self.exact)
+        return None if same or dry.empty else "other values"
+
+
+def _same_values(ours: torch.Tensor, theirs: torch.Tensor, exact: bool) -> bool:
+    """Are the values equal, as closely as backend and device promise?"""
+    import torch
+
+    a, b = (t.detach().resolve_conj().resolve_neg() for t in (ours, theirs))
+    if a.layout is not torch.strided:
+        a, b = a.to_dense(), b.to_dense()
+    if not a.numel() or torch.equal(_bytes(a), _bytes(b)):
+        return True
+    if not (a.is_floating_point() or a.is_complex()):
+        return False
+    kind = str(a.dtype).removeprefix("torch.")
+    if exact and (
+        a.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
+    ):
+        # Not the same bits, but a NaN may have others.
+        nan = a.isnan()
+        keep = ~nan
+        same = torch.equal(nan, b.isnan())
+        return bool(same and torch.equal(_bytes(a[keep]), _bytes(b[keep])))
+    rtol, atol = _TOLERANCES.get(kind, _COARSE)
+    return bool(torch.allclose(a, b, rtol=rtol, atol=atol, equal_nan=True))
+
+
+def _bytes(t: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return t.contiguous().view(-1).view(torch.uint8)
+
+
+def _sharing(*groups: Iterable[torch.Tensor]) -> list[int]:
+    """For each tensor the position of the first one in the same storage."""
+    import torch
+
+    first: dict[int, int] = {}
+    found = []
+    for at, t in enumerate(t for group in groups for t in group):
+        storage = t.untyped_storage() if t.layout is torch.strided else None
+        memory = storage.data_ptr() if storage is not None and storage.nbytes() else 0
+        found.append(first.setdefault(memory, at) if memory else at)
+    return found
+
+
+# -- the dry run -----------------------------------------------------------------------
+
+
+def _forget_history(dry: DryRun, answer: Iterable[torch.Tensor]) -> None:
+    """Keep values only: the activations of the dry run are free before the real one."""
+    import torch
+
+    outputs = list(answer)
+    dry.sharing = _sharing([clone for _, clone, _ in dry.written], outputs)
+    with torch.no_grad():
+        dry.grads = [t.requires_grad for t in outputs]
+        dry.outputs = [t.detach() for t in outputs]
+        dry.written = [(at, clone.detach(), live) for at, clone, live in dry.written]
+
+
+def _cloned(
+    inputs: Sequence[torch.Tensor], positions: Iterable[int]
+) -> dict[int, torch.Tensor]:
+    """Clone some of the inputs; those that share memory share it in the clone."""
+    import torch
+
+    storages: dict[int, torch.UntypedStorage] = {}
+    clones = {}
+    for at in positions:
+        t = inputs[at]
+        with torch.inference_mode(t.is_inference()), torch.no_grad():
+            clone = _plain_clone(t, storages)
+            if t.requires_grad and t.is_leaf:
+                clone.requires_grad_()
+        if t.requires_grad and not t.is_leaf:
+            with torch.inference_mode(False), torch.enable_grad():
+                leaf = clone.requires_grad_()
+                clone = torch.empty_strided(
+                    t.size(), t.stride(), dtype=t.dtype, device=t.device
+                ).copy_(leaf)
+        if type(t) is torch.nn.Parameter:
+            clone = torch.nn.Parameter(clone.detach(), t.requires_grad)
+        clones[at] = clone
+    return clones
+
+
+def _plain_clone(
+    t: torch.Tensor, storages: dict[int, torch.UntypedStorage]
+) -> torch.Tensor:
+    """Clone the whole storage once, and view it as `t` does."""
+    import torch
+
+    if t.layout is not torch.strided or t.is_conj() or t.is_neg():
+        return t.detach().clone()
+    storage = t.untyped_storage()
+    if storage._cdata not in storages:
+        storages[storage._cdata] = storage.clone()
+    clone = torch.empty(0, dtype=t.dtype, device=t.device)
+    return clone.set_(
+        storages[storage._cdata], t.storage_offset(), t.size(), t.stride()
+    )
+
+
+def _random_states() -> list[bytes]:
+    import torch
+
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():
+        states += torch.cuda.get_rng_state_all()
+    return [state.numpy().tobytes() for state in states]
+
+
+@contextmanager
+def _generators_kept(ops: Iterable[tuple[Any, ...]]) -> Iterator[None]:
+    """Put back the generators that the operations name."""
+    import torch
+
+    found: dict[int, torch.Generator] = {}
+
+    def visit(tree: Any) -> None:
+        if isinstance(tree, torch.Generator):
+            found[id(tree)] = tree
+        elif isinstance(tree, (tuple, list)):
+            for item in tree:
+                visit(item)
+        elif isinstance(tree, dict):
+            visit(tuple(tree.values()))
+
+    for _, args, kwargs, _ in ops:
+        visit((args, kwargs))
+    states = [(generator, generator.get_state()) for generator in found.values()]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            generator.set_state(state)
+
+
+def _makes_empty(ops: Iterable[tuple[Any, ...]]) -> bool:
+    return any(
+        "empty" in (target if type(target) is str else getattr(target, "__name__", ""))
+        for target, *_ in ops
+    )

@@ -1,0 +1,826 @@
+"""Verify mode: silent on right entries, finds holes that are planted in wrong ones.
+
+For every kind of guard and effect there is a program in which that kind is necessary.
+The engine leaves the kind out of one recording; the next call, recorded as it should be,
+must find that.  A guard program has a change of state, too: with the kind left out, the
+entry answers for the changed state, and the wrong answer itself must be found.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("magpy._engine_testing")
+
+from magpy import _engine
+from magpy._engine import CompiledFunction
+from oracle import cases
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+SPACE: dict[str, Any] = {"__name__": "program"}
+
+
+class Reports:
+    """Notes divergences; asks for no exception unless it is told to."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self.error: BaseException | None = None
+
+    def report(self, info: dict[str, Any]) -> BaseException | None:
+        self.found.append(info)
+        return self.error
+
+    @property
+    def parts(self) -> list[str]:
+        return [info["part"] for info in self.found]
+
+
+def verified(fn: Any, every: int = 1) -> tuple[Any, Reports]:
+    """Compile with the bare engine and verify."""
+    reports = Reports()
+    compiled = CompiledFunction(fn)
+    compiled.set_verify(every, reports)
+    return compiled, reports
+
+
+def counts(compiled: Any) -> dict[str, int]:
+    names = ("calls", "hits", "recordings", "verified", "diverged", "fallbacks")
+    return {name: compiled.stats()[name] for name in names}
+
+
+# -- Planted holes ---------------------------------------------------------------------
+
+GUARDS = """
+=== LOAD_CONST
+S = 1
+def f(): return S
+!!! S = 2
+
+=== LOAD_ARG
+A = [1]
+def f(x): return x
+>>> A
+!!! A = [2]
+
+=== LOAD_ITEM
+L = [[1]]
+def f(x): return x[0]
+>>> L
+!!! L[0] = [2]
+
+=== LOAD_KEY
+D = {"a": [1]}
+def f(x): return x["a"]
+>>> D
+!!! D["a"] = [2]
+
+=== LOAD_DICT
+class C: pass
+o = C()
+o.x = 1
+def f(o): return o.x
+>>> o
+!!! o = C(); o.x = 2
+
+=== LOAD_SLOT
+class C:
+    __slots__ = "x"
+o = C()
+o.x = [1]
+def f(o): return o.x
+>>> o
+!!! o.x = [2]
+
+=== LOAD_CELL
+def outer():
+    value = [1]
+    def f(): return value
+    def change():
+        nonlocal value
+        value = [2]
+    return f, change
+f, change = outer()
+!!! change()
+
+=== LOAD_FIELD
+class C:
+    def __init__(self, x): self.x = x
+    def m(self): return self.x
+m = C(1).m
+def f(m): return m.__self__
+>>> m
+!!! m = C(2).m
+
+=== LOAD_DEQUE
+from collections import deque
+d = deque([[1], [2]])
+def f(d): return d[0]
+>>> d
+!!! d[0] = [3]
+
+=== LOAD_CONTEXT
+from contextvars import ContextVar
+V = ContextVar("V", default=[1])
+def f(): return V.get()
+!!! V.set([2])
+
+=== TYPE_IS
+class A: pass
+class B: pass
+o = A()
+def f(o): return isinstance(o, A)
+>>> o
+!!! o = B()
+
+=== IS
+x = None
+def f(x): return 1 if x is None else 2
+>>> x
+!!! x = True
+
+=== EQUALS
+x = 1
+def f(x): return x + 1
+>>> x
+!!! x = 2
+
+=== SAME
+p = q = [1]
+def f(a, b): return a is b
+>>> p, q
+!!! q = [1]
+
+=== NOT_SAME
+p = [1]
+q = [1]
+def f(a, b): return a is b
+>>> p, q
+!!! q = p
+
+=== LEN
+L = [1, 2]
+def f(x): return len(x)
+>>> L
+!!! L.append(3)
+
+=== NONEMPTY
+L = [1, 2]
+def f(x): return "some" if x else "none"
+>>> L
+!!! L.clear()
+
+=== MAXLEN
+from collections import deque
+d = deque([1], 2)
+def f(d): return d.maxlen
+>>> d
+!!! d = deque([1], 3)
+
+=== KEYS
+D = {"a": [1]}
+def f(x): return list(x)
+>>> D
+!!! D["b"] = [2]
+
+=== HAS_KEY
+D = {"a": 1}
+def f(x): return "a" in x
+>>> D
+!!! del D["a"]
+
+=== NO_KEY
+D = {}
+def f(x): return "a" in x
+>>> D
+!!! D["a"] = 1
+
+=== SET_EQUALS
+D = {1, 2}
+def f(x): return sorted(x)
+>>> D
+!!! D.add(3)
+
+=== TENSOR
+import torch
+x = torch.ones(2)
+def f(x): return x.shape[0]
+>>> x
+!!! x = torch.ones(3)
+
+=== APART
+import torch
+x = torch.ones(2)
+y = torch.ones(2)
+def f(x, y): return x.add_(1), y + 1
+>>> x, y
+
+=== SLOT_EMPTY
+class C:
+    __slots__ = "x"
+o = C()
+def f(o): return hasattr(o, "x")
+>>> o
+!!! o.x = 1
+
+=== CELL_EMPTY
+def outer():
+    def f():
+        try:
+            return value
+        except NameError:
+            return "unset"
+    def change():
+        nonlocal value
+        value = 1
+    if False:
+        value = None
+    return f, change
+f, change = outer()
+!!! change()
+
+=== NO_DICT
+import torch
+x = torch.ones(2)
+def f(x): return x.dim()
+>>> x
+
+=== TYPE_ATTR
+class C:
+    x = 1
+o = C()
+def f(o): return o.x
+>>> o
+!!! C.x = 2
+
+=== SUPER_ATTR
+class A:
+    x = 1
+class B(A):
+    def m(self): return super().x
+o = B()
+def f(o): return o.m()
+>>> o
+!!! A.x = 2
+
+=== FUNCTION
+def g(): return 1
+def f(): return g()
+!!! g.__code__ = (lambda: 2).__code__
+
+=== IMPORTED
+import sys
+import types
+one = sys.modules["verify_imported"] = types.ModuleType("verify_imported")
+one.x = 1
+two = types.ModuleType("verify_imported")
+two.x = 2
+def f():
+    import verify_imported
+    return verify_imported.x
+!!! sys.modules["verify_imported"] = two
+
+=== CONTEXT_UNSET
+from contextvars import ContextVar
+V = ContextVar("V")
+def f(): return V.get(1)
+!!! V.set(2)
+"""
+
+EFFECTS = """
+=== CONST
+def f(): return 1
+
+=== TUPLE
+def f(x): return x, x
+>>> [1]
+
+=== STRUCT
+from collections import namedtuple
+P = namedtuple("P", "a b")
+def f(x): return P(x, x)
+>>> [1]
+
+=== LIST
+def f(x): return [x]
+>>> [1]
+
+=== DICT
+def f(x): return {"x": x}
+>>> [1]
+
+=== SET
+class C: pass
+def f(x): return {x}
+>>> C()
+
+=== FROZENSET
+class C: pass
+def f(x): return frozenset([x])
+>>> C()
+
+=== SLICE
+def f(x): return slice(x, None)
+>>> [1]
+
+=== CELL
+def f(x): return lambda: x
+>>> [1]
+
+=== METHOD
+class C:
+    def m(self): pass
+def f(o): return o.m
+>>> C()
+
+=== WEAKREF
+import weakref
+class C: pass
+o = C()
+def f(o): return weakref.ref(o)
+>>> o
+
+=== BOUND
+def f(x): return x.append
+>>> []
+
+=== PARTIAL
+from functools import partial
+def f(x): return partial(print, x)
+>>> [1]
+
+=== EXCEPTION
+def f(x): return ValueError(x)
+>>> [1]
+
+=== SCALAR
+class N(int): pass
+def f(x): return N(x)
+>>> 1
+
+=== BYTEARRAY
+def f(x): return bytearray(x)
+>>> b"a"
+
+=== PROXY
+from types import MappingProxyType
+def f(x): return MappingProxyType(x)
+>>> {}
+
+=== FUNCTION
+def f(): return lambda: 1
+
+=== INSTANCE
+class C: pass
+def f(): return C()
+
+=== DICT_LIKE
+from collections import OrderedDict
+def f(x): return OrderedDict(a=x)
+>>> [1]
+
+=== LIST_LIKE
+from collections import deque
+def f(x): return deque([x])
+>>> [1]
+
+=== FILL_LIST
+def f():
+    x = []
+    x.append(x)
+    return x
+
+=== FILL_DICT
+def f():
+    x = {}
+    x["x"] = x
+    return x
+
+=== FILL_ATTRS
+class C: pass
+def f():
+    o = C()
+    o.x = 1
+    return o
+
+=== FILL_SLOT
+class C:
+    __slots__ = "x"
+def f():
+    o = C()
+    o.x = 1
+    return o
+
+=== FILL_CELL
+def f():
+    def g(): return g
+    return g
+
+=== DICT_SET
+def f(x): x["a"] = 1
+>>> {}
+
+=== DICT_DEL
+def f(x): del x["a"]
+>>> {"a": 1}
+
+=== ATTRS_SET
+class C: pass
+def f(x): x.a = 1
+>>> C()
+
+=== ATTRS_DEL
+class C:
+    def __init__(self): self.a = 1
+def f(x): del x.a
+>>> C()
+
+=== SLOT_SET
+class C:
+    __slots__ = "a"
+def f(x): x.a = 1
+>>> C()
+
+=== SLOT_DEL
+class C:
+    __slots__ = "a"
+    def __init__(self): self.a = 1
+def f(x): del x.a
+>>> C()
+
+=== CELL_SET
+def outer():
+    value = 1
+    def f():
+        nonlocal value
+        value = 2
+    return f
+f = outer()
+
+=== CELL_DEL
+def outer():
+    value = 1
+    def f():
+        nonlocal value
+        value = 1
+        del value
+    return f
+f = outer()
+
+=== TYPE_SET
+class C: pass
+def f(): C.x = 1
+
+=== TYPE_DEL
+class C: pass
+def make():
+    C.x = 1
+    return 0
+def f(x): del C.x
+>>> make()
+
+=== LIST_APPEND
+def f(x): x.append(1)
+>>> []
+
+=== LIST_ASSIGN
+def f(x): x.sort()
+>>> [2, 1]
+
+=== SET_ASSIGN
+def f(x): x.add(1)
+>>> set()
+
+=== DICT_ASSIGN
+def f(x): x.clear()
+>>> {"a": 1}
+
+=== DEQUE_ASSIGN
+from collections import deque
+def f(x): x.append(1)
+>>> deque()
+
+=== RETURN
+def f(x): return x
+>>> [1]
+"""
+
+
+class Program:
+    """A case in a namespace of its own, compiled and verified."""
+
+    def __init__(self, case: Any) -> None:
+        if "import torch" in case.source:
+            pytest.importorskip("torch")
+            from magpy import _setup
+
+            _setup.status()
+        self.case = case
+        self.space = dict(SPACE)
+        exec(case.source, self.space)
+        self.reports = Reports()
+        self.compiled = self.make()
+
+    def make(self) -> Any:
+        if "import torch" in self.case.source:
+            import magpy
+            from magpy.verify import Verifier
+
+            compiled = magpy.compile(self.space["f"], backend="eager")
+            verifier = Verifier("f", exact=True, raises=False)
+            verifier.report = self.reports.report  # type: ignore[method-assign]
+            compiled.set_verify(1, verifier)
+            return compiled
+        compiled = CompiledFunction(self.space["f"])
+        compiled.set_verify(1, self.reports)
+        return compiled
+
+    def call(self) -> None:
+        args = eval(f"[{self.case.calls[0]}]", self.space)
+        self.compiled(*args)
+
+    def change(self) -> None:
+        for statement, _ in self.case.changes:
+            exec(statement, self.space)
+
+
+@pytest.fixture
+def plant() -> Iterator[Any]:
+    if not hasattr(_engine, "_plant"):
+        pytest.skip("the engine was built without MP_TESTING")
+
+    def none() -> None:
+        _engine._plant("guard", None)
+        _engine._plant("effect", None)
+
+    yield _engine._plant
+    none()
+
+
+GUARD_CASES = {case.name: case for case in cases(GUARDS)}
+EFFECT_CASES = {case.name: case for case in cases(EFFECTS)}
+
+
+def test_every_kind_has_a_program():
+    assert set(GUARD_CASES) == {row["id"] for row in _engine.guard_kinds()}
+    assert set(EFFECT_CASES) == {row["id"] for row in _engine.effect_kinds()}
+
+
+@pytest.mark.parametrize(
+    "case", [*GUARD_CASES.values(), *EFFECT_CASES.values()], ids=str
+)
+def test_nothing_is_found_where_nothing_is_planted(case):
+    program = Program(case)
+    program.call()
+    program.call()
+    program.change()
+    program.call()
+    program.call()
+    assert program.reports.found == []
+    assert program.compiled.stats()["verified"] >= 2
+
+
+@pytest.mark.parametrize("case", GUARD_CASES.values(), ids=str)
+def test_a_missing_guard_is_found(case, plant):
+    if case.name == "SAME":
+        pytest.skip("two names of one object: only a wrong answer tells")
+    program = Program(case)
+    plant("guard", case.name)
+    program.call()
+    plant("guard", None)
+    assert program.reports.found == []
+    program.call()
+    assert program.reports.parts == ["guard"]
+    assert program.compiled.entries()[0]["state"] == "diverged"
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in GUARD_CASES.values() if case.changes], ids=str
+)
+def test_a_wrong_answer_is_found(case, plant):
+    program = Program(case)
+    plant("guard", case.name)
+    program.call()
+    program.change()
+    program.call()
+    assert program.compiled.stats()["recordings"] == 1, "the guard was not necessary"
+    assert len(program.reports.found) == 1
+
+
+@pytest.mark.parametrize("case", EFFECT_CASES.values(), ids=str)
+def test_a_missing_effect_is_found(case, plant):
+    program = Program(case)
+    plant("effect", case.name)
+    program.call()
+    plant("effect", None)
+    program.call()
+    assert program.reports.parts == ["effect"]
+
+
+def test_plant_knows_its_kinds(plant):
+    with pytest.raises(ValueError, match="no kind NOTHING"):
+        plant("guard", "NOTHING")
+    with pytest.raises(ValueError, match="no family"):
+        plant("nothing", "EQUALS")
+
+
+# -- The call --------------------------------------------------------------------------
+
+
+def test_the_program_runs_once():
+    log = []
+
+    def fn(x):
+        log.append(x)
+        return [x]
+
+    compiled, reports = verified(fn)
+    results = [compiled(1) for _ in range(4)]
+    assert log == [1, 1, 1, 1]
+    assert results == [[1]] * 4
+    assert len({id(result) for result in results}) == 4
+    assert reports.found == []
+    assert counts(compiled) == {
+        "calls": 4, "hits": 3, "recordings": 1,
+        "verified": 3, "diverged": 0, "fallbacks": 0,
+    }  # fmt: skip
+
+
+def test_only_every_third_hit_is_verified():
+    compiled, _ = verified(lambda x: x, every=3)
+    for _ in range(10):
+        compiled(1)
+    assert counts(compiled)["hits"] == 9
+    assert counts(compiled)["verified"] == 3
+    compiled.set_verify(0)
+    for _ in range(10):
+        compiled(1)
+    assert counts(compiled)["verified"] == 3
+
+
+def test_set_verify_checks_its_arguments():
+    compiled, _ = verified(lambda x: x)
+    with pytest.raises(ValueError, match="at least 0"):
+        compiled.set_verify(-1)
+    with pytest.raises(TypeError):
+        compiled.set_verify("1")
+
+
+def test_a_report_raises_after_the_call(plant):
+    log = []
+
+    def fn(x):
+        log.append(x)
+        return x + 1
+
+    compiled, reports = verified(fn)
+    plant("guard", "EQUALS")
+    assert compiled(1) == 2
+    reports.error = KeyError("diverged")
+    with pytest.raises(KeyError, match="diverged"):
+        compiled(2)
+    assert log == [1, 2]
+    assert compiled(3) == 4
+    assert counts(compiled)["fallbacks"] == 1
+    assert compiled.stats()["reasons"] == {"diverged": 1}
+
+
+def test_the_programs_exception_wins(plant, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def fn(x):
+        return 10 // x
+
+    compiled, reports = verified(fn)
+    plant("guard", "EQUALS")
+    assert compiled(1) == 10
+    reports.error = KeyError("diverged")
+    with pytest.raises(ZeroDivisionError):
+        compiled(0)
+    assert reports.parts == ["exception"]
+    assert len(unraisable) == 1
+    assert counts(compiled)["diverged"] == 1
+    assert compiled(5) == 2
+
+
+def test_a_second_recording_that_aborts_is_counted_and_proves_nothing(plant):
+    def fn(x):
+        if x:
+            print(end="")
+        return x
+
+    compiled, reports = verified(fn)
+    plant("guard", "IS")
+    assert compiled(False) is False
+    assert compiled(True) is True
+    assert reports.found == []
+    stats = compiled.stats()
+    assert (stats["calls"], stats["hits"], stats["fallbacks"]) == (2, 0, 1)
+    assert stats["verified"] == 1
+    assert sum(stats["reasons"].values()) == 1
+
+
+def test_reset_and_recursion_inside_a_verified_call():
+    calls = []
+
+    def hook(x):
+        calls.append(x)
+        compiled.reset()
+        return compiled(x - 1) if x else 0
+
+    def fn(x):
+        return hook(x)
+
+    compiled, reports = verified(fn)
+    for _ in range(4):
+        assert compiled(2) == 0
+    assert calls == [2, 1, 0] * 4
+    assert reports.found == []
+
+
+def test_two_names_of_one_object_are_no_divergence():
+    compiled, reports = verified(lambda a, b: [a, b])
+    x = [1]
+    compiled([1], [1])
+    for _ in range(2):
+        result = compiled(x, x)
+        assert result[0] is result[1] is x
+    assert reports.found == []
+    assert counts(compiled)["recordings"] == 1
+
+
+def test_members_of_sets_may_come_in_another_order():
+    class C:
+        pass
+
+    compiled, reports = verified(lambda: {C() for _ in range(5)})
+    for _ in range(10):
+        assert len(compiled()) == 5
+    assert reports.found == []
+    assert counts(compiled)["verified"] == 9
+
+
+def test_objects_die_as_in_eager():
+    class C:
+        pass
+
+    class Box:
+        pass
+
+    box = Box()
+
+    def fn():
+        box.value = C()
+        return len(alive)
+
+    compiled, reports = verified(fn)
+    alive: list[int] = []
+    for _ in range(4):
+        compiled()
+        gc.collect()
+        assert sum(type(o) is C for o in gc.get_objects()) == 1
+    assert reports.found == []
+
+
+def test_threads_verify_at_once():
+    state = threading.local()
+
+    def fn(x):
+        return {"x": x, "list": [x, x]}
+
+    compiled, reports = verified(fn)
+    wrong = []
+
+    def work(number):
+        state.number = number
+        for _ in range(200):
+            if compiled(number) != {"x": number, "list": [number, number]}:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert reports.found == []
+    assert counts(compiled)["diverged"] == 0
+    assert counts(compiled)["verified"] > 0
+
+
+def test_a_verifier_is_seen_by_the_collector():
+    compiled, reports = verified(lambda x: x)
+    reports.owner = compiled  # type: ignore[attr-defined]
+    gone = weakref.ref(reports)
+    del compiled, reports
+    gc.collect()
+    assert gone() is None
