@@ -1,0 +1,277 @@
+"""Differential fuzzing: random programs, eager beside compiled.
+
+    python -m tests.fuzz -n 20000 --seed 0 --jobs 2     (make fuzz N=... SEED=... JOBS=...)
+    python -m tests.fuzz --seed 0 --only 4711           one program of a run, shown
+    python -m tests.fuzz --replay FILE                  a program as text
+
+Programs run in children, which may crash or hang.  Every difference is made small and
+printed as a program for tests/fuzz/regressions; the exit status is 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import multiprocessing as mp
+import multiprocessing.connection as connection
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import fuzz_run  # noqa: E402
+import fuzz_shrink  # noqa: E402
+from fuzz_maker import Program, make, parse  # noqa: E402
+
+from magpy import _engine  # noqa: E402
+
+CHUNK = 50
+HANG_SECONDS = 120
+HAVE_TORCH = importlib.util.find_spec("torch") is not None
+
+
+@dataclass
+class Summary:
+    """What a whole run showed."""
+
+    programs: int = 0
+    counted: int = 0
+    calls: int = 0
+    hits: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, number: int, outcome: fuzz_run.Outcome) -> None:
+        self.programs += 1
+        self.counted += outcome.hits > 0
+        self.calls += outcome.calls
+        self.hits += outcome.hits
+        self.kinds.update(outcome.kinds.keys())
+        self.reasons.update(outcome.reasons.keys())
+        if outcome.difference is not None:
+            self.failed.append((number, outcome.difference))
+
+
+def need_torch() -> None:
+    """Load torch once; children that are forked later share it."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def work(pipe: connection.Connection, seed: int, tensors: bool) -> None:
+    """A child: run the chunks that arrive, answer per program."""
+    gc.freeze()
+    while (chunk := pipe.recv()) is not None:
+        for number in chunk:
+            pipe.send(("start", number))
+            program = make(seed, number, tensors)
+            pipe.send(("done", fuzz_run.run(program)))
+        gc.collect()
+        pipe.send(("idle", None))
+
+
+@dataclass
+class Child:
+    """A worker process and what it is doing."""
+
+    process: Any
+    pipe: Any
+    chunk: list[int] = field(default_factory=list)
+    number: int | None = None
+    since: float = 0.0
+
+
+class Fuzzer:
+    """Hands chunks to children, replaces those that die, collects what they say."""
+
+    def __init__(self, args: argparse.Namespace, tick: Any) -> None:
+        self.args = args
+        self.tick = tick
+        self.todo = [
+            list(range(at, min(at + CHUNK, args.first + args.n)))
+            for at in range(args.first, args.first + args.n, CHUNK)
+        ][::-1]
+        self.summary = Summary()
+        self.children: list[Child] = []
+
+    def start(self) -> None:
+        context = mp.get_context("fork")
+        ours, theirs = context.Pipe()
+        arguments = (theirs, self.args.seed, self.args.tensors)
+        process = context.Process(target=work, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        child = Child(process, ours, since=time.monotonic())
+        self.children.append(child)
+        self.feed(child)
+
+    def feed(self, child: Child) -> None:
+        child.chunk = self.todo.pop() if self.todo else []
+        child.pipe.send(child.chunk or None)
+        if not child.chunk:
+            child.process.join()
+            self.children.remove(child)
+
+    def lost(self, child: Child, why: str) -> None:
+        """A child died or hangs: its program is to blame, the others go on."""
+        child.process.kill()
+        child.process.join()
+        self.children.remove(child)
+        number = child.chunk[0] if child.number is None else child.number
+        outcome = fuzz_run.Outcome(difference=f"{why} {child.process.exitcode}")
+        self.summary.add(number, outcome)
+        self.tick()
+        rest = [n for n in child.chunk if n > number]
+        if rest:
+            self.todo.append(rest)
+        self.start()
+
+    def hear(self, child: Child) -> None:
+        try:
+            word, what = child.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return self.lost(child, "crashed:")
+        child.since = time.monotonic()
+        if word == "start":
+            child.number = what
+        elif word == "done":
+            self.summary.add(child.number, what)
+            self.tick()
+        else:
+            self.feed(child)
+
+    def run(self) -> Summary:
+        for _ in range(min(self.args.jobs, len(self.todo))):
+            self.start()
+        while self.children:
+            ready = connection.wait([c.pipe for c in self.children], timeout=5)
+            for child in [c for c in self.children if c.pipe in ready]:
+                self.hear(child)
+            for child in list(self.children):
+                if time.monotonic() - child.since > HANG_SECONDS:
+                    self.lost(child, "hangs:")
+        return self.summary
+
+
+def progress(total: int) -> tuple[Any, Any]:
+    """A bar if there is a terminal; (context manager, tick)."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("fuzz"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeRemainingColumn(), transient=True)
+    task = bar.add_task("fuzz", total=total)
+    return bar, lambda: bar.advance(task)
+
+
+def all_kinds() -> list[str]:
+    """Every guard, field and effect kind that the engine has."""
+    guards = [row["id"] for row in _engine.guard_kinds() if row["id"] != "LOAD_FIELD"]
+    fields = [f"LOAD_FIELD {row['id']}" for row in _engine.field_kinds()]
+    return guards + fields + [row["id"] for row in _engine.effect_kinds()]
+
+
+def report(summary: Summary, seconds: float) -> None:
+    """Print the summary of a run."""
+    s = summary
+    share = s.counted / max(s.programs, 1)
+    print(
+        f"{s.programs} programs, {s.counted} with a hit ({share:.0%}), {s.calls} calls,"
+        f" {s.hits} hits, {len(s.failed)} differences, {seconds:.0f} s"
+    )
+    kinds = all_kinds()
+    missing = [kind for kind in kinds if not s.kinds[kind]]
+    print(f"kinds in entries that hit: {len(kinds) - len(missing)} of {len(kinds)}")
+    if missing:
+        print("  missing:", ", ".join(missing))
+    rare = [f"{k} {s.kinds[k]}" for k in kinds if 0 < s.kinds[k] < 5]
+    if rare:
+        print("  rare:", ", ".join(rare))
+    ranked: Counter[str] = Counter()
+    for reason, count in s.reasons.items():
+        ranked[reason.partition(":")[0]] += count
+    print("eager runs, programs by reason:")
+    for reason, count in ranked.most_common():
+        details = [r for r in s.reasons.most_common() if r[0].startswith(reason + ":")]
+        shown = ", ".join(f"{d.partition(': ')[2]} ({n})" for d, n in details[:4] if n)
+        print(f"  {count:6} {reason}: {shown}"[:150])
+
+
+def show_failures(summary: Summary, args: argparse.Namespace) -> None:
+    """Make each difference small and print it."""
+    for number, difference in summary.failed[: args.show]:
+        program = make(args.seed, number, args.tensors)
+        if program.torch:
+            need_torch()
+        print(f"\n== program {number} of seed {args.seed}: {difference[:80]}")
+        print(fuzz_shrink.shrink(program, args.shrink))
+
+
+def run_one(program: Program, args: argparse.Namespace) -> int:
+    """Run one program in this process and say what happened."""
+    if program.torch:
+        need_torch()
+    if args.verbose:
+        print(program)
+    outcome = fuzz_run.run(program)
+    print(f"{outcome.calls} calls, {outcome.hits} hits", dict(outcome.reasons))
+    if outcome.difference is not None:
+        print(outcome.difference)
+    if args.shrink and outcome.difference is not None:
+        print(fuzz_shrink.shrink(program, args.shrink))
+    return outcome.difference is not None
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("-n", type=int, default=2000, help="how many programs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--only", type=int, help="one program of the seed")
+    parser.add_argument("--replay", type=Path, help="a program as text")
+    parser.add_argument("--shrink", type=float, default=60, help="seconds per failure")
+    parser.add_argument("--show", type=int, default=10, help="failures to print")
+    parser.add_argument("--verbose", action="store_true", help="print the program")
+    parser.add_argument(
+        "--no-tensors", dest="tensors", action="store_false", default=HAVE_TORCH
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the command line; the exit status says whether all was equal."""
+    args = arguments()
+    if args.replay is not None:
+        return run_one(parse(args.replay.read_text(encoding="utf-8")), args)
+    if args.only is not None:
+        return run_one(make(args.seed, args.only, args.tensors), args)
+    if args.tensors:
+        need_torch()
+    start = time.monotonic()
+    bar, tick = progress(args.n)
+    with bar:
+        summary = Fuzzer(args, tick).run()
+    report(summary, time.monotonic() - start)
+    show_failures(summary, args)
+    return bool(summary.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""Random programs as text, from the tables: `make(seed, number)` is always the same one.
+
+Weights, in one place: of the programs TENSOR_SHARE are tensor programs; of statements
+BLOCK_SHARE are blocks while there is depth left; of scripts RESET_SHARE build the state
+anew before every call, so that programs that count something can hit too.  Tensor programs
+need that more often (TENSOR_RESET_SHARE).
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import random
+from dataclasses import dataclass
+
+from fuzz_tables import CORE, FEATURES, HOLE, Feature
+from fuzz_torch import TORCH_CALLS, TORCH_CORE, TORCH_FEATURES, TORCH_HEAD, TORCH_WRAPS
+
+TENSOR_SHARE = 0.15
+BLOCK_SHARE = 0.3
+RESET_SHARE = 0.6
+TENSOR_RESET_SHARE = 0.9
+CORE_SHARE = 0.4  # of productions that the core and a feature both have
+
+Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
+
+HEAD = """\
+import abc, bisect, collections, collections.abc, contextlib, contextvars, copy
+import dataclasses, enum, functools, heapq, itertools, math, operator, types, typing
+import weakref
+"""
+CALLS = [
+    "1", "1", "2, 0", "0, b=True", "1, 2, 3, c=0", "xs", "n1, 2", "[1, 2]", "1.0",
+    "True", "'s'", "d, xs", "b=0, a=3", "xs, xs", "0", "-1, n2", "(1, 2)", "None",
+]  # fmt: skip
+CAUGHT = """
+def f(*args, **kw):
+    try:
+        return body(*args, **kw)
+    except Exception as e:
+        return type(e), e.args
+"""
+WRAPS = [
+    *[CAUGHT] * 16,
+    "f = body\n",
+    "def f(*args, **kw):\n    return body(*args, **kw)\n",
+    "f = lambda *args, **kw: (body(*args, **kw), g)\n",
+    CAUGHT + "f = (lambda inner: lambda *a, **k: [inner(*a, **k)])(f)\n",
+    "class Runner:\n    last = 0\n    def run(self, *args, **kw):\n"
+    "        self.last = g\n        return self, body(*args, **kw)\nf = Runner().run\n",
+]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A source whose function `f` is compiled, and what callers do with it."""
+
+    source: str
+    steps: tuple[Step, ...]
+    torch: bool = False
+
+    def __str__(self) -> str:
+        marks = {"call": ">>>", "change": "!!!"}
+        script = "\n".join(f"{marks[kind]} {text}".strip() for kind, text in self.steps)
+        return f"{self.source.strip()}\n{script}\n"
+
+
+def parse(text: str) -> Program:
+    """Read back what `str` of a program wrote."""
+    kinds = {">>>": "call", "!!!": "change"}
+    source, steps = [], []
+    for line in text.splitlines():
+        if line[:3] in kinds:
+            steps.append((kinds[line[:3]], line[3:].strip()))
+        else:
+            source.append(line)
+    joined = "\n".join(source)
+    return Program(joined + "\n", tuple(steps), "import torch" in joined)
+
+
+class Maker:
+    """Draws text from the productions of some features."""
+
+    def __init__(self, draw: random.Random, core: Feature, chosen: list[Feature]):
+        self.draw = draw
+        self.core = core
+        self.chosen = chosen
+
+    def pick(self, kind: str) -> str:
+        """Return a production: the core's, or one of a feature that has the kind."""
+        pools = [p for f in self.chosen if (p := f.of(kind))]
+        if not pools or (self.core.of(kind) and self.draw.random() < CORE_SHARE):
+            pools = [self.core.of(kind)]
+        return self.draw.choice(self.draw.choice(pools))
+
+    def leaf(self, kind: str) -> str:
+        """Return a production without holes; the last resort are fixed names."""
+        for _ in range(8):
+            form = self.pick(kind)
+            if not HOLE.search(form):
+                return form
+        return self.LEAVES[kind]
+
+    LEAVES = {
+        "I": "1", "B": "True", "S": "'a'", "L": "l", "V": "xs", "N": "n1", "D": "d",
+        "K": "'a'", "T": "()", "O": "o", "F": "helper", "C": "Node", "X": "x", "M": "m1",
+    }  # fmt: skip
+
+    def expression(self, kind: str, depth: int) -> str:
+        form = self.leaf(kind) if depth <= 0 else self.pick(kind)
+        return self.fill(form, depth - 1)
+
+    def fill(self, form: str, depth: int) -> str:
+        return HOLE.sub(lambda m: self.expression(m[1], depth), form)
+
+    def simple(self, indent: str) -> list[str]:
+        form = self.fill(self.pick("-"), self.draw.choice([0, 1, 1, 2]))
+        return [indent + part for part in form.split("; ")]
+
+    def block(self, depth: int, indent: str, most: int = 3) -> list[str]:
+        lines: list[str] = []
+        for _ in range(self.draw.randint(1, most)):
+            lines += self.statement(depth, indent)
+        return lines
+
+    def statement(self, depth: int, indent: str) -> list[str]:
+        if depth == 0 or self.draw.random() > BLOCK_SHARE:
+            return self.simple(indent)
+        body = self.block(depth - 1, indent + "    ", 2)
+        return self.draw.choice(self.BLOCKS)(self, depth, indent, body)
+
+    def headed(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        head = indent + self.fill(self.pick("H"), 1)
+        if head.lstrip().startswith("while"):
+            body = [*body, indent + "    i += 1"] if " i " in head else body
+        if not head.lstrip().startswith("if") or self.draw.random() < 0.5:
+            return [head, *body]
+        other = self.block(depth - 1, indent + "    ", 2)
+        return [head, *body, indent + "else:", *other]
+
+    def loop(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        k = f"k{depth}"  # nested loops must not share their counters
+        inner = indent + "    "
+        stop = self.draw.choice(["break", "continue", "pass"])
+        return [
+            f"{indent}{k} = 0",
+            f"{indent}while {k} < 2 and ({self.expression('B', 1)}):",
+            f"{inner}{k} += 1", *body,
+            f"{inner}if {self.expression('B', 0)}:", f"{inner}    {stop}",
+        ]  # fmt: skip
+
+    def caught(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        inner = indent + "    "
+        which = self.draw.choice(
+            ["(LookupError, AttributeError)", "Exception", "KeyError"]
+        )
+        lines = [f"{indent}try:", *body, f"{indent}except {which} as e:"]
+        lines += [f"{inner}log.append(type(e).__name__)"]
+        if self.draw.random() < 0.5:
+            lines += self.block(depth - 1, inner, 2)
+        if self.draw.random() < 0.2:
+            lines += [f"{indent}else:", *self.block(0, inner, 1)]
+        return lines
+
+    def final(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        other = self.block(0, indent + "    ", 1)
+        return [f"{indent}try:", *body, f"{indent}finally:", *other]
+
+    def leave(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        result = self.expression("R", 2)
+        return [
+            f"{indent}if {self.expression('B', 1)}:", *body,
+            f"{indent}    return {result}",
+        ]  # fmt: skip
+
+    def local(self, depth: int, indent: str, body: list[str]) -> list[str]:
+        """A function of its own, with cells shared with its maker."""
+        inner = indent + "    "
+        names = self.draw.choice(["i, l", "i, o", "n, s", "o"])
+        return [
+            f"{indent}def inner{depth}(x=1):", f"{inner}nonlocal {names}", *body,
+            f"{inner}return i, x",
+            self.draw.choice([f"{indent}o = inner{depth}({self.expression('I', 0)})",
+                              f"{indent}fns.append(inner{depth})"]),
+        ]  # fmt: skip
+
+    BLOCKS = [headed, headed, headed, loop, caught, caught, final, leave, local]
+
+
+@functools.cache
+def _resets(state: str) -> str:
+    """The plain assignments of a feature's state."""
+    kept = []
+    for node in ast.parse(state).body:
+        text = ast.unparse(node)
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)):
+            if "ContextVar(" not in text:
+                kept.append(text)
+    return "; ".join(kept)
+
+
+def _choose(draw: random.Random, table: list[Feature], most: int) -> list[Feature]:
+    count = draw.randint(1, most)
+    weights = [f.weight for f in table]
+    chosen: list[Feature] = []
+    for feature in draw.choices(table, weights, k=count):
+        if feature not in chosen:
+            chosen.append(feature)
+    return chosen
+
+
+def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
+    arguments = draw.choice(calls)
+    resets = [_resets(f.state) for f in (maker.core, *maker.chosen)]
+    reset = ("change", "; ".join(filter(None, resets)))
+    share = TENSOR_RESET_SHARE if maker.core is TORCH_CORE else RESET_SHARE
+    always = draw.random() < share
+    once = [reset] if always else []
+    steps: list[Step] = [("call", arguments), *once, ("call", arguments)]
+    steps += [*once, ("call", arguments)]
+    for _ in range(draw.randint(1, 3)):
+        changes = [
+            ("change", maker.fill(maker.pick("!"), 1))
+            for _ in range(draw.choice([1, 1, 2]))
+        ]
+        if draw.random() < 0.2:
+            arguments = draw.choice(calls)
+        for _ in range(draw.randint(2, 3)):
+            steps += [*once, *changes, ("call", arguments)]
+            if not always:
+                changes = []
+        if draw.random() < 0.3:
+            steps += [reset, ("call", arguments)]
+    if sum(kind == "call" for kind, _ in steps) < 5:
+        steps += [*once, ("call", arguments)]
+    return steps
+
+
+def _plain(draw: random.Random) -> Program:
+    chosen = _choose(draw, FEATURES, 3)
+    maker = Maker(draw, CORE, chosen)
+    names = sorted({n for f in (CORE, *chosen) for n in f.of("G")})
+    body = maker.block(2, "    ") + maker.block(1, "    ")
+    result = maker.fill("i, l, @I, @O, n, s, o, out, fns", 1)
+    start = ["i, l, n, s, o, out, fns = a, [b], n1, 'abc', None, [], []"]
+    if draw.random() < 0.9:
+        start += ["del log[:-1]"]
+    source = [
+        HEAD, CORE.state, *(f.state for f in chosen),
+        "def body(a, b=1, *args, c=2):", f"    global {', '.join(names)}",
+        *("    " + line for line in start), *body, f"    return {result}",
+        draw.choice(WRAPS),
+    ]  # fmt: skip
+    return Program("\n".join(source), tuple(_script(draw, maker, CALLS)))
+
+
+def _tensor(draw: random.Random) -> Program:
+    chosen = _choose(draw, TORCH_FEATURES, 2)
+    maker = Maker(draw, TORCH_CORE, chosen)
+    names = sorted({n for f in (TORCH_CORE, *chosen) for n in f.of("G")})
+    body = maker.block(1, "    ")
+    result = maker.fill("t, x, y, out, i, @X", 1)
+    source = [
+        TORCH_HEAD, TORCH_CORE.state, *(f.state for f in chosen),
+        "def body(x, y=None):", f"    global {', '.join(names)}",
+        "    y = w if y is None else y", "    t, out, i, u, o = x * 1, [], 1, y, None",
+        "    del log[:-1]", *body, f"    return {result}", draw.choice(TORCH_WRAPS),
+    ]  # fmt: skip
+    return Program("\n".join(source), tuple(_script(draw, maker, TORCH_CALLS)), True)
+
+
+def make(seed: int, number: int, tensors: bool = True) -> Program:
+    """Program `number` of a seed; without torch no tensor programs are drawn."""
+    draw = random.Random(f"{seed}:{number}")
+    make_one = _tensor if tensors and draw.random() < TENSOR_SHARE else _plain
+    while True:
+        program = make_one(draw)
+        try:
+            ast.parse(program.source)
+        except SyntaxError:  # a quote in a quote, say
+            continue
+        return program

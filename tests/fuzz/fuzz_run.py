@@ -1,0 +1,188 @@
+"""Run one program eager and compiled; what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import linecache
+import random
+import re
+import signal
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fuzz_maker import Program
+from fuzz_same import alike
+
+from magpy import _engine
+from oracle import Case, Pair, World, engine_compile, evaluated, executed
+
+
+class TooLong(BaseException):
+    """No exception that a program catches."""
+
+
+def _too_long(number: int, frame: Any) -> None:
+    raise TooLong
+
+
+@dataclass
+class Outcome:
+    """What a run showed; `difference` is None if all was equal to eager."""
+
+    difference: str | None = None
+    calls: int = 0
+    hits: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+SECONDS = 20  # for one program
+ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.IGNORECASE)
+
+
+class QuickPair(Pair):
+    """A pair that asks the oracle only where a quick look leaves a doubt."""
+
+    def compare(self) -> None:
+        ours, theirs = self.fast, self.eager
+        if alike((ours.seen, ours.state), (theirs.seen, theirs.state)):
+            return
+        texts = [self.text(world) for world in (ours, theirs)]
+        if texts[0] != texts[1]:
+            super().compare()
+
+    def text(self, world: World) -> str:
+        """The oracle's description; addresses in strings are nobody's fault."""
+        return ADDRESS.sub("0x", "\n".join(world.describe(True).lines))
+
+
+class PrintingWorld(World):
+    """A world whose calls leave what they print."""
+
+    def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict) -> None:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            super().call(fn, args, kwargs)
+        self.seen[-1] = (*self.seen[-1], printed.getvalue())
+
+
+def _build(program: Program) -> World:
+    random.seed(0)
+    _seed(program, 0)
+    world = Case("drawn", program.source, ()).build()
+    return PrintingWorld(world.fn, world.state)
+
+
+def _wrap(program: Program) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    if not program.torch:
+        return engine_compile, lambda compiled: compiled.stats()
+    import magpy
+
+    return lambda fn: magpy.compile(fn, backend="eager"), magpy.stats
+
+
+def _seed(program: Program, number: int) -> None:
+    """What two worlds share must be the same before each of their steps."""
+    if program.torch:
+        torch = sys.modules["torch"]
+        torch.manual_seed(number)
+        torch.utils.hooks.RemovableHandle.next_id = 1000 * number
+
+
+def _change(pair: Pair, program: Program, text: str) -> None:
+    """The caller's change, in both worlds; it may fail, but then in both."""
+    answers = []
+    action = executed(text)
+    for world in (pair.eager, pair.fast):
+        _seed(program, len(pair.steps))
+        try:
+            action(world)
+            answers.append("done")
+        except Exception as error:
+            answers.append(f"{type(error).__name__}: {error}")
+    pair.steps.append(f"change: {text}")
+    assert answers[0] == answers[1], f"a change went: {answers}\n{pair.history()}"
+
+
+def _call(pair: Pair, program: Program, text: str) -> bool:
+    number = len(pair.steps)
+    inputs = evaluated(text)
+
+    def seeded(world: World) -> tuple[tuple[Any, ...], dict]:
+        _seed(program, number)
+        return inputs(world)
+
+    return pair.call(text, seeded)
+
+
+def _kinds(compiled: Any) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for kinds in _engine.entry_kinds(compiled):
+        counts.update(kinds)
+    return counts
+
+
+def _finish(pair: Pair, outcome: Outcome) -> None:
+    for place in pair.stats()["places"]:
+        detail = place["detail"] or ""
+        outcome.reasons[f"{place['reason']}: {detail}"] += place["count"]
+    target = pair.compiled
+    outcome.kinds = _kinds(target)
+
+
+def run(program: Program) -> Outcome:
+    """Run all steps until the first difference."""
+    linecache.clearcache()
+    with _undisturbed(program):
+        return _run(program)
+
+
+def _run(program: Program) -> Outcome:
+    outcome = Outcome()
+    wrap, stats = _wrap(program)
+    try:
+        pair = QuickPair(lambda: _build(program), wrap, stats, keep=4)
+    except Exception as error:  # the program itself is broken: counts as nothing
+        outcome.reasons[f"broken: {type(error).__name__}: {error}"] += 1
+        return outcome
+    try:
+        for kind, text in program.steps:
+            if kind == "change":
+                _change(pair, program, text)
+                continue
+            outcome.calls += 1
+            outcome.hits += _call(pair, program, text)
+    except AssertionError as error:
+        outcome.difference = str(error)
+    except TooLong:  # an endless loop of the program's own
+        outcome.reasons["broken: too long"] += 1
+    except Exception as error:  # arguments that a change has made impossible
+        outcome.reasons[f"broken: {type(error).__name__}: {error}"] += 1
+    _finish(pair, outcome)
+    return outcome
+
+
+@contextlib.contextmanager
+def _undisturbed(program: Program) -> Iterator[None]:
+    """Modes are put back; cycles die between programs only, in both worlds alike."""
+    gc.disable()
+    before = signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(SECONDS)
+    torch = sys.modules.get("torch")
+    grad = torch is None or torch.is_grad_enabled()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        gc.enable()
+        if torch is not None:
+            torch.set_grad_enabled(grad)

@@ -1,0 +1,244 @@
+"""The productions of random tensor programs; see fuzz_tables.py for the format.
+
+X is a tensor of shape (2, 3) by name or expression, W a tensor by name (written in
+place), M a module.
+"""
+
+from __future__ import annotations
+
+from fuzz_tables import features
+
+TORCH_HEAD = """\
+import collections, contextlib, copy, functools, itertools, math, operator
+import torch
+import torch.nn.functional as F
+from torch import nn
+def fixed(start):
+    return torch.arange(start, start + 6, dtype=torch.float32).reshape(2, 3) / 4
+"""
+TORCH_CALLS = [
+    "fixed(0), fixed(1)", "fixed(0)", "*[fixed(0)] * 2", "fixed(2), w",
+    "fixed(1).t().contiguous().t(), v", "w, w", "fixed(1).requires_grad_()",
+    "fixed(1).double(), fixed(2)", "x=fixed(3), y=fixed(1)", "*fixed(0).repeat(2, 1).chunk(2)",
+    "base[:2], base[1:]", "base[:2], base[2:]",
+]  # fmt: skip
+_CAUGHT = """
+def f(*args, **kw):
+    try:
+        return body(*args, **kw)
+    except Exception as e:
+        return type(e).__name__
+"""
+TORCH_WRAPS = ["f = body\n"] * 19 + [_CAUGHT]
+
+TORCH_CORE = features(r"""
+=== torch_core 0
+class Holder:
+    def __init__(self, t):
+        self.t = t
+        self.k = 1
+def mix(a, b, alpha=1):
+    return torch.add(a, b, alpha=alpha) * 0.5
+w, v = fixed(0), fixed(3)
+h = Holder(fixed(1))
+ts = [fixed(2), fixed(-2)]
+d = {"t": fixed(5)}
+scale = 2
+base = torch.arange(12.).reshape(4, 3)
+log = []
+W|  x  y  t  w  v  h.t  ts[0]  ts[-1]  d['t']  u
+X|  x  y  t  w  v  h.t  ts[0]  ts[-1]  d['t']  u  t  t  x
+X|  @X + @X  @X - @X  @X * @X  @X * scale  @X / 3  -@X  (@X).relu()  torch.tanh(@X)
+X|  F.gelu(@X)
+X|  torch.maximum(@X, @X)  mix(@X, @X)  mix(@X, @X, alpha=h.k)
+X|  (@X).t().contiguous().t()
+X|  torch.stack([@X, @X])[0]  torch.cat([@X, @X])[:2]
+X|  (@X).sum(0, keepdim=True).expand(2, 3)
+X|  (@X).clone()  (@X).reshape(3, 2).reshape(2, 3)  sum(ts)  torch.where(@X > 0, @X, @X)
+X|  (@X)[:, :1] + @X
+X|  (@X).softmax(-1)  (@X).detach()  (@X).to(torch.float64).float()
+X|  torch.zeros_like(@X) + (@X).shape[0]
+X|  torch.ones((@X).size())  (@X).flip(0)  (@X) @ ((@X).t() @ (@X))  (@X).contiguous()
+X|  (@X).view(2, 3)  base[:2]  base[1:3]
+X|  torch.einsum('ij,ij->ij', @X, @X)  (@X if @B else @X)  torch.full((2, 3), @I)
+X|  (@X).masked_fill(@X > 1, @I)  functools.reduce(operator.add, ts)
+X|  F.layer_norm(@X, (3,))  (@X).unsqueeze(0).squeeze(0)  (@X).expand_as(@X)
+X|  (@X).abs().sqrt()  (@X).cumsum(1)  (@X).type_as(@X)  max([@X], key=len)
+R|  (t, @X)  @X  (out, @I)  {'r': @X, 'w': @W}
+I|  1  2  0.5  scale  i  h.k  len(ts)  (@X).shape[0]  (@X).dim()  (@X).size(-1)
+I|  (@X).numel()  @I + @I  (@X).stride(0)  (@X)._version  id(@X) * 0  len(@X)
+B|  (@X).shape[0] == 2  scale > 1  @W is @W  'u' in d  (@X).is_contiguous()
+B|  (@X).dtype == torch.float32  h.k == 1  (@X).requires_grad  @W in [@W][:0]
+B|  torch.is_grad_enabled()  isinstance(@X, torch.Tensor)  h.t is ts[0]
+B|  (@X).shape == (@X).shape  (@X).is_floating_point()  torch.is_tensor(@I)
+B|  (@X).grad is None  (@X).data_ptr() == 0
+-|  t = @X  t = @X  u = @W  h.t = @X  ts[0] = @X  ts.append(@X)  ts[:] = ts[-2:]
+-|  d['t'] = @X  d['u'] = @W  (@W).add_(@X)  (@W).mul_(0.5)
+-|  t += @X  (@W)[0] = 1.0  (@W)[:, 1].add_(1)  (@W).copy_(@X)  h.k = 2
+-|  t = t[:2].clone()  scale = scale % 3 + 1  ts.reverse()
+-|  x, y = y, x  w = @X  t, u = (@X).chunk(1, 0)[0], @X  t = [e * 2 for e in ts][0]
+-|  d.pop('u', None)  out.append(@X)  out.append(@X)
+-|  out.append((@X).shape)  t = t.contiguous()  u = (@X).view(-1)[:3]; u[0] = 5; u = t
+-|  t = F.dropout(@X, 0.5, False)  t.relu_()  i = @I  out.append((@I, @X))
+-|  t = torch.add(@X, @X, out=torch.empty(2, 3))  out.append(@W)
+-|  o = {'a': @X, 'b': [@W]}; out.append(o)  out.append((@X).view(3, 2))
+-|  out.append((@X)[0])
+-|  i = float((@X).sum())  log.append(@I)
+-|  t, i = torch.max(@X, 1); t = x * 1; out.append(i); i = 1  out.append(torch.randn(2))
+-|  t = t.detach().requires_grad_()
+-|  torch.add(@X, 1, out=@W)  t = F.dropout(@X, 0.5)  (@W).zero_()  t.sub_(@X)
+-|  out.append((@X).tolist())  out.append((@X).dtype)  u = (@W)[:2]  assert @B
+G|  scale  w
+H|  if @B:  if @B:  for t in ts[:3]:  for i in range(2):  with torch.no_grad():
+H|  with torch.enable_grad():  for t, u in zip(ts[:2], [x, y]):
+H|  with torch.autocast('cpu', torch.bfloat16):  for i, t in enumerate(ts[:2]):
+H|  with torch.inference_mode():  for u in (@X).unbind(0)[:0]:  if (@X).sum() > 0:
+!|  w.add_(1)  w = fixed(9)  h.t = fixed(7)  h.t = w  ts.append(w)  ts.reverse()
+!|  scale = 5  scale = 1.5  h.k = 3  d['t'] = h.t
+!|  d.pop('u', None)  v = w  v = fixed(3)  w = fixed(0).t().contiguous().t()
+!|  h = Holder(fixed(4))  ts = [fixed(0), fixed(1)]  ts = [w, w]
+!|  w = fixed(1).double()  w.requires_grad_()  w = w.detach()
+!|  h.t = nn.Parameter(fixed(1))  v = base[:2]  w = base[1:3]
+!|  h.t = fixed(1).to(torch.int64)  v = w[:2]
+!|  w = fixed(0)[:1]  ts[0] = None  w = 2.0  mix = torch.add  mix.__defaults__ = (3,)
+!|  torch.set_grad_enabled(False)  torch.set_grad_enabled(True)  v = v.half()
+!|  h.t = w.view(2, 3)
+!|  w = torch.zeros(2, 3, dtype=torch.complex64)  w.grad = fixed(0)  ts = (w, v)
+!|  d = {'t': w, 'u': v}  w.resize_(2, 3)  w = w.t()  w.tag = 1  base.zero_()
+""")[0]
+
+TORCH_FEATURES = features(r"""
+=== modules 5
+class Block(nn.Module):
+    def __init__(self, n=3):
+        super().__init__()
+        self.lin = nn.Linear(n, 3)
+        self.scale = 2
+        self.register_buffer('seen', torch.zeros(3))
+        self.count = 0
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(torch.arange(p.numel()).reshape(p.shape) / 8)
+    def forward(self, x):
+        self.last = x
+        return self.lin(x).relu() * self.scale + self.seen
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(), Block()])
+        self.seq = nn.Sequential(Block(), nn.Tanh())
+        self.drop = nn.Dropout(0.5)
+        self.norm = nn.LayerNorm(3)
+        self.extra = nn.ParameterDict({'g': nn.Parameter(torch.ones(3))})
+        self.cache = {}
+    def forward(self, x, deep=False):
+        for block in self.blocks:
+            x = block(x) if deep or block.scale > 1 else x
+        self.cache['x'] = x
+        return self.norm(self.seq(x)) * self.extra['g']
+m1, net = Block(), Net()
+net.eval()
+M|  m1  net  net.blocks[0]  net.seq
+X|  m1(@X)  net(@X)  net(@X, deep=True)  net.blocks[0](@X)  m1.lin(@X)  net.drop(@X)
+X|  net.seq(@X)  (@X) * m1.lin.bias  F.linear(@X, m1.lin.weight)  (@X) + m1.seen
+W|  m1.seen  m1.last  net.blocks[0].seen
+I|  m1.scale  m1.count  len(net.blocks)  len(list(net.parameters()))
+I|  sum(p.numel() for p in m1.parameters())  len(net.state_dict())
+B|  m1.training  net.drop.training  'x' in net.cache  hasattr(m1, 'last')
+B|  m1.lin.weight is net.seq[0].lin.weight  m1.lin.bias is None
+-|  m1.scale = @I  m1.count = 1  m1.seen.add_(1)  m1.seen = m1.seen + 1
+-|  net.cache.clear()  m1.last = @X  out.append(list(m1.named_parameters())[0][0])
+-|  m1.eval()  m1.train()  m1.lin.bias.data.add_(0)  out.append(m1.lin.weight)
+-|  net.cache['y'] = @X  out.append(dict(m1.named_buffers()))  net.drop.p = 0.1
+!|  m1.scale = 3  net.blocks[0].scale = 0  net.train()  net.eval()  m1.seen.add_(2)
+!|  m1.seen = torch.ones(3)  net.blocks.append(Block())  net.blocks[1] = net.blocks[0]
+!|  net.seq[1] = nn.ReLU()
+!|  m1.lin = nn.Linear(3, 3, bias=False); m1.lin.weight.data.fill_(1)
+!|  m1.lin.weight = nn.Parameter(torch.ones(3, 3))  m1.requires_grad_(False)
+!|  m1.double()  m1.float()  net.seq[0] = m1  m1.forward = lambda x: x
+!|  Block.forward = lambda self, x: x + 1  m1.lin.bias = None  net.norm = nn.Identity()
+!|  m1.lin.weight.data.mul_(2)  m1.register_forward_hook(lambda m, a, o: o * 2)
+!|  m1 = Block()  net.extra['g'].data.zero_()  m1.lin.weight.requires_grad_(False)
+!|  m1 = net.blocks[0]  del m1.scale  m1.seen = None
+!|  m1.lin.bias = m1.lin.weight[0].detach() if 0 else m1.lin.bias  m1.zero_grad()
+!|  Net.training = True
+G|  m1
+
+=== views 3
+pool = torch.arange(12.).reshape(2, 6)
+left, right = pool[:, :3], pool[:, 3:]
+X|  left  right  pool[:, :3]  pool.view(4, 3)[:2]  left.view_as(left)
+X|  (@X).transpose(0, 1).transpose(0, 1)  (@X).as_strided((2, 3), (3, 1))
+X|  pool.narrow(1, 1, 3)  torch.flip(left, [1])
+W|  left  right  pool[:, :3]  left[:1]  (@W)[:, 1:]
+B|  left._base is pool  left.is_contiguous()  left._is_view()  right is left
+-|  left.add_(1)  right.copy_(left)  pool.mul_(0.5)  left[0, 0] = 7  pool[:, 0] = @I
+-|  left = right  out.append(pool.view(-1)[:2])  right[:] = @X  left.t()[0].zero_()
+-|  pool[0].add_(1); out.append(left.sum())  u = pool[:, 1:4]
+G|  left
+!|  left = right  left = pool[:, :3]  left = fixed(0)  pool = torch.zeros(2, 6)
+!|  right = pool[:, 2:5]  left = pool.view(4, 3)[:2]  left.zero_()  w = left
+!|  v = pool[:, :3]
+
+=== gradients 3
+leaf = fixed(1).requires_grad_()
+par = nn.Parameter(fixed(2))
+X|  leaf  par  (@X) * leaf  (par * @X).sum(0).expand(2, 3)
+X|  torch.where(leaf > 0, par, @X)  leaf.clone()  leaf.data  par.detach()
+X|  torch.utils.checkpoint.checkpoint(lambda z: z * par, @X, use_reentrant=False) if 0 else par
+B|  leaf.requires_grad  (@X).is_leaf  leaf.grad is None  (@X).grad_fn is None
+-|  t = (leaf * 2).detach()  out.append((leaf * par).sum())  t = @X * leaf
+-|  par.data.add_(0.5)  out.append(torch.autograd.grad((leaf * leaf).sum(), leaf)[0])
+-|  (leaf * 2).sum().backward()  leaf.grad = None  t.requires_grad_()
+H|  with torch.no_grad():  with torch.set_grad_enabled(@B):  if leaf.requires_grad:
+!|  leaf.requires_grad_(False)  leaf = fixed(1).requires_grad_()
+!|  par = nn.Parameter(fixed(0))  par.requires_grad_(False)  leaf.data.add_(1)
+!|  leaf.grad = fixed(0)  leaf = par  w = leaf  leaf = leaf.detach()
+
+=== shapes 3
+sz = 3
+cfg = {'dim': 0, 'shape': (2, 3), 'dtype': torch.float32}
+X|  (@X).reshape(cfg['shape'])  (@X).to(cfg['dtype']).float()  torch.zeros(cfg['shape'])
+X|  torch.arange(6.).reshape(2, sz)  (@X).sum(cfg['dim'], keepdim=True).expand(2, 3)
+X|  (@X)[:, :sz]  torch.cat([@X] * 2, cfg['dim'])[:2, :3]
+X|  (@X).permute(1, 0).permute(1, 0)  torch.linspace(0, 1, sz).expand(2, 3)
+I|  sz  cfg['dim']  (@X).shape[1]  math.prod((@X).shape)  (@X).element_size()
+I|  int((@X).shape[0] / 2)
+-|  sz = (@X).shape[1]  cfg['shape'] = tuple((@X).shape)  out.append((@X).size())
+-|  i, sz = (@X).shape  out.append([int(k) for k in (@X).shape])
+-|  cfg['dtype'] = (@X).dtype  out.append(f'{(@X).shape} {sz}')
+-|  out.append((@X).nonzero())  out.append((@X)[(@X) > 1])
+G|  sz
+!|  sz = 3  sz = 1  cfg['dim'] = 1  cfg['dtype'] = torch.float64
+!|  cfg['dtype'] = torch.bfloat16  cfg['shape'] = (3, 2)  cfg['shape'] = [2, 3]
+!|  w = torch.zeros(2, 3, 1)  w = torch.zeros(0, 3)  cfg['dim'] = -1
+
+=== structures 3
+from typing import NamedTuple
+class Out(NamedTuple):
+    a: torch.Tensor
+    b: object = None
+res = collections.OrderedDict(x=fixed(0))
+cells = [{'t': fixed(1)}, (fixed(2), 1)]
+def counter():
+    total = fixed(0)
+    def add(z):
+        nonlocal total
+        total = total * 0.5 + z
+        return total
+    return add
+add = counter()
+X|  res['x']  cells[0]['t']  cells[1][0]  add(@X)  Out(@X).a
+X|  torch.stack([c for c in ts[:2]]).sum(0)  next(iter(res.values()))
+X|  max(ts[:1], key=id)
+W|  res['x']  cells[0]['t']
+-|  out.append(Out(@X, @W))  out.append(Out(@X))  res['y'] = @X  res.move_to_end('x')
+-|  cells[0] = {'t': @X}  cells[1] = (@X, @I)  add(@X)  res.pop('y', None)
+-|  out.append({'k': @X, 1: (@W,)})  out.append(lambda z=@X: z)  out.append(Holder(@X))
+-|  out.append(torch.return_types.max(torch.max(@X, 1)))  out.append(torch.max(@X, 1))
+-|  out.append(zip(ts, ts))
+!|  res['x'] = fixed(4)  res = collections.OrderedDict(y=fixed(1), x=fixed(0))
+!|  cells[0] = cells[0].copy()  cells[0]['t'] = w  cells[1] = (w, 2)  add = counter()
+!|  add.__closure__[0].cell_contents = w  add = lambda z: z
+!|  Out.__new__.__defaults__ = (5,)
+""")
