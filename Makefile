@@ -5,7 +5,8 @@
 # make lint       C rules, clang-format, ruff, mypy
 # make format     clang-format and ruff, in place
 # make test-all-pythons   the engine's tests on every CPython >= 3.11 found
-# make asan       unit tests under AddressSanitizer and UBSan
+# make asan       tests without models under AddressSanitizer and UBSan
+# make fuzz       random programs beside eager; N=20000 SEED=0 JOBS=2
 # make refleak    tests that count references and objects
 # make clean      remove what the build made; .venv stays (make distclean takes it too)
 #
@@ -34,7 +35,7 @@ BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
 
-.PHONY: build test demo bench lint format test-all-pythons asan refleak clean distclean
+.PHONY: build test demo bench lint format test-all-pythons asan fuzz refleak clean distclean
 .DEFAULT_GOAL := build
 
 build: $(BUILT)
@@ -105,12 +106,22 @@ asan: $(REQUIREMENTS)
 	$(say) 'build with -fsanitize=address,undefined'
 	@$(RUN) tools/build_engine.py $(ASAN) --full \
 	    --cflags '-O1 -g -UNDEBUG -fno-omit-frame-pointer -fsanitize=address,undefined'
-	$(say) 'unit tests'
+	$(say) 'tests of parts, programs and crashes'
 	@LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(ASAN) PYTHONDONTWRITEBYTECODE=1 \
-	    $(RUN) -X faulthandler -m pytest -q tests/unit $(ARGS)
+	    MAGPY_TEST_EVERY=8 $(RUN) -X faulthandler -m pytest -q \
+	        tests/unit tests/programs tests/crash $(ARGS)
+
+# Every program and 10,000 lives of a compiled function; `test` takes a sample.
+refleak: export MAGPY_TEST_EVERY := 1
+refleak: export MAGPY_TEST_CYCLES := 10000
+N ?= 2000
+SEED ?= 0
+JOBS ?= 2
+fuzz: $(BUILT)
+	@$(RUN) -X faulthandler -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 
 refleak: $(BUILT)
 	$(say) 'references and objects'

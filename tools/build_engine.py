@@ -51,7 +51,14 @@ def build(out: Path, python: str, cflags: list[str], full: bool) -> None:
     objects = out / "objects"
     package.mkdir(parents=True, exist_ok=True)
     objects.mkdir(exist_ok=True)
-    flags = ["-std=c11", "-fPIC", "-fvisibility=hidden", *WARNINGS, *cflags]
+    flags = [
+        "-std=c11",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-DMP_TESTING",
+        *WARNINGS,
+        *cflags,
+    ]
 
     def compile_one(source: Path) -> Path:
         target = objects / (str(source.relative_to(ROOT)).replace("/", "_") + ".o")

@@ -2,10 +2,10 @@
 
     python tools/gen_docs.py [--check]
 
-docs/env_vars.md comes from magpy.config, docs/reasons.md from the tables of the engine
-and of the package.  In every page, a line `<!-- run -->` before a block of Python says
-that the block of text behind it is what the Python prints; that needs torch.  With
---check nothing is written, and what is out of date is named.
+docs/env_vars.md comes from magpy.config, docs/reasons.md and docs/effect_classes.md from
+the tables of the engine and of the package.  In every page, a line `<!-- run -->` before
+a block of Python says that the block of text behind it is what the Python prints; that
+needs torch.  With --check nothing is written, and what is out of date is named.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ DISPATCH_HINTS = {
     "compiling": "nothing: the next call finds the graph compiled",
     "compile-failed": "see the warning, with MAGPY_VERBOSE_ERRORS=1 all of it",
     "graph-raised": "nothing if eager raises, too; else report it",
+    "diverged": "report the program: verify mode found that its hits would be wrong",
     "backoff": "keep what is named out of the compiled function, or make it constant",
 }
 # The same for what the Python package decides, before there is an engine object.
@@ -59,6 +60,88 @@ PACKAGE_REASONS = {
         "`compile-failed`)",
         "MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1 show everything",
     ),
+}
+
+# New objects that a program may return or store: what they are, and an example.
+LAYOUTS_SETUP = """
+import array, collections, dataclasses, datetime, functools, operator, types, weakref
+
+class C:
+    def m(self):
+        return self
+
+class Slots:
+    __slots__ = ("a",)
+
+class Own:
+    def __hash__(self):
+        return 5
+    def __eq__(self, other):
+        return self is other
+
+class Text(str):
+    pass
+
+class Error(Exception):
+    pass
+
+Point = collections.namedtuple("Point", "x y")
+Data = dataclasses.make_dataclass("Data", ["a"], frozen=True)
+kept = C()
+
+def raised():
+    try:
+        raise Error(1)
+    except Error as error:
+        return error
+
+def cycle():
+    inner = []
+    outer = (inner, 1)
+    inner.append(outer)
+    return outer
+
+def beside():
+    made = C()
+    made.a = 1
+    return made, vars(made)
+
+def keyed():
+    made = {}
+    made[Own()] = 1
+    return made
+"""
+LAYOUTS = {
+    "`tuple`, `list`, `dict`, `set`, `frozenset`, `slice`": "({1: [2]}, {3}, slice(4))",
+    "subclasses of these, with their attributes": "collections.Counter('a')",
+    "`OrderedDict`, `defaultdict`, `deque`": "collections.deque([1], 3)",
+    "named tuples": "Point(1, [2])",
+    "instances of classes in Python, dataclasses": "C(), Data(1)",
+    "instances with `__slots__`": "Slots()",
+    "subclasses of `str`, `bytes`, `int`, `float`, `complex`": "Text('a')",
+    "`types.SimpleNamespace`": "types.SimpleNamespace(a=[1])",
+    "`bytearray`": "bytearray(b'ab')",
+    "functions, closures, lambdas": "(lambda a=[1]: a)",
+    "bound methods": "kept.m",
+    "bound methods and slots of C types": "[1].append, kept.__eq__",
+    "`functools.partial`": "functools.partial(print, [1])",
+    "`types.MappingProxyType`": "types.MappingProxyType({1: [2]})",
+    "weak references to what is kept": "weakref.ref(kept)",
+    "exceptions that were not raised": "ValueError([1]), Error(1)",
+    "exceptions that were raised (their traceback)": "raised()",
+    "exceptions with C members (`OSError`, `StopIteration`, ...)": "OSError(2, 'no')",
+    "whatever holds itself": "cycle()",
+    "an object beside its own `__dict__`": "beside()",
+    "keys with their own `__hash__` in Python": "keyed()",
+    "weak references with a callback": "weakref.ref(kept, print)",
+    "views of dicts": "{1: 2}.keys()",
+    "iterators": "iter([1])",
+    "generators": "(x for x in [1])",
+    "`property`, `staticmethod`, `classmethod`": "property(len)",
+    "`operator.itemgetter` and its kin": "operator.itemgetter(1)",
+    "generic aliases": "types.GenericAlias(list, (int,))",
+    "`array.array`": "array.array('i', [1])",
+    "`datetime` objects": "datetime.timedelta(days=1)",
 }
 
 
@@ -165,6 +248,83 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def effect_classes_page() -> str:
+    """Every rule for C code, and the rows by module or type."""
+    from magpy import _engine
+
+    rules = _engine.effect_rules()
+    lines = [
+        NOTE,
+        "# What C code does",
+        "",
+        "Python code is watched while a call is recorded; C code is not.  What it reads,",
+        "writes and returns stands in `engine/builtins.def`, and means what",
+        "`engine/rules.def` says.  A call without a row is refused (`opaque-call`).",
+        "`magpy._engine.effect_class(f)` tells the class of any callable: one of these, or",
+        "`python` (it runs in frames), `torch` (an operation or a row of its own), `numpy`",
+        "(pure on constants and on arrays that the run made).",
+        "",
+        "| rule | class | what such code does, and how it is taken |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| `{r['rule']}` | {r['class']} | {r['text']} |" for r in rules]
+    whole: dict[str, list[str]] = {}
+    owners: dict[str, dict[str, list[str]]] = {}
+    for row in _engine.effect_rows():
+        if row["name"] == "*":
+            whole.setdefault(row["rule"], []).append(f"`{row['owner']}`")
+        else:
+            names = owners.setdefault(row["owner"], {}).setdefault(row["rule"], [])
+            names.append(f"`{row['name']}`")
+    lines += [
+        "",
+        "## Whole modules and types",
+        "",
+        "All functions of a module, all methods of a type, but for those further down.",
+        "",
+    ]
+    lines += [f"- `{rule}`: {', '.join(sorted(whole[rule]))}" for rule in sorted(whole)]
+    lines += ["", "## One by one", ""]
+    for owner in sorted(owners):
+        rules_of = sorted(owners[owner].items())
+        texts = [f"`{rule}` {', '.join(sorted(names))}" for rule, names in rules_of]
+        lines.append(f"- **{owner}**: {'; '.join(texts)}")
+    return "\n".join(lines) + "\n"
+
+
+def try_layout(example: str) -> str:
+    """Return "yes", or why a call that returns the example's objects stays eager."""
+    from magpy import _engine
+
+    space: dict[str, Any] = {"__name__": "example"}
+    exec(compile(LAYOUTS_SETUP, "example.py", "exec", dont_inherit=True), space)
+    fast = _engine.CompiledFunction(eval(f"lambda: ({example})", space))
+    fast()
+    fast()
+    stats = fast.stats()
+    if stats["hits"] == 1:
+        return "yes"
+    place = stats["places"][0]
+    return f"no, `{place['reason']}`: {place['detail']}"
+
+
+def outputs_page() -> str:
+    """Each kind of new object, with what happens when a call returns one."""
+    lines = [
+        NOTE,
+        "# What a call can return or store",
+        "",
+        "Constants, tensors and whatever existed before the call are always fine.  New",
+        "objects are built again on a hit from their C layout: no constructor,",
+        "`__post_init__` or setter runs.  Identity, sharing and order are those of eager.",
+        "",
+        "| new object | example | rebuilt |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {w} | `{e}` | {try_layout(e)} |" for w, e in LAYOUTS.items()]
+    return "\n".join(lines) + "\n"
+
+
 # -- Examples --------------------------------------------------------------------------
 
 
@@ -211,6 +371,8 @@ def renewed_pages() -> dict[Path, str]:
     pages = {
         DOCS / "env_vars.md": env_vars_page(),
         DOCS / "reasons.md": reasons_page(),
+        DOCS / "effect_classes.md": effect_classes_page(),
+        DOCS / "outputs.md": outputs_page(),
     }
     if importlib.util.find_spec("torch") is None:
         return pages

@@ -20,7 +20,7 @@ from sources import ROOT
 from test_pythons import SUPPORTED, ask, borrow_pytest
 
 NAMES = ["python3.11-dbg", "python3.12-dbg", "python3.11d", "python3.12d"]
-TESTS = ["tests/leak/test_cycles.py", "tests/leak/test_leak_engine.py"]
+TESTS = [f"tests/leak/test_{name}.py" for name in ("rounds", "cycles", "leak_engine")]
 
 
 def find_debug_python() -> Path | None:

@@ -1,9 +1,10 @@
 """Threads, signals, fork and exit around recordings and hits."""
 
+import subprocess
 import sys
 
 import pytest
-from crash_runner import run, scripts
+from crash_runner import engine_folder, run, scripts
 
 SCRIPTS = scripts(r"""
 === sixteen_threads
@@ -260,6 +261,155 @@ for i in range(4):
     threading.Thread(target=work, daemon=True).start()
 time.sleep(0.1)
 
+=== reset_and_drop_from_another_thread
+import gc, threading
+sys.setswitchinterval(1e-6)
+class Net:
+    def __init__(self):
+        self.n, self.seen = 1, []
+    def forward(self, x):
+        seen = self.seen = [x, self.n]
+        return {"out": [x + self.n, seen], "keys": sorted(vars(self))}
+nets = [Net() for _ in range(4)]
+fasts = [compiled(net.forward) for net in nets]
+stop, errors = threading.Event(), []
+def disturb(k):
+    while not stop.is_set():
+        fasts[k].reset()
+        fasts[k].entries(), fasts[k].stats()
+        fasts[k] = compiled(nets[k].forward)  # the last reference to one that may run
+        if k == 0:
+            gc.collect()
+def call(i):
+    for x in range(100):
+        got = fasts[i % 4](x % 3)
+        if got != {"out": [x % 3 + 1, [x % 3, 1]], "keys": ["n", "seen"]}:
+            errors.append(got)
+threads = [threading.Thread(target=call, args=(i,)) for i in range(28)]
+others = [threading.Thread(target=disturb, args=(i,)) for i in range(4)]
+[t.start() for t in threads + others]
+[t.join() for t in threads]
+stop.set()
+[t.join() for t in others]
+assert not errors, errors[0]
+
+=== exception_thrown_into_a_thread
+import ctypes, threading, time
+class Stop(Exception):
+    pass
+throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
+armed, stopped, wrong = False, [], []
+def helper(x):
+    return {"v": [x, x + 1]}
+def f(x, box):
+    for i in range(40):
+        x = helper(x)["v"][1]
+    box["last"] = x
+    return [x]
+def once(n):
+    global armed
+    fast, box = compiled(f), {}
+    try:
+        armed = True
+        for i in range(3):
+            if fast(n, box) != [n + 40] or box != {"last": n + 40}:
+                wrong.append(box)
+        armed = False
+    except Stop:
+        armed = False
+        stopped.append(n)
+    if box not in ({}, {"last": n + 40}) or fast(n, box) != [n + 40]:
+        wrong.append(box)
+def work():
+    n = 0
+    while len(stopped) < 50:
+        try:
+            once(n)
+        except Stop:
+            stopped.append(n)
+        n += 1
+thread = threading.Thread(target=work)
+thread.start()
+while thread.is_alive():
+    if armed:
+        throw(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
+    time.sleep(0.0003)
+assert not wrong and len(stopped) >= 50, (wrong, len(stopped))
+
+=== tracers_set_by_the_program_while_it_is_watched
+events = []
+def tracer(frame, event, arg):
+    events.append(event)
+    return tracer
+def on(how):
+    getattr(sys, how)(tracer)
+def off(how):
+    getattr(sys, how)(None)
+def steps(n):
+    for i in range(n):
+        yield i
+def f(how, when, x):
+    out = []
+    for i in steps(4):
+        if i == when:
+            on(how)
+        out.append([x + i])
+    off(how)
+    return out
+for how in ("settrace", "setprofile"):
+    for when in range(5):
+        fast = compiled(f)
+        for i in range(3):
+            events.clear()
+            want, told = f(how, when, i), list(events)
+            events.clear()
+            assert fast(how, when, i) == want
+            assert sys.gettrace() is None and sys.getprofile() is None
+            assert bool(events) == bool(told), (how, when, events, told)
+
+=== audit_hook_runs_python
+seen, on = [], False
+def hook(event, args):
+    if on:
+        seen.append(event)
+        inner(len(seen) % 2)
+inner = compiled(lambda x: [x])
+sys.addaudithook(hook)
+class A:
+    pass
+class B:
+    pass
+def f(a, x):
+    a.__dict__["x"] = [x]
+    a.__class__ = B
+    return [id(a) > 0, a.x, sys._getframe().f_lineno > 0, type(a)]
+fast = compiled(f)
+for i in range(4):
+    on = True
+    got = fast(A(), i)
+    on = False
+    assert got == [True, [i], True, B] and seen, got
+
+=== what_the_collector_sees_is_looked_at
+import gc
+def f(box, x):
+    found = [type(o) for o in gc.get_objects() if isinstance(o, (list, dict, tuple))]
+    box["n"] = len(found) > 0
+    gc.get_referrers(box), gc.get_referents(box)
+    return [x]
+fast = compiled(f)
+for i in range(3):
+    assert fast({}, i) == [i]
+def g(box, x):
+    box["x"] = {"k": (x, [x])}
+    return box["x"]
+fast, box = compiled(g), {}
+for i in range(3):
+    fast(box, 1)
+    for o in gc.get_objects():
+        gc.get_referents(o)
+assert fast(box, 1) == {"k": (1, [1])}
+
 === faulthandler_dumps
 import os, time
 sink = open(os.devnull, "w")
@@ -296,3 +446,74 @@ interpreters.destroy(id)
 assert compiled(lambda x: [x])(1) == [1]
 """,
     )
+
+
+OTHER = r"""
+import sys, types
+package = types.ModuleType("magpy")
+package.__path__ = [FOLDER]
+sys.modules["magpy"] = package
+try:
+    from magpy._engine import CompiledFunction
+except ImportError:
+    pass
+else:
+    fast = CompiledFunction(lambda x: [x])
+    assert [fast(i % 2) for i in range(5)] == [[i % 2] for i in range(5)]
+    assert fast.stats()["hits"] == 0
+"""
+
+SHARED = """
+import _xxsubinterpreters as interpreters
+fast = compiled(lambda x: [x])
+fast(1), fast(1)
+id = interpreters.create()
+interpreters.run_string(id, OTHER.replace("FOLDER", repr(sys.argv[1])))
+interpreters.destroy(id)
+assert [fast(1) for _ in range(3)] == [[1]] * 3 and fast.stats()["hits"] == 4
+"""
+
+
+def test_sub_interpreter_stays_eager():
+    run("sub_interpreter_stays_eager", f"OTHER = {OTHER!r}\n{SHARED}")
+
+
+PROCESSES = """
+import multiprocessing, sys, types
+package = types.ModuleType("magpy")
+package.__path__ = [sys.argv[1]]
+sys.modules["magpy"] = package
+from magpy._engine import CompiledFunction
+
+def f(x, n):
+    for i in range(n):
+        x = x + i
+    return [x, {"n": n}]
+
+fast = CompiledFunction(f)
+
+def work(n):
+    out = [fast(1, n % 3) for _ in range(3)]
+    return out[0] == out[1] == out[2] == f(1, n % 3), fast.stats()["hits"]
+
+if __name__ == "__main__":
+    work(1)
+    for how in ("fork", "spawn"):
+        with multiprocessing.get_context(how).Pool(2) as pool:
+            done = pool.map(work, range(12))
+        assert all(right and hits for right, hits in done), (how, done)
+    assert work(2)[0]
+    print("ok")
+"""
+
+
+def test_processes(tmp_path):
+    path = tmp_path / "processes.py"
+    path.write_text(PROCESSES)
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(path), engine_folder()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and done.stdout == "ok\n", done.stdout + done.stderr

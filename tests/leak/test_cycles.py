@@ -8,6 +8,7 @@ torch.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import weakref
 
@@ -15,7 +16,7 @@ import pytest
 
 from oracle import engine_compile
 
-CYCLES = 400
+CYCLES = int(os.environ.get("MAGPY_TEST_CYCLES", "400"))  # of each program
 ROUNDS = 4
 
 
@@ -147,7 +148,7 @@ def counts() -> list[int]:
 @pytest.mark.parametrize("life", LIVES)
 @pytest.mark.parametrize("fn", PROGRAMS)
 def test_nothing_piles_up(fn, life):
-    cycles = max(10, CYCLES // len(LIVES) // 2)
+    cycles = max(10, CYCLES // len(LIVES) // ROUNDS)
     seen = []
     for _ in range(ROUNDS):
         for _ in range(cycles):
