@@ -82,7 +82,8 @@ entry_visit(mp_entry *entry, visitproc visit, void *arg)
 const char *
 mp_entry_state_name(const mp_entry *entry)
 {
-    static const char *const names[] = {"new", "compiling", "ready", "failed"};
+    static const char *const names[] = {"new", "compiling", "ready", "failed",
+                                        "diverged"};
     return names[entry->state];
 }
 
@@ -168,6 +169,72 @@ mp_entry_describe(const mp_entry *entry)
         return NULL;
     }
     return dict;
+}
+
+/* -- Kinds ------------------------------------------------------------------------- */
+
+/* counts[name]++: 0 / -1. */
+static int
+kinds_count(PyObject *counts, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *old = key == NULL ? NULL : PyDict_GetItemWithError(counts, key);
+    long n = old == NULL ? 0 : PyLong_AsLong(old);
+    PyObject *value = PyErr_Occurred() ? NULL : PyLong_FromLong(n + 1);
+    int rc = value == NULL ? -1 : PyDict_SetItem(counts, key, value);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static const char *
+kinds_guard_name(const mp_guard *op)
+{
+    static const char *const names[] = {
+#define GUARD(id, format) #id,
+#include "guards.def"
+#undef GUARD
+    };
+    static const char *const fields[] = {
+#define FIELD(id, name) "LOAD_FIELD " #id,
+#include "fields.def"
+#undef FIELD
+    };
+    return op->kind == MP_G_LOAD_FIELD ? fields[op->n] : names[op->kind];
+}
+
+static const char *
+kinds_effect_name(const mp_effect *op)
+{
+    static const char *const names[] = {
+#define EFFECT(id, name, format) #id,
+#include "effects.def"
+#undef EFFECT
+    };
+    return names[op->kind];
+}
+
+PyObject *
+mp_cache_kinds(const mp_cache *cache)
+{
+    PyObject *guards = PyDict_New(), *effects = PyDict_New();  // owned
+    int rc = guards == NULL || effects == NULL ? -1 : 0;
+    for (int32_t i = 0; rc == 0 && i < cache->n; i++) {
+        const mp_plan *plan = cache->at[i]->plan;
+        if (cache->at[i]->hits == 0) {
+            continue;
+        }
+        for (int32_t k = 0; rc == 0 && k < plan->guards->n_ops; k++) {
+            rc = kinds_count(guards, kinds_guard_name(&plan->guards->ops[k]));
+        }
+        for (int32_t k = 0; rc == 0 && k < plan->replay->n_ops; k++) {
+            rc = kinds_count(effects, kinds_effect_name(&plan->replay->ops[k]));
+        }
+    }
+    PyObject *pair = rc < 0 ? NULL : PyTuple_Pack(2, guards, effects);
+    Py_XDECREF(guards);
+    Py_XDECREF(effects);
+    return pair;
 }
 
 /* -- The table --------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
  *    +--------+ +-------> FAILED   the backend raised, or its callable keeps raising
  *    interrupted                   where eager does not: eager for good
  *   READY from the start: the run had no tensor operation
+ *   READY --> DIVERGED: verify mode found it wrong; eager for good
  *
  * READY: callable is NULL <=> plan->graph is NULL.  Else: callable is NULL. */
 #ifndef MP_CACHE_H
@@ -19,6 +20,7 @@ typedef enum {
     MP_ENTRY_COMPILING,
     MP_ENTRY_READY,
     MP_ENTRY_FAILED,
+    MP_ENTRY_DIVERGED,
 } mp_entry_state;
 
 typedef struct {
@@ -60,5 +62,9 @@ int mp_cache_visit(mp_cache *cache, visitproc visit, void *arg);
 MP_MAYRUN void mp_cache_clear(mp_cache *cache);
 /* All entries described: new list. */
 MP_MAYRUN PyObject *mp_cache_describe(mp_cache *cache);
+/* How often which kind of guard and of effect occurs in the entries that have hit: new
+ * pair of dicts, by the names of guards.def ("LOAD_FIELD " and the name of fields.def) and
+ * of effects.def. */
+PyObject *mp_cache_kinds(const mp_cache *cache);
 
 #endif

@@ -85,6 +85,7 @@ compiled_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(op->compiler);
     Py_VISIT(op->on_event);
     Py_VISIT(op->on_abort);
+    Py_VISIT(op->verifier);
     Py_VISIT(op->dict);
     int rc = mp_target_visit(&op->target, visit, arg);
     return rc != 0 ? rc : mp_cache_visit(&op->cache, visit, arg);
@@ -99,6 +100,7 @@ compiled_clear(PyObject *self)
     Py_CLEAR(op->compiler);
     Py_CLEAR(op->on_event);
     Py_CLEAR(op->on_abort);
+    Py_CLEAR(op->verifier);
     Py_CLEAR(op->dict);
     mp_target_clear(&op->target);
     mp_cache_clear(&op->cache);
@@ -233,6 +235,24 @@ compiled_reset(PyObject *self, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+compiled_set_verify(PyObject *self, PyObject *args)
+{
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    PyObject *verifier = NULL;  // borrowed
+    int every;
+    if (!PyArg_ParseTuple(args, "i|O:set_verify", &every, &verifier)) {
+        return NULL;
+    }
+    if (every < 0) {
+        PyErr_SetString(PyExc_ValueError, "every must be at least 0");
+        return NULL;
+    }
+    op->verify_every = op->verify_left = every;
+    Py_XSETREF(op->verifier, compiled_optional(verifier));
+    Py_RETURN_NONE;
+}
+
 /* Copied and pickled by name, as functions are. */
 static PyObject *
 compiled_reduce(PyObject *self, PyObject *ignored)
@@ -244,6 +264,8 @@ static PyMethodDef compiled_methods[] = {
     {"stats", compiled_stats, METH_NOARGS, "Counters, as a dict."},
     {"entries", compiled_entries, METH_NOARGS, "What was recorded, a dict per entry."},
     {"reset", compiled_reset, METH_NOARGS, "Forget all entries and counters."},
+    {"set_verify", compiled_set_verify, METH_VARARGS,
+     "set_verify(every, verifier=None): verify every so many hits, 0 for none."},
     {"__reduce__", compiled_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -311,4 +333,14 @@ mp_compiled_original_borrow(PyObject *o)
         return NULL;
     }
     return ((mp_CompiledObject *)o)->target.callable;
+}
+
+PyObject *
+mp_compiled_kinds(PyObject *o)
+{
+    if (!Py_IS_TYPE(o, compiled_type)) {
+        PyErr_SetString(PyExc_TypeError, "not a CompiledFunction");
+        return NULL;
+    }
+    return mp_cache_kinds(&((mp_CompiledObject *)o)->cache);
 }

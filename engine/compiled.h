@@ -15,12 +15,15 @@ typedef struct {
     PyObject *compiler;  // owned or NULL
     PyObject *on_event;  // owned or NULL
     PyObject *on_abort;  // owned; NULL unless fullgraph
+    PyObject *verifier;  // owned or NULL; see verify.h
     PyObject *dict;      // owned or NULL; attributes that the user set
     PyObject *weakrefs;
     mp_cache cache;
     mp_stats stats;
     int64_t max_instructions;
     int32_t max_entries;
+    int32_t verify_every;  // every so many hits one is verified; 0: none
+    int32_t verify_left;   // hits until the next one
     bool fullgraph;
     char disabled;  // T_BOOL
 } mp_CompiledObject;

@@ -10,6 +10,7 @@
 #include "compat/compat.h"
 #include "dispatch.h"
 #include "guard.h"
+#include "plant.h"
 #include "record.h"
 #include "tensor.h"
 #include "value.h"
@@ -78,6 +79,42 @@ module_effect_kinds(PyObject *module, PyObject *ignored)
     return module_list(rows, Py_ARRAY_LENGTH(rows));
 }
 
+static PyObject *
+module_field_kinds(PyObject *module, PyObject *ignored)
+{
+    static const module_cell rows[][MODULE_CELLS] = {
+#define FIELD(id, name) {{"id", #id}, {"name", name}},
+#include "fields.def"
+#undef FIELD
+    };
+    return module_list(rows, Py_ARRAY_LENGTH(rows));
+}
+
+static PyObject *
+module_entry_kinds(PyObject *module, PyObject *compiled)
+{
+    return mp_compiled_kinds(compiled);
+}
+
+static PyObject *
+module_effect_rows(PyObject *module, PyObject *ignored)
+{
+    return mp_record_rows();
+}
+
+static PyObject *
+module_effect_rules(PyObject *module, PyObject *ignored)
+{
+    return mp_record_rules();
+}
+
+static PyObject *
+module_effect_class(PyObject *module, PyObject *callable)
+{
+    const char *name = mp_record_class_of(callable);
+    return PyUnicode_FromString(name == NULL ? "unlisted" : name);
+}
+
 /* -- Switches ---------------------------------------------------------------------- */
 
 static PyObject *
@@ -129,7 +166,25 @@ module_set_compiling(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+#ifdef MP_TESTING
+static PyObject *
+module_plant(PyObject *module, PyObject *args)
+{
+    const char *family, *id;
+    if (!PyArg_ParseTuple(args, "sz:_plant", &family, &id)
+        || mp_plant_set(family, id) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+#endif
+
 static PyMethodDef module_methods[] = {
+#ifdef MP_TESTING
+    {"_plant", module_plant, METH_VARARGS,
+     "_plant(family, id)\n--\n\n"
+     "Leave this kind of guard or effect out of every plan; None: leave out none."},
+#endif
     {"_set_compiling", module_set_compiling, METH_O,
      "_set_compiling(on)\n--\n\n"
      "What torch.compiler.is_compiling() answers to watched code."},
@@ -147,6 +202,18 @@ static PyMethodDef module_methods[] = {
      "guard_kinds()\n--\n\nList of dicts id, format."},
     {"effect_kinds", module_effect_kinds, METH_NOARGS,
      "effect_kinds()\n--\n\nList of dicts id, name, format."},
+    {"field_kinds", module_field_kinds, METH_NOARGS,
+     "field_kinds()\n--\n\nList of dicts id, name: what LOAD_FIELD reads."},
+    {"entry_kinds", module_entry_kinds, METH_O,
+     "entry_kinds(compiled)\n--\n\n"
+     "Dicts guard kind -> count, effect kind -> count, over the entries that have "
+     "hit."},
+    {"effect_rows", module_effect_rows, METH_NOARGS,
+     "effect_rows()\n--\n\nRows for C functions: list of dicts owner, name, rule."},
+    {"effect_rules", module_effect_rules, METH_NOARGS,
+     "effect_rules()\n--\n\nWhat rules mean: list of dicts rule, class, text."},
+    {"effect_class", module_effect_class, METH_O,
+     "effect_class(callable)\n--\n\nHow calling it is recorded; 'unlisted': no row."},
     {"_set_enabled", module_set_enabled, METH_O,
      "_set_enabled(on)\n--\n\nOff: every CompiledFunction calls its original."},
     {NULL, NULL, 0, NULL},

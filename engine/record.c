@@ -140,7 +140,7 @@ enter_skipped(mp_trace *T, mp_frame *f)
         return enter_finalizer(T);
     }
     T->skip++;
-    if (is_library_frame(f)) {
+    if (is_library_frame(f) || (parent != NULL && parent->below == MP_BELOW_TRUSTED)) {
         return MP_OK;
     }
     return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
@@ -152,8 +152,10 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
 {
     PyObject *func = mp_frame_func_borrow(f);
     PyCodeObject *code = mp_frame_code_borrow(f);
-    if (!(code->co_flags & CO_OPTIMIZED)) {
-        return mp_trace_abort(T, MP_AB_OPCODE, "a class body or exec");
+    mp_shadow *parent = shadow_top(T);
+    if (!(code->co_flags & CO_OPTIMIZED)
+        && (parent == NULL || parent->makes != &PyType_Type)) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "exec");
     }
     if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
         return mp_trace_abort(T, MP_AB_GENERATOR, "%U is a coroutine",
@@ -176,11 +178,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
             && !(flags & MP_TORCH_REFUSE)) {
             PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
-            if (self != NULL) {
-                mp_note_identity(T, self);  // hash(tensor)
-            }
             T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
-            return MP_OK;
+            return self == NULL ? MP_OK : mp_note_identity(T, self);
         }
         if (mp_op_is_whole(flags)) {
             return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
@@ -236,10 +235,31 @@ callback_end(mp_trace *T, callback_state saved)
     mp_err_restore_steal(saved.exc);
 }
 
+/* Is the frame the `forward` of the autograd function that is being applied? */
+static bool
+is_forward(mp_trace *T, const mp_shadow *parent, mp_frame *f)
+{
+    return parent != NULL && parent->below == MP_BELOW_APPLY && T->outside == 0
+           && mp_apply_watches(T, mp_frame_func_borrow(f));
+}
+
+static mp_rc
+enter_forward(mp_trace *T, mp_frame *f)
+{
+    int skip = T->skip;
+    T->skip = 0;
+    mp_rc rc = enter_watched(T, f, true);
+    if (rc == MP_OK) {
+        shadow_top(T)->skip = skip;
+    }
+    return rc;
+}
+
 static bool
 on_enter(void *ctx, mp_frame *f, bool fresh)
 {
     mp_trace *T = ctx;
+    mp_mode_off(T);
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;
     }
@@ -247,7 +267,14 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     mp_shadow *parent = shadow_top(T);
     mp_rc rc;
     bool watch = false;
-    if (T->skip > 0 || (parent != NULL && parent->below == MP_BELOW_SKIP)) {
+    if (is_forward(T, parent, f)) {
+        rc = enter_forward(T, f);
+        watch = rc == MP_OK;
+    }
+    else if (T->skip > 0
+             || (parent != NULL
+                 && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
+                     || parent->below == MP_BELOW_APPLY))) {
         rc = enter_skipped(T, f);
     }
     else if (parent != NULL && is_finalizer(T, parent, f)) {
@@ -270,6 +297,7 @@ static void
 on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 {
     mp_trace *T = ctx;
+    mp_mode_off(T);
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return;
     }
@@ -277,6 +305,9 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         T->skip -= T->skip > 0;
         if (T->skip < T->outside) {
             T->outside = 0;
+        }
+        if (T->skip == 0 && T->n_stack > 0) {
+            mp_mode_on(T, shadow_top(T));
         }
         return;
     }
@@ -288,16 +319,22 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     }
     else {
         bool root = s->root;
+        T->skip = s->skip;
         T->n_stack--;
         Py_CLEAR(s->summands);
         if (!root) {
-            settle(T, mp_look_at_answer(T, shadow_top(T), s, result));
+            mp_rc rc = mp_look_at_answer(T, shadow_top(T), s, result);
+            bool ends_class = rc == MP_OK && result != NULL && s->names != NULL;
+            settle(T, ends_class ? mp_class_names_end(T, s->names) : rc);
         }
         if (root) {
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
         }
     }
     callback_end(T, saved);
+    if (T->state == MP_TRACE_RECORDING && T->n_stack > 0) {
+        mp_mode_on(T, shadow_top(T));
+    }
 }
 
 /* -- First event of a frame: what its arguments are -------------------------------------------- */
@@ -358,10 +395,16 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         return MP_OK;  // a generator goes on: its locals are what it made of them
     }
     mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
-    if (i == 0 && parent != NULL && parent->makes != NULL
+    bool is_new = i == 0 || (i == 1 && PyType_Check(value));  // or __set_name__'s owner
+    if (is_new && parent != NULL && parent->makes != NULL
         && PyType_IsSubtype(Py_TYPE(value), parent->makes)
         && mp_refgraph_find(&T->graph, value) == NULL) {
-        return mp_fresh(T, value);  // `self` of an __init__: just made by __new__
+        // `self` of an __init__: just made by __new__
+        return PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+    }
+    if (i == 0 && parent != NULL && parent->below == MP_BELOW_APPLY
+        && mp_apply_is_context(T, value)) {
+        return mp_fresh(T, value);
     }
     if (i >= plain && PyDict_CheckExact(value)) {
         // The interpreter made this dict for the call, whatever the address meant before.
@@ -398,6 +441,9 @@ start_frame(mp_trace *T, mp_shadow *s)
     s->started = true;
     if (!s->root) {
         rc = start_kwdefaults(T, mp_frame_func_borrow(s->f));
+    }
+    if (rc == MP_OK && !(s->info->code->co_flags & CO_OPTIMIZED)) {
+        rc = mp_class_start(T, s);
     }
     for (int i = 0; i < param_count(s->info->code) && rc == MP_OK; i++) {
         rc = start_param(T, s, i);
@@ -475,6 +521,9 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_OP:
         s->owns_op = false;
         return mp_op_end(T, top);
+    case MP_POST_APPLY:
+        s->owns_op = false;
+        return mp_apply_end(T, top);
     case MP_POST_CONST:
         return post_const(T, top);
     case MP_POST_PAIR: {
@@ -503,6 +552,8 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_sum_end(T, s, top);
     case MP_POST_IMPORT:
         return post_import(T, top);
+    case MP_POST_CLASS:
+        return mp_post_class(T, top);
     case MP_POST_STORE:
     case MP_POST_NONE:
         break;
@@ -544,7 +595,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->post = MP_POST_NONE;
     s->makes = NULL;
     s->raw = false;
-    s->looks = s->through_c = s->hashes = false;
+    s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
     Py_CLEAR(s->summands);
     s->yields = 0;
     return mp_record_instr(T, s, &info->at[index]);
@@ -555,17 +606,37 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
 {
     mp_trace *T = ctx;
     mp_shadow *s = shadow_top(T);
+    mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_ABORTED) {
+        mp_watch_stop();  // it happened in __torch_function__
+    }
     if (T->busy || T->state != MP_TRACE_RECORDING || s == NULL || s->f != f) {
         return;
     }
     callback_state saved = callback_begin(T);
     settle(T, event(T, s, info, index));
     callback_end(T, saved);
+    if (T->state == MP_TRACE_RECORDING) {
+        mp_mode_on(T, shadow_top(T));
+    }
+}
+
+void
+mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void *arg)
+{
+    if (T->state != MP_TRACE_RECORDING) {
+        return;
+    }
+    callback_state saved = callback_begin(T);
+    mp_shadow *s = shadow_top(T);
+    settle(T, step(T, s, arg));
+    callback_end(T, saved);
 }
 
 static void
 on_lost(void *ctx, const char *why)
 {
+    mp_mode_off(ctx);
     (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
 }
 
@@ -594,6 +665,10 @@ static void
 trace_fini(mp_trace *T)
 {
     mp_op_drop(T);
+    if (T->apply.cls != NULL) {
+        mp_apply_take_back(T);
+        mp_op_drop(T);
+    }
     for (int i = 0; i < T->n_stack; i++) {
         Py_XDECREF(T->stack[i].summands);
     }
@@ -650,7 +725,7 @@ set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
 PyObject *
 mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
                PyObject *kwnames, PyObject *root_function, int64_t max_instructions,
-               mp_plan **plan, mp_abort_info *why)
+               PyObject *outputs, mp_plan **plan, mp_abort_info *why)
 {
     const char *text = NULL;
     mp_ambient *ambient = NULL;
@@ -673,10 +748,12 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
         mp_ambient_free(ambient);
         return NULL;
     }
+    T.outputs = outputs;
     mp_trace *outer = recording;
     recording = &T;
     PyObject *result = mp_watch_call(&watch_ops, &T, callable, args, nargsf, kwnames);
     recording = outer;
+    mp_mode_off(&T);
     PyObject *exc = mp_err_take();
     if (result == NULL && T.state != MP_TRACE_ABORTED) {
         set_reason(why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
@@ -762,5 +839,5 @@ mp_record_setup(PyObject *setup)
         && setup_prefixes(prefixes) < 0) {
         return -1;
     }
-    return mp_oplog_init(setup);
+    return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 ? -1 : 0;
 }

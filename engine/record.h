@@ -27,16 +27,25 @@ void mp_abort_clear(mp_abort_info *info);
 
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).
  * *plan is set to a new plan if the run can be reused, else NULL and *why is filled.
- * fn is the root Python function; args as after binding: see dispatch.c. */
+ * fn is the root Python function; args as after binding: see dispatch.c.
+ * outputs: NULL, or a list that gets the tensors that the graph of the plan returns. */
 MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args,
                                    size_t nargsf, PyObject *kwnames,
                                    PyObject *root_function, int64_t max_instructions,
-                                   mp_plan **plan, mp_abort_info *why);
+                                   PyObject *outputs, mp_plan **plan,
+                                   mp_abort_info *why);
 /* Is this thread recording now? */
 bool mp_recording(void);
 /* Fill the registries: with NULL, at import, what needs no torch; later with the keywords
  * of setup_torch().  0 / -1. */
 int mp_record_setup(PyObject *setup);
+
+/* The effect class of a callable: one of rules.def, or "torch" (a row of setup_torch),
+ * "python" (runs in frames, which are watched), "numpy".  NULL: no row. */
+const char *mp_record_class_of(PyObject *callable);
+/* builtins.def and rules.def for people: new lists of dicts. */
+PyObject *mp_record_rows(void);
+PyObject *mp_record_rules(void);
 
 /* Registry of torch callables, filled by Python once: register(callable, flags). */
 typedef enum {
@@ -52,6 +61,8 @@ typedef enum {
     MP_TORCH_LATER = 256,       // with grad enabled it runs Python later: refuse then
     MP_TORCH_COMPILING = 1024,  // asks whether a compiler is at work (see record.c)
     MP_TORCH_INLINE = 512,  // a Python function to watch although its module is skipped
+    MP_TORCH_WRITES = 2048,   // writes to arguments, and their counters may not tell
+    MP_TORCH_TRUSTED = 4096,  // Python code of the program runs below it, unwatched
     /* Combinations: operations whose row depends on their arguments (oplog.c). */
     MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
     MP_TORCH_LISTED = MP_TORCH_FACTORY | MP_TORCH_PURE,     // of tensors in lists
@@ -63,6 +74,7 @@ typedef enum {
     MP_TORCH_EITHER = MP_TORCH_CALL
         | MP_TORCH_METADATA,  // constant if no tensor results
     MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
+    MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,  // autograd.Function.apply
 } mp_torch_flags;
 
 /* The answer that torch.compiler.is_compiling() gives to watched code.  It is put in

@@ -224,8 +224,11 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
     }
     if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
         || Py_TYPE(owner) == &PyMethodDescr_Type
-        || Py_TYPE(owner) == &PyWrapperDescr_Type || name_is(name, "maxlen")) {
+        || Py_TYPE(owner) == &PyWrapperDescr_Type) {
         return MP_OK;  // immutable
+    }
+    if (mp_is_deque(owner) && name_is(name, "maxlen")) {
+        return mp_read_maxlen(T, owner, n);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
                           mp_type_name(owner));
@@ -385,6 +388,20 @@ is_data_descriptor(PyObject *descr)
     return Py_TYPE(descr)->tp_descr_get != NULL && Py_TYPE(descr)->tp_descr_set != NULL;
 }
 
+/* What was found in the class stands behind the instance dict as long as its own class has
+ * no __set__ and no __delete__. */
+static mp_rc
+guard_not_data(mp_trace *T, PyObject *descr)
+{
+    static const char *const names[] = {"__get__", "__set__", "__delete__"};
+    PyObject *found;
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
+        rc = mp_special(T, descr, names[i], &found);
+    }
+    return rc;
+}
+
 mp_rc
 mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           bool with_hook)
@@ -416,6 +433,9 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     }
     bool found = false;
     rc = get_from_dict(T, owner, n, name, &found);
+    if (rc == MP_OK && descr != NULL) {
+        rc = guard_not_data(T, descr);
+    }
     if (rc != MP_OK || found) {
         return rc;
     }
@@ -487,6 +507,9 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     if (flags & MP_TORCH_CALL) {
         PyObject *args[2] = {owner, name};
+        if (PyUnicode_CompareWithASCIIString(name, "data") == 0) {
+            T->uncounted = true;
+        }
         return mp_op_begin(T, s, mp_operator_borrow("getattr"), args, 2, NULL, flags);
     }
     return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
@@ -498,8 +521,13 @@ static mp_rc
 get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
     PyObject *hook;
-    mp_rc rc = mp_record_generic_getattr(T, s, owner, name, false);
-    if (rc != MP_OK || s->post != MP_POST_NONE) {
+    mp_node *n;
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc == MP_OK) {  // a module is pinned by identity, but its class may change
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(owner), 0);
+    }
+    rc = rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, false);
+    if (rc != MP_OK) {
         return rc;
     }
     PyObject *dict = PyModule_GetDict(owner);
@@ -526,6 +554,9 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     PyTypeObject *cls = (PyTypeObject *)owner, *meta = Py_TYPE(owner);
     PyObject *from_meta = mp_type_lookup_borrow(meta, name);
     mp_rc rc = mp_guard_type_attr(T, meta, name, from_meta);
+    if (rc == MP_OK && (meta->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)meta, 0);  // C.__class__ = ...
+    }
     if (rc != MP_OK) {
         return rc;
     }
@@ -583,6 +614,23 @@ super_lookup_borrow(PyTypeObject *obj_type, PyTypeObject *after, PyObject *name)
     return NULL;
 }
 
+static mp_rc
+guard_super_attr(mp_trace *T, PyTypeObject *obj_type, PyTypeObject *after,
+                 PyObject *name, PyObject *found)
+{
+    if (mp_is_new_class(T, (PyObject *)obj_type)) {
+        return mp_guard_new_class(T, obj_type, after, name);
+    }
+    PyObject *row = PyTuple_Pack(4, (PyObject *)obj_type, (PyObject *)after, name,
+                                 found ? found : mp_guard_absent());
+    if (row == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_SUPER_ATTR, -1, -1, row, 0, NULL);
+    Py_DECREF(row);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
 mp_rc
 mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
                      PyTypeObject *obj_type, PyObject *name)
@@ -593,15 +641,9 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
         return rc;
     }
     PyObject *found = super_lookup_borrow(obj_type, after, name);
-    PyObject *row = PyTuple_Pack(4, (PyObject *)obj_type, (PyObject *)after, name,
-                                 found ? found : mp_guard_absent());
-    if (row == NULL) {
-        return MP_ERR;
-    }
-    int r = mp_guards_test(T->guards, MP_G_SUPER_ATTR, -1, -1, row, 0, NULL);
-    Py_DECREF(row);
-    if (r < 0) {
-        return MP_ERR;
+    rc = guard_super_attr(T, obj_type, after, name, found);
+    if (rc != MP_OK) {
+        return rc;
     }
     s->post = MP_POST_RESULT;
     if (found == NULL) {
@@ -684,7 +726,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         return attr_runs(T, s, over);
     }
     if (PyModule_Check(owner)) {
-        return mp_record_generic_getattr(T, s, owner, name, true);
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+        return rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, true);
     }
     if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
         && !(Py_TYPE(over) == &PyWrapperDescr_Type
@@ -752,6 +795,25 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
                           mp_type_name(owner));
 }
 
+/* `del C.name` looks into C alone: guard that C itself has the name, or that nobody has. */
+static mp_rc
+guard_own_class_attr(mp_trace *T, mp_node *n, PyTypeObject *cls, PyObject *name)
+{
+    if (n->written != NULL && mp_node_wrote(n, name)) {
+        return MP_OK;
+    }
+    PyObject *inherited = super_lookup_borrow(cls, cls, name);
+    PyObject *found = mp_type_lookup_borrow(cls, name);
+    if (inherited != NULL && inherited == found) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "del of inherited %s.%U", cls->tp_name,
+                              name);
+    }
+    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
+    return rc != MP_OK || found == NULL
+               ? rc
+               : guard_super_attr(T, cls, cls, name, inherited);
+}
+
 mp_rc
 mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           PyObject *value)
@@ -781,7 +843,9 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         return MP_OK;
     }
     if (PyType_Check(owner)) {
-        return mp_write_type(T, n, name);
+        rc = value != NULL ? MP_OK
+                           : guard_own_class_attr(T, n, (PyTypeObject *)owner, name);
+        return rc != MP_OK ? rc : mp_write_type(T, n, name);
     }
     rc = mp_instance_dict_node(T, owner, n, &dict, &dict_node);
     if (rc != MP_OK || dict == NULL) {

@@ -56,6 +56,28 @@ is_disabled(PyObject *func)
            || mp_dict_text_borrow(dict, "_torchdynamo_disable") == Py_True;
 }
 
+/* Torch marks some of its own functions: then the mark is not the user's. */
+static mp_rc
+call_disabled(mp_trace *T, PyObject *func)
+{
+    PyObject *behind = mp_dict_text_borrow(((PyFunctionObject *)func)->func_dict,
+                                           "_torchdynamo_orig_callable");
+    if (behind == NULL || !PyFunction_Check(behind)) {
+        behind = func;
+    }
+    PyFunctionObject *f = (PyFunctionObject *)behind;
+    const char *module = f->func_module != NULL && PyUnicode_Check(f->func_module)
+                             ? PyUnicode_AsUTF8(f->func_module)
+                             : NULL;
+    PyErr_Clear();  // a module without a usable name is the user's
+    if (module == NULL || strncmp(module, "torch.", 6) != 0) {
+        return mp_trace_abort(T, MP_AB_DISABLED, "%S", f->func_qualname);
+    }
+    bool random = strcmp(module, "torch.random") == 0;
+    return mp_trace_abort(T, random ? MP_AB_SIDE_EFFECT : MP_AB_OPAQUE_CALL, "%s.%S",
+                          module, f->func_qualname);
+}
+
 static mp_rc
 call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
@@ -64,12 +86,14 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
         return mp_op_begin(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
     }
+    if (flags == MP_TORCH_APPLY) {
+        return mp_apply_begin(T, s, func, args, nargs, kwnames);
+    }
     if (mp_op_is_whole(flags)) {
         return mp_op_begin(T, s, func, args, nargs, kwnames, flags);
     }
     if (is_disabled(func)) {
-        return mp_trace_abort(T, MP_AB_DISABLED, "%S",
-                              ((PyFunctionObject *)func)->func_qualname);
+        return call_disabled(T, func);
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -85,16 +109,18 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 }
 
 /* Is this a C constructor that only stores what it is given? */
-static bool
-is_storing_type(PyTypeObject *tp)
+bool
+mp_is_storing_type(PyTypeObject *tp)
 {
     return tp == &PyBaseObject_Type || tp == &PyDict_Type || tp == &PyList_Type
            || tp == &PyTuple_Type || tp == &PySet_Type || tp == &PyFrozenSet_Type
            || tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
+           || tp == &PyBytes_Type || tp == &PyComplex_Type
            || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException)
            || strcmp(tp->tp_name, "collections.OrderedDict") == 0
            || strcmp(tp->tp_name, "collections.defaultdict") == 0
            || strcmp(tp->tp_name, "collections.deque") == 0
+           || strcmp(tp->tp_name, "types.SimpleNamespace") == 0
            || strcmp(tp->tp_name, "functools.partial") == 0;
 }
 
@@ -141,7 +167,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     if (meta != &PyType_Type && call != NULL && PyFunction_Check(call)) {
         return callee_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
     }
-    if (!is_storing_type(c_base(cls))) {
+    if (!mp_is_storing_type(c_base(cls))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
     }
     if (mp_type_lookup_borrow(cls, str_del) != NULL) {
@@ -153,8 +179,16 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
         rc = prepare_constructor(T, cls, str_init);
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    bool takes_items =
+        c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         rc = mp_read_all(T, args[i]);
+        if (rc == MP_OK && takes_items) {
+            rc = mp_prepare_instance(T, args[i]);
+        }
+    }
+    if (rc == MP_OK && PyType_IsSubtype(cls, &PyDict_Type)) {
+        rc = mp_look_into(T, s, cls->tp_name, args, nargs);
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
@@ -231,8 +265,8 @@ done:
 }
 
 /* numpy on numbers: pure; on arrays of the program's own making: pure as well. */
-static bool
-is_numpy_callable(PyObject *callee)
+bool
+mp_is_numpy_callable(PyObject *callee)
 {
     const char *name = Py_TYPE(callee)->tp_name;
     if (strcmp(name, "numpy.ufunc") == 0
@@ -252,6 +286,16 @@ is_numpy_callable(PyObject *callee)
     return false;
 }
 
+/* Code that no mode looks into must not advance an iterator that calls operations. */
+static mp_rc
+refuse_lazy(mp_trace *T, PyObject *arg)
+{
+    return T->lazy_calls && PyIter_Check(arg)
+               ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s is an argument",
+                                mp_type_name(arg))
+               : MP_OK;
+}
+
 static mp_rc
 call_numpy(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
@@ -262,6 +306,7 @@ call_numpy(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
         if (rc == MP_OK) {
             rc = mp_read_deep(T, args[i], &has_tensor);
         }
+        rc = rc != MP_OK ? rc : refuse_lazy(T, args[i]);
         if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
             && !PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
@@ -312,13 +357,41 @@ call_opaque(mp_trace *T, PyObject *callee)
     return rc;
 }
 
-/* The method descriptor of a bound C method: overrides of its name do not count. */
-static PyObject *
-method_behind(PyObject *bound)
+/* torch.ops..., a scripted function. */
+static mp_rc
+call_operator(mp_trace *T, mp_shadow *s, PyObject *op, PyObject *const *args,
+              Py_ssize_t nargs, PyObject *kwnames)
 {
+    int flags = mp_op_flags_of(op);
+    if (flags != 0) {
+        return mp_op_begin(T, s, op, args, nargs, kwnames, flags);
+    }
+    PyObject *name = mp_op_target_name(op);
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator %S", name);
+    Py_DECREF(name);
+    return rc;
+}
+
+/* Layout of `obj.__slot__` objects (method-wrapper), the same on all versions. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *descr;
+    PyObject *self;
+} method_wrapper_object;
+
+PyObject *
+mp_bound_descr_borrow(PyObject *bound)
+{
+    if (mp_is_method_wrapper(bound)) {
+        return ((method_wrapper_object *)bound)->descr;
+    }
     PyMethodDef *def = ((PyCFunctionObject *)bound)->m_ml;
-    PyObject *mro = Py_TYPE(PyCFunction_GET_SELF(bound))->tp_mro;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
+    PyObject *self = PyCFunction_GET_SELF(bound);
+    PyObject *mro = self == NULL ? NULL : Py_TYPE(self)->tp_mro;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
         PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
         PyObject *found = dict == NULL ? NULL : mp_dict_text_borrow(dict, def->ml_name);
         if (found != NULL && Py_IS_TYPE(found, &PyMethodDescr_Type)
@@ -339,7 +412,7 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     int flags = mp_op_flags_of(callee);
     if (self != NULL && !PyModule_Check(self) && !PyType_Check(self)) {
         // A bound method: act on the method of the type that it came from.
-        PyObject *descr = method_behind(callee);
+        PyObject *descr = mp_bound_descr_borrow(callee);
         if (descr == NULL) {
             // pybind11's functions are bound to a record of their own.
             return flags != 0 ? mp_op_begin(T, s, callee, args, nargs, kwnames, flags)
@@ -360,11 +433,29 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     if (rc != MP_OK || found) {
         return rc;
     }
-    if (is_numpy_callable(callee)) {
+    if (mp_is_numpy_callable(callee)) {
         return call_numpy(T, s, args,
                           nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
     }
     return call_opaque(T, callee);
+}
+
+/* A partial of a partial takes it apart, or does not if it has attributes: what it then
+ * holds would need guards on all of that. */
+static mp_rc
+check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs)
+{
+    static const char name[] = "functools.partial";
+    mp_node *n;
+    if (nargs < 1 || strcmp(c_base(cls)->tp_name, name) != 0
+        || strcmp(c_base(Py_TYPE(args[0]))->tp_name, name) != 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_value(T, args[0], &n);
+    return rc != MP_OK || n == NULL || n->reg < 0
+               ? rc
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a partial of an external %s",
+                                name);
 }
 
 static mp_rc
@@ -373,15 +464,19 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     bool found;
     int flags = mp_op_flags_of(callee);
+    mp_rc rc = check_partial(T, (PyTypeObject *)callee, args, nargs);
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (flags != 0) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
     }
-    mp_rc rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
+    rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    if (is_numpy_callable(callee)) {
+    if (mp_is_numpy_callable(callee)) {
         return call_numpy(T, s, args, count);
     }
     if (strncmp(((PyTypeObject *)callee)->tp_name, "torch.", 6) == 0
@@ -391,6 +486,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         s->post = MP_POST_RESULT;
         for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
             rc = mp_read_deep(T, args[i], &has_tensor);
+            rc = rc != MP_OK ? rc : refuse_lazy(T, args[i]);
         }
         return rc;
     }
@@ -498,16 +594,16 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
                                : mp_record_callee(T, s, slot, args, nargs, kwnames);
         }
     }
-    return is_numpy_callable(callee) ? call_numpy(T, s, args, nargs)
-                                     : call_opaque(T, callee);
+    return mp_is_numpy_callable(callee) ? call_numpy(T, s, args, nargs)
+                                        : call_opaque(T, callee);
 }
 
-/* Layout of `obj.__slot__` objects (method-wrapper), the same on all versions. */
-typedef struct {
-    PyObject_HEAD
-    PyObject *descr;
-    PyObject *self;
-} method_wrapper_object;
+PyObject *
+mp_bound_self_borrow(PyObject *bound)
+{
+    return mp_is_method_wrapper(bound) ? ((method_wrapper_object *)bound)->self
+                                       : PyCFunction_GET_SELF(bound);
+}
 
 static bool
 method_like(PyObject *callee)
@@ -544,6 +640,11 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     if (rc != MP_OK) {
         return rc;
     }
+    bool found;
+    rc = mp_record_class_maker(T, s, callee, args, nargs, kwnames, &found);
+    if (rc != MP_OK || found) {
+        return rc;
+    }
     if (PyFunction_Check(callee)) {
         return call_function(T, s, callee, args, nargs, kwnames);
     }
@@ -567,7 +668,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
                    : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
     }
     if (mp_is_op_object(callee)) {
-        return mp_op_begin(T, s, callee, args, nargs, kwnames, mp_op_flags_of(callee));
+        return call_operator(T, s, callee, args, nargs, kwnames);
     }
     if (Py_TYPE(callee) == &PyStaticMethod_Type) {
         PyObject *inner = ((PyObject **)((char *)callee + sizeof(PyObject)))[0];

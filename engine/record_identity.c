@@ -9,37 +9,49 @@
 
 enum { MAX_COMPARED = 64 };  // guards grow with the square
 
-void
+mp_rc
 mp_note_identity(mp_trace *T, PyObject *obj)
 {
     if (mp_is_constant(obj)) {
-        return;
-    }
-    if (PyTuple_CheckExact(obj)) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
-            mp_note_identity(T, PyTuple_GET_ITEM(obj, i));
-        }
+        return MP_OK;
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
+    mp_rc rc = MP_OK;
+    if (n != NULL && (PyTuple_CheckExact(obj) || PyFrozenSet_CheckExact(obj))) {
+        rc = mp_read_all(T, obj);  // hashed with all that it holds
+    }
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
+        rc = mp_note_identity(T, PyTuple_GET_ITEM(obj, i));
+    }
     if (n != NULL && n->reg >= 0 && !n->pinned) {
         n->compared = true;
     }
+    return rc;
 }
 
-void
+mp_rc
 mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < count; i++) {
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         PyObject *obj = args[i], *key;
         Py_ssize_t pos = 0;
-        mp_note_identity(T, obj);
-        for (Py_ssize_t k = 0; PyList_Check(obj) && k < PyList_GET_SIZE(obj); k++) {
-            mp_note_identity(T, PyList_GET_ITEM(obj, k));
+        mp_node *n = mp_refgraph_find(&T->graph, obj);
+        rc = mp_note_identity(T, obj);
+        for (Py_ssize_t k = 0;
+             rc == MP_OK && PyList_Check(obj) && k < PyList_GET_SIZE(obj); k++) {
+            rc = mp_note_identity(T, PyList_GET_ITEM(obj, k));
         }
-        while (PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, NULL)) {
-            mp_note_identity(T, key);
+        while (rc == MP_OK && PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, NULL)) {
+            rc = mp_note_identity(T, key);
+        }
+        if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH && !mp_is_sized(obj)
+            && (n->yields & MP_YIELDS_TUPLES)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "tuples out of a %s", mp_type_name(obj));
         }
     }
+    return rc;
 }
 
 /* It hashes by identity and the run made it: nothing that is older holds it. */

@@ -107,6 +107,51 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
 }
 
+/* -- Handlers: class bodies ---------------------------------------------------------------------- */
+
+static mp_rc
+load_name(mp_trace *T, mp_shadow *s, PyObject *name)
+{
+    bool found;
+    mp_rc rc = mp_record_load_name(T, s, name, &found);
+    return rc != MP_OK || found ? rc : load_global(T, s, name);
+}
+
+static mp_rc
+load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool found;
+    PyObject *name = PyTuple_GET_ITEM(s->info->code->co_localsplusnames, in->arg);
+    mp_rc rc = mp_record_load_name(T, s, name, &found);
+    return rc != MP_OK || found ? rc : load_deref(T, s, in->arg);
+}
+
+static mp_rc
+setup_annotations(mp_trace *T, mp_shadow *s)
+{
+    PyObject *name = PyUnicode_InternFromString("__annotations__");
+    bool found;
+    mp_rc rc = name == NULL ? MP_ERR : mp_record_load_name(T, s, name, &found);
+    Py_XDECREF(name);
+    if (rc == MP_OK && !found && !PyDict_CheckExact(mp_frame_names_borrow(s->f))) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "annotations in a dict of another type");
+    }
+    return rc;
+}
+
+static mp_rc
+load_build_class(mp_trace *T, mp_shadow *s)
+{
+    PyObject *name = PyUnicode_InternFromString("__build_class__");
+    PyObject *dict = mp_frame_builtins_borrow(s->f), *value;
+    mp_rc rc = name == NULL ? MP_ERR : mp_load_const(T, dict);
+    if (rc == MP_OK) {
+        rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+    }
+    Py_XDECREF(name);
+    return rc;
+}
+
 /* -- Handlers: calls --------------------------------------------------------------------------------- */
 
 /* Stack slots as an argument array: they lie side by side in the frame. */
@@ -140,6 +185,23 @@ do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return mp_record_method_parts(T, callee);
 }
 
+/* `*star` of a subclass of list or tuple: its items are the arguments as long as its class
+ * has no __iter__ in Python. */
+static mp_rc
+prepare_star(mp_trace *T, PyObject *star)
+{
+    PyObject *iter = NULL;
+    if (PyTuple_CheckExact(star) || PyList_CheckExact(star)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, star, "__iter__", &iter);
+    if (rc == MP_OK && (iter == NULL || PyFunction_Check(iter))) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
+                            mp_type_name(star));
+    }
+    return rc;
+}
+
 static mp_rc
 do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -158,6 +220,7 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
                               mp_type_name(star));
     }
     mp_rc rc = mp_read_all(T, star);
+    rc = rc != MP_OK || is_late ? rc : prepare_star(T, star);
     if (rc == MP_OK && kwargs != NULL) {
         rc = PyDict_Check(kwargs)
                  ? mp_read_all(T, kwargs)
@@ -265,6 +328,17 @@ do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
     return rc;
 }
 
+/* Of a new set, or (step 2) dict. */
+static mp_rc
+note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
+{
+    mp_rc rc = MP_OK;
+    for (int k = in->arg * step; k > 0 && rc == MP_OK; k -= step) {
+        rc = mp_note_identity(T, TOP(s, in, k));
+    }
+    return rc;
+}
+
 static mp_rc
 do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
 {
@@ -290,6 +364,14 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
 }
 
 static mp_rc
+do_set_update(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    mp_rc rc = do_extend(T, s, iterable);
+    s->hashes = true;
+    return rc != MP_OK ? rc : mp_note_items(T, &iterable, 1);
+}
+
+static mp_rc
 do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
     PyObject *subject = TOP(s, in, 3), *cls = TOP(s, in, 2), *names = TOP(s, in, 1);
@@ -307,8 +389,9 @@ do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
                          : mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
         Py_XDECREF(key);
         for (Py_ssize_t i = 0; rc == MP_OK && found != NULL && PyTuple_Check(found)
-                               && i < in->arg && i < PyTuple_GET_SIZE(found);
-             i++) {
+                               && i < in->arg && i < PyTuple_GET_SIZE(found)
+                               && PyUnicode_CheckExact(PyTuple_GET_ITEM(found, i));
+             i++) {  // (a name that is no str is a TypeError)
             rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(found, i));
         }
     }
@@ -355,6 +438,17 @@ do_exception(mp_trace *T, PyObject *exc)
     rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
     Py_XDECREF(traceback);
     return rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
+}
+
+/* Raising adds a traceback to the exception, which no effect replays. */
+static mp_rc
+do_raise(mp_trace *T, PyObject *exc)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, exc);
+    return n == NULL || n->reg < 0 || !PyExceptionInstance_Check(exc)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_MUTATION, "an external %s is raised",
+                                mp_type_name(exc));
 }
 
 static mp_rc
@@ -415,16 +509,14 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
     case MP_OP_SET_ADD:
-        mp_note_identity(T, TOP(s, in, 1));
         s->below = MP_BELOW_WATCH;
-        return MP_OK;
+        return mp_note_identity(T, TOP(s, in, 1));
     case MP_OP_MAP_ADD:
-        mp_note_identity(T, TOP(s, in, 2));
         s->below = MP_BELOW_WATCH;
-        return MP_OK;
+        return mp_note_identity(T, TOP(s, in, 2));
     case MP_OP_RAISE_VARARGS:
         s->below = MP_BELOW_WATCH;
-        return MP_OK;
+        return in->arg > 0 ? do_raise(T, TOP(s, in, in->arg)) : MP_OK;
     case MP_OP_WITH_EXCEPT_START:
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_RESULT;
@@ -442,13 +534,9 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_load_const(T, PyExc_AssertionError);
     case MP_OP_BUILD_SET:
     case MP_OP_BUILD_MAP:
-        for (int k = in->arg * (in->op == MP_OP_BUILD_MAP ? 2 : 1); k > 0;
-             k -= in->op == MP_OP_BUILD_MAP ? 2 : 1) {
-            mp_note_identity(T, TOP(s, in, k));
-        }
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_FRESH;
-        return MP_OK;
+        return note_keys(T, s, in, in->op == MP_OP_BUILD_MAP ? 2 : 1);
     case MP_OP_BUILD_CONST_KEY_MAP:
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_FRESH;
@@ -470,8 +558,22 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_DELETE_GLOBAL:
         return store_global(T, s, NAME(s, in), NULL);
     case MP_OP_LOAD_DEREF:
-    case MP_OP_LOAD_CLASSDEREF:
         return load_deref(T, s, in->arg);
+    case MP_OP_LOAD_CLASSDEREF:
+    case MP_OP_LOAD_FROM_DICT_OR_DEREF:
+        return load_name_or_deref(T, s, in);
+    case MP_OP_LOAD_NAME:
+        return load_name(T, s, NAME(s, in));
+    case MP_OP_STORE_NAME:
+        return mp_record_store_name(T, s, NAME(s, in), TOP(s, in, 1));
+    case MP_OP_DELETE_NAME:
+        return mp_record_store_name(T, s, NAME(s, in), NULL);
+    case MP_OP_LOAD_LOCALS:
+        return MP_OK;
+    case MP_OP_SETUP_ANNOTATIONS:
+        return setup_annotations(T, s);
+    case MP_OP_LOAD_BUILD_CLASS:
+        return load_build_class(T, s);
     case MP_OP_STORE_DEREF:
         return store_deref(T, s, in->arg, TOP(s, in, 1));
     case MP_OP_DELETE_DEREF:
@@ -537,8 +639,9 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_UNPACK_EX:
         return mp_record_unpack(T, s, TOP(s, in, 1));
     case MP_OP_LIST_EXTEND:
-    case MP_OP_SET_UPDATE:
         return do_extend(T, s, TOP(s, in, 1));
+    case MP_OP_SET_UPDATE:
+        return do_set_update(T, s, TOP(s, in, 1));
     case MP_OP_DICT_UPDATE:
     case MP_OP_DICT_MERGE:
         return do_merge(T, s, TOP(s, in, 1));
@@ -568,28 +671,21 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_read_all(T, TOP(s, in, 2));
     case MP_OP_MATCH_CLASS:
         return do_match_class(T, s, in);
-    // statements that only modules, classes and coroutines have, and exception groups
+    // statements that only modules and coroutines have, and exception groups
     case MP_OP_UNKNOWN:
     case MP_OP_BEFORE_ASYNC_WITH:
     case MP_OP_CHECK_EG_MATCH:
-    case MP_OP_DELETE_NAME:
     case MP_OP_END_ASYNC_FOR:
     case MP_OP_GET_AITER:
     case MP_OP_GET_ANEXT:
     case MP_OP_GET_AWAITABLE:
-    case MP_OP_LOAD_BUILD_CLASS:
-    case MP_OP_LOAD_NAME:
-    case MP_OP_SETUP_ANNOTATIONS:
-    case MP_OP_STORE_NAME:
     case MP_OP_ASYNC_GEN_WRAP:
     case MP_OP_IMPORT_STAR:
     case MP_OP_PREP_RERAISE_STAR:
     case MP_OP_PRINT_EXPR:
     case MP_OP_CALL_INTRINSIC_2:
     case MP_OP_INTERPRETER_EXIT:
-    case MP_OP_LOAD_FROM_DICT_OR_DEREF:
     case MP_OP_LOAD_FROM_DICT_OR_GLOBALS:
-    case MP_OP_LOAD_LOCALS:
     case MP_OP_COUNT:
         break;
     }

@@ -42,6 +42,10 @@ read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
         }
         return rc;
     }
+    mp_rc rc = mp_read_c_object(T, o, n);
+    if (rc != MP_OK || n->pinned) {
+        return rc;
+    }
     if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
         && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
         return MP_OK;  // a class written in Python: its operators are frames or identity
@@ -162,6 +166,9 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK) {
         rc = read_operand(T, b, nb, is_text);
     }
+    if (rc == MP_OK && is_text && strcmp(binary_names[base], "mod") == 0) {
+        rc = mp_look_at_text(T, b);
+    }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
         && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a))) {
@@ -192,6 +199,88 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
 }
 
+static PyObject *str_format;  // interned, for the process
+
+/* object.__repr__ prints an address, C types print state that is not guarded. */
+static bool
+text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
+{
+    mp_node *n = mp_is_constant(obj) ? NULL : mp_refgraph_find(&T->graph, obj);
+    PyTypeObject *tp = Py_TYPE(obj);
+    PyObject *format =
+        str_format == NULL ? NULL : mp_type_lookup_borrow(tp, str_format);
+    bool in_python = (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
+                     && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
+                     && (tp->tp_repr != PyBaseObject_Type.tp_repr
+                         || (!nested
+                             && (tp->tp_str != PyBaseObject_Type.tp_str
+                                 || (format != NULL && PyFunction_Check(format)))));
+    if (n == NULL || n->kind == MP_NODE_TENSOR || in_python || n->pinned) {
+        return false;
+    }
+    return n->kind == MP_NODE_EXTERNAL || tp->tp_repr == PyBaseObject_Type.tp_repr
+           || PyFunction_Check(obj);
+}
+
+static mp_rc
+look_at_text(mp_trace *T, PyObject *obj, bool nested)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    mp_rc rc = MP_OK;
+    if (!mp_is_sized(obj)) {
+        return text_is_opaque(T, obj, nested)
+                   ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s",
+                                    mp_type_name(obj))
+                   : MP_OK;
+    }
+    if (Py_EnterRecursiveCall(" while recording")) {
+        PyErr_Clear();  // a container that holds itself, or is nested too deeply
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && (PyList_Check(obj) || PyTuple_Check(obj))
+                           && i < PySequence_Fast_GET_SIZE(obj);
+         i++) {
+        rc = look_at_text(T, PySequence_Fast_GET_ITEM(obj, i), true);
+    }
+    while (rc == MP_OK && PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, &value)) {
+        rc = look_at_text(T, key, true);
+        rc = rc != MP_OK ? rc : look_at_text(T, value, true);
+    }
+    Py_LeaveRecursiveCall();
+    return rc;
+}
+
+mp_rc
+mp_look_at_text(mp_trace *T, PyObject *obj)
+{
+    if (str_format == NULL
+        && (str_format = PyUnicode_InternFromString("__format__")) == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
+        rc = look_at_text(T, PyTuple_GET_ITEM(obj, i), false);  // "%s" % (x, y)
+    }
+    return rc != MP_OK || PyTuple_CheckExact(obj) ? rc : look_at_text(T, obj, false);
+}
+
+bool
+mp_format_takes_attrs(PyObject *text)
+{
+    bool in_name = false;  // between `{` and the `:` or `!` of a field
+    for (Py_ssize_t i = 0; PyUnicode_Check(text) && i < PyUnicode_GET_LENGTH(text);
+         i++) {
+        Py_UCS4 c = PyUnicode_READ_CHAR(text, i);
+        if (in_name && c == '.') {
+            return true;
+        }
+        in_name = c == '{' || (in_name && c != ':' && c != '!' && c != '}');
+    }
+    return false;
+}
+
 mp_rc
 mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
 {
@@ -212,12 +301,5 @@ mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
         any = any || runs;
     }
     s->post = MP_POST_RESULT;
-    if (rc != MP_OK || any || n->kind == MP_NODE_FRESH) {
-        return rc;
-    }
-    if (mp_is_sized(value)) {
-        return MP_OK;
-    }
-    // object.__repr__ prints an address, C types print state that is not guarded.
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(value));
+    return rc != MP_OK || any ? rc : mp_look_at_text(T, value);
 }

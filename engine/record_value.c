@@ -3,6 +3,7 @@
  * Classes, functions, builtins, modules and code are pinned by identity when loaded;
  * scalars by exact type and value; tensors by metadata; everything else by type.
  */
+#include "plant.h"
 #include "trace.h"
 
 #include <stdarg.h>
@@ -109,7 +110,9 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     }
     PyErr_Clear();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
-    mp_watch_stop();
+    if (T->in_mode == MP_MODE_OFF) {
+        mp_watch_stop();
+    }
     return MP_ABORTED;
 }
 
@@ -273,7 +276,7 @@ mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
     int32_t reg = mp_refgraph_load(&T->graph, kind, a, key, n, &is_new);
-    if (reg < 0) {
+    if (reg < 0 || mp_plant_freeze(T->guards, reg, value) < 0) {
         return MP_ERR;
     }
     return is_new ? load_classify(T, reg, value) : MP_OK;
@@ -295,7 +298,7 @@ mp_load_const(mp_trace *T, PyObject *obj)
         return MP_OK;
     }
     int32_t reg = mp_refgraph_load(&T->graph, MP_G_LOAD_CONST, -1, obj, 0, &is_new);
-    if (reg < 0) {
+    if (reg < 0 || mp_plant_freeze(T->guards, reg, obj) < 0) {
         return MP_ERR;
     }
     if (mp_is_identity(obj)) {
@@ -363,6 +366,9 @@ mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *fo
         || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
         return MP_OK;  // such types cannot be changed
     }
+    if (mp_is_new_class(T, (PyObject *)type)) {
+        return mp_guard_new_class(T, type, NULL, name);
+    }
     mp_node *written = mp_refgraph_find(&T->graph, (PyObject *)type);
     if (written != NULL && written->written != NULL && mp_node_wrote(written, name)) {
         return MP_OK;  // the run's own value
@@ -416,12 +422,15 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
         "__add__",      "__radd__",
     };
     if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || mp_is_identity(obj)
+        || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
+        || (mp_is_identity(obj) && !PyType_Check(obj))  // (metaclasses have methods)
         || mp_tensor_is_any(obj)) {
         return MP_OK;
     }
     // Once per class: the guards that this emits hold the class, so its address is its own.
-    int first = mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
+    // (None holds a class that the run made.)
+    bool is_new = mp_is_new_class(T, (PyObject *)Py_TYPE(obj));
+    int first = is_new ? 1 : mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
     if (first <= 0) {
         return first < 0 ? MP_ERR : MP_OK;
     }

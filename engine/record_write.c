@@ -173,3 +173,12 @@ mp_write_content(mp_trace *T, mp_node *n)
     n->rewritten = true;
     return journal_add(T, MP_W_CONTENT, n, NULL, 0);
 }
+
+mp_rc
+mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
+{
+    if (mp_node_mark_written(file, Py_None) < 0) {  // it stays alive until the end
+        return MP_ERR;
+    }
+    return journal_add(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text, 0);
+}

@@ -19,7 +19,7 @@ enum {
 static const char *const stats_fallback_slugs[MP_FB_COUNT] = {
     [MP_FB_ARGUMENTS] = "arguments",       [MP_FB_ENTRY_LIMIT] = "entry-limit",
     [MP_FB_COMPILING] = "compiling",       [MP_FB_COMPILE_FAILED] = "compile-failed",
-    [MP_FB_GRAPH_RAISED] = "graph-raised",
+    [MP_FB_GRAPH_RAISED] = "graph-raised", [MP_FB_DIVERGED] = "diverged",
 };
 
 void
@@ -274,12 +274,14 @@ mp_stats_describe(const mp_stats *stats, Py_ssize_t n_graphs)
         goto done;
     }
     result = Py_BuildValue(
-        "{s:K,s:K,s:K,s:n,s:i,s:K,s:O,s:O,s:{s:d,s:d}}", "calls",
+        "{s:K,s:K,s:K,s:n,s:i,s:K,s:K,s:K,s:O,s:O,s:{s:d,s:d}}", "calls",
         (unsigned long long)stats->calls, "hits", (unsigned long long)stats->hits,
         "recordings", (unsigned long long)stats->recordings, "graphs", n_graphs,
-        "graph_breaks", 0, "fallbacks", (unsigned long long)stats->fallbacks, "reasons",
-        reasons, "places", places, "seconds", "record", (double)stats->record_ns / 1e9,
-        "compile", (double)stats->compile_ns / 1e9);
+        "graph_breaks", 0, "fallbacks", (unsigned long long)stats->fallbacks,
+        "verified", (unsigned long long)stats->verified, "diverged",
+        (unsigned long long)stats->diverged, "reasons", reasons, "places", places,
+        "seconds", "record", (double)stats->record_ns / 1e9, "compile",
+        (double)stats->compile_ns / 1e9);
 done:
     Py_XDECREF(places);
     Py_XDECREF(reasons);

@@ -15,6 +15,7 @@ typedef enum {
     MP_FB_COMPILING,       // its entry is being compiled, below us or in a thread
     MP_FB_COMPILE_FAILED,  // the backend could not compile its entry
     MP_FB_GRAPH_RAISED,    // the graph raised; run again in eager
+    MP_FB_DIVERGED,        // verify mode found its entry wrong
     MP_FB_COUNT
 } mp_fallback;
 
@@ -43,6 +44,7 @@ typedef struct {
 
 typedef struct {
     uint64_t calls, hits, plans, recordings, fallbacks;
+    uint64_t verified, diverged;  // calls that verify mode watched; that it found wrong
     int64_t record_ns, compile_ns;
     mp_place *places;  // in order of appearance
     int32_t n_places, cap_places;

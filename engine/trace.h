@@ -21,6 +21,8 @@ typedef enum {
     MP_BELOW_NOTHING,  // a Python frame there is a surprise: abort
     MP_BELOW_WATCH,    // Python code of the program: watch it
     MP_BELOW_SKIP,     // inside a logged operation: library frames run unwatched
+    MP_BELOW_TRUSTED,  // inside an operator of torch.library: all frames do
+    MP_BELOW_APPLY,    // inside autograd.Function.apply: its `forward` is watched
 } mp_below;
 
 /* How the result of the instruction in progress is taken in. */
@@ -29,6 +31,7 @@ typedef enum {
     MP_POST_FRESH,      // top of stack is a new object
     MP_POST_RESULT,     // result of a modelled C call: constant, known, or else new
     MP_POST_OP,         // result of the logged operation
+    MP_POST_APPLY,      // the same, of autograd.Function.apply
     MP_POST_STORE,      // the logged operation is a statement: it has no result
     MP_POST_CONST,      // must be a constant (metadata)
     MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
@@ -37,6 +40,7 @@ typedef enum {
     MP_POST_SCALAR,     // of a cached function: only constants have no identity to lose
     MP_POST_SUM,        // of sum() over a generator
     MP_POST_IMPORT,     // a module: guard that the import answers with it
+    MP_POST_CLASS,      // a class that type.__new__ has made
 } mp_post;
 
 typedef struct {
@@ -52,13 +56,17 @@ typedef struct {
     bool fresh;          // false: a generator's frame went on
     bool caught;         // an exception of this frame meets a handler further out
     bool looks;          // C code below tests or compares what Python answers
+    bool calls;          // C code below may call torch operations (record_mode.c)
+    bool spreads;        // C code below takes apart what Python answers
     bool hashes;         // C code below puts what Python answers into a set
     bool through_c;      // C code takes in what Python answers
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
     int32_t sum_writes;  // in-place operations before that sum
     bool sums_tensors, sums_dynamic;
-    uint8_t yields;       // what the result, if it is an iterator, may hand out
+    int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
+    uint8_t yields;  // what the result, if it is an iterator, may hand out
     PyTypeObject *makes;  // borrowed: class whose instance the call is making
+    PyObject *names;      // borrowed from the caller: what the body of a class fills
     PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
 } mp_shadow;
 
@@ -73,6 +81,8 @@ typedef enum {
     MP_W_TYPE,     // class node, name (set or deleted, as found at the end)
     MP_W_APPEND,   // list node; item index = entry length + how many before
     MP_W_CONTENT,  // list, set, dict or deque node: whole content
+    MP_W_WRITE,    // file node; the text is the key
+    MP_W_FLUSH,
 } mp_write_kind;
 
 typedef struct {
@@ -94,6 +104,16 @@ typedef struct {
     int n_inputs, cap_inputs;
 } mp_pending_op;
 
+/* A call of autograd.Function.apply in progress, and how far things were before it. */
+typedef struct {
+    mp_pending_op op;   // owned
+    PyTypeObject *cls;  // borrowed, as the functions: guards hold them; NULL: none
+    PyObject *forward, *setup_context;
+    Py_ssize_t n_ops;
+    int32_t n_nodes, n_mutations;
+    int n_inputs, n_values;
+} mp_apply;
+
 typedef struct mp_trace {
     mp_trace_state state;
     mp_abort_info *why;
@@ -107,21 +127,28 @@ typedef struct mp_trace {
     mp_write *writes;
     int n_writes, cap_writes;
     mp_pending_op op;
+    mp_apply apply;
     PyObject *fresh_ids;  // owned set of id()s of new objects, or NULL
     PyObject *ops;        // owned list of (target, args, kwargs, result)
     int n_values;         // results so far
     int32_t n_mutations;  // operations that wrote in place so far
     mp_node **inputs;     // external tensors used by the graph
     int n_inputs, cap_inputs;
-    PyObject *result;  // owned: the root's return value, while planning
+    PyObject *result;   // owned: the root's return value, while planning
+    PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL
     int64_t n_instr, max_instr;
     bool root_seen;
-    bool wrote_input;  // some operation wrote to an input of the graph
-    bool random;       // some operation draws random numbers
-    bool op_caught;    // some operation ran where the program would catch it
-    bool lazy_looks;   // some iterator of C code looks at what it gets, later
-    int sweep;         // events to go on which externals that died are let go
-    bool busy;         // inside a callback: frames that a finalizer runs are not ours
+    bool wrote_input;    // some operation wrote to an input of the graph
+    bool random;         // some operation draws random numbers
+    bool op_caught;      // some operation ran where the program would catch it
+    bool lazy_calls;     // some iterator of C code calls torch operations, later
+    uint8_t in_mode;     // mp_mode_state
+    bool lazy_spreads;   // some iterator of C code takes apart what it gets, later
+    bool uncounted;      // t.data was read: its memory has another counter than t's
+    bool lazy_looks;     // some iterator of C code looks at what it gets, later
+    int sweep;           // events to go on which externals that died are let go
+    bool busy;           // inside a callback: frames that a finalizer runs are not ours
+    bool makes_classes;  // it made a class (record_class.c)
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -178,12 +205,16 @@ mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
 int mp_container_types(void);
 bool mp_is_sized(PyObject *obj);  // a container whose length and items C code reads
 bool mp_is_deque(PyObject *obj);
+mp_rc mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n);
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
 mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
                      bool *runs);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
+/* C code looks at an object of a C type (builtins_rows.c): what never changes is pinned,
+ * what may change unseen is refused. */
+mp_rc mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n);
 mp_rc mp_read_len(mp_trace *T, PyObject *obj);
 mp_rc mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s);
 mp_rc mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key,
@@ -199,15 +230,30 @@ mp_rc mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj);
 mp_rc mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op);
 mp_rc mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name);
 mp_rc mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value);
+/* C code writes a text of obj, whose content is known. */
+mp_rc mp_look_at_text(mp_trace *T, PyObject *obj);
+/* Does "{0.x}" get at attributes, when it formats? */
+bool mp_format_takes_attrs(PyObject *text);
 
 /* -- What C code sees (record_look.c) ---------------------------------------------------- */
 
-enum { MP_YIELDS_TENSORS = 1, MP_YIELDS_OBJECTS = 2, MP_YIELDS_KNOWN = 4 };
-/* What an iterator over these objects may hand to C code, and KNOWN; over a dict: its keys, or with
- * `values` all that it holds. */
-uint8_t mp_yields(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool values);
-/* C code is about to look at all that n, if it is a fresh iterator, hands out. */
-mp_rc mp_look_at_yields(mp_trace *T, mp_node *n, const char *who);
+enum {
+    MP_YIELDS_TENSORS = 1,
+    MP_YIELDS_OBJECTS = 2,
+    MP_YIELDS_KNOWN = 4,
+    MP_YIELDS_TUPLES = 8,  // whose content nobody has asked for
+};
+/* What an iterator that `who` (NULL: iter) makes of these objects may hand to C code, and
+ * KNOWN; over a dict: its keys, or with `values` all that it holds. */
+uint8_t mp_yields(mp_trace *T, const char *who, PyObject *const *args, Py_ssize_t count,
+                  bool values);
+/* C code is about to look at what the items of obj hold, if it is a fresh iterator. */
+mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
+/* The C function `who` takes each item of these arguments apart: dict(pairs). */
+mp_rc mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+                   Py_ssize_t count);
+/* An object of a C type without a row, whose items C code could ask for. */
+bool mp_is_opaque_external(PyObject *obj, const mp_node *n);
 /* A Python frame below the instruction of `caller` has answered. */
 mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                         PyObject *answer);
@@ -226,11 +272,28 @@ mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name,
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
 mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
 
+/* -- Operations that C code calls (record_mode.c) ---------------------------------------- */
+
+typedef enum {
+    MP_MODE_OFF,
+    MP_MODE_ON,      // on torch's stack
+    MP_MODE_INSIDE,  // hidden by torch, in __torch_function__
+} mp_mode_state;
+
+int mp_mode_init(void);
+/* If C code below s may call operations: after the last callback before it runs. */
+void mp_mode_on(mp_trace *T, const mp_shadow *s);
+/* Before any Python code runs. */
+void mp_mode_off(mp_trace *T);
+/* Run a step of the innermost watched frame as a callback. */
+void mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *),
+                    void *arg);
+
 /* -- Identity (record_identity.c) --------------------------------------------------- */
 
 /* C code is about to hash or compare obj: it may find it to be another object it knows. */
-void mp_note_identity(mp_trace *T, PyObject *obj);
-void mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+mp_rc mp_note_identity(mp_trace *T, PyObject *obj);
+mp_rc mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 /* An external dict is looked up or written with this key. */
 mp_rc mp_pin_key(mp_trace *T, PyObject *key);
 bool mp_key_is_new(mp_trace *T, PyObject *key);
@@ -245,6 +308,8 @@ mp_rc mp_write_type(mp_trace *T, mp_node *cls, PyObject *name);
 mp_rc mp_write_append(mp_trace *T, mp_node *list);
 /* The whole content is about to change: guards the entry content first. */
 mp_rc mp_write_content(mp_trace *T, mp_node *n);
+/* A text to a file of C code alone; NULL: flush. */
+mp_rc mp_write_file(mp_trace *T, mp_node *file, PyObject *text);
 void mp_writes_fini(mp_trace *T);
 
 /* -- Attributes (record_attr.c) --------------------------------------------------------- */
@@ -269,6 +334,10 @@ mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 /* Does calling it run a Python frame of the program, whatever the arguments are? */
 bool mp_callee_is_watched(PyObject *callee);
+/* A C method or slot bound to an object: its descriptor (overrides of its name do not
+ * count; NULL if there is none), and the object. */
+PyObject *mp_bound_descr_borrow(PyObject *bound);
+PyObject *mp_bound_self_borrow(PyObject *bound);
 /* 3.11's PRECALL takes a bound method apart: guard its parts before. */
 mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
 mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee,
@@ -276,12 +345,16 @@ mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee,
                         bool *found);
 /* What a C function does when other C code calls it, if it holds no tensor. */
 typedef enum {
-    MP_C_NOTHING,  // runs in frames of Python, which are watched
-    MP_C_READS,    // looks at its arguments
-    MP_C_MOVES,    // hands out or stores references, in the object it is bound to
+    MP_C_NOTHING,   // runs in frames of Python, which are watched
+    MP_C_READS,     // looks at its arguments
+    MP_C_COMPUTES,  // READS, or operations on tensors
+    MP_C_TORCH,     // a torch operation
+    MP_C_MOVES,     // hands out or stores references, in the object it is bound to
     MP_C_OPAQUE,
 } mp_c_effect;
 mp_c_effect mp_builtin_effect(PyObject *callable);
+bool mp_is_numpy_callable(PyObject *callee);
+bool mp_is_storing_type(PyTypeObject *tp);
 /* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
 const void *mp_callable_key(PyObject *callable);
 /* Would this constant be another number in the next run? */
@@ -306,7 +379,12 @@ bool mp_is_op_object(PyObject *callable);
 /* A tensor operation is about to run: log it with its argument trees. */
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, int flags);
+/* Take the argument trees of an operation: the first half of mp_op_begin. */
+mp_rc mp_op_take(mp_trace *T, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames, int flags);
 mp_rc mp_op_end(mp_trace *T, PyObject *result);
+/* The same; wrote: it is known that it wrote to a tensor. */
+mp_rc mp_op_end_written(mp_trace *T, PyObject *result, bool wrote);
 /* An operation that has run already, with its argument tree. */
 mp_rc mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic,
                 PyObject *result);
@@ -319,6 +397,20 @@ PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
 mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
 int mp_oplog_init(PyObject *setup);
 
+/* -- Functions with a backward (oplog_apply.c) ------------------------------------------------ */
+
+mp_rc mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+                     Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_apply_end(mp_trace *T, PyObject *result);
+/* Is this function watched below the call in progress?  Is this its context? */
+bool mp_apply_watches(mp_trace *T, PyObject *func);
+bool mp_apply_is_context(mp_trace *T, PyObject *obj);
+/* May an operation in its `forward` take this tensor? */
+bool mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n);
+mp_rc mp_apply_refuse_input(mp_trace *T);
+/* The call in progress becomes the pending operation again. */
+void mp_apply_take_back(mp_trace *T);
+
 /* -- Writes of operations (oplog_writes.c) ---------------------------------------------------- */
 
 /* Has the operation that just ended written to an argument?  has_old: it answered with a
@@ -328,6 +420,27 @@ void mp_op_note_statistics(mp_trace *T);
 mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
 /* Would the program notice if the instruction in progress raised? */
 bool mp_shadow_catches(const mp_shadow *s);
+
+/* -- New classes (record_class.c) ------------------------------------------------------------ */
+
+/* Did the run make this class? */
+bool mp_is_new_class(mp_trace *T, PyObject *obj);
+/* `name` is looked up in a class that the run made, behind `after` in its MRO or, with
+ * NULL, in all of it. */
+mp_rc mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after,
+                         PyObject *name);
+/* Calls that make a class; *found tells whether this is one. */
+mp_rc mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
+                            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                            bool *found);
+mp_rc mp_post_class(mp_trace *T, PyObject *cls);
+/* The frame of a class body: its names, and what type.__new__ does with their values. */
+mp_rc mp_class_start(mp_trace *T, mp_shadow *s);
+mp_rc mp_class_names_end(mp_trace *T, PyObject *names);
+mp_rc mp_record_load_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *found);
+mp_rc mp_record_store_name(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value);
+/* Neither guards nor effects may name a class that the run made. */
+mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
 
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */
 

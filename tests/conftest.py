@@ -6,11 +6,24 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 for folder in (HERE, HERE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption(
+        "--verify", action="store_true", help="verify every hit against the real call"
+    )
+
+
+def pytest_configure(config: Any) -> None:
+    if config.getoption("--verify"):
+        os.environ["MAGPY_VERIFY"] = "1"  # before anything imports magpy or the oracle
+
 
 # The engine's own tests run on any CPython; those of models need torch.
 collect_ignore: list[str] = []

@@ -21,6 +21,7 @@ import functools
 import linecache
 import math
 import operator
+import os
 import re
 import sys
 import types
@@ -34,6 +35,7 @@ SCALARS = (
     type(None), type(...), type(NotImplemented), range,
 )  # fmt: skip
 MAX_RECORDINGS = 3  # of one call pattern, until it is stable
+VERIFY = os.environ.get("MAGPY_VERIFY", "0") != "0"  # hits prove themselves (--verify)
 _EMPTY = ([], (), {}, {}.values(), {}.items(), set(), "", range(0), reversed([]))
 ITERATORS = {type(iter(empty)) for empty in _EMPTY} | {
     zip, map, filter, enumerate, types.GeneratorType,
@@ -404,8 +406,11 @@ class Pair:
             del world.seen[: -self.keep]
         after = self.stats()
         self.compare()
+        assert not after.get("diverged"), f"verify mode\n{self.history()}"
         assert after["calls"] == before["calls"] + 1, f"calls not counted: {after}"
         hit = after["hits"] - before["hits"]
+        if VERIFY:  # data may end the second recording where it did not end the first
+            hit = max(hit, after.get("verified", 0) - before.get("verified", 0))
         assert hit in (0, 1), f"{hit} hits counted for one call"
         self.steps[-1] += " (hit)" if hit else ""
         return bool(hit)
@@ -529,11 +534,24 @@ def cases(table: str) -> list[Case]:
     return found
 
 
+class Reports:
+    """A verifier for programs without tensors: divergences end the test."""
+
+    def report(self, info: dict[str, Any]) -> Exception:
+        return AssertionError(f"verify mode: {info}")
+
+    def raised(self, notes: object) -> bool:
+        return False
+
+
 def engine_compile(fn: Callable[..., Any]) -> Any:
     """Compile with the bare engine: no torch, no graphs."""
     from magpy._engine import CompiledFunction
 
-    return CompiledFunction(fn)
+    compiled = CompiledFunction(fn)
+    if VERIFY:
+        compiled.set_verify(1, Reports())
+    return compiled
 
 
 def check(

@@ -61,6 +61,7 @@ PyCodeObject *mp_frame_code_borrow(mp_frame *f);
 PyObject *mp_frame_func_borrow(mp_frame *f);  // the PyFunctionObject
 PyObject *mp_frame_globals_borrow(mp_frame *f);
 PyObject *mp_frame_builtins_borrow(mp_frame *f);
+PyObject *mp_frame_names_borrow(mp_frame *f);         // of a class body; else NULL
 PyObject *mp_frame_local_borrow(mp_frame *f, int i);  // localsplus[i]; may be NULL
 PyObject *mp_frame_stack_borrow(mp_frame *f, int i);  // i = 0: the bottom
 /* Replace a stack slot that is in use; takes over value.  May run Python (the old value's
@@ -96,6 +97,8 @@ PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through
 unsigned int mp_type_version(PyTypeObject *type);                     // 0: none now
 /* The class's own dict; NULL for a type that was never readied. */
 PyObject *mp_type_dict_borrow(PyTypeObject *type);
+/* The dict that a view (keys, values, items) shows. */
+PyObject *mp_view_dict_borrow(PyObject *view);
 /* Next entry in table order: 1, or 0 at the end.  Start with *pos = 0; key and value are
  * borrowed; any out pointer of mp_dict_next may be NULL.  Runs no user code. */
 int mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash);

@@ -40,6 +40,12 @@ mp_frame_builtins_borrow(mp_frame *f)
 }
 
 PyObject *
+mp_frame_names_borrow(mp_frame *f)
+{
+    return f->f_code->co_flags & CO_OPTIMIZED ? NULL : f->f_locals;
+}
+
+PyObject *
 mp_frame_local_borrow(mp_frame *f, int i)
 {
     assert(i >= 0 && i < f->f_code->co_nlocalsplus);
@@ -131,6 +137,12 @@ mp_frame_globals_borrow(mp_frame *f)
 
 PyObject *
 mp_frame_builtins_borrow(mp_frame *f)
+{
+    return NULL;
+}
+
+PyObject *
+mp_frame_names_borrow(mp_frame *f)
 {
     return NULL;
 }

@@ -87,6 +87,12 @@ mp_type_version(PyTypeObject *type)
 }
 
 PyObject *
+mp_view_dict_borrow(PyObject *view)
+{
+    return (PyObject *)((_PyDictViewObject *)view)->dv_dict;
+}
+
+PyObject *
 mp_type_dict_borrow(PyTypeObject *type)
 {
 #if PY_VERSION_HEX >= 0x030c0000

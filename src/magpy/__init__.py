@@ -15,9 +15,10 @@ from magpy.api import (
     list_backends,
     reset,
     stats,
+    verify,
 )
 from magpy.config import config
-from magpy.errors import BackendError, MagpyError, Unsupported
+from magpy.errors import BackendError, MagpyError, Unsupported, VerifyError
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "BackendError",
     "MagpyError",
     "Unsupported",
+    "VerifyError",
     "__version__",
     "compile",
     "config",
@@ -33,4 +35,5 @@ __all__ = [
     "list_backends",
     "reset",
     "stats",
+    "verify",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from magpy import logs
-from magpy.backends import Backend, Executable
+from magpy.backends import Backend, Executable, Settings, resolve
 from magpy.config import config
 from magpy.errors import Unsupported, describe
 
@@ -67,7 +67,12 @@ class Session:
         module = graph.build(spec, name=self.name, value_type=self._value_type)
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
-        compile_graph = seal.without_dynamo(self.backend.compile)
+        backend = self.backend
+        later = graph.later_python(spec)
+        if later and backend.name != "eager":
+            logs.write("breaks", self._later_text(later))
+            backend = resolve("eager", Settings())
+        compile_graph = seal.without_dynamo(backend.compile)
         with seal.sealed():
             result: Executable = compile_graph(
                 module, inputs, spec[3].get("mutated", ())
@@ -139,6 +144,14 @@ class Session:
     def _graph_text(self, module: Any) -> str:
         count = sum(node.op.startswith("call_") for node in module.graph.nodes)
         return f"{self.name}: {count} operations\n{module.code.strip()}"
+
+    def _later_text(self, function: str) -> str:
+        return describe(
+            f"{self.name}: the graph runs as recorded, not compiled by backend "
+            f"{self.backend.name!r}: {function}.backward is Python code that runs later",
+            reason="grad-later",
+            hint="register the function as an operator: torch.library.custom_op",
+        )
 
     def _failure_text(self, error: BaseException) -> str:
         if config.verbose_errors:

@@ -39,6 +39,8 @@ def torch_version() -> tuple[int, int] | None:
     """Return torch's (major, minor), or None if torch cannot be imported."""
     if "torch" not in sys.modules and importlib.util.find_spec("torch") is None:
         return None
+    if sys.modules.get("torch", sys) is None:  # barred from being imported
+        return None
     import torch
 
     match = re.match(r"(\d+)\.(\d+)", torch.__version__)
@@ -129,6 +131,7 @@ def _teach_torch(c_engine: Any) -> None:
         op_object_types=table.op_object_types(),
         op_flags=table.op_flags,
         graph_object_type=torch._C._InferenceMode,
+        script_function_type=torch.jit.ScriptFunction,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),
     )

@@ -1,4 +1,4 @@
-"""The public verbs: compile, disable, reset, stats, explain, list_backends."""
+"""The public verbs: compile, disable, reset, stats, verify, explain, list_backends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from magpy.config import config
 from magpy.errors import Unsupported
 from magpy.explain import Explanation
 from magpy.explain import run as _explain
+from magpy.verify import Verifier
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +29,7 @@ __all__ = [
     "list_backends",
     "reset",
     "stats",
+    "verify",
 ]
 
 _COUNTERS = ("calls", "hits", "recordings", "graphs", "graph_breaks", "fallbacks")
@@ -172,6 +174,8 @@ def _function(target: Callable[..., Any], session: Session) -> Any:
             ) from error
         return _register(EagerFunction(target, "not-python"), None)
     session.attach(compiled, engine.Value)
+    if config.verify_every:
+        _verify(compiled, session, config.verify_every, raises=False)
     return _register(compiled, session)
 
 
@@ -248,6 +252,53 @@ def stats(compiled: Any) -> dict[str, Any]:
     result["seconds"] = counted.pop("seconds", {})
     result.update(counted)
     return result
+
+
+def verify(compiled: F, *, every: int = 1, raise_on_divergence: bool = True) -> F:
+    """Verify hits of a compiled function or module against the real call.
+
+    A verified call runs the program itself, once, and answers with its result; what
+    the hit would have done is worked out beside it and compared.
+
+    Args:
+        compiled: comes from :func:`compile`.
+        every: verify one of so many hits; 0 switches verifying off.
+        raise_on_divergence: raise :class:`magpy.VerifyError` after a call whose hit
+            would have been wrong, instead of warning once.
+
+    Returns:
+        `compiled` itself.
+
+    Raises:
+        TypeError: `compiled` does not come from :func:`compile`, or an argument has
+            the wrong type.
+        ValueError: `every` is negative.
+    """
+    _check_flags(raise_on_divergence=raise_on_divergence)
+    if type(every) is not int:
+        raise TypeError(f"every must be an int, not {type(every).__name__}: {every!r}")
+    if every < 0:
+        raise ValueError(f"every must be at least 0, got {every}")
+    function = _compiled_function(compiled)
+    session = _sessions[function]
+    if session is not None:
+        _verify(function, session, every, raises=raise_on_divergence)
+    return compiled
+
+
+def _verify(compiled: Any, session: Session, every: int, *, raises: bool) -> None:
+    exact = session.backend.name == "eager"
+    verifier = Verifier(session.name, exact=exact, raises=raises) if every else None
+    compiled.set_verify(every, verifier)
+
+
+def _follow_verify() -> None:
+    for compiled, session in list(_sessions.items()):
+        if session is not None:
+            _verify(compiled, session, config.verify_every, raises=False)
+
+
+config.on_change("verify_every", _follow_verify)
 
 
 def explain(fn: Any) -> Callable[..., Explanation]:

@@ -6,8 +6,8 @@ Read and write them on :data:`magpy.config`::
     with magpy.config.patch(inductor_direct=False):
         ...
 
-The environment variable of knob ``max_entries`` is ``MAGPY_MAX_ENTRIES``; it is read
-when :mod:`magpy` is imported.
+The environment variable of knob ``max_entries`` is ``MAGPY_MAX_ENTRIES`` (that of
+``verify_every`` is ``MAGPY_VERIFY``); it is read when :mod:`magpy` is imported.
 """
 
 from __future__ import annotations
@@ -39,14 +39,18 @@ class Knob(Generic[T]):
             knob's type.
         doc: one sentence for users.
         minimum: smallest value of an int knob.
+        env: name of the environment variable, if it is not the usual one.
     """
 
-    def __init__(self, default: T, doc: str, *, minimum: int | None = None) -> None:
+    def __init__(
+        self, default: T, doc: str, *, minimum: int | None = None, env: str = ""
+    ) -> None:
         self.default: T = default
         self.type: type[T] = type(default)
         self.doc = doc
         self.minimum = minimum
         self.name = ""
+        self._env = env
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -54,7 +58,7 @@ class Knob(Generic[T]):
     @property
     def env(self) -> str:
         """Name of the environment variable."""
-        return f"MAGPY_{self.name.upper()}"
+        return self._env or f"MAGPY_{self.name.upper()}"
 
     @overload
     def __get__(self, obj: None, owner: type) -> Knob[T]: ...
@@ -127,11 +131,18 @@ class Config:
     size_asserts = Knob(
         False, "Keep Inductor's own checks of input sizes; guards prove them already."
     )
+    verify_every = Knob(
+        0,
+        "Verify every so many hits of a compiled object against the real call; 0: none.",
+        minimum=0,
+        env="MAGPY_VERIFY",
+    )
     verbose_errors = Knob(
         False, "Show the whole traceback when a backend fails to compile a graph."
     )
     logs = Knob(
-        "", "Artifacts to log: guards, graph, breaks, recompiles, effects, or all."
+        "",
+        "Artifacts to log: guards, graph, breaks, recompiles, effects, verify, or all.",
     )
 
     def __init__(self) -> None:

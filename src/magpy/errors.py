@@ -68,5 +68,56 @@ def _unsupported(
     return Unsupported(what, reason=reason, file=file, line=line, hint=hint)
 
 
+class VerifyError(MagpyError):
+    """Verify mode found that a hit would have been wrong.
+
+    Attributes:
+        name: the compiled object.
+        entry: id of the recorded run, as in ``fast.entries()``.
+        part: "guard", "effect", "graph" or "exception".
+        source: what the real call read without a guard, "" for other parts.
+        expected: what the real call did.
+        found: what the hit would have done.
+        file: file of the compiled function.
+        line: its first line there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        entry: int,
+        part: str,
+        source: str,
+        expected: str,
+        found: str,
+        file: str,
+        line: int,
+    ) -> None:
+        if part == "guard":
+            what = f"the real call needs {found}, for which entry {entry} has no guard"
+        else:
+            what = (
+                f"entry {entry} is wrong ({part}): real call: {expected}; hit: {found}"
+            )
+        super().__init__(
+            describe(
+                f"{name}: {what}",
+                reason="diverged",
+                file=file,
+                line=line,
+                hint="the entry runs eager from now on; please report the program",
+            )
+        )
+        self.name = name
+        self.entry = entry
+        self.part = part
+        self.source = source
+        self.expected = expected
+        self.found = found
+        self.file = file
+        self.line = line
+
+
 class BackendError(MagpyError):
     """A backend failed to compile a graph; ``__cause__`` is its own exception."""

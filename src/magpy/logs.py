@@ -19,6 +19,7 @@ ARTIFACTS = {
     "breaks": "why a run could not be recorded, with file and line",
     "recompiles": "which guard failed when a run is recorded again",
     "effects": "what a replayed run changes and returns",
+    "verify": "where verify mode found a hit to be wrong",
 }
 
 _OFF = logging.CRITICAL + 1

@@ -32,6 +32,7 @@ def sealed() -> Iterator[None]:
         (d, torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in _DEVICES
     ]
     cache = torch.is_autocast_cache_enabled()
+    recursion = sys.getrecursionlimit()  # Inductor raises it
     try:
         yield
     finally:
@@ -47,6 +48,7 @@ def sealed() -> Iterator[None]:
             torch.set_autocast_enabled(device, enabled)
             torch.set_autocast_dtype(device, kind)
         torch.set_autocast_cache_enabled(cache)
+        sys.setrecursionlimit(recursion)
 
 
 def without_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,10 +2,11 @@
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from torch_worlds import check_torch
 
+import magpy
 from oracle import cases
 
 CASES = cases(r"""
@@ -594,3 +595,15 @@ m = M()
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_modules(case):
     check_torch(case)
+
+
+def test_forward_of_a_compiled_module_is_compiled():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+    net.register_forward_hook(lambda *_: pytest.fail("forward alone runs no hooks"))
+    fast = magpy.compile(net, backend="eager")
+    x = torch.randn(4, 3)
+    for _ in range(3):
+        assert torch.equal(fast.forward(x), net.forward(x))
+    assert magpy.stats(fast.forward)["hits"] == 2
+    net.forward = lambda x: x + 1
+    assert torch.equal(fast.forward(x), x + 1)

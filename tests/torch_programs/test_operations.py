@@ -173,14 +173,6 @@ def f(x):
     return x.as_strided((2, 2), (1, 2)), x.unfold(0, 2, 1), x.diagonal(), x.movedim(0, 1), x.expand(2, -1, -1), x.flatten()
 >>> t(3, 3)
 
-=== script_function | eager
-@torch.jit.script
-def g(x):
-    return x * 2
-def f(x):
-    return g(x) + 1
->>> t(3)
-
 === operator_objects
 def f(x):
     return torch.ops.aten.relu.default(x), torch.ops.aten.split.Tensor(x, 1)

@@ -677,8 +677,22 @@ def test_tables():
     assert all(row["hint"] for row in reasons)
     assert {"TYPE_IS", "LOAD_ARG"} <= {row["id"] for row in engine.guard_kinds()}
     assert {"RETURN"} <= {row["id"] for row in engine.effect_kinds()}
+    assert {"PARTIAL_FUNC"} <= {row["id"] for row in engine.field_kinds()}
     assert engine.available() == (True, None)
     assert engine.tensor_path() in ("shim", "getters", "off")
+
+
+def test_kinds_of_entries_that_hit():
+    compiled = CompiledFunction(lambda x: [x])
+    assert engine.entry_kinds(compiled) == ({}, {})
+    compiled(1)
+    assert engine.entry_kinds(compiled) == ({}, {})
+    compiled(1)
+    guards, effects = engine.entry_kinds(compiled)
+    assert guards["LOAD_ARG"] == guards["EQUALS"] == 1
+    assert effects == {"CONST": 1, "LIST": 1, "RETURN": 1}
+    with pytest.raises(TypeError, match="CompiledFunction"):
+        engine.entry_kinds(len)
 
 
 def test_setup_takes_keywords_only():
