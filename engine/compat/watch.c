@@ -345,7 +345,9 @@ mp_compat_init(PyObject *module)
 void
 mp_compat_fini(void)
 {
-    mp_events_fini();
+    if (watch_hook.running == 0) {  // else a daemon thread needs the events to its end
+        mp_events_fini();
+    }
 }
 
 #else  // !MP_CAN_WATCH
