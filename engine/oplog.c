@@ -369,11 +369,15 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     if (rc != MP_OK) {
         return rc;
     }
-    if (PyList_CheckExact(obj) || PyTuple_Check(obj)) {
-        return tree_sequence(T, obj, tree);
-    }
-    if (PyDict_Check(obj)) {
-        return tree_dict(T, obj, tree);
+    if (PyList_CheckExact(obj) || PyTuple_Check(obj) || PyDict_Check(obj)) {
+        if (Py_EnterRecursiveCall(" while recording")) {
+            PyErr_Clear();  // a container that holds itself, or is nested too deeply
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s nested too deeply",
+                                  mp_type_name(obj));
+        }
+        rc = PyDict_Check(obj) ? tree_dict(T, obj, tree) : tree_sequence(T, obj, tree);
+        Py_LeaveRecursiveCall();
+        return rc;
     }
     if (obj == (PyObject *)&PyFloat_Type || obj == (PyObject *)&PyLong_Type
         || obj == (PyObject *)&PyBool_Type) {
@@ -559,6 +563,12 @@ op_draws(const mp_pending_op *op)
     return draws;
 }
 
+static bool
+op_is_either(int flags)
+{
+    return flags == MP_TORCH_EITHER || flags == MP_TORCH_SIZED;
+}
+
 /* Can the result be read while recording?  Numbers only: reading is cheap and exact. */
 static int32_t
 result_constant(mp_trace *T, PyObject *obj)
@@ -567,7 +577,8 @@ result_constant(mp_trace *T, PyObject *obj)
     bool is_number = dim != NULL && PyLong_AsLong(dim) == 0;
     Py_XDECREF(dim);
     PyErr_Clear();  // a tensor has ndim; without it the value is not read
-    return is_number && !T->op.dynamic && inputs_are_constant(T)
+    bool known = T->op.flags == MP_TORCH_SIZED || inputs_are_constant(T);
+    return is_number && !T->op.dynamic && known
                    && !PyMethod_Check(T->op.target) && !op_is_random(T->op.target)
                ? T->n_mutations + 1
                : 0;
@@ -678,7 +689,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return op_refuse(T, MP_AB_GRAD_LATER, callee);
     }
     if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
-        && flags != MP_TORCH_EITHER) {
+        && !op_is_either(flags)) {
         return op_constant(T, s, args, count, flags);
     }
     mp_rc rc = mp_op_take(T, args, nargs, kwnames, flags);
@@ -739,7 +750,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         *tree = Py_NewRef(n->leaf);
         return MP_OK;
     }
-    if (T->op.flags == MP_TORCH_EITHER && mp_is_constant(obj)) {
+    if (op_is_either(T->op.flags) && mp_is_constant(obj)) {
         if (T->op.dynamic && mp_is_op_object(T->op.target)) {
             return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
         }
@@ -794,12 +805,16 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
     if (!mutated && mp_op_mutated(T, has_old)) {
         mutated = true;
         T->n_mutations += !sets_state;
     }
     mp_op_note_statistics(T);
-    rc = rc != MP_OK || mutated ? rc : mp_op_check_dynamic(T, result, has_old);
+    rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
     T->random = T->random || (op->target != NULL && has_new && op_draws(op));
     if (rc == MP_OK
         && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {

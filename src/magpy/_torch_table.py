@@ -72,6 +72,9 @@ class OpFlag(enum.IntFlag):
     #: A tensor that it answers with is the result of an operation; anything else
     #: follows from metadata (`x.type()`, `x == None`).
     EITHER = CALL | METADATA
+    #: The same, and what it answers follows from metadata of its tensors, never from
+    #: their values.
+    SIZED = CALL | METADATA | PURE
     #: Refuse with grad enabled; else watch the Python function.
     LATER_INLINE = LATER | INLINE
     #: `autograd.Function.apply`: one operation, while its `forward` is watched.
@@ -677,6 +680,27 @@ def _script_nodes(block: Any) -> Iterable[Any]:
             yield from _script_nodes(inner)
 
 
+# What looks at the metadata of a tensor alone.
+_SCRIPT_METADATA = frozenset(
+    f"aten::{name}" for name in ("size", "dim", "numel", "len", "is_floating_point")
+) | frozenset(
+    f"prim::{name}" for name in ("device", "dtype", "layout", "is_cuda", "Constant")
+)
+
+
+def _script_reads_metadata(graph: Any) -> bool:
+    """Do the answers follow from the metadata of the arguments alone?"""
+    values = {v.debugName() for v in graph.inputs() if "Tensor" in str(v.type())}
+    for node in _script_nodes(graph):
+        if node.kind() in _SCRIPT_METADATA:
+            continue
+        branches = any(True for _ in node.blocks())
+        if branches or any(v.debugName() in values for v in node.inputs()):
+            values |= {v.debugName() for v in node.outputs()}
+            values |= {v.debugName() for b in node.blocks() for v in b.inputs()}
+    return not any(v.debugName() in values for v in graph.outputs())
+
+
 def _is_dispatched(schema: Any) -> bool:
     """Is it an operator of torch, and not one that only TorchScript has?"""
     try:
@@ -741,7 +765,10 @@ def _script_flags(function: Any) -> OpFlag:
             return OpFlag(0)
     if numbers and OpFlag.WRITES in found:
         return OpFlag(0)
-    return OpFlag.CALL | found if found else OpFlag.EITHER
+    if found:
+        return OpFlag.CALL | found
+    sized = _script_reads_metadata(function.inlined_graph)
+    return OpFlag.SIZED if sized else OpFlag.EITHER
 
 
 def skip_module_prefixes() -> tuple[str, ...]:

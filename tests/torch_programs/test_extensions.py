@@ -158,6 +158,27 @@ def f(x):
     return (score + bias).softmax(-1) @ x
 >>> t(2, 5, 8)
 
+=== slice_by_a_scripted_size
+@torch.jit.script
+def span(query, key, most: int):
+    return torch.tensor(min(max(query.size(-2), key.size(-2)), most))
+w = fixed(8, 3)
+def f(q, k):
+    s = span(q, k, 3)
+    return w[4 - s : 4 + s, :] * q.sum()
+>>> t(2, 3), t(2, 3)
+>>> t(1, 3), t(2, 3)
+>>> t(9, 3), t(2, 3)
+
+=== slice_by_a_scripted_value | eager
+@torch.jit.script
+def span(x, most: int):
+    return x.sum().long() if most > 2 else torch.tensor(most)
+w = fixed(8, 3)
+def f(x):
+    return w[: span(x, 3)]
+>>> torch.ones(3)
+
 === asks_for_a_value | eager
 @torch.jit.script
 def g(x):

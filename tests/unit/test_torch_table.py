@@ -411,6 +411,16 @@ def _write(x):
 
 
 @torch.jit.script
+def _span(x, y, most: int):
+    return torch.tensor(min(max(x.size(-2), y.size(-2)), most))
+
+
+@torch.jit.script
+def _span_or_value(x, most: int):
+    return x.sum() if x.size(0) > most else torch.tensor(most)
+
+
+@torch.jit.script
 def _warn(x):
     warnings.warn("so")
     return x
@@ -431,6 +441,8 @@ def _mode(x):
     ("fn", "expected"),
     [
         (_branch, F.EITHER),
+        (_span, F.SIZED),
+        (_span_or_value, F.EITHER),
         (_value, F.HOST_READ),
         (_loop, F.HOST_READ),
         (_select, F.CALL | F.DYNAMIC),
