@@ -92,9 +92,9 @@ sees_keys_only(const char *name, PyObject *arg, Py_ssize_t count)
            || (sorts && count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
 }
 
-static mp_rc
-rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-          Py_ssize_t count)
+mp_rc
+mp_rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+             Py_ssize_t count)
 {
     bool has_tensor = false;
     const char *name = callee_name(callee);
@@ -150,7 +150,8 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
     if (rc != MP_OK || nargs != 2) {
         return rc;
     }
-    rc = mp_read_all(T, args[1]);
+    rc = mp_guard_mro(T, Py_TYPE(args[0]));
+    rc = rc != MP_OK ? rc : mp_read_all(T, args[1]);
     Py_ssize_t count = PyTuple_Check(args[1]) ? PyTuple_GET_SIZE(args[1]) : 1;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         PyObject *cls = PyTuple_Check(args[1]) ? PyTuple_GET_ITEM(args[1], i) : args[1];
@@ -226,6 +227,17 @@ rule_append(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
     return rc == MP_OK && nargs == 2 && n != NULL ? mp_write_append(T, n) : rc;
 }
 
+/* Does the call change the whole content of obj, and nothing but that?  A function may be
+ * called with anything; which member set.pop takes depends on the set's past. */
+static bool
+has_content(PyObject *callee, PyObject *obj)
+{
+    return mp_method_owner(callee) == NULL ? PyList_Check(obj)
+           : PyAnySet_Check(obj) && strcmp(callee_name(callee), "pop") == 0
+               ? PySet_GET_SIZE(obj) < 2
+               : true;
+}
+
 static mp_rc
 rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, bool eval)
@@ -235,7 +247,7 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     Py_ssize_t count = mp_count_args(nargs, kwnames);
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc == MP_OK) {
-        rc = eval ? rule_eval(T, s, callee, args, count)
+        rc = eval ? mp_rule_eval(T, s, callee, args, count)
                   : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
     }
     if (rc == MP_OK && PyDict_Check(args[0])) {
@@ -433,7 +445,13 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_EVAL:
     case RULE_VALUE:
         s->below = MP_BELOW_WATCH;
-        return rule_eval(T, s, callee, args, count);
+        return mp_rule_eval(T, s, callee, args, count);
+    case RULE_PATTERN:
+        return mp_rule_pattern(T, s, callee, args, nargs, kwnames);
+    case RULE_REDUCE:
+        return mp_rule_reduce(T, s, args, nargs);
+    case RULE_SCANNER:
+        return mp_rule_scanner(T, s, args, count);
     case RULE_MOVE:
     case RULE_SPREAD:
     case RULE_READ:
@@ -458,7 +476,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_append(T, args, nargs);
     case RULE_CONTENT:
     case RULE_CONTENT_EVAL:
-        if (nargs < 1) {
+        if (nargs < 1 || !has_content(callee, args[0])) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
         }
         s->below = MP_BELOW_WATCH;
@@ -486,8 +504,21 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rc != MP_OK ? rc : mp_read_len(T, args[0]);
     case RULE_ISINSTANCE:
         return rule_isinstance(T, s, args, nargs);
+    case RULE_MRO:
+        s->below = MP_BELOW_WATCH;
+        rc = PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
+                 ? mp_guard_mro_of(T, PyCFunction_GET_SELF(callee))
+                 : MP_OK;
+        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+            rc = mp_guard_mro_of(T, args[i]);
+        }
+        return rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
     case RULE_ISSUBCLASS:
     case RULE_CALLABLE:
+        rc = count > 0 && rule == RULE_ISSUBCLASS ? mp_guard_mro_of(T, args[0]) : MP_OK;
+        if (rc != MP_OK) {
+            return rc;
+        }
         s->below = MP_BELOW_SKIP;
         return mp_read_args(T, args, count, false, &has_tensor);
     case RULE_GETATTR:
@@ -535,7 +566,9 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
                    ? MP_OK
                    : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
     case RULE_COMPARE_EQ:
-        return nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
+        rc = nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
+        return rc != MP_OK || nargs != 2 ? rc
+                                         : mp_constants_is(T, s, args[0], args[1]);
     case RULE_SETITEM:
         rc = nargs < 2 ? MP_OK
                        : mp_record_setitem(T, s, args[0], args[1],
@@ -560,7 +593,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         if (nargs != 2) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
         }
-        rc = rule_eval(T, s, callee, args + 1, count - 1);
+        rc = mp_rule_eval(T, s, callee, args + 1, count - 1);
         return rc != MP_OK ? rc : rule_content(T, s, callee, args, 1, NULL, false);
     case RULE_INPLACE:
         s->below = MP_BELOW_WATCH;
@@ -574,8 +607,15 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_GLOBALS:
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case RULE_VARS:
-        return nargs == 1 ? rule_vars(T, s, args[0])
-                          : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "builtins.vars()");
+        return nargs == 1 ? rule_vars(T, s, args[0]) : mp_rule_locals(T, s, count);
+    case RULE_LOCALS:
+        return mp_rule_locals(T, s, count);
+    case RULE_EXEC:
+        return mp_rule_exec(T, s, callee_name(callee), args, nargs, kwnames);
+    case RULE_COMPILE:
+        return mp_rule_compile(T, s, args, nargs, kwnames);
+    case RULE_FRAME:
+        return mp_rule_frame(T, args, nargs);
     case RULE_ID:
         return count == 1 ? mp_rule_id(T, args[0]) : MP_OK;
     case RULE_CONTEXT_GET:
@@ -626,6 +666,7 @@ mp_builtin_effect(PyObject *callable)
     case RULE_MOVE:
     case RULE_SPREAD:
     case RULE_READ:
+    case RULE_ITER:
     case RULE_LEN:
     case RULE_TEXT:
     case RULE_TRUTH:
@@ -665,7 +706,7 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         // array.sum() is Python code of numpy
         s->below =
             strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP : MP_BELOW_WATCH;
-        return rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
+        return mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
     }
     if (fresh) {
         // The run made it, so all that the method can reach in it is known.
@@ -688,6 +729,13 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     if (owner != NULL && !fits_owner(callee, owner, args, nargs)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without its object",
                               callee_name(callee));
+    }
+    if (owner == &PyDictProxy_Type) {
+        mp_rc rc = mp_record_proxy_method(T, s, callee, args, nargs, kwnames, found);
+        if (rc != MP_OK || *found) {
+            return rc;
+        }
+        *found = true;
     }
     if (owner != NULL && breaks_order(owner, rule, args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",

@@ -30,14 +30,19 @@ mp_op_holds_tensor(PyObject *obj, bool nested_only)
     if (mp_tensor_is_any(obj)) {
         return !nested_only;
     }
-    if (PyTuple_Check(obj) || PyList_Check(obj)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
-            if (mp_op_holds_tensor(PySequence_Fast_GET_ITEM(obj, i), false)) {
-                return true;
-            }
-        }
+    if (!PyTuple_Check(obj) && !PyList_Check(obj)) {
+        return false;
     }
-    return false;
+    if (Py_EnterRecursiveCall(" while recording")) {
+        PyErr_Clear();  // it holds itself, or is nested too deeply: it may
+        return true;
+    }
+    bool holds = false;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj) && !holds; i++) {
+        holds = mp_op_holds_tensor(PySequence_Fast_GET_ITEM(obj, i), false);
+    }
+    Py_LeaveRecursiveCall();
+    return holds;
 }
 
 static bool
@@ -52,20 +57,28 @@ any_holds_tensor(PyObject *const *args, Py_ssize_t from, Py_ssize_t count,
     return false;
 }
 
+static bool
+is_count(PyObject *obj)
+{
+    int overflow = 0;
+    return PyLong_CheckExact(obj) && PyLong_AsLongAndOverflow(obj, &overflow) >= 0
+           && overflow >= 0;
+}
+
 /* repeat_interleave(x, 2), one_hot(x, num_classes=10): the count is a number. */
 static bool
 has_count(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"repeats", "num_classes", "output_size"};
     if (nargs > 1) {
-        return PyLong_CheckExact(args[1]) && Py_SIZE(args[1]) >= 0;
+        return is_count(args[1]);
     }
     for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
         for (size_t j = 0; j < Py_ARRAY_LENGTH(names); j++) {
             PyObject *value = args[nargs + i];
             if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), names[j])
                     == 0
-                && PyLong_CheckExact(value) && Py_SIZE(value) >= 0) {
+                && is_count(value)) {
                 return true;
             }
         }

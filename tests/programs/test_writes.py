@@ -531,14 +531,92 @@ def f(v):
     return e
 >>> 5
 
-=== ba_iadd | eager
+=== class_of_a_new_object
+class A:
+    def m(self): return "a", self.x
+class B(A):
+    def m(self): return "b", self.x
+def f(v):
+    o = A()
+    o.x = v
+    first = o.m()
+    o.__class__ = B
+    return first, o.m(), type(o) is B, isinstance(o, B), o
+>>> 5
+!!! B.m = lambda self: 1
+
+=== class_of_a_new_object_is_wrong
+class A: pass
+def f(v):
+    try:
+        A().__class__ = int
+    except TypeError as e:
+        return str(e)
+>>> 5
+
+=== class_with_del | eager
+class A: pass
+class B:
+    seen = []
+    def __del__(self): self.seen.append(1)
+def f(v):
+    o = A()
+    o.__class__ = B
+    del o
+    return len(B.seen)
+>>> 5
+
+=== class_of_an_object | eager
+class A: pass
+class B: pass
+o = A()
+def f(v):
+    o.__class__ = B
+>>> 5
+
+=== dict_of_an_object | eager
+class A: pass
+o = A()
+def f(v):
+    o.__dict__ = {"x": v}
+>>> 5
+
+=== dict_shared_by_two_new_objects | eager
+class A: pass
+def f(v):
+    a, b = A(), A()
+    b.__dict__ = a.__dict__
+    a.x = v
+    return a, b
+>>> 5
+
+=== defaults_of_a_function | eager
+def g(a=1, *, b=2): return a, b
+def f(v):
+    g.__defaults__ = (v,)
+    g.__kwdefaults__ = {"b": v}
+    return g()
+>>> 5
+
+=== attributes_of_a_function
+def g(a=1, *, b=2): return a, b
+def f(v):
+    g.tag = v
+    g.__dict__["other"] = v
+    g.__doc__ = "text"
+    g.__kwdefaults__["b"] = v
+    return g()
+>>> 5
+
+=== ba_iadd
 b = bytearray(b"a")
 def f(v):
     global b
+    b[:] = b"a"
     b += b"x"
 >>> 5
 
-=== ba_iadd2 | eager
+=== ba_iadd2
 class C:
     pass
 c = C()
@@ -546,14 +624,129 @@ c.b = bytearray(b"a")
 def f(v):
     c.b += b"x"
     c.b[0] = 3
+    del c.b[1:]
 >>> 5
 
-=== ba_store | eager
+=== ba_store
 b = bytearray(b"abc")
 def f(v):
     b[0] = v
     b[1:2] = b"zz"
     del b[0]
+>>> 5
+!!! b.clear(); b.extend(b"wxyz")
+
+=== ba_methods
+b = bytearray(b"abcabc")
+def f(v):
+    b.append(v); b.extend([1, 2]); b.insert(0, 7); b.remove(7); b.reverse()
+    b.extend(i for i in range(3)); b.__setitem__(0, 3); b.__delitem__(1)
+    last = b.pop(), b.pop(0)
+    b[:] = b[:2]
+    return last, len(b), b.count(b"a"), bytes(b), b"%b" % b
+>>> 5
+!!! b[:] = b"abcabc"
+
+=== ba_reads
+b = bytearray(b"abc")
+def f(v):
+    return (len(b), bool(b), b[0], b[-1], b[::2], list(b), 97 in b, b"bc" in b, [c for c in b],
+            b == b"abc", b < bytearray(b"b"), b + b"x", b.decode(), b.hex(), sum(b),
+            b.find(b"c"), tuple(b), max(b), f"{b}", str(b), b.startswith(b"ab"), sorted(b))
+>>> 5
+!!! b[0] = 100
+!!! b.append(1)
+
+=== ba_length_only
+b = bytearray(b"abc")
+def f(v):
+    return len(b) if b else "none"
+>>> 5
+!!! b[0] = 100
+!!! b.clear()
+
+=== ba_two_names
+a = bytearray(b"abc"); b = bytearray(b"abc")
+def f(v):
+    a[0] = v
+    return bytes(b)
+>>> 5
+!!! b = a
+!!! b = bytearray(b"abc")
+
+=== ba_index_of_the_program
+class I:
+    def __index__(self): return 65
+b = bytearray(b"abc")
+i = I()
+def f(v):
+    b[0] = i
+    b.append(i)
+    del b[-1]
+>>> 5
+!!! I.__index__ = lambda self: 66
+
+=== ba_wrong
+b = bytearray(b"abc")
+def f(v):
+    try:
+        b.append(v)
+    except ValueError as e:
+        return str(e)
+>>> 300
+
+=== ba_shared | eager
+b = bytearray(b"abc")
+m = memoryview(b)
+def f(v):
+    return b[0]
+>>> 5
+!!! m[0] = 70
+
+=== ba_of_a_class | eager
+class B(bytearray):
+    pass
+b = B(b"abc")
+def f(v):
+    b.append(v)
+    return b[0]
+>>> 5
+
+=== ba_iterator_goes_on
+b = bytearray(b"abc")
+def f(v):
+    found = []
+    for c in b:
+        found.append(c)
+        if len(b) < 6:
+            b.append(c + 1)
+    return found
+>>> 5
+!!! b[:] = b"xy"
+
+=== set_pop_of_several | eager
+st = {1, 2}
+def f(v):
+    st.pop()  # which member depends on how far earlier pops went
+    st.add(1)
+>>> 5
+
+=== set_pop_of_one
+st = {1}
+def f(v):
+    x = st.pop()
+    st.add(v)
+    return x
+>>> 1
+
+=== insort_without_a_list | eager
+import bisect
+xs = (1, 2)
+def f(v):
+    try:
+        bisect.insort(xs, v)
+    except AttributeError as e:
+        return str(e)
 >>> 5
 """)
 
