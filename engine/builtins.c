@@ -40,6 +40,7 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
         mp_rc rc = mp_value(T, args[i], &n);
+        rc = rc != MP_OK ? rc : mp_look_before_next(T, args[i]);
         if (rc == MP_OK && mp_is_opaque_external(args[i], n)) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an argument of type %s",
                                 mp_type_name(args[i]));
@@ -302,7 +303,8 @@ rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
     s->below = MP_BELOW_WATCH;
     s->through_c = !PyGen_CheckExact(args[0]);
     if (n->reg < 0) {
-        return mp_prepare_instance(T, args[0]);
+        rc = mp_look_before_next(T, args[0]);
+        return rc != MP_OK ? rc : mp_prepare_instance(T, args[0]);
     }
     PyObject *func;
     rc = mp_special(T, args[0], "__next__", &func);
@@ -445,6 +447,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_EVAL:
     case RULE_VALUE:
         s->below = MP_BELOW_WATCH;
+        s->yields = PyType_Check(callee) ? MP_YIELDS_READ : 0;  // filter, groupby
         return mp_rule_eval(T, s, callee, args, count);
     case RULE_PATTERN:
         return mp_rule_pattern(T, s, callee, args, nargs, kwnames);
@@ -468,6 +471,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         }
         s->yields = mp_yields(T, callee_name(callee), args, count,
                               rule == RULE_READ && hands_out_values(callee));
+        s->yields |= s->looks ? MP_YIELDS_READ : 0;
         return rc;
     case RULE_OPERATE:
         s->below = MP_BELOW_WATCH;
@@ -614,6 +618,8 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return mp_rule_exec(T, s, callee_name(callee), args, nargs, kwnames);
     case RULE_COMPILE:
         return mp_rule_compile(T, s, args, nargs, kwnames);
+    case RULE_PROXY:
+        return mp_rule_proxy(T, args, count);
     case RULE_FRAME:
         return mp_rule_frame(T, args, nargs);
     case RULE_ID:

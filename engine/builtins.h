@@ -36,6 +36,38 @@ mp_rc mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args,
 mp_rc mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args,
                        Py_ssize_t nargs);
 
+/* Objects of C types (builtins_objects.c). */
+int mp_objects_init(void);
+mp_rc mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee,
+                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* The C function `who` calls an operator.attrgetter with items of these arguments. */
+mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, const char *who, PyObject *get,
+                        PyObject *const *args, Py_ssize_t count);
+/* A key of functools.cmp_to_key that the run made of a function in Python. */
+bool mp_is_watched_key(mp_trace *T, PyObject *obj);
+/* A method of types.MappingProxyType is that of the dict behind it, if *found. */
+mp_rc mp_record_proxy_method(mp_trace *T, mp_shadow *s, PyObject *callee,
+                             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                             bool *found);
+/* object.__reduce_ex__ of a plain instance. */
+mp_rc mp_rule_reduce(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                     Py_ssize_t nargs);
+/* json's scanner takes attributes of its argument (builtins_json.c). */
+mp_rc mp_rule_scanner(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                      Py_ssize_t count);
+/* Guard all that the arguments hold, and what C code calls among them. */
+mp_rc mp_rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                   Py_ssize_t count);
+
+/* Code of texts, and frames (builtins_exec.c). */
+mp_rc mp_rule_exec(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+                   Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_rule_compile(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count);
+mp_rc mp_rule_proxy(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+mp_rc mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs);
+
 /* id() and hash() (builtins_identity.c). */
 mp_rc mp_rule_id(mp_trace *T, PyObject *obj);
 mp_rc mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);

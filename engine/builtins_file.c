@@ -13,6 +13,15 @@
 
 #include "file.h"
 
+/* A type whose text is made by C code from the value alone. */
+static bool
+is_plain_constant(PyObject *obj)
+{
+    PyTypeObject *tp = Py_TYPE(obj);
+    return mp_is_constant(obj)
+           && (!mp_is_constant_type(tp) || strncmp(tp->tp_name, "torch.", 6) == 0);
+}
+
 /* The text of obj needs no Python code, and nothing but obj itself. */
 static bool
 text_is_own(mp_trace *T, PyObject *obj, int depth)
@@ -48,8 +57,7 @@ text_is_own(mp_trace *T, PyObject *obj, int depth)
         }
         return true;
     }
-    return mp_is_constant(obj)
-           && (!mp_is_constant_type(tp) || strncmp(tp->tp_name, "torch.", 6) == 0);
+    return is_plain_constant(obj);
 }
 
 /* What print() writes for obj: *text is new. */
@@ -95,7 +103,7 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
     if (mp_shadow_catches(s)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s in a try block", who);
     }
-    PyObject *what = PyUnicode_FromString(ascii ? "ascii" : "utf-8");
+    PyObject *what = PyUnicode_InternFromString(ascii ? "ascii" : "utf-8");
     rc = what == NULL ? MP_ERR : mp_test(T, MP_G_FILE, n, what, 0);
     Py_XDECREF(what);
     return rc != MP_OK ? rc : mp_write_file(T, n, text);
@@ -106,6 +114,16 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
 typedef struct {
     PyObject *sep, *end, *file, *flush;  // borrowed; NULL: not given, or None
 } print_options;
+
+/* k: which of them, in the order of print_parse. */
+static bool
+option_fits(int k, PyObject *value)
+{
+    if (k < 2) {
+        return PyUnicode_CheckExact(value) || value == Py_None;
+    }
+    return k == 2 || (k == 3 && PyBool_Check(value));
+}
 
 static mp_rc
 print_parse(mp_trace *T, PyObject *const *values, PyObject *kwnames,
@@ -121,10 +139,7 @@ print_parse(mp_trace *T, PyObject *const *values, PyObject *kwnames,
         while (k < 4 && PyUnicode_CompareWithASCIIString(name, names[k]) != 0) {
             k++;
         }
-        bool fits = k < 2   ? PyUnicode_CheckExact(values[i]) || values[i] == Py_None
-                    : k < 3 ? true
-                            : k < 4 && PyBool_Check(values[i]);
-        if (!fits) {
+        if (!option_fits(k, values[i])) {
             return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "print with another %U", name);
         }
         *places[k] = values[i] == Py_None ? NULL : values[i];
@@ -148,9 +163,9 @@ print_stdout(mp_trace *T, PyObject **file)
         }
     }
     mp_rc rc = mp_load_const(T, dict);
-    rc = rc != MP_OK ? rc
-                     : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name,
-                                   file);
+    rc = rc != MP_OK
+             ? rc
+             : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, file);
     if (rc == MP_OK && *file == NULL) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "print without a sys.stdout");
     }
@@ -246,7 +261,7 @@ mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     rc = rc != MP_OK || in_python ? rc : print_put(T, s, args, nargs, &options);
     s->post = MP_POST_RESULT;
     if (!in_python) {
-        s->below = MP_BELOW_SKIP;  // an encoder of the library
+        s->below = MP_BELOW_TRUSTED;  // a codec in Python
     }
     return rc;
 }
@@ -263,7 +278,7 @@ mp_rule_write(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "write");
     }
     rc = file_put(T, s, "write", args[0], args[1]);
-    s->below = MP_BELOW_SKIP;
+    s->below = MP_BELOW_TRUSTED;
     s->post = MP_POST_RESULT;
     return rc;
 }
@@ -275,6 +290,7 @@ mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
     if (nargs != 1 || kwnames != NULL) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "flush");
     }
+    s->below = MP_BELOW_TRUSTED;
     s->post = MP_POST_RESULT;
     return file_put(T, s, "flush", args[0], NULL);
 }

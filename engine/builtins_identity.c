@@ -14,7 +14,7 @@ mp_rule_id(mp_trace *T, PyObject *obj)
     if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
         return mp_load_const(T, obj);
     }
-    rc = mp_note_identity(T, obj);
+    rc = mp_is_constant(obj) ? MP_OK : mp_note_identity(T, obj);
     if (rc != MP_OK) {
         return rc;
     }
@@ -30,12 +30,20 @@ mp_rule_id(mp_trace *T, PyObject *obj)
 }
 
 mp_rc
+mp_refuse_fresh_id(mp_trace *T, PyObject *obj)
+{
+    return mp_is_fresh_id(T, obj)
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object")
+               : MP_OK;
+}
+
+mp_rc
 mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
     if (count == 1 && mp_tensor_is_any(args[0])) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of a tensor");
     }
-    if (count == 1 && !mp_is_constant(args[0]) && !PyTuple_Check(args[0])) {
+    if (count == 1 && !mp_hashes_by_value(args[0]) && !PyTuple_Check(args[0])) {
         PyObject *func;
         mp_rc rc = mp_special(T, args[0], "__hash__", &func);
         if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
@@ -46,12 +54,8 @@ mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
     }
     bool has_tensor = false;
     mp_rc rc = mp_read_args(T, args, count, true, &has_tensor);
-    for (Py_ssize_t i = 0; rc == MP_OK && count == 1 && PyTuple_Check(args[0])
-                           && i < PyTuple_GET_SIZE(args[0]);
-         i++) {
-        if (!mp_is_constant(PyTuple_GET_ITEM(args[0], i))) {
-            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
-        }
-    }
-    return rc;
+    rc = rc != MP_OK || count == 0 ? rc : mp_refuse_nan(T, args[0]);
+    return rc == MP_OK && count == 1 && !mp_hashes_by_value(args[0])
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object")
+               : rc;
 }

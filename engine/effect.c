@@ -8,6 +8,8 @@
  *       collector is allocated (before 3.12 that may start a collection): every value
  *       that a write replaces is first put aside in `effect_past`.
  *   (3) The result is held before anything is released.
+ *   (4) Files are written in program order, but after all other writes: nobody can tell,
+ *       and what a file allocates may start a collection.
  *
  * Ownership: mp_replay owns the objects in its ops.  A run borrows sources and graph
  * outputs and owns the registers from n_sources + n_graph on.
@@ -73,6 +75,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_SET_ASSIGN] = EFFECT_A | EFFECT_ITEMS | EFFECT_STAGED,
     [MP_E_DICT_ASSIGN] = EFFECT_A | EFFECT_PAIRS | EFFECT_STAGED,
     [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
+    [MP_E_BYTES_ASSIGN] = EFFECT_A | EFFECT_B,
     [MP_E_WRITE] = EFFECT_A,
     [MP_E_FLUSH] = EFFECT_A,
     [MP_E_RETURN] = EFFECT_A,
@@ -393,6 +396,8 @@ effect_fits_target(const mp_effect *op, PyObject *a)
         return PySet_Check(a);
     case MP_E_DEQUE_ASSIGN:
         return PyObject_TypeCheck(a, mp_effect_c.deque);
+    case MP_E_BYTES_ASSIGN:
+        return PyByteArray_Check(a);
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
@@ -415,6 +420,23 @@ effect_replaces(const mp_effect *op, PyObject *a)
     }
 }
 
+/* May the bytearray get this content?  If not, with the exception that eager raises. */
+static bool
+effect_bytes_fit(PyObject *a, PyObject *bytes)
+{
+    if (!PyBytes_CheckExact(bytes)) {
+        PyErr_SetString(PyExc_TypeError, "a bytearray is assigned bytes");
+        return false;
+    }
+    if (((PyByteArrayObject *)a)->ob_exports > 0
+        && PyByteArray_GET_SIZE(a) != PyBytes_GET_SIZE(bytes)) {
+        PyErr_SetString(PyExc_BufferError,
+                        "Existing exports of data: object cannot be re-sized");
+        return false;
+    }
+    return true;
+}
+
 /* Everything about the writes that can fail before the first of them is done (1). */
 static int
 effect_stage(const mp_replay *p, PyObject **regs, effect_past *past)
@@ -426,6 +448,9 @@ effect_stage(const mp_replay *p, PyObject **regs, effect_past *past)
         if (!effect_fits_target(op, a)) {
             return mp_effect_wrong_target(op, a);
         }
+        if (op->kind == MP_E_BYTES_ASSIGN && !effect_bytes_fit(a, regs[op->b])) {
+            return -1;
+        }
         if (op->dst >= 0) {
             regs[op->dst] = mp_effect_build(op, p->pool + op->items, regs);
             if (regs[op->dst] == NULL) {
@@ -435,6 +460,17 @@ effect_stage(const mp_replay *p, PyObject **regs, effect_past *past)
         expected += effect_replaces(op, a);
     }
     return effect_past_reserve(past, expected);
+}
+
+static int
+effect_put_bytes(PyObject *a, PyObject *bytes)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
+    if (PyByteArray_GET_SIZE(a) != size && PyByteArray_Resize(a, size) < 0) {
+        return -1;
+    }
+    memcpy(PyByteArray_AS_STRING(a), PyBytes_AS_STRING(bytes), (size_t)size);
+    return 0;
 }
 
 static int
@@ -603,11 +639,9 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         return effect_replace_dict(a, regs[op->dst], past);
     case MP_E_DEQUE_ASSIGN:
         return effect_replace_deque(a, op, items, regs, past);
-    case MP_E_WRITE:
-        return mp_file_write(a, op->obj);
-    case MP_E_FLUSH:
-        return mp_file_flush(a);
-    default:  // MP_E_RETURN
+    case MP_E_BYTES_ASSIGN:
+        return effect_put_bytes(a, b);
+    default:  // MP_E_RETURN, and files: see effect_run_files
         return 0;
     }
 }
@@ -634,6 +668,22 @@ effect_run_builders(const mp_replay *p, PyObject **regs)
     return 0;
 }
 
+/* (4) */
+static int
+effect_run_files(const mp_replay *p, PyObject *const *regs)
+{
+    for (int32_t i = p->n_commit; i < p->n_ops; i++) {
+        const mp_effect *op = &p->ops[i];
+        int rc = op->kind == MP_E_WRITE   ? mp_file_write(regs[op->a], op->obj)
+                 : op->kind == MP_E_FLUSH ? mp_file_flush(regs[op->a])
+                                          : 0;
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int
 effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
 {
@@ -644,13 +694,16 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
     if (effect_stage(p, regs, past) < 0) {
         return -1;
     }
+    bool files = false;
     for (int32_t i = p->n_commit; i < p->n_ops; i++) {
         const mp_effect *op = &p->ops[i];
-        if (effect_commit(op, p->pool + op->items, regs, past) < 0) {
+        bool file = op->kind == MP_E_WRITE || op->kind == MP_E_FLUSH;
+        files = files || file;
+        if (!file && effect_commit(op, p->pool + op->items, regs, past) < 0) {
             return -1;
         }
     }
-    return 0;
+    return files ? effect_run_files(p, regs) : 0;
 }
 
 PyObject *

@@ -50,8 +50,9 @@ int32_t mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t
                        int32_t b, const int32_t *items, int32_t count);
 /* sources: borrowed objects, n_sources of them, kept alive by the caller until the return.
  * graph: borrowed, n_graph tensors.  New reference, or NULL with an exception set; after
- * an exception nothing was committed, unless memory ran out while a dict, a list or a
- * deque grew in the middle of the commit: then the writes before it stay. */
+ * an exception nothing was committed, unless memory ran out while a container
+ * grew in the middle of the commit: then the writes before it stay; or a file
+ * raised: then all but what goes to files is done. */
 MP_MAYRUN PyObject *mp_replay_run(const mp_replay *p, PyObject *const *sources,
                                   PyObject *const *graph);
 /* Python-like source, one line per op that a reader cares for; source_names are the

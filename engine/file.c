@@ -215,8 +215,8 @@ int
 mp_file_write(PyObject *file, PyObject *text)
 {
     PyObject *args[] = {file, text};
-    PyObject *done = PyObject_Vectorcall(file_base_of(file)->methods[FILE_WRITE], args,
-                                         2, NULL);
+    PyObject *done =
+        PyObject_Vectorcall(file_base_of(file)->methods[FILE_WRITE], args, 2, NULL);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -224,8 +224,7 @@ mp_file_write(PyObject *file, PyObject *text)
 int
 mp_file_flush(PyObject *file)
 {
-    PyObject *done =
-        PyObject_CallOneArg(file_base_of(file)->methods[FILE_FLUSH], file);
+    PyObject *done = PyObject_CallOneArg(file_base_of(file)->methods[FILE_FLUSH], file);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }

@@ -5,7 +5,7 @@
  * Python that leaves alone what C looks up in it, and what lies below a TextIOWrapper is
  * of exact C types.
  *
- * Trusted: an encoder in Python (code pages) is the library's own, and so are the error
+ * Trusted: a codec in Python (code pages) is the library's own, and so are the error
  * handlers that were registered for it. */
 #ifndef MP_FILE_H
 #define MP_FILE_H

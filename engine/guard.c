@@ -253,6 +253,7 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     switch (kind) {
     case MP_G_LOAD_CONST:
     case MP_G_IS:
+    case MP_G_LEAF:
         return obj != NULL;
     case MP_G_LOAD_ARG:
         return obj != NULL && PyUnicode_Check(obj) && n >= 0;
@@ -261,7 +262,10 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_NO_KEY:
         return obj != NULL
                && (mp_guard_hash_is_c(obj, 0) || mp_guard_is_identity(Py_TYPE(obj)));
+    case MP_G_BYTES:
+        return obj != NULL && PyBytes_CheckExact(obj);
     case MP_G_NO_DICT:
+    case MP_G_FILE:
         return obj != NULL && PyUnicode_CheckExact(obj);
     case MP_G_LOAD_SLOT:
     case MP_G_SLOT_EMPTY:
@@ -533,6 +537,9 @@ guard_field_borrow(PyObject *o, int64_t field)
     if (field == MP_F_FUNC_DICT) {
         return PyFunction_Check(o) ? guard_dict_borrow(o, &unknown) : NULL;
     }
+    if (field == MP_F_TYPE_MRO) {
+        return PyType_Check(o) ? ((PyTypeObject *)o)->tp_mro : NULL;
+    }
     if (field == MP_F_TYPE_NAME || field == MP_F_TYPE_QUALNAME) {
         return guard_type_name_borrow(o, field == MP_F_TYPE_QUALNAME);
     }
@@ -595,7 +602,8 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
 Py_ssize_t
 mp_guard_len(PyObject *o)
 {
-    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)) {
+    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)
+        || PyByteArray_Check(o)) {
         return Py_SIZE(o);
     }
     if (PyDict_Check(o)) {
@@ -792,8 +800,10 @@ guard_test(mp_guard *op, PyObject *const *regs)
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:
         return guard_context_borrow(op->obj) == NULL;
+    case MP_G_BYTES:
+    case MP_G_LEAF:
     case MP_G_FILE:
-        return mp_file_takes(o, PyUnicode_GET_LENGTH(op->obj) == 5 - 0);
+        return mp_guard_object_holds((mp_guard_kind)op->kind, o, op->obj);
     default:
         Py_UNREACHABLE();
     }

@@ -170,8 +170,17 @@ order_put(mp_guards *g, const ordering *o)
         g->dicts[d].n_settled = g->dicts[d].n_known = 0;
         g->dicts[d].seen = NULL;
     }
+    // Constants first: a block may stand before the op that loads one for it to compare.
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].kind == MP_G_LOAD_CONST) {
+            g->order[g->n_order++] = i;
+        }
+    }
     for (int32_t i = 0; i < g->n_ops; i++) {
         int32_t d = o->by_op[i];
+        if (g->ops[i].kind == MP_G_LOAD_CONST) {
+            continue;
+        }
         if (d == NOT_SETTLED) {
             g->order[g->n_order++] = i;
         }

@@ -9,13 +9,13 @@
  * Python code, and leave no exception.
  */
 #include "guard_value.h"
-#include "guard.h"  // mp_guard_register_constant_type
 
 #include <stddef.h>        // offsetof
 #include <string.h>        // memcmp
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
+#include "file.h"
 
 enum { VALUE_DEPTH = 32 };  // nesting of constant tuples; bounds the C recursion
 
@@ -154,7 +154,7 @@ mp_guard_value_init(void)
             return -1;
         }
     }
-    return value_odict_prove();
+    return mp_file_init() < 0 ? -1 : value_odict_prove();
 }
 
 /* -- Equality without user code --------------------------------------------------- */
@@ -585,4 +585,30 @@ mp_guard_maxlen(PyTypeObject *deque, PyObject *o)
         return bound == NULL ? -2 : n;
     }
     return -2;
+}
+
+/* -- Objects whose state is no attribute ------------------------------------------- */
+
+/* An exact bytearray that shares no memory, with these bytes. */
+static bool
+value_bytearray_equal(PyObject *o, PyObject *bytes)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
+    return PyByteArray_CheckExact(o) && ((PyByteArrayObject *)o)->ob_exports == 0
+           && PyByteArray_GET_SIZE(o) == size
+           && memcmp(PyByteArray_AS_STRING(o), PyBytes_AS_STRING(bytes), (size_t)size)
+                  == 0;
+}
+
+int
+mp_guard_object_holds(mp_guard_kind kind, PyObject *o, PyObject *obj)
+{
+    switch (kind) {
+    case MP_G_BYTES:
+        return value_bytearray_equal(o, obj);
+    case MP_G_LEAF:
+        return mp_tensor_is(o) && mp_tensor_is_leaf(o) == (obj == Py_True);
+    default:  // MP_G_FILE
+        return mp_file_takes(o, PyUnicode_READ_CHAR(obj, 0) == 'a');
+    }
 }

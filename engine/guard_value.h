@@ -5,7 +5,7 @@
 #ifndef MP_GUARD_VALUE_H
 #define MP_GUARD_VALUE_H
 
-#include "engine.h"
+#include "guard.h"
 
 /* Prove the private layouts that are used here: 0 or -1 (exception). */
 int mp_guard_value_init(void);
@@ -33,6 +33,8 @@ int mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash);
 int mp_guard_dict_keys(PyObject *dict, PyObject *keys);
 /* The same constants, in the same order, as the tuple `want`. */
 int mp_guard_set_equals(PyObject *set, PyObject *want);
+/* BYTES, LEAF and FILE: 1 / 0. */
+int mp_guard_object_holds(mp_guard_kind kind, PyObject *o, PyObject *obj);
 /* Size of a container or str as C sees it; -1: it has none. */
 Py_ssize_t mp_guard_len(PyObject *o);
 

@@ -54,7 +54,7 @@ static_method(mp_trace *T, PyTypeObject *cls, PyObject *name, PyObject **functio
     if (Py_IS_TYPE(found, &PyStaticMethod_Type)) {
         found = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
     }
-    if (!PyFunction_Check(found)) {
+    if (found == NULL || !PyFunction_Check(found)) {
         return MP_OK;
     }
     *function = found;

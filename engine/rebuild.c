@@ -523,6 +523,9 @@ scan_write(rebuilder *b, const mp_write *w)
     if (rc != MP_OK) {
         return rc;
     }
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(w->node->obj)) {
+        return MP_OK;
+    }
     if (w->kind == MP_W_CONTENT) {
         mp_shape s;
         rc = content_shape(&s, w->node->obj);
@@ -548,12 +551,26 @@ is_attrs(mp_trace *T, const mp_node *n)
     return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
 }
 
+static mp_rc
+stage_bytes(rebuilder *b, PyObject *obj, staged *out)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
+                                                PyByteArray_GET_SIZE(obj));
+    mp_rc rc = bytes == NULL ? MP_ERR : make(b, bytes, &out->b);
+    out->kind = MP_E_BYTES_ASSIGN;
+    Py_XDECREF(bytes);
+    return rc;
+}
+
 /* Build the values of one write; its commit comes after all building. */
 static mp_rc
 stage_write(rebuilder *b, const mp_write *w, staged *out)
 {
     PyObject *obj = w->node->obj;
     *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
+        return stage_bytes(b, obj, out);
+    }
     if (w->kind == MP_W_CONTENT) {
         mp_shape s;
         mp_rc rc = content_shape(&s, obj);
@@ -602,10 +619,14 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     return value == NULL ? MP_OK : make(b, value, &out->b);
 }
 
+/* Guards that two objects differ: what a hit may spend on them. */
+enum { MAX_PAIRS = 100000 };
+
 /* R: what is written must not be reachable under another name that was not looked at. */
 static mp_rc
 guard_distinct(mp_trace *T)
 {
+    int32_t pairs = 0;
     for (int i = 0; i < T->n_writes; i++) {
         mp_node *w = T->writes[i].node;
         int first =
@@ -622,6 +643,11 @@ guard_distinct(mp_trace *T)
                 || n->type != w->type || (!n->released && mp_is_identity(n->obj))
                 || n->obj == w->obj) {
                 continue;
+            }
+            if (++pairs > MAX_PAIRS) {
+                return mp_trace_abort(T, MP_AB_LIMIT,
+                                      "a guard for each two of %d objects",
+                                      T->graph.n_nodes);
             }
             if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
                 < 0) {

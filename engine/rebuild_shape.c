@@ -157,7 +157,7 @@ shape_slots(mp_shape *s, PyObject *obj)
             continue;
         }
         while (PyDict_Next(mp_type_dict_borrow(tp), &pos, &key, &descr)) {
-            if (Py_TYPE(descr) != &PyMemberDescr_Type) {
+            if (Py_TYPE(descr) != &PyMemberDescr_Type || !mp_descr_fits(descr, obj)) {
                 continue;
             }
             PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
@@ -179,6 +179,9 @@ static mp_rc
 shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
 {
     PyFunctionObject *f = (PyFunctionObject *)obj;
+    if (T->compiles) {  // (its code may be new, too)
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new function beside code of a text");
+    }
     if (f->func_dict != NULL && mp_fresh(T, f->func_dict) != MP_OK) {
         return MP_ERR;
     }

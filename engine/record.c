@@ -154,7 +154,7 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
     PyCodeObject *code = mp_frame_code_borrow(f);
     mp_shadow *parent = shadow_top(T);
     if (!(code->co_flags & CO_OPTIMIZED)
-        && (parent == NULL || parent->makes != &PyType_Type)) {
+        && (parent == NULL || (parent->makes != &PyType_Type && !parent->execs))) {
         return mp_trace_abort(T, MP_AB_OPCODE, "exec");
     }
     if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
@@ -185,7 +185,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
             return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
                                   code->co_qualname);
         }
-        mp_rc rc = mp_guard_function(T, func);
+        bool is_new = parent->execs && !(code->co_flags & CO_OPTIMIZED);
+        mp_rc rc = is_new ? mp_fresh(T, func) : mp_guard_function(T, func);
         if (rc != MP_OK) {
             return rc;
         }
@@ -378,6 +379,42 @@ is_default(PyObject *func, PyObject *value)
     return false;
 }
 
+/* Has C code made this argument for the call?  `self` of an __init__, the owner that a
+ * __set_name__ gets, what a C function hands to its callback (a method's second one). */
+static bool
+is_made_for_call(mp_trace *T, const mp_shadow *parent, int i, PyObject *value)
+{
+    PyTypeObject *makes = parent == NULL ? NULL : parent->makes;
+    if (makes == NULL || !PyType_IsSubtype(Py_TYPE(value), makes)
+        || mp_refgraph_find(&T->graph, value) != NULL) {
+        return false;
+    }
+    bool of_c = !(makes->tp_flags & Py_TPFLAGS_HEAPTYPE)
+                || (makes->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
+    return i == 0 || (i == 1 && (of_c || PyType_Check(value)));
+}
+
+static mp_rc
+take_made(mp_trace *T, PyObject *value)
+{
+    return PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+}
+
+/* *args, behind the first `count` arguments: a decorated __init__ finds its self there. */
+static mp_rc
+start_rest(mp_trace *T, const mp_shadow *parent, int count, PyObject *rest)
+{
+    mp_rc rc = mp_fresh(T, rest);
+    Py_ssize_t size = PyTuple_CheckExact(rest) ? PyTuple_GET_SIZE(rest) : 0;
+    for (int k = 0; k < size && count + k < 2 && rc == MP_OK; k++) {
+        PyObject *item = PyTuple_GET_ITEM(rest, k);
+        if (is_made_for_call(T, parent, count + k, item)) {
+            rc = take_made(T, item);
+        }
+    }
+    return rc;
+}
+
 static mp_rc
 start_param(mp_trace *T, mp_shadow *s, int i)
 {
@@ -395,12 +432,8 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         return MP_OK;  // a generator goes on: its locals are what it made of them
     }
     mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
-    bool is_new = i == 0 || (i == 1 && PyType_Check(value));  // or __set_name__'s owner
-    if (is_new && parent != NULL && parent->makes != NULL
-        && PyType_IsSubtype(Py_TYPE(value), parent->makes)
-        && mp_refgraph_find(&T->graph, value) == NULL) {
-        // `self` of an __init__: just made by __new__
-        return PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+    if (is_made_for_call(T, parent, i, value)) {
+        return take_made(T, value);
     }
     if (i == 0 && parent != NULL && parent->below == MP_BELOW_APPLY
         && mp_apply_is_context(T, value)) {
@@ -411,10 +444,10 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         return mp_refgraph_add_fresh(&T->graph, value) == NULL ? MP_ERR : MP_OK;
     }
     if (i >= plain) {
-        return mp_fresh(T, value);
+        return start_rest(T, parent, code->co_argcount, value);
     }
-    if (mp_refgraph_find(&T->graph, value) == NULL && !mp_is_constant(value)
-        && is_default(func, value)) {
+    if (!mp_is_constant(value) && is_default(func, value)) {
+        // The guard of the function pins it: another object may be known by its place.
         return mp_load_const(T, value);
     }
     mp_node *ignored;
@@ -554,6 +587,8 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return post_import(T, top);
     case MP_POST_CLASS:
         return mp_post_class(T, top);
+    case MP_POST_NESTED:
+        return mp_post_nested(T, top);
     case MP_POST_STORE:
     case MP_POST_NONE:
         break;
@@ -595,6 +630,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     s->post = MP_POST_NONE;
     s->makes = NULL;
     s->raw = false;
+    s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
     Py_CLEAR(s->summands);
     s->yields = 0;

@@ -187,6 +187,7 @@ type_stored(mp_trace *T, PyObject *owner, PyObject *name)
 {
     PyTypeObject *tp = (PyTypeObject *)owner;
     mp_rc rc = mp_guard_type_attr(T, tp, name, mp_type_lookup_borrow(tp, name));
+    rc = rc != MP_OK ? rc : mp_guard_mro(T, tp);
     PyObject *value = rc == MP_OK ? PyType_Type.tp_getattro(owner, name) : NULL;
     if (value == NULL) {
         return rc != MP_OK ? rc : MP_ERR;
@@ -205,7 +206,7 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
         return rc;
     }
     if (n == NULL || n->reg < 0) {
-        return MP_OK;  // a C getter of an object that the run knows entirely
+        return mp_read_frame_attr(T, owner, name);  // (all others are known)
     }
     int field = field_find(owner, name);
     if (field >= 0) {
@@ -220,6 +221,10 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
             || name_is(name, "__base__") || name_is(name, "__module__")
             || name_is(name, "__doc__") || name_is(name, "__flags__")) {
             return type_stored(T, owner, name);
+        }
+        rc = mp_read_class_attr(T, n, owner, name, &done);
+        if (rc != MP_OK || done) {
+            return rc;
         }
     }
     if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
@@ -241,7 +246,7 @@ get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *des
     PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
     if (n == NULL || n->reg < 0 || PyCode_Check(owner)) {
         s->post = MP_POST_RESULT;
-        return MP_OK;
+        return mp_read_frame_attr(T, owner, name);
     }
     int field = field_find(owner, name);
     if (field >= 0) {
@@ -254,35 +259,15 @@ get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *des
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
                               mp_type_name(owner));
     }
-    if (mp_node_wrote(n, descr)) {
+    if (mp_node_wrote_slot(n, descr)) {
         return MP_OK;
     }
     PyObject *value = *(PyObject **)((char *)owner + m->offset);
     if (value == NULL) {
+        s->below = MP_BELOW_WATCH;  // __getattr__
         return mp_test(T, MP_G_SLOT_EMPTY, n, descr, 0);
     }
     return mp_load(T, MP_G_LOAD_SLOT, n->reg, descr, 0, value);
-}
-
-/* A field of a namedtuple: its descriptor knows the index. */
-static mp_rc
-get_tuplegetter(mp_trace *T, PyObject *owner, mp_node *n, PyObject *descr)
-{
-    if (n == NULL || n->reg < 0) {
-        return MP_OK;
-    }
-    PyObject *reduced = PyObject_CallMethod(descr, "__reduce__", NULL);
-    if (reduced == NULL) {
-        return MP_ERR;
-    }
-    Py_ssize_t index =
-        PyLong_AsSsize_t(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 0));
-    Py_DECREF(reduced);
-    if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
-        return MP_ERR;
-    }
-    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
-                   PyTuple_GET_ITEM(owner, index));
 }
 
 /* Special method `name` of a descriptor's class, if it is Python code. */
@@ -320,14 +305,18 @@ bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObjec
         rc = mp_load_const(T, getter_func);
         return rc != MP_OK ? rc : mp_record_callee(T, s, getter_func, &owner, 1, NULL);
     }
+    if ((tp == &PyMemberDescr_Type || tp == &PyGetSetDescr_Type) && !PyType_Check(owner)
+        && !mp_descr_fits(descr, owner)) {
+        return MP_OK;  // TypeError: it is another class's
+    }
     if (tp == &PyMemberDescr_Type) {
         return get_member(T, s, owner, n, descr, name);
     }
     if (tp == &PyGetSetDescr_Type) {
         return get_getset(T, s, owner, n, name);
     }
-    if (strstr(tp->tp_name, "_tuplegetter") != NULL) {
-        return get_tuplegetter(T, owner, n, descr);
+    if (mp_is_tuple_field(descr)) {
+        return mp_read_tuple_field(T, owner, n, descr);
     }
     if (tp == &PyFunction_Type || tp == &PyMethodDescr_Type
         || tp == &PyWrapperDescr_Type || tp == &PyClassMethodDescr_Type) {
@@ -388,15 +377,18 @@ is_data_descriptor(PyObject *descr)
     return Py_TYPE(descr)->tp_descr_get != NULL && Py_TYPE(descr)->tp_descr_set != NULL;
 }
 
-/* What was found in the class stands behind the instance dict as long as its own class has
- * no __set__ and no __delete__. */
+/* What was found in the class stands before the instance dict if its own class has __get__
+ * and one of __set__ and __delete__. */
 static mp_rc
-guard_not_data(mp_trace *T, PyObject *descr)
+guard_descr_kind(mp_trace *T, PyObject *descr)
 {
     static const char *const names[] = {"__get__", "__set__", "__delete__"};
     PyObject *found;
     mp_rc rc = MP_OK;
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
+    if (descr != NULL && (Py_TYPE(descr)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        rc = mp_load_const(T, descr);  // descr.__class__ = ...
+    }
+    for (size_t i = 0; descr != NULL && i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
         rc = mp_special(T, descr, names[i], &found);
     }
     return rc;
@@ -428,14 +420,12 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
             return rc;
         }
     }
-    if (descr != NULL && is_data_descriptor(descr)) {
+    rc = guard_descr_kind(T, descr);
+    if (rc == MP_OK && descr != NULL && is_data_descriptor(descr)) {
         return bind_class_value(T, s, owner, n, name, descr);
     }
     bool found = false;
-    rc = get_from_dict(T, owner, n, name, &found);
-    if (rc == MP_OK && descr != NULL) {
-        rc = guard_not_data(T, descr);
-    }
+    rc = rc != MP_OK ? rc : get_from_dict(T, owner, n, name, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
@@ -512,7 +502,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
         }
         return mp_op_begin(T, s, mp_operator_borrow("getattr"), args, 2, NULL, flags);
     }
-    return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    return mp_record_leaf_attr(T, s, owner, n, name);
 }
 
 /* -- Modules, classes, super, methods --------------------------------------------------- */
@@ -554,6 +544,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     PyTypeObject *cls = (PyTypeObject *)owner, *meta = Py_TYPE(owner);
     PyObject *from_meta = mp_type_lookup_borrow(meta, name);
     mp_rc rc = mp_guard_type_attr(T, meta, name, from_meta);
+    rc = rc != MP_OK ? rc : guard_descr_kind(T, from_meta);
     if (rc == MP_OK && (meta->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)meta, 0);  // C.__class__ = ...
     }
@@ -734,7 +725,7 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
              && ((PyWrapperDescrObject *)over)->d_wrapped
                     == (void *)PyObject_GenericGetAttr)
         && over != mp_type_lookup_borrow(&PyBaseObject_Type, str_getattribute)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attributes of %s", tp->tp_name);
+        return mp_record_alias_attr(T, s, owner, name);
     }
     return mp_record_generic_getattr(T, s, owner, name, true);
 }
@@ -761,8 +752,8 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
     }
     if (tp == &PyMemberDescr_Type) {
         int type = ((PyMemberDescrObject *)descr)->d_member->type;
-        if (n == NULL || n->reg < 0) {
-            return MP_OK;
+        if (n == NULL || n->reg < 0 || !mp_descr_fits(descr, owner)) {
+            return MP_OK;  // (TypeError if it is another class's)
         }
         if (type != T_OBJECT_EX && type != T_OBJECT) {
             return mp_trace_abort(T, MP_AB_MUTATION, "member %U of %s", name,
@@ -788,7 +779,8 @@ set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject 
         return rc;
     }
     if (tp == &PyGetSetDescr_Type && n != NULL && n->kind == MP_NODE_FRESH
-        && !name_is(name, "__dict__") && !name_is(name, "__class__")) {
+        && !name_is(name, "__dict__")
+        && (!name_is(name, "__class__") || mp_may_become(value))) {
         return MP_OK;  // f.__name__ = ... on a function that the run made
     }
     return mp_trace_abort(T, MP_AB_MUTATION, "attribute %U of %s", name,
@@ -833,6 +825,7 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *descr = mp_type_lookup_borrow(tp, name);
     rc = mp_guard_type_attr(T, tp, name, descr);
+    rc = rc != MP_OK ? rc : guard_descr_kind(T, descr);
     if (rc != MP_OK) {
         return rc;
     }
@@ -872,6 +865,10 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     mp_rc rc = mp_value(T, owner, &n);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (PyWeakref_CheckProxy(owner) && n->kind == MP_NODE_FRESH) {
+        owner = PyWeakref_GET_OBJECT(owner);
+        return mp_record_setattr(T, s, owner, name, value);
     }
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *hook_name = value != NULL ? str_setattr : str_delattr;

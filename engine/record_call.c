@@ -147,7 +147,7 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name)
     if (Py_TYPE(attr) == &PyStaticMethod_Type) {
         attr = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
     }
-    if (PyFunction_Check(attr)) {
+    if (attr != NULL && PyFunction_Check(attr)) {
         rc = mp_load_const(T, attr);
         return rc != MP_OK ? rc : mp_guard_function(T, attr);
     }
@@ -334,10 +334,12 @@ callee_text(PyObject *callee)
         return PyUnicode_FromString(mp_type_name(callee));
     }
     PyObject *module = PyObject_GetAttrString(callee, "__module__");
-    if (module != NULL && PyUnicode_Check(module)) {
+    if (module == NULL) {
+        PyErr_Clear();  // a missing module only shortens the text
+    }
+    else if (PyUnicode_Check(module)) {
         Py_SETREF(name, PyUnicode_FromFormat("%U.%U", module, name));
     }
-    PyErr_Clear();  // a missing module only shortens the text
     Py_XDECREF(module);
     return name;
 }
@@ -546,30 +548,25 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         if (inner == NULL) {
             return MP_ERR;
         }
+        bool has_tensor = false;
         mp_rc rc = mp_load_const(T, inner);
         Py_DECREF(inner);
-        for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
-            if (!mp_is_constant(args[i]) && !mp_is_identity(args[i])) {
-                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL,
-                                    "a cached function of an object");
-            }
+        Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+            rc = mp_hashes_by_value(args[i]) || mp_is_identity(args[i])
+                     ? mp_read_deep(T, args[i], &has_tensor)
+                     : mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                                      "a cached function of an object");
         }
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_SCALAR;
         return rc;
     }
     if (strncmp(type, "operator.", 9) == 0 && n != NULL) {
-        if (n->reg >= 0) {
-            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s", type);
-        }
-        s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_RESULT;
-        bool has_tensor = false;
-        mp_rc rc = MP_OK;
-        for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
-            rc = mp_read_deep(T, args[i], &has_tensor);
-        }
-        return rc == MP_OK && has_tensor ? call_opaque(T, callee) : rc;
+        return mp_call_getter(T, s, callee, args, nargs, kwnames);
+    }
+    if (strcmp(type, "_json.Encoder") == 0 || strcmp(type, "_json.Scanner") == 0) {
+        return mp_call_json(T, s, callee, args, nargs);
     }
     PyObject *call;
     mp_rc rc = mp_special(T, callee, "__call__", &call);
@@ -586,8 +583,9 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     if (call != NULL && Py_IS_TYPE(call, &PyMemberDescr_Type)) {
         // A compiled module keeps what it calls in a slot.
         PyMemberDef *m = ((PyMemberDescrObject *)call)->d_member;
-        PyObject *slot =
-            m->type == T_OBJECT_EX ? *(PyObject **)((char *)callee + m->offset) : NULL;
+        PyObject *slot = m->type == T_OBJECT_EX && mp_descr_fits(call, callee)
+                             ? *(PyObject **)((char *)callee + m->offset)
+                             : NULL;
         if (slot != NULL && mp_compiled_original_borrow(slot) != NULL) {
             rc = n->reg < 0 ? MP_OK : mp_load(T, MP_G_LOAD_SLOT, n->reg, call, 0, slot);
             return rc != MP_OK ? rc
@@ -672,6 +670,9 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     }
     if (Py_TYPE(callee) == &PyStaticMethod_Type) {
         PyObject *inner = ((PyObject **)((char *)callee + sizeof(PyObject)))[0];
+        if (inner == NULL) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a staticmethod of nothing");
+        }
         rc = mp_load_const(T, inner);
         return rc != MP_OK ? rc : mp_record_callee(T, s, inner, args, nargs, kwnames);
     }

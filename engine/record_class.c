@@ -53,6 +53,52 @@ mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after, PyObjec
     return MP_OK;
 }
 
+static mp_rc
+guard_old_mro(mp_trace *T, PyTypeObject *type)
+{
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || type->tp_mro == NULL) {
+        return MP_OK;
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_LOAD_FIELD, type, MP_F_TYPE_MRO);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, (PyObject *)type);
+    mp_node *n = mp_refgraph_find(&T->graph, (PyObject *)type);
+    PyObject *name = PyUnicode_InternFromString("__mro__");
+    if (name == NULL || rc != MP_OK) {
+        Py_XDECREF(name);
+        return rc != MP_OK ? rc : MP_ERR;
+    }
+    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_TYPE_MRO, type->tp_mro);
+    Py_DECREF(name);
+    return rc != MP_OK ? rc : mp_load_const(T, type->tp_mro);
+}
+
+mp_rc
+mp_guard_mro(mp_trace *T, PyTypeObject *type)
+{
+    if (!mp_is_new_class(T, (PyObject *)type)) {
+        return guard_old_mro(T, type);
+    }
+    PyObject *mro = type->tp_mro;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro) && rc == MP_OK;
+         i++) {
+        PyObject *base = PyTuple_GET_ITEM(mro, i);
+        rc = mp_is_new_class(T, base) ? MP_OK : guard_old_mro(T, (PyTypeObject *)base);
+    }
+    return rc;
+}
+
+mp_rc
+mp_guard_mro_of(mp_trace *T, PyObject *obj)
+{
+    mp_rc rc = mp_guard_mro(T, Py_TYPE(obj));
+    return rc == MP_OK && PyType_Check(obj) ? mp_guard_mro(T, (PyTypeObject *)obj) : rc;
+}
+
 /* -- What C code calls when a class is made -------------------------------------------------- */
 
 /* The Python function behind what a class has under a name, or NULL. */
@@ -368,7 +414,8 @@ mp_class_start(mp_trace *T, mp_shadow *s)
 {
     PyObject *names = mp_frame_names_borrow(s->f);
     mp_node *ignored;
-    s->names = names;
+    mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
+    s->names = parent != NULL && parent->execs ? NULL : names;
     if (names == NULL) {
         return mp_trace_abort(T, MP_AB_OPCODE, "a frame without names");
     }
@@ -376,6 +423,68 @@ mp_class_start(mp_trace *T, mp_shadow *s)
         return mp_fresh(T, names);  // type.__prepare__ made it
     }
     return mp_value(T, names, &ignored);
+}
+
+/* -- Attributes of classes that existed before ---------------------------------------------------- */
+
+mp_rc
+mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool *done)
+{
+    PyObject *dict = mp_type_dict_borrow((PyTypeObject *)cls), *value;
+    bool is_dict = PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
+    bool is_notes = PyUnicode_CompareWithASCIIString(name, "__annotations__") == 0;
+    *done = true;
+    if (PyUnicode_CompareWithASCIIString(name, "__text_signature__") == 0) {
+        return MP_OK;  // of the type's C text, which never changes
+    }
+    if (dict == NULL || n->written != NULL
+        || (!is_dict && !is_notes
+            && PyUnicode_CompareWithASCIIString(name, "__abstractmethods__") != 0)) {
+        *done = false;
+        return MP_OK;
+    }
+    // The class keeps this very dict for its life, and it is pinned.
+    mp_rc rc = mp_load_const(T, dict);
+    if (rc != MP_OK || is_dict) {
+        return rc;
+    }
+    rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+    // Annotations that are not there would be made; those with __get__ are called.
+    *done = !is_notes || (value != NULL && PyDict_CheckExact(value));
+    return rc;
+}
+
+mp_rc
+mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
+{
+    static const char *const hooks[] = {"__format__", "__str__", "__repr__"};
+    PyHeapTypeObject *heap = (PyHeapTypeObject *)cls;
+    PyObject *found = NULL, *name;
+    mp_node *n;
+    mp_rc rc = mp_value(T, cls, &n);
+    rc = rc != MP_OK ? rc : mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(cls), 0);
+    *runs = false;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(hooks) && rc == MP_OK; i++) {
+        rc = mp_special(T, cls, hooks[i], &found);
+        *runs = *runs || (found != NULL && PyFunction_Check(found));
+    }
+    if (rc != MP_OK || *runs || !(heap->ht_type.tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        return rc;
+    }
+    if ((name = PyUnicode_InternFromString("__qualname__")) == NULL) {
+        return MP_ERR;
+    }
+    if (n->reg >= 0) {
+        rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_TYPE_QUALNAME,
+                     heap->ht_qualname);
+    }
+    Py_SETREF(name, PyUnicode_InternFromString("__module__"));
+    if (rc == MP_OK && name != NULL) {
+        PyObject *module = mp_type_lookup_borrow((PyTypeObject *)cls, name);
+        rc = mp_guard_type_attr(T, (PyTypeObject *)cls, name, module);
+    }
+    Py_XDECREF(name);
+    return name == NULL ? MP_ERR : rc;
 }
 
 /* -- At the end ----------------------------------------------------------------------------------- */
@@ -408,4 +517,12 @@ mp_check_new_classes(mp_trace *T, const mp_replay *p)
     }
     return named ? mp_trace_abort(T, MP_AB_OUTPUT, "a new class outlives the call")
                  : MP_OK;
+}
+
+bool
+mp_may_become(PyObject *cls)
+{
+    return cls != NULL && PyType_Check(cls)
+           && ((PyTypeObject *)cls)->tp_finalize == NULL
+           && ((PyTypeObject *)cls)->tp_del == NULL;
 }

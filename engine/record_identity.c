@@ -5,15 +5,85 @@
  * objects are marked here; in the end every two of them get a guard that they differ.
  * An external dict is looked up with the key of the recording, so there the key is pinned.
  */
+#include "guard_value.h"
 #include "trace.h"
 
+#include <math.h>
+#include <string.h>
+
 enum { MAX_COMPARED = 64 };  // guards grow with the square
+
+static bool
+is_nan(PyObject *o)
+{
+    if (PyFloat_CheckExact(o)) {
+        return isnan(PyFloat_AS_DOUBLE(o));
+    }
+    if (PyComplex_CheckExact(o)) {
+        Py_complex value = ((PyComplexObject *)o)->cval;
+        return isnan(value.real) || isnan(value.imag);
+    }
+    if (strncmp(mp_type_name(o), "numpy.", 6) != 0 || !mp_is_constant(o)) {
+        return false;
+    }
+    PyObject *answer = Py_TYPE(o)->tp_richcompare(o, o, Py_NE);
+    int differs = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    if (differs < 0) {
+        PyErr_Clear();  // on doubt it is one
+    }
+    return differs != 0;
+}
+
+/* A NaN equals nothing, but a container finds it if it is the very same object; guards
+ * on values do not tell one NaN from another. */
+mp_rc
+mp_refuse_nan(mp_trace *T, PyObject *item)
+{
+    return is_nan(item)
+               ? mp_trace_abort(T, MP_AB_HASH, "a NaN in a container or as a key")
+               : MP_OK;
+}
+
+bool
+mp_is_unique(PyObject *o)
+{
+    if (o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)) {
+        return true;
+    }
+    if (PyLong_CheckExact(o)) {
+        int overflow;
+        long value = PyLong_AsLongAndOverflow(o, &overflow);
+        return overflow == 0 && value >= -5 && value <= 256;
+    }
+    return Py_TYPE(o)->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* copy.deepcopy asks of each value whether its copy is another object. */
+static bool
+is_copy_frame(mp_frame *f)
+{
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    return name != NULL && PyUnicode_Check(name)
+           && PyUnicode_CompareWithASCIIString(name, "copy") == 0;
+}
+
+mp_rc
+mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
+{
+    if (!mp_is_constant(a) || mp_is_unique(a) || !mp_is_constant(b)
+        || !mp_guard_equals(a, b) || is_copy_frame(s->f)) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
+                          mp_type_name(a));
+}
 
 mp_rc
 mp_note_identity(mp_trace *T, PyObject *obj)
 {
     if (mp_is_constant(obj)) {
-        return MP_OK;
+        return mp_refuse_nan(T, obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
     mp_rc rc = MP_OK;

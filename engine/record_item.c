@@ -50,8 +50,8 @@ mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 }
 
 /* Items are reached through a read-only view: go on with the mapping itself. */
-static mp_rc
-unwrap_proxy(mp_trace *T, PyObject **obj)
+mp_rc
+mp_unwrap_proxy(mp_trace *T, PyObject **obj)
 {
     mp_node *n;
     mp_rc rc = MP_OK;
@@ -172,7 +172,10 @@ read_deque(mp_trace *T, mp_node *n, PyObject *obj)
 static mp_rc
 read_set(mp_trace *T, mp_node *n, PyObject *obj)
 {
-    PyObject *items = PySequence_Tuple(obj);  // in order, which C code hands out
+    // In order, which C code hands out; an __iter__ of the program's must not run.
+    PyObject *iter = PySet_Type.tp_iter(obj);
+    PyObject *items = iter == NULL ? NULL : PySequence_Tuple(iter);
+    Py_XDECREF(iter);
     if (items == NULL) {
         return MP_ERR;
     }
@@ -183,6 +186,7 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
             rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s",
                                 mp_type_name(item));
         }
+        rc = rc != MP_OK ? rc : mp_refuse_nan(T, item);
     }
     if (rc == MP_OK) {
         rc = mp_test(T, MP_G_SET_EQUALS, n, items, 0);
@@ -191,18 +195,24 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
     return rc;
 }
 
+PyObject *
+mp_dict_keys(PyObject *dict)
+{
+    // An OrderedDict has an order of its own, which its iterator knows.
+    PyTypeObject *type = PyODict_Check(dict) ? &PyODict_Type : &PyDict_Type;
+    PyObject *iter = type->tp_iter(dict);
+    PyObject *keys = iter == NULL ? NULL : PySequence_Tuple(iter);
+    Py_XDECREF(iter);
+    return keys;
+}
+
 static mp_rc
 read_dict(mp_trace *T, mp_node *n, PyObject *obj)
 {
     PyObject *keys = n->entry_keys, *own = NULL;
     mp_rc rc = MP_OK;
     if (keys == NULL) {
-        // An OrderedDict has an order of its own; its C iterator knows it.
-        PyObject *list = PyODict_Check(obj)
-                             ? PyObject_CallOneArg((PyObject *)&PyList_Type, obj)
-                             : PyDict_Keys(obj);
-        own = keys = list == NULL ? NULL : PyList_AsTuple(list);
-        Py_XDECREF(list);
+        own = keys = mp_dict_keys(obj);
         if (keys == NULL) {
             return MP_ERR;
         }
@@ -216,6 +226,7 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
         else if (!mp_is_constant(key) && !PyTuple_Check(key)) {
             rc = mp_load_const(T, key);  // the guard below compares with this very key
         }
+        rc = rc != MP_OK ? rc : mp_refuse_nan(T, key);
     }
     int first = rc == MP_OK ? mp_refgraph_first(&T->graph, MP_G_KEYS, n, 0) : 0;
     if (first < 0
@@ -241,7 +252,7 @@ mp_read_all(mp_trace *T, PyObject *obj)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = unwrap_proxy(T, &obj);
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK || !needs_guards(n) || is_tensor_node(n) || mp_is_identity(obj)) {
         return rc;
@@ -263,7 +274,14 @@ mp_read_all(mp_trace *T, PyObject *obj)
     if (PyObject_TypeCheck(obj, deque_type)) {
         return read_deque(T, n, obj);
     }
-    return MP_OK;
+    return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n) : MP_OK;
+}
+
+static mp_rc
+read_child(mp_trace *T, PyObject *item, bool *has_tensor)
+{
+    mp_rc rc = mp_refuse_nan(T, item);
+    return rc != MP_OK ? rc : mp_read_deep(T, item, has_tensor);
 }
 
 /* Children of a builtin container; a borrowed fast walk is safe: nothing runs here but
@@ -274,7 +292,7 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
     mp_rc rc = MP_OK;
     if (PyList_Check(obj) || PyTuple_Check(obj)) {
         for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj) && rc == MP_OK; i++) {
-            rc = mp_read_deep(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
+            rc = read_child(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
         }
     }
     else if (Py_IS_TYPE(obj, &PyDictProxy_Type)) {
@@ -284,13 +302,13 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
         PyObject *key, *value;
         Py_ssize_t pos = 0;
         while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
-            rc = mp_read_deep(T, value, has_tensor);
+            rc = read_child(T, value, has_tensor);
         }
     }
     else if (PyObject_TypeCheck(obj, deque_type)) {
         for (Py_ssize_t i = 0; i < Py_SIZE(obj) && rc == MP_OK; i++) {
             PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
-            rc = item == NULL ? MP_ERR : mp_read_deep(T, item, has_tensor);
+            rc = item == NULL ? MP_ERR : read_child(T, item, has_tensor);
             Py_XDECREF(item);
         }
     }
@@ -303,7 +321,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
     mp_node *n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK || n == NULL) {
-        return rc;
+        return rc != MP_OK ? rc : mp_refuse_fresh_id(T, obj);
     }
     if (is_tensor_node(n)) {
         *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
@@ -356,7 +374,8 @@ bool
 mp_is_sized(PyObject *obj)
 {
     return PyList_Check(obj) || PyTuple_Check(obj) || PyDict_Check(obj)
-           || PyAnySet_Check(obj) || PyObject_TypeCheck(obj, deque_type);
+           || PyAnySet_Check(obj) || PyObject_TypeCheck(obj, deque_type)
+           || PyByteArray_CheckExact(obj);
 }
 
 mp_rc
@@ -366,7 +385,7 @@ mp_read_len(mp_trace *T, PyObject *obj)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = unwrap_proxy(T, &obj);
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK || !needs_guards(n)) {
         return rc;
@@ -387,7 +406,7 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
-    if (rc != MP_OK || n == NULL || mp_is_identity(obj)) {
+    if (rc != MP_OK || n == NULL || (mp_is_identity(obj) && !PyType_Check(obj))) {
         return rc;
     }
     if (is_tensor_node(n) && mp_tensor_is_constant(T, obj)) {
@@ -403,6 +422,9 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     if (rc != MP_OK || runs) {
         s->post = MP_POST_NONE;
         return rc;
+    }
+    if (PyType_Check(obj)) {
+        return mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(obj), 0);
     }
     if (!needs_guards(n)) {
         return MP_OK;
@@ -463,6 +485,9 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
         return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
     }
     s->post = MP_POST_RESULT;
+    if (!PyLong_Check(key)) {
+        s->below = MP_BELOW_WATCH;  // __index__
+    }
     if (!needs_guards(n)) {
         return MP_OK;
     }
@@ -487,6 +512,34 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     return rc != MP_OK || at >= n->entry_len
                ? rc
                : mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, at, item);
+}
+
+bool
+mp_is_tuple_field(PyObject *descr)
+{
+    const char *name = mp_type_name(descr);
+    return strcmp(name, "_collections._tuplegetter") == 0
+           || strcmp(name, "collections._tuplegetter") == 0;
+}
+
+mp_rc
+mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
+{
+    if (n == NULL || n->reg < 0 || !PyTuple_Check(owner)) {
+        return MP_OK;  // (TypeError if it is no tuple)
+    }
+    PyObject *reduced = PyObject_CallMethod(field, "__reduce__", NULL);
+    if (reduced == NULL) {
+        return MP_ERR;
+    }
+    Py_ssize_t index =
+        PyLong_AsSsize_t(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 0));
+    Py_DECREF(reduced);
+    if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
+        return mp_read_len(T, owner);  // IndexError is the program's
+    }
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
+                   PyTuple_GET_ITEM(owner, index));
 }
 
 /* A missing key of a defaultdict: its factory runs, and the key is written. */
@@ -550,7 +603,7 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
     }
     if (Py_TYPE(found) == &PyClassMethod_Type) {
         PyObject *inner = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
-        if (PyFunction_Check(inner)) {
+        if (inner != NULL && PyFunction_Check(inner)) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, inner);
         }
@@ -561,6 +614,14 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
                                 cls->tp_name);
 }
 
+/* A constant in a dict that the run made: the id of a new object may serve, too. */
+static bool
+is_own_key(PyObject *obj, const mp_node *n, PyObject *key)
+{
+    return PyDict_Check(obj) && n != NULL && n->kind == MP_NODE_FRESH
+           && mp_is_constant(key);
+}
+
 mp_rc
 mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
 {
@@ -569,7 +630,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = unwrap_proxy(T, &obj);
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
@@ -586,7 +647,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     else {
         rc = mp_fresh(T, key);
     }
-    if (rc == MP_OK) {
+    if (rc == MP_OK && !is_own_key(obj, n, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
     }
     if (rc != MP_OK) {
@@ -609,8 +670,9 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (n == NULL || n->kind == MP_NODE_FRESH) {
         return MP_OK;
     }
-    if (PyObject_TypeCheck(obj, deque_type)) {
-        return mp_read_all(T, obj);
+    if (PyObject_TypeCheck(obj, deque_type) || PyByteArray_CheckExact(obj)) {
+        return has_tensor ? mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index")
+                          : mp_read_all(T, obj);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
@@ -643,7 +705,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc == MP_OK && value != NULL) {
         rc = mp_value(T, value, &ignored);
     }
-    if (rc == MP_OK) {
+    if (rc == MP_OK && !is_own_key(obj, n, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
     }
     if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
@@ -688,6 +750,9 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (PyList_Check(obj) || PyObject_TypeCheck(obj, deque_type)) {
         return mp_write_content(T, n);
     }
+    if (PyByteArray_CheckExact(obj)) {
+        return mp_write_bytes(T, s, n, key, value);
+    }
     return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
 }
 
@@ -699,7 +764,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = unwrap_proxy(T, &obj);
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
     if (rc == MP_OK) {
@@ -733,8 +798,12 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
             return rc;
         }
-        if (PyDict_Check(obj) ? !dict_is_safe(obj) : mp_read_all(T, obj) != MP_OK) {
+        if (PyDict_Check(obj) && !dict_is_safe(obj)) {
             return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
+        }
+        rc = PyAnySet_Check(obj) ? mp_read_all(T, obj) : MP_OK;
+        if (rc != MP_OK) {
+            return rc;
         }
         int found =
             PyDict_Check(obj) ? PyDict_Contains(obj, item) : PySet_Contains(obj, item);
@@ -744,9 +813,12 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n, item, 0);
     }
     if (n == NULL || PyList_Check(obj) || PyTuple_Check(obj)
-        || PyObject_TypeCheck(obj, deque_type)) {
+        || PyObject_TypeCheck(obj, deque_type) || PyByteArray_CheckExact(obj)) {
         s->below = MP_BELOW_WATCH;
         rc = mp_read_deep(T, obj, &has_tensor);
+        if (rc == MP_OK && PyByteArray_CheckExact(obj)) {
+            rc = mp_read_deep(T, item, &has_tensor);
+        }
         rc = rc != MP_OK ? rc : mp_prepare_instance(T, item);
         if (rc == MP_OK && has_tensor) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
@@ -776,7 +848,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = unwrap_proxy(T, &obj);
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
@@ -802,7 +874,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (n == NULL || n->kind == MP_NODE_FRESH) {
         s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
-        return MP_OK;
+        return mp_look_before_next(T, obj);
     }
     if (mp_is_sized(obj)) {
         return mp_read_all(T, obj);

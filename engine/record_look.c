@@ -95,7 +95,7 @@ mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
     PyObject *dict = viewed_dict(obj);
     return dict != NULL
                ? mp_read_deep(T, dict, &has_tensor)
-               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%s over containers", who);
+               : mp_look_behind(T, obj, who);
 }
 
 bool
@@ -141,8 +141,25 @@ makes_tuples(PyObject *obj)
     return found;
 }
 
+/* dict(x) asks an object for keys(), before it takes it for pairs. */
 static mp_rc
-look_into(mp_trace *T, const char *who, PyObject *obj)
+look_for_keys(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE) || mp_is_identity(obj)
+        || mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj)) {
+        return MP_OK;
+    }
+    PyObject *name = PyUnicode_InternFromString("keys");
+    uint8_t post = s->post;
+    mp_rc rc = name == NULL ? MP_ERR : mp_record_getattr(T, s, obj, name);
+    Py_XDECREF(name);
+    s->post = post;
+    s->below = MP_BELOW_WATCH;
+    return rc;
+}
+
+static mp_rc
+look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *obj)
 {
     bool has_tensor = false;
     mp_rc rc = MP_OK;
@@ -157,7 +174,8 @@ look_into(mp_trace *T, const char *who, PyObject *obj)
         items = PySequence_List(obj);
     }
     else {
-        return mp_look_at_yields(T, obj, who);
+        rc = look_for_keys(T, s, obj);
+        return rc != MP_OK ? rc : mp_look_at_yields(T, obj, who);
     }
     if (items == NULL) {
         return MP_ERR;
@@ -183,7 +201,7 @@ mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
     s->spreads = true;
     T->lazy_spreads = true;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = look_into(T, who, args[i]);
+        rc = look_into(T, s, who, args[i]);
     }
     return rc;
 }
@@ -204,11 +222,14 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
     if (answer != NULL && caller->hashes && mp_note_identity(T, answer) != MP_OK) {
         return T->state == MP_TRACE_RECORDING ? MP_ERR : MP_ABORTED;
     }
+    if (answer != NULL && PyGen_CheckExact(answer) && mp_fresh(T, answer) != MP_OK) {
+        return MP_ERR;  // what a generator function answers is new
+    }
     bool looks = caller->looks || (T->lazy_looks && caller->through_c);
     bool spreads = caller->spreads || (T->lazy_spreads && caller->through_c);
     if (answer == NULL || !(looks || spreads) || mp_is_constant(answer)
         || mp_is_identity(answer)) {
-        return MP_OK;
+        return answer != NULL && looks ? mp_refuse_fresh_id(T, answer) : MP_OK;
     }
     if (!looks) {
         mp_rc rc = mp_read_args(T, &answer, 1, false, &has_tensor);
@@ -344,6 +365,9 @@ callable_effect(mp_trace *T, PyObject *f)
     if (strcmp(tp->tp_name, "operator.itemgetter") == 0) {
         return MP_C_READS;
     }
+    if (mp_is_watched_key(T, f)) {
+        return MP_C_NOTHING;
+    }
     return tp->tp_flags & Py_TPFLAGS_HEAPTYPE
                    && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
                ? MP_C_NOTHING
@@ -371,6 +395,13 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_c_effect effect = callable_effect(T, args[i]);
+        if (strcmp(mp_type_name(args[i]), "operator.attrgetter") == 0) {
+            mp_rc rc = mp_look_at_getter(T, s, who, args[i], args, count);
+            if (rc != MP_OK) {
+                return rc;
+            }
+            effect = MP_C_NOTHING;
+        }
         // With one argument type only answers; with three it makes a class.
         bool makes_class = PyType_Check(args[i])
                            && PyType_IsSubtype((PyTypeObject *)args[i], &PyType_Type)

@@ -125,12 +125,12 @@ mp_mode_off(mp_trace *T)
         return;
     }
     PyObject *saved = mp_err_take();
+    T->in_mode = MP_MODE_OFF;  // first: a finalizer's frame comes here as well
+    mode_trace = NULL;
     PyObject *popped = PyObject_CallNoArgs(mode_pop);
     PyErr_Clear();  // (unreachable: what was pushed is there)
     Py_XDECREF(popped);
     mp_err_restore_steal(saved);
-    T->in_mode = MP_MODE_OFF;
-    mode_trace = NULL;
 }
 
 void

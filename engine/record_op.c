@@ -77,8 +77,8 @@ cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
     return rc;
 }
 
-static mp_rc
-load_deref(mp_trace *T, mp_shadow *s, int i)
+mp_rc
+mp_read_cell(mp_trace *T, mp_shadow *s, int i)
 {
     PyObject *cell;
     mp_node *n;
@@ -97,7 +97,7 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
 {
     PyObject *cell;
     mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : load_deref(T, s, i);
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : mp_read_cell(T, s, i);
     if (rc == MP_OK) {
         rc = cell_node(T, s, i, &cell, &n);
     }
@@ -123,7 +123,7 @@ load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
     bool found;
     PyObject *name = PyTuple_GET_ITEM(s->info->code->co_localsplusnames, in->arg);
     mp_rc rc = mp_record_load_name(T, s, name, &found);
-    return rc != MP_OK || found ? rc : load_deref(T, s, in->arg);
+    return rc != MP_OK || found ? rc : mp_read_cell(T, s, in->arg);
 }
 
 static mp_rc
@@ -312,12 +312,15 @@ do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
 static mp_rc
 do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
 {
-    if (!PyDict_Check(mapping)) {
+    PyObject *dict = mapping;
+    mp_rc rc = mp_unwrap_proxy(T, &dict);
+    if (rc == MP_OK
+        && !(dict == mapping ? PyDict_Check(dict) : PyDict_CheckExact(dict))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "** of a %s",
                               mp_type_name(mapping));
     }
     s->post = MP_POST_NONE;
-    return mp_read_all(T, mapping);
+    return rc != MP_OK ? rc : mp_read_all(T, dict);
 }
 
 static mp_rc
@@ -334,7 +337,7 @@ note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
 {
     mp_rc rc = MP_OK;
     for (int k = in->arg * step; k > 0 && rc == MP_OK; k -= step) {
-        rc = mp_note_identity(T, TOP(s, in, k));
+        rc = mp_prepare_key(T, s, TOP(s, in, k));
     }
     return rc;
 }
@@ -352,7 +355,8 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     s->through_c = !PyGen_CheckExact(iterator);
     if (n == NULL || n->reg < 0) {
         PyObject *ignored;
-        return mp_special(T, iterator, "__next__", &ignored);
+        rc = mp_look_before_next(T, iterator);
+        return rc != MP_OK ? rc : mp_special(T, iterator, "__next__", &ignored);
     }
     PyObject *next;
     rc = mp_special(T, iterator, "__next__", &next);
@@ -361,6 +365,13 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
                               mp_type_name(iterator));
     }
     return rc;
+}
+
+static mp_rc
+do_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
+{
+    mp_rc rc = mp_record_is(T, a, b);
+    return rc != MP_OK ? rc : mp_constants_is(T, s, a, b);
 }
 
 static mp_rc
@@ -377,6 +388,7 @@ do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
     PyObject *subject = TOP(s, in, 3), *cls = TOP(s, in, 2), *names = TOP(s, in, 1);
     mp_node *n;
     mp_rc rc = mp_value(T, subject, &n);
+    rc = rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(subject));
     if (rc != MP_OK || !PyType_Check(cls)
         || !PyObject_TypeCheck(subject, (PyTypeObject *)cls)) {
         return rc;
@@ -437,7 +449,8 @@ do_exception(mp_trace *T, PyObject *exc)
     PyObject *traceback = PyException_GetTraceback(exc);
     rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
     Py_XDECREF(traceback);
-    return rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
+    rc = rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
+    return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(exc));
 }
 
 /* Raising adds a traceback to the exception, which no effect replays. */
@@ -558,7 +571,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_DELETE_GLOBAL:
         return store_global(T, s, NAME(s, in), NULL);
     case MP_OP_LOAD_DEREF:
-        return load_deref(T, s, in->arg);
+        return mp_read_cell(T, s, in->arg);
     case MP_OP_LOAD_CLASSDEREF:
     case MP_OP_LOAD_FROM_DICT_OR_DEREF:
         return load_name_or_deref(T, s, in);
@@ -608,7 +621,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_COMPARE_OP:
         return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
     case MP_OP_IS_OP:
-        return mp_record_is(T, TOP(s, in, 2), TOP(s, in, 1));
+        return do_is(T, s, TOP(s, in, 2), TOP(s, in, 1));
     case MP_OP_CONTAINS_OP:
         return mp_record_contains(T, s, TOP(s, in, 1), TOP(s, in, 2));
     case MP_OP_BINARY_OP:

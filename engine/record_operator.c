@@ -4,7 +4,7 @@
  * special method as a frame, which is watched.  Everything else is C code that may look at
  * all that its operands hold, so that is guarded first.
  */
-#include "trace.h"
+#include "builtins.h"
 
 #include <string.h>
 
@@ -61,6 +61,9 @@ record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b,
 {
     bool runs;
     mp_rc rc = mp_runs_python(T, s, a, left, &runs);
+    if (rc == MP_OK && Py_TYPE(a) != Py_TYPE(b)) {
+        rc = mp_guard_mro(T, Py_TYPE(b));  // that of a subclass goes first
+    }
     return rc != MP_OK ? rc : mp_runs_python(T, s, b, right, &runs);
 }
 
@@ -87,8 +90,12 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
                            constant ? MP_TORCH_EITHER : MP_TORCH_CALL);
     }
     s->post = MP_POST_RESULT;
-    if (na == NULL && nb == NULL) {
-        return MP_OK;
+    if (op != Py_EQ && op != Py_NE) {
+        rc = mp_refuse_fresh_id(T, a);
+        rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+    }
+    if (rc != MP_OK || (na == NULL && nb == NULL)) {
+        return rc;
     }
     snprintf(left, sizeof(left), "__%s__", compare_names[op]);
     snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
@@ -128,6 +135,8 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK) {
         rc = mp_value(T, b, &nb);
     }
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
     if (rc != MP_OK) {
         return rc;
     }
@@ -171,7 +180,8 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
-        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a))) {
+        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a)
+            || PyByteArray_CheckExact(a))) {
         rc = mp_write_content(T, na);
     }
     return rc;
@@ -184,6 +194,7 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     bool runs;
     char special[24];
     mp_rc rc = mp_value(T, a, &n);
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
     if (rc != MP_OK) {
         return rc;
     }
@@ -209,11 +220,11 @@ text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
     PyTypeObject *tp = Py_TYPE(obj);
     PyObject *format =
         str_format == NULL ? NULL : mp_type_lookup_borrow(tp, str_format);
-    bool in_python = (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
-                     && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
-                     && (tp->tp_repr != PyBaseObject_Type.tp_repr
+    PyTypeObject *in_c = mp_c_base(tp);  // what it does not override
+    bool in_python = tp != in_c
+                     && (tp->tp_repr != in_c->tp_repr
                          || (!nested
-                             && (tp->tp_str != PyBaseObject_Type.tp_str
+                             && (tp->tp_str != in_c->tp_str
                                  || (format != NULL && PyFunction_Check(format)))));
     if (n == NULL || n->kind == MP_NODE_TENSOR || in_python || n->pinned) {
         return false;
@@ -228,6 +239,9 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     mp_rc rc = MP_OK;
+    if (PyType_Check(obj)) {
+        return mp_read_class_text(T, obj, &(bool){false});
+    }
     if (!mp_is_sized(obj)) {
         return text_is_opaque(T, obj, nested)
                    ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s",
@@ -289,8 +303,13 @@ mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
     static const char *const names[] = {"__format__", "__str__", "__repr__"};
     mp_rc rc = mp_value(T, value, &n);
     s->post = MP_POST_RESULT;
-    if (rc != MP_OK || n == NULL || PyType_Check(value)) {
+    if (rc == MP_OK && PyType_Check(value)) {
+        rc = mp_read_class_text(T, value, &runs);
+        s->below = runs ? MP_BELOW_WATCH : s->below;
         return rc;
+    }
+    if (rc != MP_OK || n == NULL) {
+        return rc != MP_OK ? rc : mp_refuse_fresh_id(T, value);
     }
     rc = mp_read_deep(T, value, &has_tensor);
     if (rc == MP_OK && has_tensor) {

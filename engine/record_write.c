@@ -8,6 +8,8 @@
  */
 #include "trace.h"
 
+#include <structmember.h>
+
 /* What a write replaced may still be on the stack for some instructions. */
 enum { SWEEP_EVENTS = 4 };
 
@@ -41,25 +43,22 @@ mp_writes_fini(mp_trace *T)
     T->n_writes = T->cap_writes = 0;
 }
 
-/* The newest live entry of this node and key, or NULL.  Keys are compared as the dict
- * would: they are scalars or identity-hashed, so no user code runs. */
+/* The newest entry of this node and key, which is alive, or NULL.  The dict of written keys
+ * finds it: they are scalars or identity-hashed, so no user code runs. */
 static mp_write *
 journal_find(mp_trace *T, mp_node *n, PyObject *key)
 {
-    for (int i = T->n_writes - 1; i >= 0; i--) {
-        mp_write *w = &T->writes[i];
-        if (w->node != n || w->dead) {
-            continue;
-        }
-        if (w->key == key) {
-            return w;
-        }
-        if (w->key != NULL && key != NULL && Py_TYPE(key) == Py_TYPE(w->key)
-            && PyObject_RichCompareBool(w->key, key, Py_EQ) == 1) {
-            return w;
-        }
-    }
-    return NULL;
+    int at = mp_node_written_at(n, key);
+    return at < 0 ? NULL : &T->writes[at];
+}
+
+/* An entry for a key, which is the newest one from here on. */
+static mp_rc
+journal_add_key(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    return mp_node_mark_written(n, key, T->n_writes) < 0
+               ? MP_ERR
+               : journal_add(T, kind, n, key, 0);
 }
 
 static mp_rc
@@ -68,12 +67,7 @@ remember_keys(mp_node *n)
     if (n->entry_keys != NULL || n->rewritten || !PyDict_Check(n->obj)) {
         return MP_OK;
     }
-    PyObject *keys = PyDict_Keys(n->obj);
-    if (keys == NULL) {
-        return MP_ERR;
-    }
-    n->entry_keys = PyList_AsTuple(keys);
-    Py_DECREF(keys);
+    n->entry_keys = mp_dict_keys(n->obj);
     return n->entry_keys == NULL ? MP_ERR : MP_OK;
 }
 
@@ -91,8 +85,9 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
     if (rc != MP_OK) {
         return rc;
     }
-    mp_write *last = mp_node_wrote(dict, key) ? journal_find(T, dict, key) : NULL;
-    if (mp_node_mark_written(dict, key) < 0) {
+    mp_write *last = journal_find(T, dict, key);
+    mp_refgraph_loosen(&T->graph, PyDict_GetItemWithError(dict->obj, key));
+    if (PyErr_Occurred()) {
         return MP_ERR;
     }
     if (last != NULL && last->kind == MP_W_KEY_SET) {
@@ -102,20 +97,19 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
         }
         last->dead = true;
     }
-    return journal_add(T, is_delete ? MP_W_KEY_DEL : MP_W_KEY_SET, dict, key, 0);
+    return journal_add_key(T, is_delete ? MP_W_KEY_DEL : MP_W_KEY_SET, dict, key);
 }
 
 mp_rc
 mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete)
 {
-    mp_write *last = mp_node_wrote(n, descr) ? journal_find(T, n, descr) : NULL;
+    mp_write *last = journal_find(T, n, descr);
     if (last != NULL) {
         last->dead = true;
     }
-    if (mp_node_mark_written(n, descr) < 0) {
-        return MP_ERR;
-    }
-    return journal_add(T, is_delete ? MP_W_SLOT_DEL : MP_W_SLOT_SET, n, descr, 0);
+    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
+    mp_refgraph_loosen(&T->graph, *(PyObject **)((char *)n->obj + m->offset));
+    return journal_add_key(T, is_delete ? MP_W_SLOT_DEL : MP_W_SLOT_SET, n, descr);
 }
 
 mp_rc
@@ -125,6 +119,7 @@ mp_write_cell(mp_trace *T, mp_node *cell)
         return MP_OK;
     }
     cell->rewritten = true;
+    mp_refgraph_loosen(&T->graph, PyCell_GET(cell->obj));
     return journal_add(T, MP_W_CELL, cell, NULL, 0);
 }
 
@@ -134,10 +129,10 @@ mp_write_type(mp_trace *T, mp_node *cls, PyObject *name)
     if (mp_node_wrote(cls, name)) {
         return MP_OK;
     }
-    if (mp_node_mark_written(cls, name) < 0) {
-        return MP_ERR;
-    }
-    return journal_add(T, MP_W_TYPE, cls, name, 0);
+    PyObject *dict = mp_type_dict_borrow((PyTypeObject *)cls->obj);
+    mp_refgraph_loosen(&T->graph,
+                       dict == NULL ? NULL : PyDict_GetItemWithError(dict, name));
+    return PyErr_Occurred() ? MP_ERR : journal_add_key(T, MP_W_TYPE, cls, name);
 }
 
 mp_rc
@@ -154,20 +149,38 @@ mp_write_append(mp_trace *T, mp_node *list)
     return journal_add(T, MP_W_APPEND, list, NULL, size - list->entry_len);
 }
 
+/* What pop() would take, from either end. */
+static void
+loosen_ends(mp_trace *T, PyObject *obj)
+{
+    if (PyList_Check(obj) && PyList_GET_SIZE(obj) > 0) {
+        mp_refgraph_loosen(&T->graph, PyList_GET_ITEM(obj, 0));
+        mp_refgraph_loosen(&T->graph, PyList_GET_ITEM(obj, PyList_GET_SIZE(obj) - 1));
+    }
+}
+
 mp_rc
 mp_write_content(mp_trace *T, mp_node *n)
 {
     T->sweep = SWEEP_EVENTS;
-    if (n == NULL || n->reg < 0 || n->rewritten) {
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    if (n->rewritten) {
+        loosen_ends(T, n->obj);
         return MP_OK;
     }
     mp_rc rc = mp_read_all(T, n->obj);
     if (rc != MP_OK) {
         return rc;
     }
-    for (int i = 0; i < T->n_writes; i++) {
-        if (T->writes[i].node == n) {
-            T->writes[i].dead = true;
+    mp_refgraph_loosen_items(&T->graph, n);
+    loosen_ends(T, n->obj);
+    bool has_entries = n->written != NULL || n->appended;
+    for (int i = 0; has_entries && i < T->n_writes; i++) {
+        mp_write *w = &T->writes[i];
+        if (w->node == n && w->kind != MP_W_SLOT_SET && w->kind != MP_W_SLOT_DEL) {
+            w->dead = true;
         }
     }
     n->rewritten = true;
@@ -177,7 +190,7 @@ mp_write_content(mp_trace *T, mp_node *n)
 mp_rc
 mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
 {
-    if (mp_node_mark_written(file, Py_None) < 0) {  // it stays alive until the end
+    if (mp_node_mark_written(file, Py_None, -1) < 0) {  // it stays alive until the end
         return MP_ERR;
     }
     return journal_add(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text, 0);

@@ -66,6 +66,8 @@ mp_refgraph_fini(mp_refgraph *g)
     int32_t count = g->n_nodes;
     PyMem_Free(g->slots);
     PyMem_Free(g->seen);
+    PyMem_Free(g->by_reg);
+    PyMem_Free(g->loose);
     memset(g, 0, sizeof(*g));
     for (int32_t i = 0; i < count; i++) {
         node_free(nodes[i]);
@@ -105,26 +107,6 @@ mp_refgraph_forget(mp_refgraph *g, PyObject *obj)
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
     if (slot->obj != NULL) {
         slot->node = NULL;
-    }
-}
-
-void
-mp_refgraph_release(mp_refgraph *g)
-{
-    bool again = true;
-    while (again) {  // what dies may have held others
-        again = false;
-        for (int32_t i = 0; i < g->n_nodes; i++) {
-            mp_node *n = g->nodes[i];
-            if (n->kind != MP_NODE_EXTERNAL || n->released || n->written != NULL
-                || n->rewritten || n->appended || Py_REFCNT(n->obj) != 1) {
-                continue;
-            }
-            n->released = true;
-            mp_refgraph_forget(g, n->obj);
-            again = true;
-            Py_DECREF(n->obj);
-        }
     }
 }
 
@@ -197,17 +179,6 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
 }
 
 mp_node *
-mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg)
-{
-    mp_node *n = node_add(g, obj, MP_NODE_EXTERNAL, reg);
-    if (n != NULL) {
-        Py_INCREF(obj);
-        n->entry_len = -1;
-    }
-    return n;
-}
-
-mp_node *
 mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
 {
     PyObject *weak = PyWeakref_NewRef(obj, NULL);
@@ -221,6 +192,139 @@ mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
     }
     n->weak = weak;
     n->version = mp_tensor_version(obj);
+    return n;
+}
+
+/* -- Objects that a write took from their place ------------------------------------------ */
+
+enum { CREDIT_EVENT = 64, CREDIT_NODE = 8 };
+
+static void
+node_loosen(mp_refgraph *g, mp_node *n)
+{
+    if (n->kind != MP_NODE_EXTERNAL || n->released) {
+        return;
+    }
+    g->recent[g->n_recent++ % MP_RECENT] = n;
+    if (!n->loose) {
+        n->loose = true;
+        g->loose[g->n_loose++] = n;
+        g->credit += CREDIT_NODE;
+    }
+}
+
+void
+mp_refgraph_loosen(mp_refgraph *g, PyObject *obj)
+{
+    mp_node *n = obj == NULL ? NULL : mp_refgraph_find(g, obj);
+    if (n != NULL) {
+        node_loosen(g, n);
+    }
+}
+
+void
+mp_refgraph_loosen_items(mp_refgraph *g, mp_node *n)
+{
+    for (mp_node *child = n->child; child != NULL; child = child->sibling) {
+        node_loosen(g, child);
+    }
+}
+
+/* Its address means nothing from here on, and what it held is loose. */
+static void
+node_release(mp_refgraph *g, mp_node *n)
+{
+    if (n == NULL || n->released || n->written != NULL || n->rewritten || n->appended
+        || Py_REFCNT(n->obj) != 1) {
+        return;
+    }
+    n->released = true;
+    mp_refgraph_forget(g, n->obj);
+    mp_refgraph_loosen_items(g, n);
+    Py_DECREF(n->obj);
+}
+
+void
+mp_refgraph_release(mp_refgraph *g)
+{
+    uint32_t seen = 0;
+    while (seen != g->n_recent) {  // what dies may have held others
+        seen = g->n_recent;
+        for (int i = 0; i < MP_RECENT; i++) {
+            node_release(g, g->recent[i]);
+        }
+    }
+    g->credit += CREDIT_EVENT;
+    if (g->credit < g->n_loose) {
+        return;
+    }
+    g->credit = 0;
+    int32_t kept = 0;
+    for (int32_t i = 0; i < g->n_loose; i++) {  // (n_loose may grow meanwhile)
+        node_release(g, g->loose[i]);
+    }
+    for (int32_t i = 0; i < g->n_loose; i++) {
+        if (!g->loose[i]->released) {
+            g->loose[kept++] = g->loose[i];
+        }
+    }
+    g->n_loose = kept;
+}
+
+/* Room for one more external node. */
+static int
+external_reserve(mp_refgraph *g, int32_t reg)
+{
+    if (reg >= g->cap_by_reg) {
+        int32_t cap = Py_MAX(reg + 1, g->cap_by_reg ? g->cap_by_reg * 2 : 64);
+        mp_node **nodes = PyMem_Realloc(g->by_reg, (size_t)cap * sizeof(*nodes));
+        if (nodes == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        memset(nodes + g->cap_by_reg, 0,
+               (size_t)(cap - g->cap_by_reg) * sizeof(*nodes));
+        g->by_reg = nodes;
+        g->cap_by_reg = cap;
+    }
+    if (g->n_nodes >= g->cap_loose) {
+        int32_t cap = Py_MAX(g->n_nodes + 1, g->cap_loose ? g->cap_loose * 2 : 64);
+        mp_node **nodes = PyMem_Realloc(g->loose, (size_t)cap * sizeof(*nodes));
+        if (nodes == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        g->loose = nodes;
+        g->cap_loose = cap;
+    }
+    return 0;
+}
+
+static void
+external_link(mp_refgraph *g, mp_node *n)
+{
+    if (n->reg < 0) {
+        return;
+    }
+    g->by_reg[n->reg] = n;
+    int32_t parent = g->guards->ops[g->guards->def[n->reg]].a;
+    mp_node *from = parent < 0 ? NULL : g->by_reg[parent];
+    if (from != NULL) {
+        n->sibling = from->child;
+        from->child = n;
+    }
+}
+
+mp_node *
+mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg)
+{
+    mp_node *n =
+        external_reserve(g, reg) < 0 ? NULL : node_add(g, obj, MP_NODE_EXTERNAL, reg);
+    if (n != NULL) {
+        Py_INCREF(obj);
+        n->entry_len = -1;
+        external_link(g, n);
+    }
     return n;
 }
 
@@ -337,9 +441,12 @@ mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
 bool
 mp_node_wrote(const mp_node *n, PyObject *key)
 {
-    if (n->rewritten) {
-        return true;
-    }
+    return n->rewritten || mp_node_wrote_slot(n, key);
+}
+
+bool
+mp_node_wrote_slot(const mp_node *n, PyObject *key)
+{
     if (n->written == NULL) {
         return false;
     }
@@ -350,10 +457,21 @@ mp_node_wrote(const mp_node *n, PyObject *key)
 }
 
 int
-mp_node_mark_written(mp_node *n, PyObject *key)
+mp_node_written_at(const mp_node *n, PyObject *key)
+{
+    PyObject *at = n->written == NULL ? NULL : PyDict_GetItemWithError(n->written, key);
+    assert(!PyErr_Occurred());
+    return at == NULL ? -1 : (int)PyLong_AsLong(at);
+}
+
+int
+mp_node_mark_written(mp_node *n, PyObject *key, int entry)
 {
     if (n->written == NULL && (n->written = PyDict_New()) == NULL) {
         return -1;
     }
-    return PyDict_SetItem(n->written, key, Py_None);
+    PyObject *at = PyLong_FromLong(entry);
+    int r = at == NULL ? -1 : PyDict_SetItem(n->written, key, at);
+    Py_XDECREF(at);
+    return r;
 }

@@ -23,12 +23,13 @@
 
 typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
 
-typedef struct {
+typedef struct mp_node {
     PyObject *obj;         // owned if external and no tensor; else an address only
     PyTypeObject *type;    // of obj; an external object's is held by its TYPE_IS guard
     PyObject *weak;        // owned weak reference of a tensor
     PyObject *leaf;        // owned Value of a tensor that the op log uses, or NULL
-    PyObject *written;     // owned dict: keys written since entry; NULL: none
+    PyObject *written;     // owned dict: keys written since entry, and which entry of
+                           // the journal is their newest; NULL: none
     PyObject *entry_keys;  // owned tuple: a written dict's keys at entry, in order
     Py_ssize_t entry_len;  // lists that were only appended to: length at entry
     int64_t version;       // external tensors: in-place counter when first seen
@@ -40,11 +41,15 @@ typedef struct {
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
     bool compared;     // C code told it from other objects: see record_identity.c
+    bool loose;        // external: in mp_refgraph.loose
     bool changed;      // external tensor: the run wrote to its memory
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
     int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of
                        // in-place writes at that time + 1; 0: no such tensor
+    struct mp_node *child, *sibling;  // external nodes that were loaded from this one
 } mp_node;
+
+enum { MP_RECENT = 16 };
 
 typedef struct {
     mp_guards *guards;  // borrowed from the trace
@@ -54,6 +59,13 @@ typedef struct {
     uint32_t n_slots, used_slots;
     struct mp_seen *seen;  // guards and loads that were emitted already
     uint32_t n_seen, used_seen;
+    mp_node **by_reg;  // external nodes by register, NULL where there is none
+    int32_t cap_by_reg;
+    mp_node **loose;             // external nodes that a write took from their place
+    int32_t n_loose, cap_loose;  // R: there is room for all external nodes
+    mp_node *recent[MP_RECENT];  // the last ones of these, in turn
+    uint32_t n_recent;
+    int32_t credit;  // how many of them may be looked at without growing quadratic
 } mp_refgraph;
 
 int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);
@@ -68,8 +80,12 @@ mp_node *mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj);
 mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);
 mp_node *mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg);
 bool mp_node_is_alive(const mp_node *n);
-/* Let go of external objects that nothing else holds any more, so that they die when eager
- * frees them.  Those that the journal writes to are kept.  May run __del__. */
+/* A write is about to take obj (or NULL) from its place, or whatever n holds. */
+void mp_refgraph_loosen(mp_refgraph *g, PyObject *obj);
+void mp_refgraph_loosen_items(mp_refgraph *g, mp_node *n);
+/* Let go of such objects that nothing else holds any more, so that they die when eager
+ * frees them.  Those that the journal writes to are kept.  May run __del__.
+ * The last ones are looked at each time; all of them as often as their number allows. */
 MP_MAYRUN void mp_refgraph_release(mp_refgraph *g);
 
 /* Emit a load once.  *is_new tells whether it was not there before.  -1: exception. */
@@ -83,7 +99,11 @@ int mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
  * The caller emits a test that owns obj, so that its address stays unique. */
 int mp_refgraph_first(mp_refgraph *g, mp_guard_kind kind, const void *obj, int64_t n);
 
+/* Was the key, or all of the content, written since entry?  Slots are no content. */
 bool mp_node_wrote(const mp_node *n, PyObject *key);
-int mp_node_mark_written(mp_node *n, PyObject *key);
+bool mp_node_wrote_slot(const mp_node *n, PyObject *key);
+/* The newest entry of the journal for a key that was written, or -1. */
+int mp_node_written_at(const mp_node *n, PyObject *key);
+int mp_node_mark_written(mp_node *n, PyObject *key, int entry);
 
 #endif

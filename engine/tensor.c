@@ -479,6 +479,25 @@ meta_check_getters(PyObject *o, const mp_tensor_meta *m)
     return same;
 }
 
+int
+mp_tensor_is_leaf(PyObject *o)
+{
+    PyObject *type, *value, *trace;
+    int collecting = PyGC_Disable();  // a node of the graph may be made
+    PyErr_Fetch(&type, &value, &trace);
+    int leaf = mp_getter_bool(&mp_torch.is_leaf, o);
+    if (leaf == 1) {
+        PyObject *node = tensor_ask(&mp_torch.grad_fn, o);
+        leaf = node == Py_None ? 1 : -1;
+        Py_XDECREF(node);
+    }
+    PyErr_Restore(type, value, trace);  // replaces what a getter set
+    if (collecting) {
+        PyGC_Enable();
+    }
+    return leaf;
+}
+
 /* requires_grad by the getter, where one byte does not tell.  It has no reason to fail
  * on a plain tensor; if it does, the guard does not hold. */
 static int

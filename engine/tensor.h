@@ -45,6 +45,9 @@ PyObject *mp_tensor_meta_text(const mp_tensor_meta *m);
 /* The first difference between o and m, for recompile messages: new str. */
 PyObject *mp_tensor_meta_diff(PyObject *o, const mp_tensor_meta *m);
 
+/* Has o no grad_fn?  1 / 0; -1: a view whose grad_fn is out of date.  Never raises, runs
+ * no Python code. */
+int mp_tensor_is_leaf(PyObject *o);
 /* In-place counter; -1 if the tensor keeps none (inference tensors). Never raises. */
 int64_t mp_tensor_version(PyObject *o);
 /* [*lo, *hi): bytes of storage that o can touch, and 1; 0 if it has no memory (meta). */

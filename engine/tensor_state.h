@@ -35,7 +35,7 @@ typedef struct {
     PyObject *key_set_of;  // owned; torch._C._dispatch_keys
     PyObject *stride;      // owned; TensorBase.stride
     PyObject *data_ptr;    // owned; TensorBase.data_ptr
-    mp_getter requires_grad, is_leaf, dtype, layout, device, shape, version;
+    mp_getter requires_grad, is_leaf, grad_fn, dtype, layout, device, shape, version;
 
     void *libraries[3];  // handles of libtorch_cpu, _python, _cuda; never closed
     shim_i64 get_dim;

@@ -41,6 +41,7 @@ typedef enum {
     MP_POST_SUM,        // of sum() over a generator
     MP_POST_IMPORT,     // a module: guard that the import answers with it
     MP_POST_CLASS,      // a class that type.__new__ has made
+    MP_POST_NESTED,     // a nesting of new containers
 } mp_post;
 
 typedef struct {
@@ -59,6 +60,7 @@ typedef struct {
     bool calls;          // C code below may call torch operations (record_mode.c)
     bool spreads;        // C code below takes apart what Python answers
     bool hashes;         // C code below puts what Python answers into a set
+    bool execs;          // exec() or eval(): its frame is no function's
     bool through_c;      // C code takes in what Python answers
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
     int32_t sum_writes;  // in-place operations before that sum
@@ -149,6 +151,7 @@ typedef struct mp_trace {
     int sweep;           // events to go on which externals that died are let go
     bool busy;           // inside a callback: frames that a finalizer runs are not ours
     bool makes_classes;  // it made a class (record_class.c)
+    bool compiles;       // it made code of a text (builtins_exec.c)
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -196,6 +199,8 @@ mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
 /* -- Instructions (record_op.c) ------------------------------------------------------------ */
 
 mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+/* What the cell in local i holds is read. */
+mp_rc mp_read_cell(mp_trace *T, mp_shadow *s, int i);
 
 /* -- Containers (record_item.c) -------------------------------------------------------- */
 
@@ -209,6 +214,8 @@ mp_rc mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n);
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
 mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
                      bool *runs);
+/* Items are reached through a read-only view: go on with the mapping itself. */
+mp_rc mp_unwrap_proxy(mp_trace *T, PyObject **obj);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
@@ -216,6 +223,11 @@ mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
  * what may change unseen is refused. */
 mp_rc mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n);
 mp_rc mp_read_len(mp_trace *T, PyObject *obj);
+/* The keys in the dict's own order, whatever __iter__ a subclass has: new tuple. */
+PyObject *mp_dict_keys(PyObject *dict);
+/* A field of a namedtuple: a descriptor that knows an index. */
+bool mp_is_tuple_field(PyObject *descr);
+mp_rc mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field);
 mp_rc mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s);
 mp_rc mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key,
                   PyObject **value);
@@ -242,6 +254,7 @@ enum {
     MP_YIELDS_OBJECTS = 2,
     MP_YIELDS_KNOWN = 4,
     MP_YIELDS_TUPLES = 8,  // whose content nobody has asked for
+    MP_YIELDS_READ = 16,   // C code reads each of its items first: map(len, xs)
 };
 /* What an iterator that `who` (NULL: iter) makes of these objects may hand to C code, and
  * KNOWN; over a dict: its keys, or with `values` all that it holds. */
@@ -252,6 +265,10 @@ mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
 /* The C function `who` takes each item of these arguments apart: dict(pairs). */
 mp_rc mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
                    Py_ssize_t count);
+/* Read the containers behind an iterator (record_iter.c). */
+mp_rc mp_look_behind(mp_trace *T, PyObject *iterator, const char *who);
+/* C code is about to advance it: items that came since it was made are read as well. */
+mp_rc mp_look_before_next(mp_trace *T, PyObject *iterator);
 /* An object of a C type without a row, whose items C code could ask for. */
 bool mp_is_opaque_external(PyObject *obj, const mp_node *n);
 /* A Python frame below the instruction of `caller` has answered. */
@@ -289,10 +306,29 @@ void mp_mode_off(mp_trace *T);
 void mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *),
                     void *arg);
 
+/* -- Bytearrays (record_bytes.c) --------------------------------------------------------- */
+
+/* obj is an external bytearray: its content is read; obj[key] is written or deleted. */
+mp_rc mp_read_bytes(mp_trace *T, PyObject *obj, mp_node *n);
+mp_rc mp_write_bytes(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *key,
+                     PyObject *value);
+
+/* -- Autograd state (record_leaf.c) ----------------------------------------------------- */
+
+/* Attributes of a tensor that tell of the autograd graph; aborts on all others. */
+mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                          PyObject *name);
+
 /* -- Identity (record_identity.c) --------------------------------------------------- */
 
 /* C code is about to hash or compare obj: it may find it to be another object it knows. */
 mp_rc mp_note_identity(mp_trace *T, PyObject *obj);
+/* It is hashed, or compared as an item: by identity first. */
+mp_rc mp_refuse_nan(mp_trace *T, PyObject *item);
+/* Is every constant that equals it the same object? */
+bool mp_is_unique(PyObject *constant);
+/* The program asks whether two constants are one object: guards on values do not tell. */
+mp_rc mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b);
 mp_rc mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 /* An external dict is looked up or written with this key. */
 mp_rc mp_pin_key(mp_trace *T, PyObject *key);
@@ -324,6 +360,8 @@ mp_rc mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner,
                                 PyObject *name, PyObject *value);
 mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after,
                            PyObject *obj, PyTypeObject *obj_type, PyObject *name);
+/* A C attribute of an object that the run made (builtins_exec.c). */
+mp_rc mp_read_frame_attr(mp_trace *T, PyObject *owner, PyObject *name);
 mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                             mp_node **dict_node);
 
@@ -355,10 +393,21 @@ typedef enum {
 mp_c_effect mp_builtin_effect(PyObject *callable);
 bool mp_is_numpy_callable(PyObject *callee);
 bool mp_is_storing_type(PyTypeObject *tp);
+/* Calls of objects of C types (builtins_objects.c, builtins_json.c). */
+mp_rc mp_call_getter(mp_trace *T, mp_shadow *s, PyObject *get, PyObject *const *args,
+                     Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_call_json(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                   Py_ssize_t nargs);
+mp_rc mp_post_nested(mp_trace *T, PyObject *obj);
+mp_rc mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
+/* A constant, or a tuple or frozenset of such, at any depth. */
+bool mp_hashes_by_value(PyObject *obj);
 /* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
 const void *mp_callable_key(PyObject *callable);
 /* Would this constant be another number in the next run? */
 bool mp_is_fresh_id(mp_trace *T, PyObject *obj);
+/* C code computes with obj: it must be no such number. */
+mp_rc mp_refuse_fresh_id(mp_trace *T, PyObject *obj);
 int mp_builtins_init(void);
 
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */
@@ -423,12 +472,19 @@ bool mp_shadow_catches(const mp_shadow *s);
 
 /* -- New classes (record_class.c) ------------------------------------------------------------ */
 
+/* May a new object get this class?  One that never leaves the run dies there, and no hit
+ * would run its __del__. */
+bool mp_may_become(PyObject *cls);
 /* Did the run make this class? */
 bool mp_is_new_class(mp_trace *T, PyObject *obj);
 /* `name` is looked up in a class that the run made, behind `after` in its MRO or, with
  * NULL, in all of it. */
 mp_rc mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after,
                          PyObject *name);
+/* What is answered follows from the classes behind `type`: C.__bases__ = ... changes them. */
+mp_rc mp_guard_mro(mp_trace *T, PyTypeObject *type);
+/* Of the type of obj, and of obj itself if it is a class. */
+mp_rc mp_guard_mro_of(mp_trace *T, PyObject *obj);
 /* Calls that make a class; *found tells whether this is one. */
 mp_rc mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
                             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
@@ -439,6 +495,11 @@ mp_rc mp_class_start(mp_trace *T, mp_shadow *s);
 mp_rc mp_class_names_end(mp_trace *T, PyObject *names);
 mp_rc mp_record_load_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *found);
 mp_rc mp_record_store_name(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value);
+/* What an external class answers from its own dict. */
+mp_rc mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name,
+                         bool *done);
+/* The text of a class; *runs tells whether its metaclass writes it, in Python. */
+mp_rc mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs);
 /* Neither guards nor effects may name a class that the run made. */
 mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
 

@@ -104,6 +104,8 @@ PyObject *mp_view_dict_borrow(PyObject *view);
 int mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash);
 int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
                  Py_hash_t *hash);
+/* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
+bool mp_descr_fits(PyObject *descr, PyObject *obj);
 bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__
 /* Exceptions in flight, as one object (3.12's API on every version). */
 PyObject *mp_err_take(void);               // new reference or NULL

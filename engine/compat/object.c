@@ -162,6 +162,12 @@ mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
 #endif
 
 bool
+mp_descr_fits(PyObject *descr, PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, PyDescr_TYPE(descr));
+}
+
+bool
 mp_is_method_wrapper(PyObject *o)
 {
 #if PY_VERSION_HEX < 0x030d0000

@@ -55,6 +55,7 @@ def _answering(compiled: CompiledModule, method: Any) -> Any:
         result = method(*args, **kwargs)
         return compiled if result is original else result
 
+    call.__func__ = method.__func__  # type: ignore[attr-defined]  # dynamo looks at it
     return call
 
 

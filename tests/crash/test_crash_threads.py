@@ -119,18 +119,18 @@ def f(x, box):
 stops = right = 0
 for round in range(300):
     fast, box = compiled(f), {}
-    armed = True
-    signal.setitimer(signal.ITIMER_REAL, 1e-5 * (1 + round % 40))
-    try:
+    try:  # (the one alarm may come at any instruction from here on)
+        armed = True
+        signal.setitimer(signal.ITIMER_REAL, 1e-5 * (1 + round % 40))
         for i in range(4):
             assert fast(round, box) == [round + 10]
             assert box == {"last": round + 10}
         right += 1
+        armed = False
     except Stop:
         stops += 1
-    finally:
-        armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    armed = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert box in ({}, {"last": round + 10})
     for i in range(3):
         assert fast(round, box) == [round + 10]

@@ -3,14 +3,17 @@
     python -m tests.fuzz -n 20000 --seed 0 --jobs 2     (make fuzz N=... SEED=... JOBS=...)
     python -m tests.fuzz --seed 0 --only 4711           one program of a run, shown
     python -m tests.fuzz --replay FILE                  a program as text
+    python -m tests.fuzz -n 5000 --verify               every hit against the real call
 
 Programs run in children, which may crash or hang.  Every difference is made small and
-printed as a program for tests/fuzz/regressions; the exit status is 1 if there was one.
+printed as a program for tests/fuzz/regressions, and kept in a folder (--out); the exit
+status is 1 if there was one.  Without a terminal, progress is a line each ten seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib.util
 import multiprocessing as mp
@@ -31,10 +34,16 @@ import fuzz_run  # noqa: E402
 import fuzz_shrink  # noqa: E402
 from fuzz_maker import Program, make, parse  # noqa: E402
 
+import oracle  # noqa: E402
 from magpy import _engine  # noqa: E402
 
 CHUNK = 50
 HANG_SECONDS = 120
+PROGRESS_SECONDS = 10
+FUZZING_SHARE = 0.7  # of --limit; the rest is for making failures small
+# A function's dict is loaded by LOAD_DICT, a type is tested by TYPE_IS.
+NEVER_EMITTED = ("LOAD_FIELD FUNC_DICT", "LOAD_FIELD TYPE")
+TENSOR_KINDS = ("TENSOR", "APART", "LEAF", "NO_DICT")
 HAVE_TORCH = importlib.util.find_spec("torch") is not None
 
 
@@ -48,6 +57,7 @@ class Summary:
     hits: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    eager: Counter[str] = field(default_factory=Counter)  # programs without a hit
     failed: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, number: int, outcome: fuzz_run.Outcome) -> None:
@@ -57,8 +67,17 @@ class Summary:
         self.hits += outcome.hits
         self.kinds.update(outcome.kinds.keys())
         self.reasons.update(outcome.reasons.keys())
+        if not outcome.hits:
+            self.eager[_main_reason(outcome)] += 1
         if outcome.difference is not None:
             self.failed.append((number, outcome.difference))
+
+
+def _main_reason(outcome: fuzz_run.Outcome) -> str:
+    """What kept a program eager most often."""
+    ranked = [reason.partition(": ")[0] for reason, _ in outcome.reasons.most_common()]
+    causes = [r for r in ranked if r != "backoff"]  # that one is a consequence
+    return (causes or ["guards never held"])[0]
 
 
 def need_torch() -> None:
@@ -102,6 +121,7 @@ class Fuzzer:
             for at in range(args.first, args.first + args.n, CHUNK)
         ][::-1]
         self.summary = Summary()
+        self.end = time.monotonic() + (args.limit or 1e9) * FUZZING_SHARE
         self.children: list[Child] = []
 
     def start(self) -> None:
@@ -116,6 +136,8 @@ class Fuzzer:
         self.feed(child)
 
     def feed(self, child: Child) -> None:
+        if time.monotonic() > self.end:
+            self.todo.clear()
         child.chunk = self.todo.pop() if self.todo else []
         child.pipe.send(child.chunk or None)
         if not child.chunk:
@@ -130,7 +152,7 @@ class Fuzzer:
         number = child.chunk[0] if child.number is None else child.number
         outcome = fuzz_run.Outcome(difference=f"{why} {child.process.exitcode}")
         self.summary.add(number, outcome)
-        self.tick()
+        self.tick(self.summary)
         rest = [n for n in child.chunk if n > number]
         if rest:
             self.todo.append(rest)
@@ -146,7 +168,7 @@ class Fuzzer:
             child.number = what
         elif word == "done":
             self.summary.add(child.number, what)
-            self.tick()
+            self.tick(self.summary)
         else:
             self.feed(child)
 
@@ -163,8 +185,8 @@ class Fuzzer:
         return self.summary
 
 
-def progress(total: int) -> tuple[Any, Any]:
-    """A bar if there is a terminal; (context manager, tick)."""
+def bar(total: int) -> tuple[Any, Any]:
+    """A bar for a terminal: (context manager, tick)."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -174,9 +196,32 @@ def progress(total: int) -> tuple[Any, Any]:
     )
 
     columns = (TextColumn("fuzz"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), transient=True)
-    task = bar.add_task("fuzz", total=total)
-    return bar, lambda: bar.advance(task)
+    shown = Progress(*columns, TimeRemainingColumn(), transient=True)
+    task = shown.add_task("fuzz", total=total)
+    return shown, lambda summary: shown.advance(task)
+
+
+def lines(total: int) -> tuple[Any, Any]:
+    """The same for a file or a pipe: a line from time to time."""
+    start = last = time.monotonic()
+
+    def tick(summary: Summary) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_SECONDS:
+            last = now
+            done = f"{summary.programs} of {total}, {summary.counted} with a hit"
+            found = f"{len(summary.failed)} differences"
+            print(f"{done}, {found}, {now - start:.0f} s", flush=True)
+
+    return contextlib.nullcontext(), tick
+
+
+def progress(total: int) -> tuple[Any, Any]:
+    """Whatever fits standard output; (context manager, tick)."""
+    if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        return bar(total)
+    return lines(total)
 
 
 def all_kinds() -> list[str]:
@@ -186,7 +231,11 @@ def all_kinds() -> list[str]:
     return guards + fields + [row["id"] for row in _engine.effect_kinds()]
 
 
-def report(summary: Summary, seconds: float) -> None:
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+
+
+def report(summary: Summary, seconds: float, tensors: bool) -> None:
     """Print the summary of a run."""
     s = summary
     share = s.counted / max(s.programs, 1)
@@ -194,7 +243,8 @@ def report(summary: Summary, seconds: float) -> None:
         f"{s.programs} programs, {s.counted} with a hit ({share:.0%}), {s.calls} calls,"
         f" {s.hits} hits, {len(s.failed)} differences, {seconds:.0f} s"
     )
-    kinds = all_kinds()
+    kinds = [k for k in all_kinds() if k not in NEVER_EMITTED]
+    kinds = [k for k in kinds if tensors or k not in TENSOR_KINDS]
     missing = [kind for kind in kinds if not s.kinds[kind]]
     print(f"kinds in entries that hit: {len(kinds) - len(missing)} of {len(kinds)}")
     if missing:
@@ -202,6 +252,7 @@ def report(summary: Summary, seconds: float) -> None:
     rare = [f"{k} {s.kinds[k]}" for k in kinds if 0 < s.kinds[k] < 5]
     if rare:
         print("  rare:", ", ".join(rare))
+    print(f"programs without a hit, by main reason: {_listed(s.eager)}")
     ranked: Counter[str] = Counter()
     for reason, count in s.reasons.items():
         ranked[reason.partition(":")[0]] += count
@@ -212,14 +263,28 @@ def report(summary: Summary, seconds: float) -> None:
         print(f"  {count:6} {reason}: {shown}"[:150])
 
 
-def show_failures(summary: Summary, args: argparse.Namespace) -> None:
-    """Make each difference small and print it."""
-    for number, difference in summary.failed[: args.show]:
-        program = make(args.seed, number, args.tensors)
-        if program.torch:
-            need_torch()
+def keep(program: Program, number: int, args: argparse.Namespace) -> None:
+    """Write a failing program into the folder for them."""
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        file = args.out / f"seed{args.seed}_{number}.txt"
+        file.write_text(str(program), encoding="utf-8")
+
+
+def show_failures(summary: Summary, args: argparse.Namespace, start: float) -> None:
+    """Make each difference small, print it, and keep it as a file."""
+    drawn = [make(args.seed, number, args.tensors) for number, _ in summary.failed]
+    for program, (number, _) in zip(drawn, summary.failed, strict=True):
+        keep(program, number, args)
+    end = start + (args.limit or 1e9)
+    shown = min(args.show, len(drawn))
+    for at, program in enumerate(drawn[:shown]):
+        number, difference = summary.failed[at]
         print(f"\n== program {number} of seed {args.seed}: {difference[:80]}")
-        print(fuzz_shrink.shrink(program, args.shrink))
+        left = (end - time.monotonic()) / (shown - at)
+        small = fuzz_shrink.shrink(program, max(0, min(args.shrink, left)))
+        print(small, flush=True)
+        keep(small, number, args)
 
 
 def run_one(program: Program, args: argparse.Namespace) -> int:
@@ -248,6 +313,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--replay", type=Path, help="a program as text")
     parser.add_argument("--shrink", type=float, default=60, help="seconds per failure")
     parser.add_argument("--show", type=int, default=10, help="failures to print")
+    parser.add_argument("--out", type=Path, help="folder for failing programs")
+    parser.add_argument("--limit", type=float, help="seconds for the whole run")
+    parser.add_argument(
+        "--verify", action="store_true", help="verify every hit against the real call"
+    )
     parser.add_argument("--verbose", action="store_true", help="print the program")
     parser.add_argument(
         "--no-tensors", dest="tensors", action="store_false", default=HAVE_TORCH
@@ -258,6 +328,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the command line; the exit status says whether all was equal."""
     args = arguments()
+    oracle.VERIFY = oracle.VERIFY or args.verify
     if args.replay is not None:
         return run_one(parse(args.replay.read_text(encoding="utf-8")), args)
     if args.only is not None:
@@ -265,11 +336,11 @@ def main() -> int:
     if args.tensors:
         need_torch()
     start = time.monotonic()
-    bar, tick = progress(args.n)
-    with bar:
+    shown, tick = progress(args.n)
+    with shown:
         summary = Fuzzer(args, tick).run()
-    report(summary, time.monotonic() - start)
-    show_failures(summary, args)
+    report(summary, time.monotonic() - start, args.tensors)
+    show_failures(summary, args, start)
     return bool(summary.failed)
 
 

@@ -1,9 +1,6 @@
 """Random programs as text, from the tables: `make(seed, number)` is always the same one.
 
-Weights, in one place: of the programs TENSOR_SHARE are tensor programs; of statements
-BLOCK_SHARE are blocks while there is depth left; of scripts RESET_SHARE build the state
-anew before every call, so that programs that count something can hit too.  Tensor programs
-need that more often (TENSOR_RESET_SHARE).
+Weights are the constants below; those of features and productions stand in the tables.
 """
 
 from __future__ import annotations
@@ -11,44 +8,49 @@ from __future__ import annotations
 import ast
 import functools
 import random
+import warnings
 from dataclasses import dataclass
 
-from fuzz_tables import CORE, FEATURES, HOLE, Feature
+from fuzz_tables import CORE, FEATURES, HOLE, REFUSED, Feature
 from fuzz_torch import TORCH_CALLS, TORCH_CORE, TORCH_FEATURES, TORCH_HEAD, TORCH_WRAPS
+from fuzz_values import VALUE_FEATURES
 
-TENSOR_SHARE = 0.15
-BLOCK_SHARE = 0.3
-RESET_SHARE = 0.6
+TENSOR_SHARE = 0.15  # of programs
+BLOCK_SHARE = 0.3  # of statements, while there is depth left
+# Scripts that build the state anew before every call, so that programs that count
+# something can hit, too.
+RESET_SHARE = 0.7
 TENSOR_RESET_SHARE = 0.9
 CORE_SHARE = 0.4  # of productions that the core and a feature both have
+REFUSED_SHARE = 0.1  # of draws of a production that keeps a call eager: others go again
 
 Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
 
 HEAD = """\
 import abc, bisect, collections, collections.abc, contextlib, contextvars, copy
 import dataclasses, enum, functools, heapq, itertools, math, operator, types, typing
-import weakref
+import datetime, re, struct, sys, weakref
 """
 CALLS = [
     "1", "1", "2, 0", "0, b=True", "1, 2, 3, c=0", "xs", "n1, 2", "[1, 2]", "1.0",
     "True", "'s'", "d, xs", "b=0, a=3", "xs, xs", "0", "-1, n2", "(1, 2)", "None",
 ]  # fmt: skip
 CAUGHT = """
-def f(*args, **kw):
+def safe(*args, **kw):
     try:
         return body(*args, **kw)
     except Exception as e:
         return type(e), e.args
 """
 WRAPS = [
-    *[CAUGHT] * 16,
+    *[CAUGHT + "f = safe\n"] * 12,
     "f = body\n",
     "def f(*args, **kw):\n    return body(*args, **kw)\n",
-    "f = lambda *args, **kw: (body(*args, **kw), g)\n",
-    CAUGHT + "f = (lambda inner: lambda *a, **k: [inner(*a, **k)])(f)\n",
-    "class Runner:\n    last = 0\n    def run(self, *args, **kw):\n"
-    "        self.last = g\n        return self, body(*args, **kw)\nf = Runner().run\n",
-]
+    CAUGHT + "f = lambda *args, **kw: (safe(*args, **kw), g)\n",
+    CAUGHT + "f = (lambda inner: lambda *a, **k: [inner(*a, **k)])(safe)\n",
+    CAUGHT + "class Runner:\n    last = 0\n    def run(self, *args, **kw):\n"
+    "        self.last = g\n        return self, safe(*args, **kw)\nf = Runner().run\n",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,12 @@ class Maker:
         pools = [p for f in self.chosen if (p := f.of(kind))]
         if not pools or (self.core.of(kind) and self.draw.random() < CORE_SHARE):
             pools = [self.core.of(kind)]
-        return self.draw.choice(self.draw.choice(pools))
+        while True:
+            form = self.draw.choice(self.draw.choice(pools))
+            if not form.startswith(REFUSED):
+                return form
+            if self.draw.random() < REFUSED_SHARE:
+                return form.removeprefix(REFUSED)
 
     def leaf(self, kind: str) -> str:
         """Return a production without holes; the last resort are fixed names."""
@@ -152,7 +159,7 @@ class Maker:
     def caught(self, depth: int, indent: str, body: list[str]) -> list[str]:
         inner = indent + "    "
         which = self.draw.choice(
-            ["(LookupError, AttributeError)", "Exception", "KeyError"]
+            ["(LookupError, AttributeError)", "Exception", "Exception", "KeyError"]
         )
         lines = [f"{indent}try:", *body, f"{indent}except {which} as e:"]
         lines += [f"{inner}log.append(type(e).__name__)"]
@@ -176,12 +183,13 @@ class Maker:
     def local(self, depth: int, indent: str, body: list[str]) -> list[str]:
         """A function of its own, with cells shared with its maker."""
         inner = indent + "    "
-        names = self.draw.choice(["i, l", "i, o", "n, s", "o"])
+        tensors = self.core is TORCH_CORE
+        names = self.draw.choice(["i, o", "i"] if tensors else ["i, l", "i, o", "n, s"])
         return [
             f"{indent}def inner{depth}(x=1):", f"{inner}nonlocal {names}", *body,
             f"{inner}return i, x",
             self.draw.choice([f"{indent}o = inner{depth}({self.expression('I', 0)})",
-                              f"{indent}fns.append(inner{depth})"]),
+                              f"{indent}out.append(inner{depth})"]),
         ]  # fmt: skip
 
     BLOCKS = [headed, headed, headed, loop, caught, caught, final, leave, local]
@@ -189,7 +197,7 @@ class Maker:
 
 @functools.cache
 def _resets(state: str) -> str:
-    """The plain assignments of a feature's state."""
+    """The plain assignments of a feature's state; `name: object = value` stays."""
     kept = []
     for node in ast.parse(state).body:
         text = ast.unparse(node)
@@ -237,7 +245,7 @@ def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
 
 
 def _plain(draw: random.Random) -> Program:
-    chosen = _choose(draw, FEATURES, 3)
+    chosen = _choose(draw, FEATURES + VALUE_FEATURES, 3)
     maker = Maker(draw, CORE, chosen)
     names = sorted({n for f in (CORE, *chosen) for n in f.of("G")})
     body = maker.block(2, "    ") + maker.block(1, "    ")
@@ -245,11 +253,14 @@ def _plain(draw: random.Random) -> Program:
     start = ["i, l, n, s, o, out, fns = a, [b], n1, 'abc', None, [], []"]
     if draw.random() < 0.9:
         start += ["del log[:-1]"]
+    wrap = draw.choice(WRAPS)
+    if any(call in line for line in body for call in ("print(", "stdout.")):
+        wrap = draw.choice(["f = body\n", wrap])  # a `try` around it keeps it eager
     source = [
         HEAD, CORE.state, *(f.state for f in chosen),
         "def body(a, b=1, *args, c=2):", f"    global {', '.join(names)}",
         *("    " + line for line in start), *body, f"    return {result}",
-        draw.choice(WRAPS),
+        wrap,
     ]  # fmt: skip
     return Program("\n".join(source), tuple(_script(draw, maker, CALLS)))
 
@@ -276,7 +287,9 @@ def make(seed: int, number: int, tensors: bool = True) -> Program:
     while True:
         program = make_one(draw)
         try:
-            ast.parse(program.source)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(program.source, "<program>", "exec")
         except SyntaxError:  # a quote in a quote, say
             continue
         return program

@@ -19,6 +19,7 @@ from typing import Any
 from fuzz_maker import Program
 from fuzz_same import alike
 
+import oracle
 from magpy import _engine
 from oracle import Case, Pair, World, engine_compile, evaluated, executed
 
@@ -70,6 +71,8 @@ class PrintingWorld(World):
         with contextlib.redirect_stdout(printed):
             super().call(fn, args, kwargs)
         self.seen[-1] = (*self.seen[-1], printed.getvalue())
+        # torch warns once per process: in one of the worlds
+        self.state.pop("__warningregistry__", None)
 
 
 def _build(program: Program) -> World:
@@ -84,7 +87,11 @@ def _wrap(program: Program) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return engine_compile, lambda compiled: compiled.stats()
     import magpy
 
-    return lambda fn: magpy.compile(fn, backend="eager"), magpy.stats
+    def compiled(fn: Callable[..., Any]) -> Any:
+        made = magpy.compile(fn, backend="eager")
+        return magpy.verify(made, every=1) if oracle.VERIFY else made
+
+    return compiled, magpy.stats
 
 
 def _seed(program: Program, number: int) -> None:

@@ -13,7 +13,9 @@ A program takes the core and a few features drawn by weight.  A feature is
     G|  name               globals that statements of the program assign
 
 Two blanks separate productions; each has weight 1, so a production that is listed twice
-is twice as likely.  `@X` is a hole for a drawn expression of kind X.
+is twice as likely.  `~` in front of one: it keeps calls eager (the engine refuses it), and
+is drawn less often.  `@X` is a hole for a drawn expression of kind X.  A state that guards
+pin by identity is made once, `name: object = ...`, and assigned again from there.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import re
 from dataclasses import dataclass, field
 
 HOLE = re.compile(r"@([A-Z])")
+REFUSED = "~"
 
 
 @dataclass
@@ -80,7 +83,8 @@ xs, ys = [1, 2, 3], [4]
 n1, n2 = Node(1, [1, 2]), Node(2, ys)
 d = {"a": 1, "b": 2}
 log = []
-I|  0  1  2  -1  True  a  b  i  i  g  g  a  3.5  (@I + @I)  (@I - @I)  (@I * @I)  @I % 3  -@I  abs(@I)  @I // @I  @I & 3
+I|  0  1  2  -1  True  a  b  i  i  g  g  a  3.5  (@I + @I)  (@I - @I)  (@I * @I)  @I % 3
+I|  -@I  abs(@I)  @I // @I  @I & 3
 I|  (@I if @B else @I)  (@I or @I)  (@I and @I)  len(@L)  sum(@L)  int(@B)
 I|  max(@L, default=0)  @V[0]  @V[-1]  helper(@I)  helper(@I, @I, k=@I)
 I|  helper(*@V[:3])  @N.a  @N.size  @N.shared  getattr(@N, 'c', @I)  @N.c
@@ -108,17 +112,17 @@ O|  @I  @S  @L  @N  @D  @T  None  @B  {@I, @I}  frozenset(@L)  o  @F
 F|  helper  abs  (lambda x: x + @I)  (lambda x, y=@I: y)  @N.bump  str
 C|  Node  Other  int
 -|  i = @I  l = @L  n = @N  s = @S  o = @O  i += @I  g = (@I) % 3  n = Node(@I, @L)
--|  @N.a = (@I) % 5  @N.b = @L  @N.c = (@I) % 2  del @N.c  Node.shared = (@I) % 3
+-|  @N.a = (@I) % 5  @N.b = @L  @N.c = (@I) % 2  ~del @N.c  Node.shared = (@I) % 3
 -|  @V[0] = (@I) % 5  @V[-1:] = [(@I) % 5]  @V.append((@I) % 5)  @V[:] = @V[-3:]
 -|  @V.insert(0, (@I) % 5)  @V.pop()  @V.sort()  @V.reverse()  @V.clear()
--|  del @V[4:]  del @V[0]  l += [(@I) % 5]  @V.extend([(@I) % 5])  @V.remove(@I)
--|  d[@K] = (@I) % 5  d.pop(@K, None)  del d[@K]  d.update(x=(@I) % 5)  d.clear()
+-|  del @V[4:]  del @V[0]  l += [(@I) % 5]  @V.extend([(@I) % 5])  ~@V.remove(@I)
+-|  d[@K] = (@I) % 5  d.pop(@K, None)  ~del d[@K]  d.update(x=(@I) % 5)  d.clear()
 -|  d.setdefault(@K, (@I) % 5)  d.popitem()  n1.b, n2.b = n2.b, n1.b
 -|  setattr(@N, 'c', (@I) % 3)  @N.bump(@I)  xs, ys = ys, xs  n2 = @N  o = @F(@I)
 -|  log.append((@I) % 9)  i, *l = [@I, *@L]  assert @B, @S  vars(@N)['c'] = (@I) % 2
 -|  log.append(@O)  out.append(@O)  out.append(@O)  out.append(@V)  (i, s), o = (@I, @S), @O
 -|  @N.__dict__.pop('c', None)  @V *= 2  d |= {'q': (@I) % 3}  @N.a += 1  o = @T
--|  raise KeyError(@S)  raise ValueError(@I)  del i; i = @I
+-|  ~raise KeyError(@S)  ~raise ValueError(@I)  del i; i = @I
 G|  g  xs  ys  n1  n2
 H|  for i in @L[:3]:  for i, o in enumerate(@L[:3]):  for s in list(d):  if @B:  if @B:
 H|  for i, o in zip(@L[:2], @L):  for s, o in list(d.items()):  if (o := @I) > 0:
@@ -129,11 +133,13 @@ H|  for i, o in zip(@L[:2], @L):  for s, o in list(d.items()):  if (o := @I) > 0
 !|  d = dict(reversed(d.items()))  Node.shared = 7  Other.shared = 2  del Node.shared
 !|  Node.bump = lambda self, k: self.b  Node.size = property(lambda self: 0)
 !|  Node.c = 8  Node.a = property(lambda self: 3)  Other.__init__ = lambda self, a, b: None
-!|  helper.__defaults__ = (4,)  helper.__kwdefaults__ = {'k': 0}  helper.__kwdefaults__['k'] = 1
+!|  helper.__defaults__ = (4,)  helper.__kwdefaults__ = {'k': 0}
+!|  helper.__kwdefaults__['k'] = 1
 !|  helper = lambda *a, **k: 0  len = lambda v: 2  globals().pop('len', None)
 !|  helper.__code__ = (lambda x, y=2, *rest, k=3: x + k).__code__  Other.__bases__ = (Node,)
 !|  n1.b = n1.b[:]  n1.a = 1  n1.a = True  n1 = Node(1, [1, 2])  n1, n2 = n2, n1
-!|  Node.__eq__ = lambda self, o: True  Node.__len__ = lambda self: 0  Node.__bool__ = lambda self: False
+!|  Node.__eq__ = lambda self, o: True  Node.__len__ = lambda self: 0
+!|  Node.__bool__ = lambda self: False
 !|  Node.__getattr__ = lambda self, name: 6  Node.__setattr__ = lambda self, k, v: None
 !|  abs = helper  d = {}  d['x'] = 0  sum = max  n2 = None  xs = (1, 2)  sorted = list
 !|  xs[0] = True  xs[0] = 1.0  xs = [-0.0]  xs = [0.0]  ys = list(range(6))  del n1.a
@@ -158,16 +164,24 @@ def make():
         nonlocal v
         del v
     return get, put, push, drop
-get, put, push, drop = make()
-get2, put2, _, _ = make()
+made1: object = make()
+made2: object = make()
+get, put, push, drop = made1
+get2, put2, _, _ = made2
+put(0)
+put2(0)
+push.__closure__[0].cell_contents = [1]
 I|  get()  get()  get2()  push(@I)[0]
-L|  push(@I)  get.__closure__[0].cell_contents if isinstance(get(), list) else []
+L|  push(@I)  ~get.__closure__[0].cell_contents if isinstance(get(), list) else []
 B|  get.__closure__ == put.__closure__  get is get2
 F|  get2  (lambda x: x + i)
--|  put((@I) % 3)  put((@I) % 3)  put2(@L)  drop()  put(get2())  fns.append(lambda: i)  i = fns[-1]()
--|  fns.append(lambda x=@I: (x, l))  fns.append(get)  o = [fn() for fn in fns]  put2(lambda: i)
+-|  put((@I) % 3)  put((@I) % 3)  put2(@L)  drop()  out.append(drop()); drop = abs
+-|  put(get2())  fns.append(lambda: i)  i = fns[-1]()
+-|  fns.append(lambda x=@I: (x, l))  fns.append(get)  o = [fn() for fn in fns]
+-|  put2(lambda: i)
 G|  put2
-!|  put(9)  put(True)  put(1.0)  drop()  put2([1])  get, put, push, drop = make()  get = get2
+!|  put(9)  put(True)  put(1.0)  drop()  put2([1])  get, put, push, drop = make()
+!|  get = get2
 !|  push.__closure__[0].cell_contents = [5]  get.__closure__[0].cell_contents = 7  put(get)
 !|  del get.__closure__[0].cell_contents  get.__code__ = get2.__code__
 
@@ -183,10 +197,12 @@ I|  keep(@I)[0]  len(keep(@I))  kw(p=@I)[0]  keep(@I, @V)[-1]  kw(**{'p': @I})[0
 L|  keep(@I)  keep(@I, @L)  kw()[1]  keep.__defaults__[0]
 T|  kw(p=@I, z=@O)  kw(**d)
 S|  keep.__name__  str(keep.__defaults__)
--|  keep(@I)  kw(p=@I)  keep.__defaults__ = ([(@I) % 3],)  kw.__kwdefaults__['p'] = (@I) % 3
--|  keep.tag = @I  o = keep.tag  kw.__kwdefaults__ = {'p': 1, 'q': @V}
+-|  keep(@I)  kw(p=@I)  ~keep.__defaults__ = ([(@I) % 3],)
+-|  kw.__kwdefaults__['p'] = (@I) % 3
+-|  keep.tag = @I  o = keep.tag  ~kw.__kwdefaults__ = {'p': 1, 'q': @V}
 !|  keep.__defaults__[0].append(9)  keep.__defaults__ = ([7],)  kw.__kwdefaults__['p'] = 5
-!|  kw.__kwdefaults__ = {'p': 2, 'q': xs}  keep.__defaults__ = None  keep.__defaults__ = (xs,)
+!|  kw.__kwdefaults__ = {'p': 2, 'q': xs}  keep.__defaults__ = None
+!|  keep.__defaults__ = (xs,)
 !|  keep.__code__ = (lambda x, acc=[]: acc).__code__  keep.tag = 1  keep.__name__ = 'other'
 !|  kw.__kwdefaults__ = None  kw.__kwdefaults__.pop('p')
 
@@ -231,9 +247,11 @@ B|  hasattr(dyn, 'zz')  hasattr(dyn, 'mm')  hasattr(loud, @K)
 O|  loud.v  dyn  Dyn()  loud  Loud()
 -|  dyn.own = (@I) % 3  dyn.mm = @I  del dyn.mm  loud.v = (@I) % 4  loud.w = @V  del loud.v
 -|  Dyn.calls += 0  setattr(dyn, @K, @I)  dyn.zz  delattr(dyn, @K)
-!|  dyn.mmm = 1  dyn.__dict__.clear()  Dyn.zz = 5  del Dyn.__getattr__  Dyn.mmm = property(lambda s: 9)
+!|  dyn.mmm = 1  dyn.__dict__.clear()  Dyn.zz = 5  del Dyn.__getattr__
+!|  Dyn.mmm = property(lambda s: 9)
 !|  Dyn.__getattr__ = lambda self, n: 2  Loud.__getattribute__ = object.__getattribute__
-!|  del Loud.__setattr__  Loud.v = property(lambda self: 4)  dyn = loud  dyn = Dyn()  dyn.own = 5
+!|  del Loud.__setattr__  Loud.v = property(lambda self: 4)  dyn = loud  dyn = Dyn()
+!|  dyn.own = 5
 
 === descriptors 4
 class Field:
@@ -280,15 +298,17 @@ class Rec:
         return [self.size]
 r = Rec()
 I|  r.size  r.lazy  r.p  r.st(@I)  Rec.st(@I)  r.cl(@I)  Rec.cl(@I)  r.count  Rec.count
-L|  r.cached
+L|  ~r.cached
 S|  r.name  Rec.size.name
 O|  r  Rec()  r.st  r.cl  vars(r)
 F|  r.st  Rec.cl
 -|  r.size = (@I) % 4  r.p = (@I) % 3  del r.p  r.name = @S  r = Rec()  r.lazy  r.cl(@I)
--|  r.__dict__.pop('lazy', None)  r.__dict__.pop('cached', None)  del r.cached  r.cached = @V
+-|  r.__dict__.pop('lazy', None)  r.__dict__.pop('cached', None)  del r.cached
+-|  r.__dict__['cached'] = @V  r.cached = @V
 -|  Rec.size.default = (@I) % 3  r.__dict__['_size'] = (@I) % 3
 G|  r
-!|  r._size = 5  r = Rec()  Rec.size.default = 7  Rec.size = 3  r.__dict__['lazy'] = 8  r.lazy = 2
+!|  r._size = 5  r = Rec()  Rec.size.default = 7  Rec.size = 3  r.__dict__['lazy'] = 8
+!|  r.lazy = 2
 !|  Field.__get__ = lambda self, o, c=None: 5  del Field.__set__  Rec.st = lambda x, k=2: 9
 !|  Rec.st = staticmethod(lambda x: 1)  Rec.cl = classmethod(lambda cls, x: 4)  Rec.p = 5
 !|  Rec.p = property(lambda self: self.name)  Rec.lazy = 3  r.__dict__.clear()  r.cached
@@ -301,17 +321,23 @@ I|  rows[0][0]  rows[@I][@I]  sum(map(sum, rows))  tree['l']['v']  tree['r'].get
 I|  pair[0][0]  len(rows[-1])  sum(x for r in rows for x in r)
 L|  rows[0]  rows[1]  tree['l']['k']  [x for r in rows for x in r]  sum(rows, [])  pair[0]
 L|  [len(r) for r in rows]  list(itertools.chain(*rows))  max(rows, key=len)  rows[@I]
-B|  rows[0] is rows[1]  rows[0] is pair[0]  rows == [[1, 2], [3], []]  [] in rows  @L in rows
-O|  rows  pair  tree  rows[:2]  copy.copy(rows)  copy.deepcopy(rows)  copy.deepcopy(pair)  list(tree.items())
+B|  rows[0] is rows[1]  rows[0] is pair[0]  rows == [[1, 2], [3], []]  [] in rows
+B|  @L in rows
+O|  rows  pair  tree  rows[:2]  copy.copy(rows)  copy.deepcopy(rows)  copy.deepcopy(pair)
+O|  list(tree.items())
 V|  rows[0]  rows[1]
 D|  tree['l']  tree['r']  tree
--|  rows[0] = @L  rows[0].append((@I) % 4)  rows[-1], rows[0] = rows[0], rows[-1]  rows.append(@V)
+-|  rows[0] = @L  rows[0].append((@I) % 4)  rows[-1], rows[0] = rows[0], rows[-1]
+-|  rows.append(@V)
 -|  tree['l']['v'] = (@I) % 3  tree['r'] = tree['l']  tree['n'] = @D  tree.pop('n', None)
--|  rows.sort(key=len)  rows[:] = rows[:3]  del rows[3:]  rows[0] *= 1  rows[0] += [@I]; del rows[0][3:]
+-|  rows.sort(key=len)  rows[:] = rows[:3]  del rows[3:]  rows[0] *= 1
+-|  rows[0] += [@I]; del rows[0][3:]
 -|  rows.sort()  tree['l'].clear()  rows[1:2] = [@V]
 G|  rows  tree
-!|  rows[0] = rows[1]  rows[1] = [3]  rows = [[1, 2], [3], []]  rows.reverse()  rows[0].append(9)
-!|  tree['l'] = tree['r']  tree['l']['v'] = True  rows[2] = rows  pair = (rows[1], rows[1])  rows.append(xs)
+!|  rows[0] = rows[1]  rows[1] = [3]  rows = [[1, 2], [3], []]  rows.reverse()
+!|  rows[0].append(9)
+!|  tree['l'] = tree['r']  tree['l']['v'] = True  rows[2] = rows  pair = (rows[1], rows[1])
+!|  rows.append(xs)
 !|  tree['l']['k'] = rows[0]  tree['r'] = {}  rows[0] = (1, 2)  rows.insert(0, [0])
 
 === sets 4
@@ -321,12 +347,15 @@ I|  len(st)  sum(st)  max(st, default=0)  len(st & fs)  len(ss | {@S})
 B|  @I in st  @S in ss  st == {1, 2}  st <= fs  st.isdisjoint(@L)  st is fs  bool(st)
 L|  sorted(st)  list(st & {1, 2})  sorted(st | fs)  [x for x in sorted(st)]  sorted(st ^ fs)
 O|  st  ss  st | {@I}  {x for x in @L}  set(@L)  fs  st.copy()  frozenset(st)  sorted(ss)
--|  st.add((@I) % 4)  st.discard(@I)  st.remove(@I)  ss.add(@S)  st |= {(@I) % 3}  st &= {0, 1, 2}
--|  st -= {@I}  st.update(@L)  st.clear()  st = {x % 3 for x in @L}  st ^= fs  st.pop()  ss.discard(@K)
+-|  st.add((@I) % 4)  st.discard(@I)  st.remove(@I)  ss.add(@S)  st |= {(@I) % 3}
+-|  st &= {0, 1, 2}
+-|  st -= {@I}  st.update(@L)  st.clear()  st = {x % 3 for x in @L}  st ^= fs  st.pop()
+-|  ss.discard(@K)
 -|  st = set(@L)  st.intersection_update(@L)
 H|  for i in sorted(st):  if @I in st:
 G|  st
-!|  st.add(7)  st.clear()  st = {1, 2}  st = {True, 2}  ss.add('z')  fs = frozenset([1])  st = fs
+!|  st.add(7)  st.clear()  st = {1, 2}  st = {True, 2}  ss.add('z')  fs = frozenset([1])
+!|  st = fs
 !|  ss = {'a'}  st = {1.0, 2}  st.discard(1)  ss = st
 
 === ordered 3
@@ -345,48 +374,64 @@ md.extra = 5
 I|  od['a']  od[@K]  md['a']  md[@K]  md.get('a', 0)  md.tag  md.extra  len(od)  mo['a']
 S|  next(iter(od))  next(reversed(od))  list(od)[0]  mo.first()  ''.join(od)  max(od)
 B|  @K in od  @K in md  od == {'a': 1, 'b': 2, 'c': 3}  od == mo  bool(md)
-O|  od  md  mo  list(od.items())  od.copy()  MyDict(x=@I)  MyOD(q=@O)  collections.OrderedDict(d)
+O|  od  md  mo  list(od.items())  od.copy()  MyDict(x=@I)  MyOD(q=@O)
+O|  collections.OrderedDict(d)
 D|  od  md  mo
--|  od['a'] = (@I) % 4  od.move_to_end(@K)  od.move_to_end(@K, last=False)  od.popitem()  od.pop(@K, 0)
--|  od[@K] = @I  del od[@K]  md[@K] = (@I) % 3  md.extra = (@I) % 3  mo.update(a=(@I) % 3)  od.clear()
--|  md.setdefault(@K, 1)  mo.popitem(last=False)  od |= {'w': 1}  md.pop(@K, None)  od.setdefault('h', @L)
+-|  od['a'] = (@I) % 4  od.move_to_end(@K)  od.move_to_end(@K, last=False)  od.popitem()
+-|  od.pop(@K, 0)
+-|  od[@K] = @I  del od[@K]  md[@K] = (@I) % 3  md.extra = (@I) % 3  mo.update(a=(@I) % 3)
+-|  od.clear()
+-|  md.setdefault(@K, 1)  mo.popitem(last=False)  od |= {'w': 1}  md.pop(@K, None)
+-|  od.setdefault('h', @L)
 -|  od.move_to_end('a'); od.move_to_end('b')
 H|  for s in list(od):  for s, i in list(od.items()):  for s in sorted(mo):
-!|  od.move_to_end('a')  od['a'] = 9  od = dict(od)  md['a'] = 5  md.tag = 3  del md['a']  mo = MyOD(a=2, z=1)
-!|  del MyDict.__getitem__  MyDict.__missing__ = lambda s, k: 0  md.extra = 6  od.clear()  MyDict.__len__ = lambda s: 0
-!|  od = collections.OrderedDict([('a', 1), ('b', 2), ('c', 3)])  md = mo  MyOD.first = lambda s: 'q'
+!|  od.move_to_end('a')  od['a'] = 9  od = dict(od)  md['a'] = 5  md.tag = 3  del md['a']
+!|  mo = MyOD(a=2, z=1)
+!|  del MyDict.__getitem__  MyDict.__missing__ = lambda s, k: 0  md.extra = 6  od.clear()
+!|  MyDict.__len__ = lambda s: 0
+!|  od = collections.OrderedDict([('a', 1), ('b', 2), ('c', 3)])  md = mo
+!|  MyOD.first = lambda s: 'q'
 
 === defaultdicts 3
 dd = collections.defaultdict(list, {'a': [1]})
 dc = collections.defaultdict(int, {'a': 2})
 ct = collections.Counter('aab')
 cm = collections.ChainMap({'a': 1}, d)
-I|  dc['a']  dc[@K]  len(dd)  ct['a']  ct[@K]  ct['zz']  len(dd[@K])  dc.get('q', 0)  ct.total()  cm['a']  cm[@K]
+I|  dc['a']  dc[@K]  len(dd)  ct['a']  ct[@K]  ct['zz']  len(dd[@K])  dc.get('q', 0)
+I|  ct.total()  cm['a']  cm[@K]
 L|  dd['a']  dd[@K]  sorted(dc.values())  sorted(ct.elements())[:1] and [@I]
 B|  @K in dd  @K in dc  dd.default_factory is list  ct == dc  @K in cm
-O|  dd  dc  ct  cm  ct.most_common(1)  collections.Counter(@S)  collections.defaultdict(list)  dict(dd)  ct + ct
+O|  dd  dc  ct  cm  ct.most_common(1)  collections.Counter(@S)
+O|  collections.defaultdict(list)  dict(dd)  ct + ct
 D|  dc  ct  dd
--|  dd[@K].append((@I) % 3)  dc[@K] += 1; dc[@K] %= 3  ct[@S] += 1; ct[@S] %= 3  ct.update(@S)  dd.clear()
--|  dd['a'][:] = dd['a'][-2:]  dd[@K] = @L  dc.pop(@K, None)  ct.subtract('a')  cm['n'] = (@I) % 3  dd[@K]
--|  dd.default_factory = None  dc = collections.defaultdict(int)  del ct['b']  cm.maps[0]['a'] = @I
+-|  dd[@K].append((@I) % 3)  dc[@K] += 1; dc[@K] %= 3  ct[@S] += 1; ct[@S] %= 3
+-|  ct.update(@S)  dd.clear()
+-|  dd['a'][:] = dd['a'][-2:]  dd[@K] = @L  dc.pop(@K, None)  ct.subtract('a')
+-|  cm['n'] = (@I) % 3  dd[@K]
+-|  dd.default_factory = None  dc = collections.defaultdict(int)  del ct['b']
+-|  cm.maps[0]['a'] = @I
 G|  dc
-!|  dd['a'] = [5]  dc['a'] = 7  dd.default_factory = dict  dc.default_factory = lambda: 5  dd.pop('x', None)
+!|  dd['a'] = [5]  dc['a'] = 7  dd.default_factory = dict  dc.default_factory = lambda: 5
+!|  dd.pop('x', None)
 !|  ct['a'] = 0  ct = collections.Counter()  dc = ct  dd = {'a': [1]}  dd.clear()
 !|  d['zz'] = 1  cm.maps.append(xs)  dc = collections.defaultdict(int, {'a': 2})
 
 === deques 3
 dq = collections.deque([1, 2, 3], maxlen=4)
 du = collections.deque([5])
-I|  dq[0]  dq[-1]  len(dq)  sum(dq)  dq.count(@I)  du[0]  dq[@I]  max(dq, default=0)  dq.maxlen
+I|  dq[0]  dq[-1]  len(dq)  sum(dq)  dq.count(@I)  du[0]  dq[@I]  max(dq, default=0)
+I|  dq.maxlen
 B|  @I in dq  bool(du)  dq == du  dq is du
 L|  list(dq)  [x for x in dq]  sorted(dq)  list(reversed(dq))  list(itertools.islice(dq, 2))
 O|  dq  du  dq.copy()  collections.deque(@L)  collections.deque(@L, 2)  tuple(dq)
 -|  dq.append((@I) % 4)  dq.appendleft((@I) % 4)  dq.pop()  dq.popleft()  dq.rotate(@I)
--|  dq.extend(@L)  dq.clear()  dq[0] = (@I) % 5  du.append(@V); dq.pop()  du.extendleft(@L)  dq.reverse()
+-|  dq.extend(@L)  dq.clear()  dq[0] = (@I) % 5  du.append(@V); dq.pop()  du.extendleft(@L)
+-|  dq.reverse()
 -|  dq.remove(@I)  del dq[0]  du = dq  dq.insert(0, @I); dq.pop()  dq += [@I]
 H|  for i in list(dq):  for i in dq:
 G|  du
-!|  dq.append(9)  dq.clear()  dq = collections.deque([1, 2, 3])  du = dq  du = collections.deque([5])  dq.rotate(1)
+!|  dq.append(9)  dq.clear()  dq = collections.deque([1, 2, 3])  du = dq
+!|  du = collections.deque([5])  dq.rotate(1)
 !|  dq[0] = True  dq = [1, 2, 3]  dq = collections.deque([1, 2, 3], maxlen=4)  du.append(xs)
 
 === userlists 3
@@ -435,23 +480,31 @@ class Bag:
 class Tup(tuple):
     def total(self):
         return sum(self)
-sk, bag, tup = Stack([1]), Bag([1, 2]), Tup((1, 2))
+tup0: object = Tup((1, 2))
+sk, bag, tup = Stack([1]), Bag([1, 2]), tup0
 sk.name = 's'
-I|  sk[0]  len(sk)  bag[0]  bag[@I]  len(bag)  bag(@I)  tup.total()  sum(bag)  tup[0]  sk.limit  max(tup)
-B|  @I in bag  bag == Bag([1, 2])  bag  sk  bag < Bag(@L)  @I in sk  isinstance(sk, list)  bag != sk
+I|  sk[0]  len(sk)  bag[0]  bag[@I]  len(bag)  bag(@I)  tup.total()  sum(bag)  tup[0]
+I|  sk.limit  max(tup)
+B|  @I in bag  bag == Bag([1, 2])  bag  sk  bag < Bag(@L)  @I in sk  isinstance(sk, list)
+B|  bag != sk
 S|  str(bag)  f'{bag}'  sk.name  f'{sk}'
 L|  sk  list(bag)  [x for x in bag]  sk.push(@I)  [*bag]  sorted(tup)  bag.items
 F|  bag
-O|  sk  bag  tup  Bag(@L)  Stack(@L)  Tup(@L)  bag + @L  min(bag, Bag(@L))  sorted([bag, Bag(@L)])  {bag: @I}  sk + [1]
--|  sk.push((@I) % 4)  bag[0] = (@I) % 3  del bag[0]  bag += @L  bag.items.append((@I) % 3); del bag.items[3:]  bag.items = @L
--|  sk.name = @S  sk[0] = @I  sk.append(@I); sk.pop()  tup = Tup(@L)  sk.extend(@L); del sk[2:]  i, *l = bag  sk.sort()
+O|  sk  bag  tup  Bag(@L)  Stack(@L)  Tup(@L)  bag + @L  min(bag, Bag(@L))
+O|  sorted([bag, Bag(@L)])  ~{bag: @I}  sk + [1]
+-|  sk.push((@I) % 4)  bag[0] = (@I) % 3  del bag[0]  bag += @L
+-|  bag.items.append((@I) % 3); del bag.items[3:]  bag.items = @L
+-|  sk.name = @S  sk[0] = @I  sk.append(@I); sk.pop()  tup = Tup(@L)
+-|  sk.extend(@L); del sk[2:]  i, *l = bag  sk.sort()
 G|  bag  tup
 H|  for i in list(bag)[:3]:  for i in sk[:2]:  for i, o in zip(bag, 'ab'):  if bag:
 !|  bag.items = [0]  bag.items.append(3)  sk.append(2)  Stack.limit = 1  sk.limit = 2
-!|  tup = Tup((5,))  bag = Bag([1, 2])  del Bag.__bool__  del Bag.__len__  Bag.__call__ = lambda self, x: x
+!|  tup = Tup((5,))  bag = Bag([1, 2])  del Bag.__bool__  del Bag.__len__
+!|  Bag.__call__ = lambda self, x: x
 !|  Bag.__len__ = lambda s: 1  Bag.__iter__ = lambda s: iter([9])
 !|  del Bag.__contains__  Bag.__lt__ = lambda a, b: False  sk = Stack([1])  bag = sk
-!|  Stack.__getitem__ = lambda s, k: 4  Tup.total = lambda self: 3  bag.items = xs  Stack.__len__ = lambda s: 0
+!|  Stack.__getitem__ = lambda s, k: 4  Tup.total = lambda self: 3  bag.items = xs
+!|  Stack.__len__ = lambda s: 0
 !|  del Stack.__getitem__  Stack.__iter__ = lambda s: iter([3])
 
 === data 4
@@ -475,18 +528,23 @@ NT = collections.namedtuple('NT', 'p q', defaults=[3])
 class NT2(typing.NamedTuple):
     u: int
     w: list = []
-pt, cold, od1, nt = Point(1, [2]), Cold(2, (3,)), Ord(2), NT(1)
-I|  pt.x  pt.norm()  cold.v  nt.p  nt[1]  od1.k  sum(nt) if isinstance(nt, NT) else 0  nt._asdict()['p']  hash(cold) and 1
-B|  pt == Point(1, [2])  od1 < Ord(@I)  cold == Cold(@I)  nt == (1, 3)  isinstance(nt, tuple)  cold in {cold: 1}
-S|  od1.t  repr(pt)  repr(nt)  f'{cold}'  str(od1)
+nt0: object = NT(1)
+ct0: object = (3,)
+pt, cold, od1, nt = Point(1, [2]), Cold(2, ct0), Ord(2), nt0
+I|  pt.x  pt.norm()  cold.v  nt.p  nt[1]  od1.k  sum(nt) if isinstance(nt, NT) else 0
+I|  nt._asdict()['p']  ~hash(cold) and 1
+B|  pt == Point(1, [2])  od1 < Ord(@I)  cold == Cold(@I)  nt == (1, 3)
+B|  isinstance(nt, tuple)  ~cold in {cold: 1}
+S|  od1.t  ~repr(pt)  repr(nt)  ~f'{cold}'  ~str(od1)
 L|  pt.y  [*nt]  NT2(@I).w
 T|  nt  NT(@I, @I)  nt._replace(p=@I)  dataclasses.astuple(cold)  NT2(@I, @V)  cold.w
 O|  pt  cold  od1  nt  Point(@I)  Point(@I, @V)  Cold(@I)  Ord(@I, @S)
 O|  dataclasses.replace(pt, x=@I)  NT(@O)  dataclasses.asdict(cold)
-O|  max(Ord(@I), od1)  dataclasses.fields(Cold)[0].name  copy.copy(pt)
+O|  max(Ord(@I), od1)  dataclasses.fields(Cold)[0].name  ~copy.copy(pt)
 -|  pt.x = (@I) % 4  pt.y = @L  pt = Point(@I)  nt = NT(@I)  od1.k = (@I) % 3
 -|  cold = Cold(@I)  cold.v = 1  pt.y.append(1); del pt.y[2:]
--|  o, i = nt  nt = nt._replace(q=(@I) % 3)  pt.z = @I  od1 = Ord(@I)  object.__setattr__(cold, 'v', (@I) % 3)
+-|  o, i = nt  nt = nt._replace(q=(@I) % 3)  pt.z = @I  od1 = Ord(@I)
+-|  object.__setattr__(cold, 'v', (@I) % 3)
 G|  pt  nt  cold  od1
 !|  pt.x = 5  pt.y = xs  pt = Point(1, [2])  cold = Cold(2, (4,))  nt = NT(4)
 !|  nt = (1, 3)  od1.t = 'q'  Point.norm = lambda s: 0  Point.x = 8
@@ -508,15 +566,20 @@ class Flag(enum.Flag):
     B = enum.auto()
 col, num, flag = Color.RED, Num.ONE, Flag.A
 by = {Color.RED: 1, Color.BLUE: [2]}
-I|  col.value  num + @I  num.value  by.get(col, 0) if col is Color.RED else 3  len(Color)  flag.value  num
-B|  col is Color.RED  col == Color.BLUE  num == 1  col.warm  col in by  isinstance(num, int)  Flag.A in flag
+I|  col.value  num + @I  num.value  by.get(col, 0) if col is Color.RED else 3  len(Color)
+I|  flag.value  num
+B|  col is Color.RED  col == Color.BLUE  num == 1  col.warm  col in by  isinstance(num, int)
+B|  Flag.A in flag
 S|  col.name  str(num)  f'{col}'  repr(col)  f'{num:d}'
-O|  col  num  by  by[col]  Color['RED']  Color(2)  list(Color)  flag | Flag.B  Color.__members__['RED']  {col: @O}  Num(1)
+O|  col  num  by  by[col]  Color['RED']  Color(2)  list(Color)  flag | Flag.B
+O|  Color.__members__['RED']  {col: @O}  Num(1)
 -|  col = Color.BLUE  col = Color.RED  num = Num.TWO  by[col] = (@I) % 3  flag |= Flag.B
--|  flag ^= Flag.A  d[col] = @I  by.pop(col, None)  col = Color((@I) % 2 + 1)  d.pop(col, None)
+-|  flag ^= Flag.A  d[col] = @I  by.pop(col, None)  col = Color((@I) % 2 + 1)
+-|  d.pop(col, None)
 H|  for o in Color:  if col is Color.RED:
 G|  col  num  flag
-!|  col = Color.BLUE  col = Color.RED  col = num  num = Num.TWO  num = 1  by[Color.RED] = 5  by.clear()  flag = Flag.A | Flag.B
+!|  col = Color.BLUE  col = Color.RED  col = num  num = Num.TWO  num = 1  by[Color.RED] = 5
+!|  by.clear()  flag = Flag.A | Flag.B
 !|  Color.warm = property(lambda s: 0)  col = None  by = {1: 1}  num = True
 
 === scalars 3
@@ -530,25 +593,31 @@ class MyStr(str):
         return self.upper() + '!'
     def __len__(self):
         return 2
-mi, ms = MyInt(3), MyStr('hey')
+mi0: object = MyInt(3)
+ms0: object = MyStr('hey')
+mi, ms = mi0, ms0
 mi.tag = 1
 by_, fl, cx = b'ab', 1.5, 1 + 2j
 big = 10 ** 20
 I|  mi  mi + @I  mi.twice()  len(ms)  by_[0]  int(fl)  round(fl)  cx.real  mi.tag
 I|  int(mi)  big % 7  fl  math.floor(fl)  mi % 2  divmod(@I, 3)[1]
-I|  math.gcd(4, 6)  round(math.sqrt(abs(@I)), 2)  int('12')  ord('a')  fl * 2  hash(@S) * 0  pow(2, 3, 5)  math.prod(@L[:2])
-B|  mi == 3  ms == 'hey'  fl > @I  isinstance(mi, int)  ms in {'hey': 1}
+I|  math.gcd(4, 6)  round(math.sqrt(abs(@I)), 2)  int('12')  ord('a')  fl * 2  hash(@S) * 0
+I|  pow(2, 3, 5)  math.prod(@L[:2])
+B|  mi == 3  ms == 'hey'  fl > @I  isinstance(mi, int)  ~ms in {'hey': 1}
 B|  type(mi) is MyInt  mi is mi  big == 10 ** 20  math.isnan(fl)
 S|  ms  ms.shout()  ms + 'x'  f'{fl:.2f}'  f'{mi:03d}'  str(cx)  by_.decode()  ms[0]
 S|  ms.title()  '%05.1f' % fl  format(@I, '>5')  f'{@S:*^7}'
-O|  mi  ms  by_  MyInt(@I)  MyStr(@S)  cx * 2  complex(@I, 1)  by_ + b'c'  {ms: 1}
+O|  mi  ms  by_  MyInt(@I)  MyStr(@S)  cx * 2  complex(@I, 1)  by_ + b'c'  ~{ms: 1}
 O|  {mi: 1}  bytes([1, 2])  bytearray(by_)  big  float('nan')  -0.0
--|  mi = MyInt((@I) % 3)  ms = MyStr(@S)  fl = fl * -1  d[ms] = (@I) % 3
--|  mi.tag = (@I) % 3  by_ = b'ab' if @B else b'c'  fl = float(@I)  d.pop(ms, None)  o = [mi, ms, fl, cx]  mi += 0
+-|  mi = MyInt((@I) % 3)  ms = MyStr(@S)  fl = fl * -1  ~d[ms] = (@I) % 3
+-|  mi.tag = (@I) % 3  by_ = b'ab' if @B else b'c'  fl = float(@I)  ~d.pop(ms, None)
+-|  o = [mi, ms, fl, cx]  mi += 0
 G|  mi  ms  fl  by_
 !|  mi = MyInt(4)  mi = 3  ms = MyStr('no')  ms = 'hey'  fl = 1.5  fl = float('nan')
-!|  fl = -0.0  fl = 0.0  by_ = b'zz'  cx = 2j  big = 3  mi.tag = 2  MyInt.twice = lambda s: 1  del MyStr.__len__
-!|  MyInt.__add__ = lambda a, b: 0  MyStr.__len__ = lambda s: 9  fl = 1  MyInt.__eq__ = lambda a, b: False
+!|  fl = -0.0  fl = 0.0  by_ = b'zz'  cx = 2j  big = 3  mi.tag = 2
+!|  MyInt.twice = lambda s: 1  del MyStr.__len__
+!|  MyInt.__add__ = lambda a, b: 0  MyStr.__len__ = lambda s: 9  fl = 1
+!|  MyInt.__eq__ = lambda a, b: False
 !|  mi = MyInt(3)  mi = MyInt(3); mi.tag = 1
 
 === buffers 2
@@ -557,17 +626,24 @@ sl = slice(0, 2)
 rg = range(4)
 ns = types.SimpleNamespace(u=1, v=[2])
 mp = types.MappingProxyType(d)
-I|  ba[0]  len(ba)  rg[1]  len(rg)  ns.u  mp['a']  len(mp)  sl.stop  rg.stop  mp.get(@K, 0)
-B|  rg == range(4)  @I in rg  @K in mp  ba == b'abc'  ns == types.SimpleNamespace(u=1, v=[2])
+I|  ba[0]  len(ba)  rg[1]  len(rg)  ns.u  mp['a']  len(mp)  sl.stop  sl.start or 0
+I|  sl.step or 1  rg.stop  mp.get(@K, 0)
+B|  rg == range(4)  @I in rg  @K in mp  ba == b'abc'
+B|  ns == types.SimpleNamespace(u=1, v=[2])
 L|  list(rg)  ns.v  @V[sl]  list(ba)[:2]  [x for x in rg]
-O|  ba  sl  rg  ns  bytes(ba)  ns.v  types.SimpleNamespace(q=@O)  slice(@I)  mp  dict(mp)  rg[1:]  slice(@V)
+O|  ba  sl  rg  ns  bytes(ba)  bytearray(b'xy')  bytearray(str(@I).encode())
+O|  types.MappingProxyType(@D)  [types.MappingProxyType({'p': @I})]  ns.v
+O|  types.SimpleNamespace(q=@O)  slice(@I)  mp  dict(mp)  rg[1:]  slice(@V)
 -|  ns.u = (@I) % 3  ns.w = @V  ba[0] = (@I) % 100  ba.append(1)  del ns.w  ns.v = @L
--|  rg = range(@I % 4)  ba += b'x'  ns = types.SimpleNamespace(u=@I, v=[])  sl = slice(@I % 3)
+-|  rg = range(@I % 4)  ba += b'x'  ns = types.SimpleNamespace(u=@I, v=[])
+-|  sl = slice(@I % 3)
 H|  for i in rg:
 G|  rg  sl  ns
 !|  ba[0] = 5  ns.u = 4  rg = range(2)  sl = slice(1, None)
-!|  ns = types.SimpleNamespace(u=1, v=[2])  ns.v = xs  mp = types.MappingProxyType({})  del ns.u  d['a'] = 6
-!|  ba.clear()  sl = slice(None, None, -1)  rg = [1]  mp = types.MappingProxyType({'a': 1, 'b': 2})
+!|  ns = types.SimpleNamespace(u=1, v=[2])  ns.v = xs  mp = types.MappingProxyType({})
+!|  del ns.u  d['a'] = 6
+!|  ba.clear()  sl = slice(None, None, -1)  rg = [1]
+!|  mp = types.MappingProxyType({'a': 1, 'b': 2})
 
 === generators 4
 def gen(n):
@@ -600,14 +676,18 @@ L|  list(gen(@I))  [*both(@I)]  list(Count(@I % 4))  [x for x in gen(@I)]
 L|  sorted(gen(@I))  list(x * 2 for x in @L)  [*map(abs, gen(@I))]
 B|  any(x > 1 for x in @L)  all(gen(@I))  @I in gen(@I)  all(isinstance(x, int) for x in @L)
 T|  tuple(gen(@I))  tuple(x for x in @L)
-O|  Count(@I % 3)  dict(zip(@S, gen(@I)))  set(gen(@I))  gen(@I)  iter(@V)  zip(@V, @V)  cn  it  list(zip(*[gen(2)] * 2))
+O|  Count(@I % 3)  dict(zip(@S, gen(@I)))  set(gen(@I))  ~gen(@I)  ~iter(@V)  ~zip(@V, @V)
+O|  cn  it  list(zip(*[gen(2)] * 2))
 -|  cn.n = (@I) % 3  o = gen(@I); i = next(o, 0)  o = both(1); next(o); o.close()
 -|  l = list(cn)  @V[:] = gen(@I)  o = both(0); next(o); next(o); i = o.send(@I)
--|  cn = Count(2)  i, *l = gen(3)  xs.extend(gen(@I)); del xs[3:]  i = next(it)  o = both(2); o.throw(KeyError, KeyError(1))
-H|  for i in gen(@I):  for i in Count(@I % 3):  for i in (x + 1 for x in @L[:2]):  for i, o in zip(gen(3), @L):
+-|  cn = Count(2)  i, *l = gen(3)  xs.extend(gen(@I)); del xs[3:]  ~i = next(it)
+-|  o = both(2); o.throw(KeyError, KeyError(1))
+H|  for i in gen(@I):  for i in Count(@I % 3):  for i in (x + 1 for x in @L[:2]):
+H|  for i, o in zip(gen(3), @L):
 G|  cn
 !|  cn.n = 4  cn = Count(2)  gen = lambda n: iter([7])  gen = lambda n: [8]
-!|  Count.__next__ = lambda s: next(iter(()))  it = iter([1])  cn = it  Count.__iter__ = lambda s: iter([3])
+!|  Count.__next__ = lambda s: next(iter(()))  it = iter([1])  cn = it
+!|  Count.__iter__ = lambda s: iter([3])
 !|  gen.__defaults__ = (2,)  both = gen  next = lambda *a: 4
 
 === contexts 4
@@ -632,10 +712,11 @@ var2 = contextvars.ContextVar('var2')
 ctx = Ctx()
 I|  var.get()  var2.get(3)  d.get('depth', 5)
 O|  ctx  Ctx()  var2.get(None)  contextlib.nullcontext(1)
--|  o = var.set(@I); i = var.get(); var.reset(o)  ctx.swallow = LookupError
+-|  o = var.set(@I); i = var.get(); var.reset(o); o = 1  ctx.swallow = LookupError
 -|  ctx.swallow = KeyError  i = var2.get()  ctx = Ctx(None)
 H|  with ctx as o:  with Ctx() as o:  with Ctx(ValueError):  with scope(@I) as i:
-H|  with contextlib.suppress(KeyError):  with Ctx() as o, scope(1) as i:  with contextlib.nullcontext(@I) as i:
+H|  with contextlib.suppress(KeyError):  with Ctx() as o, scope(1) as i:
+H|  with contextlib.nullcontext(@I) as i:
 G|  ctx
 !|  ctx.swallow = None  var.set(4)  var.set(True)  ctx = Ctx()
 !|  Ctx.__exit__ = lambda s, *a: True  ctx.__enter__ = 5  Ctx.__enter__ = lambda s: 3
@@ -680,21 +761,26 @@ def _(x: int):
 @functools.lru_cache(maxsize=None)
 def memo(x):
     return x * 2
-part = functools.partial(helper, 1, k=2)
+part0: object = functools.partial(helper, 1, k=2)
+part = part0
 table = {'h': helper, 's': step}
-I|  step(@I)  wr(@I)  deco(@I)  disp(@I)  part(@I)  part()  table['h'](@I)  deco.n
-I|  memo(@I)  functools.reduce(lambda x, y: x + y, @L, 0)  part.args[0]  (lambda *a, **k: len(a))(*@T)
-F|  step  wr  deco  part  table['h']  functools.partial(helper, @I)  operator.itemgetter(0)  operator.neg  (lambda x: wr(x))
+I|  step(@I)  wr(@I)  deco(@I)  ~disp(@I)  part(@I)  part()  table['h'](@I)  deco.n
+I|  memo(@I)  functools.reduce(lambda x, y: x + y, @L, 0)  part.args[0]
+I|  (lambda *a, **k: len(a))(*@T)
+F|  step  wr  deco  part  table['h']  functools.partial(helper, @I)  operator.itemgetter(0)
+F|  operator.neg  (lambda x: wr(x))
 O|  part  functools.partial(helper, @I)  twice(wr)  table  wr  deco
 O|  operator.attrgetter('a')(@N)  list(map(operator.add, @L, @L))
 O|  sorted(@L, key=lambda x: -x)  sorted([n1, n2], key=operator.attrgetter('a'))
 -|  step(@I)  wr(@I)  deco.n = 0  table['h'] = @F  part = functools.partial(helper, @I)
--|  table['n'] = lambda x: x  i = wr.calls  o = twice(helper)(@I)  l = sorted(@L, key=@F)  table.pop('n', None)
+-|  table['n'] = lambda x: x  i = wr.calls  o = twice(helper)(@I)  l = sorted(@L, key=@F)
+-|  table.pop('n', None)
 G|  part
 !|  part = functools.partial(helper, 5)  table['h'] = abs  deco.n = 1  deco.fn = abs
 !|  wr.__wrapped__ = abs  part.__setstate__((helper, (2,), {'k': 1}, {}))  step = wr
 !|  table['s'] = len  part.keywords['k'] = 6  part = helper
-!|  step.__closure__[0].cell_contents = helper  deco = part  wr = Deco(abs)  wr.calls = 9  Deco.__call__ = lambda s, x: 1
+!|  step.__closure__[0].cell_contents = helper  deco = part  wr = Deco(abs)  wr.calls = 9
+!|  Deco.__call__ = lambda s, x: 1
 
 === inheritance 4
 class Base:
@@ -746,19 +832,23 @@ class Conc(Abs):
 kid, base, made = Kid(2), Base(3), Made(1)
 I|  kid.hi(@I)  base.hi(@I)  kid.v  kid.m  made.made  Base.hi(kid, @I)  Made.level
 I|  len(Made)  Conc().run()  super(Kid, kid).hi(@I)  Mix.hi(kid, @I)
-S|  kid.kind  base.kind  Made.shown  type(kid).__mro__[1].__name__  Kid.kind  type(base).__name__
+S|  kid.kind  base.kind  Made.shown  type(kid).__mro__[1].__name__  Kid.kind
+S|  type(base).__name__
 B|  isinstance(kid, Mix)  issubclass(Kid, Base)  kid == Kid(@I)  isinstance(Conc(), Abs)
 B|  hasattr(base, 'm')  type(made) is Made  kid in [Kid(@I)]  isinstance(made, Meta)
-O|  kid  base  made  Kid(@I)  Kid(v=@I, m=@I)  Base(@O)  Made(@I)  kid.both()  kid.hi  Conc()  {kid: @I}  Kid.__mro__  type(kid)
+O|  kid  base  made  Kid(@I)  Kid(v=@I, m=@I)  Base(@O)  ~Made(@I)  kid.both()  kid.hi
+O|  Conc()  ~{kid: @I}  Kid.__mro__  type(kid)
 F|  kid.hi  base.hi
 C|  Kid  Base  Made
 -|  kid.v = (@I) % 3  kid = Kid(@I)  Base.kind = @S  kid.kind = @S  del kid.kind
--|  base.v = @I  kid.m = (@I) % 3  made = Made(@I)  Kid.kind = @S  base = kid
--|  Meta.level = (@I) % 4  Made.new = @I  del Kid.kind  kid.hi = helper  del kid.hi  Kid.extra = @V  o = Abs()
+-|  base.v = @I  kid.m = (@I) % 3  ~made = Made(@I)  Kid.kind = @S  base = kid
+-|  Meta.level = (@I) % 4  Made.new = @I  ~del Kid.kind  kid.hi = helper  del kid.hi
+-|  Kid.extra = @V  o = Abs()
 G|  kid  base  made
 !|  kid.v = 7  Base.hi = lambda s, x: 0  Kid.__bases__ = (Base, Mix)
 !|  Kid.__bases__ = (Mix, Base)  base.__class__ = Kid  base = Base(3)  kid = base
-!|  Mix.hi = lambda s, x: 2  del Kid.hi  del Mix.hi  Kid.kind = 5  base.kind = 'b'  Meta.level = 9  Made.level = 1  kid.hi = abs
+!|  Mix.hi = lambda s, x: 2  del Kid.hi  del Mix.hi  Kid.kind = 5  base.kind = 'b'
+!|  Meta.level = 9  Made.level = 1  kid.hi = abs
 !|  Meta.__len__ = lambda c: 0  Base.m = 6  made.__class__ = Made
 !|  Made.__new__ = lambda cls, *a: object.__new__(cls)  kid = Kid(2)  del kid.v
 !|  Base.__init__ = lambda s, v=1, **k: setattr(s, 'v', 4)  Conc.run = lambda s: 3
@@ -787,94 +877,10 @@ err = Oops(5)
 I|  boom(@I)  clean(@I)  err.code  chain(@I)
 O|  err  Oops(@I)  err.args  Oops(@I, @V)  KeyError(@S)  type(err)
 S|  str(err)  repr(err)  str(Oops(@I))
--|  boom(@I)  clean(@I)  raise Oops(@I)  raise Oops(@I) from err  err.code = (@I) % 3
--|  raise err  chain(@I)  raise Oops  err = Oops(@I)  assert @B  err.__cause__ = None
+-|  boom(@I)  clean(@I)  raise Oops(@I)  ~raise Oops(@I) from err  err.code = (@I) % 3
+-|  ~raise err  chain(@I)  raise Oops  err = Oops(@I)  assert @B  ~err.__cause__ = None
 G|  err
 !|  err.code = 6  err = Oops(5)  boom = lambda x: 1/0  Oops.__str__ = lambda s: 'oops'
 !|  err.args = (1,)  boom = helper  err = KeyError('a')
 
-=== iteration 3
-I|  sum(map(len, @T)) if 0 else @I  len(list(itertools.chain(@L, @L)))
-I|  max(map(helper, @L), default=0)  sum(itertools.islice(@L, 2))  min(@L, key=lambda x: -x, default=0)
-I|  sum(i * x for i, x in enumerate(@L))  bisect.bisect(sorted(@L), @I)  sum(itertools.accumulate(@L))
-L|  list(itertools.chain(@L, @L))  [a_ + b_ for a_, b_ in itertools.product(@L[:2], @L[:2])]
-L|  list(itertools.accumulate(@L))  [x for p_ in zip(@L, @L) for x in p_]
-L|  sorted(@L, key=lambda x: x % 2)  sorted(@L, reverse=True)
-L|  list(itertools.repeat(@I, 2))  [x for x, _ in itertools.groupby(@L)]
-L|  list(itertools.takewhile(lambda x: x < 3, @L))  heapq.nsmallest(2, @L)
-L|  list(itertools.compress(@L, @L))  list(itertools.starmap(helper, zip(@L, @L)))
-L|  [k for k, v in sorted(d.items(), key=str)]  list(map(lambda x, y: x - y, @L, @L))
-L|  list(filter(lambda x: x > g, @L))  [y for x in @L if (y := x + 1) > 1]  [[x] for x in @L][0] if @L else []
-D|  {x: y for x, y in zip('abc', @L)}  dict(enumerate(@L))  dict(zip(@L, @L))
-D|  {str(x): x for x in @L}  dict.fromkeys(@L, 0)  {**@D, **@D}  dict(@D, k=@I)
-T|  tuple(zip(@L, @L))  divmod(@I, 2)  tuple(itertools.combinations(@L[:3], 2))  tuple(enumerate(@S))  (*@L, *@T)
-O|  [list(x) for x in zip(*[@L, @L])]  list(reversed(@T))  copy.copy(@O)
-O|  copy.deepcopy(@O)  {k: list(v) for k, v in itertools.groupby(@L, bool)}
-O|  sorted(@L, key=functools.cmp_to_key(lambda x, y: y - x))
-B|  any(map(bool, @L))  all(x < 3 for x in @L)  sorted(@L) == @L  @L < @L  @T == @T  @L <= @L
--|  heapq.heapify(@V)  bisect.insort(@V, @I); del @V[4:]  l = sum([@L, @L], [])
--|  @V[1:1] = @L[:1]; del @V[3:]  l[::2] = l[::2]  @V.sort(key=lambda x: -x)  o, *l = @T  @V.extend(x for x in @L[:1])
-H|  for i, (o, s) in enumerate(zip(@L, @S)):  for o in itertools.product(@L[:2], repeat=1):  for i in reversed(@L):
-H|  for i in sorted(set(@L)):  for o in list(map(helper, @L)):
-!|  d['c'] = 0  xs[:] = [2, 2]  xs = [3, 1, 2]  ys[:] = []
-
-=== weak 2
-class Obj:
-    def __init__(self, v):
-        self.v = v
-    def meth(self, x=1):
-        return self.v + x
-ob = Obj(1)
-ref = weakref.ref(ob)
-bound = ob.meth
-cb = Obj.meth
-cyc = []
-cyc.append(cyc)
-ob.self = ob
-I|  ref().v  bound()  bound(@I)  cb(ob)  ob.self.v  bound.__self__.v  len(cyc[0])
-B|  ref() is ob  bound.__self__ is ob  ob.self is ob  cyc[0] is cyc  ref() is None  bound == ob.meth
-O|  ob  ref  bound  ob.meth  Obj(@I)  weakref.ref(ob)  ob.self  cyc  bound.__func__  ref()
-F|  bound  ob.meth
--|  ob.v = (@I) % 3  bound = ob.meth  ob = Obj(@I)  ob.self = ob  ob.other = @N
--|  o = Obj(@I); o.self = o  o = []; o.append(o)  o = {}; o['o'] = o; out.append(o)
--|  ob.m = ob.meth  n1.owner = n1  o = [n1]; o.append((o, @I))  del cyc[1:]  fns.append(ob.meth)
-G|  ob  bound
-!|  ob.v = 5  ob = Obj(1)  bound = Obj(2).meth  bound = ob.meth  ref = weakref.ref(ob)
-!|  ob.self = None  Obj.meth = lambda s, x=1: 0  cyc.append(1)  ob.meth = abs  ref = lambda: ob  Obj.__eq__ = lambda a, b: True
-
-=== modules 3
-mod = types.ModuleType('mod')
-mod.v, mod.w = 1, [1]
-mod.fn = lambda x: x + 1
-class Conf:
-    debug, level = False, 1
-    opts = {'k': 1}
-conf = Conf
-I|  mod.v  mod.fn(@I)  conf.level  Conf.opts['k']  getattr(mod, 'zz', @I)  len(mod.w)  math.floor(2.5)  globals()['g']
-B|  conf.debug  hasattr(mod, 'zz')  conf is Conf  'g' in globals()  mod.v is g
-L|  mod.w
-O|  mod  conf  mod.w  Conf.opts  Conf()  Conf
-D|  Conf.opts
--|  mod.v = (@I) % 3  mod.zz = @V  del mod.zz  Conf.level = (@I) % 3
--|  Conf.opts['k'] = (@I) % 3  Conf.debug = not Conf.debug  globals()['g'] = (@I) % 3
--|  del Conf.debug  setattr(Conf, 'new', @V)  Conf.opts = @D  mod.fn = @F
--|  import math as m_; i = m_.ceil(1.5)  from collections import deque as q_; o = q_(@L)
-!|  mod.v = 2  mod.fn = abs  Conf.level = True  Conf.opts = {'k': 3}  mod.zz = 1
-!|  mod = types.SimpleNamespace(v=1, w=xs, fn=abs)  conf = Node  Conf.debug = 1  del mod.v  mod.w = xs
-!|  mod.__class__ = type('M', (types.ModuleType,), {'v': property(lambda s: 8)})
-
-=== matching 2
-I|  (0 if @B else @I)
--|  i = [@I, @I][@B]  assert isinstance(@O, object)
-H|  if isinstance(@O, (int, list)):  if callable(@O):  if type(@O) in (int, str):
-H|  if @O == @O:  if @O is not None and @O:  if hasattr(@O, 'a'):
-B|  isinstance(@O, (list, tuple))  callable(@O)  type(@O) is int  @O == @O  @O != @O
-B|  bool(@O)  issubclass(type(@O), Node)  isinstance(@O, collections.abc.Sequence)  isinstance(@O, collections.abc.Mapping)
-S|  type(@O).__name__  str(@L)  repr(@T)  f'{@L} {@T}'  repr(@D)  ascii(@S)  f'{@I:+d}'
-O|  type(@O)  [@O, @O]  {'k': @O}  (@O, @O)  (@O if @B else @O)  @C
-!|  n1 = 3  xs = 'abc'  d = collections.OrderedDict(d)  n1 = None  ys = n1
-
-=== printing 1
--|  print(@I)  print(@S, @L)  print(@N.a, end='')
-!|  print = lambda *a, **k: log.append(a)  globals().pop('print', None)
 """)

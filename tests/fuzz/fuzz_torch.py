@@ -66,12 +66,12 @@ X|  F.layer_norm(@X, (3,))  (@X).unsqueeze(0).squeeze(0)  (@X).expand_as(@X)
 X|  (@X).abs().sqrt()  (@X).cumsum(1)  (@X).type_as(@X)  max([@X], key=len)
 R|  (t, @X)  @X  (out, @I)  {'r': @X, 'w': @W}
 I|  1  2  0.5  scale  i  h.k  len(ts)  (@X).shape[0]  (@X).dim()  (@X).size(-1)
-I|  (@X).numel()  @I + @I  (@X).stride(0)  (@X)._version  id(@X) * 0  len(@X)
+I|  (@X).numel()  @I + @I  (@X).stride(0)  (@X)._version  ~id(@X) * 0  len(@X)
 B|  (@X).shape[0] == 2  scale > 1  @W is @W  'u' in d  (@X).is_contiguous()
-B|  (@X).dtype == torch.float32  h.k == 1  (@X).requires_grad  @W in [@W][:0]
+B|  (@X).dtype == torch.float32  h.k == 1  (@X).requires_grad  ~@W in [@W][:0]
 B|  torch.is_grad_enabled()  isinstance(@X, torch.Tensor)  h.t is ts[0]
 B|  (@X).shape == (@X).shape  (@X).is_floating_point()  torch.is_tensor(@I)
-B|  (@X).grad is None  (@X).data_ptr() == 0
+B|  ~(@X).grad is None  (@X).data_ptr() == 0  (@X).is_leaf  hasattr(@X, 'tag')
 -|  t = @X  t = @X  u = @W  h.t = @X  ts[0] = @X  ts.append(@X)  ts[:] = ts[-2:]
 -|  d['t'] = @X  d['u'] = @W  (@W).add_(@X)  (@W).mul_(0.5)
 -|  t += @X  (@W)[0] = 1.0  (@W)[:, 1].add_(1)  (@W).copy_(@X)  h.k = 2
@@ -83,16 +83,21 @@ B|  (@X).grad is None  (@X).data_ptr() == 0
 -|  t = torch.add(@X, @X, out=torch.empty(2, 3))  out.append(@W)
 -|  o = {'a': @X, 'b': [@W]}; out.append(o)  out.append((@X).view(3, 2))
 -|  out.append((@X)[0])
--|  i = float((@X).sum())  log.append(@I)
+-|  ~i = float((@X).sum())  log.append(@I)  log.append(getattr(@X, 'tag', 0))
 -|  t, i = torch.max(@X, 1); t = x * 1; out.append(i); i = 1  out.append(torch.randn(2))
--|  t = t.detach().requires_grad_()
+-|  ~t = t.detach().requires_grad_()  i = getattr(@W, 'tag', 2)
+-|  out.append(list(map(torch.relu, ts)))
+-|  t = functools.reduce(torch.add, ts)  t = sum(map(torch.tanh, ts))
+-|  out.append([*map(mix, ts, [x, y])])
+-|  out.append(functools.partial(mix, @X))  out.append(h.t.relu)
+-|  out.append(dict(zip('ab', map(torch.neg, ts))))
 -|  torch.add(@X, 1, out=@W)  t = F.dropout(@X, 0.5)  (@W).zero_()  t.sub_(@X)
--|  out.append((@X).tolist())  out.append((@X).dtype)  u = (@W)[:2]  assert @B
+-|  ~out.append((@X).tolist())  out.append((@X).dtype)  u = (@W)[:2]  assert @B
 G|  scale  w
 H|  if @B:  if @B:  for t in ts[:3]:  for i in range(2):  with torch.no_grad():
 H|  with torch.enable_grad():  for t, u in zip(ts[:2], [x, y]):
 H|  with torch.autocast('cpu', torch.bfloat16):  for i, t in enumerate(ts[:2]):
-H|  with torch.inference_mode():  for u in (@X).unbind(0)[:0]:  if (@X).sum() > 0:
+H|  with torch.inference_mode():  for u in (@X).unbind(0)[:0]:  ~if (@X).sum() > 0:
 !|  w.add_(1)  w = fixed(9)  h.t = fixed(7)  h.t = w  ts.append(w)  ts.reverse()
 !|  scale = 5  scale = 1.5  h.k = 3  d['t'] = h.t
 !|  d.pop('u', None)  v = w  v = fixed(3)  w = fixed(0).t().contiguous().t()
@@ -171,7 +176,7 @@ X|  left  right  pool[:, :3]  pool.view(4, 3)[:2]  left.view_as(left)
 X|  (@X).transpose(0, 1).transpose(0, 1)  (@X).as_strided((2, 3), (3, 1))
 X|  pool.narrow(1, 1, 3)  torch.flip(left, [1])
 W|  left  right  pool[:, :3]  left[:1]  (@W)[:, 1:]
-B|  left._base is pool  left.is_contiguous()  left._is_view()  right is left
+B|  ~left._base is pool  left.is_contiguous()  left._is_view()  right is left
 -|  left.add_(1)  right.copy_(left)  pool.mul_(0.5)  left[0, 0] = 7  pool[:, 0] = @I
 -|  left = right  out.append(pool.view(-1)[:2])  right[:] = @X  left.t()[0].zero_()
 -|  pool[0].add_(1); out.append(left.sum())  u = pool[:, 1:4]
@@ -186,10 +191,11 @@ par = nn.Parameter(fixed(2))
 X|  leaf  par  (@X) * leaf  (par * @X).sum(0).expand(2, 3)
 X|  torch.where(leaf > 0, par, @X)  leaf.clone()  leaf.data  par.detach()
 X|  torch.utils.checkpoint.checkpoint(lambda z: z * par, @X, use_reentrant=False) if 0 else par
-B|  leaf.requires_grad  (@X).is_leaf  leaf.grad is None  (@X).grad_fn is None
--|  t = (leaf * 2).detach()  out.append((leaf * par).sum())  t = @X * leaf
--|  par.data.add_(0.5)  out.append(torch.autograd.grad((leaf * leaf).sum(), leaf)[0])
--|  (leaf * 2).sum().backward()  leaf.grad = None  t.requires_grad_()
+B|  leaf.requires_grad  (@X).is_leaf  ~leaf.grad is None  ~(@X).grad_fn is None
+-|  t = (leaf * 2).detach()  out.append((leaf * par).sum())  out.append(leaf.is_leaf)
+-|  t = @X * leaf
+-|  par.data.add_(0.5)  ~out.append(torch.autograd.grad((leaf * leaf).sum(), leaf)[0])
+-|  ~(leaf * 2).sum().backward()  ~leaf.grad = None  ~t.requires_grad_()
 H|  with torch.no_grad():  with torch.set_grad_enabled(@B):  if leaf.requires_grad:
 !|  leaf.requires_grad_(False)  leaf = fixed(1).requires_grad_()
 !|  par = nn.Parameter(fixed(0))  par.requires_grad_(False)  leaf.data.add_(1)
@@ -230,13 +236,13 @@ def counter():
 add = counter()
 X|  res['x']  cells[0]['t']  cells[1][0]  add(@X)  Out(@X).a
 X|  torch.stack([c for c in ts[:2]]).sum(0)  next(iter(res.values()))
-X|  max(ts[:1], key=id)
+X|  ~max(ts[:1], key=id)
 W|  res['x']  cells[0]['t']
 -|  out.append(Out(@X, @W))  out.append(Out(@X))  res['y'] = @X  res.move_to_end('x')
 -|  cells[0] = {'t': @X}  cells[1] = (@X, @I)  add(@X)  res.pop('y', None)
 -|  out.append({'k': @X, 1: (@W,)})  out.append(lambda z=@X: z)  out.append(Holder(@X))
--|  out.append(torch.return_types.max(torch.max(@X, 1)))  out.append(torch.max(@X, 1))
--|  out.append(zip(ts, ts))
+-|  ~out.append(torch.return_types.max(torch.max(@X, 1)))  out.append(torch.max(@X, 1))
+-|  ~out.append(zip(ts, ts))
 !|  res['x'] = fixed(4)  res = collections.OrderedDict(y=fixed(1), x=fixed(0))
 !|  cells[0] = cells[0].copy()  cells[0]['t'] = w  cells[1] = (w, 2)  add = counter()
 !|  add.__closure__[0].cell_contents = w  add = lambda z: z

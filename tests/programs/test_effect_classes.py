@@ -141,7 +141,7 @@ def f():
     return bytes(V), V[0], V.tolist()
 !!! B[0] = 65
 
-=== opaque_bytearray | eager
+=== opaque_bytearray
 B = bytearray(b"abc")
 def f():
     return b"-".join([B]), B.decode(), b"abc".find(B)
@@ -447,23 +447,22 @@ sys.getsizeof([])
 sys.getrefcount(x)
 sys.gettrace()
 sys.getswitchinterval()
-sys._getframe().f_lineno
+sys._getframe().f_back.f_lineno
 sys.getallocatedblocks()
 locale.setlocale(locale.LC_ALL)
 locale.localeconv()
-inspect.currentframe().f_lineno
+inspect.currentframe().f_back.f_lineno
 hash(x)
 object.__hash__(x)
 tempfile.mktemp()
 platform.node() + str(os.getpid())
 next(counter)
 warnings.warn("w")
-print(end="")
 io.StringIO().getvalue()
 open("/dev/null").close()
-eval("1")
+eval("x")
 exec("1")
-compile("1", "", "eval")
+compile("1", "", "eval", 1024)
 weakref.getweakrefcount(x)
 x.__sizeof__()
 x.__reduce_ex__(2)

@@ -1020,12 +1020,6 @@ def f(x):
 >>> 1
 !!! p = functools.partial(g, 2)
 
-=== bytearray_changed | eager
-b = bytearray(b"a")
-def f(x):
-    b.append(x)
->>> 1
-
 === array_read | eager
 import array
 a = array.array("i", [1, 2])
@@ -1115,7 +1109,6 @@ WHY = {
     "key_with_own_hash": "user-hash: a new dict holds a key of type K",
     "set_of_own_hash": "user-hash: a new set holds a key of type K",
     "partial_of_external_partial": "opaque-type: a partial of an external",
-    "bytearray_changed": "opaque-call: bytearray.append",
     "array_read": "opaque-type: an argument of type array.array",
     "array_summed": "opaque-type: ",
     "raised_again": "mutation: an external ValueError is raised",

@@ -153,13 +153,13 @@ def f():
 !!! c.x = False
 !!! c.x = 0.0
 !!! c.x = -0.0
-!!! c.x = float("nan")
 !!! c.x = 2**100
 !!! c.x = 2**100 + 1
 !!! c.x = -(2**100)
 !!! c.x = 1+0j
 !!! c.x = complex(0, -0.0)
 !!! c.x = complex(-0.0, 0.0)
+??? c.x = float("nan")
 
 === boolint_items
 xs = [1, (1, 2.0), {1: 0.0}, {1}]
@@ -611,7 +611,7 @@ def f():
     return b.by[0], b.by + b"c", b.by == b"ab"
 !!! b.by = b"xy"
 
-=== bytearray_read | eager
+=== bytearray_read
 ba = bytearray(b"ab"); box = [ba]
 def f():
     return box == [bytearray(b"ab")], f"{box}", bytes(ba), list(ba), ba[0]

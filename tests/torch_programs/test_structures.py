@@ -16,6 +16,58 @@ def f(d):
 >>> {"x": t(3), "y": [t(3), t(3)]}
 >>> {"x": t(3), "y": (t(3), t(3))}
 
+=== getters_of_operator
+import operator
+class A:
+    def __init__(self, x):
+        self.x = x
+        self.n = 1
+first, x_of = operator.itemgetter(0), operator.attrgetter("x")
+relu, shape = operator.methodcaller("relu"), operator.attrgetter("shape")
+key = operator.itemgetter("k")
+def f(x):
+    a = A(x * 2)
+    return (
+        first(x), first([x, 1]), key({"k": x}), x_of(a), relu(x), shape(x),
+        operator.itemgetter(0, 1)([x, x + 1]), operator.attrgetter("x.shape")(a),
+        sorted([a, A(x)], key=operator.attrgetter("n"))[0] is a,
+    )
+>>> t(3)
+>>> t(2, 3)
+!!! first = operator.itemgetter(1)
+
+=== callbacks_of_c_objects
+import copy, json, re
+P = re.compile("a")
+class A:
+    def __init__(self, x):
+        self.x = x
+copy.copy(A(1))
+def f(x):
+    a = A(x)
+    return (
+        P.sub(lambda m: m.group() + str(x.dim()), "banana"), copy.copy(a).x + 1,
+        json.dumps({"x": x}, default=lambda t: list(t.shape)),
+        max(reversed([[1], [2]])), [y + 1 for y in reversed([x, x * 2])],
+    )
+>>> t(3)
+>>> t(2, 3)
+
+=== decorated_constructor
+import functools
+def logged(f):
+    @functools.wraps(f)
+    def inner(*args, **kwargs):
+        return f(*args, **kwargs)
+    return inner
+class A:
+    @logged
+    def __init__(self, x, scale=2):
+        self.x = x * scale
+def f(x):
+    return A(x), A(x, scale=3).x
+>>> t(3)
+
 === same_tensor_in_containers
 def f(xs):
     return [x * 2 for x in xs], xs[0] is xs[1], list(xs)
@@ -810,6 +862,35 @@ def f(x):
     h = np.sqrt(x.shape[0])
     return x.reshape(n) * h, float(np.log2(n)), x * np.float32(0.5), np.arange(3).sum() * x
 >>> t(4, 2)
+
+=== list_that_holds_itself | eager
+def f(x):
+    xs = [x]
+    xs.append(xs)
+    return torch.stack(xs)
+>>> t(3)
+
+=== index_that_holds_itself | eager
+def f(x):
+    at = [0]
+    at.append(at)
+    return x[at]
+>>> t(3)
+
+=== new_tensor_of_a_list_that_holds_itself | eager
+def f(x):
+    xs = [1.0]
+    xs.append(xs)
+    return x.new_tensor(xs)
+>>> t(3)
+
+=== list_nested_too_deeply | eager
+def f(x):
+    xs = [x]
+    for _ in range(3000):
+        xs = [xs]
+    return torch.stack(xs)
+>>> t(3)
 """)
 
 

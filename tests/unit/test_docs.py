@@ -26,7 +26,8 @@ FOLDERS = [
     for name in (
         ".", "engine", "engine/compat", "engine/testing", "src/magpy",
         "src/magpy/backends", "tests", "tests/unit", "tests/programs",
-        "tests/torch_programs", "tests/property", "tests/crash", "docs/internals",
+        "tests/torch_programs", "tests/property", "tests/crash", "tests/leak",
+        "tests/fuzz", "docs/internals",
     )
 ]  # fmt: skip
 CODE = re.compile(r"```.*?^```", re.MULTILINE | re.DOTALL)
@@ -98,6 +99,43 @@ def test_pages_are_short(page: Path) -> None:
     limit = 150 if page.name == "README.md" and page.parent == ROOT else 200
     if page.name != "CHANGELOG.md":
         assert page.read_text(encoding="utf-8").count("\n") <= limit
+
+
+def cases_of_tests() -> dict[str, str]:
+    """Text of each test file by its name, which only one file has."""
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    assert len({path.name for path in files}) == len(files)
+    return {path.name: path.read_text(encoding="utf-8") for path in files}
+
+
+def missing_cases(text: str, tests: dict[str, str]) -> list[str]:
+    """`test_file.py::case` in backticks without such a program or test."""
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
+    return [
+        f"{file}::{case}"
+        for file, case in named
+        if not re.search(
+            rf"^(=== {case}( \||$)|def {case}\()", tests.get(file, ""), re.M
+        )
+    ]
+
+
+def test_the_check_of_cases_itself() -> None:
+    tests = {"test_a.py": "=== one\n=== two | eager\ndef test_three():\n# four\n"}
+    names = [f"`test_a.py::{n}`" for n in ("one", "two", "test_three", "four", "on")]
+    text = " ".join([*names, "`test_b.py::one`"])
+    assert missing_cases(text, tests) == [
+        "test_a.py::four", "test_a.py::on", "test_b.py::one",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["soundness.md", "soundness-list.md"])
+def test_named_cases_exist(name: str) -> None:
+    text = (INTERNALS / name).read_text(encoding="utf-8")
+    assert missing_cases(text, cases_of_tests()) == []
+    rows = re.findall(r"^\| (?!---|item|rule)(.*) \|$", text, re.M)
+    if name == "soundness-list.md":
+        assert [row for row in rows if "::" not in row] == []
 
 
 def test_index_lists_every_page() -> None:

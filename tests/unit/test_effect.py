@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import gc
+import io
 import os
 import sys
 import time
@@ -722,6 +723,57 @@ def test_deque_assign(cls: type) -> None:
     assert target.maxlen == 100
 
 
+@pytest.mark.parametrize("after", [b"", b"ab", b"c" * 1000])
+def test_bytes_assign(after: bytes) -> None:
+    target = bytearray(b"ab")
+    program = Program(target)
+    program.emit("BYTES_ASSIGN", a=0, b=program.const(after))
+    program.run(2)
+    assert target == after
+
+
+def test_bytes_assign_where_memory_is_shared() -> None:
+    target, log = bytearray(b"ab"), []
+    view = memoryview(target)
+    for after, error in ((b"cd", None), (b"c", BufferError), ("cd", TypeError)):
+        program = Program(target, log)
+        value = program.const(after)
+        program.emit("LIST_APPEND", a=1, b=1)
+        program.emit("BYTES_ASSIGN", a=0, b=value)
+        if error is None:
+            program.run()
+            continue
+        with pytest.raises(error):
+            program.run()
+    assert bytes(view) == b"cd"
+    assert len(log) == 1
+
+
+def test_write_and_flush() -> None:
+    below = io.BytesIO()
+    program = Program(io.StringIO(), io.TextIOWrapper(below, "utf-8"))
+    for text, at in (("a", 0), ("é", 1), ("b", 0)):
+        program.emit("WRITE", a=at, obj=text)
+    program.run()
+    assert program.sources[0].getvalue() == "ab"
+    assert below.getvalue() == b""
+    program.emit("FLUSH", a=1)
+    program.run()
+    assert below.getvalue() == "éé".encode()
+
+
+def test_a_file_may_raise() -> None:
+    """All other writes are done by then; what comes after in a file is not written."""
+    log: list[Any] = []
+    program = Program(log, io.TextIOWrapper(io.BytesIO(), "ascii"))
+    program.emit("LIST_APPEND", a=0, b=0)
+    program.emit("WRITE", a=1, obj="é")
+    program.emit("LIST_APPEND", a=0, b=0)
+    with pytest.raises(UnicodeEncodeError):
+        program.run()
+    assert log == [log, log]
+
+
 def test_writes_happen_in_order() -> None:
     target: list[Any] = []
     program = Program(target)
@@ -789,6 +841,9 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("SET_ASSIGN", MISSING),
         ("DICT_ASSIGN", MISSING),
         ("DEQUE_ASSIGN", MISSING),
+        ("BYTES_ASSIGN", MISSING),
+        ("WRITE", "text"),
+        ("FLUSH", MISSING),
         ("FILL_LIST", MISSING),
         ("FILL_DICT", MISSING),
         ("FILL_ATTRS", "attrs"),
@@ -1207,6 +1262,9 @@ def test_text_of_writes() -> None:
     program.emit("SET_ASSIGN", one, a=4)
     program.emit("DICT_ASSIGN", one, one, a=5)
     program.emit("DEQUE_ASSIGN", a=5)
+    program.emit("BYTES_ASSIGN", a=5, b=one)
+    program.emit("WRITE", a=5, obj="text\n")
+    program.emit("FLUSH", a=5)
     assert program.text(*"stuvwx") == [
         "r1 = []",
         "r1.extend([r1])",
@@ -1225,6 +1283,9 @@ def test_text_of_writes() -> None:
         "w <- set([1])",
         "x <- {1: 1}",
         "x <- deque([])",
+        "x[:] = 1",
+        "x.write('text\\n')",
+        "x.flush()",
     ]
 
 

@@ -11,6 +11,7 @@ import enum
 import functools
 import gc
 import importlib.util
+import io
 import re
 import struct
 import sys
@@ -455,6 +456,77 @@ def context_unset():
     assert p()
 
 
+def bytes_of():
+    class Mine(bytearray):
+        pass
+
+    p = with_test("BYTES", b"ab")
+    data = bytearray(b"ab")
+    assert p(data)
+    view = memoryview(data)
+    assert not p(data)  # somebody else may write to it
+    view.release()
+    assert p(data)
+    data[0] = 0
+    for other in (data, bytearray(b"abc"), b"ab", Mine(b"ab"), "ab", None):
+        assert not p(other)
+
+
+def file_of_c():
+    class Loud(io.StringIO):
+        def write(self, text):
+            raise AssertionError("write ran")
+
+    class Quiet(io.TextIOWrapper):
+        name = "quiet"
+
+    class Shut(io.StringIO):
+        @property
+        def closed(self):
+            raise AssertionError("closed ran")
+
+    class Asked(io.StringIO):
+        def __getattr__(self, name):
+            raise AssertionError("__getattr__ ran")
+
+    class Raw(io.RawIOBase):
+        def writable(self):
+            return True
+
+    p = with_test("FILE", "ascii")
+    shadowed = io.StringIO()
+    shadowed.write = print
+    detached = io.TextIOWrapper(io.BytesIO())
+    detached.detach()
+    closed = io.StringIO()
+    closed.close()
+    assert p(io.StringIO()) and p(io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert p(Quiet(io.BufferedWriter(io.BytesIO()), "utf-8"))
+    for other in (Loud(), Shut(), Asked(), shadowed, detached, closed, 1, None):
+        assert not p(other)
+    for below in (Raw(), io.BufferedWriter(Raw()), io.BufferedReader(io.BytesIO())):
+        assert not p(io.TextIOWrapper(below))
+    p = with_test("FILE", "utf-8")
+    assert p(io.StringIO()) and p(io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    assert not p(io.TextIOWrapper(io.BytesIO(), "ascii"))
+
+
+def leaf():
+    import torch
+
+    eng.tensor_init()
+    w = torch.ones(2, requires_grad=True)
+    yes, no = with_test("LEAF", True), with_test("LEAF", False)
+    for tensor in (w, torch.ones(2), torch.nn.Parameter(w), w.detach()):
+        assert yes(tensor) and not no(tensor)
+    assert no(w * 2) and not yes(w * 2)
+    base = torch.ones(2)
+    view = base[:1]
+    base.mul_(w)
+    assert not yes(view)
+    assert not yes(1) and not no(None)
+
+
 def slot_empty():
     p = with_test("SLOT_EMPTY", Slotted.a)
     s = Slotted()
@@ -647,6 +719,9 @@ GUARDS = {
     "FUNCTION": function,
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,
+    "BYTES": bytes_of,
+    "FILE": file_of_c,
+    "LEAF": leaf,
 }
 
 
@@ -660,13 +735,15 @@ def test_every_guard_row_has_a_test():
     assert list(GUARDS) == rows("guards.def")
 
 
-@pytest.mark.parametrize("row", [r for r in GUARDS if r not in ("TENSOR", "APART")])
+@pytest.mark.parametrize(
+    "row", [r for r in GUARDS if r not in ("TENSOR", "APART", "LEAF")]
+)
 def test_guard(row):
     GUARDS[row]()
 
 
 @needs_torch
-@pytest.mark.parametrize("row", ["TENSOR", "APART"])
+@pytest.mark.parametrize("row", ["TENSOR", "APART", "LEAF"])
 def test_guard_of_tensors(row):
     GUARDS[row]()
 
@@ -740,6 +817,7 @@ FIELDS = {
     "FUNC_MODULE": [(closed, __name__)],
     "WEAKREF": [(weakref.ref(Meth), Meth)],
     "TYPE_NAME": [(Meth, "Meth")],
+    "TYPE_MRO": [(Meth, Meth.__mro__)],
     "TYPE_QUALNAME": [(Meth, "Meth")],
     "PROXY_MAP": [(types.MappingProxyType(d := {1: 2}), d)],
 }

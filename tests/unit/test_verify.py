@@ -293,6 +293,24 @@ from contextvars import ContextVar
 V = ContextVar("V")
 def f(): return V.get(1)
 !!! V.set(2)
+
+=== BYTES
+b = bytearray(b"ab")
+def f(x): return x[0]
+>>> b
+!!! b[0] = 99
+
+=== FILE
+import io
+def f(x): print("a", file=x)
+>>> io.StringIO()
+
+=== LEAF
+import torch
+x = torch.ones(2, requires_grad=True)
+def f(x): return x.is_leaf
+>>> x
+!!! x = torch.ones(2, requires_grad=True) * 1
 """
 
 EFFECTS = """
@@ -508,6 +526,20 @@ from collections import deque
 def f(x): x.append(1)
 >>> deque()
 
+=== BYTES_ASSIGN
+def f(x): x.append(1)
+>>> bytearray()
+
+=== WRITE
+import io
+def f(x): print("a", file=x)
+>>> io.StringIO()
+
+=== FLUSH
+import io
+def f(x): x.flush()
+>>> io.TextIOWrapper(io.BytesIO())
+
 === RETURN
 def f(x): return x
 >>> [1]
@@ -715,7 +747,7 @@ def test_the_programs_exception_wins(plant, monkeypatch):
 def test_a_second_recording_that_aborts_is_counted_and_proves_nothing(plant):
     def fn(x):
         if x:
-            print(end="")
+            sys.getrefcount(x)
         return x
 
     compiled, reports = verified(fn)

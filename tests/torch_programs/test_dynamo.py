@@ -1,0 +1,97 @@
+"""torch.compile inside and around compiled functions, and a compile without memory."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import magpy  # noqa: E402
+
+
+def inner(x):
+    return (x * 2).relu() + 1
+
+
+def same(fn, reference, rounds=4):
+    for _ in range(rounds):
+        x = torch.randn(2, 3)
+        assert torch.equal(fn(x), reference(x))
+
+
+@pytest.fixture(autouse=True)
+def fresh_dynamo():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def test_torch_compiled_function_inside():
+    ours = torch.compile(inner, backend="eager")
+    fast = magpy.compile(lambda x: ours(x) + 3, backend="eager")
+    same(fast, lambda x: inner(x) + 3)
+    assert magpy.stats(fast)["reasons"] == {"opaque-call": 4}
+
+
+def test_torch_compiled_function_itself():
+    fast = magpy.compile(torch.compile(inner, backend="eager"), backend="eager")
+    same(fast, inner)
+
+
+def test_torch_compiled_module_inside():
+    plain, module = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    module.load_state_dict(plain.state_dict())
+    module.compile(backend="eager")
+    fast = magpy.compile(lambda x: module(x) * 2, backend="eager")
+    same(fast, lambda x: plain(x) * 2)
+
+
+def test_torch_compile_around():
+    fast = magpy.compile(inner, backend="eager")
+    same(fast, inner)  # before dynamo's frame evaluator stands above ours
+    same(torch.compile(lambda x: fast(x) + 3, backend="eager"), lambda x: inner(x) + 3)
+    same(torch.compile(fast, backend="eager"), inner)
+    assert magpy.stats(fast)["hits"] > 6
+
+
+def test_torch_compile_around_module():
+    class Outer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = magpy.compile(linear, backend="eager")
+
+        def forward(self, x):
+            return self.inner(x) * 2
+
+    linear = torch.nn.Linear(3, 3)
+    same(torch.compile(Outer(), backend="eager"), lambda x: linear(x) * 2)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_compile_without_memory():
+    memory = pytest.importorskip("_testcapi")
+
+    def f(x, d):
+        y = (x * 2).relu() + 1
+        d["n"] = y
+        return [y, 3]
+
+    def right(answer, x, d):
+        return torch.equal(answer[0], x * 2 + 1) and d["n"] is answer[0]
+
+    failed = 0
+    for first in range(1, 6000, 211):
+        fast = magpy.compile(f, backend=lambda gm, inputs: gm.forward)
+        x = torch.ones(3)
+        assert right(fast(x, d := {}), x, d)
+        memory.set_nomemory(first, first + 1)
+        try:
+            answer = fast(x, d := {})  # compiles
+        except MemoryError:
+            assert d == {}
+        else:
+            assert right(answer, x, d)
+        finally:
+            memory.remove_mem_hooks()
+        failed += "compile-failed" in magpy.stats(fast)["reasons"]
+        for _ in range(2):
+            assert right(fast(x, d := {}), x, d)
+    assert failed > 3
