@@ -447,7 +447,9 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_EVAL:
     case RULE_VALUE:
         s->below = MP_BELOW_WATCH;
-        s->yields = PyType_Check(callee) ? MP_YIELDS_READ : 0;  // filter, groupby
+        if (rule == RULE_EVAL && PyType_Check(callee)) {
+            s->yields = MP_YIELDS_READ;  // filter, groupby
+        }
         return mp_rule_eval(T, s, callee, args, count);
     case RULE_PATTERN:
         return mp_rule_pattern(T, s, callee, args, nargs, kwnames);

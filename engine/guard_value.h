@@ -1,4 +1,5 @@
-/* guard_value.h - comparisons and look-ups that run no user code.  Private to guard*.c.
+/* guard_value.h - comparisons and look-ups that run no user code.  Private to guard*.c and
+ * record_identity.c.
  *
  * None of these allocates a GC object, drops a last reference or leaves an exception,
  * but for the first three. */

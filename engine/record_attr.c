@@ -388,7 +388,8 @@ guard_descr_kind(mp_trace *T, PyObject *descr)
     if (descr != NULL && (Py_TYPE(descr)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         rc = mp_load_const(T, descr);  // descr.__class__ = ...
     }
-    for (size_t i = 0; descr != NULL && i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
+    for (size_t i = 0; descr != NULL && i < Py_ARRAY_LENGTH(names) && rc == MP_OK;
+         i++) {
         rc = mp_special(T, descr, names[i], &found);
     }
     return rc;

@@ -36,6 +36,8 @@ hands_out_items(PyObject *obj)
         "dict_items",
         "_collections._deque_iterator",
         "_collections._deque_reverse_iterator",
+        "collections._deque_iterator",  // (from 3.12 on)
+        "collections._deque_reverse_iterator",
         "reversed",
         "enumerate",
         "zip",
@@ -146,7 +148,8 @@ mp_rc
 mp_look_before_next(mp_trace *T, PyObject *iterator)
 {
     mp_node *n = mp_refgraph_find(&T->graph, iterator);
-    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_READ)) {
+    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_READ)
+        || !(hands_out_items(iterator) || reads_items(iterator))) {
         return MP_OK;
     }
     look_state look = {.T = T, .rc = MP_OK, .before_next = true};

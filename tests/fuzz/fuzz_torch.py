@@ -109,7 +109,7 @@ H|  with torch.inference_mode():  for u in (@X).unbind(0)[:0]:  ~if (@X).sum() >
 !|  torch.set_grad_enabled(False)  torch.set_grad_enabled(True)  v = v.half()
 !|  h.t = w.view(2, 3)
 !|  w = torch.zeros(2, 3, dtype=torch.complex64)  w.grad = fixed(0)  ts = (w, v)
-!|  d = {'t': w, 'u': v}  w.resize_(2, 3)  w = w.t()  w.tag = 1  base.zero_()
+!|  d = {'t': w, 'u': v}  w.resize_(2, 3).zero_()  w = w.t()  w.tag = 1  base.zero_()
 """)[0]
 
 TORCH_FEATURES = features(r"""

@@ -408,6 +408,28 @@ def f(a):
     return len(d), [k == id(x) for k in d], list(d.values())
 >>> 1
 
+=== items_that_come_later
+import itertools, operator
+xs = [[1], [2]]
+ext = [5]
+first = operator.itemgetter(0)
+def f():
+    ys, zs = list(xs), list(xs)
+    getters, lengths = map(first, ys), zip(enumerate(map(len, ys)), ys)
+    groups, kept = itertools.groupby(ys, len), filter(None, ys)
+    walk = map(sum, zs)
+    ys.append(ext)
+    out = []
+    for n in walk:
+        out.append(n)
+        if len(zs) < 3:
+            zs.append(ext)
+    a = next(kept)
+    return out, [k for k, g in groups], list(lengths), len(list(kept)), a, list(getters)
+!!! ext[0] = 6
+!!! ext.append(7)
+!!! xs[0][0] = 8
+
 === hash_of_nested_constants
 t = ((1, "a"), (2.5, None, (3, frozenset([4]))))
 def f():

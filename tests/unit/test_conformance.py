@@ -42,7 +42,7 @@ class Good(unittest.TestCase):
         raise KeyError(1)
 
     def test_eager(self):
-        self.assertEqual(compile("1", "", "eval").co_name, "<module>")
+        self.assertTrue(dir(1))
 
     @unittest.skip("never")
     def test_skipped(self):
@@ -154,7 +154,7 @@ def test_recorded_and_reasons(fake_report):
     assert not cases["test_skipped"].called
     assert not cases["test_eager"].recorded
     assert cases["test_eager"].reason == "opaque-call"
-    assert "builtins.compile" in cases["test_eager"].detail
+    assert "builtins.dir" in cases["test_eager"].detail
     assert fake_report.reasons()["opaque-call"] >= 1
     assert 0 < fake_report.recorded < fake_report.called < len(fake_report.cases)
 
