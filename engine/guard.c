@@ -15,7 +15,6 @@
  */
 #include "guard.h"
 
-#include <stddef.h>        // offsetof
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
@@ -23,24 +22,9 @@
 #include "guard_value.h"
 #include "plant.h"
 
-static const char *const guard_field_names[] = {
-#define FIELD(id, name) name,
-#include "fields.def"
-#undef FIELD
-};
-
-/* -- Private layouts -------------------------------------------------------------- */
-
-/* Where a field lives: up to two types have it; none: guard_field_borrow knows. */
-typedef struct {
-    PyTypeObject *type[2];  // borrowed static types, or owned for ever (partial)
-    Py_ssize_t offset[2];
-} guard_layout;
-
 /* Facts about this process, found once; never changed or freed after. */
 static struct {
     bool ready;
-    guard_layout fields[MP_F_COUNT];
     PyTypeObject *deque;  // owned
 } guard_static;
 
@@ -54,106 +38,17 @@ mp_guard_absent(void)
     return (PyObject *)&guard_absent_marker;
 }
 
-static int
-guard_field_find(mp_field field, int at, PyTypeObject *type)
-{
-    Py_ssize_t offset = mp_guard_member_offset(type, guard_field_names[field]);
-    guard_static.fields[field].type[at] = type;
-    guard_static.fields[field].offset[at] = offset;
-    return offset < 0 ? -1 : 0;
-}
-
-/* A C type out of a module: new reference. */
-static PyTypeObject *
-guard_import_type(const char *module_name, const char *name)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    if (module == NULL) {
-        return NULL;
-    }
-    PyObject *type = PyObject_GetAttrString(module, name);
-    Py_DECREF(module);
-    if (type != NULL && !PyType_Check(type)) {
-        PyErr_Format(PyExc_SystemError, "%s.%s is no class", module_name, name);
-        Py_CLEAR(type);
-    }
-    return (PyTypeObject *)type;
-}
-
-static void
-guard_fields_public(void)
-{
-#define PUT(id, at, tp, object, member)                                                \
-    guard_static.fields[MP_F_##id].type[at] = &tp;                                     \
-    guard_static.fields[MP_F_##id].offset[at] = (Py_ssize_t)offsetof(object, member)
-    PUT(METHOD_FUNC, 0, PyMethod_Type, PyMethodObject, im_func);
-    PUT(METHOD_SELF, 0, PyMethod_Type, PyMethodObject, im_self);
-    PUT(METHOD_SELF, 1, PyCFunction_Type, PyCFunctionObject, m_self);
-    PUT(FUNC_CLOSURE, 0, PyFunction_Type, PyFunctionObject, func_closure);
-    PUT(FUNC_DEFAULTS, 0, PyFunction_Type, PyFunctionObject, func_defaults);
-    PUT(FUNC_KWDEFAULTS, 0, PyFunction_Type, PyFunctionObject, func_kwdefaults);
-    PUT(FUNC_CODE, 0, PyFunction_Type, PyFunctionObject, func_code);
-    PUT(FUNC_GLOBALS, 0, PyFunction_Type, PyFunctionObject, func_globals);
-    PUT(FUNC_NAME, 0, PyFunction_Type, PyFunctionObject, func_name);
-    PUT(FUNC_QUALNAME, 0, PyFunction_Type, PyFunctionObject, func_qualname);
-    PUT(FUNC_DOC, 0, PyFunction_Type, PyFunctionObject, func_doc);
-    PUT(FUNC_ANNOTATIONS, 0, PyFunction_Type, PyFunctionObject, func_annotations);
-    PUT(FUNC_MODULE, 0, PyFunction_Type, PyFunctionObject, func_module);
-    PUT(SLICE_START, 0, PySlice_Type, PySliceObject, start);
-    PUT(SLICE_STOP, 0, PySlice_Type, PySliceObject, stop);
-    PUT(WEAKREF, 0, _PyWeakref_RefType, PyWeakReference, wr_object);
-    PUT(SLICE_STEP, 0, PySlice_Type, PySliceObject, step);
-#undef PUT
-}
-
-static int
-guard_fields_members(void)
-{
-    if (guard_field_find(MP_F_STATIC_FUNC, 0, &PyStaticMethod_Type) < 0
-        || guard_field_find(MP_F_STATIC_FUNC, 1, &PyClassMethod_Type) < 0
-        || guard_field_find(MP_F_PROP_GET, 0, &PyProperty_Type) < 0
-        || guard_field_find(MP_F_PROP_SET, 0, &PyProperty_Type) < 0) {
-        return -1;
-    }
-    PyTypeObject *partial = guard_import_type("functools", "partial");
-    if (partial == NULL || guard_field_find(MP_F_PARTIAL_FUNC, 0, partial) < 0
-        || guard_field_find(MP_F_PARTIAL_ARGS, 0, partial) < 0
-        || guard_field_find(MP_F_PARTIAL_KW, 0, partial) < 0) {
-        return -1;
-    }
-    return 0;
-}
-
-/* The mapping of a proxy follows the object head: believed only if it does. */
-static int
-guard_proxy_prove(void)
-{
-    PyObject *dict = PyDict_New();
-    PyObject *proxy = dict == NULL ? NULL : PyDictProxy_New(dict);
-    if (proxy != NULL && PyDictProxy_Type.tp_basicsize > (Py_ssize_t)sizeof(PyObject)
-        && *(PyObject **)(proxy + 1) == dict) {
-        guard_static.fields[MP_F_PROXY_MAP].type[0] = &PyDictProxy_Type;
-        guard_static.fields[MP_F_PROXY_MAP].offset[0] = (Py_ssize_t)sizeof(PyObject);
-    }
-    int rc = proxy == NULL ? -1 : 0;
-    Py_XDECREF(proxy);
-    Py_XDECREF(dict);
-    return rc;
-}
-
 int
 mp_guard_init(void)
 {
     if (guard_static.ready) {
         return 0;
     }
-    guard_fields_public();
-    if (guard_fields_members() < 0 || guard_proxy_prove() < 0
-        || mp_guard_value_init() < 0) {
+    if (mp_guard_field_init() < 0 || mp_guard_value_init() < 0) {
         return -1;
     }
     if (guard_static.deque == NULL) {
-        guard_static.deque = guard_import_type("collections", "deque");
+        guard_static.deque = mp_guard_import_type("collections", "deque");
     }
     if (guard_static.deque == NULL) {
         return -1;
@@ -475,8 +370,7 @@ static PyObject *
 guard_key_borrow(const mp_guard *op, PyObject *dict)
 {
     PyObject *value;
-    return PyDict_Check(dict)
-                   && mp_guard_dict_find(dict, op->obj, op->hash, &value) > 0
+    return PyDict_Check(dict) && mp_guard_dict_find(dict, op->obj, op->hash, &value) > 0
                ? value
                : NULL;
 }
@@ -518,39 +412,13 @@ guard_slot_borrow(PyObject *o, PyObject *descr)
 }
 
 static PyObject *
-guard_type_name_borrow(PyObject *o, bool qualified)
-{
-    if (!PyType_Check(o) || !(((PyTypeObject *)o)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        return NULL;
-    }
-    PyHeapTypeObject *type = (PyHeapTypeObject *)o;
-    return qualified ? type->ht_qualname : type->ht_name;
-}
-
-static PyObject *
-guard_field_borrow(PyObject *o, int64_t field)
+guard_field(PyObject *o, int64_t field)
 {
     bool unknown;
-    if (field == MP_F_TYPE) {
-        return (PyObject *)Py_TYPE(o);
-    }
     if (field == MP_F_FUNC_DICT) {
         return PyFunction_Check(o) ? guard_dict_borrow(o, &unknown) : NULL;
     }
-    if (field == MP_F_TYPE_MRO) {
-        return PyType_Check(o) ? ((PyTypeObject *)o)->tp_mro : NULL;
-    }
-    if (field == MP_F_TYPE_NAME || field == MP_F_TYPE_QUALNAME) {
-        return guard_type_name_borrow(o, field == MP_F_TYPE_QUALNAME);
-    }
-    const guard_layout *where = &guard_static.fields[field];
-    for (int i = 0; i < 2; i++) {
-        if (where->type[i] != NULL && PyObject_TypeCheck(o, where->type[i])) {
-            PyObject *value = *(PyObject **)((char *)o + where->offset[i]);
-            return value == NULL ? Py_None : value;  // the getters say None too
-        }
-    }
-    return NULL;
+    return mp_guard_field_borrow(o, field);
 }
 
 /* The value of a ContextVar in the current context (or its default).  The context, or the
@@ -587,7 +455,7 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
     case MP_G_LOAD_CELL:
         return PyCell_Check(regs[op->a]) ? PyCell_GET(regs[op->a]) : NULL;
     case MP_G_LOAD_FIELD:
-        return guard_field_borrow(regs[op->a], op->n);
+        return guard_field(regs[op->a], op->n);
     case MP_G_LOAD_DEQUE:
         return guard_deque_borrow(regs[op->a], op->n);
     case MP_G_LOAD_CONTEXT:

@@ -12,6 +12,11 @@
 int mp_guard_value_init(void);
 /* Room for `need` items: the array, moved perhaps, or NULL with MemoryError set. */
 void *mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size);
+/* A C type out of a module: new reference. */
+PyTypeObject *mp_guard_import_type(const char *module_name, const char *name);
+/* Find the members of fields.def (0 or -1); read one (mp_field), borrowed or NULL. */
+int mp_guard_field_init(void);
+PyObject *mp_guard_field_borrow(PyObject *o, int64_t field);
 /* Offset of an object member of a C type; -1 with an exception set. */
 Py_ssize_t mp_guard_member_offset(PyTypeObject *type, const char *name);
 

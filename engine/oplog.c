@@ -12,187 +12,6 @@
 
 #include "value.h"
 
-struct op_row {
-    const void *key;
-    int flags;
-};
-
-static struct op_row *op_rows;  // open addressing; lives as long as the engine
-static uint32_t n_op_rows, used_op_rows;
-static PyTypeObject *op_object_types[8];
-static int n_op_object_types;
-static PyObject *tensor_class;              // torch.Tensor
-static PyTypeObject *graph_object_type;     // torch._C._InferenceMode
-static PyTypeObject *script_function_type;  // torch.jit.ScriptFunction
-static PyObject *op_flags;    // Python function: flags of an operator object
-static PyObject *operators;   // dict of the operator module, plus getattr
-PyObject *mp_mask_dtypes[2];  // torch.bool, torch.uint8
-
-const void *
-mp_callable_key(PyObject *callable)
-{
-    if (PyCFunction_Check(callable)) {
-        PyMethodDef *def = ((PyCFunctionObject *)callable)->m_ml;
-        // All C types share the PyMethodDef of their __new__.
-        return strcmp(def->ml_name, "__new__") == 0 ? (const void *)callable : def;
-    }
-    if (Py_TYPE(callable) == &PyMethodDescr_Type
-        || Py_TYPE(callable) == &PyClassMethodDescr_Type) {
-        return ((PyMethodDescrObject *)callable)->d_method;
-    }
-    return callable;
-}
-
-static struct op_row *
-row_find(struct op_row *rows, uint32_t count, const void *key)
-{
-    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
-    for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
-        i = (i + 1) & (count - 1);
-    }
-    return &rows[i];
-}
-
-int
-mp_op_register(PyObject *callable, int flags)
-{
-    if (used_op_rows * 2 >= n_op_rows) {
-        uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
-        struct op_row *rows = PyMem_Calloc(count, sizeof(*rows));
-        if (rows == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        for (uint32_t i = 0; i < n_op_rows; i++) {
-            if (op_rows[i].key != NULL) {
-                *row_find(rows, count, op_rows[i].key) = op_rows[i];
-            }
-        }
-        PyMem_Free(op_rows);
-        op_rows = rows;
-        n_op_rows = count;
-    }
-    struct op_row *row = row_find(op_rows, n_op_rows, mp_callable_key(callable));
-    if (row->key == NULL) {
-        row->key = mp_callable_key(callable);
-        Py_INCREF(callable);  // the table lives for the process: keys stay unique
-        used_op_rows++;
-    }
-    row->flags = flags;
-    return 0;
-}
-
-bool
-mp_is_op_object(PyObject *callable)
-{
-    for (int i = 0; i < n_op_object_types; i++) {
-        if (PyObject_TypeCheck(callable, op_object_types[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An operator object (torch.ops..., a scripted function): its row is asked for once, if it
- * lives as long as the process.  No row: it is opaque. */
-static int
-op_object_flags(PyObject *op)
-{
-    PyObject *row = op_flags == NULL ? NULL : PyObject_CallOneArg(op_flags, op);
-    int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
-    Py_XDECREF(row);
-    bool stays = !Py_IS_TYPE(op, script_function_type);
-    if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
-        PyErr_Clear();  // without an answer it is opaque
-        flags = 0;
-    }
-    return flags;
-}
-
-int
-mp_op_flags_of(PyObject *callable)
-{
-    if (n_op_rows == 0) {
-        return 0;
-    }
-    int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
-    return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
-}
-
-bool
-mp_op_is_whole(int flags)
-{
-    return flags != 0 && flags != MP_TORCH_INLINE && flags != MP_TORCH_LATER_INLINE;
-}
-
-PyObject *
-mp_operator_borrow(const char *name)
-{
-    return mp_dict_text_borrow(operators, name);
-}
-
-static int
-setup_operators(void)
-{
-    PyObject *module = PyImport_ImportModule("operator");
-    if (module == NULL) {
-        return -1;
-    }
-    Py_XSETREF(operators, PyDict_Copy(PyModule_GetDict(module)));
-    Py_DECREF(module);
-    if (operators == NULL) {
-        return -1;
-    }
-    PyObject *builtins = PyEval_GetBuiltins();
-    PyObject *getattr = mp_dict_text_borrow(builtins, "getattr");
-    return getattr == NULL ? -1 : PyDict_SetItemString(operators, "getattr", getattr);
-}
-
-static int
-setup_types(PyObject *setup)
-{
-    PyObject *types = mp_dict_text_borrow(setup, "op_object_types");
-    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
-        if (n_op_object_types < (int)Py_ARRAY_LENGTH(op_object_types)) {
-            op_object_types[n_op_object_types++] =
-                (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
-        }
-    }
-    Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
-    Py_XSETREF(graph_object_type, (PyTypeObject *)Py_XNewRef(
-                                      mp_dict_text_borrow(setup, "graph_object_type")));
-    Py_XSETREF(script_function_type, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
-                                         setup, "script_function_type")));
-    PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
-    if (tensors != NULL) {
-        Py_XSETREF(tensor_class, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
-    }
-    PyObject *masks = mp_dict_text_borrow(setup, "mask_dtypes");
-    for (int i = 0; masks != NULL && i < 2; i++) {
-        Py_XSETREF(mp_mask_dtypes[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
-    }
-    return 0;
-}
-
-int
-mp_oplog_init(PyObject *setup)
-{
-    if (operators == NULL && setup_operators() < 0) {
-        return -1;
-    }
-    if (setup == NULL || op_rows != NULL) {
-        return 0;
-    }
-    PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
-    Py_ssize_t pos = 0;
-    while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
-        if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
-            return -1;
-        }
-    }
-    return setup_types(setup);
-}
-
 /* -- Argument trees ------------------------------------------------------------------------ */
 
 mp_rc
@@ -253,7 +72,8 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
 static bool
 is_graph_object(PyObject *obj)
 {
-    return graph_object_type != NULL && Py_IS_TYPE(obj, graph_object_type);
+    return mp_op_types.graph_object != NULL
+           && Py_IS_TYPE(obj, mp_op_types.graph_object);
 }
 
 static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
@@ -436,7 +256,7 @@ op_target(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
     if (nargs > 0 && is_graph_object(args[0]) && PyCFunction_Check(callee)) {
         return PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
     }
-    if (nargs > 0 && mp_tensor_is(args[0]) && tensor_class != NULL) {
+    if (nargs > 0 && mp_tensor_is(args[0]) && mp_op_types.tensor != NULL) {
         PyObject *name = NULL;
         if (Py_TYPE(callee) == &PyMethodDescr_Type
             || Py_TYPE(callee) == &PyWrapperDescr_Type) {
@@ -446,7 +266,8 @@ op_target(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
             name = ((PyFunctionObject *)callee)->func_name;
         }
         if (name != NULL
-            && mp_type_lookup_borrow((PyTypeObject *)tensor_class, name) == callee) {
+            && mp_type_lookup_borrow((PyTypeObject *)mp_op_types.tensor, name)
+                   == callee) {
             return Py_NewRef(name);
         }
     }
@@ -486,7 +307,7 @@ mp_op_target_name(PyObject *target)
     if (PyUnicode_Check(target)) {
         return Py_NewRef(target);
     }
-    bool is_script = Py_IS_TYPE(target, script_function_type);
+    bool is_script = Py_IS_TYPE(target, mp_op_types.script_function);
     PyObject *name = PyObject_GetAttrString(target, is_script ? "name" : "__name__");
     if (name == NULL) {
         PyErr_Clear();  // an operation without a name is described by its type
@@ -578,8 +399,8 @@ result_constant(mp_trace *T, PyObject *obj)
     Py_XDECREF(dim);
     PyErr_Clear();  // a tensor has ndim; without it the value is not read
     bool known = T->op.flags == MP_TORCH_SIZED || inputs_are_constant(T);
-    return is_number && !T->op.dynamic && known
-                   && !PyMethod_Check(T->op.target) && !op_is_random(T->op.target)
+    return is_number && !T->op.dynamic && known && !PyMethod_Check(T->op.target)
+                   && !op_is_random(T->op.target)
                ? T->n_mutations + 1
                : 0;
 }

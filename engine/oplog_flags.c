@@ -18,7 +18,7 @@ mp_op_index_is_dynamic(PyObject *key)
         return false;
     }
     PyObject *dtype = PyObject_GetAttrString(key, "dtype");
-    bool is_mask = dtype == mp_mask_dtypes[0] || dtype == mp_mask_dtypes[1];
+    bool is_mask = dtype == mp_op_types.masks[0] || dtype == mp_op_types.masks[1];
     Py_XDECREF(dtype);
     PyErr_Clear();  // a tensor has a dtype; a failing is_enabled only costs the flag
     return is_mask;

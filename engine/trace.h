@@ -416,7 +416,14 @@ int mp_op_flags_of(PyObject *callable);  // 0: no torch callable
 /* Is a Python function with these flags one operation, or is it watched? */
 bool mp_op_is_whole(int flags);
 bool mp_grad_is_enabled(void);
-extern PyObject *mp_mask_dtypes[2];  // torch.bool, torch.uint8; owned by oplog.c
+/* Classes of torch that operations are told by; NULL until torch is set up.  Owned. */
+typedef struct {
+    PyObject *tensor;               // torch.Tensor
+    PyTypeObject *graph_object;     // torch._C._InferenceMode
+    PyTypeObject *script_function;  // torch.jit.ScriptFunction
+    PyObject *masks[2];             // torch.bool, torch.uint8
+} mp_op_types_t;
+extern mp_op_types_t mp_op_types;  // oplog_rows.c
 bool mp_op_holds_tensor(PyObject *obj, bool nested_only);
 bool mp_op_index_is_dynamic(PyObject *key);
 int mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,

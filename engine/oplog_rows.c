@@ -1,0 +1,190 @@
+/* oplog_rows.c - which callables are tensor operations, and of which kind.
+ *
+ * Rows come from _torch_table.py, once per process: callable -> mp_torch_flags.  C
+ * functions are found by their PyMethodDef, so that bound and unbound ones share a row.
+ * Operator objects (torch.ops, scripted functions) are judged when they are first called.
+ * Ownership: the table keeps its callables for the life of the process, so a key is never
+ * the address of something else.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+struct op_row {
+    const void *key;
+    int flags;
+};
+
+static struct op_row *op_rows;  // open addressing; lives as long as the engine
+static uint32_t n_op_rows, used_op_rows;
+static PyTypeObject *op_object_types[8];
+static int n_op_object_types;
+static PyObject *op_flags;   // Python function: flags of an operator object
+static PyObject *operators;  // dict of the operator module, plus getattr
+mp_op_types_t mp_op_types;
+
+const void *
+mp_callable_key(PyObject *callable)
+{
+    if (PyCFunction_Check(callable)) {
+        PyMethodDef *def = ((PyCFunctionObject *)callable)->m_ml;
+        // All C types share the PyMethodDef of their __new__.
+        return strcmp(def->ml_name, "__new__") == 0 ? (const void *)callable : def;
+    }
+    if (Py_TYPE(callable) == &PyMethodDescr_Type
+        || Py_TYPE(callable) == &PyClassMethodDescr_Type) {
+        return ((PyMethodDescrObject *)callable)->d_method;
+    }
+    return callable;
+}
+
+static struct op_row *
+row_find(struct op_row *rows, uint32_t count, const void *key)
+{
+    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
+    for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
+        i = (i + 1) & (count - 1);
+    }
+    return &rows[i];
+}
+
+int
+mp_op_register(PyObject *callable, int flags)
+{
+    if (used_op_rows * 2 >= n_op_rows) {
+        uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
+        struct op_row *rows = PyMem_Calloc(count, sizeof(*rows));
+        if (rows == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (uint32_t i = 0; i < n_op_rows; i++) {
+            if (op_rows[i].key != NULL) {
+                *row_find(rows, count, op_rows[i].key) = op_rows[i];
+            }
+        }
+        PyMem_Free(op_rows);
+        op_rows = rows;
+        n_op_rows = count;
+    }
+    struct op_row *row = row_find(op_rows, n_op_rows, mp_callable_key(callable));
+    if (row->key == NULL) {
+        row->key = mp_callable_key(callable);
+        Py_INCREF(callable);  // the table lives for the process: keys stay unique
+        used_op_rows++;
+    }
+    row->flags = flags;
+    return 0;
+}
+
+bool
+mp_is_op_object(PyObject *callable)
+{
+    for (int i = 0; i < n_op_object_types; i++) {
+        if (PyObject_TypeCheck(callable, op_object_types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An operator object (torch.ops..., a scripted function): its row is asked for once, if it
+ * lives as long as the process.  No row: it is opaque. */
+static int
+op_object_flags(PyObject *op)
+{
+    PyObject *row = op_flags == NULL ? NULL : PyObject_CallOneArg(op_flags, op);
+    int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
+    Py_XDECREF(row);
+    bool stays = !Py_IS_TYPE(op, mp_op_types.script_function);
+    if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
+        PyErr_Clear();  // without an answer it is opaque
+        flags = 0;
+    }
+    return flags;
+}
+
+int
+mp_op_flags_of(PyObject *callable)
+{
+    if (n_op_rows == 0) {
+        return 0;
+    }
+    int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
+    return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
+}
+
+bool
+mp_op_is_whole(int flags)
+{
+    return flags != 0 && flags != MP_TORCH_INLINE && flags != MP_TORCH_LATER_INLINE;
+}
+
+PyObject *
+mp_operator_borrow(const char *name)
+{
+    return mp_dict_text_borrow(operators, name);
+}
+
+static int
+setup_operators(void)
+{
+    PyObject *module = PyImport_ImportModule("operator");
+    if (module == NULL) {
+        return -1;
+    }
+    Py_XSETREF(operators, PyDict_Copy(PyModule_GetDict(module)));
+    Py_DECREF(module);
+    if (operators == NULL) {
+        return -1;
+    }
+    PyObject *builtins = PyEval_GetBuiltins();
+    PyObject *getattr = mp_dict_text_borrow(builtins, "getattr");
+    return getattr == NULL ? -1 : PyDict_SetItemString(operators, "getattr", getattr);
+}
+
+static int
+setup_types(PyObject *setup)
+{
+    PyObject *types = mp_dict_text_borrow(setup, "op_object_types");
+    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
+        if (n_op_object_types < (int)Py_ARRAY_LENGTH(op_object_types)) {
+            op_object_types[n_op_object_types++] =
+                (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
+        }
+    }
+    Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
+    Py_XSETREF(mp_op_types.graph_object, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
+                                             setup, "graph_object_type")));
+    Py_XSETREF(
+        mp_op_types.script_function,
+        (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(setup, "script_function_type")));
+    PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
+    if (tensors != NULL) {
+        Py_XSETREF(mp_op_types.tensor, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
+    }
+    PyObject *masks = mp_dict_text_borrow(setup, "mask_dtypes");
+    for (int i = 0; masks != NULL && i < 2; i++) {
+        Py_XSETREF(mp_op_types.masks[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
+    }
+    return 0;
+}
+
+int
+mp_oplog_init(PyObject *setup)
+{
+    if (operators == NULL && setup_operators() < 0) {
+        return -1;
+    }
+    if (setup == NULL || op_rows != NULL) {
+        return 0;
+    }
+    PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
+    Py_ssize_t pos = 0;
+    while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
+        if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
+            return -1;
+        }
+    }
+    return setup_types(setup);
+}
