@@ -573,8 +573,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
                    : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
     case RULE_COMPARE_EQ:
         rc = nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
-        return rc != MP_OK || nargs != 2 ? rc
-                                         : mp_constants_is(T, s, args[0], args[1]);
+        return rc != MP_OK || nargs != 2 ? rc : mp_constants_is(T, s, args[0], args[1]);
     case RULE_SETITEM:
         rc = nargs < 2 ? MP_OK
                        : mp_record_setitem(T, s, args[0], args[1],

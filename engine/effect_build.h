@@ -27,7 +27,7 @@ typedef struct {
     // Owned descriptors.
     PyObject *deque_append, *deque_clear, *deque_maxlen, *odict_clear;
     PyObject *default_factory, *partial_set, *partial_parts[3];
-    PyObject *no_args;                                   // owned: ()
+    PyObject *no_args;   // owned: ()
     newfunc struct_new;  // tp_new of every struct sequence
     newfunc python_new;  // tp_new of every class with a __new__ in Python
 } mp_effect_tools;

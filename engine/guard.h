@@ -42,9 +42,9 @@ typedef struct {
     int32_t reg;     // register of the dict
     PyObject *seen;  // address, never dereferenced
     uint64_t version, pending;
-    bool unchanged;      // during one check
-    int32_t n_settled;   // ops in its block
-    int32_t known;       // its first in mp_guards.known
+    bool unchanged;     // during one check
+    int32_t n_settled;  // ops in its block
+    int32_t known;      // its first in mp_guards.known
     int32_t n_known;
 } mp_guard_dict;
 

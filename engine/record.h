@@ -74,8 +74,8 @@ typedef enum {
     MP_TORCH_EITHER = MP_TORCH_CALL
         | MP_TORCH_METADATA,  // constant if no tensor results
     MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
-    MP_TORCH_SIZED =
-        MP_TORCH_EITHER | MP_TORCH_PURE,  // EITHER that sees metadata alone
+    MP_TORCH_SIZED = MP_TORCH_EITHER
+        | MP_TORCH_PURE,  // EITHER that sees metadata alone
     MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,  // autograd.Function.apply
 } mp_torch_flags;
 

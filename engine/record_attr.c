@@ -1,13 +1,12 @@
-/* record_attr.c - attribute reads and writes.
+/* record_attr.c - attribute reads and writes: where the interpreter looks.
  *
  * Follows PyObject_GenericGetAttr step by step, so that every place that the interpreter
  * looks at gets its guard: the class (through the MRO), the instance dict, absence where
- * something was not found.  Descriptors written in Python run as frames of the program and
- * are watched; nothing is called here.
+ * something was not found.  What is done with a value found in a class is in record_descr.c.
+ * Hooks written in Python run as frames of the program and are watched; nothing is called
+ * here.
  */
 #include "trace.h"
-
-#include <structmember.h>
 
 /* Layout of `super` objects; the same on all supported versions. */
 typedef struct {
@@ -35,21 +34,6 @@ attr_strings(void)
                : -1;
 }
 
-static bool
-name_is(PyObject *name, const char *text)
-{
-    return PyUnicode_CompareWithASCIIString(name, text) == 0;
-}
-
-/* Python code of the program runs below this instruction. */
-static mp_rc
-attr_runs(mp_trace *T, mp_shadow *s, PyObject *func)
-{
-    s->below = MP_BELOW_WATCH;
-    s->post = MP_POST_RESULT;
-    return mp_load_const(T, func);
-}
-
 mp_rc
 mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                       mp_node **dict_node)
@@ -75,277 +59,6 @@ mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
     return rc;
 }
 
-/* An attribute that is a C struct member or getset of a C object. */
-static const struct {
-    PyTypeObject *type;
-    const char *name;
-    mp_field field;
-} attr_fields[] = {
-    {&PyFunction_Type, "__closure__", MP_F_FUNC_CLOSURE},
-    {&PyFunction_Type, "__defaults__", MP_F_FUNC_DEFAULTS},
-    {&PyFunction_Type, "__kwdefaults__", MP_F_FUNC_KWDEFAULTS},
-    {&PyFunction_Type, "__code__", MP_F_FUNC_CODE},
-    {&PyFunction_Type, "__globals__", MP_F_FUNC_GLOBALS},
-    {&PyFunction_Type, "__name__", MP_F_FUNC_NAME},
-    {&PyFunction_Type, "__qualname__", MP_F_FUNC_QUALNAME},
-    {&PyFunction_Type, "__doc__", MP_F_FUNC_DOC},
-    {&PyFunction_Type, "__annotations__", MP_F_FUNC_ANNOTATIONS},
-    {&PyFunction_Type, "__module__", MP_F_FUNC_MODULE},
-    {&PyMethod_Type, "__func__", MP_F_METHOD_FUNC},
-    {&PyMethod_Type, "__self__", MP_F_METHOD_SELF},
-    {&PyProperty_Type, "fget", MP_F_PROP_GET},
-    {&PyProperty_Type, "fset", MP_F_PROP_SET},
-    {&PySlice_Type, "start", MP_F_SLICE_START},
-    {&PySlice_Type, "stop", MP_F_SLICE_STOP},
-    {&PySlice_Type, "step", MP_F_SLICE_STEP},
-    {&PyStaticMethod_Type, "__func__", MP_F_STATIC_FUNC},
-    {&PyClassMethod_Type, "__func__", MP_F_STATIC_FUNC},
-};
-
-static int
-field_find(PyObject *owner, PyObject *name)
-{
-    PyTypeObject *tp = Py_TYPE(owner);
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(attr_fields); i++) {
-        if (attr_fields[i].type == tp && name_is(name, attr_fields[i].name)) {
-            return (int)attr_fields[i].field;
-        }
-    }
-    if (strcmp(tp->tp_name, "functools.partial") == 0) {
-        return name_is(name, "func")       ? MP_F_PARTIAL_FUNC
-               : name_is(name, "args")     ? MP_F_PARTIAL_ARGS
-               : name_is(name, "keywords") ? MP_F_PARTIAL_KW
-                                           : -1;
-    }
-    return -1;
-}
-
-/* The value of a field, read the way the interpreter will: C getters only. */
-static mp_rc
-load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, int field)
-{
-    PyObject *value = PyObject_GenericGetAttr(owner, name);
-    if (value == NULL) {
-        return MP_ERR;
-    }
-    mp_node *stale = mp_refgraph_find(&T->graph, value);
-    if (stale != NULL && stale->kind == MP_NODE_FRESH) {
-        mp_refgraph_forget(&T->graph, value);  // made just now by the getter
-    }
-    mp_rc rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, field, value);
-    Py_DECREF(value);
-    return rc;
-}
-
-/* __dict__ and __class__ exist on every object. */
-static mp_rc
-getset_common(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name,
-              bool *done)
-{
-    *done = true;
-    if (name_is(name, "__dict__") && !PyType_Check(owner)) {
-        PyObject *dict;
-        mp_node *dict_node;
-        mp_rc rc = mp_instance_dict_node(T, owner, n, &dict, &dict_node);
-        if (rc == MP_OK && dict != NULL && dict_node == NULL) {
-            rc = mp_fresh(T, dict);
-        }
-        return rc;
-    }
-    if (name_is(name, "__class__")) {
-        // The type was guarded when the object was loaded.
-        return mp_load_const(T, (PyObject *)Py_TYPE(owner));
-    }
-    *done = false;
-    s->post = MP_POST_RESULT;
-    return MP_OK;
-}
-
-static mp_rc
-type_name_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, bool *done)
-{
-    *done = true;
-    int field = name_is(name, "__name__")       ? MP_F_TYPE_NAME
-                : name_is(name, "__qualname__") ? MP_F_TYPE_QUALNAME
-                                                : -1;
-    if (field < 0) {
-        *done = false;
-        return MP_OK;
-    }
-    PyTypeObject *tp = (PyTypeObject *)owner;
-    if (!(tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        return MP_OK;
-    }
-    PyHeapTypeObject *heap = (PyHeapTypeObject *)tp;
-    return mp_load(T, MP_G_LOAD_FIELD, n->reg, name, field,
-                   field == MP_F_TYPE_NAME ? heap->ht_name : heap->ht_qualname);
-}
-
-/* What a class stores about itself; its version changes with it. */
-static mp_rc
-type_stored(mp_trace *T, PyObject *owner, PyObject *name)
-{
-    PyTypeObject *tp = (PyTypeObject *)owner;
-    mp_rc rc = mp_guard_type_attr(T, tp, name, mp_type_lookup_borrow(tp, name));
-    rc = rc != MP_OK ? rc : mp_guard_mro(T, tp);
-    PyObject *value = rc == MP_OK ? PyType_Type.tp_getattro(owner, name) : NULL;
-    if (value == NULL) {
-        return rc != MP_OK ? rc : MP_ERR;
-    }
-    rc = mp_load_const(T, value);
-    Py_DECREF(value);
-    return rc;
-}
-
-static mp_rc
-get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
-{
-    bool done;
-    mp_rc rc = getset_common(T, s, owner, n, name, &done);
-    if (rc != MP_OK || done) {
-        return rc;
-    }
-    if (n == NULL || n->reg < 0) {
-        return mp_read_frame_attr(T, owner, name);  // (all others are known)
-    }
-    int field = field_find(owner, name);
-    if (field >= 0) {
-        return load_field(T, n, owner, name, field);
-    }
-    if (PyType_Check(owner)) {
-        rc = type_name_field(T, n, owner, name, &done);
-        if (rc != MP_OK || done) {
-            return rc;
-        }
-        if (name_is(name, "__mro__") || name_is(name, "__bases__")
-            || name_is(name, "__base__") || name_is(name, "__module__")
-            || name_is(name, "__doc__") || name_is(name, "__flags__")) {
-            return type_stored(T, owner, name);
-        }
-        rc = mp_read_class_attr(T, n, owner, name, &done);
-        if (rc != MP_OK || done) {
-            return rc;
-        }
-    }
-    if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
-        || Py_TYPE(owner) == &PyMethodDescr_Type
-        || Py_TYPE(owner) == &PyWrapperDescr_Type) {
-        return MP_OK;  // immutable
-    }
-    if (mp_is_deque(owner) && name_is(name, "maxlen")) {
-        return mp_read_maxlen(T, owner, n);
-    }
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
-                          mp_type_name(owner));
-}
-
-static mp_rc
-get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *descr,
-           PyObject *name)
-{
-    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
-    if (n == NULL || n->reg < 0 || PyCode_Check(owner)) {
-        s->post = MP_POST_RESULT;
-        return mp_read_frame_attr(T, owner, name);
-    }
-    int field = field_find(owner, name);
-    if (field >= 0) {
-        return load_field(T, n, owner, name, field);
-    }
-    if (PyType_Check(owner)) {
-        return get_getset(T, s, owner, n, name);
-    }
-    if (m->type != T_OBJECT_EX && m->type != T_OBJECT) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
-                              mp_type_name(owner));
-    }
-    if (mp_node_wrote_slot(n, descr)) {
-        return MP_OK;
-    }
-    PyObject *value = *(PyObject **)((char *)owner + m->offset);
-    if (value == NULL) {
-        s->below = MP_BELOW_WATCH;  // __getattr__
-        return mp_test(T, MP_G_SLOT_EMPTY, n, descr, 0);
-    }
-    return mp_load(T, MP_G_LOAD_SLOT, n->reg, descr, 0, value);
-}
-
-/* Special method `name` of a descriptor's class, if it is Python code. */
-static mp_rc
-descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, PyTypeObject *owner_type,
-           const char *name, bool *runs)
-{
-    PyObject *func;
-    mp_rc rc = mp_special(T, descr, name, &func);
-    *runs = rc == MP_OK && func != NULL && PyFunction_Check(func);
-    if (!*runs) {
-        return rc;
-    }
-    rc = mp_load_const(T, descr);
-    rc = rc != MP_OK ? rc : mp_load_const(T, (PyObject *)owner_type);
-    return rc != MP_OK ? rc : attr_runs(T, s, func);
-}
-
-/* A value found in a class: bind it to the owner as its type says. */
-static mp_rc
-bind_class_value(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name,
-                 PyObject *descr)
-{
-    PyTypeObject *tp = Py_TYPE(descr);
-    s->post = MP_POST_RESULT;
-    if (tp == &PyProperty_Type) {
-        PyObject *getter_func = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
-        mp_rc rc = mp_load_const(T, descr);
-        if (rc != MP_OK || getter_func == NULL) {
-            return rc;
-        }
-        if (PyFunction_Check(getter_func)) {
-            return attr_runs(T, s, getter_func);
-        }
-        rc = mp_load_const(T, getter_func);
-        return rc != MP_OK ? rc : mp_record_callee(T, s, getter_func, &owner, 1, NULL);
-    }
-    if ((tp == &PyMemberDescr_Type || tp == &PyGetSetDescr_Type) && !PyType_Check(owner)
-        && !mp_descr_fits(descr, owner)) {
-        return MP_OK;  // TypeError: it is another class's
-    }
-    if (tp == &PyMemberDescr_Type) {
-        return get_member(T, s, owner, n, descr, name);
-    }
-    if (tp == &PyGetSetDescr_Type) {
-        return get_getset(T, s, owner, n, name);
-    }
-    if (mp_is_tuple_field(descr)) {
-        return mp_read_tuple_field(T, owner, n, descr);
-    }
-    if (tp == &PyFunction_Type || tp == &PyMethodDescr_Type
-        || tp == &PyWrapperDescr_Type || tp == &PyClassMethodDescr_Type) {
-        return mp_load_const(T, descr);
-    }
-    if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
-        PyObject *inner = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
-        mp_rc rc = mp_load_const(T, (PyObject *)Py_TYPE(owner));
-        return rc != MP_OK || inner == NULL ? rc : mp_load_const(T, inner);
-    }
-    if (tp == &PyInstanceMethod_Type) {
-        // pybind11's methods: what is bound is the C function inside
-        return mp_load_const(T, PyInstanceMethod_GET_FUNCTION(descr));
-    }
-    if (tp->tp_descr_get == NULL) {
-        return mp_load_const(T, descr);
-    }
-    bool runs;
-    mp_rc rc = descr_runs(T, s, descr, Py_TYPE(owner), "__get__", &runs);
-    if (rc != MP_OK || runs) {
-        return rc;
-    }
-    if (strcmp(tp->tp_name, "functools._lru_cache_wrapper") == 0
-        || PyCFunction_Check(descr)) {
-        return mp_load_const(T, descr);
-    }
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "descriptor of type %s", tp->tp_name);
-}
-
 /* Look at the instance dict; *found tells whether the name is there. */
 static mp_rc
 get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *found)
@@ -368,30 +81,6 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *value;
     rc = mp_read_key(T, dict, node, name, &value);
     *found = rc == MP_OK && value != NULL;
-    return rc;
-}
-
-static bool
-is_data_descriptor(PyObject *descr)
-{
-    return Py_TYPE(descr)->tp_descr_get != NULL && Py_TYPE(descr)->tp_descr_set != NULL;
-}
-
-/* What was found in the class stands before the instance dict if its own class has __get__
- * and one of __set__ and __delete__. */
-static mp_rc
-guard_descr_kind(mp_trace *T, PyObject *descr)
-{
-    static const char *const names[] = {"__get__", "__set__", "__delete__"};
-    PyObject *found;
-    mp_rc rc = MP_OK;
-    if (descr != NULL && (Py_TYPE(descr)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        rc = mp_load_const(T, descr);  // descr.__class__ = ...
-    }
-    for (size_t i = 0; descr != NULL && i < Py_ARRAY_LENGTH(names) && rc == MP_OK;
-         i++) {
-        rc = mp_special(T, descr, names[i], &found);
-    }
     return rc;
 }
 
@@ -421,9 +110,9 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
             return rc;
         }
     }
-    rc = guard_descr_kind(T, descr);
-    if (rc == MP_OK && descr != NULL && is_data_descriptor(descr)) {
-        return bind_class_value(T, s, owner, n, name, descr);
+    rc = mp_descr_guard_kind(T, descr);
+    if (rc == MP_OK && descr != NULL && mp_descr_is_data(descr)) {
+        return mp_descr_bind(T, s, owner, n, name, descr);
     }
     bool found = false;
     rc = rc != MP_OK ? rc : get_from_dict(T, owner, n, name, &found);
@@ -431,7 +120,7 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         return rc;
     }
     if (descr != NULL) {
-        return bind_class_value(T, s, owner, n, name, descr);
+        return mp_descr_bind(T, s, owner, n, name, descr);
     }
     if (!with_hook) {
         return MP_OK;  // AttributeError, and the guards know why
@@ -444,7 +133,7 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     if (!PyFunction_Check(hook)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s", tp->tp_name);
     }
-    return attr_runs(T, s, hook);
+    return mp_attr_runs(T, s, hook);
 }
 
 /* -- Tensors -------------------------------------------------------------------------- */
@@ -453,9 +142,9 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
 static bool
 is_fixed_metadata(PyObject *name)
 {
-    return name_is(name, "dtype") || name_is(name, "device") || name_is(name, "layout")
-           || name_is(name, "requires_grad") || name_is(name, "is_cuda")
-           || name_is(name, "is_cpu");
+    return mp_name_is(name, "dtype") || mp_name_is(name, "device")
+           || mp_name_is(name, "layout") || mp_name_is(name, "requires_grad")
+           || mp_name_is(name, "is_cuda") || mp_name_is(name, "is_cpu");
 }
 
 static mp_rc
@@ -467,7 +156,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     if (rc != MP_OK) {
         return rc;
     }
-    bool is_data = descr != NULL && is_data_descriptor(descr);
+    bool is_data = descr != NULL && mp_descr_is_data(descr);
     if (!is_data) {
         // Attributes that the user put on a tensor live in its dict.
         PyObject *dict = mp_instance_dict_borrow(owner);
@@ -487,7 +176,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     int flags = mp_op_flags_of(descr);
     if (!is_data || flags == 0) {
-        return bind_class_value(T, s, owner, n, name, descr);
+        return mp_descr_bind(T, s, owner, n, name, descr);
     }
     if (flags & MP_TORCH_HOST_READ) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "Tensor.%U", name);
@@ -545,7 +234,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     PyTypeObject *cls = (PyTypeObject *)owner, *meta = Py_TYPE(owner);
     PyObject *from_meta = mp_type_lookup_borrow(meta, name);
     mp_rc rc = mp_guard_type_attr(T, meta, name, from_meta);
-    rc = rc != MP_OK ? rc : guard_descr_kind(T, from_meta);
+    rc = rc != MP_OK ? rc : mp_descr_guard_kind(T, from_meta);
     if (rc == MP_OK && (meta->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)meta, 0);  // C.__class__ = ...
     }
@@ -553,8 +242,8 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         return rc;
     }
     s->post = MP_POST_RESULT;
-    if (from_meta != NULL && is_data_descriptor(from_meta)) {
-        return bind_class_value(T, s, owner, n, name, from_meta);
+    if (from_meta != NULL && mp_descr_is_data(from_meta)) {
+        return mp_descr_bind(T, s, owner, n, name, from_meta);
     }
     if (n->written != NULL && mp_node_wrote(n, name)) {
         return MP_OK;
@@ -566,11 +255,11 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     }
     if (attr == NULL) {
         if (from_meta != NULL) {
-            return bind_class_value(T, s, owner, n, name, from_meta);
+            return mp_descr_bind(T, s, owner, n, name, from_meta);
         }
         PyObject *hook = mp_type_lookup_borrow(meta, str_getattr);
         rc = mp_guard_type_attr(T, meta, str_getattr, hook);
-        return rc != MP_OK || hook == NULL ? rc : attr_runs(T, s, hook);
+        return rc != MP_OK || hook == NULL ? rc : mp_attr_runs(T, s, hook);
     }
     PyTypeObject *tp = Py_TYPE(attr);
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
@@ -584,7 +273,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         return mp_load_const(T, attr);
     }
     bool runs;
-    rc = descr_runs(T, s, attr, cls, "__get__", &runs);
+    rc = mp_descr_runs(T, s, attr, cls, "__get__", &runs);
     return rc != MP_OK || runs ? rc : mp_load_const(T, attr);
 }
 
@@ -647,14 +336,14 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
             return rc;
         }
     }
-    return bind_class_value(T, s, obj, n, name, found);
+    return mp_descr_bind(T, s, obj, n, name, found);
 }
 
 static mp_rc
 get_super_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
     super_object *su = (super_object *)owner;
-    if (su->obj == NULL || su->obj_type == NULL || name_is(name, "__class__")) {
+    if (su->obj == NULL || su->obj_type == NULL || mp_name_is(name, "__class__")) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "unbound super");
     }
     return mp_record_super_attr(T, s, su->type, su->obj, su->obj_type, name);
@@ -664,9 +353,9 @@ static mp_rc
 get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
     s->post = MP_POST_RESULT;
-    if (name_is(name, "__func__") || name_is(name, "__self__")) {
-        int field = field_find(owner, name);
-        return n->reg < 0 ? MP_OK : load_field(T, n, owner, name, field);
+    if (mp_name_is(name, "__func__") || mp_name_is(name, "__self__")) {
+        int field = mp_descr_find_field(owner, name);
+        return n->reg < 0 ? MP_OK : mp_descr_load_field(T, n, owner, name, field);
     }
     PyObject *func = PyMethod_GET_FUNCTION(owner);
     if (n->reg >= 0) {
@@ -715,7 +404,7 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         return rc;
     }
     if (over != NULL && PyFunction_Check(over)) {
-        return attr_runs(T, s, over);
+        return mp_attr_runs(T, s, over);
     }
     if (PyModule_Check(owner)) {
         rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
@@ -732,61 +421,6 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 }
 
 /* -- Stores ----------------------------------------------------------------------------- */
-
-static mp_rc
-set_descriptor(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name,
-               PyObject *value, PyObject *descr)
-{
-    PyTypeObject *tp = Py_TYPE(descr), *tp_owner = Py_TYPE(owner);
-    mp_rc rc;
-    if (tp == &PyProperty_Type) {
-        PyObject **fields = (PyObject **)((char *)descr + sizeof(PyObject));
-        PyObject *setter_func = value != NULL ? fields[1] : fields[2];
-        rc = mp_load_const(T, descr);
-        if (rc != MP_OK || setter_func == NULL) {
-            return rc;  // AttributeError: no setter
-        }
-        if (!PyFunction_Check(setter_func)) {
-            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "setter of %U", name);
-        }
-        return attr_runs(T, s, setter_func);
-    }
-    if (tp == &PyMemberDescr_Type) {
-        int type = ((PyMemberDescrObject *)descr)->d_member->type;
-        if (n == NULL || n->reg < 0 || !mp_descr_fits(descr, owner)) {
-            return MP_OK;  // (TypeError if it is another class's)
-        }
-        if (type != T_OBJECT_EX && type != T_OBJECT) {
-            return mp_trace_abort(T, MP_AB_MUTATION, "member %U of %s", name,
-                                  mp_type_name(owner));
-        }
-        if (value == NULL) {
-            rc = get_member(T, s, owner, n, descr,
-                            name);  // AttributeError if it is empty
-            s->post = MP_POST_NONE;
-            if (rc != MP_OK
-                || *(PyObject **)((char *)owner
-                                  + ((PyMemberDescrObject *)descr)->d_member->offset)
-                       == NULL) {
-                return rc;
-            }
-        }
-        return mp_write_slot(T, n, descr, value == NULL);
-    }
-    bool runs;
-    rc = descr_runs(T, s, descr, tp_owner, value != NULL ? "__set__" : "__delete__",
-                    &runs);
-    if (rc != MP_OK || runs) {
-        return rc;
-    }
-    if (tp == &PyGetSetDescr_Type && n != NULL && n->kind == MP_NODE_FRESH
-        && !name_is(name, "__dict__")
-        && (!name_is(name, "__class__") || mp_may_become(value))) {
-        return MP_OK;  // f.__name__ = ... on a function that the run made
-    }
-    return mp_trace_abort(T, MP_AB_MUTATION, "attribute %U of %s", name,
-                          mp_type_name(owner));
-}
 
 /* `del C.name` looks into C alone: guard that C itself has the name, or that nobody has. */
 static mp_rc
@@ -826,12 +460,12 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *descr = mp_type_lookup_borrow(tp, name);
     rc = mp_guard_type_attr(T, tp, name, descr);
-    rc = rc != MP_OK ? rc : guard_descr_kind(T, descr);
+    rc = rc != MP_OK ? rc : mp_descr_guard_kind(T, descr);
     if (rc != MP_OK) {
         return rc;
     }
     if (descr != NULL && Py_TYPE(descr)->tp_descr_set != NULL) {
-        return set_descriptor(T, s, owner, n, name, value, descr);
+        return mp_descr_set(T, s, owner, n, name, value, descr);
     }
     if (n == NULL || n->reg < 0) {
         return MP_OK;
@@ -887,7 +521,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                 return rc;
             }
         }
-        rc = attr_runs(T, s, hook);
+        rc = mp_attr_runs(T, s, hook);
         s->post = MP_POST_NONE;
         return rc;
     }

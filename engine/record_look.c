@@ -93,9 +93,8 @@ mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
         return MP_OK;
     }
     PyObject *dict = viewed_dict(obj);
-    return dict != NULL
-               ? mp_read_deep(T, dict, &has_tensor)
-               : mp_look_behind(T, obj, who);
+    return dict != NULL ? mp_read_deep(T, dict, &has_tensor)
+                        : mp_look_behind(T, obj, who);
 }
 
 bool

@@ -430,7 +430,8 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
     // Once per class: the guards that this emits hold the class, so its address is its own.
     // (None holds a class that the run made.)
     bool is_new = mp_is_new_class(T, (PyObject *)Py_TYPE(obj));
-    int first = is_new ? 1 : mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
+    int first =
+        is_new ? 1 : mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
     if (first <= 0) {
         return first < 0 ? MP_ERR : MP_OK;
     }

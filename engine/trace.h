@@ -166,6 +166,13 @@ is_tensor_node(const mp_node *n)
     return n != NULL && n->kind == MP_NODE_TENSOR;
 }
 
+/* External and not yet rewritten: reads need guards. */
+static inline bool
+mp_node_needs_guards(const mp_node *n)
+{
+    return n != NULL && n->reg >= 0 && !n->rewritten;
+}
+
 /* -- Values (record_value.c) ---------------------------------------------------------- */
 
 /* Immutable scalar: has no identity that matters, needs no node. */
@@ -202,7 +209,7 @@ mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
 /* What the cell in local i holds is read. */
 mp_rc mp_read_cell(mp_trace *T, mp_shadow *s, int i);
 
-/* -- Containers (record_item.c) -------------------------------------------------------- */
+/* -- Containers (record_item.c, record_content.c) ---------------------------------------- */
 
 bool mp_key_is_safe(PyObject *key);
 mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
@@ -210,6 +217,7 @@ mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
 int mp_container_types(void);
 bool mp_is_sized(PyObject *obj);  // a container whose length and items C code reads
 bool mp_is_deque(PyObject *obj);
+bool mp_is_default_dict(PyObject *obj);
 mp_rc mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n);
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
 mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
@@ -364,6 +372,35 @@ mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after,
 mp_rc mp_read_frame_attr(mp_trace *T, PyObject *owner, PyObject *name);
 mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                             mp_node **dict_node);
+
+/* -- Descriptors (record_descr.c) ------------------------------------------------------- */
+
+static inline bool
+mp_name_is(PyObject *name, const char *text)
+{
+    return PyUnicode_CompareWithASCIIString(name, text) == 0;
+}
+
+/* Python code of the program runs below this instruction. */
+mp_rc mp_attr_runs(mp_trace *T, mp_shadow *s, PyObject *func);
+/* The mp_field behind a C attribute of this name, or -1. */
+int mp_descr_find_field(PyObject *owner, PyObject *name);
+/* The value of a field, read the way the interpreter will: C getters only. */
+mp_rc mp_descr_load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name,
+                          int field);
+/* Does it stand before the instance dict? */
+bool mp_descr_is_data(PyObject *descr);
+/* Guard that it goes on to be such a one, or not; NULL: nothing was found. */
+mp_rc mp_descr_guard_kind(mp_trace *T, PyObject *descr);
+/* Special method `name` of a descriptor's class, if it is Python code. */
+mp_rc mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr,
+                    PyTypeObject *owner_type, const char *name, bool *runs);
+/* A value found in a class: bind it to the owner as its type says. */
+mp_rc mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                    PyObject *name, PyObject *descr);
+/* Store value through a data descriptor; NULL: delete. */
+mp_rc mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                   PyObject *name, PyObject *value, PyObject *descr);
 
 /* -- Calls (record_call.c, builtins.c) --------------------------------------------------- */
 

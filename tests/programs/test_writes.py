@@ -650,8 +650,9 @@ def f(v):
 === ba_reads
 b = bytearray(b"abc")
 def f(v):
-    return (len(b), bool(b), b[0], b[-1], b[::2], list(b), 97 in b, b"bc" in b, [c for c in b],
-            b == b"abc", b < bytearray(b"b"), b + b"x", b.decode(), b.hex(), sum(b),
+    return (len(b), bool(b), b[0], b[-1], b[::2], list(b), 97 in b, b"bc" in b,
+            [c for c in b], b == b"abc", b < bytearray(b"b"), b + b"x", b.decode(),
+            b.hex(), sum(b),
             b.find(b"c"), tuple(b), max(b), f"{b}", str(b), b.startswith(b"ab"), sorted(b))
 >>> 5
 !!! b[0] = 100

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from torch_worlds import check_torch
 
 import magpy

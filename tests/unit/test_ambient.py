@@ -1,8 +1,8 @@
 """State that no argument carries: noticed, refused, put back."""
 
 import contextlib
-import threading
 import sys
+import threading
 import warnings
 
 import pytest
