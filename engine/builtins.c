@@ -229,14 +229,16 @@ rule_append(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
 }
 
 /* Does the call change the whole content of obj, and nothing but that?  A function may be
- * called with anything; which member set.pop takes depends on the set's past. */
+ * called with anything; a set remembers how far its pops went, which no replay tells it. */
 static bool
-has_content(PyObject *callee, PyObject *obj)
+has_content(mp_trace *T, PyObject *callee, PyObject *obj)
 {
-    return mp_method_owner(callee) == NULL ? PyList_Check(obj)
-           : PyAnySet_Check(obj) && strcmp(callee_name(callee), "pop") == 0
-               ? PySet_GET_SIZE(obj) < 2
-               : true;
+    if (mp_method_owner(callee) == NULL) {
+        return PyList_Check(obj);
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    return !PyAnySet_Check(obj) || strcmp(callee_name(callee), "pop") != 0
+           || (n != NULL && n->kind == MP_NODE_FRESH);
 }
 
 static mp_rc
@@ -482,7 +484,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_append(T, args, nargs);
     case RULE_CONTENT:
     case RULE_CONTENT_EVAL:
-        if (nargs < 1 || !has_content(callee, args[0])) {
+        if (nargs < 1 || !has_content(T, callee, args[0])) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
         }
         s->below = MP_BELOW_WATCH;

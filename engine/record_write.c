@@ -126,10 +126,16 @@ mp_write_cell(mp_trace *T, mp_node *cell)
 mp_rc
 mp_write_type(mp_trace *T, mp_node *cls, PyObject *name)
 {
+    PyTypeObject *type = (PyTypeObject *)cls->obj;
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+        || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "attribute of the class %s",
+                              type->tp_name);  // a TypeError in a moment
+    }
     if (mp_node_wrote(cls, name)) {
         return MP_OK;
     }
-    PyObject *dict = mp_type_dict_borrow((PyTypeObject *)cls->obj);
+    PyObject *dict = mp_type_dict_borrow(type);
     mp_refgraph_loosen(&T->graph,
                        dict == NULL ? NULL : PyDict_GetItemWithError(dict, name));
     return PyErr_Occurred() ? MP_ERR : journal_add_key(T, MP_W_TYPE, cls, name);

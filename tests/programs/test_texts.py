@@ -100,6 +100,7 @@ from dataclasses import dataclass, field
 def f(x):
     @dataclass(order=True)
     class P:
+        "A text of its own: inspect need not write one."
         x: int
         y: list = field(default_factory=list)
     p = P(x)

@@ -24,7 +24,7 @@ def f(x):
     return sorted(s)
 >>> 5
 
-=== set_pop
+=== set_pop | eager
 s = {1}
 def f(x):
     s.pop()
@@ -732,12 +732,36 @@ def f(v):
     st.add(1)
 >>> 5
 
-=== set_pop_of_one
+=== set_pop_of_one | eager
 st = {1}
 def f(v):
-    x = st.pop()
+    x = st.pop()  # the set remembers how far it got
     st.add(v)
     return x
+>>> 1
+
+=== set_pop_of_a_new_set
+def f(v):
+    st = {1, v}
+    return st.pop(), st
+>>> 1
+>>> 2
+
+=== attribute_of_an_immutable_class | eager
+import types
+kinds = [types.ModuleType, int]
+def f(v):
+    out = []
+    for kind in kinds:
+        try:
+            del kind.zz
+        except (TypeError, AttributeError) as e:
+            out.append(type(e))
+        try:
+            kind.zz = 1
+        except TypeError:
+            out.append(2)
+    return out
 >>> 1
 
 === insort_without_a_list | eager
