@@ -509,6 +509,9 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     PyObject *hook_name = value != NULL ? str_setattr : str_delattr;
     PyObject *hook = mp_type_lookup_borrow(tp, hook_name);
     rc = mp_guard_type_attr(T, tp, hook_name, hook);
+    if (rc == MP_OK && PyModule_Check(owner)) {
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+    }
     if (rc != MP_OK) {
         return rc;
     }

@@ -769,6 +769,18 @@ def f():
     a = obj.m
     b = obj.m
     return a == b, a is b, a.__self__ is obj, a.__func__ is C.m
+
+=== missing_attribute_of_a_module_is_deleted
+import types
+mod = types.ModuleType("mod")
+def f():
+    try:
+        del mod.zz
+    except AttributeError as e:
+        return e.args
+>>>
+!!! mod.__class__ = type("M", (types.ModuleType,), {})
+!!! mod.zz = 1
 """)
 
 
