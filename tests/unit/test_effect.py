@@ -1061,6 +1061,9 @@ def test_many_old_values() -> None:
 
 
 def test_runs_leave_no_references() -> None:
+    class Factory(list):
+        pass  # list itself is used by everybody
+
     tensor, source, old = object(), Plain.__mro__, object()
     target: dict[str, Any] = {"k": old}
     items, members, order = [old], {old}, collections.OrderedDict(k=old)
@@ -1099,7 +1102,7 @@ def test_runs_leave_no_references() -> None:
         program.emit("SLICE", t, t, t),
         program.emit("CELL", a=t),
         program.emit("DICT_LIKE", const, t, obj=MyODict),
-        program.emit("DICT_LIKE", const, t, obj=MyDefault, a=program.const(list)),
+        program.emit("DICT_LIKE", const, t, obj=MyDefault, a=program.const(Factory)),
         program.emit("LIST_LIKE", const, t, obj=MyDeque, a=program.const(4)),
         program.emit("LIST_LIKE", const, t, obj=MySet),
     ]
@@ -1128,7 +1131,7 @@ def test_runs_leave_no_references() -> None:
         Point,
         MyODict,
         MyDefault,
-        list,
+        Factory,
     ]
     program.run(3)
     gc.collect()
