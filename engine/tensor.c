@@ -169,12 +169,7 @@ meta_fill_common(mp_tensor_meta *m, PyObject *o)
     m->type = (PyTypeObject *)Py_NewRef(Py_TYPE(o));
     m->dtype = tensor_ask(&mp_torch.dtype, o);
     m->layout = tensor_ask(&mp_torch.layout, o);
-    if (m->dtype == NULL || m->layout == NULL) {
-        return -1;
-    }
-    int leaf = mp_getter_bool(&mp_torch.is_leaf, o);
-    m->is_leaf = leaf == 1;
-    return leaf < 0 ? -1 : 0;
+    return m->dtype == NULL || m->layout == NULL ? -1 : 0;
 }
 
 static int

@@ -17,7 +17,6 @@ typedef struct {
     uint64_t key_set;  // raw dispatch key set; conj, neg, inference, sparse, ...
     uint64_t kind;     // dtype and device as torch packs them; 0: not known
     bool requires_grad;
-    bool is_leaf;  // informative, not guarded
     int32_t ndim;
     int64_t dims[];  // sizes[ndim], then strides[ndim]
 } mp_tensor_meta;

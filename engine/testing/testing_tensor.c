@@ -99,11 +99,11 @@ testing_tensor_fields(PyObject *module, PyObject *capsule)
     PyObject *fields = NULL;
     if (sizes != NULL && strides != NULL) {
         fields = Py_BuildValue(
-            "{sOsOsOsisisKsNsNsOsO}", "type", m->type, "dtype", m->dtype, "layout",
+            "{sOsOsOsisisKsNsOsO}", "type", m->type, "dtype", m->dtype, "layout",
             m->layout, "device_type", (int)m->device_type, "device_index",
             (int)m->device_index, "key_set", (unsigned long long)m->key_set,
-            "requires_grad", PyBool_FromLong(m->requires_grad), "is_leaf",
-            PyBool_FromLong(m->is_leaf), "sizes", sizes, "strides", strides);
+            "requires_grad", PyBool_FromLong(m->requires_grad), "sizes", sizes,
+            "strides", strides);
     }
     Py_XDECREF(strides);
     Py_XDECREF(sizes);

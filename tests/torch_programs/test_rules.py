@@ -11,6 +11,15 @@ import magpy
 from oracle import cases
 
 CASES = cases(r"""
+=== grad_fn_is_not_asked_for | eager
+pool = torch.arange(12.0).reshape(2, 6)
+right = pool[:, 3:]
+par = nn.Parameter(torch.ones(2, 3))
+def f(x):
+    right[:] = par
+    pool.mul_(0.5)  # raises as long as nobody has asked pool for its grad_fn
+>>> t(3)
+
 === the_run_sees_no_mode
 import torch.overrides
 def f(x):

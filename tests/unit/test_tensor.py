@@ -77,7 +77,6 @@ def test_fields(make):
         "device_index": -1,
         "key_set": torch._C._dispatch_keys(t).raw_repr(),
         "requires_grad": t.requires_grad,
-        "is_leaf": t.is_leaf,
         "sizes": tuple(t.shape),
         "strides": t.stride(),
     }
