@@ -49,10 +49,10 @@ inner = engine_compile(work)
 
 
 def look() -> None:
-    """As a debugger or a sampling profiler does."""
+    """As a sampling profiler does.  (f_locals would keep the program's objects alive.)"""
     frame: Any = sys._getframe()
     while frame is not None:
-        _ = frame.f_locals, frame.f_lineno, frame.f_lasti, frame.f_trace_opcodes
+        _ = frame.f_code, frame.f_lineno, frame.f_lasti, frame.f_trace_opcodes
         frame = frame.f_back
 
 
