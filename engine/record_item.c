@@ -441,9 +441,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         || PyByteArray_CheckExact(obj)) {
         s->below = MP_BELOW_WATCH;
         rc = mp_read_deep(T, obj, &has_tensor);
-        if (rc == MP_OK && PyByteArray_CheckExact(obj)) {
-            rc = mp_read_deep(T, item, &has_tensor);
-        }
+        rc = rc != MP_OK ? rc : mp_read_deep(T, item, &has_tensor);
         rc = rc != MP_OK ? rc : mp_prepare_instance(T, item);
         if (rc == MP_OK && has_tensor) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");

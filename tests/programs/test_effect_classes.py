@@ -366,10 +366,17 @@ def f():
 import typing
 L = list[int]
 def f(x):
-    return isinstance(x, int | str), L == list[int], L in [list[str]]
+    return isinstance(x, int | str), L == list[int]
 >>> 1
 >>> "s"
 >>> []
+!!! L = list[str]
+
+=== alias_that_is_looked_for | eager
+L = list[int]
+def f():
+    return L in [list[str]]
+>>>
 !!! L = list[str]
 
 === single_dispatch | eager

@@ -731,6 +731,20 @@ def f(x):
 >>> 1
 >>> "a"
 ??? g.register(str, lambda x: "s")
+
+=== what_is_looked_for_changes
+rows = [[1, 2], (3,), []]
+tree = {"k": [1], "t": ([3],)}
+def f():
+    k, t = tree["k"], tree["t"]
+    return k in rows, k in tuple(rows), t in rows, rows.count(k)
+>>>
+!!! tree["k"].append(2)
+!!! tree["k"] = rows[0]
+!!! tree["k"] = ()
+!!! tree["k"] = rows[2]
+!!! rows[1] = ([3],)
+!!! tree["t"][0].append(1)
 """)
 
 
