@@ -143,10 +143,45 @@ MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,
                                   size_t nargsf, PyObject *kwnames);
 /* Stop telling the innermost watcher of this thread; its call goes on undisturbed. */
 void mp_watch_stop(void);
+/* From `instr`: leave the watched call.  When the callback has returned, all its frames end
+ * at once without running any code of theirs (no handler, no `finally`), and mp_watch_call
+ * answers NULL with no exception set.  What they held is released then.  Only if every
+ * Python frame of the call is watched; 0, or -1 with an exception: nothing happens. */
+int mp_watch_leave(void);
 /* Suspend / resume watching around our own calls into Python.  Calls nest.  They apply to
  * the innermost watcher of this thread: a mp_watch_call made meanwhile watches. */
 void mp_watch_pause(void);
 void mp_watch_unpause(void);
+
+/* -- Resuming ---------------------------------------------------------------------- */
+
+/* How the result of a rebuilt frame enters the frame that called it. */
+typedef enum {
+    MP_RESUME_PUSH,  // it is pushed
+    MP_RESUME_INIT,  // it was __init__: `made` is pushed
+} mp_resume_how;
+
+/* One frame of a chain to be rebuilt. */
+typedef struct {
+    PyFunctionObject *func;  // borrowed
+    int32_t
+        index;  // innermost: code unit of the next instruction; outer frames: of the
+                // call in progress
+    int32_t
+        n_slots;  // locals, cells and free variables, then the value stack; of an outer
+                  // frame without what the call in progress consumes
+    PyObject *const *slots;  // borrowed until the first instruction runs; NULL: empty
+    uint8_t how;             // mp_resume_how, outer frames
+    PyObject *made;          // borrowed as the slots; MP_RESUME_INIT
+} mp_resume_frame;
+
+/* Rebuild these frames, outermost first, and run them to their end: the result of the
+ * outermost.  They are real: each sees the one that called it, exceptions meet their
+ * handlers.  No generators, no class bodies; not between KW_NAMES and its CALL. */
+MP_MAYRUN PyObject *mp_resume_run(const mp_resume_frame *frames, int32_t n);
+/* The same, watched: `enter` is told of each, outermost first, when it is complete. */
+MP_MAYRUN PyObject *mp_watch_resume(const mp_watch_ops *ops, void *ctx,
+                                    const mp_resume_frame *frames, int32_t n);
 
 int mp_compat_init(PyObject *module);  // at import; 0 or -1
 void mp_compat_fini(void);

@@ -62,7 +62,7 @@ events_trace(PyObject *obj, PyFrameObject *fo, int what, PyObject *arg)
         events_flag_frame(act, fo);
     }
     else if (act != NULL && what == PyTrace_OPCODE) {
-        mp_watch_tell(act);
+        return mp_watch_tell(act);
     }
     return 0;
 }
@@ -130,6 +130,22 @@ mp_events_lost(void)
     return "the program set or removed a trace or profile function";
 }
 
+/* There is no PyTrace_CALL for it. */
+void
+mp_events_rebuilt(mp_activation *act)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    mp_frame *current = ts->cframe->current_frame;
+
+    ts->cframe->current_frame = act->frame;
+    PyFrameObject *fo = PyEval_GetFrame();
+    ts->cframe->current_frame = current;
+    if (fo != NULL) {
+        events_flag_frame(act, fo);
+    }
+    PyErr_Clear();  // without memory for its object the frame is not told
+}
+
 /* The evaluator copies use_tracing from its caller's cframe and writes it back there. */
 PyObject *
 mp_events_run(PyThreadState *ts, mp_frame *f, int throwflag, bool on,
@@ -172,8 +188,8 @@ events_callback(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_activation *act = mp_watch_current(PyThreadState_Get()->cframe->current_frame);
 
-    if (act != NULL) {
-        mp_watch_tell(act);
+    if (act != NULL && mp_watch_tell(act) < 0) {
+        return NULL;
     }
     Py_RETURN_NONE;
 }
@@ -381,6 +397,11 @@ const char *
 mp_events_lost(void)
 {
     return NULL;  // a tool id of our own cannot be lost
+}
+
+void
+mp_events_rebuilt(mp_activation *act)
+{
 }
 
 PyObject *

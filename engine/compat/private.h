@@ -66,6 +66,9 @@ typedef struct mp_watcher {
     uint64_t serial;
     PyCodeObject **codes;  // owned references: code objects armed by this watcher
     int32_t n_codes, cap_codes;
+    struct mp_muted *muted;  // owned; set while the call is being left (watch.c)
+    int32_t n_muted;
+    int collects;  // was the collector on then?
 } mp_watcher;
 
 /* One run of the evaluator on a frame that `enter` was told of; lives on the C stack. */
@@ -83,8 +86,22 @@ mp_activation *mp_watch_current(mp_frame *f);
 mp_activation *mp_watch_activations(void);  // innermost of this thread
 /* Does this thread have a watcher that has not stopped? */
 bool mp_watch_has_running(void);
-/* Tell the instruction that f is about to run. */
-void mp_watch_tell(mp_activation *act);
+/* Tell the instruction that the frame is about to run.  -1, with an exception that no
+ * handler sees: the frame is to be left. */
+int mp_watch_tell(mp_activation *act);
+
+/* A chain that is being rebuilt (resume.c); lives on the C stack. */
+typedef struct {
+    const mp_resume_frame *frames;
+    int32_t n, i;  // frames[i] is next
+    bool told;     // to the watcher
+} mp_resume;
+
+/* Run the frames that f called, and make f ready to go on; *throwflag: with an exception. */
+void mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag);
+/* The frame of r->frames[r->i - 1] is complete: run it. */
+PyObject *mp_watch_run_rebuilt(PyThreadState *ts, mp_frame *f, mp_resume *r);
+PyObject *mp_resume_chain(mp_resume *r);
 
 /* The source of instruction events: the trace slot on 3.11, sys.monitoring on 3.12. */
 int mp_events_available(const char **why);               // 1, or 0 and a static text
@@ -94,6 +111,8 @@ void mp_events_end(mp_watcher *w);                       // keeps an exception i
 const char *mp_events_lost(void);  // static text if another tool took over
 MP_MAYRUN PyObject *mp_events_run(PyThreadState *ts, mp_frame *f, int throwflag,
                                   bool on, _PyFrameEvalFunction next);
+void
+mp_events_rebuilt(mp_activation *act);  // its frame does not begin at its beginning
 void mp_events_fini(void);
 
 #endif  // MP_CAN_WATCH

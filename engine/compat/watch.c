@@ -130,6 +130,74 @@ watcher_fini(mp_watcher *w)
     mp_err_restore_steal(exc);
 }
 
+/* -- Leaving ----------------------------------------------------------------------- */
+
+/* A call is left by an exception that its frames cannot catch: their code objects lose
+ * their exception tables until it has come out.  No Python code runs meanwhile: the
+ * collector is off, and whoever leaves holds what the frames hold. */
+struct mp_muted {
+    PyCodeObject *code;  // owned
+    PyObject *table;     // owned; what belongs there
+};
+
+int
+mp_watch_leave(void)
+{
+    mp_watcher *w = watch_self.top;
+    int32_t n = 0;
+
+    assert(w != NULL && w->muted == NULL);
+    for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
+        n++;
+    }
+    w->muted = PyMem_Calloc((size_t)n + 1, sizeof(*w->muted));
+    if (w->muted == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    w->n_muted = 0;
+    return 0;
+}
+
+/* Mute the frames and set the exception: -1. */
+static int
+watcher_raise(mp_watcher *w)
+{
+    w->collects = PyGC_Disable();
+    for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
+        PyCodeObject *code = mp_frame_code_borrow(act->frame);
+        PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);  // a singleton
+        w->muted[w->n_muted++] = (struct mp_muted){
+            (PyCodeObject *)Py_NewRef((PyObject *)code), code->co_exceptiontable};
+        code->co_exceptiontable = empty;
+    }
+    PyErr_SetString(PyExc_RuntimeError, "a frame was left");
+    return -1;
+}
+
+/* The call has ended: if it was left, all is as it was and no exception is set. */
+static void
+watcher_unmute(mp_watcher *w)
+{
+    struct mp_muted *muted = w->muted;
+
+    if (muted == NULL) {
+        return;
+    }
+    w->muted = NULL;
+    for (int32_t i = w->n_muted; i-- > 0;) {  // a code object may be there twice
+        Py_SETREF(muted[i].code->co_exceptiontable, muted[i].table);
+    }
+    if (w->collects) {
+        PyGC_Enable();
+    }
+    PyErr_Clear();
+    for (int32_t i = 0; i < w->n_muted; i++) {
+        Py_DECREF(muted[i].code);
+    }
+    PyMem_Free(muted);
+}
+
 /* -- Frames ------------------------------------------------------------------------ */
 
 static bool
@@ -169,8 +237,10 @@ watch_arm(mp_watcher *w, mp_frame *f)
     return entry;
 }
 
+/* r: the frame is a rebuilt one, and those that it called come first; or NULL. */
 static PyObject *
-watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag)
+watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
+               mp_resume *r)
 {
     mp_activation act = {.frame = f, .watcher = w, .outer = watch_self.act};
 
@@ -182,6 +252,12 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag)
     }
     watch_self.act = &act;
     watch_self.depth++;
+    if (r != NULL) {
+        if (act.entry != NULL) {
+            mp_events_rebuilt(&act);
+        }
+        mp_resume_callees(ts, f, r, &throwflag);
+    }
     PyObject *result =
         mp_events_run(ts, f, throwflag, act.entry != NULL, watch_hook.next);
     watch_self.depth--;
@@ -222,7 +298,19 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
         watcher_lose(w, why);
         return mp_events_run(ts, f, throwflag, false, next);
     }
-    return watch_run_told(w, ts, f, throwflag);
+    return watch_run_told(w, ts, f, throwflag, NULL);
+}
+
+PyObject *
+mp_watch_run_rebuilt(PyThreadState *ts, mp_frame *f, mp_resume *r)
+{
+    int throwflag = 0;
+
+    if (r->told && watch_self.top != NULL && watcher_is_told(watch_self.top)) {
+        return watch_run_told(watch_self.top, ts, f, 0, r);
+    }
+    mp_resume_callees(ts, f, r, &throwflag);
+    return mp_events_run(ts, f, throwflag, false, _PyEval_EvalFrameDefault);
 }
 
 mp_activation *
@@ -243,7 +331,7 @@ mp_watch_activations(void)
     return watch_self.act;
 }
 
-void
+int
 mp_watch_tell(mp_activation *act)
 {
     int i = mp_frame_lasti(act->frame);
@@ -254,6 +342,7 @@ mp_watch_tell(mp_activation *act)
         w->ops->instr(w->ctx, act->frame, &act->entry->info, i);
     }
     assert(!PyErr_Occurred());
+    return w->muted != NULL ? watcher_raise(w) : 0;
 }
 
 /* -- Interface --------------------------------------------------------------------- */
@@ -279,16 +368,13 @@ mp_watch_available(const char **why)
     return *why == NULL ? mp_events_available(why) : 0;
 }
 
-PyObject *
-mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
-              PyObject *const *args, size_t nargsf, PyObject *kwnames)
+/* A call of callable, or with r the run of a rebuilt chain. */
+static PyObject *
+watch_run(const mp_watch_ops *ops, void *ctx, PyObject *callable, PyObject *const *args,
+          size_t nargsf, PyObject *kwnames, mp_resume *r)
 {
     const char *why;
 
-    if (!mp_watch_available(&why)) {
-        PyErr_Format(PyExc_RuntimeError, "magpy: cannot watch: %s", why);
-        return NULL;
-    }
     if (mp_events_begin() < 0) {
         return NULL;
     }
@@ -299,7 +385,9 @@ mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
     watch_install();
     watch_self.top = &w;
     watch_self.act = NULL;  // (1) frames of outer watchers are not told
-    PyObject *result = PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    PyObject *result = r != NULL ? mp_resume_chain(r)
+                                 : PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    watcher_unmute(&w);
     why = w.stopped ? NULL : mp_events_lost();
     if (why != NULL) {
         watcher_lose(&w, why);
@@ -309,6 +397,32 @@ mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
     watch_self.act = outer_act;
     watcher_fini(&w);
     return result;
+}
+
+PyObject *
+mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
+              PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    const char *why;
+
+    if (!mp_watch_available(&why)) {
+        PyErr_Format(PyExc_RuntimeError, "magpy: cannot watch: %s", why);
+        return NULL;
+    }
+    return watch_run(ops, ctx, callable, args, nargsf, kwnames, NULL);
+}
+
+PyObject *
+mp_watch_resume(const mp_watch_ops *ops, void *ctx, const mp_resume_frame *frames,
+                int32_t n)
+{
+    const char *why;
+    mp_resume r = {.frames = frames, .n = n, .told = true};
+
+    if (!mp_watch_available(&why)) {
+        return mp_resume_run(frames, n);
+    }
+    return watch_run(ops, ctx, NULL, NULL, 0, NULL, &r);
 }
 
 void
@@ -373,6 +487,13 @@ mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
 void
 mp_watch_stop(void)
 {
+}
+
+int
+mp_watch_leave(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "magpy: nothing is watched");
+    return -1;
 }
 
 void
