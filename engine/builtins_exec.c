@@ -101,6 +101,7 @@ mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count)
     if (count > 0 || !(code->co_flags & CO_OPTIMIZED)) {
         return MP_OK;  // TypeError, or the dict of names
     }
+    rc = mp_segment_load_locals(T, s);
     for (int i = 0; i < code->co_nlocalsplus && rc == MP_OK; i++) {
         bool is_cell = mp_local_kind(code, i) & (CO_FAST_CELL | CO_FAST_FREE);
         PyObject *cell = is_cell ? mp_frame_local_borrow(s->f, i) : NULL;

@@ -214,11 +214,10 @@ kinds_effect_name(const mp_effect *op)
     return names[op->kind];
 }
 
-PyObject *
-mp_cache_kinds(const mp_cache *cache)
+int
+mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
 {
-    PyObject *guards = PyDict_New(), *effects = PyDict_New();  // owned
-    int rc = guards == NULL || effects == NULL ? -1 : 0;
+    int rc = 0;
     for (int32_t i = 0; rc == 0 && i < cache->n; i++) {
         const mp_plan *plan = cache->at[i]->plan;
         if (cache->at[i]->hits == 0) {
@@ -231,10 +230,7 @@ mp_cache_kinds(const mp_cache *cache)
             rc = kinds_count(effects, kinds_effect_name(&plan->replay->ops[k]));
         }
     }
-    PyObject *pair = rc < 0 ? NULL : PyTuple_Pack(2, guards, effects);
-    Py_XDECREF(guards);
-    Py_XDECREF(effects);
-    return pair;
+    return rc;
 }
 
 /* -- The table --------------------------------------------------------------------- */

@@ -62,9 +62,8 @@ int mp_cache_visit(mp_cache *cache, visitproc visit, void *arg);
 MP_MAYRUN void mp_cache_clear(mp_cache *cache);
 /* All entries described: new list. */
 MP_MAYRUN PyObject *mp_cache_describe(mp_cache *cache);
-/* How often which kind of guard and of effect occurs in the entries that have hit: new
- * pair of dicts, by the names of guards.def ("LOAD_FIELD " and the name of fields.def) and
- * of effects.def. */
-PyObject *mp_cache_kinds(const mp_cache *cache);
+/* Count the kinds of guards and effects in the entries that have hit, into dicts by the
+ * names of guards.def ("LOAD_FIELD " and the name of fields.def) and of effects.def. */
+int mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects);
 
 #endif

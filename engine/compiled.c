@@ -35,14 +35,15 @@ static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {
-        "fn",        "compiler",    "on_event",         "on_abort",
-        "fullgraph", "max_entries", "max_instructions", NULL};
+        "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
+        "max_entries", "max_instructions", "segments", NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL;  // borrowed
-    int fullgraph = 0, max_entries = 64;
+    int fullgraph = 0, max_entries = 64, segments = 0;
     long long max_instructions = 50000000;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$OOOpiL:CompiledFunction", (char **)names, &fn, &compiler,
-            &on_event, &on_abort, &fullgraph, &max_entries, &max_instructions)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOOpiLp:CompiledFunction",
+                                     (char **)names, &fn, &compiler, &on_event,
+                                     &on_abort, &fullgraph, &max_entries,
+                                     &max_instructions, &segments)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {
@@ -71,6 +72,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     op->on_event = compiled_optional(on_event);
     op->on_abort = fullgraph ? Py_NewRef(on_abort) : NULL;
     op->fullgraph = fullgraph;
+    op->segments = segments && !fullgraph;
     op->max_entries = max_entries;
     op->max_instructions = max_instructions;
     return (PyObject *)op;
@@ -88,7 +90,8 @@ compiled_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(op->verifier);
     Py_VISIT(op->dict);
     int rc = mp_target_visit(&op->target, visit, arg);
-    return rc != 0 ? rc : mp_cache_visit(&op->cache, visit, arg);
+    rc = rc != 0 ? rc : mp_cache_visit(&op->cache, visit, arg);
+    return rc != 0 ? rc : mp_points_visit(&op->points, visit, arg);
 }
 
 static int
@@ -104,6 +107,7 @@ compiled_clear(PyObject *self)
     Py_CLEAR(op->dict);
     mp_target_clear(&op->target);
     mp_cache_clear(&op->cache);
+    mp_points_clear(&op->points);
     return 0;
 }
 
@@ -208,13 +212,23 @@ compiled_repr(PyObject *self)
     return text;
 }
 
+static Py_ssize_t
+compiled_graphs(const mp_cache *cache)
+{
+    Py_ssize_t n = 0;
+    for (int32_t i = 0; i < cache->n; i++) {
+        n += cache->at[i]->plan->graph != NULL;
+    }
+    return n;
+}
+
 static PyObject *
 compiled_stats(PyObject *self, PyObject *ignored)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
-    Py_ssize_t n_graphs = 0;
-    for (int32_t i = 0; i < op->cache.n; i++) {
-        n_graphs += op->cache.at[i]->plan->graph != NULL;
+    Py_ssize_t n_graphs = compiled_graphs(&op->cache);
+    for (int32_t i = 0; i < op->points.n; i++) {
+        n_graphs += compiled_graphs(&op->points.at[i]->cache);
     }
     return mp_stats_describe(&op->stats, n_graphs);
 }
@@ -222,7 +236,17 @@ compiled_stats(PyObject *self, PyObject *ignored)
 static PyObject *
 compiled_entries(PyObject *self, PyObject *ignored)
 {
-    return mp_cache_describe(&((mp_CompiledObject *)self)->cache);
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    PyObject *list = mp_cache_describe(&op->cache);
+    for (int32_t i = 0; list != NULL && i < op->points.n; i++) {
+        PyObject *more = mp_cache_describe(&op->points.at[i]->cache);
+        if (more == NULL
+            || PyList_SetSlice(list, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX, more) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(more);
+    }
+    return list;
 }
 
 static PyObject *
@@ -232,6 +256,7 @@ compiled_reset(PyObject *self, PyObject *ignored)
     mp_stats_fini(&op->stats);
     mp_stats_init(&op->stats);
     mp_cache_clear(&op->cache);
+    mp_points_clear(&op->points);
     Py_RETURN_NONE;
 }
 
@@ -342,5 +367,16 @@ mp_compiled_kinds(PyObject *o)
         PyErr_SetString(PyExc_TypeError, "not a CompiledFunction");
         return NULL;
     }
-    return mp_cache_kinds(&((mp_CompiledObject *)o)->cache);
+    mp_CompiledObject *op = (mp_CompiledObject *)o;
+    PyObject *guards = PyDict_New(), *effects = PyDict_New();  // owned
+    int rc = guards == NULL || effects == NULL
+                 ? -1
+                 : mp_cache_count_kinds(&op->cache, guards, effects);
+    for (int32_t i = 0; rc == 0 && i < op->points.n; i++) {
+        rc = mp_cache_count_kinds(&op->points.at[i]->cache, guards, effects);
+    }
+    PyObject *pair = rc < 0 ? NULL : PyTuple_Pack(2, guards, effects);
+    Py_XDECREF(guards);
+    Py_XDECREF(effects);
+    return pair;
 }

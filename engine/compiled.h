@@ -5,6 +5,7 @@
 
 #include "bind.h"
 #include "cache.h"
+#include "points.h"
 #include "stats.h"
 
 typedef struct {
@@ -18,13 +19,15 @@ typedef struct {
     PyObject *verifier;  // owned or NULL; see verify.h
     PyObject *dict;      // owned or NULL; attributes that the user set
     PyObject *weakrefs;
-    mp_cache cache;
+    mp_cache cache;    // of the call's begin
+    mp_points points;  // of the places where it goes on
     mp_stats stats;
     int64_t max_instructions;
     int32_t max_entries;
     int32_t verify_every;  // every so many hits one is verified; 0: none
     int32_t verify_left;   // hits until the next one
     bool fullgraph;
+    bool segments;  // calls may break and go on
     char disabled;  // T_BOOL
 } mp_CompiledObject;
 

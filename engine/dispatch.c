@@ -8,7 +8,7 @@
  * What must hold:
  * (1) From the end of the binding to the end of the gathering no Python code runs:
  *     bound slots and guard registers are borrowed.  What is needed later is gathered
- *     into strong references (dispatch_hit).
+ *     into strong references (mp_hit).
  * (2) Whoever uses an entry while Python can run holds a reference to it.
  * (3) After the backend has compiled an entry, the call starts over: it ran Python, so
  *     nothing that was bound or checked before counts.
@@ -19,10 +19,10 @@
 #include "compat/compat.h"
 #include "compiled.h"
 #include "record.h"
+#include "session.h"
 #include "verify.h"
 
 enum {
-    DISPATCH_SMALL = 32,       // references that a hit keeps without allocating
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
     DISPATCH_ANY_ABORTS = 8,   // the same, at changing places
     DISPATCH_MISSES = 8,       // misses in a row blamed on one guard
@@ -41,15 +41,6 @@ typedef struct {
 } dispatch_args;
 
 typedef enum { FIND_ERROR = -1, FIND_MISS, FIND_HIT, FIND_UNFIT } dispatch_found;
-
-typedef struct {
-    mp_entry *entry;       // owned reference: hit, or nearest miss; NULL if none
-    int32_t blame;         // miss: where `entry` failed
-    PyObject *difference;  // owned str or NULL; miss: of a tensor, if somebody listens
-    PyObject **held;       // owned: sources of the replay, then inputs of the graph
-    int32_t n_held;
-    PyObject *small[DISPATCH_SMALL];
-} dispatch_hit;
 
 static bool dispatch_on = true;
 
@@ -79,8 +70,8 @@ dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *
 
 /* Tell the listener.  Exceptions of its own must not reach the program; an interrupt
  * must.  No exception may be set on entry.  0 / -1. */
-static int
-dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
+int
+mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
 {
     if (op->on_event == NULL) {
         return 0;
@@ -107,8 +98,17 @@ dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
 
 /* -- Search ------------------------------------------------------------------------ */
 
-static void
-dispatch_release(dispatch_hit *hit)
+void
+mp_hit_init(mp_hit *hit)
+{
+    hit->entry = NULL;
+    hit->difference = NULL;
+    hit->held = hit->small;
+    hit->n_held = 0;
+}
+
+void
+mp_hit_release(mp_hit *hit)
 {
     for (int32_t i = 0; i < hit->n_held; i++) {
         Py_XDECREF(hit->held[i]);
@@ -123,13 +123,13 @@ dispatch_release(dispatch_hit *hit)
 }
 
 /* Strong references to what this hit needs.  Runs no Python. */
-static int
-dispatch_gather(mp_CompiledObject *op, dispatch_hit *hit)
+int
+mp_hit_gather(mp_hit *hit, PyObject *const *regs)
 {
     const mp_plan *plan = hit->entry->plan;
     const mp_replay *replay = plan->replay;
     int32_t n = replay->n_sources + plan->n_inputs;
-    if (n > DISPATCH_SMALL) {
+    if (n > MP_HIT_SMALL) {
         PyObject **held = PyMem_New(PyObject *, n);
         if (held == NULL) {
             PyErr_NoMemory();
@@ -137,7 +137,6 @@ dispatch_gather(mp_CompiledObject *op, dispatch_hit *hit)
         }
         hit->held = held;
     }
-    PyObject **regs = op->cache.regs;
     for (int32_t i = 0; i < replay->n_sources; i++) {
         hit->held[i] = Py_NewRef(regs[replay->source_regs[i]]);
     }
@@ -177,7 +176,7 @@ dispatch_progress(int32_t blame)
 }
 
 static dispatch_found
-dispatch_search(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
+dispatch_search(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
 {
     for (int32_t i = 0; i < op->cache.n; i++) {
         mp_entry *entry = op->cache.at[i];
@@ -187,7 +186,7 @@ dispatch_search(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
             entry->last_used = op->stats.calls;
             hit->entry = entry;
             entry->refs++;
-            return dispatch_gather(op, hit) < 0 ? FIND_ERROR : FIND_HIT;
+            return mp_hit_gather(hit, op->cache.regs) < 0 ? FIND_ERROR : FIND_HIT;
         }
         if (hit->entry == NULL
             || dispatch_progress(blame) > dispatch_progress(hit->blame)) {
@@ -204,7 +203,7 @@ dispatch_search(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
 /* For the log: in what does the tensor differ?  Repeats the nearest check, because the
  * registers have been used by others since.  0 / -1. */
 static int
-dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit)
+dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
 {
     if (hit->entry == NULL || hit->blame < 0 || op->on_event == NULL) {
         return 0;
@@ -224,13 +223,10 @@ dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, dispatch_hit *hit
 
 /* Bind and search.  FIND_HIT and FIND_MISS fill *hit, which must be released. */
 static dispatch_found
-dispatch_find(mp_CompiledObject *op, const dispatch_args *call, dispatch_hit *hit)
+dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
 {
     mp_bound bound;
-    hit->entry = NULL;
-    hit->difference = NULL;
-    hit->held = hit->small;
-    hit->n_held = 0;
+    mp_hit_init(hit);
     int rc = mp_bind(&bound, &op->target, call->args, PyVectorcall_NARGS(call->nargsf),
                      call->kwnames);
     dispatch_found found = rc < 0 ? FIND_ERROR : FIND_UNFIT;
@@ -242,7 +238,7 @@ dispatch_find(mp_CompiledObject *op, const dispatch_args *call, dispatch_hit *hi
     }
     mp_bound_clear(&bound);
     if (found == FIND_ERROR) {
-        dispatch_release(hit);
+        mp_hit_release(hit);
     }
     return found;
 }
@@ -268,7 +264,7 @@ dispatch_take_compiled(mp_entry *entry, PyObject *answer)
 }
 
 static int
-dispatch_call_compiler(mp_CompiledObject *op, dispatch_hit *hit)
+dispatch_call_compiler(mp_CompiledObject *op, mp_hit *hit)
 {
     mp_entry *entry = hit->entry;
     int32_t n_sources = entry->plan->replay->n_sources;
@@ -300,15 +296,15 @@ dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
     }
     entry->state = MP_ENTRY_FAILED;
     PyObject *exc = mp_err_take();
-    int rc = dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
-                            (unsigned long long)entry->id, "exception", exc);
+    int rc = mp_dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
+                               (unsigned long long)entry->id, "exception", exc);
     Py_DECREF(exc);
     return rc;
 }
 
 /* NEW -> READY, FAILED, or NEW again and -1. */
-static int
-dispatch_compile(mp_CompiledObject *op, dispatch_hit *hit)
+int
+mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
 {
     mp_entry *entry = hit->entry;
     if (op->compiler == NULL) {
@@ -324,9 +320,9 @@ dispatch_compile(mp_CompiledObject *op, dispatch_hit *hit)
         return dispatch_compile_failed(op, entry);
     }
     entry->state = MP_ENTRY_READY;
-    return dispatch_event(op, "compile", "{s:K,s:d}", "entry",
-                          (unsigned long long)entry->id, "seconds",
-                          (double)spent / 1e9);
+    return mp_dispatch_event(op, "compile", "{s:K,s:d}", "entry",
+                             (unsigned long long)entry->id, "seconds",
+                             (double)spent / 1e9);
 }
 
 /* -- Hit --------------------------------------------------------------------------- */
@@ -334,7 +330,7 @@ dispatch_compile(mp_CompiledObject *op, dispatch_hit *hit)
 /* Boxed: the list takes the references over, so that the callee can free inputs early.
  * */
 static PyObject *
-dispatch_call_boxed(PyObject *callable, dispatch_hit *hit, int32_t n_sources)
+dispatch_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
 {
     PyObject *list = PyList_New(hit->n_held - n_sources);
     if (list == NULL) {
@@ -350,8 +346,8 @@ dispatch_call_boxed(PyObject *callable, dispatch_hit *hit, int32_t n_sources)
 }
 
 /* Run the graph: new tuple of n_outputs. */
-static PyObject *
-dispatch_call_graph(dispatch_hit *hit)
+PyObject *
+mp_hit_call_graph(mp_hit *hit)
 {
     mp_entry *entry = hit->entry;
     int32_t n_sources = entry->plan->replay->n_sources;
@@ -381,8 +377,8 @@ dispatch_call_graph(dispatch_hit *hit)
 }
 
 /* Eager did what the graph could not, again and again: the graph is no use. */
-static void
-dispatch_strike(mp_entry *entry)
+void
+mp_entry_strike(mp_entry *entry)
 {
     if (++entry->raised >= DISPATCH_STRIKES && entry->state == MP_ENTRY_READY) {
         entry->state = MP_ENTRY_FAILED;
@@ -406,9 +402,9 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_arg
     if (entry->plan->ambient != NULL && mp_ambient_restore(entry->plan->ambient) < 0) {
         goto done;
     }
-    if (dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
-                       (unsigned long long)entry->id, "exception", exc, "rerun",
-                       rerun ? Py_True : Py_False)
+    if (mp_dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
+                          (unsigned long long)entry->id, "exception", exc, "rerun",
+                          rerun ? Py_True : Py_False)
         < 0) {
         goto done;
     }
@@ -419,7 +415,7 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_arg
     Py_CLEAR(exc);
     result = dispatch_plain(op, call);
     if (result != NULL) {
-        dispatch_strike(entry);
+        mp_entry_strike(entry);
     }
 done:
     Py_XDECREF(exc);
@@ -427,13 +423,13 @@ done:
 }
 
 static PyObject *
-dispatch_run(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call)
+dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
     mp_entry *entry = hit->entry;
     PyObject *outputs = NULL;         // owned
     PyObject *const *tensors = NULL;  // borrowed from outputs
     if (entry->plan->graph != NULL) {
-        outputs = dispatch_call_graph(hit);
+        outputs = mp_hit_call_graph(hit);
         if (outputs == NULL) {
             return dispatch_graph_raised(op, entry, call);
         }
@@ -446,7 +442,13 @@ dispatch_run(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call
     }
     PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
     Py_XDECREF(outputs);
-    return result;
+    if (result == NULL || entry->plan->exit == NULL) {
+        return result;
+    }
+    while (hit->n_held > 0) {  // what the rest of the call uses is in the result
+        Py_DECREF(hit->held[--hit->n_held]);
+    }
+    return mp_session_continue(op, entry, result);
 }
 
 /* -- Miss -------------------------------------------------------------------------- */
@@ -516,7 +518,7 @@ dispatch_blame_line(const mp_plan *plan, int32_t blame)
 
 /* Why is there no entry for this call?  Remember it, and tell the listener. */
 static int
-dispatch_blame(mp_CompiledObject *op, const dispatch_hit *near)
+dispatch_blame(mp_CompiledObject *op, const mp_hit *near)
 {
     const mp_guards *guards = near->entry->plan->guards;
     PyObject *source = dispatch_blame_source(guards, near->blame);
@@ -535,15 +537,43 @@ dispatch_blame(mp_CompiledObject *op, const dispatch_hit *near)
         goto done;
     }
     line = dispatch_blame_line(near->entry->plan, near->blame);
-    rc = line == NULL ? -1
-                      : dispatch_event(op, "miss", "{s:K,s:O,s:O,s:O}", "entry",
-                                       (unsigned long long)near->entry->id, "source",
-                                       source, "guard", line, "difference",
-                                       near->difference ? near->difference : Py_None);
+    rc = line == NULL
+             ? -1
+             : mp_dispatch_event(op, "miss", "{s:K,s:O,s:O,s:O}", "entry",
+                                 (unsigned long long)near->entry->id, "source", source,
+                                 "guard", line, "difference",
+                                 near->difference ? near->difference : Py_None);
 done:
     Py_XDECREF(line);
     Py_DECREF(source);
     return rc;
+}
+
+int
+mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObject *code)
+{
+    mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
+    if (entry == NULL) {
+        return -1;
+    }
+    entry->last_used = op->stats.calls;
+    while (cache->n >= op->max_entries) {
+        mp_entry_release(mp_cache_pop(cache));
+    }
+    int rc = mp_cache_insert(cache, entry);
+    mp_entry_release(entry);
+    return rc;
+}
+
+/* This call has made an entry of its own. */
+static int
+dispatch_kept(mp_CompiledObject *op, double seconds, int n_instr)
+{
+    op->stats.plans++;
+    mp_backoff_reset(&op->stats.aborts);
+    return mp_dispatch_event(op, "record", "{s:K,s:d,s:i}", "entry",
+                             (unsigned long long)op->cache.last_id, "seconds", seconds,
+                             "instructions", n_instr);
 }
 
 /* The recording became a plan: keep it in an entry. */
@@ -551,24 +581,10 @@ static int
 dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code, double seconds)
 {
     int n_instr = plan->n_instr;
-    mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
-    if (entry == NULL) {
+    if (mp_entry_keep(op, &op->cache, plan, code) < 0) {
         return -1;
     }
-    unsigned long long id = entry->id;
-    entry->last_used = op->stats.calls;
-    while (op->cache.n >= op->max_entries) {
-        mp_entry_release(mp_cache_pop(&op->cache));
-    }
-    int rc = mp_cache_insert(&op->cache, entry);
-    mp_entry_release(entry);
-    if (rc < 0) {
-        return -1;
-    }
-    op->stats.plans++;
-    mp_backoff_reset(&op->stats.aborts);
-    return dispatch_event(op, "record", "{s:K,s:d,s:i}", "entry", id, "seconds",
-                          seconds, "instructions", n_instr);
+    return dispatch_kept(op, seconds, n_instr);
 }
 
 #define ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
@@ -613,7 +629,7 @@ dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
         mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
                         DISPATCH_ANY_ABORTS);
     }
-    if (dispatch_event(op, "abort", ABORT_INFO, ABORT_VALUES(why)) < 0) {
+    if (mp_dispatch_event(op, "abort", ABORT_INFO, ABORT_VALUES(why)) < 0) {
         return -1;
     }
     if (op->fullgraph && !raised) {
@@ -642,14 +658,26 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     PyObject *root = (PyObject *)op->target.root;
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     int rc = 0;
+    mp_session session;
+    mp_session_init(&session, op);
     int64_t start = mp_stats_now();
     PyObject *result =
         mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
-                       root, op->max_instructions, NULL, &plan, &why);
+                       root, op->max_instructions, NULL,
+                       op->segments && !op->fullgraph ? &mp_session_host : NULL,
+                       &session, &plan, &why);
     int64_t spent = mp_stats_now() - start;
     op->stats.recordings++;
     op->stats.record_ns += spent;
-    if (plan != NULL) {
+    if (session.departed > 0) {
+        PyObject *exc = mp_err_take();
+        if (dispatch_kept(op, (double)spent / 1e9, 0) < 0) {
+            PyErr_WriteUnraisable((PyObject *)op);  // the call is not over yet
+        }
+        mp_err_restore_steal(exc);
+        result = mp_session_run(&session, result, plan, &why);
+    }
+    else if (plan != NULL) {
         rc = dispatch_keep(op, plan, code, (double)spent / 1e9);
     }
     else if (result != NULL) {
@@ -661,6 +689,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     if (rc < 0) {
         Py_CLEAR(result);
     }
+    mp_session_fini(&session);
     mp_abort_clear(&why);
     Py_DECREF(code);
     return result;
@@ -679,8 +708,7 @@ dispatch_is_full(const mp_CompiledObject *op)
 }
 
 static PyObject *
-dispatch_miss(mp_CompiledObject *op, const dispatch_hit *near,
-              const dispatch_args *call)
+dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *call)
 {
     if (mp_stats_skip(&op->stats)) {
         return dispatch_plain(op, call);
@@ -699,10 +727,10 @@ dispatch_miss(mp_CompiledObject *op, const dispatch_hit *near,
 /* The dry run has ended.  It ran Python, so the entry is looked for again (3).  1: it
  * still answers this call; 0: not, or the dry run failed; -1: exception set. */
 static int
-dispatch_verify_again(mp_CompiledObject *op, dispatch_hit *hit,
-                      const dispatch_args *call, int dry)
+dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
+                      int dry)
 {
-    dispatch_hit again;
+    mp_hit again;
     if (dry < 0) {
         if (!PyErr_ExceptionMatches(PyExc_Exception)) {
             return -1;
@@ -716,7 +744,7 @@ dispatch_verify_again(mp_CompiledObject *op, dispatch_hit *hit,
     }
     bool same = found == FIND_HIT && again.entry == hit->entry;
     if (found != FIND_UNFIT) {
-        dispatch_release(&again);
+        mp_hit_release(&again);
     }
     return same && hit->entry->state == MP_ENTRY_READY;
 }
@@ -724,7 +752,7 @@ dispatch_verify_again(mp_CompiledObject *op, dispatch_hit *hit,
 /* Verify this hit.  1: *result is the answer, or NULL; 0: start over, nothing has
  * happened; -1: exception set, nothing has happened. */
 static int
-dispatch_verify(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call,
+dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
                 PyObject **result)
 {
     PyObject *notes;  // owned or NULL
@@ -747,7 +775,7 @@ dispatch_verify(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *c
 /* -- Call -------------------------------------------------------------------------- */
 
 static PyObject *
-dispatch_use(mp_CompiledObject *op, dispatch_hit *hit, const dispatch_args *call)
+dispatch_use(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
     switch (hit->entry->state) {
     case MP_ENTRY_READY:
@@ -766,7 +794,7 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
 {
     bool verify = op->verify_every > 0;  // at most once for a call
     for (;;) {
-        dispatch_hit hit;
+        mp_hit hit;
         dispatch_found found = dispatch_find(op, call, &hit);
         if (found == FIND_ERROR) {
             return NULL;
@@ -775,8 +803,8 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             return dispatch_fall_back(op, MP_FB_ARGUMENTS, call);
         }
         if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
-            int rc = dispatch_compile(op, &hit);
-            dispatch_release(&hit);
+            int rc = mp_hit_compile(op, &hit);
+            mp_hit_release(&hit);
             if (rc < 0) {
                 return NULL;
             }
@@ -786,7 +814,7 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             && --op->verify_left <= 0) {
             PyObject *answer = NULL;
             int rc = dispatch_verify(op, &hit, call, &answer);
-            dispatch_release(&hit);
+            mp_hit_release(&hit);
             if (rc != 0) {
                 return answer;
             }
@@ -795,7 +823,7 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
         }
         PyObject *result = found == FIND_HIT ? dispatch_use(op, &hit, call)
                                              : dispatch_miss(op, &hit, call);
-        dispatch_release(&hit);
+        mp_hit_release(&hit);
         return result;
     }
 }

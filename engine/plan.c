@@ -23,6 +23,7 @@ mp_plan_free(mp_plan *p)
     }
     Py_XDECREF(p->graph);
     PyMem_Free(p->inputs);
+    mp_exit_free(p->exit);
     PyMem_Free(p);
 }
 
@@ -41,6 +42,9 @@ mp_plan_visit(mp_plan *p, visitproc visit, void *arg)
     }
     if (rc == 0) {
         Py_VISIT(p->graph);
+        if (p->exit != NULL) {
+            Py_VISIT(p->exit->codes);
+        }
     }
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "ambient.h"
 #include "effect.h"
 #include "guard.h"
+#include "point.h"
 
 /* Plan and inputs are PyMem blocks. */
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     PyObject *graph;
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched
+    mp_exit *exit;    // the run goes on after a break; NULL: it has returned
 } mp_plan;
 
 void mp_plan_free(mp_plan *p);

@@ -12,7 +12,6 @@
 
 #include <string.h>
 
-static _Thread_local mp_trace *recording;  // this thread's innermost recording
 // Modules whose frames may run below an operation; setup adds torch's and numpy's.
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
                                    (char *)"collections.abc", (char *)"weakref"};
@@ -25,12 +24,6 @@ void
 mp_record_set_compiling(bool on)
 {
     says_compiling = on;
-}
-
-bool
-mp_recording(void)
-{
-    return recording != NULL && recording->state == MP_TRACE_RECORDING;
 }
 
 /* -- Frames -------------------------------------------------------------------------------- */
@@ -54,10 +47,26 @@ shadow_push(mp_trace *T, mp_frame *f, bool fresh)
         T->stack = stack;
         T->cap_stack = cap;
     }
-    mp_shadow s = {.f = f, .pending = -1, .root = T->n_stack == 0, .fresh = fresh};
+    mp_shadow s = {
+        .f = f, .pending = -1, .names_at = -1, .root = T->n_stack == 0, .fresh = fresh};
     s.caught = T->n_stack > 0 && mp_shadow_catches(&T->stack[T->n_stack - 1]);
     T->stack[T->n_stack++] = s;
     return MP_OK;
+}
+
+void
+mp_shadow_fini(mp_shadow *s)
+{
+    Py_CLEAR(s->summands);
+    PyMem_Free(s->unread);
+    PyMem_Free(s->before);
+}
+
+static void
+shadow_pop(mp_trace *T)
+{
+    T->n_stack--;
+    mp_shadow_fini(&T->stack[T->n_stack]);
 }
 
 static bool
@@ -195,8 +204,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
 }
 
 /* MP_ERR inside a callback is our failure, never the user's. */
-static void
-settle(mp_trace *T, mp_rc rc)
+void
+mp_trace_settle(mp_trace *T, mp_rc rc)
 {
     assert((rc == MP_ERR) == (PyErr_Occurred() != NULL));
     if (rc != MP_ERR && !PyErr_Occurred()) {
@@ -211,23 +220,15 @@ settle(mp_trace *T, mp_rc rc)
     Py_XDECREF(exc);
 }
 
-/* What a callback puts aside: the exception in flight, and the collector.  Before 3.12 a
- * collection can start in any allocation; its finalizers could change a container that a
- * handler is walking through. */
-typedef struct {
-    PyObject *exc;  // owned or NULL
-    int collects;
-} callback_state;
-
-static callback_state
-callback_begin(mp_trace *T)
+mp_callback
+mp_callback_begin(mp_trace *T)
 {
     T->busy = true;
-    return (callback_state){.exc = mp_err_take(), .collects = PyGC_Disable()};
+    return (mp_callback){.exc = mp_err_take(), .collects = PyGC_Disable()};
 }
 
-static void
-callback_end(mp_trace *T, callback_state saved)
+void
+mp_callback_end(mp_trace *T, mp_callback saved)
 {
     if (saved.collects) {
         PyGC_Enable();
@@ -256,15 +257,55 @@ enter_forward(mp_trace *T, mp_frame *f)
     return rc;
 }
 
+/* Between segments: frames of the break that are being rebuilt, or whatever the gap calls,
+ * which runs unwatched. */
+static bool
+enter_gap(mp_trace *T, mp_frame *f)
+{
+    if (T->resumed == NULL || T->n_stack == T->resumed->n_frames) {
+        T->skip++;
+        return false;
+    }
+    const mp_code_info *info = mp_code_info_get(mp_frame_code_borrow(f));
+    if (info == NULL || shadow_push(T, f, true) != MP_OK) {
+        PyErr_Clear();  // not watched; its caller cannot be gone on from, either
+        T->skip++;
+        return false;
+    }
+    mp_shadow *s = shadow_top(T);
+    s->info = info;
+    s->started = true;
+    const mp_point_frame *from = &T->rebuilds->frames[T->n_stack - 1];
+    s->pending = from->index;
+    s->rebuilt = T->n_stack < T->resumed->n_frames;
+    s->how = from->how;
+    s->made = T->rebuilds->values[from->first + MP_POINT_MADE];
+    return true;
+}
+
+static void
+leave_gap(mp_trace *T, bool watched)
+{
+    if (watched && T->n_stack > 0) {
+        shadow_pop(T);
+    }
+    else if (!watched) {
+        T->skip -= T->skip > 0;
+    }
+}
+
 static bool
 on_enter(void *ctx, mp_frame *f, bool fresh)
 {
     mp_trace *T = ctx;
     mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_GAP) {
+        return enter_gap(T, f);
+    }
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;
     }
-    callback_state saved = callback_begin(T);
+    mp_callback saved = mp_callback_begin(T);
     mp_shadow *parent = shadow_top(T);
     mp_rc rc;
     bool watch = false;
@@ -289,8 +330,8 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         rc = enter_watched(T, f, fresh);
         watch = rc == MP_OK && T->skip == 0;
     }
-    settle(T, rc);
-    callback_end(T, saved);
+    mp_trace_settle(T, rc);
+    mp_callback_end(T, saved);
     return watch && T->state == MP_TRACE_RECORDING;
 }
 
@@ -299,6 +340,10 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 {
     mp_trace *T = ctx;
     mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_GAP) {
+        leave_gap(T, watched);
+        return;
+    }
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return;
     }
@@ -312,27 +357,27 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         }
         return;
     }
-    callback_state saved = callback_begin(T);
+    mp_callback saved = mp_callback_begin(T);
     mp_shadow *s = shadow_top(T);
     assert(s != NULL && s->f == f);
     if (s->owns_op) {
-        settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
+        mp_trace_settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
     }
     else {
         bool root = s->root;
+        mp_shadow left = *s;
         T->skip = s->skip;
-        T->n_stack--;
-        Py_CLEAR(s->summands);
+        shadow_pop(T);
         if (!root) {
-            mp_rc rc = mp_look_at_answer(T, shadow_top(T), s, result);
-            bool ends_class = rc == MP_OK && result != NULL && s->names != NULL;
-            settle(T, ends_class ? mp_class_names_end(T, s->names) : rc);
+            mp_rc rc = mp_look_at_answer(T, shadow_top(T), &left, result);
+            bool ends_class = rc == MP_OK && result != NULL && left.names != NULL;
+            mp_trace_settle(T, ends_class ? mp_class_names_end(T, left.names) : rc);
         }
         if (root) {
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
         }
     }
-    callback_end(T, saved);
+    mp_callback_end(T, saved);
     if (T->state == MP_TRACE_RECORDING && T->n_stack > 0) {
         mp_mode_on(T, shadow_top(T));
     }
@@ -598,12 +643,44 @@ take_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
 
 /* -- Events --------------------------------------------------------------------------------------------- */
 
+/* Record the instruction, or end the segment before it. */
+static mp_rc
+record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
+{
+    int n_writes = T->n_writes;
+    mp_rc rc = MP_OK;
+    s->pending = index;
+    s->rebuilt = false;
+    s->below = MP_BELOW_NOTHING;
+    s->post = MP_POST_NONE;
+    s->makes = NULL;
+    s->raw = false;
+    s->execs = false;
+    s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
+    Py_CLEAR(s->summands);
+    s->yields = 0;
+    T->holds = T->host != NULL;
+    if (T->holds && T->host->avoids(T->host_ctx, s->info->code, index)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "an instruction that failed before");
+    }
+    rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
+    bool stays = rc != MP_ABORTED || !T->holds || mp_segment_break(T, s, n_writes);
+    T->holds = false;
+    if (!stays) {
+        mp_watch_stop();
+    }
+    return rc;
+}
+
 static mp_rc
 event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
 {
     mp_rc rc = MP_OK;
     s->info = info;
     int before = s->pending;
+    if (before >= 0 && info->at[before].op == MP_OP_CALL) {
+        s->kwnames = NULL;
+    }
     if (!s->started) {
         s->pending = index;
         rc = start_frame(T, s);
@@ -625,16 +702,25 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",
                               (long long)T->max_instr);
     }
-    s->pending = index;
-    s->below = MP_BELOW_NOTHING;
-    s->post = MP_POST_NONE;
-    s->makes = NULL;
-    s->raw = false;
-    s->execs = false;
-    s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
-    Py_CLEAR(s->summands);
-    s->yields = 0;
-    return mp_record_instr(T, s, &info->at[index]);
+    return record_or_break(T, s, &info->at[index], index);
+}
+
+static void
+gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+{
+    bool begun;
+    mp_rc rc = mp_segment_gap(T, s, info, index, &begun);
+    if (rc == MP_ERR && T->state == MP_TRACE_GAP) {
+        PyErr_Clear();  // no memory for the next segment: the call ends in eager
+        T->state = MP_TRACE_ABORTED;
+        mp_watch_stop();
+        return;
+    }
+    mp_trace_settle(T, rc);
+    if (begun && T->state == MP_TRACE_RECORDING) {
+        s->pending = -1;  // what came before is no concern of this segment
+        mp_trace_settle(T, event(T, s, info, index));
+    }
 }
 
 static void
@@ -646,12 +732,22 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     if (!T->busy && T->state == MP_TRACE_ABORTED) {
         mp_watch_stop();  // it happened in __torch_function__
     }
-    if (T->busy || T->state != MP_TRACE_RECORDING || s == NULL || s->f != f) {
+    bool gap = T->state == MP_TRACE_GAP;
+    if (T->busy || (T->state != MP_TRACE_RECORDING && !gap) || s == NULL || s->f != f) {
         return;
     }
-    callback_state saved = callback_begin(T);
-    settle(T, event(T, s, info, index));
-    callback_end(T, saved);
+    mp_callback saved = mp_callback_begin(T);
+    if (gap) {
+        gap_event(T, s, info, index);
+    }
+    else {
+        mp_trace_settle(T, event(T, s, info, index));
+    }
+    mp_callback_end(T, saved);
+    if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
+        PyErr_Clear();  // without memory the call goes on in eager
+        mp_watch_stop();
+    }
     if (T->state == MP_TRACE_RECORDING) {
         mp_mode_on(T, shadow_top(T));
     }
@@ -663,10 +759,10 @@ mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void
     if (T->state != MP_TRACE_RECORDING) {
         return;
     }
-    callback_state saved = callback_begin(T);
+    mp_callback saved = mp_callback_begin(T);
     mp_shadow *s = shadow_top(T);
-    settle(T, step(T, s, arg));
-    callback_end(T, saved);
+    mp_trace_settle(T, step(T, s, arg));
+    mp_callback_end(T, saved);
 }
 
 static void
@@ -676,142 +772,7 @@ on_lost(void *ctx, const char *why)
     (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
 }
 
-static const mp_watch_ops watch_ops = {on_enter, on_instr, on_leave, on_lost};
-
-/* -- A whole recording -------------------------------------------------------------------------------------- */
-
-static int
-trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
-{
-    memset(T, 0, sizeof(*T));
-    T->why = why;
-    T->root_function = root;
-    T->max_instr = max_instr;
-    T->guards = mp_guards_new();
-    T->ops = PyList_New(0);
-    if (T->guards == NULL || T->ops == NULL
-        || mp_refgraph_init(&T->graph, T->guards) < 0 || mp_builtins_init() < 0
-        || mp_oplog_init(NULL) < 0) {
-        return -1;
-    }
-    return 0;
-}
-
-static void
-trace_fini(mp_trace *T)
-{
-    mp_op_drop(T);
-    if (T->apply.cls != NULL) {
-        mp_apply_take_back(T);
-        mp_op_drop(T);
-    }
-    for (int i = 0; i < T->n_stack; i++) {
-        Py_XDECREF(T->stack[i].summands);
-    }
-    PyMem_Free(T->op.inputs);
-    PyMem_Free(T->op.versions);
-    mp_writes_fini(T);
-    mp_refgraph_fini(&T->graph);
-    mp_guards_free(T->guards);
-    PyMem_Free(T->stack);
-    PyMem_Free(T->inputs);
-    Py_XDECREF(T->ops);
-    Py_XDECREF(T->fresh_ids);
-}
-
-static mp_plan *
-make_plan(mp_trace *T, mp_ambient *ambient, PyObject *result)
-{
-    mp_plan *plan = PyMem_Calloc(1, sizeof(*plan));
-    if (plan == NULL) {
-        PyErr_NoMemory();
-        settle(T, MP_ERR);
-        return NULL;
-    }
-    T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
-    T->result = result;
-    mp_rc rc = MP_OK;
-    if (ambient != NULL && !mp_ambient_check(ambient)) {
-        rc = mp_trace_abort(T, MP_AB_AMBIENT, "the call left torch in another mode");
-    }
-    rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
-    settle(T, rc);
-    if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
-        mp_plan_free(plan);
-        return NULL;
-    }
-    T->state = MP_TRACE_DONE;
-    plan->guards = T->guards;
-    T->guards = NULL;
-    plan->n_instr = (int32_t)(T->n_instr > INT32_MAX ? INT32_MAX : T->n_instr);
-    return plan;
-}
-
-static void
-set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
-{
-    mp_abort_clear(why);
-    why->id = id;
-    why->detail = PyUnicode_FromString(detail);
-    if (why->detail == NULL) {
-        PyErr_Clear();  // the reason stands without its detail
-    }
-}
-
-PyObject *
-mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
-               PyObject *kwnames, PyObject *root_function, int64_t max_instructions,
-               PyObject *outputs, mp_plan **plan, mp_abort_info *why)
-{
-    const char *text = NULL;
-    mp_ambient *ambient = NULL;
-    mp_trace T;
-    *plan = NULL;
-    if (!mp_watch_available(&text)) {
-        set_reason(why, MP_AB_WATCHER, text);
-        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
-    }
-    ambient = mp_ambient_take(&text);
-    if (ambient == NULL && text != NULL) {
-        set_reason(why, MP_AB_AMBIENT, text);
-        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
-    }
-    if (ambient == NULL && PyErr_Occurred()) {
-        return NULL;
-    }
-    if (trace_init(&T, root_function, max_instructions, why) < 0) {
-        trace_fini(&T);
-        mp_ambient_free(ambient);
-        return NULL;
-    }
-    T.outputs = outputs;
-    mp_trace *outer = recording;
-    recording = &T;
-    PyObject *result = mp_watch_call(&watch_ops, &T, callable, args, nargsf, kwnames);
-    recording = outer;
-    mp_mode_off(&T);
-    PyObject *exc = mp_err_take();
-    if (result == NULL && T.state != MP_TRACE_ABORTED) {
-        set_reason(why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
-    }
-    else if (T.state == MP_TRACE_DONE) {
-        callback_state saved =
-            callback_begin(&T);  // what finalizers change is not ours
-        *plan = make_plan(&T, ambient, result);
-        callback_end(&T, saved);
-        if (*plan != NULL) {
-            (*plan)->ambient = ambient;
-            ambient = NULL;
-        }
-    }
-    else if (T.state == MP_TRACE_RECORDING) {
-        set_reason(why, MP_AB_UNKNOWN_FRAME, "the function's frame was not seen");
-    }
-    trace_fini(&T);
-    mp_ambient_free(ambient);
-    mp_err_restore_steal(exc);
-    return result;
-}
+const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost};
 
 /* -- Set-up --------------------------------------------------------------------------------------------------- */
 

@@ -25,15 +25,43 @@ const char *mp_abort_hint(mp_abort_id id);
 const char *mp_abort_kind(mp_abort_id id);
 void mp_abort_clear(mp_abort_info *info);
 
+/* What a run in pieces asks of whoever keeps its segments. */
+typedef enum {
+    MP_ARRIVE_RECORD,  // no entry: record from here
+    MP_ARRIVE_LEAVE,   // an entry answers: leave the call
+    MP_ARRIVE_PASS,    // nothing begins here
+    MP_ARRIVE_STOP,    // let the call end unwatched
+} mp_arrival;
+
+typedef struct {
+    /* The run has come to a point; its values are borrowed from the frames.  Runs no
+     * Python, keeps what it needs of the point before it answers LEAVE. */
+    mp_arrival (*arrive)(void *ctx, const mp_point *point);
+    /* A segment has ended at a break.  Takes plan over, also on failure; NULL: there was
+     * nothing in it.  0 / -1. */
+    int (*depart)(void *ctx, mp_plan *plan, const mp_abort_info *why);
+    /* Next time, break before this instruction. */
+    void (*avoid)(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why);
+    bool (*avoids)(void *ctx, PyCodeObject *code, int index);
+    void (*rebuilt)(void *ctx);  // the frames of mp_record_resume hold their values now
+} mp_host;
+
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).
  * *plan is set to a new plan if the run can be reused, else NULL and *why is filled.
  * fn is the root Python function; args as after binding: see dispatch.c.
- * outputs: NULL, or a list that gets the tensors that the graph of the plan returns. */
+ * outputs: NULL, or a list that gets the tensors that the graph of the plan returns.
+ * host: NULL, or whom a run in pieces asks: then *plan is that of its last segment, and a
+ * run that was left answers NULL without an exception. */
 MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args,
                                    size_t nargsf, PyObject *kwnames,
                                    PyObject *root_function, int64_t max_instructions,
-                                   PyObject *outputs, mp_plan **plan,
-                                   mp_abort_info *why);
+                                   PyObject *outputs, const mp_host *host, void *ctx,
+                                   mp_plan **plan, mp_abort_info *why);
+/* Run on from a break, up to the end of the call, in segments.  As mp_record_call;
+ * root_function is that of the first frame. */
+MP_MAYRUN PyObject *mp_record_resume(const mp_point *point, const mp_exit *exit,
+                                     int64_t max_instructions, const mp_host *host,
+                                     void *ctx, mp_plan **plan, mp_abort_info *why);
 /* Is this thread recording now? */
 bool mp_recording(void);
 /* Fill the registries: with NULL, at import, what needs no torch; later with the keywords

@@ -40,9 +40,11 @@ is_nan(PyObject *o)
 mp_rc
 mp_refuse_nan(mp_trace *T, PyObject *item)
 {
-    return is_nan(item)
-               ? mp_trace_abort(T, MP_AB_HASH, "a NaN in a container or as a key")
-               : MP_OK;
+    if (!is_nan(item)) {
+        return MP_OK;
+    }
+    T->tells_constants = true;
+    return mp_trace_abort(T, MP_AB_HASH, "a NaN in a container or as a key");
 }
 
 bool
@@ -75,6 +77,7 @@ mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
         || !mp_guard_equals(a, b) || is_copy_frame(s->f)) {
         return MP_OK;
     }
+    T->tells_constants = true;
     return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
                           mp_type_name(a));
 }

@@ -78,6 +78,14 @@ cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
 }
 
 mp_rc
+mp_know_cell(mp_trace *T, mp_shadow *s, int i)
+{
+    PyObject *cell;
+    mp_node *n;
+    return cell_node(T, s, i, &cell, &n);
+}
+
+mp_rc
 mp_read_cell(mp_trace *T, mp_shadow *s, int i)
 {
     PyObject *cell;
@@ -161,7 +169,6 @@ do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
     PyObject *args[256];
     int n = in->arg, base = in->depth - n - 2;
     PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
-    s->kwnames = NULL;
     if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
     }
@@ -499,11 +506,6 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_PUSH_NULL:
     case MP_OP_COPY:
     case MP_OP_SWAP:
-    case MP_OP_LOAD_FAST:
-    case MP_OP_LOAD_FAST_CHECK:
-    case MP_OP_LOAD_FAST_AND_CLEAR:
-    case MP_OP_STORE_FAST:
-    case MP_OP_DELETE_FAST:
     case MP_OP_JUMP_FORWARD:
     case MP_OP_JUMP_BACKWARD:
     case MP_OP_RESUME:
@@ -521,6 +523,14 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
+    case MP_OP_LOAD_FAST:
+    case MP_OP_LOAD_FAST_CHECK:
+    case MP_OP_LOAD_FAST_AND_CLEAR:
+        return mp_segment_load_local(T, s, in->arg);
+    case MP_OP_STORE_FAST:
+    case MP_OP_DELETE_FAST:
+        mp_segment_store_local(s, in->arg);
+        return MP_OK;
     case MP_OP_SET_ADD:
         s->below = MP_BELOW_WATCH;
         return mp_note_identity(T, TOP(s, in, 1));
@@ -536,6 +546,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_exception(T, TOP(s, in, 1));
     case MP_OP_KW_NAMES:
         s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+        s->names_at = s->pending;
         return MP_OK;
     case MP_OP_LOAD_CONST: {
         PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);

@@ -110,6 +110,14 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     }
     PyErr_Clear();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
+    if (T->holds) {
+        return MP_ABORTED;
+    }
+    if (T->host != NULL && T->n_stack > 0 && T->stack[T->n_stack - 1].info != NULL
+        && T->stack[T->n_stack - 1].pending >= 0) {
+        mp_shadow *s = &T->stack[T->n_stack - 1];
+        T->host->avoid(T->host_ctx, s->info->code, s->pending, T->why);
+    }
     if (T->in_mode == MP_MODE_OFF) {
         mp_watch_stop();
     }
@@ -253,6 +261,11 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     }
     if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
         return MP_ERR;
+    }
+    if (!T->is_root && mp_has_finalizer(value)) {
+        // It may be of this call, and die in it.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
+                              mp_type_name(value));
     }
     mp_node *n = mp_refgraph_add_external(g, value, reg);
     if (n == NULL) {

@@ -229,11 +229,11 @@ done:
 static int
 stats_add_place(PyObject *places, const mp_place *row)
 {
-    PyObject *dict =
-        Py_BuildValue("{s:O,s:O,s:O,s:i,s:K}", "reason", row->reason, "detail",
-                      row->detail != NULL ? row->detail : Py_None, "file",
-                      row->file != NULL ? row->file : Py_None, "line", row->line,
-                      "count", (unsigned long long)row->count);
+    PyObject *dict = Py_BuildValue(
+        "{s:O,s:O,s:O,s:i,s:K,s:K}", "reason", row->reason, "detail",
+        row->detail != NULL ? row->detail : Py_None, "file",
+        row->file != NULL ? row->file : Py_None, "line", row->line, "count",
+        (unsigned long long)row->count, "breaks", (unsigned long long)row->breaks);
     if (dict == NULL) {
         return -1;
     }
@@ -255,7 +255,7 @@ stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *places)
         if (row.count > 0) {
             rc = stats_add_reason(reasons, &row);
         }
-        if (row.count > 0 && rc == 0) {
+        if (row.count + row.breaks > 0 && rc == 0) {
             rc = stats_add_place(places, &row);
         }
         Py_DECREF(row.reason);
@@ -263,6 +263,16 @@ stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *places)
         Py_XDECREF(row.file);
     }
     return rc;
+}
+
+static int
+stats_breaks(const mp_stats *stats)
+{
+    int n = 0;
+    for (int32_t i = 0; i < stats->n_places; i++) {
+        n += stats->places[i].breaks > 0;
+    }
+    return n;
 }
 
 PyObject *
@@ -277,8 +287,9 @@ mp_stats_describe(const mp_stats *stats, Py_ssize_t n_graphs)
         "{s:K,s:K,s:K,s:n,s:i,s:K,s:K,s:K,s:O,s:O,s:{s:d,s:d}}", "calls",
         (unsigned long long)stats->calls, "hits", (unsigned long long)stats->hits,
         "recordings", (unsigned long long)stats->recordings, "graphs", n_graphs,
-        "graph_breaks", 0, "fallbacks", (unsigned long long)stats->fallbacks,
-        "verified", (unsigned long long)stats->verified, "diverged",
+        "graph_breaks", stats_breaks(stats), "fallbacks",
+        (unsigned long long)stats->fallbacks, "verified",
+        (unsigned long long)stats->verified, "diverged",
         (unsigned long long)stats->diverged, "reasons", reasons, "places", places,
         "seconds", "record", (double)stats->record_ns / 1e9, "compile",
         (double)stats->compile_ns / 1e9);

@@ -29,6 +29,7 @@ typedef struct {
     PyObject *file;    // owned str or NULL
     int line;          // 0 if unknown
     uint64_t count;
+    uint64_t breaks;  // segments that ended there
 } mp_place;
 
 /* Exponential back-off.  Failures are keyed by place; `note` says that one more

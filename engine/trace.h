@@ -6,6 +6,7 @@
  *
  * States: RECORDING -> DONE (root frame returned; a plan can be made)
  *                   -> ABORTED (reason in `why`; watching has stopped)
+ *                   -> GAP, and back, or -> LEFT (see segment.c)
  * Handlers run only while RECORDING. */
 #ifndef MP_TRACE_H
 #define MP_TRACE_H
@@ -14,7 +15,13 @@
 #include "record.h"
 #include "refgraph.h"
 
-typedef enum { MP_TRACE_RECORDING, MP_TRACE_DONE, MP_TRACE_ABORTED } mp_trace_state;
+typedef enum {
+    MP_TRACE_RECORDING,
+    MP_TRACE_DONE,
+    MP_TRACE_ABORTED,
+    MP_TRACE_GAP,
+    MP_TRACE_LEFT,
+} mp_trace_state;
 
 /* What may happen below the instruction in progress. */
 typedef enum {
@@ -70,6 +77,14 @@ typedef struct {
     PyTypeObject *makes;  // borrowed: class whose instance the call is making
     PyObject *names;      // borrowed from the caller: what the body of a class fills
     PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
+    int names_at;         // where they were loaded
+    // Segments that do not begin with the call (segment.c); owned, by local, or NULL:
+    uint8_t *unread;    // is it a constant of the entry row that nobody looked at?
+    PyObject **before;  // what it held at the last break; addresses, only compared
+    int32_t base;       // of the frame's slots in the entry row
+    bool rebuilt;       // in the call in progress, whose operands are gone, ...
+    uint8_t how;        // ... this happens with its result (mp_resume_how)
+    PyObject *made;     // borrowed from whoever rebuilds the frame
 } mp_shadow;
 
 /* One primitive write to an external object, in program order.  The value is read from the
@@ -140,18 +155,29 @@ typedef struct mp_trace {
     PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL
     int64_t n_instr, max_instr;
     bool root_seen;
-    bool wrote_input;    // some operation wrote to an input of the graph
-    bool random;         // some operation draws random numbers
-    bool op_caught;      // some operation ran where the program would catch it
-    bool lazy_calls;     // some iterator of C code calls torch operations, later
-    uint8_t in_mode;     // mp_mode_state
-    bool lazy_spreads;   // some iterator of C code takes apart what it gets, later
-    bool uncounted;      // t.data was read: its memory has another counter than t's
-    bool lazy_looks;     // some iterator of C code looks at what it gets, later
-    int sweep;           // events to go on which externals that died are let go
-    bool busy;           // inside a callback: frames that a finalizer runs are not ours
-    bool makes_classes;  // it made a class (record_class.c)
-    bool compiles;       // it made code of a text (builtins_exec.c)
+    bool wrote_input;   // some operation wrote to an input of the graph
+    bool random;        // some operation draws random numbers
+    bool op_caught;     // some operation ran where the program would catch it
+    bool lazy_calls;    // some iterator of C code calls torch operations, later
+    uint8_t in_mode;    // mp_mode_state
+    bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
+    bool uncounted;     // t.data was read: its memory has another counter than t's
+    bool lazy_looks;    // some iterator of C code looks at what it gets, later
+    int sweep;          // events to go on which externals that died are let go
+    bool busy;          // inside a callback: frames that a finalizer runs are not ours
+    mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
+    const mp_host *host;  // NULL: the run is one segment, or aborts
+    void *host_ctx;
+    PyObject *handled;         // the exception that the caller handles; only compared
+    const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
+    const mp_point *rebuilds;  // borrowed: what they get
+    bool
+        tells_constants;  // the instruction depends on which of equal constants it gets:
+                          // recipes do not tell, so no break helps
+    bool is_root;         // the segment begins with the call
+    bool holds;           // an abort now may become a break
+    bool makes_classes;   // it made a class (record_class.c)
+    bool compiles;        // it made code of a text (builtins_exec.c)
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -546,6 +572,42 @@ mp_rc mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name,
 mp_rc mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs);
 /* Neither guards nor effects may name a class that the run made. */
 mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
+
+/* -- Callbacks (record.c) -------------------------------------------------------------------- */
+
+/* What a callback puts aside: the exception in flight, and the collector.  Before 3.12 a
+ * collection can start in any allocation; its finalizers could change a container that a
+ * handler is walking through. */
+typedef struct {
+    PyObject *exc;  // owned or NULL
+    int collects;
+} mp_callback;
+
+mp_callback mp_callback_begin(mp_trace *T);
+void mp_callback_end(mp_trace *T, mp_callback saved);
+/* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
+void mp_trace_settle(mp_trace *T, mp_rc rc);
+void mp_shadow_fini(mp_shadow *s);
+extern const mp_watch_ops mp_record_watch;
+
+/* -- Segments (segment.c) -------------------------------------------------------------------- */
+
+/* The instruction that s is about to run cannot be recorded: can the segment end before it?
+ * n_writes: length of the journal before the instruction was looked at. */
+bool mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes);
+/* An event in the gap.  *begun: this instruction is the first of a segment. */
+mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
+                     bool *begun);
+/* Local i is about to be loaded, or stored; all of them are looked at. */
+mp_rc mp_segment_load_local(mp_trace *T, mp_shadow *s, int i);
+void mp_segment_store_local(mp_shadow *s, int i);
+mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
+/* Would its death run code of the program? */
+bool mp_has_finalizer(PyObject *v);
+mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
+/* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
+mp_rc mp_trace_again(mp_trace *T);
+mp_plan *mp_plan_make(mp_trace *T, PyObject *result);
 
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */
 

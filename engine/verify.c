@@ -294,7 +294,7 @@ mp_verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
     }
     PyObject *result = mp_record_call(op->target.callable, args, nargsf, kwnames,
                                       (PyObject *)op->target.root, op->max_instructions,
-                                      outputs, &fresh, &why);
+                                      outputs, NULL, NULL, &fresh, &why);
     PyObject *exc = mp_err_take();
     int rc = verify_judge(op, entry, notes, exc, fresh, outputs, &why);
     mp_plan_free(fresh);

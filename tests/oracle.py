@@ -36,6 +36,7 @@ SCALARS = (
 )  # fmt: skip
 MAX_RECORDINGS = 3  # of one call pattern, until it is stable
 VERIFY = os.environ.get("MAGPY_VERIFY", "0") != "0"  # hits prove themselves (--verify)
+SEGMENTS = os.environ.get("MAGPY_SEGMENTS", "0") != "0"  # calls may break
 _EMPTY = ([], (), {}, {}.values(), {}.items(), set(), "", range(0), reversed([]))
 ITERATORS = {type(iter(empty)) for empty in _EMPTY} | {
     zip, map, filter, enumerate, types.GeneratorType,
@@ -548,7 +549,7 @@ def engine_compile(fn: Callable[..., Any]) -> Any:
     """Compile with the bare engine: no torch, no graphs."""
     from magpy._engine import CompiledFunction
 
-    compiled = CompiledFunction(fn)
+    compiled = CompiledFunction(fn, segments=SEGMENTS)
     if VERIFY:
         compiled.set_verify(1, Reports())
     return compiled

@@ -73,6 +73,7 @@ class CompiledFunction:
         fullgraph: bool = False,
         max_entries: int = 64,
         max_instructions: int = 50_000_000,
+        segments: bool = False,
     ) -> CompiledFunction: ...
     disabled: bool
     @property

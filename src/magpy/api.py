@@ -164,6 +164,7 @@ def _function(target: Callable[..., Any], session: Session) -> Any:
             fullgraph=session.fullgraph,
             max_entries=config.max_entries,
             max_instructions=config.max_instructions,
+            segments=config.segments,
         )
     except TypeError as error:  # ends in no Python function: nothing to watch
         if session.fullgraph:

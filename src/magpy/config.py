@@ -121,6 +121,10 @@ class Config:
     max_instructions = Knob(
         50_000_000, "Longest run, in bytecode instructions, to record.", minimum=1
     )
+    segments = Knob(
+        False,
+        "Break a call where it cannot be recorded and go on behind (new: off by default).",
+    )
     is_compiling = Knob(
         True,
         "What torch.compiler.is_compiling() answers to code that is being recorded.",

@@ -1,0 +1,131 @@
+/* points.c - the table of a compiled function's resume points.
+ *
+ * Points are made when a run comes to them and live until the table is cleared; a point's
+ * address is valid as long.  (A call that is in progress then notices: mp_points_clear
+ * only empties what calls can hold.) */
+#include "points.h"
+
+#include <string.h>
+
+enum { POINTS_MAX = 512 };
+
+static int
+points_add(mp_points *points, PyObject *key, const mp_point *p)
+{
+    PyObject *number = NULL;
+    mp_resume_point *point = NULL;
+    if (points->n == points->cap) {
+        int32_t cap = points->cap ? points->cap * 2 : 8;
+        mp_resume_point **at = points->at;
+        PyMem_Resize(at, mp_resume_point *, (size_t)cap);
+        if (at == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        points->at = at;
+        points->cap = cap;
+    }
+    point = PyMem_Calloc(1, sizeof(*point));
+    if (point == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    point->codes = mp_point_codes(p);
+    number = PyLong_FromLong(points->n);
+    if (point->codes == NULL || number == NULL
+        || PyDict_SetItem(points->index, key, number) < 0) {
+        Py_XDECREF(number);
+        Py_XDECREF(point->codes);
+        PyMem_Free(point);
+        return -1;
+    }
+    Py_DECREF(number);
+    points->at[points->n++] = point;
+    return 0;
+}
+
+mp_resume_point *
+mp_points_find(mp_points *points, const mp_point *p)
+{
+    if (points->index == NULL && (points->index = PyDict_New()) == NULL) {
+        return NULL;
+    }
+    PyObject *key = mp_point_key(p);
+    PyObject *number = key == NULL ? NULL : PyDict_GetItemWithError(points->index, key);
+    mp_resume_point *point = NULL;
+    if (number != NULL) {
+        point = points->at[PyLong_AsLong(number)];
+    }
+    else if (!PyErr_Occurred() && points->n < POINTS_MAX
+             && points_add(points, key, p) == 0) {
+        point = points->at[points->n - 1];
+    }
+    Py_XDECREF(key);
+    return point;
+}
+
+static PyObject *
+avoid_key(PyCodeObject *code, int index)
+{
+    struct {
+        PyCodeObject *code;
+        int64_t index;
+    } key = {code, index};
+    return PyBytes_FromStringAndSize((char *)&key, sizeof(key));
+}
+
+int
+mp_points_avoid(mp_points *points, PyCodeObject *code, int index)
+{
+    if (points->avoided == NULL && (points->avoided = PyDict_New()) == NULL) {
+        return -1;
+    }
+    PyObject *key = avoid_key(code, index);
+    int rc = key == NULL ? -1 : PyDict_SetItem(points->avoided, key, (PyObject *)code);
+    Py_XDECREF(key);
+    return rc;
+}
+
+bool
+mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
+{
+    if (points->avoided == NULL) {
+        return false;
+    }
+    PyObject *key = avoid_key(code, index);
+    bool found = key != NULL && PyDict_GetItemWithError(points->avoided, key) != NULL;
+    PyErr_Clear();  // without memory the instruction fails again
+    Py_XDECREF(key);
+    return found;
+}
+
+int
+mp_points_visit(mp_points *points, visitproc visit, void *arg)
+{
+    Py_VISIT(points->index);
+    Py_VISIT(points->avoided);
+    for (int32_t i = 0; i < points->n; i++) {
+        Py_VISIT(points->at[i]->codes);
+        int rc = mp_cache_visit(&points->at[i]->cache, visit, arg);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void
+mp_points_clear(mp_points *points)
+{
+    mp_points old = *points;
+    memset(points, 0, sizeof(*points));
+    points->serial = old.serial + 1;
+    for (int32_t i = 0; i < old.n; i++) {
+        mp_cache_clear(&old.at[i]->cache);
+        Py_DECREF(old.at[i]->codes);
+        PyMem_Free(old.at[i]);
+    }
+    PyMem_Free(old.at);
+    Py_XDECREF(old.index);
+    Py_XDECREF(old.avoided);
+}

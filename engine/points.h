@@ -1,0 +1,30 @@
+/* points.h - the places in a compiled function's calls where segments begin. */
+#ifndef MP_POINTS_H
+#define MP_POINTS_H
+
+#include "cache.h"
+
+typedef struct {
+    PyObject *codes;  // owned tuple: keeps the addresses in the key
+    mp_cache cache;
+    int failed;  // recordings in a row that began here and could not end
+    int empty;   // segments that held nothing
+} mp_resume_point;
+
+typedef struct {
+    PyObject *index;  // owned dict: key of a point -> its number; NULL: none yet
+    mp_resume_point **at;
+    int32_t n, cap;
+    uint64_t serial;    // changes when the table is cleared
+    PyObject *avoided;  // owned dict: (code, code unit) as bytes -> code; NULL: none
+} mp_points;
+
+/* The place, made if it is new.  NULL without an exception: there are too many. */
+mp_resume_point *mp_points_find(mp_points *points, const mp_point *p);
+/* Recordings break before this instruction: it failed when it had begun. */
+int mp_points_avoid(mp_points *points, PyCodeObject *code, int index);
+bool mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
+int mp_points_visit(mp_points *points, visitproc visit, void *arg);
+MP_MAYRUN void mp_points_clear(mp_points *points);
+
+#endif

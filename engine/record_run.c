@@ -1,0 +1,236 @@
+/* record_run.c - a whole recording: its begin and end, and the set-up of the recorder.
+ *
+ * A trace lives on the C stack of its call.  Its segments (segment.c) come and go; each
+ * owns its guards, its reference graph and its logs until the plan takes them over.
+ */
+#include <string.h>
+
+#include "trace.h"
+
+static _Thread_local mp_trace *recording;  // this thread's innermost recording
+bool
+mp_recording(void)
+{
+    return recording != NULL && recording->state == MP_TRACE_RECORDING;
+}
+
+/* -- A whole recording -------------------------------------------------------------------------------------- */
+
+/* What belongs to one segment. */
+static int
+segment_init(mp_trace *T)
+{
+    T->guards = mp_guards_new();
+    T->ops = PyList_New(0);
+    if (T->guards == NULL || T->ops == NULL
+        || mp_refgraph_init(&T->graph, T->guards) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static void
+segment_fini(mp_trace *T)
+{
+    mp_op_drop(T);
+    if (T->apply.cls != NULL) {
+        mp_apply_take_back(T);
+        mp_op_drop(T);
+    }
+    PyMem_Free(T->op.inputs);
+    PyMem_Free(T->op.versions);
+    mp_writes_fini(T);
+    mp_refgraph_fini(&T->graph);
+    mp_guards_free(T->guards);
+    PyMem_Free(T->inputs);
+    Py_XDECREF(T->ops);
+    Py_XDECREF(T->fresh_ids);
+    mp_ambient_free(T->ambient);
+}
+
+mp_rc
+mp_trace_again(mp_trace *T)
+{
+    const char *text = NULL;
+    mp_trace old = *T;
+    memset(T, 0, sizeof(*T));
+    T->state = MP_TRACE_RECORDING;
+    T->why = old.why;
+    T->root_function = old.root_function;
+    T->root_seen = true;
+    T->stack = old.stack;
+    T->n_stack = old.n_stack;
+    T->cap_stack = old.cap_stack;
+    T->n_instr = old.n_instr;
+    T->max_instr = old.max_instr;
+    T->outputs = old.outputs;
+    T->host = old.host;
+    T->host_ctx = old.host_ctx;
+    T->handled = old.handled;
+    T->busy = old.busy;
+    segment_fini(&old);
+    mp_abort_clear(T->why);
+    if (segment_init(T) < 0) {
+        return MP_ERR;
+    }
+    T->ambient = mp_ambient_take(&text);
+    return T->ambient == NULL && text != NULL
+               ? mp_trace_abort(T, MP_AB_AMBIENT, "%s", text)
+           : PyErr_Occurred() ? MP_ERR
+                              : MP_OK;
+}
+
+static int
+trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
+{
+    memset(T, 0, sizeof(*T));
+    T->why = why;
+    T->root_function = root;
+    T->max_instr = max_instr;
+    T->is_root = true;
+    T->handled = PyErr_GetHandledException();
+    Py_XDECREF(T->handled);  // only compared
+    return segment_init(T) < 0 || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0 ? -1
+                                                                                    : 0;
+}
+
+static void
+trace_fini(mp_trace *T)
+{
+    segment_fini(T);
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow_fini(&T->stack[i]);
+    }
+    PyMem_Free(T->stack);
+}
+
+mp_plan *
+mp_plan_make(mp_trace *T, PyObject *result)
+{
+    mp_plan *plan = PyMem_Calloc(1, sizeof(*plan));
+    if (plan == NULL) {
+        PyErr_NoMemory();
+        mp_trace_settle(T, MP_ERR);
+        return NULL;
+    }
+    T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
+    T->result = result;
+    mp_rc rc = MP_OK;
+    if (T->ambient != NULL && !mp_ambient_check(T->ambient)) {
+        rc = mp_trace_abort(T, MP_AB_AMBIENT, "the call left torch in another mode");
+    }
+    rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
+    mp_trace_settle(T, rc);
+    if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
+        mp_plan_free(plan);
+        return NULL;
+    }
+    T->state = MP_TRACE_DONE;
+    plan->guards = T->guards;
+    plan->ambient = T->ambient;
+    T->guards = NULL;
+    T->ambient = NULL;
+    plan->n_instr = (int32_t)(T->n_instr > INT32_MAX ? INT32_MAX : T->n_instr);
+    return plan;
+}
+
+static void
+set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
+{
+    mp_abort_clear(why);
+    why->id = id;
+    why->detail = PyUnicode_FromString(detail);
+    if (why->detail == NULL) {
+        PyErr_Clear();  // the reason stands without its detail
+    }
+}
+
+/* The watched call has ended: the plan of its last segment, or why there is none. */
+static void
+trace_end(mp_trace *T, PyObject *result, mp_plan **plan)
+{
+    mp_mode_off(T);
+    PyObject *exc = mp_err_take();
+    if (result == NULL
+        && (T->state == MP_TRACE_RECORDING || T->state == MP_TRACE_DONE)) {
+        set_reason(T->why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
+    }
+    else if (T->state == MP_TRACE_DONE) {
+        mp_callback saved = mp_callback_begin(T);  // what finalizers change is not ours
+        *plan = mp_plan_make(T, result);
+        mp_callback_end(T, saved);
+    }
+    else if (T->state == MP_TRACE_RECORDING) {
+        set_reason(T->why, MP_AB_UNKNOWN_FRAME, "the function's frame was not seen");
+    }
+    trace_fini(T);
+    mp_err_restore_steal(exc);
+}
+
+PyObject *
+mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
+               PyObject *kwnames, PyObject *root_function, int64_t max_instructions,
+               PyObject *outputs, const mp_host *host, void *ctx, mp_plan **plan,
+               mp_abort_info *why)
+{
+    const char *text = NULL;
+    mp_trace T;
+    *plan = NULL;
+    if (!mp_watch_available(&text)) {
+        set_reason(why, MP_AB_WATCHER, text);
+        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    }
+    mp_ambient *ambient = mp_ambient_take(&text);
+    if (ambient == NULL && text != NULL) {
+        set_reason(why, MP_AB_AMBIENT, text);
+        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
+    }
+    if (ambient == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (trace_init(&T, root_function, max_instructions, why) < 0) {
+        trace_fini(&T);
+        mp_ambient_free(ambient);
+        return NULL;
+    }
+    T.ambient = ambient;
+    T.outputs = outputs;
+    T.host = host;
+    T.host_ctx = ctx;
+    mp_trace *outer = recording;
+    recording = &T;
+    PyObject *result =
+        mp_watch_call(&mp_record_watch, &T, callable, args, nargsf, kwnames);
+    recording = outer;
+    trace_end(&T, result, plan);
+    return result;
+}
+
+PyObject *
+mp_record_resume(const mp_point *point, const mp_exit *exit, int64_t max_instructions,
+                 const mp_host *host, void *ctx, mp_plan **plan, mp_abort_info *why)
+{
+    const char *text = NULL;
+    mp_trace T;
+    *plan = NULL;
+    if (!mp_watch_available(&text)) {
+        return mp_point_run(point, NULL, NULL);
+    }
+    if (trace_init(&T, point->values[MP_POINT_FUNC], max_instructions, why) < 0) {
+        PyErr_Clear();  // without memory for watching the call goes on all the same
+        trace_fini(&T);
+        return mp_point_run(point, NULL, NULL);
+    }
+    T.state = MP_TRACE_GAP;
+    T.resumed = exit;
+    T.rebuilds = point;
+    T.root_seen = true;
+    T.host = host;
+    T.host_ctx = ctx;
+    mp_trace *outer = recording;
+    recording = &T;
+    PyObject *result = mp_point_run(point, &mp_record_watch, &T);
+    recording = outer;
+    trace_end(&T, result, plan);
+    return result;
+}

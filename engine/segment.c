@@ -1,0 +1,591 @@
+/* segment.c - a run in pieces: end a segment before an instruction, begin one after it.
+ *
+ *   RECORDING -- an instruction that cannot be recorded, at a safe point --> GAP
+ *   GAP -- the instruction has run; a place to go on, no entry there ------> RECORDING
+ *   GAP -- the same, and an entry there whose guards hold -----------------> LEFT
+ *
+ * A safe point is a state that can be rebuilt: every frame from the compiled function down
+ * is watched, between C code that hands results on as they are (MP_RESUME_*), no exception
+ * is being handled, and each value has a recipe.  The plan of a segment answers a tuple
+ * with the values of all frames (point.h).
+ *
+ * A segment's entry row is its frames' values.  Constants among them are guarded when they
+ * are loaded, so that a loop counter that nobody looks at does no harm; a number that the
+ * gap before has made is not worth a guard: the instruction that loads it is left to the
+ * interpreter, and so is what follows until the number is off the stack. */
+#include <string.h>
+
+#include "trace.h"
+
+enum { UNREAD = 1, VOLATILE = 2 };  // mp_shadow.unread
+
+/* -- Where the frames stand ---------------------------------------------------------- */
+
+static PyObject *
+outer_callee(const mp_shadow *s, const mp_instr *in)
+{
+    if (in->op == MP_OP_CALL) {
+        int base = in->depth - in->arg - 2;
+        PyObject *method = mp_frame_stack_borrow(s->f, base);
+        return method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    }
+    return mp_frame_stack_borrow(s->f, in->depth - (in->arg & 1 ? 3 : 2));
+}
+
+static PyObject *
+type_attr(PyTypeObject *type, const char *name)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(type, key);
+    Py_XDECREF(key);
+    PyErr_Clear();  // without the name nothing was found
+    return found;
+}
+
+/* What does the C code between a call in progress and the frame below it do with the
+ * frame's result?  *made: borrowed instance of MP_RESUME_INIT. */
+static bool
+outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
+                PyObject **made)
+{
+    const mp_instr *in = &s->info->at[s->pending];
+    *how = s->rebuilt ? s->how : MP_RESUME_PUSH;
+    *made = s->rebuilt ? s->made : NULL;
+    if (s->rebuilt) {
+        return true;
+    }
+    if (in->op != MP_OP_CALL && in->op != MP_OP_CALL_FUNCTION_EX) {
+        return false;
+    }
+    PyObject *callee = outer_callee(s, in), *func = mp_frame_func_borrow(inner->f);
+    if (callee == NULL) {
+        return false;
+    }
+    if (callee == func) {
+        return true;
+    }
+    if (PyMethod_Check(callee)) {
+        return PyMethod_GET_FUNCTION(callee) == func;
+    }
+    if (PyType_Check(callee)) {
+        PyTypeObject *type = (PyTypeObject *)callee;
+        PyObject *self = mp_frame_local_borrow(inner->f, 0);
+        if (self != NULL && (mp_local_kind(inner->info->code, 0) & CO_FAST_CELL)
+            && PyCell_Check(self)) {
+            self = PyCell_GET(self);
+        }
+        *how = MP_RESUME_INIT;
+        *made = self;
+        return Py_TYPE(callee)->tp_call == PyType_Type.tp_call && self != NULL
+               && Py_TYPE(self) == type && type_attr(type, "__init__") == func;
+    }
+    return PyVectorcall_Function(callee) == NULL
+           && type_attr(Py_TYPE(callee), "__call__") == func;
+}
+
+static bool
+frame_is_plain(const mp_shadow *s)
+{
+    int flags = s->info == NULL ? 0 : s->info->code->co_flags;
+    PyObject *func = mp_frame_func_borrow(s->f);
+    return (flags & CO_OPTIMIZED) && s->started && s->fresh && s->names == NULL
+           && !(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR))
+           && !s->owns_op && s->summands == NULL && PyFunction_Check(func)
+           && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
+}
+
+static int32_t
+slot_count(const mp_shadow *s, bool top)
+{
+    const mp_instr *in = &s->info->at[s->pending];
+    int depth = top ? in->depth : s->info->at[in->next].depth - 1;
+    return s->info->code->co_nlocalsplus + depth;
+}
+
+static PyObject *
+frame_value(const mp_shadow *s, int32_t i)
+{
+    int n = s->info->code->co_nlocalsplus;
+    return i < n ? mp_frame_local_borrow(s->f, i) : mp_frame_stack_borrow(s->f, i - n);
+}
+
+/* Names of a call's keywords are in no slot: go back to where they are loaded. */
+static int32_t
+resume_index(const mp_shadow *s)
+{
+    return s->kwnames != NULL && s->names_at >= 0 ? s->names_at : s->pending;
+}
+
+/* Does the calling code wait in the handler of an exception? */
+static bool
+handles_exception(const mp_trace *T)
+{
+    PyObject *handled = PyErr_GetHandledException();
+    bool other = handled != T->handled;
+    Py_XDECREF(handled);
+    return other;
+}
+
+/* Where the run stands now, its values borrowed.  1; 0: nowhere to go on, *at tells which
+ * frame is to blame; -1: exception. */
+static int
+take_point(mp_trace *T, mp_point *p, int *at)
+{
+    int32_t n_values = 0;
+    *at = T->n_stack - 1;
+    if (T->n_stack == 0 || T->skip > 0 || T->outside > 0 || T->apply.cls != NULL
+        || T->in_mode != MP_MODE_OFF || handles_exception(T)) {
+        return 0;
+    }
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        bool top = i == T->n_stack - 1;
+        uint8_t how;
+        PyObject *made;
+        *at = i;
+        if (!frame_is_plain(s)
+            || (!top && !outer_continues(s, &T->stack[i + 1], &how, &made))) {
+            return 0;
+        }
+        n_values += MP_POINT_SLOTS + slot_count(s, top);
+    }
+    if (mp_point_init(p, T->n_stack, n_values) < 0) {
+        return -1;
+    }
+    int32_t next = 0;
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        mp_point_frame *f = &p->frames[i];
+        bool top = i == T->n_stack - 1;
+        PyObject *made = NULL;
+        if (!top) {
+            (void)outer_continues(s, &T->stack[i + 1], &f->how, &made);
+        }
+        f->code = s->info->code;
+        f->index = top ? resume_index(s) : s->pending;
+        f->first = next;
+        f->n_slots = slot_count(s, top);
+        p->values[next + MP_POINT_FUNC] = mp_frame_func_borrow(s->f);
+        p->values[next + MP_POINT_MADE] = made;
+        for (int32_t k = 0; k < f->n_slots; k++) {
+            p->values[next + MP_POINT_SLOTS + k] = frame_value(s, k);
+        }
+        next += MP_POINT_SLOTS + f->n_slots;
+    }
+    return 1;
+}
+
+/* -- The end of a segment -------------------------------------------------------------- */
+
+/* The value is still what the entry row holds: how mp_exit says that. */
+static int32_t
+exit_from_entry(const mp_shadow *s, int32_t slot)
+{
+    if (s->unread == NULL || slot >= s->info->code->co_nlocalsplus
+        || s->unread[slot] == 0) {
+        return MP_EXIT_NULL;
+    }
+    return MP_EXIT_ENTRY - 2 * (s->base + slot) - (s->unread[slot] == VOLATILE);
+}
+
+static mp_exit *
+exit_new(mp_trace *T, const mp_point *p)
+{
+    mp_exit *x = PyMem_Calloc(1, sizeof(*x));
+    if (x == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    x->frames = PyMem_Calloc((size_t)p->n_frames, sizeof(*x->frames));
+    x->from = PyMem_Calloc((size_t)p->n_values, sizeof(*x->from));
+    x->codes = mp_point_codes(p);
+    if (x->frames == NULL || x->from == NULL || x->codes == NULL) {
+        if (x->codes != NULL) {
+            PyErr_NoMemory();
+        }
+        mp_exit_free(x);
+        return NULL;
+    }
+    memcpy(x->frames, p->frames, (size_t)p->n_frames * sizeof(*p->frames));
+    x->n_frames = p->n_frames;
+    x->n_values = p->n_values;
+    return x;
+}
+
+/* Which values does the replay have to answer?  New tuple of them; fills x->from. */
+static PyObject *
+exit_values(mp_trace *T, const mp_point *p, mp_exit *x)
+{
+    PyObject *list = PyList_New(0), *tuple = NULL;
+    int rc = list == NULL ? -1 : 0;
+    for (int32_t i = 0; i < p->n_frames && rc == 0; i++) {
+        const mp_point_frame *f = &p->frames[i];
+        for (int32_t k = 0; k < MP_POINT_SLOTS + f->n_slots && rc == 0; k++) {
+            int32_t at = f->first + k;
+            x->from[at] = k < MP_POINT_SLOTS || p->values[at] == NULL
+                              ? MP_EXIT_NULL
+                              : exit_from_entry(&T->stack[i], k - MP_POINT_SLOTS);
+            if (p->values[at] != NULL && x->from[at] == MP_EXIT_NULL) {
+                x->from[at] = (int32_t)PyList_GET_SIZE(list);
+                rc = PyList_Append(list, p->values[at]);
+            }
+        }
+    }
+    tuple = rc == 0 ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return tuple;
+}
+
+/* Cells that no instruction has looked at yet are known all the same. */
+static mp_rc
+know_cells(mp_trace *T)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        for (int k = 0; k < s->info->code->co_nlocalsplus && rc == MP_OK; k++) {
+            PyObject *cell = mp_frame_local_borrow(s->f, k);
+            if (cell != NULL && PyCell_Check(cell)
+                && (mp_local_kind(s->info->code, k) & (CO_FAST_CELL | CO_FAST_FREE))) {
+                rc = mp_know_cell(T, s, k);
+            }
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+plan_exit(mp_trace *T, mp_plan **plan)
+{
+    mp_point p = {.n_frames = 0};
+    int at;
+    mp_rc rc = know_cells(T);
+    int safe = rc == MP_OK ? take_point(T, &p, &at) : 0;
+    if (rc != MP_OK || safe < 0) {
+        return rc != MP_OK ? rc : MP_ERR;
+    }
+    if (safe == 0) {
+        if (at < T->n_stack - 1 && T->host->avoid != NULL) {
+            mp_shadow *s = &T->stack[at];
+            T->host->avoid(T->host_ctx, s->info->code, s->pending, T->why);
+        }
+        return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");
+    }
+    mp_exit *x = exit_new(T, &p);
+    PyObject *values = x == NULL ? NULL : exit_values(T, &p, x);
+    rc = values == NULL ? MP_ERR : MP_OK;
+    if (rc == MP_OK) {
+        *plan = mp_plan_make(T, values);
+        rc = *plan != NULL ? MP_OK : MP_ABORTED;
+    }
+    if (*plan != NULL) {
+        (*plan)->exit = x;
+        x = NULL;
+    }
+    Py_XDECREF(values);
+    mp_exit_free(x);
+    mp_point_clear(&p);
+    return rc;
+}
+
+static bool
+is_worth_a_plan(const mp_trace *T)
+{
+    return T->is_root || T->n_writes > 0 || PyList_GET_SIZE(T->ops) > 0;
+}
+
+/* What the program holds now will be told from what the gap makes of it. */
+static int
+remember_slots(mp_trace *T)
+{
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        int n = s->info->code->co_nlocalsplus;
+        if (s->unread == NULL) {
+            s->unread = PyMem_Calloc((size_t)n + 1, 1);
+        }
+        if (s->before == NULL) {
+            s->before = PyMem_Calloc((size_t)n + 1, sizeof(*s->before));
+        }
+        if (s->unread == NULL || s->before == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (int k = 0; k < n; k++) {
+            s->before[k] = mp_frame_local_borrow(s->f, k);
+        }
+    }
+    return 0;
+}
+
+static bool
+may_break(const mp_trace *T)
+{
+    mp_abort_id id = T->why->id;
+    return T->host != NULL && !T->tells_constants && id != MP_AB_LIMIT
+           && id != MP_AB_INTERNAL && id != MP_AB_WATCHER;
+}
+
+/* Keep the reason of the break while the plan is made, which may have others. */
+static mp_abort_info
+take_reason(mp_trace *T)
+{
+    mp_abort_info why = *T->why;
+    memset(T->why, 0, sizeof(*T->why));
+    return why;
+}
+
+bool
+mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
+{
+    if (!may_break(T) || T->n_writes != n_writes) {
+        return false;
+    }
+    mp_plan *plan = NULL;
+    mp_abort_info why = take_reason(T);
+    T->state = MP_TRACE_RECORDING;
+    mp_op_drop(T);
+    s->owns_op = false;
+    mp_rc rc = is_worth_a_plan(T) ? plan_exit(T, &plan) : MP_OK;
+    bool worth = rc == MP_OK;
+    if (worth) {
+        worth = remember_slots(T) == 0;
+    }
+    if (worth) {
+        worth = T->host->depart(T->host_ctx, plan, &why) == 0;
+        plan = NULL;  // taken over
+    }
+    mp_plan_free(plan);
+    PyErr_Clear();  // without memory the run stays eager
+    mp_abort_clear(T->why);
+    *T->why = why;
+    s->kwnames = NULL;
+    if (!worth) {
+        T->state = MP_TRACE_ABORTED;
+        return false;
+    }
+    T->state = MP_TRACE_GAP;
+    return true;
+}
+
+/* -- The gap ----------------------------------------------------------------------------- */
+
+/* A constant that may be another one, or another object, in the next call. */
+static bool
+is_number(PyObject *v)
+{
+    return v != NULL && mp_is_constant(v) && !PyBool_Check(v)
+           && Py_TYPE(v)->tp_richcompare != NULL
+           && Py_TYPE(v)->tp_richcompare != PyBaseObject_Type.tp_richcompare;
+}
+
+bool
+mp_has_finalizer(PyObject *v)
+{
+    PyTypeObject *tp = Py_TYPE(v);
+    return (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
+           && (tp->tp_finalize != NULL || tp->tp_del != NULL);
+}
+
+/* What the frames hold dies when they let go of it; what runs then is not recorded. */
+static bool
+holds_finalizers(const mp_point *p)
+{
+    for (int32_t i = 0; i < p->n_values; i++) {
+        if (p->values[i] != NULL && mp_has_finalizer(p->values[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
+          int index)
+{
+    const mp_instr *in = &info->at[index];
+    int op = before >= 0 ? info->at[before].op : -1;
+    if (T->skip > 0 || info->is_handler[index] || op == MP_OP_KW_NAMES
+        || (op == MP_OP_PRECALL && in->op == MP_OP_CALL)) {
+        return false;
+    }
+    for (int i = 0; i < in->depth; i++) {
+        if (is_number(mp_frame_stack_borrow(s->f, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *
+value_name(const mp_shadow *s, int32_t i, bool root)
+{
+    PyCodeObject *code = s->info->code;
+    if (i >= code->co_nlocalsplus) {
+        return PyUnicode_FromFormat("%U.stack[%d]", code->co_qualname,
+                                    (int)(i - code->co_nlocalsplus));
+    }
+    PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
+    return root ? Py_NewRef(name)
+                : PyUnicode_FromFormat("%U.%U", code->co_qualname, name);
+}
+
+static mp_rc
+load_value(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
+{
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_load(T, MP_G_LOAD_ARG, -1, name, at, value);
+    Py_DECREF(name);
+    return rc;
+}
+
+/* The entry row of one frame. */
+static mp_rc
+load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f,
+           bool root)
+{
+    PyObject *func = p->values[f->first + MP_POINT_FUNC];
+    PyObject *made = p->values[f->first + MP_POINT_MADE];
+    mp_rc rc =
+        load_value(T, f->first, PyUnicode_FromFormat("%U", f->code->co_qualname), func);
+    rc = rc != MP_OK ? rc : mp_guard_function(T, func);
+    if (rc == MP_OK && made != NULL) {
+        rc = load_value(T, f->first + MP_POINT_MADE, PyUnicode_FromString("new"), made);
+    }
+    s->base = f->first + MP_POINT_SLOTS;
+    for (int32_t k = 0; k < f->n_slots && rc == MP_OK; k++) {
+        PyObject *value = p->values[s->base + k];
+        bool local = k < f->code->co_nlocalsplus;
+        if (local) {
+            s->unread[k] = 0;
+        }
+        if (value == NULL) {
+            continue;
+        }
+        if (local && mp_is_constant(value)) {
+            bool changes = s->before[k] != value && is_number(value);
+            s->unread[k] = changes ? VOLATILE : UNREAD;
+            continue;
+        }
+        rc = load_value(T, s->base + k, value_name(s, k, root), value);
+        mp_refgraph_loosen(&T->graph, value);  // the frame alone may hold it
+    }
+    return rc;
+}
+
+static mp_rc
+begin(mp_trace *T, const mp_point *p)
+{
+    mp_rc rc = mp_trace_again(T);
+    T->sweep = INT_MAX;
+    for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
+        rc = load_frame(T, &T->stack[i], p, &p->frames[i], i == 0);
+    }
+    return rc;
+}
+
+/* The frames of the break are there again, and its instruction is about to run. */
+static int
+begin_resumed(mp_trace *T)
+{
+    const mp_exit *x = T->resumed;
+    T->resumed = NULL;
+    T->rebuilds = NULL;
+    T->host->rebuilt(T->host_ctx);
+    if (T->n_stack != x->n_frames || remember_slots(T) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        const int32_t *from = x->from + x->frames[i].first + MP_POINT_SLOTS;
+        for (int k = 0; k < s->info->code->co_nlocalsplus; k++) {
+            if (from[k] <= MP_EXIT_ENTRY && (MP_EXIT_ENTRY - from[k]) % 2 == 1) {
+                s->before[k] = NULL;  // (no value is where nothing is)
+            }
+        }
+    }
+    return 0;
+}
+
+mp_rc
+mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
+               bool *begun)
+{
+    mp_point p = {.n_frames = 0};
+    int before = s->pending, at;
+    *begun = false;
+    s->info = info;
+    s->started = true;
+    s->pending = index;
+    s->owns_op = s->rebuilt = false;
+    if (T->resumed != NULL) {
+        // Rebuilt frames begin with the instruction of the break.
+        return begin_resumed(T) < 0 ? MP_ERR : MP_OK;
+    }
+    if (info->at[index].op == MP_OP_KW_NAMES) {
+        s->names_at = index;
+    }
+    if (!may_begin(T, s, info, before, index)) {
+        return MP_OK;
+    }
+    int safe = take_point(T, &p, &at);
+    if (safe <= 0) {
+        return safe < 0 ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = MP_OK;
+    mp_arrival what =
+        holds_finalizers(&p) ? MP_ARRIVE_PASS : T->host->arrive(T->host_ctx, &p);
+    if (what == MP_ARRIVE_LEAVE) {
+        T->state = MP_TRACE_LEFT;
+    }
+    else if (what == MP_ARRIVE_RECORD) {
+        T->state = MP_TRACE_RECORDING;
+        rc = begin(T, &p);
+        *begun = rc == MP_OK;
+    }
+    else if (what == MP_ARRIVE_STOP) {
+        T->state = MP_TRACE_ABORTED;
+        mp_watch_stop();
+    }
+    mp_point_clear(&p);
+    return rc;
+}
+
+/* -- Constants of the entry row ------------------------------------------------------------ */
+
+mp_rc
+mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
+{
+    if (s->unread == NULL || s->unread[i] == 0) {
+        return MP_OK;
+    }
+    PyObject *value = mp_frame_local_borrow(s->f, i);
+    if (s->unread[i] == VOLATILE) {
+        return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
+                              PyTuple_GET_ITEM(s->info->code->co_localsplusnames, i));
+    }
+    s->unread[i] = 0;
+    return load_value(T, s->base + i, value_name(s, i, s->root), value);
+}
+
+void
+mp_segment_store_local(mp_shadow *s, int i)
+{
+    if (s->unread != NULL) {
+        s->unread[i] = 0;
+    }
+}
+
+mp_rc
+mp_segment_load_locals(mp_trace *T, mp_shadow *s)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0;
+         s->unread != NULL && rc == MP_OK && i < s->info->code->co_nlocalsplus; i++) {
+        rc = mp_segment_load_local(T, s, i);
+    }
+    return rc;
+}

@@ -1,0 +1,370 @@
+/* session.c - the rest of a call after its first break.
+ *
+ *   watched frames run the instruction of the break
+ *     -> the next place to go on: no entry there -> recorded in place
+ *                                 an entry       -> the frames are left; graph, effects,
+ *                                                   new frames at its break, and again
+ *     -> the call returns
+ *
+ * A loop, however many breaks there are: each turn begins with no frame of the call on the
+ * C stack.  What must hold: a point that was left owns its values until the next frames
+ * have them, so nothing dies in between that eager would keep. */
+#include "session.h"
+
+#include "compat/compat.h"
+
+#include <string.h>
+
+enum {
+    SESSION_FAILS = 3,     // recordings that began at a point and came to nothing
+    SESSION_EMPTY = 2,     // segments without content there
+    SESSION_ENTRIES = 8,   // ways to go on there
+    SESSION_PASSES = 500,  // events without a segment: the rest of the call is not ours
+};
+
+/* -- What the recording asks ------------------------------------------------------------ */
+
+/* The entry whose guards hold, with its references gathered: 1 / 0 / -1. */
+static int
+session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    for (int32_t i = 0; i < point->cache.n; i++) {
+        mp_entry *entry = point->cache.at[i];
+        const mp_plan *plan = entry->plan;
+        if ((entry->state != MP_ENTRY_READY && entry->state != MP_ENTRY_NEW)
+            || !mp_guards_check(plan->guards, p->values, point->cache.regs)
+            || (plan->ambient != NULL && !mp_ambient_check(plan->ambient))) {
+            continue;
+        }
+        mp_cache_touch(&point->cache, i);
+        entry->last_used = s->op->stats.calls;
+        s->hit.entry = entry;
+        entry->refs++;
+        return mp_hit_gather(&s->hit, point->cache.regs) < 0 ? -1 : 1;
+    }
+    return 0;
+}
+
+static int
+session_copy(mp_session *s, const mp_point *p)
+{
+    if (mp_point_init(&s->at, p->n_frames, p->n_values) < 0) {
+        return -1;
+    }
+    memcpy(s->at.frames, p->frames, (size_t)p->n_frames * sizeof(*p->frames));
+    memcpy(s->at.values, p->values, (size_t)p->n_values * sizeof(*p->values));
+    mp_point_own(&s->at);
+    return 0;
+}
+
+static mp_arrival
+session_pass(mp_session *s)
+{
+    return ++s->passed > SESSION_PASSES ? MP_ARRIVE_STOP : MP_ARRIVE_PASS;
+}
+
+static mp_arrival
+session_arrive(void *ctx, const mp_point *p)
+{
+    mp_session *s = ctx;
+    mp_resume_point *point = mp_points_find(&s->op->points, p);
+    if (point == NULL || s->op->disabled || s->op->points.serial != s->serial) {
+        PyErr_Clear();  // without memory the call ends in eager
+        return MP_ARRIVE_STOP;
+    }
+    int found = session_search(s, point, p);
+    if (found > 0 && session_copy(s, p) == 0) {
+        s->there = point;
+        s->left = true;
+        s->passed = 0;
+        return MP_ARRIVE_LEAVE;
+    }
+    if (found != 0) {
+        mp_hit_release(&s->hit);
+        mp_hit_init(&s->hit);
+        PyErr_Clear();  // as above
+        return MP_ARRIVE_STOP;
+    }
+    if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
+        || point->cache.n >= SESSION_ENTRIES) {
+        return session_pass(s);
+    }
+    s->here = point;
+    s->passed = 0;
+    return MP_ARRIVE_RECORD;
+}
+
+/* Count the break where it happened: 0 / -1. */
+static int
+session_count(mp_session *s, const mp_abort_info *why)
+{
+    int32_t place = mp_stats_place(&s->op->stats, mp_abort_slug(why->id), why->detail,
+                                   why->file, why->line);
+    if (place < 0) {
+        return -1;
+    }
+    s->op->stats.places[place].breaks++;
+    return 0;
+}
+
+static int
+session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
+{
+    mp_session *s = ctx;
+    mp_CompiledObject *op = s->op;
+    mp_resume_point *here = s->here;
+    bool root = s->departed == 0 && !s->resumed;
+    s->here = NULL;
+    if (op->points.serial != s->serial) {
+        mp_plan_free(plan);
+        return -1;
+    }
+    if (plan == NULL) {
+        here->empty++;
+        return 0;
+    }
+    PyCodeObject *code = plan->exit->frames[0].code;
+    if (session_count(s, why) < 0) {
+        mp_plan_free(plan);
+        return -1;
+    }
+    s->departed++;
+    if (here != NULL) {
+        here->failed = 0;
+    }
+    assert(root == (here == NULL));
+    return mp_entry_keep(op, root ? &op->cache : &here->cache, plan, code);
+}
+
+static void
+session_avoid(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why)
+{
+    mp_session *s = ctx;
+    if (mp_points_avoid(&s->op->points, code, index) < 0) {
+        PyErr_Clear();  // without memory it fails again
+    }
+}
+
+static bool
+session_avoids(void *ctx, PyCodeObject *code, int index)
+{
+    return mp_points_avoids(&((mp_session *)ctx)->op->points, code, index);
+}
+
+/* The frames of a break have been rebuilt and hold their values themselves. */
+static void
+session_rebuilt(void *ctx)
+{
+    mp_point_clear(&((mp_session *)ctx)->next);
+}
+
+const mp_host mp_session_host = {session_arrive, session_depart, session_avoid,
+                                 session_avoids, session_rebuilt};
+
+void
+mp_session_init(mp_session *s, mp_CompiledObject *op)
+{
+    memset(s, 0, sizeof(*s));
+    s->op = op;
+    s->serial = op->points.serial;
+    mp_hit_init(&s->hit);
+}
+
+void
+mp_session_fini(mp_session *s)
+{
+    mp_hit_release(&s->hit);
+    mp_hit_init(&s->hit);
+    mp_point_clear(&s->at);
+    mp_point_clear(&s->next);
+}
+
+/* -- Going on ------------------------------------------------------------------------------ */
+
+/* The run is where it was left, and nothing of the entry has happened: eager. */
+static PyObject *
+session_plain(mp_session *s)
+{
+    mp_hit_release(&s->hit);
+    mp_hit_init(&s->hit);
+    PyObject *result = mp_point_run(&s->at, NULL, NULL);
+    mp_point_clear(&s->at);
+    return result;
+}
+
+/* Compile the entry at its first hit, and look again whether it answers. */
+static int
+session_compile(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    const mp_plan *plan = entry->plan;
+    int rc = mp_hit_compile(s->op, &s->hit);
+    while (s->hit.n_held > 0) {
+        Py_DECREF(s->hit.held[--s->hit.n_held]);
+    }
+    if (rc < 0 || entry->state != MP_ENTRY_READY || s->op->points.serial != s->serial) {
+        return rc;
+    }
+    PyObject **regs = s->there->cache.regs;
+    if (!mp_guards_check(plan->guards, s->at.values, regs)
+        || (plan->ambient != NULL && !mp_ambient_check(plan->ambient))) {
+        return 0;
+    }
+    return mp_hit_gather(&s->hit, regs) < 0 ? -1 : 1;
+}
+
+/* The graph raised: as dispatch does it, but from where the run was left. */
+static PyObject *
+session_raised(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    PyObject *exc = mp_err_take();
+    bool again = !entry->mutates && PyErr_GivenExceptionMatches(exc, PyExc_Exception);
+    if (entry->plan->ambient != NULL && mp_ambient_restore(entry->plan->ambient) < 0) {
+        Py_DECREF(exc);
+        return NULL;
+    }
+    if (!again) {
+        mp_err_restore_steal(exc);
+        return NULL;
+    }
+    Py_DECREF(exc);
+    entry->refs++;
+    PyObject *result = session_plain(s);
+    if (result != NULL) {
+        mp_entry_strike(entry);
+    }
+    mp_entry_release(entry);
+    return result;
+}
+
+/* Watching has ended: keep what its last segment has become. */
+static PyObject *
+session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_info *why)
+{
+    if (s->left && (result != NULL || PyErr_Occurred())) {
+        s->left = false;  // it could not be left after all
+        mp_hit_release(&s->hit);
+        mp_hit_init(&s->hit);
+        mp_point_clear(&s->at);
+    }
+    PyObject *exc = mp_err_take();
+    int rc = 0;
+    bool valid = s->here != NULL && s->op->points.serial == s->serial;
+    if (plan != NULL && valid) {
+        s->here->failed = 0;
+        rc = mp_entry_keep(s->op, &s->here->cache, plan,
+                           (PyCodeObject *)s->op->target.root->func_code);
+    }
+    else {
+        mp_plan_free(plan);
+        if (valid) {
+            s->here->failed++;
+            rc = why->file != NULL ? session_count(s, why) : 0;
+        }
+    }
+    s->here = NULL;
+    if (rc < 0 && exc == NULL) {
+        Py_CLEAR(result);
+        return NULL;
+    }
+    PyErr_Clear();  // the program's own exception wins
+    mp_err_restore_steal(exc);
+    return result;
+}
+
+/* The frames at the entry's break are rebuilt and run on. */
+static PyObject *
+session_resume(mp_session *s, mp_entry *entry, PyObject *values)
+{
+    mp_plan *plan = NULL;
+    mp_abort_info why = {.detail = NULL};
+    int rc = mp_point_after(&s->next, entry->plan->exit, values, &s->at);
+    Py_DECREF(values);
+    mp_point_clear(&s->at);
+    if (rc < 0) {
+        return NULL;
+    }
+    s->resumed = true;
+    s->here = NULL;
+    PyObject *result =
+        mp_record_resume(&s->next, entry->plan->exit, s->op->max_instructions,
+                         &mp_session_host, s, &plan, &why);
+    mp_point_clear(&s->next);
+    result = session_ended(s, result, plan, &why);
+    mp_abort_clear(&why);
+    return result;
+}
+
+/* One segment: its graph, its effects, and on to its break.  The call's result, or NULL:
+ * an exception, or the run was left once more. */
+static PyObject *
+session_turn(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    PyObject *outputs = NULL;
+    s->left = false;
+    if (entry->state == MP_ENTRY_NEW) {
+        int rc = session_compile(s);
+        if (rc <= 0) {
+            return rc < 0 ? NULL : session_plain(s);
+        }
+    }
+    if (entry->plan->graph != NULL) {
+        if (entry->state != MP_ENTRY_READY || entry->callable == NULL) {
+            return session_plain(s);
+        }
+        outputs = mp_hit_call_graph(&s->hit);
+        if (outputs == NULL) {
+            return session_raised(s);
+        }
+        entry->raised = 0;
+    }
+    entry->hits++;
+    PyObject *values =
+        mp_replay_run(entry->plan->replay, s->hit.held,
+                      outputs == NULL ? NULL : ((PyTupleObject *)outputs)->ob_item);
+    Py_XDECREF(outputs);
+    mp_hit turned = s->hit;  // the entry lives until its exit was used
+    if (turned.held == s->hit.small) {
+        turned.held = turned.small;
+    }
+    mp_hit_init(&s->hit);
+    entry->refs++;
+    mp_hit_release(&turned);
+    PyObject *result = values;
+    if (values != NULL && entry->plan->exit != NULL) {
+        result = session_resume(s, entry, values);
+    }
+    else {
+        mp_point_clear(&s->at);
+    }
+    mp_entry_release(entry);
+    return result;
+}
+
+static PyObject *
+session_loop(mp_session *s, PyObject *result)
+{
+    while (s->left) {
+        assert(result == NULL);
+        result = session_turn(s);
+    }
+    return result;
+}
+
+PyObject *
+mp_session_run(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_info *why)
+{
+    return session_loop(s, session_ended(s, result, plan, why));
+}
+
+PyObject *
+mp_session_continue(mp_CompiledObject *op, mp_entry *entry, PyObject *values)
+{
+    mp_session s;
+    mp_session_init(&s, op);
+    PyObject *result = session_loop(&s, session_resume(&s, entry, values));
+    mp_session_fini(&s);
+    return result;
+}
