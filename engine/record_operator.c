@@ -100,6 +100,9 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     snprintf(left, sizeof(left), "__%s__", compare_names[op]);
     snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
     rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK && op == Py_NE) {  // object.__ne__ asks __eq__
+        rc = record_special_pair(T, s, a, b, "__eq__", "__eq__");
+    }
     if (rc == MP_OK) {
         rc = read_operand(T, a, na, true);
     }

@@ -745,6 +745,16 @@ def f():
 !!! tree["k"] = rows[2]
 !!! rows[1] = ([3],)
 !!! tree["t"][0].append(1)
+
+=== unequal_asks_equal
+class K: pass
+k = K()
+def f(a, k):
+    return a != k, k != a, k != None
+>>> 5, k
+!!! K.__eq__ = lambda self, o: True
+!!! K.__eq__ = lambda self, o: False
+!!! del K.__eq__
 """)
 
 
