@@ -52,6 +52,8 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_SCALAR] = EFFECT_A,
     [MP_E_BYTEARRAY] = EFFECT_A,
     [MP_E_PROXY] = EFFECT_A,
+    [MP_E_ITERATOR] = EFFECT_ITEMS,
+    [MP_E_ITER_CALL] = EFFECT_ITEMS,
     [MP_E_FUNCTION] = EFFECT_ITEMS,
     [MP_E_DICT_LIKE] = EFFECT_PAIRS,
     [MP_E_LIST_LIKE] = EFFECT_ITEMS,
@@ -169,6 +171,8 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_INSTANCE:
     case MP_E_DICT_LIKE:
     case MP_E_LIST_LIKE:
+    case MP_E_ITERATOR:
+    case MP_E_ITER_CALL:
         if (obj == NULL || !PyType_Check(obj)) {
             return 0;
         }
@@ -212,6 +216,8 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
     case MP_E_SLICE:
     case MP_E_PARTIAL:
         return count == 3;
+    case MP_E_ITERATOR:
+        return count == 0 || count == 2;
     case MP_E_FUNCTION:
         return count == MP_FN_COUNT;
     case MP_E_DICT_SET:

@@ -164,6 +164,9 @@ mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 {
     PyTypeObject *base;
     switch (kind) {
+    case MP_E_ITERATOR:
+    case MP_E_ITER_CALL:
+        return mp_effect_can_iterate(kind, type);
     case MP_E_PARTIAL:
         return effect_extends(type, mp_effect_c.partial);
     case MP_E_EXCEPTION:
@@ -559,6 +562,10 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         return effect_make_instance(type);
     case MP_E_BOUND:
         return effect_make_bound(op, regs[op->a]);
+    case MP_E_ITERATOR:
+        return mp_effect_make_iterator(type, items, op->count, regs);
+    case MP_E_ITER_CALL:
+        return mp_effect_call_iterator(type, items, op->count, regs);
     case MP_E_PARTIAL:
         return effect_make_partial(type, items, regs);
     case MP_E_EXCEPTION:

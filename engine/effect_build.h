@@ -41,6 +41,16 @@ int mp_effect_init(void);
  * T.__new__(type) makes; mp_effect_build relies on it. */
 bool mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type);
 
+/* ITERATOR and ITER_CALL (effect_iter.c). */
+bool mp_effect_can_iterate(mp_effect_kind kind, PyTypeObject *type);
+PyObject *mp_effect_make_iterator(PyTypeObject *type, const int32_t *items,
+                                  int32_t count, PyObject *const *regs);
+PyObject *mp_effect_call_iterator(PyTypeObject *type, const int32_t *items,
+                                  int32_t count, PyObject *const *regs);
+/* The state of a C iterator that a recipe can hold.  1: *sequence and *index are new
+ * references, both NULL if it is exhausted; 0: it has no such state; -1: exception. */
+int mp_effect_iterator_state(PyObject *it, PyObject **sequence, PyObject **index);
+
 /* The new object of a builder, or the new content of an ASSIGN write. */
 MP_MAYRUN PyObject *mp_effect_build(const mp_effect *op, const int32_t *items,
                                     PyObject *const *regs);

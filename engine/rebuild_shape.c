@@ -334,6 +334,64 @@ shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc != MP_OK ? rc : shape_slots(s, obj);
 }
 
+/* An iterator inside another one: made by C for it, or known. */
+static mp_rc
+shape_inner(mp_trace *T, mp_shape *s, PyObject *it)
+{
+    if (!mp_effect_can_make(MP_E_ITERATOR, Py_TYPE(it))
+        && !mp_effect_can_make(MP_E_ITER_CALL, Py_TYPE(it))) {
+        return mp_trace_abort(T, MP_AB_OUTPUT, "an iterator over a %s",
+                              mp_type_name(it));
+    }
+    mp_rc rc = mp_fresh(T, it);
+    return rc == MP_OK && shape_item(s, it) < 0 ? MP_ERR : rc;
+}
+
+/* enumerate, zip, map, filter: what their type was called with, as it is by now. */
+static mp_rc
+shape_iter_call(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    PyObject *state = PyObject_CallMethod(obj, "__reduce__", NULL);
+    if (state == NULL) {
+        return MP_ERR;
+    }
+    PyObject *args = PyTuple_GET_ITEM(state, 1);
+    bool has_function = Py_IS_TYPE(obj, &PyMap_Type) || Py_IS_TYPE(obj, &PyFilter_Type);
+    mp_rc rc = MP_OK;
+    if (PyTuple_GET_SIZE(state) != 2) {  // zip(strict=True)
+        rc = mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", mp_type_name(obj));
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args) && rc == MP_OK; i++) {
+        PyObject *arg = PyTuple_GET_ITEM(args, i);
+        bool plain = (has_function && i == 0) || PyLong_CheckExact(arg);
+        rc = !plain ? shape_inner(T, s, arg) : shape_item(s, arg) < 0 ? MP_ERR : MP_OK;
+    }
+    s->kind = MP_E_ITER_CALL;
+    s->type = (PyObject *)Py_TYPE(obj);
+    Py_DECREF(state);
+    return rc;
+}
+
+static mp_rc
+shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    PyObject *sequence, *index;
+    int known = mp_effect_iterator_state(obj, &sequence, &index);
+    mp_rc rc = known < 0 ? MP_ERR : MP_OK;
+    s->kind = MP_E_ITERATOR;
+    s->type = (PyObject *)Py_TYPE(obj);
+    if (known == 0) {
+        rc = mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", mp_type_name(obj));
+    }
+    else if (known > 0 && sequence != NULL
+             && (shape_item(s, sequence) < 0 || shape_item(s, index) < 0)) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(sequence);
+    Py_XDECREF(index);
+    return rc;
+}
+
 /* A C method bound to an object, a read-only view, a weak reference, a bytearray. */
 static mp_rc
 shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
@@ -413,6 +471,12 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
     if (PyCFunction_Check(obj) || mp_is_method_wrapper(obj) || tp == &PyDictProxy_Type
         || tp == &_PyWeakref_RefType || tp == &PyByteArray_Type) {
         return shape_c_object(T, s, obj);
+    }
+    if (mp_effect_can_make(MP_E_ITERATOR, tp)) {
+        return shape_iterator(T, s, obj);
+    }
+    if (mp_effect_can_make(MP_E_ITER_CALL, tp)) {
+        return shape_iter_call(T, s, obj);
     }
     return shape_subclass(T, s, obj);
 }

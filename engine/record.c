@@ -500,25 +500,12 @@ start_param(mp_trace *T, mp_shadow *s, int i)
 }
 
 static mp_rc
-start_kwdefaults(mp_trace *T, PyObject *func)
-{
-    // Defaults of keyword-only parameters live in a dict that can change in place.
-    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
-    mp_node *n = mp_refgraph_find(&T->graph, func);
-    if (kw == NULL || n == NULL || n->reg < 0) {
-        return MP_OK;
-    }
-    mp_rc rc = mp_load_const(T, kw);
-    return rc != MP_OK ? rc : mp_read_all(T, kw);
-}
-
-static mp_rc
 start_frame(mp_trace *T, mp_shadow *s)
 {
     mp_rc rc = MP_OK;
     s->started = true;
     if (!s->root) {
-        rc = start_kwdefaults(T, mp_frame_func_borrow(s->f));
+        rc = mp_read_kwdefaults(T, mp_frame_func_borrow(s->f));
     }
     if (rc == MP_OK && !(s->info->code->co_flags & CO_OPTIMIZED)) {
         rc = mp_class_start(T, s);

@@ -105,7 +105,8 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
-    return mp_guard_function(T, func);
+    mp_rc rc = mp_guard_function(T, func);
+    return rc != MP_OK ? rc : mp_read_kwdefaults(T, func);
 }
 
 /* Is this a C constructor that only stores what it is given? */

@@ -389,6 +389,35 @@ do_set_update(mp_trace *T, mp_shadow *s, PyObject *iterable)
     return rc != MP_OK ? rc : mp_note_items(T, &iterable, 1);
 }
 
+/* A display or comprehension under construction; after a break it is external. */
+static mp_rc
+do_add(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int values = in->op == MP_OP_MAP_ADD ? 2 : 1;
+    mp_node *n = mp_refgraph_find(&T->graph, TOP(s, in, values + in->arg));
+    mp_rc rc = MP_OK;
+    if (in->op != MP_OP_LIST_APPEND) {
+        s->below = MP_BELOW_WATCH;
+        rc = mp_note_identity(T, TOP(s, in, values));
+    }
+    if (rc != MP_OK || n == NULL || n->reg < 0) {
+        return rc;
+    }
+    return in->op == MP_OP_LIST_APPEND ? mp_write_append(T, n) : mp_write_content(T, n);
+}
+
+/* The same with all that an iterable or mapping gives. */
+static mp_rc
+do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *more = TOP(s, in, 1);
+    mp_rc rc = in->op == MP_OP_LIST_EXTEND  ? do_extend(T, s, more)
+               : in->op == MP_OP_SET_UPDATE ? do_set_update(T, s, more)
+                                            : do_merge(T, s, more);
+    mp_node *n = mp_refgraph_find(&T->graph, TOP(s, in, 1 + in->arg));
+    return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
+}
+
 static mp_rc
 do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -428,9 +457,11 @@ do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
     enum { STOPITERATION_ERROR = 3, UNARY_POSITIVE = 5, LIST_TO_TUPLE = 6 };
     switch (in->arg) {
     case STOPITERATION_ERROR:
-    case LIST_TO_TUPLE:
         s->post = MP_POST_FRESH;
         return MP_OK;
+    case LIST_TO_TUPLE:
+        s->post = MP_POST_FRESH;
+        return mp_read_all(T, TOP(s, in, 1));
     case UNARY_POSITIVE:
         return mp_record_unary(T, s, TOP(s, in, 1), "pos");
     default:
@@ -519,7 +550,6 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_END_FOR:
     case MP_OP_END_SEND:
     case MP_OP_CHECK_EXC_MATCH:
-    case MP_OP_LIST_APPEND:
     case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
@@ -531,12 +561,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_DELETE_FAST:
         mp_segment_store_local(s, in->arg);
         return MP_OK;
+    case MP_OP_LIST_APPEND:
     case MP_OP_SET_ADD:
-        s->below = MP_BELOW_WATCH;
-        return mp_note_identity(T, TOP(s, in, 1));
     case MP_OP_MAP_ADD:
-        s->below = MP_BELOW_WATCH;
-        return mp_note_identity(T, TOP(s, in, 2));
+        return do_add(T, s, in);
     case MP_OP_RAISE_VARARGS:
         s->below = MP_BELOW_WATCH;
         return in->arg > 0 ? do_raise(T, TOP(s, in, in->arg)) : MP_OK;
@@ -569,9 +597,11 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_BUILD_LIST:
     case MP_OP_BUILD_SLICE:
     case MP_OP_BUILD_STRING:
-    case MP_OP_LIST_TO_TUPLE:
         s->post = MP_POST_FRESH;
         return MP_OK;
+    case MP_OP_LIST_TO_TUPLE:
+        s->post = MP_POST_FRESH;
+        return mp_read_all(T, TOP(s, in, 1));
     case MP_OP_MAKE_FUNCTION:
         s->post = MP_POST_FRESH;
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
@@ -663,12 +693,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_UNPACK_EX:
         return mp_record_unpack(T, s, TOP(s, in, 1));
     case MP_OP_LIST_EXTEND:
-        return do_extend(T, s, TOP(s, in, 1));
     case MP_OP_SET_UPDATE:
-        return do_set_update(T, s, TOP(s, in, 1));
     case MP_OP_DICT_UPDATE:
     case MP_OP_DICT_MERGE:
-        return do_merge(T, s, TOP(s, in, 1));
+        return do_add_all(T, s, in);
     case MP_OP_FORMAT_VALUE:
         return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
     case MP_OP_PRECALL:

@@ -457,3 +457,16 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
     }
     return MP_OK;
 }
+
+mp_rc
+mp_read_kwdefaults(mp_trace *T, PyObject *func)
+{
+    // Defaults of keyword-only parameters live in a dict that can change in place.
+    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (kw == NULL || n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, kw);
+    return rc != MP_OK ? rc : mp_read_all(T, kw);
+}

@@ -221,6 +221,8 @@ mp_rc mp_fresh(mp_trace *T, PyObject *obj);
 mp_rc mp_result(mp_trace *T, PyObject *obj);
 /* Guard a function that is about to run (or whose defaults are used). */
 mp_rc mp_guard_function(mp_trace *T, PyObject *func);
+/* Defaults of its keyword-only parameters live in a dict that can change in place. */
+mp_rc mp_read_kwdefaults(mp_trace *T, PyObject *func);
 mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name,
                          PyObject *found);
 /* A special method of obj's type that C code will call: registers it; *below tells whether

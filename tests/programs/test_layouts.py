@@ -925,11 +925,6 @@ def f(x):
     return weakref.ref(c, seen)
 >>> 1
 
-=== list_iterator | eager
-def f(x):
-    return iter([x])
->>> 1
-
 === generator | eager
 def f(x):
     return (y for y in [x])
@@ -939,11 +934,6 @@ def f(x):
 def f(x):
     d = {"a": x}
     return d.keys()
->>> 1
-
-=== map_object | eager
-def f(x):
-    return map(str, [x])
 >>> 1
 
 === itemgetter | eager
@@ -1097,10 +1087,8 @@ WHY = {
     "staticmethod_object": "output: a new staticmethod",
     "classmethod_object": "output: a new classmethod",
     "weakref_with_callback": "output: a new weakref.ReferenceType",
-    "list_iterator": "output: a new list_iterator",
     "generator": "output: a new generator",
     "dict_view": "output: a new dict_keys",
-    "map_object": "output: a new map",
     "itemgetter": "output: a new operator.itemgetter",
     "super_object": "output: a new super",
     "object_and_its_dict": "output: a new object and its __dict__",

@@ -746,6 +746,17 @@ def f():
 !!! rows[1] = ([3],)
 !!! tree["t"][0].append(1)
 
+=== keyword_default_comes_back
+def g(*, p=1, q=1): return q
+def f():
+    try:
+        return g()
+    except TypeError:
+        return "p"
+>>>
+!!! g.__kwdefaults__.pop("p")
+!!! g.__kwdefaults__["p"] = 5
+
 === unequal_asks_equal
 class K: pass
 k = K()

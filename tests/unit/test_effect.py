@@ -318,6 +318,36 @@ def test_bytearray_and_proxy() -> None:
     assert type(proxy) is types.MappingProxyType and proxy == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize(
+    "sequence", [[1, 2, 3], (1, 2, 3), range(1, 4), "abc", "\u20acbc"]
+)
+def test_iterator(sequence: Any) -> None:
+    cls = type(iter(sequence))
+    value = build("ITERATOR", sequence, 1, obj=cls)
+    assert type(value) is cls and list(value) == list(sequence)[1:]
+    used = build("ITERATOR", obj=cls)
+    assert type(used) is cls and list(used) == []
+    with pytest.raises(TypeError, match="cannot rebuild"):
+        build("ITERATOR", {}, 0, obj=type(iter({})))
+
+
+def test_iterator_of_a_list_that_grows() -> None:
+    items = [1]
+    value = build("ITERATOR", items, 2, obj=type(iter([])))
+    items += [2, 3]
+    assert list(value) == [3]
+
+
+def test_iterators_that_are_called() -> None:
+    one, two = iter([1, 2]), iter("ab")
+    assert list(build("ITER_CALL", one, 5, obj=enumerate)) == [(5, 1), (6, 2)]
+    assert list(build("ITER_CALL", iter([1]), two, obj=zip)) == [(1, "a")]
+    assert list(build("ITER_CALL", str, iter([1]), obj=map)) == ["1"]
+    assert list(build("ITER_CALL", None, iter([0, 1]), obj=filter)) == [1]
+    with pytest.raises(TypeError, match="cannot rebuild"):
+        build("ITER_CALL", [1], obj=reversed)
+
+
 @pytest.mark.parametrize("cls", [types.SimpleNamespace, MyNamespace])
 def test_namespace(cls: type) -> None:
     program = Program()

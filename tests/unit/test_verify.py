@@ -393,6 +393,14 @@ from types import MappingProxyType
 def f(x): return MappingProxyType(x)
 >>> {}
 
+=== ITERATOR
+def f(x): return iter(x)
+>>> [1]
+
+=== ITER_CALL
+def f(x): return enumerate(x)
+>>> [1]
+
 === FUNCTION
 def f(): return lambda: 1
 

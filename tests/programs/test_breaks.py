@@ -1,0 +1,587 @@
+"""Calls that break and go on: before an instruction that cannot be recorded, behind it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import traceback
+import weakref
+
+import pytest
+
+import oracle
+from oracle import cases, check
+
+# A C function that nobody has a row for; it answers 1.
+HEAD = "import ctypes\nop = ctypes.pythonapi.Py_IsInitialized\n"
+
+
+def compile_segments(fn):
+    from magpy._engine import CompiledFunction
+
+    return CompiledFunction(fn, segments=True)
+
+
+CASES = cases("""
+=== straight
+def f(a, b):
+    l = [a, b]
+    l.append(op())
+    return l, a + 1
+>>> 1, [2]
+>>> 2, (3,)
+
+=== half_built_call
+def g(*args, k=0, **kw): return args, k, kw
+def f(a):
+    return g(a, op(), [a], k=op() + a, z=op())
+>>> 1
+
+=== keyword_call_of_the_opaque_function
+import functools
+h = functools.partial(op)
+def f(a):
+    return h(*[], **{}), a
+>>> 1
+
+=== in_a_loop
+def f(n):
+    out = []
+    for i in range(n):
+        out.append((i, op()))
+        out.append(i * 2)
+    return out
+>>> 5
+>>> 0
+
+=== while_loop_with_continue
+def f(n):
+    i, out = 0, []
+    while True:
+        i += op()
+        if i % 2:
+            continue
+        if i > n:
+            break
+        out.append(i)
+    else:
+        out.append("else")
+    return out
+>>> 6
+
+=== nested_loops_over_lists
+def f(rows):
+    out = {}
+    for a, row in enumerate(rows):
+        for b, x in zip(row, "abc"):
+            out[a, b] = x, op()
+    return out
+>>> [[1, 2], [3]]
+
+=== in_with
+log = []
+class W:
+    def __enter__(self):
+        log.append("in"); op()
+        return self
+    def __exit__(self, *a):
+        log.append(a[0]); op()
+        return a[0] is KeyError
+def f(x):
+    with W() as w:
+        y = x + op()
+        if y == 3:
+            raise KeyError(y)
+        return y, type(w)
+    return "swallowed"
+>>> 1
+>>> 2
+
+=== in_try
+log = []
+def f(x):
+    try:
+        log.append(op())
+        if x:
+            raise ValueError(x)
+        return op() + 1
+    except ValueError as e:
+        log.append(op())
+        return e.args
+    finally:
+        log.append("finally")
+        op()
+        log.append("end")
+>>> 0
+>>> 1
+
+=== the_opaque_call_raises
+import array
+log = []
+def f(t):
+    log.append("before")
+    try:
+        a = array.array(t, [1])
+        log.append("made")
+    except ValueError as e:
+        log.append(str(e))
+        op()
+    log.append("after")
+    return len(log)
+>>> "i"
+>>> "no such type"
+!!! log.clear()
+
+=== the_opaque_call_raises_out
+import array
+def g(t):
+    x = [t]
+    return array.array(t, x)
+def f(t):
+    y = {t: 1}
+    return g(t), y
+>>> "no such type"
+
+=== callees
+def h(x, y=2):
+    z = op()
+    return x + y + z
+def g(x):
+    a = h(x)
+    return a, h(x, y=a)
+def f(x):
+    b = g(x)
+    return b, g(x + 1), op()
+>>> 1
+
+=== methods_and_constructors
+class A:
+    def __init__(self, k):
+        self.k = k
+        self.z = op()
+        self.e = [k]
+    def m(self, q):
+        return self.k + op() + q
+    def __call__(self, q):
+        r = self.m(q)
+        return r, op()
+def f(x):
+    a = A(x)
+    return a, a(1), a.m(2)
+>>> 1
+>>> 2
+
+=== recursion
+def g(n):
+    if n == 0:
+        return [op()]
+    return g(n - 1) + [n, op()]
+def f(n):
+    return g(n)
+>>> 3
+
+=== closures_and_cells
+def f(x):
+    n = [x]
+    def add(k):
+        nonlocal x
+        x += k + op()
+        n.append(x)
+        return lambda: (x, n)
+    r = add(1)
+    op()
+    r2 = add(2)
+    return r(), r2(), x
+>>> 1
+
+=== comprehension
+def f(n):
+    return [op() + i for i in range(n)], {i: op() for i in range(n)}
+>>> 3
+
+=== generator_with_a_break
+def g(n):
+    for i in range(n):
+        yield op() + i
+def f(n):
+    return list(g(n)), sum(g(n))
+>>> 3
+
+=== below_c_code
+def key(x):
+    op()
+    return -x
+class V:
+    def __init__(self, v): self.v = v
+    def __lt__(self, o):
+        op()
+        return self.v < o.v
+    def __add__(self, o):
+        return self.v + o.v + op()
+def f(l):
+    a = sorted(l, key=key), list(map(key, l))
+    return a, V(1) < V(2), V(1) + V(2), max(l, key=key)
+>>> [1, 3, 2]
+
+=== property_and_getattr
+class P:
+    @property
+    def p(self): return [op()]
+    def __getattr__(self, name): return name, op()
+def f():
+    return P().p, P().other
+>>>
+
+=== writes_before_and_after
+class Box: pass
+box, log, d = Box(), [], {}
+box.n = 0
+def f(x):
+    box.n += 1
+    log.append(x)
+    d[x] = op()
+    box.n += d[x]
+    log.append(box.n)
+    del d[x]
+    box.new = op(), [x]
+    return box.n
+>>> 1
+>>> 2
+!!! box.n = 5
+!!! log.clear()
+
+=== writes_seen_by_the_opaque_call
+import _bisect, array
+arr = array.array("i", [1, 2])
+xs = [1, 5]
+def f(x):
+    xs.append(x)
+    arr.append(len(xs))
+    xs.pop()
+    return arr.tolist()
+>>> 3
+>>> 4
+
+=== aliases_across_a_break
+xs = [1]
+def f(a, b):
+    c = xs
+    op()
+    c.append(a is b)
+    return a is b, c is xs, a is c
+>>> [1], [1]
+>>> *[[1]] * 2
+>>> xs, xs
+
+=== fresh_object_shared_across_a_break
+def f(x):
+    inner = [x]
+    a, b = {"i": inner}, (inner, inner)
+    op()
+    inner.append(op())
+    return a, b, inner
+>>> 1
+
+=== a_number_that_changes
+import array
+arr = array.array("i", [0])
+def f(x):
+    arr[0] += 1
+    n = arr[0]
+    m = [n, x]
+    y = n % 2
+    if y:
+        m.append("odd")
+    return m
+>>> 1
+>>> 2
+
+=== locals_unset_and_deleted
+def f(x):
+    if x:
+        y = op()
+    else:
+        z = 3
+    del x
+    op()
+    try:
+        return y, locals()
+    except UnboundLocalError as e:
+        return e.args, locals()
+>>> 1
+>>> 0
+
+=== state_changes_in_the_break
+import ctypes
+cfg = {"k": 1}
+class Mut:
+    def __call__(self): cfg["k"] += 1
+def f():
+    a = cfg["k"]
+    op()
+    b = cfg["k"]
+    return a, b
+>>>
+!!! cfg["k"] = 7
+!!! cfg["j"] = 1
+
+=== loop_over_what_grows
+def f(l):
+    out = []
+    for x in l:
+        out.append(x)
+        op()
+        if len(l) < 5:
+            l.append(x + 1)
+    return out
+>>> [1]
+
+=== dict_loop
+def f(d):
+    out = []
+    for k, v in d.items():
+        out.append((k, v, op()))
+    for k in sorted(d):
+        op()
+        out.append(k)
+    return out
+>>> {"a": 1, "b": 2}
+
+=== star_and_unpacking
+def f(l):
+    a, *b = l
+    op()
+    return [*b, a, *(op() for _ in b)], {**{"k": op()}, "a": a}
+>>> [1, 2, 3]
+
+=== tuple_display_around_a_number_that_changes
+import array
+arr = array.array("i", [0])
+def count():
+    arr[0] += 1
+    return [arr[0]]
+def f(x):
+    return (x, *count(), *[arr[0], op()]), [*count(), op(), x], {*count(), op()}
+>>> 1
+
+=== assertion_and_chained_exception
+def f(x):
+    try:
+        op()
+        assert x, [x]
+    except AssertionError as e:
+        op()
+        raise KeyError(x) from e
+    return x
+>>> 1
+>>> 0
+
+=== many_arguments_and_defaults
+def g(a, b=[1], /, c=2, *rest, d, e=4, **kw):
+    op()
+    return a, b, c, rest, d, e, kw
+def f(x):
+    return g(x, d=op()), g(x, [2], 3, 4, 5, d=6, e=7, z=8)
+>>> 1
+""")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_breaks(case):
+    case = oracle.Case(
+        case.name, HEAD + case.source, case.calls, case.changes, False, case.target
+    )
+    pair = check(case, compile_segments)
+    assert pair.stats()["calls"] > 0
+
+
+def world(source):
+    space = {"__name__": "program"}
+    exec(compile(HEAD + source, "<breaks>", "exec", dont_inherit=True), space)
+    return space
+
+
+def hit(fast, *args):
+    """Call until a call is a hit: its result."""
+    for _ in range(4):
+        before = fast.stats()["hits"]
+        result = fast(*args)
+        if fast.stats()["hits"] > before:
+            return result
+    raise AssertionError(f"no hit: {fast.stats()}")
+
+
+LOOP = """
+def f(n):
+    out = []
+    for i in range(n):
+        out.append(op())
+        out.append("x")
+    return out
+"""
+
+
+def test_a_loop_makes_a_handful_of_segments():
+    fast = compile_segments(world(LOOP)["f"])
+    assert hit(fast, 1000) == [1, "x"] * 1000
+    assert len(fast.entries()) <= 4
+    assert fast.stats()["fallbacks"] == 0
+    assert fast.stats()["graph_breaks"] == 2  # the call, and the external iterator
+
+
+def test_a_loop_of_breaks_uses_no_stack():
+    """Each turn begins with no frame of the call on the stack."""
+    fast = compile_segments(world(LOOP)["f"])
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(traceback.extract_stack()) + 60)
+    try:
+        assert hit(fast, 3000) == [1, "x"] * 3000
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+STACK = """
+import sys, traceback
+def g(x):
+    y = [x]
+    names = sys._getframe(0).f_code.co_name, sys._getframe(1).f_lineno
+    op()
+    return names, [(s.name, s.lineno) for s in traceback.extract_stack()[-2:]]
+def f(x):
+    op()
+    return g(x)
+"""
+
+
+def test_frames_are_the_programs_own():
+    space = world(STACK)
+    fast = compile_segments(space["f"])
+    want = space["f"](1)
+    for _ in range(4):
+        assert fast(1) == want
+    assert fast.stats()["hits"] == 3
+
+
+RAISES = """
+import array
+def g(x):
+    y = [x]
+    return array.array("?", y)
+def f(x):
+    op()
+    z = g(x)
+    return z
+"""
+
+
+def test_traceback_is_the_programs_own():
+    space = world(RAISES)
+    fast = compile_segments(space["f"])
+
+    def lines(fn):
+        with pytest.raises(ValueError) as caught:
+            fn(1)
+        tb = traceback.extract_tb(caught.value.__traceback__)
+        return [(s.name, s.lineno) for s in tb if s.filename == "<breaks>"]
+
+    want = lines(space["f"])
+    assert [lines(fast) for _ in range(4)] == [want] * 4
+    assert fast.stats()["hits"] > 0
+
+
+FREES = """
+class Node: pass
+def f(ref):
+    n = Node()
+    refs.append(ref(n))
+    op()
+    alive = refs[-1]() is not None
+    n = None
+    op()
+    return alive, refs[-1]() is None
+refs = []
+"""
+
+
+def test_what_frames_let_go_of_dies():
+    fast = compile_segments(world(FREES)["f"])
+    for _ in range(4):
+        assert fast(weakref.ref) == (True, True)
+
+
+def test_no_leaks():
+    space = world(LOOP)
+    fast = compile_segments(space["f"])
+
+    class Count:
+        pass
+
+    def many(n):
+        for _ in range(n):
+            fast(20)
+
+    many(10)
+    gc.collect()
+    before = (
+        len(gc.get_objects()),
+        sys.gettotalrefcount() if hasattr(sys, "gettotalrefcount") else 0,
+    )
+    many(200)
+    gc.collect()
+    assert len(gc.get_objects()) <= before[0] + 5
+
+
+def test_threads():
+    space = world(LOOP)
+    fast = compile_segments(space["f"])
+    failed = []
+
+    def work(n):
+        for _ in range(60):
+            if fast(n) != [1, "x"] * n:
+                failed.append(n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (1, 5, 9, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+RESET = """
+def f(n):
+    out = []
+    for i in range(n):
+        out.append(op())
+        if i == 2:
+            hook()
+    return out
+"""
+
+
+def test_reset_inside_a_break():
+    space = world(RESET)
+    space["hook"] = lambda: None
+    fast = compile_segments(space["f"])
+    hit(fast, 6)
+    space["hook"] = fast.reset
+    for _ in range(5):
+        assert fast(6) == [1] * 6
+
+
+def test_calls_itself_in_a_break():
+    space = world("""
+def f(n):
+    x = op()
+    l = [n, sorted([n], key=lambda k: again(n - 1) and 0)] if n else [x]
+    return l, op()
+""")
+    fast = compile_segments(space["f"])
+    space["again"] = fast
+    want = None
+    for _ in range(5):
+        got = fast(3)
+        assert want is None or got == want
+        want = got
