@@ -108,21 +108,26 @@ mp_effect_iterator_state(PyObject *it, PyObject **sequence, PyObject **index)
     return rc;
 }
 
+/* What an iterator of this row's type is exhausted with first. */
+static PyObject *
+effect_iter_sample(const effect_iter_row *row)
+{
+    if (row->sequence == &PyUnicode_Type) {
+        return row == &effect_iter_rows[3] ? PyUnicode_FromString("a")
+                                           : PyUnicode_FromOrdinal(0x20ac);
+    }
+    return PyObject_CallFunction((PyObject *)row->sequence,
+                                 row->sequence == &PyRange_Type ? "i" : NULL, 0);
+}
+
 /* An exhausted iterator goes through nothing. */
 static PyObject *
 effect_iter_exhausted(PyTypeObject *type)
 {
     const effect_iter_row *row = effect_iter_find(type);
-    PyObject *text = NULL, *it = NULL, *item = NULL;
-    if (row->sequence == &PyUnicode_Type) {
-        text = row == &effect_iter_rows[3] ? PyUnicode_FromString("a")
-                                           : PyUnicode_FromOrdinal(0x20ac);
-    }
-    else {
-        text = row->sequence == &PyList_Type ? PyList_New(0) : PyTuple_New(0);
-    }
-    it = text == NULL ? NULL : row->sequence->tp_iter(text);
-    Py_XDECREF(text);
+    PyObject *sample = effect_iter_sample(row), *item;
+    PyObject *it = sample == NULL ? NULL : row->sequence->tp_iter(sample);
+    Py_XDECREF(sample);
     while (it != NULL && (item = type->tp_iternext(it)) != NULL) {
         Py_DECREF(item);
     }

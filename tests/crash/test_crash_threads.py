@@ -137,7 +137,8 @@ for round in range(300):
 assert stops > 0 and right >= 0, (stops, right)
 
 === interrupt_main
-import _thread
+import _thread, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 def f(x):
     _thread.interrupt_main()
     for i in range(100):
