@@ -38,7 +38,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
         "max_entries", "max_instructions", "segments", NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL;  // borrowed
-    int fullgraph = 0, max_entries = 64, segments = 0;
+    int fullgraph = 0, max_entries = 64, segments = 1;
     long long max_instructions = 50000000;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOOpiLp:CompiledFunction",
                                      (char **)names, &fn, &compiler, &on_event,

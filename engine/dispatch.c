@@ -566,40 +566,30 @@ mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObjec
 }
 
 /* This call has made an entry of its own. */
-static int
-dispatch_kept(mp_CompiledObject *op, double seconds, int n_instr)
+static void
+dispatch_kept(mp_CompiledObject *op)
 {
     op->stats.plans++;
     mp_backoff_reset(&op->stats.aborts);
-    return mp_dispatch_event(op, "record", "{s:K,s:d,s:i}", "entry",
-                             (unsigned long long)op->cache.last_id, "seconds", seconds,
-                             "instructions", n_instr);
 }
 
 /* The recording became a plan: keep it in an entry. */
 static int
-dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code, double seconds)
+dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code)
 {
-    int n_instr = plan->n_instr;
     if (mp_entry_keep(op, &op->cache, plan, code) < 0) {
         return -1;
     }
-    return dispatch_kept(op, seconds, n_instr);
+    dispatch_kept(op);
+    return mp_dispatch_event(op, "record", "{s:K}", "entry",
+                             (unsigned long long)op->cache.last_id);
 }
-
-#define ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
-#define ABORT_VALUES(why)                                                              \
-    "reason", mp_abort_slug((why)->id), "detail",                                      \
-        (why)->detail != NULL ? (why)->detail : Py_None, "file",                       \
-        (why)->file != NULL ? (why)->file : Py_None, "line", (why)->line, "what",      \
-        mp_abort_text((why)->id), "hint", mp_abort_hint((why)->id), "kind",            \
-        mp_abort_kind((why)->id)
 
 /* fullgraph: the listener makes the exception; it is set. */
 static void
 dispatch_raise_abort(mp_CompiledObject *op, const mp_abort_info *why)
 {
-    PyObject *info = Py_BuildValue(ABORT_INFO, ABORT_VALUES(why));
+    PyObject *info = Py_BuildValue(MP_ABORT_INFO, MP_ABORT_VALUES(why));
     PyObject *exc = info != NULL ? PyObject_CallOneArg(op->on_abort, info) : NULL;
     Py_XDECREF(info);
     if (exc == NULL) {
@@ -629,7 +619,7 @@ dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
         mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
                         DISPATCH_ANY_ABORTS);
     }
-    if (mp_dispatch_event(op, "abort", ABORT_INFO, ABORT_VALUES(why)) < 0) {
+    if (mp_dispatch_event(op, "abort", MP_ABORT_INFO, MP_ABORT_VALUES(why)) < 0) {
         return -1;
     }
     if (op->fullgraph && !raised) {
@@ -666,19 +656,14 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
                        root, op->max_instructions, NULL,
                        op->segments && !op->fullgraph ? &mp_session_host : NULL,
                        &session, &plan, &why);
-    int64_t spent = mp_stats_now() - start;
     op->stats.recordings++;
-    op->stats.record_ns += spent;
+    op->stats.record_ns += mp_stats_now() - start;
     if (session.departed > 0) {
-        PyObject *exc = mp_err_take();
-        if (dispatch_kept(op, (double)spent / 1e9, 0) < 0) {
-            PyErr_WriteUnraisable((PyObject *)op);  // the call is not over yet
-        }
-        mp_err_restore_steal(exc);
+        dispatch_kept(op);
         result = mp_session_run(&session, result, plan, &why);
     }
     else if (plan != NULL) {
-        rc = dispatch_keep(op, plan, code, (double)spent / 1e9);
+        rc = dispatch_keep(op, plan, code);
     }
     else if (result != NULL) {
         rc = dispatch_aborted(op, &why, false);

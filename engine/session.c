@@ -103,7 +103,8 @@ session_count(mp_session *s, const mp_abort_info *why)
     if (place < 0) {
         return -1;
     }
-    s->op->stats.places[place].breaks++;
+    mp_stats_count_break(&s->op->stats, place, why->id);
+    s->has_news = true;
     return 0;
 }
 
@@ -133,6 +134,7 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
         here->failed = 0;
     }
     assert(root == (here == NULL));
+    s->has_news = true;
     return mp_entry_keep(op, root ? &op->cache : &here->cache, plan, code);
 }
 
@@ -167,6 +169,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     memset(s, 0, sizeof(*s));
     s->op = op;
     s->serial = op->points.serial;
+    s->told = op->cache.last_id;
     mp_hit_init(&s->hit);
 }
 
@@ -238,6 +241,32 @@ session_raised(mp_session *s)
     return result;
 }
 
+/* Tell the listener of the breaks that are new, and of the entries.  Its own Python may
+ * reset the counters.  0 / -1. */
+static int
+session_tell(mp_session *s)
+{
+    mp_CompiledObject *op = s->op;
+    int rc = 0;
+    s->has_news = false;
+    for (int32_t i = 0; rc == 0 && i < op->stats.n_places; i++) {
+        mp_place *row = &op->stats.places[i];
+        if (row->breaks == 0 || row->told) {
+            continue;
+        }
+        row->told = true;
+        mp_abort_info why = {row->abort, Py_XNewRef(row->detail), Py_XNewRef(row->file),
+                             row->line};
+        rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
+        mp_abort_clear(&why);
+    }
+    while (rc == 0 && s->told < op->cache.last_id) {
+        rc = mp_dispatch_event(op, "record", "{s:K}", "entry",
+                               (unsigned long long)++s->told);
+    }
+    return rc;
+}
+
 /* Watching has ended: keep what its last segment has become. */
 static PyObject *
 session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_info *why)
@@ -264,6 +293,9 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
         }
     }
     s->here = NULL;
+    if (rc == 0 && s->has_news) {
+        rc = session_tell(s);
+    }
     if (rc < 0 && exc == NULL) {
         Py_CLEAR(result);
         return NULL;

@@ -29,6 +29,14 @@ MP_MAYRUN PyObject *mp_hit_call_graph(mp_hit *hit);
 void mp_entry_strike(mp_entry *entry);
 /* Tell the listener.  Its own exceptions are reported, but for interrupts.  0 / -1. */
 int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...);
+/* An mp_abort_info for the listener: format, and what it takes. */
+#define MP_ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
+#define MP_ABORT_VALUES(why)                                                              \
+    "reason", mp_abort_slug((why)->id), "detail",                                      \
+        (why)->detail != NULL ? (why)->detail : Py_None, "file",                       \
+        (why)->file != NULL ? (why)->file : Py_None, "line", (why)->line, "what",      \
+        mp_abort_text((why)->id), "hint", mp_abort_hint((why)->id), "kind",            \
+        mp_abort_kind((why)->id)
 /* A new entry in front of the cache; takes plan over. */
 int mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan,
                   PyCodeObject *code);
@@ -45,7 +53,9 @@ typedef struct {
     bool left;
     bool resumed;  // frames have been rebuilt
     int departed;  // segments that have ended at a break
-    int passed;    // points in a row where nothing began
+    uint64_t told;  // entries up to this id are known to the listener
+    bool has_news;  // something happened that it does not know
+    int passed;     // points in a row where nothing began
 } mp_session;
 
 extern const mp_host mp_session_host;

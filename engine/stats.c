@@ -133,6 +133,13 @@ mp_stats_count(mp_stats *stats, int32_t place)
     stats->fallbacks++;
 }
 
+void
+mp_stats_count_break(mp_stats *stats, int32_t place, int abort)
+{
+    stats->places[place].breaks++;
+    stats->places[place].abort = abort;
+}
+
 int
 mp_stats_fallback(mp_stats *stats, mp_fallback why)
 {
@@ -199,12 +206,14 @@ stats_reason(const mp_place *row)
     return Py_NewRef(row->reason);
 }
 
-/* reasons[reason of the row] += count of the row */
+/* reasons[reason of the row] += count */
 static int
-stats_add_reason(PyObject *reasons, const mp_place *row)
+stats_add_reason(PyObject *reasons, const mp_place *row, unsigned long long count)
 {
     int rc = -1;
-    unsigned long long count = row->count;
+    if (count == 0) {
+        return 0;
+    }
     PyObject *reason = stats_reason(row), *sum = NULL;  // owned
     if (reason == NULL) {
         return -1;
@@ -244,7 +253,8 @@ stats_add_place(PyObject *places, const mp_place *row)
 
 /* Rows are copied one by one: an allocation can run Python, which can reset them. */
 static int
-stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *places)
+stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *breaks,
+               PyObject *places)
 {
     int rc = 0;
     for (int32_t i = 0; rc == 0 && i < stats->n_places; i++) {
@@ -252,9 +262,8 @@ stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *places)
         Py_INCREF(row.reason);
         Py_XINCREF(row.detail);
         Py_XINCREF(row.file);
-        if (row.count > 0) {
-            rc = stats_add_reason(reasons, &row);
-        }
+        rc = stats_add_reason(reasons, &row, row.count);
+        rc = rc < 0 ? rc : stats_add_reason(breaks, &row, row.breaks);
         if (row.count + row.breaks > 0 && rc == 0) {
             rc = stats_add_place(places, &row);
         }
@@ -278,23 +287,25 @@ stats_breaks(const mp_stats *stats)
 PyObject *
 mp_stats_describe(const mp_stats *stats, Py_ssize_t n_graphs)
 {
-    PyObject *result = NULL, *reasons = PyDict_New(), *places = PyList_New(0);  // owned
-    if (reasons == NULL || places == NULL
-        || stats_add_rows(stats, reasons, places) < 0) {
+    PyObject *result = NULL, *reasons = PyDict_New(), *breaks = PyDict_New(),
+             *places = PyList_New(0);  // owned
+    if (reasons == NULL || breaks == NULL || places == NULL
+        || stats_add_rows(stats, reasons, breaks, places) < 0) {
         goto done;
     }
     result = Py_BuildValue(
-        "{s:K,s:K,s:K,s:n,s:i,s:K,s:K,s:K,s:O,s:O,s:{s:d,s:d}}", "calls",
+        "{s:K,s:K,s:K,s:n,s:i,s:K,s:K,s:K,s:O,s:O,s:O,s:{s:d,s:d}}", "calls",
         (unsigned long long)stats->calls, "hits", (unsigned long long)stats->hits,
         "recordings", (unsigned long long)stats->recordings, "graphs", n_graphs,
         "graph_breaks", stats_breaks(stats), "fallbacks",
         (unsigned long long)stats->fallbacks, "verified",
         (unsigned long long)stats->verified, "diverged",
-        (unsigned long long)stats->diverged, "reasons", reasons, "places", places,
+        (unsigned long long)stats->diverged, "reasons", reasons, "breaks", breaks, "places", places,
         "seconds", "record", (double)stats->record_ns / 1e9, "compile",
         (double)stats->compile_ns / 1e9);
 done:
     Py_XDECREF(places);
+    Py_XDECREF(breaks);
     Py_XDECREF(reasons);
     return result;
 }

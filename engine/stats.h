@@ -30,6 +30,8 @@ typedef struct {
     int line;          // 0 if unknown
     uint64_t count;
     uint64_t breaks;  // segments that ended there
+    int abort;        // mp_abort_id of the breaks
+    bool told;        // the listener knows of them
 } mp_place;
 
 /* Exponential back-off.  Failures are keyed by place; `note` says that one more
@@ -62,6 +64,8 @@ int32_t mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail,
                        PyObject *file, int line);
 /* One call more fell back, there. */
 void mp_stats_count(mp_stats *stats, int32_t place);
+/* A segment ended there. */
+void mp_stats_count_break(mp_stats *stats, int32_t place, int abort);
 int mp_stats_fallback(mp_stats *stats, mp_fallback why);  // 0 / -1
 /* Is this call to be skipped?  Then it has been counted. */
 bool mp_stats_skip(mp_stats *stats);

@@ -18,16 +18,11 @@ def pytest_addoption(parser: Any) -> None:
     parser.addoption(
         "--verify", action="store_true", help="verify every hit against the real call"
     )
-    parser.addoption(
-        "--segments", action="store_true", help="let calls break and go on"
-    )
 
 
 def pytest_configure(config: Any) -> None:
     if config.getoption("--verify"):
         os.environ["MAGPY_VERIFY"] = "1"  # before anything imports magpy or the oracle
-    if config.getoption("--segments"):
-        os.environ["MAGPY_SEGMENTS"] = "1"  # the same
 
 
 # The engine's own tests run on any CPython; those of models need torch.

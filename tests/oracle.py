@@ -36,7 +36,6 @@ SCALARS = (
 )  # fmt: skip
 MAX_RECORDINGS = 3  # of one call pattern, until it is stable
 VERIFY = os.environ.get("MAGPY_VERIFY", "0") != "0"  # hits prove themselves (--verify)
-SEGMENTS = os.environ.get("MAGPY_SEGMENTS", "0") != "0"  # calls may break
 _EMPTY = ([], (), {}, {}.values(), {}.items(), set(), "", range(0), reversed([]))
 ITERATORS = {type(iter(empty)) for empty in _EMPTY} | {
     zip, map, filter, enumerate, types.GeneratorType,
@@ -373,6 +372,7 @@ class Pair:
     wrap(fn) compiles; stats(compiled) answers with the counters
     keep     how many calls stay described: sharing between the results of several
              calls is seen only while they are
+    whole    hits must answer whole calls: no run may break
     """
 
     def __init__(
@@ -382,6 +382,7 @@ class Pair:
         stats: Callable[[Any], dict[str, Any]],
         keep: int = 6,
         tolerance: float | None = None,
+        whole: bool = True,
     ) -> None:
         self.eager = build()
         self.fast = build()
@@ -389,6 +390,7 @@ class Pair:
         self.stats = lambda: stats(self.compiled)
         self.keep = keep
         self.tolerance = tolerance
+        self.whole = whole
         self.steps: list[str] = []
 
     def change(self, label: str, action: Callable[[World], Any]) -> None:
@@ -446,6 +448,8 @@ class Pair:
             hit = 0
             recording += 1
             assert recording <= MAX_RECORDINGS, f"not stable\n{self.history()}"
+        if self.whole:
+            assert not self.stats()["graph_breaks"], f"broken\n{self.history()}"
 
     def history(self) -> str:
         return "\n".join([*self.steps, f"stats: {self.stats()}"])
@@ -549,7 +553,7 @@ def engine_compile(fn: Callable[..., Any]) -> Any:
     """Compile with the bare engine: no torch, no graphs."""
     from magpy._engine import CompiledFunction
 
-    compiled = CompiledFunction(fn, segments=SEGMENTS)
+    compiled = CompiledFunction(fn)
     if VERIFY:
         compiled.set_verify(1, Reports())
     return compiled
@@ -559,9 +563,10 @@ def check(
     case: Case,
     wrap: Callable[[Callable[..., Any]], Any] = engine_compile,
     stats: Callable[[Any], dict[str, Any]] = lambda compiled: compiled.stats(),
+    whole: bool = True,
 ) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
-    pair = Pair(case.build, wrap, stats)
+    pair = Pair(case.build, wrap, stats, whole=whole)
     calls = [(text, evaluated(text)) for text in case.calls]
 
     def round_of_calls(hit: bool, hits: int) -> None:

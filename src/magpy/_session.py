@@ -39,7 +39,7 @@ class Session:
         self.name = name
         self.backend = backend
         self.fullgraph = fullgraph
-        #: the latest different reasons why runs stayed eager
+        #: the latest different reasons why runs broke, or stayed eager
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
@@ -107,6 +107,9 @@ class Session:
         compiled = self._compiled() if self._compiled is not None else None
         entries = compiled.entries() if compiled is not None else []
         return next((e for e in entries if e["id"] == number), {})
+
+    def _on_break(self, info: Mapping[str, Any]) -> None:
+        self._on_abort(info)
 
     def _on_abort(self, info: Mapping[str, Any]) -> None:
         error = abort_error(self.name, info)

@@ -122,8 +122,8 @@ class Config:
         50_000_000, "Longest run, in bytecode instructions, to record.", minimum=1
     )
     segments = Knob(
-        False,
-        "Break a call where it cannot be recorded and go on behind (new: off by default).",
+        True,
+        "Break a call where it cannot be recorded and go on behind; else it stays eager.",
     )
     is_compiling = Knob(
         True,

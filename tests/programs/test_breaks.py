@@ -11,16 +11,10 @@ import weakref
 
 import pytest
 
-from oracle import cases, check
+from oracle import cases, check, engine_compile
 
 # A C function that nobody has a row for; it answers 1.
 HEAD = "import ctypes\nop = ctypes.pythonapi.Py_IsInitialized\n"
-
-
-def compile_segments(fn):
-    from magpy._engine import CompiledFunction
-
-    return CompiledFunction(fn, segments=True)
 
 
 PROGRAMS = """
@@ -390,7 +384,7 @@ CASES = cases(re.sub(r"^=== .*", r"\g<0>\n" + HEAD, PROGRAMS, flags=re.MULTILINE
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_breaks(case):
-    pair = check(case, compile_segments)
+    pair = check(case, whole=False)
     assert pair.stats()["calls"] > 0
 
 
@@ -421,7 +415,7 @@ def f(n):
 
 
 def test_a_loop_makes_a_handful_of_segments():
-    fast = compile_segments(world(LOOP)["f"])
+    fast = engine_compile(world(LOOP)["f"])
     assert hit(fast, 1000) == [1, "x"] * 1000
     assert len(fast.entries()) <= 4
     assert fast.stats()["fallbacks"] == 0
@@ -430,7 +424,7 @@ def test_a_loop_makes_a_handful_of_segments():
 
 def test_a_loop_of_breaks_uses_no_stack():
     """Each turn begins with no frame of the call on the stack."""
-    fast = compile_segments(world(LOOP)["f"])
+    fast = engine_compile(world(LOOP)["f"])
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(traceback.extract_stack()) + 60)
     try:
@@ -454,7 +448,7 @@ def f(x):
 
 def test_frames_are_the_programs_own():
     space = world(STACK)
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
     want = space["f"](1)
     for _ in range(4):
         assert fast(1) == want
@@ -475,7 +469,7 @@ def f(x):
 
 def test_traceback_is_the_programs_own():
     space = world(RAISES)
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
 
     def lines(fn):
         with pytest.raises(ValueError) as caught:
@@ -503,14 +497,14 @@ refs = []
 
 
 def test_what_frames_let_go_of_dies():
-    fast = compile_segments(world(FREES)["f"])
+    fast = engine_compile(world(FREES)["f"])
     for _ in range(4):
         assert fast(weakref.ref) == (True, True)
 
 
 def test_no_leaks():
     space = world(LOOP)
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
 
     class Count:
         pass
@@ -532,7 +526,7 @@ def test_no_leaks():
 
 def test_threads():
     space = world(LOOP)
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
     failed = []
 
     def work(n):
@@ -562,7 +556,7 @@ def f(n):
 def test_reset_inside_a_break():
     space = world(RESET)
     space["hook"] = lambda: None
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
     hit(fast, 6)
     space["hook"] = fast.reset
     for _ in range(5):
@@ -576,7 +570,7 @@ def f(n):
     l = [n, sorted([n], key=lambda k: again(n - 1) and 0)] if n else [x]
     return l, op()
 """)
-    fast = compile_segments(space["f"])
+    fast = engine_compile(space["f"])
     space["again"] = fast
     want = None
     for _ in range(5):
