@@ -667,6 +667,9 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     }
     else if (result != NULL) {
         rc = dispatch_aborted(op, &why, false);
+        if (session.avoided) {
+            mp_backoff_reset(&op->stats.aborts);  // the next call takes another way
+        }
     }
     else {
         dispatch_aborted_raising(op, &why);

@@ -522,6 +522,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     T->op.target = op_target(callee, args, nargs);
     T->op_caught = T->op_caught || mp_shadow_catches(s);
+    mp_op_note_clash(T);
     s->owns_op = true;
     s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
     s->post = MP_POST_OP;
@@ -637,6 +638,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
     mp_op_note_statistics(T);
     rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
     T->random = T->random || (op->target != NULL && has_new && op_draws(op));
+    mp_op_note_clash(T);
     if (rc == MP_OK
         && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);

@@ -66,6 +66,8 @@ node_changed(mp_trace *T, mp_node *n)
 {
     n->changed = true;
     T->wrote_input = true;
+    T->wrote = T->wrote.code < 0 ? T->graph.at : T->wrote;
+    mp_op_note_clash(T);
 }
 
 /* May a write to `written` have changed what `input` holds, although its counter does

@@ -75,28 +75,31 @@ avoid_key(PyCodeObject *code, int index)
 }
 
 int
-mp_points_avoid(mp_points *points, PyCodeObject *code, int index)
+mp_points_avoid(mp_points *points, PyCodeObject *code, int index, int reason,
+                PyObject *detail)
 {
     if (points->avoided == NULL && (points->avoided = PyDict_New()) == NULL) {
         return -1;
     }
     PyObject *key = avoid_key(code, index);
-    int rc = key == NULL ? -1 : PyDict_SetItem(points->avoided, key, (PyObject *)code);
+    PyObject *row = Py_BuildValue("OiO", code, reason, detail);
+    int rc = key == NULL || row == NULL ? -1 : PyDict_SetItem(points->avoided, key, row);
     Py_XDECREF(key);
+    Py_XDECREF(row);
     return rc;
 }
 
-bool
+PyObject *
 mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
 {
     if (points->avoided == NULL) {
-        return false;
+        return NULL;
     }
     PyObject *key = avoid_key(code, index);
-    bool found = key != NULL && PyDict_GetItemWithError(points->avoided, key) != NULL;
+    PyObject *row = key == NULL ? NULL : PyDict_GetItemWithError(points->avoided, key);
     PyErr_Clear();  // without memory the instruction fails again
     Py_XDECREF(key);
-    return found;
+    return row;
 }
 
 int

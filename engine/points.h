@@ -16,14 +16,18 @@ typedef struct {
     mp_resume_point **at;
     int32_t n, cap;
     uint64_t serial;    // changes when the table is cleared
-    PyObject *avoided;  // owned dict: (code, code unit) as bytes -> code; NULL: none
+    PyObject *avoided;  // owned dict: (code, code unit) as bytes -> (code, mp_abort_id,
+                        // detail); NULL: none
 } mp_points;
 
 /* The place, made if it is new.  NULL without an exception: there are too many. */
 mp_resume_point *mp_points_find(mp_points *points, const mp_point *p);
-/* Recordings break before this instruction: it failed when it had begun. */
-int mp_points_avoid(mp_points *points, PyCodeObject *code, int index);
-bool mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
+/* Recordings break before this instruction, for this reason: it failed when it had begun,
+ * or nothing could be planned behind it. */
+int mp_points_avoid(mp_points *points, PyCodeObject *code, int index, int reason,
+                    PyObject *detail);
+/* Borrowed row of `avoided`, or NULL. */
+PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
 int mp_points_visit(mp_points *points, visitproc visit, void *arg);
 MP_MAYRUN void mp_points_clear(mp_points *points);
 

@@ -188,6 +188,10 @@ scan_fresh(rebuilder *b, PyObject *obj)
     mp_rc rc = mp_shape_of(b->T, &s, obj);
     rc = rc != MP_OK ? rc : check_keys(b->T, &s, obj);
     rc = rc != MP_OK ? rc : scan_dict(b, obj, s.dict);
+    mp_node *n = rc == MP_ABORTED ? mp_refgraph_find(&b->T->graph, obj) : NULL;
+    if (n != NULL) {
+        mp_blame(b->T, n->born);
+    }
     if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
         PyErr_Clear();  // nested beyond what can be rebuilt
         rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
@@ -718,6 +722,7 @@ guard_apart(mp_trace *T)
     }
     if (rc == MP_OK && alive_written > 0
         && !mp_guard_are_apart(objs, alive_written, alive)) {
+        mp_blame(T, T->wrote);
         rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
     }
     if (rc == MP_OK && written > 0) {
@@ -743,6 +748,7 @@ plan_graph(rebuilder *b, mp_plan *plan)
     }
     if ((T->wrote_input || T->random) && T->op_caught) {
         // The handler would have to run, but the graph cannot be undone.
+        mp_blame(T, T->clash);
         return mp_trace_abort(
             T, MP_AB_MUTATION, "%s and an operation stands in a try block",
             T->wrote_input ? "an input is written" : "random numbers are drawn");

@@ -15,6 +15,7 @@
 // Modules whose frames may run below an operation; setup adds torch's and numpy's.
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
                                    (char *)"collections.abc", (char *)"weakref"};
+enum { RECENT_CODES = 16 };
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
 static PyObject *gc_callbacks;      // owned: gc.callbacks; NULL until the set-up
@@ -49,6 +50,10 @@ shadow_push(mp_trace *T, mp_frame *f, bool fresh)
     }
     mp_shadow s = {
         .f = f, .pending = -1, .names_at = -1, .root = T->n_stack == 0, .fresh = fresh};
+    s.code_no = mp_trace_code_number(T, mp_frame_code_borrow(f));
+    if (s.code_no < 0) {
+        return MP_ERR;
+    }
     s.caught = T->n_stack > 0 && mp_shadow_catches(&T->stack[T->n_stack - 1]);
     T->stack[T->n_stack++] = s;
     return MP_OK;
@@ -67,6 +72,19 @@ shadow_pop(mp_trace *T)
 {
     T->n_stack--;
     mp_shadow_fini(&T->stack[T->n_stack]);
+}
+
+/* Sites name code by numbers, which loops of calls share. */
+int32_t
+mp_trace_code_number(mp_trace *T, PyCodeObject *code)
+{
+    Py_ssize_t n = PyList_GET_SIZE(T->codes);
+    for (Py_ssize_t i = n; i > 0 && i > n - RECENT_CODES; i--) {
+        if (PyList_GET_ITEM(T->codes, i - 1) == (PyObject *)code) {
+            return (int32_t)(i - 1);
+        }
+    }
+    return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
 }
 
 static bool
@@ -360,6 +378,10 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     mp_callback saved = mp_callback_begin(T);
     mp_shadow *s = shadow_top(T);
     assert(s != NULL && s->f == f);
+    if (result == NULL && !T->unwinding) {
+        T->raised = (mp_site){s->code_no, s->pending};
+    }
+    T->unwinding = result == NULL;
     if (s->owns_op) {
         mp_trace_settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
     }
@@ -647,8 +669,11 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     Py_CLEAR(s->summands);
     s->yields = 0;
     T->holds = T->host != NULL;
-    if (T->holds && T->host->avoids(T->host_ctx, s->info->code, index)) {
-        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "an instruction that failed before");
+    PyObject *avoided =
+        T->holds ? T->host->avoids(T->host_ctx, s->info->code, index) : NULL;
+    if (avoided != NULL) {
+        rc = mp_trace_abort(T, (mp_abort_id)PyLong_AsLong(PyTuple_GET_ITEM(avoided, 1)),
+                            "%U", PyTuple_GET_ITEM(avoided, 2));
     }
     rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
     bool stays = rc != MP_ABORTED || !T->holds || mp_segment_break(T, s, n_writes);
@@ -665,9 +690,14 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     mp_rc rc = MP_OK;
     s->info = info;
     int before = s->pending;
+    T->graph.at = (mp_site){s->code_no, before};
     if (before >= 0 && info->at[before].op == MP_OP_CALL) {
         s->kwnames = NULL;
     }
+    if (info->is_handler[index] && !T->unwinding) {
+        T->raised = T->graph.at;
+    }
+    T->unwinding = false;
     if (!s->started) {
         s->pending = index;
         rc = start_frame(T, s);
@@ -689,6 +719,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",
                               (long long)T->max_instr);
     }
+    T->graph.at.index = index;
     return record_or_break(T, s, &info->at[index], index);
 }
 

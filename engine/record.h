@@ -42,7 +42,8 @@ typedef struct {
     int (*depart)(void *ctx, mp_plan *plan, const mp_abort_info *why);
     /* Next time, break before this instruction. */
     void (*avoid)(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why);
-    bool (*avoids)(void *ctx, PyCodeObject *code, int index);
+    /* Is that so?  Borrowed tuple (code, mp_abort_id, detail), or NULL. */
+    PyObject *(*avoids)(void *ctx, PyCodeObject *code, int index);
     void (*rebuilt)(void *ctx);  // the frames of mp_record_resume hold their values now
 } mp_host;
 

@@ -540,7 +540,6 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_JUMP_FORWARD:
     case MP_OP_JUMP_BACKWARD:
     case MP_OP_RESUME:
-    case MP_OP_POP_EXCEPT:
     case MP_OP_RERAISE:
     case MP_OP_MAKE_CELL:
     case MP_OP_COPY_FREE_VARS:
@@ -580,7 +579,13 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
         return mp_fresh(T, value);
     }
+    case MP_OP_POP_EXCEPT:
+        s->handling--;
+        return MP_OK;
     case MP_OP_PUSH_EXC_INFO:
+        if (s->handling++ == 0) {
+            s->raised = T->raised;
+        }
         return TOP(s, in, 1) == NULL ? MP_OK : do_exception(T, TOP(s, in, 1));
     case MP_OP_LOAD_ASSERTION_ERROR:
         return mp_load_const(T, PyExc_AssertionError);

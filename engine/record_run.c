@@ -20,6 +20,7 @@ mp_recording(void)
 static int
 segment_init(mp_trace *T)
 {
+    T->wrote = T->clash = T->raised = T->blamed = MP_NO_SITE;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
     if (T->guards == NULL || T->ops == NULL
@@ -66,6 +67,7 @@ mp_trace_again(mp_trace *T)
     T->outputs = old.outputs;
     T->host = old.host;
     T->host_ctx = old.host_ctx;
+    T->codes = old.codes;
     T->handled = old.handled;
     T->busy = old.busy;
     segment_fini(&old);
@@ -88,9 +90,10 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
     T->root_function = root;
     T->max_instr = max_instr;
     T->is_root = true;
+    T->codes = PyList_New(0);
     T->handled = PyErr_GetHandledException();
     Py_XDECREF(T->handled);  // only compared
-    return segment_init(T) < 0 || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0 ? -1
+    return T->codes == NULL || segment_init(T) < 0 || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0 ? -1
                                                                                     : 0;
 }
 
@@ -98,6 +101,7 @@ static void
 trace_fini(mp_trace *T)
 {
     segment_fini(T);
+    Py_CLEAR(T->codes);
     for (int i = 0; i < T->n_stack; i++) {
         mp_shadow_fini(&T->stack[i]);
     }
@@ -122,6 +126,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
     mp_trace_settle(T, rc);
     if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
+        mp_trace_avoid(T, T->blamed);
         mp_plan_free(plan);
         return NULL;
     }

@@ -113,10 +113,9 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     if (T->holds) {
         return MP_ABORTED;
     }
-    if (T->host != NULL && T->n_stack > 0 && T->stack[T->n_stack - 1].info != NULL
-        && T->stack[T->n_stack - 1].pending >= 0) {
-        mp_shadow *s = &T->stack[T->n_stack - 1];
-        T->host->avoid(T->host_ctx, s->info->code, s->pending, T->why);
+    if (T->n_stack > 0) {
+        const mp_shadow *s = &T->stack[T->n_stack - 1];
+        mp_trace_avoid(T, (mp_site){s->code_no, s->pending});
     }
     if (T->in_mode == MP_MODE_OFF) {
         mp_watch_stop();

@@ -155,6 +155,7 @@ node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
     n->type = Py_TYPE(obj);
     n->kind = (uint8_t)kind;
     n->reg = reg;
+    n->born = g->at;
     g->nodes[g->n_nodes++] = n;
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
     if (slot->obj == NULL) {
@@ -173,6 +174,7 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
         // Loops make millions of short-lived objects at few addresses: reuse the node.
         Py_CLEAR(slot->node->written);
         slot->node->yields = 0;
+        slot->node->born = g->at;
         return slot->node;
     }
     return node_add(g, obj, MP_NODE_FRESH, -1);

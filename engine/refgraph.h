@@ -21,6 +21,12 @@
 
 #include "guard.h"
 
+/* An instruction of the run. */
+typedef struct {
+    int32_t code;   // number of the frame's code in the trace; -1: none
+    int32_t index;  // code unit
+} mp_site;
+
 typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
 
 typedef struct mp_node {
@@ -44,6 +50,7 @@ typedef struct mp_node {
     bool loose;        // external: in mp_refgraph.loose
     bool changed;      // external tensor: the run wrote to its memory
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
+    mp_site born;      // fresh: where it was made
     int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of
                        // in-place writes at that time + 1; 0: no such tensor
     struct mp_node *child, *sibling;  // external nodes that were loaded from this one
@@ -53,6 +60,7 @@ enum { MP_RECENT = 16 };
 
 typedef struct {
     mp_guards *guards;  // borrowed from the trace
+    mp_site at;         // what new nodes are made by
     mp_node **nodes;    // all nodes in order of discovery; owned
     int32_t n_nodes, cap_nodes;
     struct mp_slot *slots;  // address -> newest node

@@ -133,8 +133,7 @@ take_point(mp_trace *T, mp_point *p, int *at)
 {
     int32_t n_values = 0;
     *at = T->n_stack - 1;
-    if (T->n_stack == 0 || T->skip > 0 || T->outside > 0 || T->apply.cls != NULL
-        || T->in_mode != MP_MODE_OFF || handles_exception(T)) {
+    if (T->n_stack == 0) {
         return 0;
     }
     for (int i = 0; i < T->n_stack; i++) {
@@ -148,6 +147,10 @@ take_point(mp_trace *T, mp_point *p, int *at)
             return 0;
         }
         n_values += MP_POINT_SLOTS + slot_count(s, top);
+    }
+    if (T->skip > 0 || T->outside > 0 || T->apply.cls != NULL
+        || T->in_mode != MP_MODE_OFF || handles_exception(T)) {
+        return 0;
     }
     if (mp_point_init(p, T->n_stack, n_values) < 0) {
         return -1;
@@ -254,8 +257,35 @@ know_cells(mp_trace *T)
     return rc;
 }
 
+void
+mp_trace_avoid(mp_trace *T, mp_site site)
+{
+    mp_abort_id id = T->why->id;
+    if (T->host != NULL && site.code >= 0 && site.index >= 0 && id != MP_AB_LIMIT
+        && id != MP_AB_INTERNAL && id != MP_AB_WATCHER) {
+        PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, site.code);
+        T->host->avoid(T->host_ctx, code, site.index, T->why);
+    }
+}
+
+/* Nowhere to go on: where can the next run break before it comes to this? */
+static void
+avoid_before(mp_trace *T, int at)
+{
+    for (int i = 0; i <= at; i++) {
+        if (T->stack[i].handling > 0) {
+            mp_trace_avoid(T, T->stack[i].raised);
+            return;
+        }
+    }
+    if (at < T->n_stack - 1) {
+        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending});
+    }
+}
+
+/* why: of the break. */
 static mp_rc
-plan_exit(mp_trace *T, mp_plan **plan)
+plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
 {
     mp_point p = {.n_frames = 0};
     int at;
@@ -265,10 +295,9 @@ plan_exit(mp_trace *T, mp_plan **plan)
         return rc != MP_OK ? rc : MP_ERR;
     }
     if (safe == 0) {
-        if (at < T->n_stack - 1 && T->host->avoid != NULL) {
-            mp_shadow *s = &T->stack[at];
-            T->host->avoid(T->host_ctx, s->info->code, s->pending, T->why);
-        }
+        T->why->id = why->id;
+        T->why->detail = Py_XNewRef(why->detail);
+        avoid_before(T, at);
         return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");
     }
     mp_exit *x = exit_new(T, &p);
@@ -338,7 +367,11 @@ take_reason(mp_trace *T)
 bool
 mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
 {
-    if (!may_break(T) || T->n_writes != n_writes) {
+    if (!may_break(T)) {
+        return false;
+    }
+    if (T->n_writes != n_writes) {  // half journaled
+        mp_trace_avoid(T, T->graph.at);
         return false;
     }
     mp_plan *plan = NULL;
@@ -346,7 +379,7 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
     T->state = MP_TRACE_RECORDING;
     mp_op_drop(T);
     s->owns_op = false;
-    mp_rc rc = is_worth_a_plan(T) ? plan_exit(T, &plan) : MP_OK;
+    mp_rc rc = is_worth_a_plan(T) ? plan_exit(T, &why, &plan) : MP_OK;
     bool worth = rc == MP_OK;
     if (worth) {
         worth = remember_slots(T) == 0;
@@ -455,6 +488,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
     if (rc == MP_OK && made != NULL) {
         rc = load_value(T, f->first + MP_POINT_MADE, PyUnicode_FromString("new"), made);
     }
+    s->handling = 0;
     s->base = f->first + MP_POINT_SLOTS;
     for (int32_t k = 0; k < f->n_slots && rc == MP_OK; k++) {
         PyObject *value = p->values[s->base + k];

@@ -142,12 +142,17 @@ static void
 session_avoid(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why)
 {
     mp_session *s = ctx;
-    if (mp_points_avoid(&s->op->points, code, index) < 0) {
+    PyObject *detail =
+        why->detail != NULL ? Py_NewRef(why->detail) : PyUnicode_FromString("");
+    if (detail == NULL
+        || mp_points_avoid(&s->op->points, code, index, why->id, detail) < 0) {
         PyErr_Clear();  // without memory it fails again
     }
+    Py_XDECREF(detail);
+    s->avoided = true;
 }
 
-static bool
+static PyObject *
 session_avoids(void *ctx, PyCodeObject *code, int index)
 {
     return mp_points_avoids(&((mp_session *)ctx)->op->points, code, index);

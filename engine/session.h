@@ -54,6 +54,7 @@ typedef struct {
     bool resumed;  // frames have been rebuilt
     int departed;  // segments that have ended at a break
     uint64_t told;  // entries up to this id are known to the listener
+    bool avoided;   // the next call breaks elsewhere
     bool has_news;  // something happened that it does not know
     int passed;     // points in a row where nothing began
 } mp_session;

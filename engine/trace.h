@@ -78,6 +78,9 @@ typedef struct {
     PyObject *names;      // borrowed from the caller: what the body of a class fills
     PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
     int names_at;         // where they were loaded
+    int32_t code_no;      // number of its code in the trace
+    int handling;         // exceptions that handlers of this frame are handling
+    mp_site raised;       // where the first of them came from
     // Segments that do not begin with the call (segment.c); owned, by local, or NULL:
     uint8_t *unread;    // is it a constant of the entry row that nobody looked at?
     PyObject **before;  // what it held at the last break; addresses, only compared
@@ -168,6 +171,13 @@ typedef struct mp_trace {
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     const mp_host *host;  // NULL: the run is one segment, or aborts
     void *host_ctx;
+    PyObject *codes;      // owned list, by number: keeps the code that sites name
+    mp_site wrote;        // the first operation that wrote to an input
+    mp_site clash;        // the first that both writes or draws, and can be caught, or
+                          // the second of two that do
+    mp_site raised;       // where the exception in flight came from
+    bool unwinding;       // a frame has just ended by it
+    mp_site blamed;       // what made that no plan can be made
     PyObject *handled;         // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
     const mp_point *rebuilds;  // borrowed: what they get
@@ -181,6 +191,15 @@ typedef struct mp_trace {
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
+
+#define MP_NO_SITE ((mp_site){-1, -1})
+/* No plan can be made of a run with the instruction at this site: the next one breaks
+ * before it.  The first one counts. */
+static inline void
+mp_blame(mp_trace *T, mp_site site)
+{
+    T->blamed = T->blamed.code < 0 ? site : T->blamed;
+}
 
 /* format as PyUnicode_FromFormat takes it. */
 mp_rc mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...);
@@ -539,6 +558,14 @@ void mp_apply_take_back(mp_trace *T);
 bool mp_op_mutated(mp_trace *T, bool has_old);
 void mp_op_note_statistics(mp_trace *T);
 mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
+/* A handler cannot undo what the graph has written or drawn: is there both by now? */
+static inline void
+mp_op_note_clash(mp_trace *T)
+{
+    if ((T->wrote_input || T->random) && T->op_caught && T->clash.code < 0) {
+        T->clash = T->graph.at;
+    }
+}
 /* Would the program notice if the instruction in progress raised? */
 bool mp_shadow_catches(const mp_shadow *s);
 
@@ -609,6 +636,9 @@ bool mp_has_finalizer(PyObject *v);
 mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);
+int32_t mp_trace_code_number(mp_trace *T, PyCodeObject *code);  // record.c; -1: error
+/* Break before the instruction there next time, for the reason in T->why. */
+void mp_trace_avoid(mp_trace *T, mp_site site);  // segment.c
 mp_plan *mp_plan_make(mp_trace *T, PyObject *result);
 
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */

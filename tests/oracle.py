@@ -549,14 +549,26 @@ class Reports:
         return False
 
 
-def engine_compile(fn: Callable[..., Any]) -> Any:
+def engine_compile(fn: Callable[..., Any], **options: Any) -> Any:
     """Compile with the bare engine: no torch, no graphs."""
     from magpy._engine import CompiledFunction
 
-    compiled = CompiledFunction(fn)
+    compiled = CompiledFunction(fn, **options)
     if VERIFY:
         compiled.set_verify(1, Reports())
     return compiled
+
+
+def reasons(compiled: Any) -> set[str]:
+    """Why calls were not recorded, as a whole or up to a break."""
+    counted = compiled.stats()
+    return {*counted["breaks"], *counted["reasons"]}
+
+
+def whole_hits(compiled: Any) -> int:
+    """Hits that no break can have been in; some of the others may be whole too."""
+    counted = compiled.stats()
+    return 0 if counted["graph_breaks"] else counted["hits"]
 
 
 def check(

@@ -24,7 +24,7 @@ class Broken:
 
     def stats(self):
         hits = max(self.calls - 1, 0)
-        return {"calls": self.calls, "hits": hits}
+        return {"calls": self.calls, "hits": hits, "graph_breaks": 0}
 
 
 def right(self, args, kwargs):
@@ -120,3 +120,14 @@ def test_notices_missing_hits():
     case = cases(PROGRAMS)[0]
     with pytest.raises(AssertionError, match="not stable"):
         check(case, lambda fn: NeverHits(fn, right))
+
+
+def test_notices_breaks():
+    class Breaks(Broken):
+        def stats(self):
+            return super().stats() | {"graph_breaks": 1}
+
+    case = cases(PROGRAMS)[0]
+    with pytest.raises(AssertionError, match="^broken"):
+        check(case, lambda fn: Breaks(fn, right))
+    check(case, lambda fn: Breaks(fn, right), whole=False)

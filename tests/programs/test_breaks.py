@@ -232,7 +232,7 @@ class Box: pass
 box, log, d = Box(), [], {}
 box.n = 0
 def f(x):
-    box.n += 1
+    box.n = 1
     log.append(x)
     d[x] = op()
     box.n += d[x]

@@ -1,8 +1,12 @@
 """C code by effect class: programs that go wrong if a class in builtins.def were wrong."""
 
+import copy
+import threading
+import time
+
 import pytest
 
-from oracle import cases, check, engine_compile
+from oracle import cases, check, engine_compile, reasons, whole_hits
 
 CASES = cases(r"""
 === value_pattern_of_a_global
@@ -411,6 +415,9 @@ def test_program(case):
     check(case)
 
 
+# `x`, `node`: objects, `home`: a folder, `n`: the number of the call, `keep`: a list.
+# After a `#`, what changes the hidden state before each call; `new`: no two calls answer
+# the same; `later`: each answers more than the one before; `loose`: anything.
 HIDDEN = """
 random.random()
 random.randint(0, 10**9)
@@ -419,83 +426,140 @@ random.getrandbits(8)
 random.gauss(0, 1)
 random.Random(1).random()
 random.seed(3)
-time.time()
-time.time_ns()
-time.perf_counter()
-time.monotonic()
-time.process_time_ns()
-time.localtime().tm_sec
-time.strftime("%S")
+time.time()  # later
+time.time_ns()  # later
+time.perf_counter()  # later
+time.monotonic()  # later
+time.process_time_ns()  # later
+time.localtime().tm_sec  # loose
+time.strftime("%S")  # loose
 time.sleep(0)
-datetime.datetime.now()
-datetime.datetime.utcnow()
-datetime.date.today()
+datetime.datetime.now()  # later
+datetime.datetime.utcnow()  # later
+datetime.date.today()  # loose
 datetime.datetime.fromtimestamp(0).hour
 datetime.datetime(2020, 1, 1).timestamp()
 datetime.date(2020, 1, 1).strftime("%A")
 os.getpid()
-os.getcwd()
-os.urandom(2)
-os.listdir("/")
-os.path.exists("/")
-os.stat("/").st_size
+os.getcwd()  # os.mkdir(f"{home}/{n}"); os.chdir(f"{home}/{n}")
+os.urandom(8)  # new
+os.listdir(home)  # os.mkdir(f"{home}/{n}")
+os.path.exists(f"{home}/3")  # os.mkdir(f"{home}/{n}")
+os.stat(f"{home}/file").st_size  # os.truncate(os.open(f"{home}/file", 66), n)
 os.cpu_count()
-secrets.token_hex(2)
-secrets.randbelow(100)
-uuid.uuid4()
-uuid.uuid1()
+secrets.token_hex(8)  # new
+secrets.randbelow(10**18)  # new
+uuid.uuid4()  # new
+uuid.uuid1()  # new
 threading.get_ident()
 threading.get_native_id()
-gc.get_count()
-gc.isenabled()
-gc.collect()
-len(gc.get_objects())
+gc.get_count()  # loose
+gc.isenabled()  # (gc.disable if gc.isenabled() else gc.enable)()
+gc.collect()  # loose
+len(gc.get_objects())  # loose
 sys.getsizeof([])
-sys.getrefcount(x)
+sys.getrefcount(x)  # loose
 sys.gettrace()
-sys.getswitchinterval()
-sys._getframe().f_back.f_lineno
-sys.getallocatedblocks()
+sys.getswitchinterval()  # sys.setswitchinterval(0.005 + n / 1000)
+sys._getframe().f_back.f_lineno  # loose
+sys.getallocatedblocks()  # loose
 locale.setlocale(locale.LC_ALL)
 locale.localeconv()
-inspect.currentframe().f_back.f_lineno
-hash(x)
-object.__hash__(x)
-tempfile.mktemp()
+inspect.currentframe().f_back.f_lineno  # loose
+hash(x)  # x = object(); keep.append(x)
+object.__hash__(x)  # x = object(); keep.append(x)
+tempfile.mktemp()  # new
 platform.node() + str(os.getpid())
 next(counter)
 warnings.warn("w")
 io.StringIO().getvalue()
 open("/dev/null").close()
-eval("x")
-exec("1")
-compile("1", "", "eval", 1024)
-weakref.getweakrefcount(x)
+eval("x")  # x = object(); keep.append(x)
+exec("keep.append(1)") or len(keep)
+compile("1", "", "eval", 1024).body.value
+weakref.getweakrefcount(node)  # keep.append(weakref.ref(node, print))
 x.__sizeof__()
 x.__reduce_ex__(2)
-object.__subclasses__()
-decimal.getcontext().prec
+object.__subclasses__()  # keep.append(type("New", (), {}))
+decimal.getcontext().prec  # decimal.getcontext().prec = 10 + n
 """
 
 
-@pytest.mark.parametrize("expression", HIDDEN.split("\n")[1:-1])
-@pytest.mark.filterwarnings("ignore")
-def test_hidden_state_is_never_folded(expression):
-    """What depends on state that no guard sees makes the call eager, every time."""
-    source = f"def f():\n    return {expression}\n"
+def hidden_world(source, home):
     names = "datetime decimal gc inspect io itertools locale os platform random secrets"
     names += " sys tempfile threading time uuid warnings weakref"
     space = {name: __import__(name) for name in names.split()}
-    space |= {"x": object(), "counter": space["itertools"].count()}
+    space |= {"x": object(), "node": type("X", (), {})(), "counter": space["itertools"].count()}
+    space |= {"home": str(home), "keep": [], "n": 0}
     exec(compile(source, "<hidden>", "exec", dont_inherit=True), space)
-    fast = engine_compile(space["f"])
-    for _ in range(4):
-        try:
-            fast()
-        except StopIteration:
-            break
-    assert fast.stats()["hits"] == 0
-    assert "unknown-value" not in fast.stats()["reasons"]
+    return space
+
+
+@pytest.fixture
+def state_restored(monkeypatch, tmp_path):
+    import decimal
+    import gc
+    import random
+    import sys
+
+    monkeypatch.chdir(tmp_path)
+    interval, numbers, enabled = sys.getswitchinterval(), random.getstate(), gc.isenabled()
+    with decimal.localcontext():
+        yield
+    sys.setswitchinterval(interval)
+    random.setstate(numbers)
+    (gc.enable if enabled else gc.disable)()
+
+
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("line", HIDDEN.split("\n")[1:-1])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("state_restored")
+def test_hidden_state_is_never_folded(line, segments, tmp_path):
+    """What depends on state that no guard sees is asked for in every call."""
+    import random
+
+    expression, _, change = line.partition("  # ")
+    source = f"def f():\n    return {expression}\n"
+    space = hidden_world(source, tmp_path)
+    eager = space["f"]
+    fast = engine_compile(eager, segments=segments)
+    (tmp_path / "file").touch()
+    rule = change if change in ("new", "later", "loose") else "same"
+    seen = []
+
+    def call():
+        space["n"] += 1
+        time.sleep(1e-5)  # the coarsest clock below counts microseconds
+        if rule == "same" and change:
+            exec(change, space)
+        if rule != "same":
+            seen.append(fast())
+            return
+        numbers, count = random.getstate(), copy.copy(space["counter"])
+        kept = list(space["keep"])
+        want, after = eager(), random.getstate()
+        space["counter"], space["keep"][:] = count, kept
+        random.setstate(numbers)
+        seen.append(fast())
+        assert seen[-1] == want
+        assert random.getstate() == after
+
+    for _ in range(6):
+        call()
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert len(seen) == 7
+    if rule == "new":
+        assert len(set(seen)) == len(seen)
+    if rule == "later":
+        assert all(a < b for a, b in zip(seen, seen[1:], strict=False)), seen
+    assert whole_hits(fast) == 0
+    assert reasons(fast) & {"side-effect", "opaque-call", "opaque-type"}
+    assert "unknown-value" not in reasons(fast)
+    if not segments:
+        assert fast.stats()["hits"] == 0
 
 
 def test_random_state_goes_on():

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from oracle import cases, check, engine_compile
+from oracle import cases, check, engine_compile, reasons, whole_hits
 
 CASES = cases("""
 === file_of_the_program
@@ -142,7 +142,7 @@ BODIES = [
     "other.write('text')",
     "sys.stdout = other; print('there'); sys.stdout = sys.__stdout__",
 ]
-EAGER = [
+NOT_RECORDED = [
     "with contextlib.redirect_stdout(other): print('there')",
     "print(shape)",
     "print(1, [shape])",
@@ -212,14 +212,18 @@ class World:
         return answer, found, self.other.getvalue(), list(self.log)
 
 
-@pytest.mark.parametrize("body", [*BODIES, *EAGER])
-def test_what_is_written(body, monkeypatch):
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("body", [*BODIES, *NOT_RECORDED])
+def test_what_is_written(body, segments, monkeypatch):
     eager, fast = World(body), World(body)
-    compiled = engine_compile(fast.names["f"])
+    compiled = engine_compile(fast.names["f"], segments=segments)
     for _ in range(5):
         expected = eager.call(eager.names["f"], monkeypatch)
         assert fast.call(compiled, monkeypatch) == expected
-    assert (compiled.stats()["hits"] > 0) == (body in BODIES), compiled.stats()
+    assert (whole_hits(compiled) > 0) == (body in BODIES), compiled.stats()
+    if body in NOT_RECORDED:
+        assert reasons(compiled) & {"side-effect", "opaque-call"}, compiled.stats()
+        assert segments or compiled.stats()["hits"] == 0
 
 
 def test_a_hit_prints_to_the_stdout_of_that_time(monkeypatch):
@@ -260,13 +264,15 @@ def test_a_closed_file_raises_as_in_eager():
     fast = engine_compile(f)
     fast(1)
     fast(1)
+    assert whole_hits(fast) == 1
     out.close()
     log.clear()
-    for _ in range(2):
+    for _ in range(4):
         with pytest.raises(ValueError, match="closed file"):
             fast(1)
-    assert log == [1, 1]
-    assert fast.stats()["hits"] == 1
+    assert log == [1] * 4
+    assert whole_hits(fast) == 0, "a call of a closed file is no whole hit"
+    assert reasons(fast) == {"side-effect"}
 
 
 def test_pieces_go_out_as_in_eager():
@@ -302,25 +308,32 @@ def test_levels_of_a_logger_are_reads(caplog):
 
     fast = engine_compile(f)
     assert [fast(1) for _ in range(4)] == [2] * 4
-    assert fast.stats()["hits"] >= 2, fast.stats()["reasons"]
-    hits = fast.stats()["hits"]
+    assert whole_hits(fast) >= 2, fast.stats()
     logger.setLevel(logging.INFO)
-    with caplog.at_level(logging.INFO):
-        assert fast(1) == 2
-    assert [r.getMessage() for r in caplog.records] == ["value 1"]
-    assert fast.stats()["hits"] == hits
+    for number in range(1, 4):
+        with caplog.at_level(logging.INFO):
+            assert fast(1) == 2
+        assert [r.getMessage() for r in caplog.records] == ["value 1"] * number
+    assert whole_hits(fast) == 0
     logger.setLevel(logging.NOTSET)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_warnings_stay_eager():
+@pytest.mark.parametrize("segments", [True, False])
+def test_every_call_warns(segments):
     import warnings
 
     def f(x):
         warnings.warn("text", stacklevel=1)
         return x
 
-    fast = engine_compile(f)
-    assert [fast(1) for _ in range(4)] == [1] * 4
-    assert fast.stats()["hits"] == 0
-    assert set(fast.stats()["reasons"]) <= {"side-effect", "opaque-call"}
+    fast = engine_compile(f, segments=segments)
+    line = f.__code__.co_firstlineno + 1
+    for _ in range(4):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert fast(1) == 1
+        assert [(w.lineno, w.filename) for w in caught] == [(line, __file__)]
+        assert [str(w.message) for w in caught] == ["text"]
+    assert whole_hits(fast) == 0
+    assert segments or fast.stats()["hits"] == 0
+    assert reasons(fast) and reasons(fast) <= {"side-effect", "opaque-call"}

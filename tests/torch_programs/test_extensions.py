@@ -10,10 +10,10 @@ pytest.importorskip("torch")
 
 import extension_ops as ops
 import torch
-from torch_worlds import check_torch
+from torch_worlds import check_torch, fullgraph_reason
 
 import magpy
-from oracle import cases
+from oracle import cases, reasons, whole_hits
 
 SCRIPTED = cases(r"""
 === function
@@ -900,7 +900,21 @@ def test_a_body_may_not_depend_on_hidden_state(monkeypatch):
 def test_reasons(run, reason, dynamo):
     if dynamo:
         importlib.import_module("torch._dynamo")  # wraps and marks some functions
-    with torch.random.fork_rng(), contextlib.suppress(Exception):
-        fast = magpy.compile(run, backend="eager")
-        fast(torch.ones(2))
-    assert magpy.stats(fast)["reasons"] == {reason: 1}
+
+    def outcome(fn, number):
+        torch.manual_seed(5)
+        try:
+            result = fn(torch.full((2,), float(number)))
+        except Exception as error:
+            result = type(error)
+        if isinstance(result, torch.Tensor):
+            result = result.tolist()
+        return result, torch.initial_seed() == 5, torch.initial_seed() == 0
+
+    fast = magpy.compile(run, backend="eager")
+    with torch.random.fork_rng():
+        assert fullgraph_reason(run, torch.ones(2)) == reason
+        for number in range(4):
+            assert outcome(fast, number) == outcome(run, number)
+    assert reason in reasons(fast)
+    assert whole_hits(fast) == 0

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 
 import magpy
@@ -135,6 +136,13 @@ def _modes_restored():
         torch.set_grad_enabled(grad)
         torch.set_default_dtype(dtype)
         torch.use_deterministic_algorithms(deterministic)
+
+
+def fullgraph_reason(fn: Callable[..., Any], *args: Any) -> str:
+    """The reason that a call under ``fullgraph=True`` raises."""
+    with pytest.raises(magpy.Unsupported) as caught:
+        magpy.compile(fn, backend="eager", fullgraph=True)(*args)
+    return caught.value.reason
 
 
 @_modes_restored()

@@ -41,7 +41,7 @@ class Good(unittest.TestCase):
     def test_raises_alike(self):
         raise KeyError(1)
 
-    def test_eager(self):
+    def test_breaks(self):
         self.assertTrue(dir(1))
 
     @unittest.skip("never")
@@ -122,7 +122,7 @@ def test_outcomes_of_a_module(fake_report):
         "test_same": "same",
         "test_fails_alike": "same",
         "test_raises_alike": "same",
-        "test_eager": "same",
+        "test_breaks": "same",
         "test_skipped": "same",
         "test_subtests": "same",
         "test_differs": "different",
@@ -151,12 +151,23 @@ def test_recorded_and_reasons(fake_report):
     cases = by_name(fake_report)
     assert cases["test_same"].recorded
     assert cases["test_same"].hits == conformance.RUNS - 1
+    assert cases["test_breaks"].recorded
+    assert cases["test_breaks"].hits == conformance.RUNS - 1
     assert not cases["test_skipped"].called
-    assert not cases["test_eager"].recorded
-    assert cases["test_eager"].reason == "opaque-call"
-    assert "builtins.dir" in cases["test_eager"].detail
-    assert fake_report.reasons()["opaque-call"] >= 1
+    assert not cases["test_raises_alike"].recorded
+    assert cases["test_raises_alike"].reason == "raised"
+    assert "KeyError" in cases["test_raises_alike"].detail
+    assert fake_report.reasons()["raised"] >= 1
     assert 0 < fake_report.recorded < fake_report.called < len(fake_report.cases)
+
+
+def test_a_case_that_stays_eager(fake):
+    case = importlib.import_module(fake).Good("test_breaks")
+    with magpy.config.patch(segments=False):
+        line = conformance._check(case, fake, conformance.RUNS)
+    assert line["called"] and not line["recorded"] and line["hits"] == 0
+    assert (line["status"], line["reason"]) == ("same", "opaque-call")
+    assert "builtins.dir" in line["detail"]
 
 
 def test_excluded_cases_do_not_run(fake, monkeypatch):

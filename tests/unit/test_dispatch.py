@@ -347,7 +347,7 @@ def noisy(x):
 
 def test_failing_recordings_back_off_and_name_the_place():
     events = Events()
-    compiled = CompiledFunction(noisy, on_event=events)
+    compiled = CompiledFunction(noisy, on_event=events, segments=False)
     for _ in range(100):
         assert compiled(1) == 1
     stats = check_sums(compiled)
@@ -365,6 +365,24 @@ def test_failing_recordings_back_off_and_name_the_place():
     for info in aborts:
         assert info["reason"] in stats["reasons"]
         assert info["hint"] == known[info["reason"]]["hint"]
+
+
+def test_breaks_name_the_place():
+    events = Events()
+    compiled = CompiledFunction(noisy, on_event=events)
+    for _ in range(100):
+        assert compiled(1) == 1
+    stats = check_sums(compiled)
+    assert (stats["hits"], stats["recordings"], stats["fallbacks"]) == (99, 1, 0)
+    assert (stats["graph_breaks"], stats["breaks"]) == (1, {"side-effect": 1})
+    (place,) = stats["places"]
+    assert (place["file"], place["breaks"]) == (__file__, 1)
+    assert place["line"] == noisy.__code__.co_firstlineno + 1
+    assert not events.of("abort")
+    (info,) = events.of("break")
+    assert (info["reason"], info["line"]) == ("side-effect", place["line"])
+    known = {row["slug"]: row for row in engine.reasons()}
+    assert info["hint"] == known["side-effect"]["hint"]
 
 
 def test_places_do_not_grow_without_bound():
@@ -492,18 +510,20 @@ def test_many_entries():
     assert len(compiled.entries()) == 30
 
 
-def test_too_long_runs_are_not_recorded():
+@pytest.mark.parametrize("segments", [False, True])
+def test_too_long_runs_are_not_recorded(segments):
     def fn(n):
         total = 0
         for i in range(n):
             total += i
         return total
 
-    compiled = CompiledFunction(fn, max_instructions=200)
+    compiled = CompiledFunction(fn, max_instructions=200, segments=segments)
     assert compiled(1000) == compiled(1000) == sum(range(1000))
     assert check_sums(compiled)["reasons"] == {"recording-limit": 2}
     assert compiled(2) == compiled(2) == 1
     assert compiled.stats()["hits"] == 1
+    assert compiled.stats()["graph_breaks"] == 0
 
 
 # -- entries and events ----------------------------------------------------------------

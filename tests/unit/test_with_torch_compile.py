@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 import magpy
+from oracle import reasons, whole_hits
 
 
 def inner(x):
@@ -36,7 +37,12 @@ def test_torch_compiled_function_inside():
     ours = torch.compile(inner, backend="eager")
     fast = magpy.compile(lambda x: ours(x) + 3, backend="eager")
     same(fast, lambda x: inner(x) + 3)
-    assert magpy.stats(fast)["reasons"] == {"opaque-call": 4}
+    assert "opaque-call" in reasons(fast)
+    assert whole_hits(fast) == 0
+    whole = magpy.compile(lambda x: ours(x) + 3, backend="eager", fullgraph=True)
+    with pytest.raises(magpy.Unsupported) as caught:
+        whole(torch.randn(2, 3))
+    assert caught.value.reason == "opaque-call"
 
 
 def test_torch_compiled_function_itself():
