@@ -553,6 +553,9 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_TEXT:
         return rule_text(T, s, args, count);
     case RULE_REFUSE:
+    case RULE_STATISTICS:
+        T->whole_only = true;
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
     case RULE_HIDDEN:
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
     case RULE_TRUTH:

@@ -34,7 +34,7 @@ enum {
     MP_EXIT_NULL = -1,
     MP_EXIT_ENTRY = -2
 };  // ENTRY - 2k - v: value k of the entry's
-    // row; v: it changes from call to call
+// row; v: it changes from call to call
 typedef struct {
     mp_point_frame *frames;
     int32_t n_frames;

@@ -75,15 +75,18 @@ avoid_key(PyCodeObject *code, int index)
 }
 
 int
-mp_points_avoid(mp_points *points, PyCodeObject *code, int index, int reason,
-                PyObject *detail)
+mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_once,
+                int reason, PyObject *detail)
 {
     if (points->avoided == NULL && (points->avoided = PyDict_New()) == NULL) {
         return -1;
     }
     PyObject *key = avoid_key(code, index);
-    PyObject *row = Py_BuildValue("OiO", code, reason, detail);
-    int rc = key == NULL || row == NULL ? -1 : PyDict_SetItem(points->avoided, key, row);
+    bool known = key != NULL && PyDict_GetItemWithError(points->avoided, key) != NULL;
+    PyObject *row = Py_BuildValue("OiOO", code, reason, detail,
+                                  at_once || known ? Py_True : Py_False);
+    int rc =
+        key == NULL || row == NULL ? -1 : PyDict_SetItem(points->avoided, key, row);
     Py_XDECREF(key);
     Py_XDECREF(row);
     return rc;
@@ -99,7 +102,7 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
     PyObject *row = key == NULL ? NULL : PyDict_GetItemWithError(points->avoided, key);
     PyErr_Clear();  // without memory the instruction fails again
     Py_XDECREF(key);
-    return row;
+    return row != NULL && PyTuple_GET_ITEM(row, 3) == Py_True ? row : NULL;
 }
 
 int

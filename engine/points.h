@@ -17,15 +17,15 @@ typedef struct {
     int32_t n, cap;
     uint64_t serial;    // changes when the table is cleared
     PyObject *avoided;  // owned dict: (code, code unit) as bytes -> (code, mp_abort_id,
-                        // detail); NULL: none
+                        // detail, is it to be avoided now?); NULL: none
 } mp_points;
 
 /* The place, made if it is new.  NULL without an exception: there are too many. */
 mp_resume_point *mp_points_find(mp_points *points, const mp_point *p);
 /* Recordings break before this instruction, for this reason: it failed when it had begun,
- * or nothing could be planned behind it. */
-int mp_points_avoid(mp_points *points, PyCodeObject *code, int index, int reason,
-                    PyObject *detail);
+ * or nothing could be planned behind it.  Unless at_once, the first time is let pass. */
+int mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_once,
+                    int reason, PyObject *detail);
 /* Borrowed row of `avoided`, or NULL. */
 PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
 int mp_points_visit(mp_points *points, visitproc visit, void *arg);

@@ -40,8 +40,9 @@ typedef struct {
     /* A segment has ended at a break.  Takes plan over, also on failure; NULL: there was
      * nothing in it.  0 / -1. */
     int (*depart)(void *ctx, mp_plan *plan, const mp_abort_info *why);
-    /* Next time, break before this instruction. */
-    void (*avoid)(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why);
+    /* From the next time on, or from the one behind it, break before this instruction. */
+    void (*avoid)(void *ctx, PyCodeObject *code, int index, bool at_once,
+                  const mp_abort_info *why);
     /* Is that so?  Borrowed tuple (code, mp_abort_id, detail), or NULL. */
     PyObject *(*avoids)(void *ctx, PyCodeObject *code, int index);
     void (*rebuilt)(void *ctx);  // the frames of mp_record_resume hold their values now

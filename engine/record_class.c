@@ -487,6 +487,57 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     return name == NULL ? MP_ERR : rc;
 }
 
+/* Names of classes and functions that occur in a text of C code. */
+static mp_rc
+guard_name_in(mp_trace *T, PyObject *text, PyObject *obj)
+{
+    PyObject *name = NULL;
+    int field = MP_F_FUNC_QUALNAME;
+    if (PyFunction_Check(obj)) {
+        name = ((PyFunctionObject *)obj)->func_qualname;
+    }
+    else if (PyType_Check(obj)
+             && PyType_HasFeature((PyTypeObject *)obj, Py_TPFLAGS_HEAPTYPE)
+             && !PyType_HasFeature((PyTypeObject *)obj, Py_TPFLAGS_IMMUTABLETYPE)) {
+        name = ((PyHeapTypeObject *)obj)->ht_name;
+        field = MP_F_TYPE_NAME;
+    }
+    int found = name == NULL ? 0 : PyUnicode_Contains(text, name);
+    if (found <= 0) {
+        return found < 0 ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, obj);
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    if (rc != MP_OK || n == NULL || n->reg < 0) {
+        return rc;
+    }
+    PyObject *step = PyUnicode_InternFromString(
+        field == MP_F_TYPE_NAME ? "__name__" : "__qualname__");
+    rc = step == NULL ? MP_ERR : mp_load(T, MP_G_LOAD_FIELD, n->reg, step, field, name);
+    Py_XDECREF(step);
+    return rc;
+}
+
+mp_rc
+mp_guard_message(mp_trace *T, PyObject *exc)
+{
+    PyObject *args = ((PyBaseExceptionObject *)exc)->args;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args) && rc == MP_OK; k++) {
+        PyObject *text = PyTuple_GET_ITEM(args, k);
+        int32_t n_nodes = PyUnicode_CheckExact(text) ? T->graph.n_nodes : 0;
+        for (int32_t i = 0; i < n_nodes && rc == MP_OK; i++) {
+            const mp_node *n = T->graph.nodes[i];
+            if (n->kind != MP_NODE_EXTERNAL || n->released) {
+                continue;
+            }
+            rc = guard_name_in(T, text, n->obj);
+            rc = rc != MP_OK ? rc : guard_name_in(T, text, (PyObject *)n->type);
+        }
+    }
+    return rc;
+}
+
 /* -- At the end ----------------------------------------------------------------------------------- */
 
 static bool

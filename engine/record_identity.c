@@ -43,7 +43,7 @@ mp_refuse_nan(mp_trace *T, PyObject *item)
     if (!is_nan(item)) {
         return MP_OK;
     }
-    T->tells_constants = true;
+    T->whole_only = true;
     return mp_trace_abort(T, MP_AB_HASH, "a NaN in a container or as a key");
 }
 
@@ -77,7 +77,7 @@ mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
         || !mp_guard_equals(a, b) || is_copy_frame(s->f)) {
         return MP_OK;
     }
-    T->tells_constants = true;
+    T->whole_only = true;
     return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
                           mp_type_name(a));
 }

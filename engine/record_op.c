@@ -487,6 +487,7 @@ do_exception(mp_trace *T, PyObject *exc)
     PyObject *traceback = PyException_GetTraceback(exc);
     rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
     Py_XDECREF(traceback);
+    rc = rc != MP_OK ? rc : mp_guard_message(T, exc);
     rc = rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
     return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(exc));
 }

@@ -93,8 +93,10 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
     T->codes = PyList_New(0);
     T->handled = PyErr_GetHandledException();
     Py_XDECREF(T->handled);  // only compared
-    return T->codes == NULL || segment_init(T) < 0 || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0 ? -1
-                                                                                    : 0;
+    return T->codes == NULL || segment_init(T) < 0 || mp_builtins_init() < 0
+                   || mp_oplog_init(NULL) < 0
+               ? -1
+               : 0;
 }
 
 static void
@@ -126,7 +128,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
     mp_trace_settle(T, rc);
     if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
-        mp_trace_avoid(T, T->blamed);
+        mp_trace_avoid(T, T->blamed, true);
         mp_plan_free(plan);
         return NULL;
     }

@@ -115,7 +115,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     }
     if (T->n_stack > 0) {
         const mp_shadow *s = &T->stack[T->n_stack - 1];
-        mp_trace_avoid(T, (mp_site){s->code_no, s->pending});
+        mp_trace_avoid(T, (mp_site){s->code_no, s->pending}, false);
     }
     if (T->in_mode == MP_MODE_OFF) {
         mp_watch_stop();

@@ -258,13 +258,13 @@ know_cells(mp_trace *T)
 }
 
 void
-mp_trace_avoid(mp_trace *T, mp_site site)
+mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
 {
     mp_abort_id id = T->why->id;
     if (T->host != NULL && site.code >= 0 && site.index >= 0 && id != MP_AB_LIMIT
         && id != MP_AB_INTERNAL && id != MP_AB_WATCHER) {
         PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, site.code);
-        T->host->avoid(T->host_ctx, code, site.index, T->why);
+        T->host->avoid(T->host_ctx, code, site.index, at_once, T->why);
     }
 }
 
@@ -274,12 +274,12 @@ avoid_before(mp_trace *T, int at)
 {
     for (int i = 0; i <= at; i++) {
         if (T->stack[i].handling > 0) {
-            mp_trace_avoid(T, T->stack[i].raised);
+            mp_trace_avoid(T, T->stack[i].raised, true);
             return;
         }
     }
     if (at < T->n_stack - 1) {
-        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending});
+        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending}, true);
     }
 }
 
@@ -351,7 +351,7 @@ static bool
 may_break(const mp_trace *T)
 {
     mp_abort_id id = T->why->id;
-    return T->host != NULL && !T->tells_constants && id != MP_AB_LIMIT
+    return T->host != NULL && !T->whole_only && id != MP_AB_LIMIT
            && id != MP_AB_INTERNAL && id != MP_AB_WATCHER;
 }
 
@@ -371,7 +371,7 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
         return false;
     }
     if (T->n_writes != n_writes) {  // half journaled
-        mp_trace_avoid(T, T->graph.at);
+        mp_trace_avoid(T, T->graph.at, true);
         return false;
     }
     mp_plan *plan = NULL;

@@ -139,13 +139,14 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
 }
 
 static void
-session_avoid(void *ctx, PyCodeObject *code, int index, const mp_abort_info *why)
+session_avoid(void *ctx, PyCodeObject *code, int index, bool at_once,
+              const mp_abort_info *why)
 {
     mp_session *s = ctx;
     PyObject *detail =
         why->detail != NULL ? Py_NewRef(why->detail) : PyUnicode_FromString("");
     if (detail == NULL
-        || mp_points_avoid(&s->op->points, code, index, why->id, detail) < 0) {
+        || mp_points_avoid(&s->op->points, code, index, at_once, why->id, detail) < 0) {
         PyErr_Clear();  // without memory it fails again
     }
     Py_XDECREF(detail);

@@ -31,7 +31,7 @@ void mp_entry_strike(mp_entry *entry);
 int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...);
 /* An mp_abort_info for the listener: format, and what it takes. */
 #define MP_ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
-#define MP_ABORT_VALUES(why)                                                              \
+#define MP_ABORT_VALUES(why)                                                           \
     "reason", mp_abort_slug((why)->id), "detail",                                      \
         (why)->detail != NULL ? (why)->detail : Py_None, "file",                       \
         (why)->file != NULL ? (why)->file : Py_None, "line", (why)->line, "what",      \
@@ -51,8 +51,8 @@ typedef struct {
     mp_point next;           // owned: the frames that are being rebuilt
     uint64_t serial;         // of the table of points when the call began
     bool left;
-    bool resumed;  // frames have been rebuilt
-    int departed;  // segments that have ended at a break
+    bool resumed;   // frames have been rebuilt
+    int departed;   // segments that have ended at a break
     uint64_t told;  // entries up to this id are known to the listener
     bool avoided;   // the next call breaks elsewhere
     bool has_news;  // something happened that it does not know

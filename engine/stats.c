@@ -300,9 +300,9 @@ mp_stats_describe(const mp_stats *stats, Py_ssize_t n_graphs)
         "graph_breaks", stats_breaks(stats), "fallbacks",
         (unsigned long long)stats->fallbacks, "verified",
         (unsigned long long)stats->verified, "diverged",
-        (unsigned long long)stats->diverged, "reasons", reasons, "breaks", breaks, "places", places,
-        "seconds", "record", (double)stats->record_ns / 1e9, "compile",
-        (double)stats->compile_ns / 1e9);
+        (unsigned long long)stats->diverged, "reasons", reasons, "breaks", breaks,
+        "places", places, "seconds", "record", (double)stats->record_ns / 1e9,
+        "compile", (double)stats->compile_ns / 1e9);
 done:
     Py_XDECREF(places);
     Py_XDECREF(breaks);

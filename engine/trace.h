@@ -171,23 +171,22 @@ typedef struct mp_trace {
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     const mp_host *host;  // NULL: the run is one segment, or aborts
     void *host_ctx;
-    PyObject *codes;      // owned list, by number: keeps the code that sites name
-    mp_site wrote;        // the first operation that wrote to an input
-    mp_site clash;        // the first that both writes or draws, and can be caught, or
-                          // the second of two that do
-    mp_site raised;       // where the exception in flight came from
-    bool unwinding;       // a frame has just ended by it
-    mp_site blamed;       // what made that no plan can be made
-    PyObject *handled;         // the exception that the caller handles; only compared
+    PyObject *codes;    // owned list, by number: keeps the code that sites name
+    mp_site wrote;      // the first operation that wrote to an input
+    mp_site clash;      // the first that both writes or draws, and can be caught, or
+                        // the second of two that do
+    mp_site raised;     // where the exception in flight came from
+    bool unwinding;     // a frame has just ended by it
+    mp_site blamed;     // what made that no plan can be made
+    PyObject *handled;  // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
     const mp_point *rebuilds;  // borrowed: what they get
-    bool
-        tells_constants;  // the instruction depends on which of equal constants it gets:
-                          // recipes do not tell, so no break helps
-    bool is_root;         // the segment begins with the call
-    bool holds;           // an abort now may become a break
-    bool makes_classes;   // it made a class (record_class.c)
-    bool compiles;        // it made code of a text (builtins_exec.c)
+    bool whole_only;     // what aborts depends on what neither recipes nor effects tell
+                         // (which of equal constants it gets), so no break helps
+    bool is_root;        // the segment begins with the call
+    bool holds;          // an abort now may become a break
+    bool makes_classes;  // it made a class (record_class.c)
+    bool compiles;       // it made code of a text (builtins_exec.c)
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -599,6 +598,8 @@ mp_rc mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name,
                          bool *done);
 /* The text of a class; *runs tells whether its metaclass writes it, in Python. */
 mp_rc mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs);
+/* What C code raised tells of classes and functions by name. */
+mp_rc mp_guard_message(mp_trace *T, PyObject *exc);
 /* Neither guards nor effects may name a class that the run made. */
 mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
 
@@ -637,8 +638,9 @@ mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);
 int32_t mp_trace_code_number(mp_trace *T, PyCodeObject *code);  // record.c; -1: error
-/* Break before the instruction there next time, for the reason in T->why. */
-void mp_trace_avoid(mp_trace *T, mp_site site);  // segment.c
+/* Break before the instruction there next time, for the reason in T->why; unless at_once,
+ * only if it fails again: what a program does at its first call, it may not do again. */
+void mp_trace_avoid(mp_trace *T, mp_site site, bool at_once);  // segment.c
 mp_plan *mp_plan_make(mp_trace *T, PyObject *result);
 
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */

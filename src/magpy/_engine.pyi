@@ -73,7 +73,7 @@ class CompiledFunction:
         fullgraph: bool = False,
         max_entries: int = 64,
         max_instructions: int = 50_000_000,
-        segments: bool = False,
+        segments: bool = True,
     ) -> CompiledFunction: ...
     disabled: bool
     @property

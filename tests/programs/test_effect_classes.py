@@ -489,8 +489,8 @@ def hidden_world(source, home):
     names = "datetime decimal gc inspect io itertools locale os platform random secrets"
     names += " sys tempfile threading time uuid warnings weakref"
     space = {name: __import__(name) for name in names.split()}
-    space |= {"x": object(), "node": type("X", (), {})(), "counter": space["itertools"].count()}
-    space |= {"home": str(home), "keep": [], "n": 0}
+    space |= {"x": object(), "node": type("Node", (), {})(), "home": str(home)}
+    space |= {"counter": space["itertools"].count(), "keep": [], "n": 0}
     exec(compile(source, "<hidden>", "exec", dont_inherit=True), space)
     return space
 
@@ -503,7 +503,8 @@ def state_restored(monkeypatch, tmp_path):
     import sys
 
     monkeypatch.chdir(tmp_path)
-    interval, numbers, enabled = sys.getswitchinterval(), random.getstate(), gc.isenabled()
+    interval, numbers = sys.getswitchinterval(), random.getstate()
+    enabled = gc.isenabled()
     with decimal.localcontext():
         yield
     sys.setswitchinterval(interval)

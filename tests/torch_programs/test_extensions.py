@@ -1,7 +1,6 @@
 """Code that is no operation of torch: scripted functions, operators of torch.library,
 functions with a backward of their own."""
 
-import contextlib
 import importlib
 
 import pytest
