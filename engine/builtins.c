@@ -552,10 +552,14 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return mp_rule_hash(T, s, args, count);
     case RULE_TEXT:
         return rule_text(T, s, args, count);
-    case RULE_REFUSE:
+    case RULE_LOCK:
+        return mp_is_cache_lock(s, args[0])
+                   ? MP_OK
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
     case RULE_STATISTICS:
         T->whole_only = true;
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
+    case RULE_REFUSE:
     case RULE_HIDDEN:
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
     case RULE_TRUTH:

@@ -257,6 +257,16 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc;
 }
 
+bool
+mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
+{
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(s->f), "__name__");
+    return strcmp(Py_TYPE(lock)->tp_name, "_thread.RLock") == 0 && name != NULL
+           && PyUnicode_Check(name)
+           && (PyUnicode_CompareWithASCIIString(name, "functools") == 0
+               || PyUnicode_CompareWithASCIIString(name, "logging") == 0);
+}
+
 static mp_rc
 do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
@@ -271,6 +281,10 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (rc != MP_OK || enter == NULL || leave == NULL) {
         return rc;
+    }
+    if (mp_is_cache_lock(s, obj)) {
+        s->post = MP_POST_PAIR;
+        return MP_OK;
     }
     if (!PyFunction_Check(enter) || !PyFunction_Check(leave)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));

@@ -634,6 +634,8 @@ void mp_segment_store_local(mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 /* Would its death run code of the program? */
 bool mp_has_finalizer(PyObject *v);
+/* A lock that only functools and logging use, in code of theirs. */
+bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
 mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);
