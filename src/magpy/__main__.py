@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import magpy
 
-COMMANDS = ("demo", "explain", "bench", "conformance", "env")
+COMMANDS = ("demo", "explain", "bench", "parity", "conformance", "env")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,14 @@
+"""ParityBench as the MagPy paper runs it, for several compilers by the same rules.
+
+A checkout of ParityBench is a folder of Python files, each of which stands for one
+project and lists modules with example inputs.  Parts, in the order in which they work:
+
+schedule   one server per job, files from a queue, results appended to a file
+server     imported torch and the compiler once; forks a child for every file
+case       in the child: one module in eager mode and compiled, compared
+stubs      packages that a project imports and that are not installed
+compilers  what is measured, and what each one says about its graphs
+compare    two results, or two modules, of which one is eager's
+results    what is kept of a case, a project and a run
+report     classes of projects, tables; plot draws them
+"""
