@@ -132,7 +132,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-# -- progress ------------------------------------------------------------------------------
+# -- progress --------------------------------------------------------------------------
 
 
 @contextmanager
@@ -141,11 +141,13 @@ def _progress(compiler: str, total: int, done: int) -> Iterator[Tell]:
     if sys.stderr.isatty():
         try:
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.progress import MofNCompleteColumn, Progress
         except ImportError:
             pass
         else:
-            with Progress(console=Console(stderr=True), transient=True) as bar:
+            columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+            console = Console(stderr=True)
+            with Progress(*columns, console=console, transient=True) as bar:
                 task = bar.add_task(compiler, total=total, completed=done)
                 yield lambda project: bar.advance(task)
             return
@@ -160,7 +162,7 @@ def _progress(compiler: str, total: int, done: int) -> Iterator[Tell]:
     yield line
 
 
-# -- report --------------------------------------------------------------------------------
+# -- report ----------------------------------------------------------------------------
 
 
 def _report(
@@ -183,18 +185,25 @@ def _report(
         if ranked:
             print(f"{compiler}: reasons")
             print(report.format_reasons(ranked, args.reasons))
-    bad = False
     for compiler, summary in summaries.items():
-        text = report.format_bad(summary, names)
+        text = report.format_bad(summary, names, args.reasons)
         if text:
-            bad = True
             print(f"{compiler}: failures")
             print(text)
+    text = report.format_eager(next(iter(projects.values())), args.reasons)
+    if text:
+        print("not run in eager mode")
+        print(text)
+    if args.plot is not None:
+        from magpy.parity import plot
+
+        plot.draw(args.plot, summaries, sets)
+        print(f"drawn to {args.plot}", file=sys.stderr)
     if args.json is not None:
         data = report.to_json(runs, summaries, population, sets)
         args.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         print(f"written to {args.json}", file=sys.stderr)
-    return 1 if bad else 0
+    return 1 if any(summary.failed for summary in summaries.values()) else 0
 
 
 def _excluded(path: Path | None) -> set[str]:

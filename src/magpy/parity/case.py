@@ -59,7 +59,12 @@ class Bench:
     """
 
     def __init__(
-        self, compiler: Compiler, device: str, *, grad: bool, tell: Callable[[str], None]
+        self,
+        compiler: Compiler,
+        device: str,
+        *,
+        grad: bool,
+        tell: Callable[[str], None],
     ) -> None:
         self._compiler = compiler
         self._device = torch.device(device)
@@ -93,7 +98,7 @@ class Bench:
         self._compiled_part(case)
         return case
 
-    # -- what is called --------------------------------------------------------------------
+    # -- what is called ----------------------------------------------------------------
 
     def _build(self) -> torch.nn.Module:
         _seed()
@@ -134,7 +139,7 @@ class Bench:
         except (Exception, SystemExit) as error:
             raise _EagerError(describe(error)) from None
 
-    # -- eager -----------------------------------------------------------------------------
+    # -- eager -------------------------------------------------------------------------
 
     def _check_eager(self, case: Case) -> None:
         first, second = self._guard(self._copy), self._guard(self._copy)
@@ -154,7 +159,7 @@ class Bench:
         result = self._call(function, arguments)
         return {"arguments": arguments, "module": module, "result": result}
 
-    # -- compiled ----------------------------------------------------------------------------
+    # -- compiled ----------------------------------------------------------------------
 
     def _compiled_part(self, case: Case) -> None:
         compiler = self._compiler
@@ -204,7 +209,7 @@ class Bench:
             repeated = self._guard(self._step, again, again)
         if _difference(Comparison(), expected, repeated):
             case.eager = EAGER_RANDOM
-            case.detail += " (eager mode, asked again, differs, too)"
+            case.suspect = True
             return False
         return True
 

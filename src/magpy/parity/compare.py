@@ -25,7 +25,7 @@ _OPAQUE = (
 )  # fmt: skip
 
 #: Attributes that compilers leave behind.
-_IGNORED = ("_magpy", "_dynamo", "_compiled_call_impl")
+_IGNORED = ("_magpy", "_dynamo", "_is_torch_compile", "_compiled_call_impl")
 
 _MAX_DEPTH = 60
 
@@ -63,7 +63,9 @@ class Comparison:
             depth: how deep in the first pair it was found.
         """
         if isinstance(expected, float) and isinstance(actual, float):
-            return "" if self._close(expected, actual) else _values(path, expected, actual)
+            return (
+                "" if self._close(expected, actual) else _values(path, expected, actual)
+            )
         if isinstance(expected, numpy.ndarray) and expected.shape == ():
             expected = expected[()]
         if type(expected) is not type(actual):
@@ -88,10 +90,9 @@ class Comparison:
         self._seen.add((id(expected), id(actual)))
         self._kept += (expected, actual)
         partner = self._partner.setdefault(id(expected), id(actual))
-        return (
-            self._eager.setdefault(id(actual), id(expected)) == id(expected)
-            and partner == id(actual)
-        )
+        return self._eager.setdefault(id(actual), id(expected)) == id(
+            expected
+        ) and partner == id(actual)
 
     def _inside(self, expected: Any, actual: Any, path: str, depth: int) -> str:
         text = ""

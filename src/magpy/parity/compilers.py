@@ -8,7 +8,6 @@ results are compared elsewhere, in the same way for all.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +61,8 @@ class Compiler:
 
     def compile(self, module: torch.nn.Module) -> Callable[..., Any]:
         """Return the compiled form of `module`."""
-        return module
+        call: Callable[..., Any] = module
+        return call
 
     def retry(self) -> bool:
         """After an exception: shall all be done again, with less asked for?"""
@@ -251,6 +251,7 @@ class TorchScript(Compiler):
         self._compiled: Any = None
 
     def compile(self, module: torch.nn.Module) -> Callable[..., Any]:
+        _forget_scripts()
         self._compiled = torch.jit.script(module)
         call: Callable[..., Any] = self._compiled
         return call
@@ -262,12 +263,15 @@ class TorchScript(Compiler):
         return dict((self._compiled if compiled else module).state_dict())
 
 
+def _forget_scripts() -> None:
+    """A class that could not be scripted would be an error wherever it is used again."""
+    torch._C._jit_clear_class_registry()
+    torch.jit._state._clear_class_state()
+    recursive = torch.jit._recursive
+    recursive.concrete_type_store = recursive.ConcreteTypeStore()
+
+
 def make(name: str, backend: str) -> Compiler:
     """Return a compiler by name."""
     kinds = {"magpy": Magpy, "dynamo": Dynamo, "torchscript": TorchScript}
     return kinds.get(name, Compiler)(backend)
-
-
-def loaded_dynamo() -> bool:
-    """Whether TorchDynamo is imported, which changes what MagPy records."""
-    return "torch._dynamo" in sys.modules

@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from magpy.parity.results import CLASSES, EAGER_FAILED, EAGER_RANDOM, Case, Project
+from magpy.parity.results import CLASSES, EAGER_RANDOM, Case, Project
 
 #: Table 3 of the paper: static projects, and how many of them failed.
 PAPER = {"magpy": (1191, 79), "dynamo": (1191, 272), "torchscript": (1191, 769)}
 
+_BAD = ("timeout", "error", "wrong", "crash")
 _NUMBER = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
@@ -63,6 +64,11 @@ class Summary:
         """Return how many cases have which class."""
         return Counter(case.status for case in self.all_cases(names))
 
+    @property
+    def failed(self) -> bool:
+        """Whether a case is wrong, crashes, raises or takes too long."""
+        return any(self.case_classes(self.counted)[status] for status in _BAD)
+
     def breaks(self, names: Iterable[str]) -> float:
         """Return the number of breaks per case."""
         cases = self.all_cases(names)
@@ -86,14 +92,18 @@ def _keys(case: Case) -> dict[tuple[str, str, str], str]:
     keys: dict[tuple[str, str, str], str] = {}
     for reason in case.reasons:
         keys.setdefault((reason.kind, reason.id, reason.detail), reason.place)
-    if case.status in ("error", "timeout", "crash", "wrong"):
-        first = case.detail.partition("\n")[0]
-        text = _NUMBER.sub("N", re.sub(r"^call \d+: ", "", first))
+    if case.status in _BAD:
+        text = _general(case.detail)
         keys.setdefault((case.status, case.status, text[:120]), case.name)
     return keys
 
 
-# -- which projects are compared -----------------------------------------------------------
+def _general(detail: str) -> str:
+    """Return the first line without what differs from case to case."""
+    return _NUMBER.sub("N", re.sub(r"^call \d+: ", "", detail.partition("\n")[0]))
+
+
+# -- which projects are compared -------------------------------------------------------
 
 
 @dataclass
@@ -128,7 +138,9 @@ class Population:
             "static, no host reads": [n for n in static if n not in self.host],
         }
         if excluded:
-            found["static, without --exclude"] = [n for n in static if n not in excluded]
+            found["static, without --exclude"] = [
+                n for n in static if n not in excluded
+            ]
         return found
 
 
@@ -139,7 +151,9 @@ def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
     for name in names:
         projects = [run[name] for run in runs.values()]
         error = next((p.error for p in projects if p.error and not p.cases), "")
-        counted = set.intersection(*({c.index for c in p.cases if c.runs} for p in projects))
+        counted = set.intersection(
+            *({c.index for c in p.cases if c.runs} for p in projects)
+        )
         if error:
             result.failed[name] = error
         elif not counted:
@@ -155,7 +169,7 @@ def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
     return result
 
 
-# -- text ----------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -236,27 +250,46 @@ def format_reasons(ranked: Sequence[Ranked], limit: int) -> str:
     return "".join(lines)
 
 
-def format_bad(summary: Summary, names: Sequence[str]) -> str:
-    """Return the cases that are wrong, crash, raise or take too long, one by one."""
-    lines = []
+def format_bad(summary: Summary, names: Sequence[str], limit: int) -> str:
+    """Return what went wrong, case by case.
+
+    Args:
+        summary: of one compiler.
+        names: of projects.
+        limit: how many to show of each class.
+    """
+    found: dict[str, list[tuple[str, Case]]] = {}
     for name in names:
         for case in summary.cases(name):
-            if case.status in ("wrong", "crash", "error", "timeout"):
-                first, _, more = case.detail.partition("\n")
-                lines.append(f"{name} [{case.index}] {case.name}: {case.status}: {first}\n")
-                if case.status == "crash":
-                    lines += [f"    {line}\n" for line in more.splitlines()]
+            title = "suspect" if case.suspect else case.status
+            if title in (*_BAD, "suspect"):
+                found.setdefault(title, []).append((name, case))
+    lines = []
+    for title, cases in sorted(found.items()):
+        for name, case in cases[:limit]:
+            first, *more = case.detail.splitlines() or [""]
+            lines.append(f"{title}: {name} [{case.index}] {case.name}: {first}\n")
+            lines += [f"    {line}\n" for line in more if title in ("crash", "timeout")]
+        if len(cases) > limit:
+            lines.append(f"{title}: ... {len(cases) - limit} more\n")
     return "".join(lines)
 
 
-def eager_failures(projects: Mapping[str, Project]) -> Counter[str]:
-    """Return why cases do not run in eager mode."""
-    return Counter(
-        _NUMBER.sub("N", case.detail.partition("\n")[0])[:80]
+def format_eager(projects: Mapping[str, Project], limit: int) -> str:
+    """Return why files do not load and cases do not run in eager mode, ranked."""
+    files = Counter(
+        f"load: {project.error}"
+        for project in projects.values()
+        if project.error and not project.cases
+    )
+    cases = Counter(
+        f"run: {_general(case.detail)}"
         for project in projects.values()
         for case in project.cases
-        if case.eager == EAGER_FAILED
+        if not case.runs
     )
+    ranked = (files + cases).most_common(limit)
+    return "".join(f"{count:6}  {text[:150]}\n" for text, count in ranked)
 
 
 def to_json(
@@ -293,6 +326,7 @@ def to_json(
                     for row in summary.reasons(names)
                 ],
                 "class_of": {name: summary.project_class(name) for name in names},
+                "bad": format_bad(summary, names, len(names) * 1000).splitlines(),
             }
             for compiler, summary in summaries.items()
         },

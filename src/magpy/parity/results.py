@@ -50,6 +50,7 @@ class Case:
         graphs: how many the compiler made.
         breaks: how many places it broke at.
         dynamic: a break or fallback is due to the value of a tensor.
+        suspect: a result differed from eager's, but then eager's from itself, too.
         eager_ms: the first eager call.
         compiled_ms: the first compiled call, compiling included.
     """
@@ -63,6 +64,7 @@ class Case:
     breaks: int = 0
     calls: int = 0
     dynamic: bool = False
+    suspect: bool = False
     reasons: list[Reason] = field(default_factory=list)
     eager_ms: float = 0.0
     compiled_ms: float = 0.0

@@ -61,7 +61,7 @@ def select(
     return chosen[:limit] if limit else chosen
 
 
-# -- the file of results -------------------------------------------------------------------
+# -- the file of results ---------------------------------------------------------------
 
 
 class Results:
@@ -132,7 +132,7 @@ def _drop_partial_line(path: Path) -> None:
         path.write_bytes(data[: data.rfind(b"\n") + 1])
 
 
-# -- running -------------------------------------------------------------------------------
+# -- running ---------------------------------------------------------------------------
 
 
 class _Link:

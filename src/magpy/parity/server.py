@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import importlib
 import json
 import os
 import resource
@@ -31,6 +32,9 @@ from magpy.parity.results import Case, Project, project_name
 
 _PR_SET_PDEATHSIG = 1
 _FILE_LIMIT = 1 << 28  # bytes that a child may write into one file
+#: Imported by most projects; where they are installed, one import must do.
+_OFTEN = ("matplotlib", "pandas", "scipy", "sklearn", "torchvision")
+
 _TAIL = 1500
 _PATIENCE = 5.0  # seconds from the end of a child's messages to its own end
 
@@ -106,6 +110,9 @@ class Server:
         import magpy.parity.case  # noqa: F401
 
         torch.set_num_threads(1)
+        for name in _OFTEN:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
         self._compiler.warm()
         gc.collect()
         gc.freeze()
@@ -188,7 +195,7 @@ class Server:
         os._exit(1)
 
 
-# -- the child -----------------------------------------------------------------------------
+# -- the child -------------------------------------------------------------------------
 
 
 def _live(
@@ -267,7 +274,7 @@ def _tail(errors: IO[bytes]) -> str:
     return errors.read().decode("utf-8", "replace")
 
 
-# -- the process ---------------------------------------------------------------------------
+# -- the process -----------------------------------------------------------------------
 
 
 def _requests() -> Iterator[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import importlib.abc
 import importlib.machinery
 import re
 import sys
@@ -93,7 +94,9 @@ class Stub(metaclass=StubClass):
 
 
 def _is_definition(obj: object) -> bool:
-    return isinstance(obj, (type, types.FunctionType)) and not isinstance(obj, StubClass)
+    return isinstance(obj, (type, types.FunctionType)) and not isinstance(
+        obj, StubClass
+    )
 
 
 @functools.cache
@@ -113,7 +116,7 @@ class StubModule(types.ModuleType):
         return _make(f"{self.__name__}.{name}")
 
 
-class StubFinder:
+class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Last resort of the import system, for files of the checkout only.
 
     Args:
@@ -167,7 +170,7 @@ def importing() -> Iterator[None]:
         _importing = False
 
 
-# -- the module of helpers that every file imports ---------------------------------------
+# -- the module of helpers that every file imports -------------------------------------
 
 
 def make_helpers() -> types.ModuleType:
@@ -190,7 +193,9 @@ def make_helpers() -> types.ModuleType:
 
         expansion = 1
 
-    def layer(in_features: Any = None, out_features: Any = None, *_: Any, **kw: Any) -> Any:
+    def layer(
+        in_features: Any = None, out_features: Any = None, *_: Any, **kw: Any
+    ) -> Any:
         if in_features and out_features:
             return torch.nn.Linear(in_features, out_features, **kw)
         return Block()
