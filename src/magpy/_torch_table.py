@@ -517,6 +517,8 @@ def build() -> Table:
     _add_functions(table, torch.functional)
     _add_functions(table, torch.nn.functional)
     table.update((f, int(OpFlag.INLINE)) for _, f in _functions(torch.nn.init))
+    table[torch.autograd.Variable] = int(OpFlag.CALL)
+    table.update((cls, int(OpFlag.LISTED)) for cls in legacy_constructors())
     for low_rank in (torch.svd_lowrank, torch.pca_lowrank):
         table[low_rank] = int(OpFlag.CALL)
     _add_listed(table, torch)
@@ -550,9 +552,15 @@ def tensor_types() -> tuple[type, ...]:
     return (torch.Tensor, torch.nn.Parameter)
 
 
+def legacy_constructors() -> tuple[type, ...]:
+    """Classes that make a new tensor of sizes or of a sequence: `torch.FloatTensor`."""
+    return (torch.Tensor, *torch._tensor_classes)
+
+
 def constant_types() -> tuple[type, ...]:
     """Immutable scalars of torch: their values are constants."""
     return (
+        type(torch.FloatTensor),
         torch.dtype,
         torch.device,
         torch.layout,

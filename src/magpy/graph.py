@@ -63,6 +63,7 @@ class Builder:
         self._value_type = value_type
         self._plain = _PLAIN | {getattr(torch, name) for name in _TORCH_PLAIN}
         self._size = torch.Size
+        self._legacy = type(torch.FloatTensor)
         self._mark = fx.node.has_side_effect
         self._attribute_nodes: dict[int, Node] = {}
         # By address; the spec keeps every target alive while the graph is built.
@@ -76,6 +77,8 @@ class Builder:
         kind = type(obj)
         if kind in self._plain:
             return obj
+        if kind is self._legacy:  # x.type(torch.FloatTensor): FX takes no classes
+            return f"{obj.__module__}.{obj.__name__}"
         if kind is self._value_type or (self._value_type is None and _is_value(obj)):
             return self.nodes[obj.index]
         if kind is tuple or kind is self._size:
@@ -170,6 +173,8 @@ class Builder:
 
     def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Append one operation."""
+        if isinstance(target, type):
+            target, args, kwargs = _modern(target, args, kwargs)
         mapped = tuple([self.argument(arg) for arg in args])
         named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
         if type(target) is str:
@@ -179,6 +184,33 @@ class Builder:
             node = self.graph.create_node("call_function", target, mapped, named)
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+
+def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    """Return what stands for a call of a legacy constructor, which compilers know less.
+
+    ``Variable(x)`` is ``x.detach()``; ``torch.FloatTensor([1, 2])`` is ``torch.tensor``
+    and ``torch.FloatTensor(2, 3)`` is ``torch.empty`` of its dtype on its device.
+    """
+    import torch
+
+    if kwargs:
+        return target, args, kwargs
+    if target is torch.autograd.Variable:
+        return ("detach", args, {}) if len(args) == 1 else (target, args, {})
+    sizes = args[0] if len(args) == 1 and type(args[0]) is torch.Size else args
+    if target is torch.Tensor:
+        options = {"dtype": torch.get_default_dtype(), "device": "cpu"}
+    elif getattr(target, "is_sparse", True):
+        return target, args, {}
+    else:
+        device = "cuda" if target.is_cuda else "cpu"
+        options = {"dtype": target.dtype, "device": device}
+    if len(args) == 1 and type(args[0]) in (list, tuple):
+        return torch.tensor, args, options
+    if args and all(type(size) is int for size in sizes):
+        return torch.empty, (tuple(sizes),), options
+    return target, args, {}
 
 
 def _qualified_name(target: Callable[..., Any]) -> str | None:

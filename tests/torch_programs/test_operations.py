@@ -17,6 +17,15 @@ def f(x):
     return a, b, c, x.nan_to_num(nan=float("inf")), torch.tensor([True, 2, 3.5])
 >>> t(2)
 
+=== legacy_constructors
+from torch.autograd import Variable
+def f(x):
+    n, m = torch.LongTensor(2, 3).zero_(), torch.Tensor(x.shape).fill_(2)
+    a = Variable(x * 2), torch.FloatTensor([0.1, 0.2, 0.3]) * x, torch.Tensor([[1, 2, 3]])
+    b = torch.ByteTensor([[1], [0]]), torch.DoubleTensor([]), torch.Tensor(), torch.FloatTensor(x)
+    return a, b, n, m, x.type(torch.DoubleTensor), x.type() == "torch.FloatTensor", m.type_as(n)
+>>> t(3)
+
 === odd_indices
 def f(x):
     return (x[..., None], x[None, :, 1:], x[-1], x[:, ::2], x[[0, 1]], x[[True, False, True]],
