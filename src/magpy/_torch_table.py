@@ -171,7 +171,7 @@ _REFUSE = _names(
     volatile _backward_hooks _post_accumulate_grad_hooks _python_dispatch grad_dtype
     from_numpy frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
     sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
-    sparse_compressed_tensor saddmm spmm dsmm hsmm hspmm smm sspaddmm nested_tensor
+    sparse_compressed_tensor saddmm hspmm smm sspaddmm nested_tensor
     nested_to_padded_tensor _fw_primal _make_dual _unpack_dual _lazy_clone
     sym_constrain_range sym_constrain_range_for_size _linalg_check_errors _print
     _propagate_xla_data _make_dep_token __delitem__ manual_seed seed initial_seed
