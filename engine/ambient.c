@@ -567,6 +567,19 @@ mp_ambient_restore(const mp_ambient *a)
     return 0;
 }
 
+bool
+mp_ambient_can_restore(const mp_ambient *a, const mp_ambient *from)
+{
+    bool can = true;
+    for (int i = 0; i < N_ROWS && can; i++) {
+        // Dispatch keys follow from the rows of autocast and inference mode.
+        can = !found[i].active || found[i].setter != NULL
+              || rows[i].reader == READ_KEYS
+              || answer_equal(a->answers[i], from->answers[i]);
+    }
+    return can;
+}
+
 /* -- Start ----------------------------------------------------------------------- */
 
 /* Follow a dotted path from torch.  MP_ABORTED: this torch lacks it. */

@@ -23,7 +23,9 @@ int mp_ambient_visit(mp_ambient *a, visitproc visit, void *arg);
 int mp_ambient_check(const mp_ambient *a);
 /* List of lines "torch.is_grad_enabled() == False": new list. */
 PyObject *mp_ambient_text(const mp_ambient *a);
-/* Put the process back into this state (used when a graph raised half way): 0 / -1. */
+/* Put the process into this state, as far as rows have setters: 0 / -1. */
 int mp_ambient_restore(const mp_ambient *a);
+/* Does that make this state of `from`? */
+bool mp_ambient_can_restore(const mp_ambient *a, const mp_ambient *from);
 
 #endif

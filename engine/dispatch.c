@@ -345,7 +345,7 @@ dispatch_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
     return answer;
 }
 
-/* Run the graph: new tuple of n_outputs. */
+/* Run the graph and leave torch as the run has: new tuple of n_outputs. */
 PyObject *
 mp_hit_call_graph(mp_hit *hit)
 {
@@ -371,6 +371,10 @@ mp_hit_call_graph(mp_hit *hit)
         PyErr_Format(PyExc_TypeError,
                      "a compiled graph must return a tuple or list of %d, not '%.200s'",
                      (int)entry->plan->n_outputs, Py_TYPE(answer)->tp_name);
+        Py_CLEAR(answer);
+    }
+    if (answer != NULL && entry->plan->after != NULL
+        && mp_ambient_restore(entry->plan->after) < 0) {
         Py_CLEAR(answer);
     }
     return answer;

@@ -1,6 +1,6 @@
 /* plan.c - life of a finished recording.
  *
- * A plan owns its four parts (guards, ambient snapshot, replay, graph spec) and the
+ * A plan owns its parts (guards, ambient snapshots, replay, graph spec, exit) and the
  * input table.  It may be half filled: the recorder builds it part by part and frees it
  * on any failure.  Freeing drops references to user objects and so may run Python; the
  * caller unlinks the plan from everything that can be reached before. */
@@ -17,6 +17,9 @@ mp_plan_free(mp_plan *p)
     }
     if (p->ambient != NULL) {
         mp_ambient_free(p->ambient);
+    }
+    if (p->after != NULL) {
+        mp_ambient_free(p->after);
     }
     if (p->replay != NULL) {
         mp_replay_free(p->replay);
@@ -36,6 +39,9 @@ mp_plan_visit(mp_plan *p, visitproc visit, void *arg)
     }
     if (rc == 0 && p->ambient != NULL) {
         rc = mp_ambient_visit(p->ambient, visit, arg);
+    }
+    if (rc == 0 && p->after != NULL) {
+        rc = mp_ambient_visit(p->after, visit, arg);
     }
     if (rc == 0 && p->replay != NULL) {
         rc = mp_replay_visit(p->replay, visit, arg);

@@ -11,6 +11,7 @@
 typedef struct {
     mp_guards *guards;
     mp_ambient *ambient;  // NULL without torch
+    mp_ambient *after;    // state that the run has left; NULL: that of `ambient`
     mp_replay *replay;
     int32_t *inputs;  // guard registers of the graph's inputs, placeholder order
     int32_t n_inputs;

@@ -110,6 +110,23 @@ trace_fini(mp_trace *T)
     PyMem_Free(T->stack);
 }
 
+/* Torch's state may be another one by now, if a hit can make it so: *after. */
+static mp_rc
+plan_ambient(mp_trace *T, mp_ambient **after)
+{
+    const char *text = NULL;
+    if (T->ambient == NULL || mp_ambient_check(T->ambient)) {
+        return MP_OK;
+    }
+    *after = mp_ambient_take(&text);
+    if (*after == NULL && text == NULL) {
+        return MP_ERR;
+    }
+    return *after != NULL && mp_ambient_can_restore(*after, T->ambient)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_AMBIENT, "torch is left in another mode");
+}
+
 mp_plan *
 mp_plan_make(mp_trace *T, PyObject *result)
 {
@@ -121,10 +138,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     }
     T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
     T->result = result;
-    mp_rc rc = MP_OK;
-    if (T->ambient != NULL && !mp_ambient_check(T->ambient)) {
-        rc = mp_trace_abort(T, MP_AB_AMBIENT, "the call left torch in another mode");
-    }
+    mp_rc rc = plan_ambient(T, &plan->after);
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
     mp_trace_settle(T, rc);
     if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {

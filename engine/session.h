@@ -23,7 +23,7 @@ int mp_hit_gather(mp_hit *hit, PyObject *const *regs);
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 /* NEW -> READY, FAILED, or NEW again and -1. */
 MP_MAYRUN int mp_hit_compile(mp_CompiledObject *op, mp_hit *hit);
-/* Run the graph: new tuple of n_outputs. */
+/* Run the graph and leave torch as the run has: new tuple of n_outputs. */
 MP_MAYRUN PyObject *mp_hit_call_graph(mp_hit *hit);
 /* Eager did what the graph could not. */
 void mp_entry_strike(mp_entry *entry);
