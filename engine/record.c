@@ -276,11 +276,13 @@ enter_forward(mp_trace *T, mp_frame *f)
 }
 
 /* Between segments: frames of the break that are being rebuilt, or whatever the gap calls,
- * which runs unwatched. */
+ * which runs unwatched.  A finalizer may run while frames are rebuilt; its frames begin
+ * at their beginning, or are generators'. */
 static bool
-enter_gap(mp_trace *T, mp_frame *f)
+enter_gap(mp_trace *T, mp_frame *f, bool fresh)
 {
-    if (T->resumed == NULL || T->n_stack == T->resumed->n_frames) {
+    if (T->resumed == NULL || T->n_stack == T->resumed->n_frames || fresh
+        || (mp_frame_code_borrow(f)->co_flags & CO_GENERATOR)) {
         T->skip++;
         return false;
     }
@@ -318,7 +320,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     mp_trace *T = ctx;
     mp_mode_off(T);
     if (!T->busy && T->state == MP_TRACE_GAP) {
-        return enter_gap(T, f);
+        return enter_gap(T, f, fresh);
     }
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;

@@ -196,11 +196,28 @@ def change(world):
 def text(world):
     return repr(world)
 
-=== refused
+=== broken
 import time
+def add(world, x):
+    world.append(x + len(world))
+    return [time.time() > x, x]
 def f(world):
-    world.append(len(world))
-    return [time.time() > 0, world[0], [3]]
+    made = {"k": add(world, 0)}
+    return [time.time() > 0, world[0], [3], made]
+def make():
+    return [1]
+def change(world):
+    world[0] += 1
+text = repr
+
+=== refused
+import functools
+@functools.lru_cache
+def cached():
+    return 1
+def f(world):
+    world.append(cached())
+    return [cached.cache_info().hits < 0, world[0], [3]]
 def make():
     return [1]
 def change(world):
