@@ -103,7 +103,7 @@ mp_point_after(mp_point *p, const mp_exit *exit, PyObject *values,
 }
 
 PyObject *
-mp_point_run(const mp_point *p, const mp_watch_ops *ops, void *ctx)
+mp_point_run(mp_point *p, const mp_watch_ops *ops, void *ctx)
 {
     mp_resume_frame *frames = PyMem_Calloc((size_t)p->n_frames, sizeof(*frames));
     if (frames == NULL) {
@@ -118,7 +118,7 @@ mp_point_run(const mp_point *p, const mp_watch_ops *ops, void *ctx)
             .n_slots = f->n_slots,
             .slots = values + MP_POINT_SLOTS,
             .how = f->how,
-            .made = values[MP_POINT_MADE],
+            .made = &values[MP_POINT_MADE],
         };
     }
     PyObject *result = ops == NULL ? mp_resume_run(frames, p->n_frames)

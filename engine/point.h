@@ -52,8 +52,9 @@ PyObject *mp_point_codes(const mp_point *p);  // new tuple
 /* The state after a segment: owned values.  entry: where the segment began, or NULL. */
 int mp_point_after(mp_point *p, const mp_exit *exit, PyObject *values,
                    const mp_point *entry);
-/* Run the frames of the point, watched by ops if there are any. */
-MP_MAYRUN PyObject *mp_point_run(const mp_point *p, const mp_watch_ops *ops, void *ctx);
+/* Run the frames of an owned point, watched by ops if there are any.  They take the
+ * values over; the functions stay. */
+MP_MAYRUN PyObject *mp_point_run(mp_point *p, const mp_watch_ops *ops, void *ctx);
 
 void mp_exit_free(mp_exit *exit);
 

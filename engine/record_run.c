@@ -228,7 +228,7 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
 }
 
 PyObject *
-mp_record_resume(const mp_point *point, const mp_exit *exit, int64_t max_instructions,
+mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
                  const mp_host *host, void *ctx, mp_plan **plan, mp_abort_info *why)
 {
     const char *text = NULL;

@@ -170,9 +170,10 @@ typedef struct {
     int32_t
         n_slots;  // locals, cells and free variables, then the value stack; of an outer
                   // frame without what the call in progress consumes
-    PyObject *const *slots;  // borrowed until the first instruction runs; NULL: empty
-    uint8_t how;             // mp_resume_how, outer frames
-    PyObject *made;          // borrowed as the slots; MP_RESUME_INIT
+    PyObject **slots;  // NULL: empty.  The frame takes each value over and leaves NULL,
+                       // so that what it lets go of dies as it does in eager
+    uint8_t how;       // mp_resume_how, outer frames
+    PyObject **made;   // MP_RESUME_INIT: taken over in the same way
 } mp_resume_frame;
 
 /* Rebuild these frames, outermost first, and run them to their end: the result of the

@@ -23,6 +23,14 @@ resume_at(mp_frame *f, int index)
     return _PyCode_CODE(f->f_code) + index;
 }
 
+static PyObject *
+take(PyObject **from)
+{
+    PyObject *value = *from;
+    *from = NULL;
+    return value;
+}
+
 static void
 resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
 {
@@ -30,11 +38,11 @@ resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
 
     for (int i = 0; i < n_locals; i++) {
         PyObject *old = f->localsplus[i];  // an argument that nobody looks at
-        f->localsplus[i] = Py_XNewRef(from->slots[i]);
+        f->localsplus[i] = take(&from->slots[i]);
         Py_XDECREF(old);
     }
     for (int i = n_locals; i < from->n_slots; i++) {
-        f->localsplus[i] = Py_XNewRef(from->slots[i]);
+        f->localsplus[i] = take(&from->slots[i]);
     }
     f->stacktop = from->n_slots;
     f->prev_instr = resume_at(f, innermost ? from->index - 1 : from->index);
@@ -107,7 +115,7 @@ mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
     }
     const mp_resume_frame *from = &r->frames[r->i - 1];
     int index = from->index, how = from->how;
-    PyObject *made = Py_XNewRef(from->made);
+    PyObject *made = from->made == NULL ? NULL : take(from->made);
     mp_frame *outer = ts->cframe->current_frame;
 
     f->previous = outer;
