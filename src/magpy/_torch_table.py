@@ -205,6 +205,9 @@ _REFUSE_PREFIXES = (
     "quantized_",
 )
 
+# Other names of torch.mm: they compare equal to it, and the engine tells them apart.
+_SAME_CODE = ("dsmm", "hsmm", "spmm")
+
 # Private builtins that programs call and that are operations; others get no row.
 _PRIVATE_CALL = (
     "_adaptive_avg_pool",
@@ -435,6 +438,8 @@ def _add_operators(table: Table) -> None:
         for name in dir(space):
             obj = getattr(space, name)
             flag = _operator(name) if _is_builtin(obj) else None
+            if name in _SAME_CODE:
+                continue
             if flag is not None:
                 table[obj] = int(flag)
     table[torch.where] = int(OpFlag.LONE)
