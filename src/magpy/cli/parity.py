@@ -19,7 +19,7 @@ from typing import Any
 
 import magpy
 from magpy.parity import report
-from magpy.parity.results import Project, project_name
+from magpy.parity.results import COMPILERS, Project, Settings, project_name
 from magpy.parity.schedule import (
     ParityError,
     Results,
@@ -29,9 +29,6 @@ from magpy.parity.schedule import (
     run_all,
     select,
 )
-from magpy.parity.server import Settings
-
-_COMPILERS = ("magpy", "dynamo", "torchscript", "eager")
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +36,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--root", type=Path, metavar="DIR", help="the checkout")
     add("--compiler", default="magpy", metavar="NAMES",
-        help=f"one or several of {', '.join(_COMPILERS)}, separated by commas")  # fmt: skip
+        help=f"one or several of {', '.join(COMPILERS)}, separated by commas")  # fmt: skip
     add("--backend", default="eager", choices=("eager", "inductor"))
     add("--device", default="cpu", choices=("cpu", "cuda"))
     add("--jobs", type=int, default=1, metavar="N", help="files at a time")
@@ -90,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, compilers: Sequence[str]) -> str:
     """Return what is wrong with the arguments, or ""."""
-    unknown = [name for name in compilers if name not in _COMPILERS]
+    unknown = [name for name in compilers if name not in COMPILERS]
     if unknown:
-        return f"no compiler {unknown[0]!r}; there are {', '.join(_COMPILERS)}"
+        return f"no compiler {unknown[0]!r}; there are {', '.join(COMPILERS)}"
     if args.jobs < 1 or args.timeout <= 0:
         return "--jobs and --timeout must be positive"
     if min(args.sample, args.limit, args.memory, args.reasons) < 0:
@@ -115,7 +112,10 @@ def _one_run(
     results = Results(path, {**vars(settings), **_versions()}, fresh=args.fresh)
     todo = [f for f in files if project_name(f.name) not in results.projects]
     with _progress(compiler, len(files), len(files) - len(todo)) as tell:
-        run_all(todo, settings, results, jobs=args.jobs, tell=tell)
+        try:
+            run_all(todo, settings, results, jobs=args.jobs, tell=tell)
+        except KeyboardInterrupt:
+            raise ParityError("stopped; the same command goes on from there") from None
     return results.run, results.projects
 
 

@@ -16,13 +16,12 @@ import torch
 
 from magpy.parity.results import Reason
 
-NAMES = ("magpy", "dynamo", "torchscript", "eager")
-
 #: Reasons that stand for data: a Python value or a shape follows from a tensor's values.
 _MAGPY_DYNAMIC = ("host-read", "dynamic-shape")
 _DYNAMO_DYNAMIC = (
     "data-dependent", "data dependent", "tensor.item", "capture_scalar_outputs",
     "capture_dynamic_output_shape_ops", "dynamic shape operator", "dynamic slicing",
+    "generic_jump tensorvariable",
 )  # fmt: skip
 
 
@@ -212,7 +211,7 @@ class Dynamo(Compiler):
             "several graphs" if graphs else "eager",
             graphs=graphs,
             breaks=len({reason.place or reason.detail for reason in reasons}),
-            dynamic=any(_is_dynamic(reason.detail) for reason in reasons),
+            dynamic=any(_is_dynamic(f"{r.id} {r.detail}") for r in reasons),
             reasons=reasons,
         )
 

@@ -114,7 +114,7 @@ class Population:
         failed: could not be loaded by one of the runs at least, with the reason.
         untested: no case of theirs runs in eager mode.
         tested: all others; `counted` has their cases.
-        random: tested ones with a case that eager mode does not repeat.
+        random: tested ones with a case that eager mode does not repeat, and how.
         host: tested ones, not random, where a compiler met a value of a tensor.
     """
 
@@ -122,7 +122,7 @@ class Population:
     untested: list[str]
     tested: list[str]
     counted: dict[str, set[int]]
-    random: set[str]
+    random: dict[str, str]
     host: set[str]
 
     def sets(self, excluded: Collection[str] = ()) -> dict[str, list[str]]:
@@ -147,7 +147,7 @@ class Population:
 def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
     """Find out what the runs have in common."""
     names = sorted(set.intersection(*(set(run) for run in runs.values())))
-    result = Population({}, [], [], {}, set(), set())
+    result = Population({}, [], [], {}, {}, set())
     for name in names:
         projects = [run[name] for run in runs.values()]
         error = next((p.error for p in projects if p.error and not p.cases), "")
@@ -162,8 +162,9 @@ def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
             result.tested.append(name)
             result.counted[name] = counted
             cases = [c for p in projects for c in p.cases if c.index in counted]
-            if any(case.eager == EAGER_RANDOM for case in cases):
-                result.random.add(name)
+            random = [c.detail for c in cases if c.eager == EAGER_RANDOM]
+            if random:
+                result.random[name] = random[0]
             elif any(case.dynamic for case in cases):
                 result.host.add(name)
     return result
@@ -306,7 +307,7 @@ def to_json(
             "failed": population.failed,
             "untested": population.untested,
             "tested": len(names),
-            "random": sorted(population.random),
+            "random": population.random,
             "host_read": sorted(population.host),
         },
         "compilers": {

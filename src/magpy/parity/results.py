@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: What can be measured; "eager" compiles nothing.
+COMPILERS = ("magpy", "dynamo", "torchscript", "eager")
+
 #: Classes of a case that ran in eager mode, best first; a project has its worst one.
 CLASSES = (
     "one graph", "several graphs", "eager", "timeout", "error", "wrong", "crash",
@@ -12,6 +15,27 @@ CLASSES = (
 
 #: What eager mode makes of a case: it repeats itself, it does not, it does not run.
 EAGER_OK, EAGER_RANDOM, EAGER_FAILED = "ok", "random", "failed"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run treats every file.
+
+    Attributes:
+        compiler: one of COMPILERS.
+        backend: what compiles its graphs.
+        device: "cpu" or "cuda".
+        grad: call with gradients enabled.
+        timeout: seconds per case.
+        memory: GiB that a process on the CPU may map beyond what a warm one has.
+    """
+
+    compiler: str
+    backend: str
+    device: str
+    grad: bool
+    timeout: float
+    memory: float
 
 
 @dataclass

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from magpy.errors import MagpyError
-from magpy.parity.results import Project, project_name
-from magpy.parity.server import Settings
+from magpy.parity.results import Project, Settings, project_name
 
 Tell = Callable[[Project], None]
 

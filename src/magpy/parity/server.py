@@ -23,32 +23,21 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from magpy.parity.compilers import Compiler, make
-from magpy.parity.results import Case, Project, project_name
+from magpy.parity.results import Case, Project, Settings, project_name
 
 _PR_SET_PDEATHSIG = 1
 _FILE_LIMIT = 1 << 28  # bytes that a child may write into one file
 #: Imported by most projects; where they are installed, one import must do.
 _OFTEN = ("matplotlib", "pandas", "scipy", "sklearn", "torchvision")
 
-_TAIL = 1500
+_TAIL = 1 << 14  # bytes of stderr that are looked at
+_TAIL_LINES = 14
 _PATIENCE = 5.0  # seconds from the end of a child's messages to its own end
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How every file is run; see the command's arguments."""
-
-    compiler: str
-    backend: str
-    device: str
-    grad: bool
-    timeout: float
-    memory: float
 
 
 class _Running:
@@ -269,9 +258,14 @@ def _status_text(status: int) -> str:
 
 
 def _tail(errors: IO[bytes]) -> str:
+    """Return what faulthandler wrote about the innermost calls, or the last lines."""
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, size - _TAIL))
-    return errors.read().decode("utf-8", "replace")
+    text = errors.read().decode("utf-8", "replace").partition("\nExtension modules")[0]
+    _, found, dump = text.rpartition("Fatal Python error")
+    if not found:
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])
+    return "\n".join((found + dump).splitlines()[:_TAIL_LINES])
 
 
 # -- the process -----------------------------------------------------------------------
