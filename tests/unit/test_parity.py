@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy
 import pytest
@@ -17,6 +18,8 @@ from magpy.__main__ import main
 from magpy.parity import report, schedule, stubs
 from magpy.parity.compare import Comparison
 from magpy.parity.results import Case, Project, Reason
+from magpy.parity.server import Progress
+from magpy.parity.summary import Summary, populate
 
 HEAD = """
 import ctypes, os, sys, time
@@ -339,6 +342,40 @@ def test_other_compilers(ran, compiler):
         assert changing.status == "error"
 
 
+def test_a_child_that_dies_between_cases():
+    progress = Progress(Project("x"))
+    progress.start()
+    progress.note({"begin": 0, "name": "A"})
+    progress.note({"compiling": "ok"})
+    progress.note({"case": asdict(Case(0, "A", "ok", "one graph"))})
+    assert progress.note_end("crash", "why")
+    assert progress.next == 1
+    assert [(c.status, c.detail) for c in progress.project.cases] == [("crash", "why")]
+    progress.start()  # does not even load the file any more
+    assert not progress.note_end("crash", "again")
+    assert progress.project.error == "crash: again"
+
+
+def test_a_child_that_is_interrupted():
+    progress = Progress(Project("x"))
+    progress.start()
+    progress.note({"begin": 0, "name": "A"})
+    progress.note({"compiling": "ok"})
+    progress.note({"error": "KeyboardInterrupt"})
+    assert progress.note_end("crash", "exit status 0")
+    (case,) = progress.project.cases
+    assert (case.status, case.detail) == ("error", "KeyboardInterrupt")
+
+
+def test_no_cuda(tmp_path, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    folder = make_checkout(tmp_path, ["empty"])
+    args = ["--root", str(folder), "--results", str(folder), "--device", "cuda"]
+    assert main(["parity", *args]) == 1
+    assert "torch finds no CUDA device" in capsys.readouterr().err
+
+
 # -- reports ---------------------------------------------------------------------------
 
 
@@ -369,7 +406,7 @@ def test_comparing_compilers(tmp_path):
         ),
         "dynamo": make_run(a=["?" + SEVERAL, "-"], b=[ONE, "eager"], c=[ONE], d=[ONE]),
     }
-    population = report.populate(runs)
+    population = populate(runs)
     assert population.untested == ["d"]
     assert population.counted == {"a": {0}, "b": {0, 1}, "c": {0}}
     assert (set(population.random), population.host) == ({"c"}, {"a"})
@@ -380,7 +417,7 @@ def test_comparing_compilers(tmp_path):
         "static, no host reads": ["b"],
         "static, without --exclude": ["a"],
     }
-    summaries = {k: report.Summary(run, population.counted) for k, run in runs.items()}
+    summaries = {k: Summary(run, population.counted) for k, run in runs.items()}
     lines = report.format_projects(summaries, sets).splitlines()
     cells = {line[:35].strip(): line[35:].split() for line in lines}
     assert cells["magpy, static"] == [*"21100000", "1", "50.0", "%"]
@@ -402,8 +439,8 @@ def test_plot(tmp_path):
         "magpy": make_run(a=[ONE], b=[SEVERAL]),
         "eager": make_run(a=["eager"], b=["!eager"]),
     }
-    population = report.populate(runs)
-    summaries = {k: report.Summary(run, population.counted) for k, run in runs.items()}
+    population = populate(runs)
+    summaries = {k: Summary(run, population.counted) for k, run in runs.items()}
     plot.draw(tmp_path / "x.svg", summaries, population.sets())
     assert "<svg" in (tmp_path / "x.svg").read_text()
 

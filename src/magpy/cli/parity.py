@@ -29,6 +29,7 @@ from magpy.parity.schedule import (
     run_all,
     select,
 )
+from magpy.parity.summary import Summary, populate
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -170,11 +171,11 @@ def _report(
     projects: dict[str, dict[str, Project]],
     args: argparse.Namespace,
 ) -> int:
-    population = report.populate(projects)
+    population = populate(projects)
     names = population.tested
     sets = population.sets(_excluded(args.exclude))
     summaries = {
-        compiler: report.Summary(found, population.counted)
+        compiler: Summary(found, population.counted)
         for compiler, found in projects.items()
     }
     print(report.format_population(population))

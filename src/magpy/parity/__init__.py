@@ -5,10 +5,11 @@ project and lists modules with example inputs.  Parts, in the order in which the
 
 schedule   one server per job, files from a queue, results appended to a file
 server     imported torch and the compiler once; forks a child for every file
-case       in the child: one module in eager mode and compiled, compared
+child      runs the cases of a file one by one and tells the server
+case       one module in eager mode and compiled, compared
 stubs      packages that a project imports and that are not installed
 compilers  what is measured, and what each one says about its graphs
 compare    two results, or two modules, of which one is eager's
 results    what is kept of a case, a project and a run
-report     classes of projects, tables; plot draws them
+summary    what runs add up to; report prints it, plot draws it
 """

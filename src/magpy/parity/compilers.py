@@ -224,7 +224,8 @@ def _dynamo_reasons(utils: Any) -> Iterator[Reason]:
     known = set()
     for item in utils.graph_break_reasons:
         if item.graph_break:
-            place = item.user_stack[-1] if item.user_stack else None
+            own = [f for f in item.user_stack if "/torch/_dynamo/" not in f.filename]
+            place = own[-1] if own else None
             known.add(item.reason)
             yield _dynamo_reason("break", item.reason, place)
     for text in utils.counters["graph_break"]:

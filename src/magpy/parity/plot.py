@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from magpy.parity.report import PAPER, Summary, percent
+from magpy.parity.report import percent
 from magpy.parity.results import CLASSES
 from magpy.parity.schedule import ParityError
+from magpy.parity.summary import PAPER, Summary
 
 _COLOURS = dict(
     zip(

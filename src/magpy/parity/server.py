@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import faulthandler
 import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
-from magpy.parity.compilers import Compiler, make
+from magpy.parity import child
+from magpy.parity.compilers import make
 from magpy.parity.results import Case, Project, Settings, project_name
 
-_PR_SET_PDEATHSIG = 1
-_FILE_LIMIT = 1 << 28  # bytes that a child may write into one file
 #: Imported by most projects; where they are installed, one import must do.
 _OFTEN = ("matplotlib", "pandas", "scipy", "sklearn", "torchvision")
 
@@ -40,43 +34,71 @@ _TAIL_LINES = 14
 _PATIENCE = 5.0  # seconds from the end of a child's messages to its own end
 
 
-class _Running:
-    """What the messages of a child have said so far."""
+class Progress:
+    """What the messages of a project's children have said so far.
+
+    Args:
+        project: filled with what they say.
+
+    Attributes:
+        next: the case to go on with.
+        done: the last case is over.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.next = 0  # case that was begun last, plus one
-        self.current: Case | None = None
-        self.compiling = False
+        self.next = 0
         self.done = False
+        self._current: Case | None = None  # begun, and not over
+        self._compiling = False
+        self._begun = False  # the present child has begun a case
+        self._raised = ""  # what ended it
+
+    def start(self) -> None:
+        """A child was started."""
+        self._begun = False
+        self._raised = ""
 
     def note(self, message: dict[str, Any]) -> None:
+        """A child said something."""
         if "begin" in message:
             self.next = message["begin"] + 1
-            self.current = Case(message["begin"], message["name"])
-            self.compiling = False
-        elif "compiling" in message and self.current is not None:
-            self.compiling = True
-            self.current.eager = message["compiling"]
+            self._current = Case(message["begin"], message["name"])
+            self._compiling, self._begun = False, True
+        elif "compiling" in message and self._current is not None:
+            self._compiling = True
+            self._current.eager = message["compiling"]
         elif "case" in message:
-            self.current = None
+            self._current = None
             if message["case"] is not None:
                 self.project.cases.append(Case.from_json(message["case"]))
         elif "error" in message:
-            self.project.error = message["error"]
+            self._raised = message["error"]
         self.done = self.done or "done" in message
 
     def note_end(self, end: str, detail: str) -> bool:
-        """The child ended in some other way; is there a case to go on with?"""
-        case = self.current
-        if case is None:
-            self.project.error = self.project.error or f"{end}: {detail}"
+        """The child did not end by itself; can another one go on behind that case?
+
+        Args:
+            end: "timeout" or "crash".
+            detail: more about it.
+        """
+        if not self._begun:
+            self.project.error = self._raised or f"{end}: {detail}"
             return False
-        case.detail = f"{end} in eager mode" if not self.compiling else detail
-        if self.compiling:
-            case.status = "timeout" if end == "timeout" else "crash"
-        self.project.cases.append(case)
-        self.current = None
+        if self._raised:
+            end, detail = "error", self._raised
+        case = self._current
+        if case is not None:
+            self.project.cases.append(case)
+        elif self.project.cases:  # while it was cleaned up
+            case = self.project.cases[-1]
+            self._compiling = case.runs
+        self._current = None
+        if case is not None and self._compiling:
+            case.status, case.detail = end, detail
+        elif case is not None:
+            case.detail = f"{end} in eager mode"
         return True
 
 
@@ -96,56 +118,63 @@ class Server:
         """Import what children need; computes nothing."""
         import torch
 
-        import magpy.parity.case  # noqa: F401
-
         torch.set_num_threads(1)
         for name in _OFTEN:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+        if self._settings.device == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("torch finds no CUDA device")
         self._compiler.warm()
+        if torch.cuda.is_initialized():
+            raise RuntimeError("CUDA was started, children could not use it")
         gc.collect()
         gc.freeze()
 
     def run(self, path: Path) -> Project:
         """Run the cases of a file, in as many children as it takes."""
         start = time.monotonic()
-        running = _Running(Project(project_name(path.name)))
+        progress = Progress(Project(project_name(path.name)))
         with tempfile.TemporaryDirectory(prefix="magpy-parity-") as folder:
-            while not running.done:
-                end, detail = self._run_child(path, folder, running)
-                if end and not running.note_end(end, detail):
+            while not progress.done:
+                end, detail = self._run_child(path, folder, progress)
+                if end and not progress.note_end(end, detail):
                     break
-        running.project.seconds = round(time.monotonic() - start, 3)
-        return running.project
+        progress.project.seconds = round(time.monotonic() - start, 3)
+        return progress.project
 
-    def _run_child(self, path: Path, folder: str, running: _Running) -> tuple[str, str]:
+    def _run_child(
+        self, path: Path, folder: str, progress: Progress
+    ) -> tuple[str, str]:
+        progress.start()
         reader, writer = os.pipe()
         with tempfile.TemporaryFile() as errors:
             self._child = os.fork()
             if self._child == 0:
                 os.close(reader)
-                _live(self._compiler, self._settings, path, folder, running.next, writer,
-                      errors)  # fmt: skip
+                child.live(self._compiler, self._settings, path, folder, progress.next,
+                           writer, errors)  # fmt: skip
             os.close(writer)
+            with contextlib.suppress(OSError):  # the child does so, too
+                os.setpgid(self._child, self._child)
             try:
-                intime = self._listen(reader, running)
+                intime = self._listen(reader, progress)
                 if not intime:
                     self._kill(signal.SIGABRT)  # faulthandler shows where it is
-                status = self._wait(0.0 if running.done else _PATIENCE)
+                status = self._wait(0.0 if progress.done else _PATIENCE)
             finally:
                 os.close(reader)
-            if running.done:
+            if progress.done:
                 return "", ""
             if not intime:
                 words = f"took longer than {self._settings.timeout:g} s"
                 return "timeout", f"{words}\n{_tail(errors)}"
             return "crash", f"{_status_text(status)}\n{_tail(errors)}".strip()
 
-    def _listen(self, reader: int, running: _Running) -> bool:
+    def _listen(self, reader: int, progress: Progress) -> bool:
         """Note what the child says until it is silent; False if for too long."""
         rest = b""
         deadline = time.monotonic() + self._settings.timeout
-        while not running.done:
+        while not progress.done:
             wait = deadline - time.monotonic()
             if wait <= 0 or not select.select([reader], [], [], wait)[0]:
                 return False
@@ -155,7 +184,7 @@ class Server:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 message = json.loads(line)
-                running.note(message)
+                progress.note(message)
                 if "case" in message or "begin" in message:
                     deadline = time.monotonic() + self._settings.timeout
         return True
@@ -182,72 +211,6 @@ class Server:
         """End the child and this process."""
         self._kill(signal.SIGKILL)
         os._exit(1)
-
-
-# -- the child -------------------------------------------------------------------------
-
-
-def _live(
-    compiler: Compiler,
-    settings: Settings,
-    path: Path,
-    folder: str,
-    first: int,
-    writer: int,
-    errors: IO[bytes],
-) -> NoReturn:
-    """Be the child: run the cases of a file from `first` on, and end."""
-    pipe = os.fdopen(writer, "w", encoding="utf-8")
-
-    def tell(**message: Any) -> None:
-        pipe.write(json.dumps(message) + "\n")
-        pipe.flush()
-
-    try:
-        _isolate(settings, folder, errors)
-        _run_cases(compiler, settings, path, first, tell)
-        tell(done=True)
-    except BaseException as error:
-        tell(error=f"{type(error).__name__}: {error}"[:300], done=True)
-    os._exit(0)
-
-
-def _isolate(settings: Settings, folder: str, errors: IO[bytes]) -> None:
-    os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for source, target in ((nothing, 0), (nothing, 1), (errors.fileno(), 2)):
-        os.dup2(source, target)
-    faulthandler.enable(2)
-    os.chdir(folder)
-    warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
-    if settings.memory and settings.device == "cpu":  # CUDA maps far more than it uses
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limit = pages * resource.getpagesize() + int(settings.memory * (1 << 30))
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _run_cases(
-    compiler: Compiler, settings: Settings, path: Path, first: int, tell: Any
-) -> None:
-    from magpy.parity import case
-
-    entries = case.load(path)
-    for index, entry in enumerate(entries[first:], first):
-        tell(begin=index, name=entry[0].__name__)
-        bench = case.Bench(
-            compiler,
-            settings.device,
-            grad=settings.grad,
-            tell=lambda state: tell(compiling=state),
-        )
-        done = bench.run(index, entry)
-        tell(case=asdict(done) if done is not None else None)
-        del bench, done
-        gc.collect()
 
 
 def _status_text(status: int) -> str:
