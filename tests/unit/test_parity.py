@@ -7,7 +7,9 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy
 import pytest
@@ -342,6 +344,42 @@ def test_other_compilers(ran, compiler):
         assert changing.status == "error"
 
 
+def test_nothing_goes_on_without_the_command(tmp_path):
+    folder = make_checkout(tmp_path, ["eagercrash"])
+    command = [sys.executable, "-m", "magpy", "parity", "--root", str(folder)]
+    command += ["--results", str(folder / "results")]
+    process = subprocess.Popen(command)
+    try:
+        servers = wait_for(lambda: children(process.pid))
+        asleep = wait_for(lambda: children(servers[0]))
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not any(is_alive(pid) for pid in servers + asleep))
+
+
+def children(pid):
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    text = " ".join((thread / "children").read_text() for thread in threads)
+    return [int(word) for word in text.split()]
+
+
+def is_alive(pid):
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def wait_for(condition):
+    for _ in range(200):
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError("it does not happen")
+
+
 def test_a_child_that_dies_between_cases():
     progress = Progress(Project("x"))
     progress.start()
@@ -512,7 +550,7 @@ def test_selecting_files(tmp_path):
 def test_magpy_server_does_not_import_dynamo():
     code = (
         "import sys, magpy.parity.server as s\n"
-        "s.Server(s.Settings('magpy', 'eager', 'cpu', False, 1.0, 0.0)).warm()\n"
+        "s.Server(s.Settings('magpy', 'eager', 'cpu', False, 1.0, 0.0), 0).warm()\n"
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

@@ -107,10 +107,13 @@ class Server:
 
     Args:
         settings: how.
+        requests: file descriptor that nothing can be read from while a file runs, but
+            that the command is gone.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, requests: int) -> None:
         self._settings = settings
+        self._requests = requests
         self._compiler = make(settings.compiler, settings.backend)
         self._child = 0
 
@@ -175,8 +178,11 @@ class Server:
         rest = b""
         deadline = time.monotonic() + self._settings.timeout
         while not progress.done:
-            wait = deadline - time.monotonic()
-            if wait <= 0 or not select.select([reader], [], [], wait)[0]:
+            wait = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([reader, self._requests], [], [], wait)
+            if self._requests in ready:  # no request is due: the command is gone
+                self.stop()
+            if not ready:
                 return False
             data = os.read(reader, 1 << 16)
             if not data:
@@ -244,7 +250,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m magpy.parity.server")
     parser.add_argument("settings", help="fields of Settings, as JSON")
     settings = Settings(**json.loads(parser.parse_args().settings))
-    server = Server(settings)
+    server = Server(settings, sys.stdin.fileno())
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command sends SIGTERM
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
