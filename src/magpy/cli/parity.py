@@ -42,7 +42,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", choices=("cpu", "cuda"))
     add("--jobs", type=int, default=1, metavar="N", help="files at a time")
     add("--grad", action="store_true", help="call with gradients, not under no_grad")
-    add("--timeout", type=float, default=60.0, metavar="S", help="seconds per case")
+    add(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds per case; more for the compiled part of slow ones",
+    )
     add("--memory", type=float, default=6.0, metavar="GIB",
         help="address space of a process on the CPU; 0: no limit")  # fmt: skip
     add("--only", default="", metavar="TEXT", help="projects with this in their name")

@@ -26,7 +26,8 @@ class Settings:
         backend: what compiles its graphs.
         device: "cpu" or "cuda".
         grad: call with gradients enabled.
-        timeout: seconds per case.
+        timeout: seconds for the eager part of a case; the compiled part, which makes
+            more calls, has four times what the eager part took on top of that.
         memory: GiB that a process on the CPU may map beyond what a warm one has.
     """
 
