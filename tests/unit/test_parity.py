@@ -598,7 +598,7 @@ def test_stubs_afterwards():
         pass
 
     for use in (module.function, Derived, module.part.inner):
-        with pytest.raises(stubs.StubError, match="is not installed"):
+        with pytest.raises(stubs.StubError, match=r"^pack\.\S+ is not installed"):
             use(1)
 
 

@@ -52,10 +52,15 @@ class StubClass(abc.ABCMeta):
         return _make(f"{cls.__qualname__}.{name}")
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        _check_use(cls.__qualname__)
+        _check_use(cls._own_name())
         if len(args) == 1 and not kwargs and _is_definition(args[0]):
             return args[0]  # as a decorator
         return _make(f"{cls.__qualname__}()")
+
+    def _own_name(cls) -> str:
+        """Return the stub that a class is, or derives from."""
+        own = (base for base in cls.__mro__ if "_is_stub" in vars(base))
+        return next(own, cls).__qualname__
 
     def __getitem__(cls, key: Any) -> Any:
         return cls
@@ -102,7 +107,9 @@ def _is_definition(obj: object) -> bool:
 @functools.cache
 def _make(name: str) -> Any:
     module = name.partition(".")[0]
-    made = StubClass(name.rpartition(".")[2], (Stub,), {"__module__": module})
+    made = StubClass(
+        name.rpartition(".")[2], (Stub,), {"__module__": module, "_is_stub": True}
+    )
     type.__setattr__(made, "__qualname__", name)
     return made
 
