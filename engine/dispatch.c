@@ -441,6 +441,7 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
         tensors = ((PyTupleObject *)outputs)->ob_item;
     }
     op->stats.hits++;
+    op->stats.partial_hits += entry->plan->exit != NULL;
     if (entry->hits++ == 0) {
         mp_backoff_reset(&op->stats.misses);  // recording again has paid off
     }

@@ -24,7 +24,7 @@ class Broken:
 
     def stats(self):
         hits = max(self.calls - 1, 0)
-        return {"calls": self.calls, "hits": hits, "graph_breaks": 0}
+        return {"calls": self.calls, "hits": hits, "partial_hits": 0}
 
 
 def right(self, args, kwargs):
@@ -115,7 +115,7 @@ def test_notices(program, defect):
 def test_notices_missing_hits():
     class NeverHits(Broken):
         def stats(self):
-            return {"calls": self.calls, "hits": 0}
+            return {"calls": self.calls, "hits": 0, "partial_hits": 0}
 
     case = cases(PROGRAMS)[0]
     with pytest.raises(AssertionError, match="not stable"):
@@ -125,7 +125,7 @@ def test_notices_missing_hits():
 def test_notices_breaks():
     class Breaks(Broken):
         def stats(self):
-            return super().stats() | {"graph_breaks": 1}
+            return super().stats() | {"partial_hits": self.calls}
 
     case = cases(PROGRAMS)[0]
     with pytest.raises(AssertionError, match="^broken"):

@@ -175,6 +175,8 @@ class Builder:
         """Append one operation."""
         if isinstance(target, type):
             target, args, kwargs = _modern(target, args, kwargs)
+        if target == "new" and len(args) == 2 and type(args[1]) is self._size:
+            args = (args[0], *args[1])  # a tuple would be its data, not its size
         mapped = tuple([self.argument(arg) for arg in args])
         named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
         if type(target) is str:

@@ -18,6 +18,7 @@ from oracle import engine_compile
 
 CYCLES = int(os.environ.get("MAGPY_TEST_CYCLES", "400"))  # of each program
 ROUNDS = 4
+WARM_UP = 300
 
 
 class Node:
@@ -150,6 +151,8 @@ def counts() -> list[int]:
 def test_nothing_piles_up(fn, life):
     cycles = max(10, CYCLES // len(LIVES) // ROUNDS)
     seen = []
+    for _ in range(WARM_UP):  # free lists and caches of the interpreter fill up
+        life(fn)
     for _ in range(ROUNDS):
         for _ in range(cycles):
             life(fn)

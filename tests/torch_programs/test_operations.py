@@ -26,6 +26,11 @@ def f(x):
     return a, b, n, m, x.type(torch.DoubleTensor), x.type() == "torch.FloatTensor", m.type_as(n)
 >>> t(3)
 
+=== new_of_a_size
+def f(x):
+    return x.new(x.size()).fill_(1) + x, x.new(2, 3).shape, x.new([1, 2]), x.new(x.shape[:1]).shape
+>>> t(3, 4)
+
 === odd_indices
 def f(x):
     return (x[..., None], x[None, :, 1:], x[-1], x[:, ::2], x[[0, 1]], x[[True, False, True]],

@@ -88,7 +88,7 @@ class Compiler:
 class Magpy(Compiler):
     """MagPy: the first calls record, then there are hits."""
 
-    calls = 5
+    calls = 8
 
     def __init__(self, backend: str) -> None:
         super().__init__(backend)
@@ -100,8 +100,6 @@ class Magpy(Compiler):
         from magpy import _setup, backends
         from magpy.config import config
 
-        if "segments" in config.knobs():
-            config.segments = True
         config.logs = "recompiles"
         logger = logging.getLogger("magpy.recompiles")
         logger.addHandler(self._misses)
@@ -128,14 +126,12 @@ class Magpy(Compiler):
         import magpy
 
         stats = magpy.stats(self._compiled)
+        if stats["hits"] > stats["partial_hits"]:  # whatever the first calls needed
+            return Outcome("one graph", graphs=stats["graphs"])
         reasons = list(_magpy_reasons(stats))
-        if stats["fallbacks"]:
-            status = "eager"
-        elif not stats["hits"]:
-            status = "eager"
+        status = "several graphs" if stats["hits"] else "eager"
+        if not stats["hits"] and not stats["fallbacks"]:
             reasons.append(Reason("fallback", "no-hit", self._misses.last))
-        else:
-            status = "several graphs" if stats["graph_breaks"] else "one graph"
         return Outcome(
             status,
             graphs=stats["graphs"],
