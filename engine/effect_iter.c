@@ -1,8 +1,9 @@
 /* effect_iter.c - iterators of C types: their state, and new ones in the same state.
  *
  * Iterators of sequences are a sequence and an index, which their own __reduce__ and
- * __setstate__ tell and take; both are C functions of types that nobody can change.  An
- * exhausted one has let go of its sequence.  enumerate, zip, map and filter are made by a
+ * __setstate__ tell and take; both are C functions of types that nobody can change.
+ * Iterators of dicts are a dict and a count.  An exhausted one has let go of what it went
+ * through.  enumerate, zip, map and filter are made by a
  * call of their type, which only asks the iterators that it gets for themselves.
  */
 #include "effect_build.h"
@@ -11,22 +12,37 @@
 typedef struct {
     PyTypeObject *iterator;  // owned
     PyTypeObject *sequence;  // borrowed: never freed
+    const char *view;        // method of a dict that makes what is iterated; NULL: none
 } effect_iter_row;
 
-static effect_iter_row effect_iter_rows[5];
+static effect_iter_row effect_iter_rows[8];
 static bool effect_iter_ready;
+
+static PyObject *
+effect_iter_begin(const effect_iter_row *row, PyObject *sequence)
+{
+    if (row->view == NULL) {
+        return row->sequence->tp_iter(sequence);
+    }
+    PyObject *view = PyObject_CallMethod(sequence, row->view, NULL);
+    PyObject *it = view == NULL ? NULL : PyObject_GetIter(view);
+    Py_XDECREF(view);
+    return it;
+}
 
 /* Which iterator type goes through an exact `sequence`? */
 static int
-effect_iter_row_init(effect_iter_row *row, PyTypeObject *sequence, PyObject *sample)
+effect_iter_row_init(effect_iter_row *row, PyTypeObject *sequence, PyObject *sample,
+                     const char *view)
 {
-    PyObject *it = sample == NULL ? NULL : sequence->tp_iter(sample);
+    row->sequence = sequence;
+    row->view = view;
+    PyObject *it = sample == NULL ? NULL : effect_iter_begin(row, sample);
     Py_XDECREF(sample);
     if (it == NULL) {
         return -1;
     }
     row->iterator = (PyTypeObject *)Py_NewRef((PyObject *)Py_TYPE(it));
-    row->sequence = sequence;
     Py_DECREF(it);
     return 0;
 }
@@ -39,12 +55,17 @@ effect_iter_init(void)
     }
     effect_iter_row *r = effect_iter_rows;
     PyObject *range = PyObject_CallFunction((PyObject *)&PyRange_Type, "i", 1);
-    if (effect_iter_row_init(&r[0], &PyList_Type, PyList_New(0)) < 0
-        || effect_iter_row_init(&r[1], &PyTuple_Type, PyTuple_New(0)) < 0
-        || effect_iter_row_init(&r[2], &PyRange_Type, range) < 0
-        || effect_iter_row_init(&r[3], &PyUnicode_Type, PyUnicode_FromString("a")) < 0
-        || effect_iter_row_init(&r[4], &PyUnicode_Type, PyUnicode_FromOrdinal(0x20ac))
-               < 0) {
+    if (effect_iter_row_init(&r[0], &PyList_Type, PyList_New(0), NULL) < 0
+        || effect_iter_row_init(&r[1], &PyTuple_Type, PyTuple_New(0), NULL) < 0
+        || effect_iter_row_init(&r[2], &PyRange_Type, range, NULL) < 0
+        || effect_iter_row_init(&r[3], &PyUnicode_Type, PyUnicode_FromString("a"), NULL)
+               < 0
+        || effect_iter_row_init(&r[4], &PyUnicode_Type, PyUnicode_FromOrdinal(0x20ac),
+                                NULL)
+               < 0
+        || effect_iter_row_init(&r[5], &PyDict_Type, PyDict_New(), "keys") < 0
+        || effect_iter_row_init(&r[6], &PyDict_Type, PyDict_New(), "values") < 0
+        || effect_iter_row_init(&r[7], &PyDict_Type, PyDict_New(), "items") < 0) {
         return -1;
     }
     effect_iter_ready = true;
@@ -76,10 +97,27 @@ mp_effect_can_iterate(mp_effect_kind kind, PyTypeObject *type)
     return effect_iter_find(type) != NULL;
 }
 
+static int
+effect_iter_dict_state(PyObject *it, PyObject **sequence, PyObject **index)
+{
+    PyObject *dict;
+    Py_ssize_t consumed;
+    if (!mp_dict_iter_state(it, &dict, &consumed)
+        || (dict != NULL && !PyDict_CheckExact(dict))) {
+        return 0;
+    }
+    *index = dict == NULL ? NULL : PyLong_FromSsize_t(consumed);
+    *sequence = *index == NULL ? NULL : Py_NewRef(dict);
+    return dict != NULL && *index == NULL ? -1 : 1;
+}
+
 int
 mp_effect_iterator_state(PyObject *it, PyObject **sequence, PyObject **index)
 {
     *sequence = *index = NULL;
+    if (effect_iter_find(Py_TYPE(it))->sequence == &PyDict_Type) {
+        return effect_iter_dict_state(it, sequence, index);
+    }
     PyObject *state = PyObject_CallMethod(it, "__reduce__", NULL);
     if (state == NULL) {
         return -1;
@@ -126,9 +164,22 @@ effect_iter_exhausted(PyTypeObject *type)
 {
     const effect_iter_row *row = effect_iter_find(type);
     PyObject *sample = effect_iter_sample(row), *item;
-    PyObject *it = sample == NULL ? NULL : row->sequence->tp_iter(sample);
+    PyObject *it = sample == NULL ? NULL : effect_iter_begin(row, sample);
     Py_XDECREF(sample);
     while (it != NULL && (item = type->tp_iternext(it)) != NULL) {
+        Py_DECREF(item);
+    }
+    if (PyErr_Occurred()) {
+        Py_CLEAR(it);
+    }
+    return it;
+}
+
+static PyObject *
+effect_iter_advance(PyObject *it, Py_ssize_t count)
+{
+    PyObject *item;
+    while (count-- > 0 && (item = Py_TYPE(it)->tp_iternext(it)) != NULL) {
         Py_DECREF(item);
     }
     if (PyErr_Occurred()) {
@@ -152,7 +203,10 @@ mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
         return effect_iter_exhausted(type);
     }
     PyObject *sequence = regs[items[0]], *index = regs[items[1]];
-    PyObject *it = effect_iter_find(type)->sequence->tp_iter(sequence);
+    PyObject *it = effect_iter_begin(effect_iter_find(type), sequence);
+    if (it != NULL && PyDict_CheckExact(sequence)) {
+        return effect_iter_advance(it, PyLong_AsSsize_t(index));
+    }
     if (it != NULL && PyList_CheckExact(sequence)) {
         // __setstate__ would cut it to a length that the list does not have yet.
         ((effect_list_iterator *)it)->index = PyLong_AsSsize_t(index);

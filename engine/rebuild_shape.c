@@ -380,7 +380,11 @@ shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
     mp_rc rc = known < 0 ? MP_ERR : MP_OK;
     s->kind = MP_E_ITERATOR;
     s->type = (PyObject *)Py_TYPE(obj);
-    if (known == 0) {
+    mp_node *n = sequence == NULL || !PyDict_Check(sequence)
+                     ? NULL
+                     : mp_refgraph_find(&T->graph, sequence);
+    if (known == 0 || (n != NULL && n->reg >= 0 && (n->written || n->rewritten))) {
+        // (What it handed out may not be the first of the entry's dict.)
         rc = mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", mp_type_name(obj));
     }
     else if (known > 0 && sequence != NULL

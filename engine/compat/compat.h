@@ -104,6 +104,10 @@ PyObject *mp_view_dict_borrow(PyObject *view);
 int mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash);
 int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
                  Py_hash_t *hash);
+/* An iterator over a dict's keys, values or items: the dict (borrowed; NULL: exhausted),
+ * and how many entries it has handed out, which are the dict's first ones.  false: that
+ * is not so, because the dict has changed. */
+bool mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed);
 /* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
 bool mp_descr_fits(PyObject *descr, PyObject *obj);
 bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__

@@ -342,6 +342,39 @@ def f(d):
     return out
 >>> {"a": 1, "b": 2}
 
+=== dict_iterators_half_way
+def f(d, e):
+    out, new = [], {"p": 1, "q": 2, 3: 4}
+    del new["p"]
+    new["p"] = 5
+    for k in d:
+        d[k] = d[k] + op()
+        out.append(k)
+    for i, (v, w) in enumerate(zip(d.values(), new.items())):
+        out.append((i, v, w, op()))
+    for k in e:
+        if k == "x":
+            del e["x"]
+            e["y"] = op()
+            break
+    it = iter(e.items())
+    out.append(next(it))
+    op()
+    return out, list(it), list(it), op()
+>>> {"a": 1, "b": 2}, {"x": 1, "z": 2}
+>>> {"a": 1, "b": 2}, {"z": 1, "x": 2, "w": 3}
+
+=== dict_that_grows_under_its_iterator
+def f(d):
+    out = []
+    try:
+        for k in d:
+            out.append(k)
+            d[k + "x"] = op()
+    except RuntimeError as e:
+        return out, e.args
+>>> {"a": 1}
+
 === star_and_unpacking
 def f(l):
     a, *b = l

@@ -328,7 +328,21 @@ def test_iterator(sequence: Any) -> None:
     used = build("ITERATOR", obj=cls)
     assert type(used) is cls and list(used) == []
     with pytest.raises(TypeError, match="cannot rebuild"):
-        build("ITERATOR", {}, 0, obj=type(iter({})))
+        build("ITERATOR", set(), 0, obj=type(iter(set())))
+
+
+@pytest.mark.parametrize("view", ["keys", "values", "items"])
+def test_iterator_of_a_dict(view: str) -> None:
+    table = {"a": 1, "b": 2, "c": 3}
+    cls = type(iter(getattr(table, view)()))
+    value = build("ITERATOR", table, 1, obj=cls)
+    assert type(value) is cls and list(value) == list(getattr(table, view)())[1:]
+    used = build("ITERATOR", obj=cls)
+    assert type(used) is cls and list(used) == []
+    changed = build("ITERATOR", table, 1, obj=cls)
+    table["d"] = 4
+    with pytest.raises(RuntimeError, match="changed size"):
+        next(changed)
 
 
 def test_iterator_of_a_list_that_grows() -> None:
