@@ -26,6 +26,7 @@ enum {
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
     DISPATCH_ANY_ABORTS = 8,   // the same, at changing places
     DISPATCH_MISSES = 8,       // misses in a row blamed on one guard
+    DISPATCH_CHANGES = 5,      // the same, and the number there is one that changes
     DISPATCH_STRIKES = 3,      // graph raised, eager did not: give the graph up
     DISPATCH_AGE = 4,          // evict what was not used for this * max_entries calls
 };
@@ -538,6 +539,11 @@ dispatch_blame(mp_CompiledObject *op, const mp_hit *near)
         goto done;
     }
     mp_backoff_note(&op->stats.misses, place, DISPATCH_MISSES, UINT32_MAX);
+    if (op->stats.misses.same >= DISPATCH_CHANGES && near->blame >= 0
+        && mp_points_note_change(&op->points, guards, near->blame) < 0) {
+        rc = -1;
+        goto done;
+    }
     if (op->on_event == NULL) {
         goto done;
     }

@@ -106,6 +106,36 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
 }
 
 int
+mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
+{
+    const mp_guard *guard = &guards->ops[at];
+    if (guard->kind != MP_G_EQUALS
+        || !(PyLong_CheckExact(guard->obj) || PyFloat_CheckExact(guard->obj))) {
+        return 0;
+    }
+    if (points->changing == NULL && (points->changing = PySet_New(NULL)) == NULL) {
+        return -1;
+    }
+    PyObject *source = mp_guards_source(guards, guard->a);
+    int rc = source == NULL ? -1 : PySet_Add(points->changing, source);
+    Py_XDECREF(source);
+    return rc;
+}
+
+bool
+mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
+{
+    if (points->changing == NULL) {
+        return false;
+    }
+    PyObject *source = mp_guards_source(guards, reg);
+    int found = source == NULL ? -1 : PySet_Contains(points->changing, source);
+    Py_XDECREF(source);
+    PyErr_Clear();  // without memory it is pinned once more
+    return found > 0;
+}
+
+int
 mp_points_visit(mp_points *points, visitproc visit, void *arg)
 {
     Py_VISIT(points->index);
@@ -134,4 +164,5 @@ mp_points_clear(mp_points *points)
     PyMem_Free(old.at);
     Py_XDECREF(old.index);
     Py_XDECREF(old.avoided);
+    Py_XDECREF(old.changing);
 }

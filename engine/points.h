@@ -18,6 +18,7 @@ typedef struct {
     uint64_t serial;    // changes when the table is cleared
     PyObject *avoided;  // owned dict: (code, code unit) as bytes -> (code, mp_abort_id,
                         // detail, is it to be avoided now?); NULL: none
+    PyObject *changing;  // owned set of sources of numbers that keep changing; NULL: none
 } mp_points;
 
 /* The place, made if it is new.  NULL without an exception: there are too many. */
@@ -28,6 +29,10 @@ int mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_on
                     int reason, PyObject *detail);
 /* Borrowed row of `avoided`, or NULL. */
 PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
+/* Guard `at` of a plan keeps failing.  If it pins a number, recordings break before they
+ * load that from now on. */
+int mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at);
+bool mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg);
 int mp_points_visit(mp_points *points, visitproc visit, void *arg);
 MP_MAYRUN void mp_points_clear(mp_points *points);
 

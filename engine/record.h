@@ -45,6 +45,8 @@ typedef struct {
                   const mp_abort_info *why);
     /* Is that so?  Borrowed tuple (code, mp_abort_id, detail), or NULL. */
     PyObject *(*avoids)(void *ctx, PyCodeObject *code, int index);
+    /* Does the number in this register of the guards keep changing? */
+    bool (*changes)(void *ctx, const mp_guards *guards, int32_t reg);
     void (*rebuilt)(void *ctx);  // the frames of mp_record_resume hold their values now
 } mp_host;
 

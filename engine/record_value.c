@@ -222,6 +222,14 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
 {
     mp_refgraph *g = &T->graph;
     if (mp_is_constant(value)) {
+        if (T->holds && (PyLong_CheckExact(value) || PyFloat_CheckExact(value))
+            && T->host->changes(T->host_ctx, T->guards, reg)) {
+            PyObject *source = mp_guards_source(T->guards, reg);
+            mp_rc rc = source == NULL ? MP_ERR
+                                      : mp_trace_abort(T, MP_AB_VOLATILE, "%U", source);
+            Py_XDECREF(source);
+            return rc;
+        }
         mp_guard_kind kind =
             value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
         return mp_refgraph_test(g, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;

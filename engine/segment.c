@@ -601,8 +601,11 @@ mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
         return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
                               PyTuple_GET_ITEM(s->info->code->co_localsplusnames, i));
     }
-    s->unread[i] = 0;
-    return load_value(T, s->base + i, value_name(s, i, s->root), value);
+    mp_rc rc = load_value(T, s->base + i, value_name(s, i, s->root), value);
+    if (rc == MP_OK) {  // else it is still what the entry row holds
+        s->unread[i] = 0;
+    }
+    return rc;
 }
 
 void

@@ -18,6 +18,7 @@
 enum {
     SESSION_FAILS = 3,     // recordings that began at a point and came to nothing
     SESSION_EMPTY = 2,     // segments without content there
+    SESSION_CHANGES = 3,   // entries there before a number of theirs is one that changes
     SESSION_ENTRIES = 8,   // ways to go on there
     SESSION_PASSES = 500,  // events without a segment: the rest of the call is not ours
 };
@@ -43,6 +44,20 @@ session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
         return mp_hit_gather(&s->hit, point->cache.regs) < 0 ? -1 : 1;
     }
     return 0;
+}
+
+/* No entry answers: is it for a number that is another one each time? */
+static void
+session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    if (point->cache.n < SESSION_CHANGES) {
+        return;
+    }
+    mp_guards *guards = point->cache.at[0]->plan->guards;
+    if (!mp_guards_check(guards, p->values, point->cache.regs)
+        && mp_points_note_change(&s->op->points, guards, guards->failed) < 0) {
+        PyErr_Clear();  // without memory it is pinned once more
+    }
 }
 
 static int
@@ -85,6 +100,7 @@ session_arrive(void *ctx, const mp_point *p)
         PyErr_Clear();  // as above
         return MP_ARRIVE_STOP;
     }
+    session_note_change(s, point, p);
     if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
         || point->cache.n >= SESSION_ENTRIES) {
         return session_pass(s);
@@ -159,6 +175,12 @@ session_avoids(void *ctx, PyCodeObject *code, int index)
     return mp_points_avoids(&((mp_session *)ctx)->op->points, code, index);
 }
 
+static bool
+session_changes(void *ctx, const mp_guards *guards, int32_t reg)
+{
+    return mp_points_changes(&((mp_session *)ctx)->op->points, guards, reg);
+}
+
 /* The frames of a break have been rebuilt and hold their values themselves. */
 static void
 session_rebuilt(void *ctx)
@@ -167,7 +189,8 @@ session_rebuilt(void *ctx)
 }
 
 const mp_host mp_session_host = {session_arrive, session_depart, session_avoid,
-                                 session_avoids, session_rebuilt};
+                                 session_avoids, session_changes,
+                                 session_rebuilt};
 
 void
 mp_session_init(mp_session *s, mp_CompiledObject *op)

@@ -610,3 +610,32 @@ def f(n):
         got = fast(3)
         assert want is None or got == want
         want = got
+
+
+COUNTS = """
+class Net:
+    def __init__(self):
+        self.steps, self.scale = 0, {"k": 1.0}
+    def __call__(self, x):
+        out = [x]
+        self.steps += 1
+        if self.steps % 3 == 0:
+            out.append("third")
+        self.scale["k"] *= 0.5
+        out.append(self.scale["k"] + x)
+        return out
+def f(net, x):
+    return net(x), net
+"""
+
+
+def test_a_number_that_keeps_changing_is_not_guarded():
+    eager, fast = world(COUNTS), world(COUNTS)
+    compiled = engine_compile(fast["f"])
+    nets = eager["Net"](), fast["Net"]()
+    for _ in range(20):
+        want, got = eager["f"](nets[0], 1), compiled(nets[1], 1)
+        assert got[0] == want[0] and vars(nets[0]) == vars(nets[1])
+    counted = compiled.stats()
+    assert counted["hits"] >= 13 and counted["recordings"] <= 7, counted
+    assert set(counted["breaks"]) == {"changing-number"}
