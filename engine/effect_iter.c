@@ -6,6 +6,7 @@
  * through.  enumerate, zip, map and filter are made by a
  * call of their type, which only asks the iterators that it gets for themselves.
  */
+#include "compat/compat.h"
 #include "effect_build.h"
 
 /* The types of what a C iterator of this type goes through, and of such iterators. */

@@ -248,6 +248,10 @@ mp_callback_begin(mp_trace *T)
 void
 mp_callback_end(mp_trace *T, mp_callback saved)
 {
+    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
+        && T->graph.slots != NULL) {
+        mp_trace_drop(T);
+    }
     if (saved.collects) {
         PyGC_Enable();
     }
@@ -789,7 +793,9 @@ static void
 on_lost(void *ctx, const char *why)
 {
     mp_mode_off(ctx);
+    mp_callback saved = mp_callback_begin(ctx);
     (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
+    mp_callback_end(ctx, saved);
 }
 
 const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost};

@@ -528,6 +528,13 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         s->post = MP_POST_NONE;
         return rc;
     }
+    if (tp->tp_setattro != PyObject_GenericSetAttr
+        && tp->tp_setattro != PyType_Type.tp_setattro
+        && !(n != NULL && n->kind == MP_NODE_TENSOR)) {
+        // C code of its own (a proxy, thread-local state), or a hook of another kind.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s sets its attributes itself",
+                              mp_type_name(owner));
+    }
     rc = mp_record_generic_setattr(T, s, owner, name, value);
     s->post = MP_POST_NONE;
     return rc;

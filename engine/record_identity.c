@@ -44,7 +44,7 @@ mp_refuse_nan(mp_trace *T, PyObject *item)
         return MP_OK;
     }
     T->whole_only = true;
-    return mp_trace_abort(T, MP_AB_HASH, "a NaN in a container or as a key");
+    return mp_trace_abort(T, MP_AB_HASH, "which NaN it is");
 }
 
 bool

@@ -40,13 +40,25 @@ segment_fini(mp_trace *T)
     }
     PyMem_Free(T->op.inputs);
     PyMem_Free(T->op.versions);
+    T->op = (mp_pending_op){.target = NULL};
     mp_writes_fini(T);
     mp_refgraph_fini(&T->graph);
     mp_guards_free(T->guards);
+    T->guards = NULL;
     PyMem_Free(T->inputs);
-    Py_XDECREF(T->ops);
-    Py_XDECREF(T->fresh_ids);
+    T->inputs = NULL;
+    T->n_inputs = T->cap_inputs = 0;
+    Py_CLEAR(T->ops);
+    Py_CLEAR(T->fresh_ids);
     mp_ambient_free(T->ambient);
+    T->ambient = NULL;
+}
+
+void
+mp_trace_drop(mp_trace *T)
+{
+    assert(T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP);
+    segment_fini(T);
 }
 
 mp_rc

@@ -231,6 +231,8 @@ exit_values(mp_trace *T, const mp_point *p, mp_exit *x)
             if (p->values[at] != NULL && x->from[at] == MP_EXIT_NULL) {
                 x->from[at] = (int32_t)PyList_GET_SIZE(list);
                 rc = PyList_Append(list, p->values[at]);
+                // A recipe gives an equal constant; the gap may ask which one it is.
+                rc = rc < 0 || mp_refuse_nan(T, p->values[at]) == MP_OK ? rc : -1;
             }
         }
     }
@@ -302,7 +304,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
     }
     mp_exit *x = exit_new(T, &p);
     PyObject *values = x == NULL ? NULL : exit_values(T, &p, x);
-    rc = values == NULL ? MP_ERR : MP_OK;
+    rc = values != NULL ? MP_OK : PyErr_Occurred() ? MP_ERR : MP_ABORTED;
     if (rc == MP_OK) {
         *plan = mp_plan_make(T, values);
         rc = *plan != NULL ? MP_OK : MP_ABORTED;

@@ -614,7 +614,9 @@ typedef struct {
 } mp_callback;
 
 mp_callback mp_callback_begin(mp_trace *T);
-void mp_callback_end(mp_trace *T, mp_callback saved);
+/* Lets go of what a segment held that has ended, too: what follows is eager. */
+MP_MAYRUN void mp_callback_end(mp_trace *T, mp_callback saved);
+MP_MAYRUN void mp_trace_drop(mp_trace *T);  // record_run.c
 /* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
 void mp_trace_settle(mp_trace *T, mp_rc rc);
 void mp_shadow_fini(mp_shadow *s);

@@ -86,10 +86,16 @@ mp_type_version(PyTypeObject *type)
     return type->tp_version_tag;
 }
 
+/* _PyDictViewObject, which 3.13 keeps to itself. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *dict;
+} dict_view;
+
 PyObject *
 mp_view_dict_borrow(PyObject *view)
 {
-    return (PyObject *)((_PyDictViewObject *)view)->dv_dict;
+    return ((dict_view *)view)->dict;
 }
 
 PyObject *

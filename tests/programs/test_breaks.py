@@ -375,6 +375,31 @@ def f(d):
         return out, e.args
 >>> {"a": 1}
 
+=== attributes_that_c_code_sets
+import threading, weakref
+class Node:
+    size = 3
+class Hooked:
+    def __init__(self): vars(self)["seen"] = []
+    class Hook:
+        def __call__(self, name, value): seen.append((name, value))
+    __setattr__ = Hook()
+seen = []
+node, local, hooked = Node(), threading.local(), Hooked()
+p = weakref.proxy(node)
+def f(x):
+    p.size = x
+    q = weakref.proxy(node)
+    q.other = [x]
+    local.x = x
+    hooked.x = x
+    op()
+    del q.other, local.x
+    return node.size, p.size, hasattr(local, "x"), list(seen), hasattr(node, "other")
+>>> 4
+!!! node.size = 5
+!!! seen.clear()
+
 === star_and_unpacking
 def f(l):
     a, *b = l
@@ -639,3 +664,26 @@ def test_a_number_that_keeps_changing_is_not_guarded():
     counted = compiled.stats()
     assert counted["hits"] >= 13 and counted["recordings"] <= 7, counted
     assert set(counted["breaks"]) == {"changing-number"}
+
+
+DIES = """
+import sys, weakref
+class Node: pass
+def f(way):
+    n = Node()
+    ref = weakref.ref(n)
+    op()
+    n.me = [1]
+    if way:
+        op()
+    else:
+        sys.settrace(None)  # ends the recording
+    n = None
+    return ref() is None
+"""
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_what_an_ended_segment_saw_dies(way):
+    fast = engine_compile(world(DIES)["f"])
+    assert [fast(way) for _ in range(5)] == [True] * 5
