@@ -13,11 +13,15 @@ Describing runs no code of the program: it reads types, instance dicts and slots
 
 from __future__ import annotations
 
+import _random
+import array
 import builtins
 import collections
 import difflib
 import enum
 import functools
+import io
+import itertools
 import linecache
 import math
 import operator
@@ -80,6 +84,17 @@ def _is_plain(value: Any) -> bool:
 def _is_imported(value: Any) -> bool:
     is_module = issubclass(type(value), types.ModuleType)
     return is_module and sys.modules.get(value.__name__) is value
+
+
+def hidden_state(value: Any, kind: type) -> Any:
+    """What an object of C holds besides items and attributes; None: nothing known."""
+    if issubclass(kind, array.array):
+        return value.typecode, value.tobytes()
+    if issubclass(kind, _random.Random):
+        return hash(_random.Random.getstate(value))
+    if kind is io.StringIO and not value.closed:
+        return value.getvalue(), value.tell()
+    return repr(value) if kind is itertools.count else None
 
 
 def _home(thing: Any) -> str | None:
@@ -235,6 +250,9 @@ class Description:
             return f"weakref to {self.ref(value())}"
         if issubclass(kind, enum.Enum):
             return f"{self.ref(kind)}.{value._name_}"
+        inside = hidden_state(value, kind)
+        if inside is not None:
+            return f"{self.ref(kind)} {inside!r}"
         return self.torch_special(value, kind)
 
     def function(self, f: types.FunctionType) -> str:

@@ -55,6 +55,8 @@ class Summary:
     counted: int = 0
     calls: int = 0
     hits: int = 0
+    broken: int = 0  # programs with breaks
+    behind: int = 0  # programs with hits of segments behind a break
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     eager: Counter[str] = field(default_factory=Counter)  # programs without a hit
@@ -65,6 +67,8 @@ class Summary:
         self.counted += outcome.hits > 0
         self.calls += outcome.calls
         self.hits += outcome.hits
+        self.broken += outcome.breaks > 0
+        self.behind += outcome.behind > 0
         self.kinds.update(outcome.kinds.keys())
         self.reasons.update(outcome.reasons.keys())
         if not outcome.hits:
@@ -243,6 +247,7 @@ def report(summary: Summary, seconds: float, tensors: bool) -> None:
         f"{s.programs} programs, {s.counted} with a hit ({share:.0%}), {s.calls} calls,"
         f" {s.hits} hits, {len(s.failed)} differences, {seconds:.0f} s"
     )
+    print(f"programs with breaks: {s.broken}, with hits behind breaks: {s.behind}")
     kinds = [k for k in all_kinds() if k not in NEVER_EMITTED]
     kinds = [k for k in kinds if tensors or k not in TENSOR_KINDS]
     missing = [kind for kind in kinds if not s.kinds[kind]]

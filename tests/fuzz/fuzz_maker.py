@@ -11,6 +11,12 @@ import random
 import warnings
 from dataclasses import dataclass
 
+from fuzz_breaks import (
+    BREAK_FEATURES,
+    BREAK_HEAD,
+    TORCH_BREAK_FEATURES,
+    TORCH_BREAK_HEAD,
+)
 from fuzz_tables import CORE, FEATURES, HOLE, REFUSED, Feature
 from fuzz_torch import TORCH_CALLS, TORCH_CORE, TORCH_FEATURES, TORCH_HEAD, TORCH_WRAPS
 from fuzz_values import VALUE_FEATURES
@@ -22,7 +28,9 @@ BLOCK_SHARE = 0.3  # of statements, while there is depth left
 RESET_SHARE = 0.7
 TENSOR_RESET_SHARE = 0.9
 CORE_SHARE = 0.4  # of productions that the core and a feature both have
-REFUSED_SHARE = 0.1  # of draws of a production that keeps a call eager: others go again
+REFUSED_SHARE = 0.1  # of draws of a production that makes a run break: others go again
+BREAK_SHARE = 0.5  # of programs that have features made to break (fuzz_breaks.py)
+BREAK_REFUSED_SHARE = 0.5  # the same as REFUSED_SHARE, there
 
 Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
 
@@ -87,6 +95,9 @@ class Maker:
         self.draw = draw
         self.core = core
         self.chosen = chosen
+        breaks = set(map(id, BREAK_FEATURES + TORCH_BREAK_FEATURES))
+        self.breaks = any(id(feature) in breaks for feature in chosen)
+        self.refused = BREAK_REFUSED_SHARE if self.breaks else REFUSED_SHARE
 
     def pick(self, kind: str) -> str:
         """Return a production: the core's, or one of a feature that has the kind."""
@@ -97,7 +108,7 @@ class Maker:
             form = self.draw.choice(self.draw.choice(pools))
             if not form.startswith(REFUSED):
                 return form
-            if self.draw.random() < REFUSED_SHARE:
+            if self.draw.random() < self.refused:
                 return form.removeprefix(REFUSED)
 
     def leaf(self, kind: str) -> str:
@@ -217,6 +228,14 @@ def _choose(draw: random.Random, table: list[Feature], most: int) -> list[Featur
     return chosen
 
 
+def _choose_breaks(draw: random.Random, table: list[Feature]) -> list[Feature]:
+    """Mostly none; else the first of the table, and often some of the others."""
+    if draw.random() > BREAK_SHARE:
+        return []
+    others = _choose(draw, table[1:], 2) if len(table) > 1 else []
+    return [table[0], *others]
+
+
 def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
     arguments = draw.choice(calls)
     resets = [_resets(f.state) for f in (maker.core, *maker.chosen)]
@@ -245,7 +264,8 @@ def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
 
 
 def _plain(draw: random.Random) -> Program:
-    chosen = _choose(draw, FEATURES + VALUE_FEATURES, 3)
+    breaks = _choose_breaks(draw, BREAK_FEATURES)
+    chosen = breaks + _choose(draw, FEATURES + VALUE_FEATURES, 3)
     maker = Maker(draw, CORE, chosen)
     names = sorted({n for f in (CORE, *chosen) for n in f.of("G")})
     body = maker.block(2, "    ") + maker.block(1, "    ")
@@ -257,7 +277,7 @@ def _plain(draw: random.Random) -> Program:
     if any(call in line for line in body for call in ("print(", "stdout.")):
         wrap = draw.choice(["f = body\n", wrap])  # a `try` around it keeps it eager
     source = [
-        HEAD, CORE.state, *(f.state for f in chosen),
+        HEAD + BREAK_HEAD * maker.breaks, CORE.state, *(f.state for f in chosen),
         "def body(a, b=1, *args, c=2):", f"    global {', '.join(names)}",
         *("    " + line for line in start), *body, f"    return {result}",
         wrap,
@@ -266,13 +286,15 @@ def _plain(draw: random.Random) -> Program:
 
 
 def _tensor(draw: random.Random) -> Program:
-    chosen = _choose(draw, TORCH_FEATURES, 2)
+    breaks = _choose_breaks(draw, TORCH_BREAK_FEATURES)
+    chosen = breaks + _choose(draw, TORCH_FEATURES, 2)
     maker = Maker(draw, TORCH_CORE, chosen)
     names = sorted({n for f in (TORCH_CORE, *chosen) for n in f.of("G")})
     body = maker.block(1, "    ")
     result = maker.fill("t, x, y, out, i, @X", 1)
     source = [
-        TORCH_HEAD, TORCH_CORE.state, *(f.state for f in chosen),
+        TORCH_HEAD + TORCH_BREAK_HEAD * maker.breaks, TORCH_CORE.state,
+        *(f.state for f in chosen),
         "def body(x, y=None):", f"    global {', '.join(names)}",
         "    y = w if y is None else y", "    t, out, i, u, o = x * 1, [], 1, y, None",
         "    del log[:-1]", *body, f"    return {result}", draw.choice(TORCH_WRAPS),

@@ -39,6 +39,8 @@ class Outcome:
     difference: str | None = None
     calls: int = 0
     hits: int = 0
+    breaks: int = 0  # places where segments ended
+    behind: int = 0  # hits of segments that do not begin a call
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -142,6 +144,10 @@ def _finish(pair: Pair, outcome: Outcome) -> None:
         outcome.reasons[f"{place['reason']}: {detail}"] += place["count"]
     if not isinstance(pair.compiled, Plain):
         outcome.kinds = _kinds(pair.compiled)
+        outcome.breaks = pair.stats().get("graph_breaks", 0)
+        if outcome.breaks:
+            every = sum(entry["hits"] for entry in pair.compiled.entries())
+            outcome.behind = max(0, every - pair.stats()["hits"])
 
 
 def run(program: Program) -> Outcome:

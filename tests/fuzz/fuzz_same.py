@@ -54,7 +54,7 @@ def _content(value: Any, kind: type) -> Parts | None:
     if issubclass(kind, BaseException):
         found = [value.args, value.__cause__, value.__context__]
         return value.__suppress_context__, found
-    return (), []
+    return oracle.hidden_state(value, kind) or (), []
 
 
 def _function(f: types.FunctionType) -> Parts:
