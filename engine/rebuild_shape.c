@@ -126,7 +126,7 @@ mp_shape_pairs(mp_shape *s, PyObject *dict)
 static mp_rc
 shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
 {
-    PyObject *dict = mp_instance_dict_borrow(obj), *key, *value;
+    PyObject *dict = mp_instance_dict_made_borrow(obj), *key, *value;
     Py_ssize_t pos = 0;
     if (dict == NULL) {
         return PyErr_Occurred() ? MP_ERR : MP_OK;

@@ -86,6 +86,8 @@ int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _
 /* The instance dict of o, materialised if needed: borrowed, NULL if the type has none
  * (no exception) or on error (exception set). */
 PyObject *mp_instance_dict_borrow(PyObject *o);
+/* The same, but NULL for an object that has not needed one yet: some C types can tell. */
+PyObject *mp_instance_dict_made_borrow(PyObject *o);
 uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
 bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
 /* Look-up that runs no user code: key is an exact str (or other type with a C hash/eq)

@@ -26,6 +26,13 @@ mp_instance_dict_borrow(PyObject *o)
     return dict;
 }
 
+PyObject *
+mp_instance_dict_made_borrow(PyObject *o)
+{
+    PyObject **slot = _PyObject_GetDictPtr(o);
+    return slot == NULL ? NULL : *slot;
+}
+
 uint64_t
 mp_dict_version(PyObject *dict)
 {
