@@ -159,6 +159,16 @@ mp_watch_leave(void)
     return 0;
 }
 
+/* A frame object that outlives its frame (a traceback has it) would keep what the frame
+ * held: a cycle, if that is the exception. */
+static void
+watcher_empty(mp_frame *f)
+{
+    for (int i = 0; i < mp_frame_code_borrow(f)->co_nlocalsplus; i++) {
+        Py_CLEAR(f->localsplus[i]);
+    }
+}
+
 /* Mute the frames and set the exception: -1. */
 static int
 watcher_raise(mp_watcher *w)
@@ -170,6 +180,7 @@ watcher_raise(mp_watcher *w)
         w->muted[w->n_muted++] = (struct mp_muted){
             (PyCodeObject *)Py_NewRef((PyObject *)code), code->co_exceptiontable};
         code->co_exceptiontable = empty;
+        watcher_empty(act->frame);
     }
     PyErr_SetString(PyExc_RuntimeError, "a frame was left");
     return -1;
