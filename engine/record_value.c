@@ -252,7 +252,9 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
                                                                             : MP_OK;
     }
-    if (mp_is_identity(value)) {
+    // The empty tuple is one object wherever it comes from: C code makes the same one.
+    if (mp_is_identity(value)
+        || (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0)) {
         mp_node *n = mp_refgraph_add_external(g, value, reg);
         if (n == NULL || mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0) {
             return MP_ERR;
