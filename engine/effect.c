@@ -421,6 +421,8 @@ effect_replaces(const mp_effect *op, PyObject *a)
         return 2 * PyDict_GET_SIZE(a);
     case MP_E_DEQUE_ASSIGN:
         return mp_effect_c.deque->tp_as_sequence->sq_length(a);
+    case MP_E_SET_ASSIGN:
+        return PySet_GET_SIZE(a);
     default:
         return 1;
     }
@@ -558,6 +560,69 @@ effect_swap_sets(PySetObject *a, PySetObject *b)
     b->table = a_table;
 }
 
+/* Are two such keys the same if they are equal? */
+static bool
+effect_is_plain_key(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key)
+           || Py_TYPE(key)->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* How many keys of `set` the content has as well; -1: not known which of equal ones. */
+static Py_ssize_t
+effect_keeps(PyObject *set, PyObject *content)
+{
+    PyObject *key;
+    Py_hash_t hash;
+    Py_ssize_t pos = 0, kept = 0;
+    while (mp_set_next(content, &pos, &key, &hash)) {
+        if (!effect_is_plain_key(key)) {
+            return -1;
+        }
+    }
+    for (pos = 0; mp_set_next(set, &pos, &key, &hash);) {
+        if (!effect_is_plain_key(key)) {
+            return -1;
+        }
+        kept += PySet_Contains(content, key);
+    }
+    return kept;
+}
+
+/* Take out and put in what differs, as the program did: the order of a set, and what its
+ * pop() takes, depend on what was in it before. */
+static int
+effect_replace_set(PyObject *set, PyObject *content, effect_past *past)
+{
+    PyObject *key;
+    Py_hash_t hash;
+    Py_ssize_t pos = 0, size = PySet_GET_SIZE(set), kept = effect_keeps(set, content);
+    if (kept < 0 || (kept == 0 && size > 0)) {
+        effect_swap_sets((PySetObject *)set, (PySetObject *)content);
+        return 0;
+    }
+    if (effect_past_reserve(past, size) < 0) {
+        return -1;
+    }
+    Py_ssize_t first = past->n;
+    while (mp_set_next(set, &pos, &key, &hash)) {
+        if (!PySet_Contains(content, key)) {
+            past->at[past->n++] = Py_NewRef(key);
+        }
+    }
+    for (Py_ssize_t i = first; i < past->n; i++) {
+        if (PySet_Discard(set, past->at[i]) < 0) {
+            return -1;
+        }
+    }
+    for (pos = 0; mp_set_next(content, &pos, &key, &hash);) {
+        if (PySet_Add(set, key) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int
 effect_replace_dict(PyObject *dict, PyObject *content, effect_past *past)
 {
@@ -639,8 +704,7 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         effect_swap_lists((PyListObject *)a, (PyListObject *)regs[op->dst]);
         return 0;
     case MP_E_SET_ASSIGN:
-        effect_swap_sets((PySetObject *)a, (PySetObject *)regs[op->dst]);
-        return 0;
+        return effect_replace_set(a, regs[op->dst], past);
     case MP_E_DICT_ASSIGN:
         return effect_replace_dict(a, regs[op->dst], past);
     case MP_E_DEQUE_ASSIGN:
