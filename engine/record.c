@@ -249,7 +249,7 @@ void
 mp_callback_end(mp_trace *T, mp_callback saved)
 {
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
-        && T->graph.slots != NULL) {
+        && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
         mp_trace_drop(T);
     }
     if (saved.collects) {
@@ -717,8 +717,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     if (rc != MP_OK) {
         return rc;
     }
-    if (T->sweep > 0) {
-        T->sweep--;
+    if (T->graph.n_loose > 0) {
         mp_refgraph_release(&T->graph);
     }
     if (++T->n_instr > T->max_instr) {

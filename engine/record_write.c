@@ -10,9 +10,6 @@
 
 #include <structmember.h>
 
-/* What a write replaced may still be on the stack for some instructions. */
-enum { SWEEP_EVENTS = 4 };
-
 static mp_rc
 journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
             Py_ssize_t index)
@@ -27,7 +24,6 @@ journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
         T->writes = w;
         T->cap_writes = cap;
     }
-    T->sweep = SWEEP_EVENTS;
     T->writes[T->n_writes++] = (mp_write){kind, n, Py_XNewRef(key), index, false};
     return MP_OK;
 }
@@ -91,7 +87,6 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
         return MP_ERR;
     }
     if (last != NULL && last->kind == MP_W_KEY_SET) {
-        T->sweep = SWEEP_EVENTS;
         if (!is_delete) {
             return MP_OK;  // the value is read at the end, the place in the order stays
         }
@@ -168,7 +163,6 @@ loosen_ends(mp_trace *T, PyObject *obj)
 mp_rc
 mp_write_content(mp_trace *T, mp_node *n)
 {
-    T->sweep = SWEEP_EVENTS;
     if (n == NULL || n->reg < 0) {
         return MP_OK;
     }

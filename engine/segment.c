@@ -516,7 +516,6 @@ static mp_rc
 begin(mp_trace *T, const mp_point *p)
 {
     mp_rc rc = mp_trace_again(T);
-    T->sweep = INT_MAX;
     for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
         rc = load_frame(T, &T->stack[i], p, &p->frames[i], i == 0);
     }

@@ -166,7 +166,6 @@ typedef struct mp_trace {
     bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
     bool uncounted;     // t.data was read: its memory has another counter than t's
     bool lazy_looks;    // some iterator of C code looks at what it gets, later
-    int sweep;          // events to go on which externals that died are let go
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     const mp_host *host;  // NULL: the run is one segment, or aborts
