@@ -14,7 +14,8 @@
 
 // Modules whose frames may run below an operation; setup adds torch's and numpy's.
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
-                                   (char *)"collections.abc", (char *)"weakref"};
+                                   (char *)"collections.abc", (char *)"weakref",
+                                   (char *)"_weakrefset"};
 enum { RECENT_CODES = 16 };
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
@@ -87,10 +88,10 @@ mp_trace_code_number(mp_trace *T, PyCodeObject *code)
     return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
 }
 
-static bool
-is_library_frame(mp_frame *f)
+bool
+mp_is_library(PyObject *globals)
 {
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    PyObject *name = mp_dict_text_borrow(globals, "__name__");
     const char *text =
         name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     if (text == NULL) {
@@ -106,6 +107,12 @@ is_library_frame(mp_frame *f)
         }
     }
     return false;
+}
+
+static bool
+is_library_frame(mp_frame *f)
+{
+    return mp_is_library(mp_frame_globals_borrow(f));
 }
 
 /* Callbacks of WeakKeyDictionary, WeakSet and the like. */

@@ -633,11 +633,13 @@ mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int in
 mp_rc mp_segment_load_local(mp_trace *T, mp_shadow *s, int i);
 void mp_segment_store_local(mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
+/* Are these the globals of a module whose frames may run below an operation? */
+bool mp_is_library(PyObject *globals);
 /* Would its death run code of the program? */
 bool mp_has_finalizer(PyObject *v);
 /* A lock that only functools and logging use, in code of theirs. */
 bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
-mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
+mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);       // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);
 int32_t mp_trace_code_number(mp_trace *T, PyCodeObject *code);  // record.c; -1: error

@@ -72,6 +72,8 @@ mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims s
  * began under a watch; others may answer an inline cache of it. */
 int mp_frame_lasti(mp_frame *f);
 int mp_frame_line(mp_frame *f);
+/* Does code of this generator or coroutine run when it dies?  It waits in a block. */
+bool mp_gen_runs_code(PyObject *o);
 int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now
 int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _FREE
 /* The values of CPython's private headers, for users of mp_local_kind. */
