@@ -591,6 +591,7 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
     s->started = true;
     s->pending = index;
     s->owns_op = s->rebuilt = false;
+    s->kwnames = NULL;  // of a call that the gap has ended
     if (T->resumed != NULL) {
         // Rebuilt frames begin with the instruction of the break.
         return begin_resumed(T) < 0 ? MP_ERR : MP_OK;
