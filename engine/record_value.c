@@ -216,6 +216,25 @@ holds_scalar(PyObject *o)
            || PyComplex_Check(o);
 }
 
+bool
+mp_is_of_call(mp_trace *T, PyObject *v)
+{
+    if ((T->is_root && T->state == MP_TRACE_RECORDING) || !PyFunction_Check(v)) {
+        return false;
+    }
+    PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
+    for (Py_ssize_t i = 0;
+         (code->co_flags & CO_NESTED) && i < PyList_GET_SIZE(T->codes); i++) {
+        PyObject *consts = ((PyCodeObject *)PyList_GET_ITEM(T->codes, i))->co_consts;
+        for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(consts); k++) {
+            if (PyTuple_GET_ITEM(consts, k) == (PyObject *)code) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* A register was just loaded with `value`: guard it and give it a node. */
 static mp_rc
 load_classify(mp_trace *T, int32_t reg, PyObject *value)
@@ -251,6 +270,11 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         }
         return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
                                                                             : MP_OK;
+    }
+    if (mp_is_of_call(T, value)) {
+        // The guard would keep it alive, and never hold again.
+        return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
+                              ((PyFunctionObject *)value)->func_qualname);
     }
     // The empty tuple is one object wherever it comes from: C code makes the same one.
     if (mp_is_identity(value)

@@ -470,6 +470,26 @@ holds_finalizers(const mp_point *p)
     return false;
 }
 
+/* Functions of this call that run now, or wait on a stack, would be in the guards. */
+static bool
+runs_own_functions(mp_trace *T, const mp_point *p)
+{
+    for (int32_t i = 0; i < p->n_frames; i++) {
+        const mp_point_frame *f = &p->frames[i];
+        PyObject *const *values = p->values + f->first;
+        if (mp_is_of_call(T, values[MP_POINT_FUNC])) {
+            return true;
+        }
+        for (int32_t k = f->code->co_nlocalsplus; k < f->n_slots; k++) {
+            PyObject *value = values[MP_POINT_SLOTS + k];
+            if (value != NULL && mp_is_of_call(T, value)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool
 may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
           int index)
@@ -534,6 +554,10 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
             s->unread[k] = 0;
         }
         if (value == NULL) {
+            continue;
+        }
+        if (local && mp_is_of_call(T, value)) {
+            s->unread[k] = VOLATILE;
             continue;
         }
         if (local && mp_is_constant(value)) {
@@ -607,8 +631,9 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
         return safe < 0 ? MP_ERR : MP_OK;
     }
     mp_rc rc = MP_OK;
-    mp_arrival what =
-        holds_finalizers(&p) ? MP_ARRIVE_PASS : T->host->arrive(T->host_ctx, &p);
+    mp_arrival what = holds_finalizers(&p) || runs_own_functions(T, &p)
+                          ? MP_ARRIVE_PASS
+                          : T->host->arrive(T->host_ctx, &p);
     if (what == MP_ARRIVE_LEAVE) {
         T->state = MP_TRACE_LEFT;
     }
