@@ -461,6 +461,19 @@ check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t 
                                 name);
 }
 
+/* Nobody sees a callback of C run when the object dies; one in Python shows its frame. */
+static mp_rc
+check_weakref(mp_trace *T, PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (cls != (PyObject *)&_PyWeakref_RefType || nargs < 2 || args[1] == Py_None
+        || PyFunction_Check(args[1])
+        || (PyMethod_Check(args[1])
+            && PyFunction_Check(PyMethod_GET_FUNCTION(args[1])))) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a weak reference with a callback");
+}
+
 static mp_rc
 call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames)
@@ -468,6 +481,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     bool found;
     int flags = mp_op_flags_of(callee);
     mp_rc rc = check_partial(T, (PyTypeObject *)callee, args, nargs);
+    rc = rc != MP_OK ? rc : check_weakref(T, callee, args, nargs);
     if (rc != MP_OK) {
         return rc;
     }
