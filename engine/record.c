@@ -155,6 +155,19 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
            || is_gc_callback(mp_frame_func_borrow(f));
 }
 
+/* What a gap has made may die in the next segment, and hits drop it when the segment's
+ * effects are done: too late. */
+static bool
+dies_behind_break(const mp_trace *T, mp_frame *f, bool fresh)
+{
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    const mp_shadow *parent = T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
+    bool calls_none = T->busy || (parent != NULL && parent->below == MP_BELOW_NOTHING);
+    return !T->is_root && T->state == MP_TRACE_RECORDING
+           && (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0
+               || (calls_none && !fresh && mp_frame_is_in_block(f)));
+}
+
 /* Not part of the program: whatever runs below it is none of ours. */
 static mp_rc
 enter_finalizer(mp_trace *T)
@@ -325,14 +338,37 @@ leave_gap(mp_trace *T, bool watched)
     }
 }
 
+/* The root's frame lets go of what it held after it has ended: a generator in a block runs
+ * on.  (An object with __del__ existed before; a hit drops it as well.) */
+static void
+enter_after_end(mp_trace *T, mp_frame *f)
+{
+    PyObject *name = mp_frame_code_borrow(f)->co_name;
+    bool is_gen = mp_frame_code_borrow(f)->co_flags & CO_GENERATOR;
+    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0 || is_weakref_frame(f)
+        || (is_gen && !mp_frame_is_in_block(f)) || is_library_frame(f)
+        || is_gc_callback(mp_frame_func_borrow(f))) {
+        return;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    T->state = MP_TRACE_RECORDING;
+    mp_trace_settle(T, mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U after the end",
+                                      mp_frame_code_borrow(f)->co_qualname));
+    mp_callback_end(T, saved);
+}
+
 static bool
 on_enter(void *ctx, mp_frame *f, bool fresh)
 {
     mp_trace *T = ctx;
     mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_DONE) {
+        enter_after_end(T, f);
+    }
     if (!T->busy && T->state == MP_TRACE_GAP) {
         return enter_gap(T, f, fresh);
     }
+    T->died = T->died || (T->busy && dies_behind_break(T, f, fresh));
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;
     }
@@ -349,6 +385,10 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
                  && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
                      || parent->below == MP_BELOW_APPLY))) {
         rc = enter_skipped(T, f);
+    }
+    else if (dies_behind_break(T, f, fresh)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",
+                            mp_frame_code_borrow(f)->co_qualname);
     }
     else if (parent != NULL && is_finalizer(T, parent, f)) {
         rc = enter_finalizer(T);
@@ -724,8 +764,12 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     if (rc != MP_OK) {
         return rc;
     }
+    uint64_t untold = mp_watch_untold();
     if (T->graph.n_loose > 0) {
         mp_refgraph_release(&T->graph);
+    }
+    if (T->died || (!T->is_root && untold != mp_watch_untold())) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies");
     }
     if (++T->n_instr > T->max_instr) {
         return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",

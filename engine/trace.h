@@ -183,6 +183,7 @@ typedef struct mp_trace {
     bool whole_only;     // what aborts depends on what neither recipes nor effects tell
                          // (which of equal constants it gets), so no break helps
     bool is_root;        // the segment begins with the call
+    bool died;           // behind a break: code ran as something died
     bool holds;          // an abort now may become a break
     bool makes_classes;  // it made a class (record_class.c)
     bool compiles;       // it made code of a text (builtins_exec.c)

@@ -72,6 +72,8 @@ mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims s
  * began under a watch; others may answer an inline cache of it. */
 int mp_frame_lasti(mp_frame *f);
 int mp_frame_line(mp_frame *f);
+/* Do an exception's handlers in the frame, and more than the compiler's own, see it? */
+bool mp_frame_is_in_block(mp_frame *f);
 /* Does code of this generator or coroutine run when it dies?  It waits in a block. */
 bool mp_gen_runs_code(PyObject *o);
 int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now
@@ -149,6 +151,8 @@ int mp_watch_available(const char **why);
 MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,
                                   PyObject *callable, PyObject *const *args,
                                   size_t nargsf, PyObject *kwnames);
+/* Frames that `enter` was not told of, since they ran in a callback or a pause. */
+uint64_t mp_watch_untold(void);
 /* Stop telling the innermost watcher of this thread; its call goes on undisturbed. */
 void mp_watch_stop(void);
 /* From `instr`: leave the watched call.  When the callback has returned, all its frames end

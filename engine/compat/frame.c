@@ -97,23 +97,26 @@ mp_frame_lasti(mp_frame *f)
 }
 
 bool
-mp_gen_runs_code(PyObject *o)
+mp_frame_is_in_block(mp_frame *f)
 {
-    PyGenObject *gen = (PyGenObject *)o;
-    if (!(PyGen_Check(o) || PyCoro_CheckExact(o) || PyAsyncGen_CheckExact(o))
-        || gen->gi_frame_state == FRAME_CREATED
-        || gen->gi_frame_state >= FRAME_EXECUTING) {
-        return false;
-    }
-    mp_frame *f = (mp_frame *)gen->gi_iframe;
     int depth, at = mp_code_handler(f->f_code, mp_frame_lasti(f), &depth);
     const mp_code_info *info = at < 0 ? NULL : mp_code_info_get(f->f_code);
     if (at >= 0 && info == NULL) {
-        PyErr_Clear();  // no memory: as if it did
+        PyErr_Clear();  // no memory: as if it were
         return true;
     }
     // 3.12 puts a handler of its own around all of a generator.
     return at >= 0 && info->at[at].op != MP_OP_CALL_INTRINSIC_1;
+}
+
+bool
+mp_gen_runs_code(PyObject *o)
+{
+    PyGenObject *gen = (PyGenObject *)o;
+    return (PyGen_Check(o) || PyCoro_CheckExact(o) || PyAsyncGen_CheckExact(o))
+           && gen->gi_frame_state != FRAME_CREATED
+           && gen->gi_frame_state < FRAME_EXECUTING
+           && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
 }
 
 int
@@ -195,6 +198,12 @@ int
 mp_frame_lasti(mp_frame *f)
 {
     return -1;
+}
+
+bool
+mp_frame_is_in_block(mp_frame *f)
+{
+    return false;
 }
 
 bool

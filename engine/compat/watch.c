@@ -299,6 +299,7 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
         return mp_events_run(ts, f, throwflag, false, next);
     }
     if (w->paused > 0 || ts->tracing > 0) {
+        w->untold++;
         return mp_events_run(ts, f, throwflag, false, next);
     }
     const char *why = mp_events_lost();
@@ -357,6 +358,12 @@ mp_watch_tell(mp_activation *act)
 }
 
 /* -- Interface --------------------------------------------------------------------- */
+
+uint64_t
+mp_watch_untold(void)
+{
+    return watch_self.top == NULL ? 0 : watch_self.top->untold;
+}
 
 int
 mp_watch_available(const char **why)
@@ -481,6 +488,12 @@ int
 mp_watch_available(const char **why)
 {
     *why = "this CPython version is not supported yet";
+    return 0;
+}
+
+uint64_t
+mp_watch_untold(void)
+{
     return 0;
 }
 
