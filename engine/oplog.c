@@ -165,6 +165,8 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     mp_node *n;
     if (PySlice_Check(obj)) {
         mp_rc rc = mp_fresh(T, obj);
+        rc = rc != MP_OK ? rc
+                         : mp_read_c_object(T, obj, mp_refgraph_find(&T->graph, obj));
         return rc != MP_OK ? rc : tree_slice(T, obj, tree);
     }
     mp_rc rc = mp_value(T, obj, &n);

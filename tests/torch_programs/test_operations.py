@@ -30,6 +30,14 @@ def f(x):
 def f(x):
     return x.new(x.size()).fill_(1) + x, x.new(2, 3).shape, x.new([1, 2]), x.new(x.shape[:1]).shape
 >>> t(3, 4)
+=== index_is_a_slice_of_the_callers
+part, pair = slice(0, 1), [slice(None), slice(1, None)]
+def f(x):
+    return x[part], x[:, part], x[pair[0], pair[1]]
+>>> t(3, 3)
+!!! part = slice(1, 3)
+!!! pair[1] = slice(0, 2)
+!!! part = slice(1.0, None) if 0 else slice(None, None, 2)
 
 === odd_indices
 def f(x):
