@@ -121,7 +121,7 @@ C|  Node  Other  int
 -|  setattr(@N, 'c', (@I) % 3)  @N.bump(@I)  xs, ys = ys, xs  n2 = @N  o = @F(@I)
 -|  log.append((@I) % 9)  i, *l = [@I, *@L]  assert @B, @S  vars(@N)['c'] = (@I) % 2
 -|  log.append(@O)  out.append(@O)  out.append(@O)  out.append(@V)  (i, s), o = (@I, @S), @O
--|  @N.__dict__.pop('c', None)  @V *= 2  d |= {'q': (@I) % 3}  @N.a += 1  o = @T
+-|  @N.__dict__.pop('c', None)  ys[:] = ys[:2]; ys *= 2  d |= {'q': (@I) % 3}  @N.a += 1  o = @T
 -|  ~raise KeyError(@S)  ~raise ValueError(@I)  del i; i = @I
 G|  g  xs  ys  n1  n2
 H|  for i in @L[:3]:  for i, o in enumerate(@L[:3]):  for s in list(d):  if @B:  if @B:
