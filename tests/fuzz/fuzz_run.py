@@ -139,6 +139,7 @@ def _kinds(compiled: Any) -> Counter[str]:
 
 
 def _finish(pair: Pair, outcome: Outcome) -> None:
+    signal.alarm(0)  # describing takes time of its own
     for place in pair.stats()["places"]:
         detail = place["detail"] or ""
         outcome.reasons[f"{place['reason']}: {detail}"] += place["count"]
