@@ -470,6 +470,15 @@ holds_finalizers(const mp_point *p)
     return false;
 }
 
+/* Guards would pin it, though the next call has another one: a function of this call, a C
+ * method bound to an object. */
+static bool
+is_own(mp_trace *T, PyObject *v)
+{
+    return mp_is_of_call(T, v)
+           || ((PyCFunction_Check(v) || mp_is_method_wrapper(v)) && !mp_is_identity(v));
+}
+
 /* Functions of this call that run now, or wait on a stack, would be in the guards. */
 static bool
 runs_own_functions(mp_trace *T, const mp_point *p)
@@ -482,7 +491,7 @@ runs_own_functions(mp_trace *T, const mp_point *p)
         }
         for (int32_t k = f->code->co_nlocalsplus; k < f->n_slots; k++) {
             PyObject *value = values[MP_POINT_SLOTS + k];
-            if (value != NULL && mp_is_of_call(T, value)) {
+            if (value != NULL && is_own(T, value)) {
                 return true;
             }
         }
@@ -556,7 +565,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
         if (value == NULL) {
             continue;
         }
-        if (local && mp_is_of_call(T, value)) {
+        if (local && is_own(T, value)) {
             s->unread[k] = VOLATILE;
             continue;
         }

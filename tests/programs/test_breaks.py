@@ -560,6 +560,37 @@ def test_what_frames_let_go_of_dies():
         assert fast(weakref.ref) == (True, True)
 
 
+KEEPS = """
+class L(list): pass
+def bound(refs, ref):
+    out = L()
+    refs.append(ref(out))
+    add = out.append
+    out = 3
+    for i in range(3):
+        add(op())
+        add([i])
+def closure(refs, ref):
+    o = L()
+    refs.append(ref(o))
+    def inner(): return o
+    op()
+    return len(inner()), op(), len([inner])
+"""
+
+
+@pytest.mark.parametrize("name", ["bound", "closure"])
+def test_entries_keep_nothing_of_a_call(name):
+    """A guard on an object of one call holds it, and never holds again."""
+    fast = engine_compile(world(KEEPS)[name])
+    for _ in range(5):
+        refs = []
+        fast(refs, weakref.ref)
+        assert [ref() for ref in refs] == [None]
+    assert fast.stats()["hits"] == 4
+    assert len(fast.entries()) <= 4
+
+
 def test_no_leaks():
     space = world(LOOP)
     fast = engine_compile(space["f"])
