@@ -52,6 +52,9 @@ class FakeCompiled:
     def reset(self):
         self.resets += 1
 
+    def set_verify(self, every, verifier=None):
+        pass
+
     def event(self, event, **info):
         self.keywords["on_event"](event, info)
 

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 import magpy
-from oracle import reasons, whole_hits
+from oracle import VERIFY, reasons, whole_hits
 
 
 def inner(x):
@@ -63,7 +63,8 @@ def test_torch_compile_around():
     same(fast, inner)  # before dynamo's frame evaluator stands above ours
     same(torch.compile(lambda x: fast(x) + 3, backend="eager"), lambda x: inner(x) + 3)
     same(torch.compile(fast, backend="eager"), inner)
-    assert magpy.stats(fast)["hits"] > 6
+    counted = magpy.stats(fast)
+    assert counted["hits"] > 6 or (VERIFY and counted["verified"] > 6)
 
 
 def test_torch_compile_around_module():
