@@ -651,6 +651,14 @@ dispatch_aborted_raising(mp_CompiledObject *op, const mp_abort_info *why)
     mp_err_restore_steal(exc);
 }
 
+/* Are entries verified that answer segments behind the first break of this recording?  If
+ * the next hit is: this call takes nobody's turn. */
+static bool
+dispatch_checks(const mp_CompiledObject *op)
+{
+    return op->segments && op->verify_every > 0 && op->verify_left <= 1;
+}
+
 static PyObject *
 dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
 {
@@ -660,13 +668,17 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     int rc = 0;
     mp_session session;
+    mp_verification check = {.op = NULL};
     mp_session_init(&session, op);
+    if (dispatch_checks(op) && mp_verify_start(&check, &session) < 0) {
+        Py_DECREF(code);
+        return NULL;
+    }
     int64_t start = mp_stats_now();
     PyObject *result =
         mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
-                       root, op->max_instructions, NULL,
-                       op->segments && !op->fullgraph ? &mp_session_host : NULL,
-                       &session, &plan, &why);
+                       root, op->max_instructions, check.outputs,
+                       op->segments ? &mp_session_host : NULL, &session, &plan, &why);
     op->stats.recordings++;
     op->stats.record_ns += mp_stats_now() - start;
     if (session.departed > 0) {
@@ -691,7 +703,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session_fini(&session);
     mp_abort_clear(&why);
     Py_DECREF(code);
-    return result;
+    return check.op == NULL ? result : mp_verify_finish(&check, result);
 }
 
 /* Full, and even the least recently used entry is in use? */

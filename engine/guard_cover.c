@@ -180,7 +180,8 @@ cover_find(const mp_guards *old, const mp_guard *fresh, const mp_cover *cover,
 }
 
 int32_t
-mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, mp_cover *cover)
+mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
+                    mp_cover *cover)
 {
     int32_t at = 0;  // behind the last op that was found
     for (int32_t i = 0; i < fresh->n_ops; i++) {
@@ -191,8 +192,11 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, mp_cover *cove
             continue;
         }
         int32_t found = cover_find(old, op, cover, at);
-        if (found < 0) {
+        if (found < 0 && i < limit) {
             return i;
+        }
+        if (found < 0) {
+            continue;
         }
         at = found + 1;
         if (op->dst >= 0) {

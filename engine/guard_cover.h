@@ -14,9 +14,9 @@ typedef struct {
 /* 0, or -1 with MemoryError; mp_cover_fini even then. */
 int mp_cover_init(mp_cover *cover, const mp_guards *old, const mp_guards *fresh);
 void mp_cover_fini(mp_cover *cover);
-/* The first op of `fresh` that `old` does not ask for, -1 if there is none.  Fills the
- * cover up to there.  Runs no user code, sets no exception. */
-int32_t mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh,
+/* The first op of `fresh` that `old` does not ask for, -1 if there is none among the first
+ * `limit`.  Fills the cover up to there.  Runs no user code, sets no exception. */
+int32_t mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
                             mp_cover *cover);
 /* Do these registers, or -1, stand for one object? */
 bool mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh);

@@ -25,7 +25,7 @@ typedef struct {
      *            "grad" bool: grad mode at entry */
     PyObject *graph;
     int32_t n_outputs;
-    int32_t n_instr;  // instructions watched
+    int32_t n_instr;  // instructions watched in this segment
     mp_exit *exit;    // the run goes on after a break; NULL: it has returned
 } mp_plan;
 

@@ -40,7 +40,11 @@ typedef struct {
     int32_t n_frames;
     int32_t *from;
     int32_t n_values;
-    PyObject *codes;  // owned tuple: keeps the frames' code
+    PyObject *codes;   // owned tuple: keeps the frames' code
+    int32_t at;        // the instruction of the break, in the innermost frame
+    int32_t n_guards;  // asked for by the run until then, without that instruction ...
+    int32_t n_looked;  // ... and by that; -1: it can be recorded, but was not to be
+    bool unseen;       // it was not even looked at
 } mp_exit;
 
 /* Room for a point of this size; 0 / -1. */

@@ -724,11 +724,17 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     T->holds = T->host != NULL;
     PyObject *avoided =
         T->holds ? T->host->avoids(T->host_ctx, s->info->code, index) : NULL;
-    if (avoided != NULL) {
+    T->n_guards = T->guards->n_ops;
+    T->avoids = avoided != NULL;
+    if (T->avoids) {
         rc = mp_trace_abort(T, (mp_abort_id)PyLong_AsLong(PyTuple_GET_ITEM(avoided, 1)),
                             "%U", PyTuple_GET_ITEM(avoided, 2));
     }
     rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
+    T->ends = rc == MP_OK && T->holds && T->host->ends(T->host_ctx);
+    if (T->ends) {
+        rc = mp_trace_abort(T, MP_AB_OPCODE, "the entry ends here");
+    }
     bool stays = rc != MP_ABORTED || !T->holds || mp_segment_break(T, s, n_writes);
     T->holds = false;
     if (!stays) {

@@ -28,6 +28,7 @@ void mp_abort_clear(mp_abort_info *info);
 /* What a run in pieces asks of whoever keeps its segments. */
 typedef enum {
     MP_ARRIVE_RECORD,  // no entry: record from here
+    MP_ARRIVE_FOLLOW,  // the same, to compare it with an entry: it ends where that does
     MP_ARRIVE_LEAVE,   // an entry answers: leave the call
     MP_ARRIVE_PASS,    // nothing begins here
     MP_ARRIVE_STOP,    // let the call end unwatched
@@ -35,7 +36,8 @@ typedef enum {
 
 typedef struct {
     /* The run has come to a point; its values are borrowed from the frames.  Runs no
-     * Python, keeps what it needs of the point before it answers LEAVE. */
+     * Python unless it answers FOLLOW or STOP; keeps what it needs of the point before it
+     * answers LEAVE. */
     mp_arrival (*arrive)(void *ctx, const mp_point *point);
     /* A segment has ended at a break.  Takes plan over, also on failure; NULL: there was
      * nothing in it.  0 / -1. */
@@ -48,6 +50,11 @@ typedef struct {
     /* Does the number in this register of the guards keep changing? */
     bool (*changes)(void *ctx, const mp_guards *guards, int32_t reg);
     void (*rebuilt)(void *ctx);  // the frames of mp_record_resume hold their values now
+    /* After FOLLOW: has the entry looked at value `at` of its row? */
+    bool (*reads)(void *ctx, int32_t at);
+    /* Does it end before the instruction that `avoids` was asked for, although that can be
+     * recorded this time? */
+    bool (*ends)(void *ctx);
 } mp_host;
 
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).

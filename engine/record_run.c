@@ -74,7 +74,7 @@ mp_trace_again(mp_trace *T)
     T->stack = old.stack;
     T->n_stack = old.n_stack;
     T->cap_stack = old.cap_stack;
-    T->n_instr = old.n_instr;
+    T->n_instr = T->n_begin = old.n_instr;
     T->max_instr = old.max_instr;
     T->outputs = old.outputs;
     T->host = old.host;
@@ -163,7 +163,8 @@ mp_plan_make(mp_trace *T, PyObject *result)
     plan->ambient = T->ambient;
     T->guards = NULL;
     T->ambient = NULL;
-    plan->n_instr = (int32_t)(T->n_instr > INT32_MAX ? INT32_MAX : T->n_instr);
+    int64_t n_instr = T->n_instr - T->n_begin;
+    plan->n_instr = (int32_t)(n_instr > INT32_MAX ? INT32_MAX : n_instr);
     return plan;
 }
 

@@ -192,7 +192,7 @@ exit_from_entry(const mp_shadow *s, int32_t slot)
 }
 
 static mp_exit *
-exit_new(mp_trace *T, const mp_point *p)
+exit_new(mp_trace *T, const mp_point *p, bool unseen)
 {
     mp_exit *x = PyMem_Calloc(1, sizeof(*x));
     if (x == NULL) {
@@ -212,6 +212,10 @@ exit_new(mp_trace *T, const mp_point *p)
     memcpy(x->frames, p->frames, (size_t)p->n_frames * sizeof(*p->frames));
     x->n_frames = p->n_frames;
     x->n_values = p->n_values;
+    x->at = T->stack[T->n_stack - 1].pending;
+    x->n_guards = T->n_guards;
+    x->n_looked = T->ends ? -1 : T->n_looked;
+    x->unseen = unseen;
     return x;
 }
 
@@ -291,6 +295,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
 {
     mp_point p = {.n_frames = 0};
     int at;
+    T->n_looked = T->guards->n_ops - T->n_guards;
     mp_rc rc = know_cells(T);
     int safe = rc == MP_OK ? take_point(T, &p, &at) : 0;
     if (rc != MP_OK || safe < 0) {
@@ -302,7 +307,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
         avoid_before(T, at);
         return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");
     }
-    mp_exit *x = exit_new(T, &p);
+    mp_exit *x = exit_new(T, &p, T->avoids || why->id == MP_AB_VOLATILE);
     PyObject *values = x == NULL ? NULL : exit_values(T, &p, x);
     rc = values != NULL ? MP_OK : PyErr_Occurred() ? MP_ERR : MP_ABORTED;
     if (rc == MP_OK) {
@@ -322,7 +327,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
 static bool
 is_worth_a_plan(const mp_trace *T)
 {
-    return T->is_root || T->n_writes > 0 || PyList_GET_SIZE(T->ops) > 0;
+    return T->is_root || T->follows || T->n_writes > 0 || PyList_GET_SIZE(T->ops) > 0;
 }
 
 /* What the program holds now will be told from what the gap makes of it. */
@@ -343,7 +348,9 @@ remember_slots(mp_trace *T)
             return -1;
         }
         for (int k = 0; k < n; k++) {
-            s->before[k] = mp_frame_local_borrow(s->f, k);
+            // (NULL: what no value is; one that nobody looked at stays what it was)
+            s->before[k] =
+                s->unread[k] == VOLATILE ? NULL : mp_frame_local_borrow(s->f, k);
         }
     }
     return 0;
@@ -364,6 +371,16 @@ take_reason(mp_trace *T)
     mp_abort_info why = *T->why;
     memset(T->why, 0, sizeof(*T->why));
     return why;
+}
+
+/* The tensors of a plan are kept until it has been taken, no longer. */
+static void
+drop_outputs(mp_trace *T)
+{
+    if (T->outputs != NULL
+        && PyList_SetSlice(T->outputs, 0, PyList_GET_SIZE(T->outputs), NULL) < 0) {
+        PyErr_Clear();  // without memory they live until the call has ended
+    }
 }
 
 bool
@@ -392,6 +409,7 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
     }
     mp_plan_free(plan);
     PyErr_Clear();  // without memory the run stays eager
+    drop_outputs(T);
     mp_abort_clear(T->why);
     *T->why = why;
     s->kwnames = NULL;
@@ -530,6 +548,14 @@ value_name(const mp_shadow *s, int32_t i, bool root)
                 : PyUnicode_FromFormat("%U.%U", code->co_qualname, name);
 }
 
+/* Constants are looked at when the program does; so is what an entry that this segment is
+ * compared with has found a constant there. */
+static bool
+waits_unread(mp_trace *T, int32_t at, PyObject *value)
+{
+    return mp_is_constant(value) || (T->follows && !T->host->reads(T->host_ctx, at));
+}
+
 static mp_rc
 load_value(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
 {
@@ -569,7 +595,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
             s->unread[k] = VOLATILE;
             continue;
         }
-        if (local && mp_is_constant(value)) {
+        if (local && waits_unread(T, s->base + k, value)) {
             bool changes = s->before[k] != value && is_number(value);
             s->unread[k] = changes ? VOLATILE : UNREAD;
             continue;
@@ -581,9 +607,10 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
 }
 
 static mp_rc
-begin(mp_trace *T, const mp_point *p)
+begin(mp_trace *T, const mp_point *p, bool follows)
 {
     mp_rc rc = mp_trace_again(T);
+    T->follows = follows;
     for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
         rc = load_frame(T, &T->stack[i], p, &p->frames[i], i == 0);
     }
@@ -606,7 +633,7 @@ begin_resumed(mp_trace *T)
         const int32_t *from = x->from + x->frames[i].first + MP_POINT_SLOTS;
         for (int k = 0; k < s->info->code->co_nlocalsplus; k++) {
             if (from[k] <= MP_EXIT_ENTRY && (MP_EXIT_ENTRY - from[k]) % 2 == 1) {
-                s->before[k] = NULL;  // (no value is where nothing is)
+                s->before[k] = NULL;  // (as there)
             }
         }
     }
@@ -646,9 +673,9 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
     if (what == MP_ARRIVE_LEAVE) {
         T->state = MP_TRACE_LEFT;
     }
-    else if (what == MP_ARRIVE_RECORD) {
+    else if (what == MP_ARRIVE_RECORD || what == MP_ARRIVE_FOLLOW) {
         T->state = MP_TRACE_RECORDING;
-        rc = begin(T, &p);
+        rc = begin(T, &p, what == MP_ARRIVE_FOLLOW);
         *begun = rc == MP_OK;
     }
     else if (what == MP_ARRIVE_STOP) {
@@ -668,11 +695,12 @@ mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
         return MP_OK;
     }
     PyObject *value = mp_frame_local_borrow(s->f, i);
-    if (s->unread[i] == VOLATILE) {
+    if (s->unread[i] == VOLATILE && !T->follows) {
         return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
                               PyTuple_GET_ITEM(s->info->code->co_localsplusnames, i));
     }
     mp_rc rc = load_value(T, s->base + i, value_name(s, i, s->root), value);
+    mp_refgraph_loosen(&T->graph, value);
     if (rc == MP_OK) {  // else it is still what the entry row holds
         s->unread[i] = 0;
     }

@@ -12,30 +12,41 @@
 #include "session.h"
 
 #include "compat/compat.h"
+#include "verify.h"
 
 #include <string.h>
 
 enum {
-    SESSION_FAILS = 3,     // recordings that began at a point and came to nothing
-    SESSION_EMPTY = 2,     // segments without content there
-    SESSION_CHANGES = 3,   // entries there before a number of theirs is one that changes
-    SESSION_ENTRIES = 8,   // ways to go on there
+    SESSION_FAILS = 3,    // recordings that began at a point and came to nothing
+    SESSION_EMPTY = 2,    // segments without content there
+    SESSION_CHANGES = 3,  // entries there before a number of theirs is one that changes
+    SESSION_ENTRIES = 8,  // ways to go on there
     SESSION_PASSES = 500,  // events without a segment: the rest of the call is not ours
 };
 
 /* -- What the recording asks ------------------------------------------------------------ */
 
-/* The entry whose guards hold, with its references gathered: 1 / 0 / -1. */
+static bool
+session_matches(const mp_resume_point *point, const mp_plan *plan, PyObject **values)
+{
+    return mp_guards_check(plan->guards, values, point->cache.regs)
+           && (plan->ambient == NULL || mp_ambient_check(plan->ambient));
+}
+
+/* The entry whose guards hold, with its references gathered: 1; 0: none; -1: exception, or
+ * it is known to be wrong. */
 static int
 session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
     for (int32_t i = 0; i < point->cache.n; i++) {
         mp_entry *entry = point->cache.at[i];
-        const mp_plan *plan = entry->plan;
-        if ((entry->state != MP_ENTRY_READY && entry->state != MP_ENTRY_NEW)
-            || !mp_guards_check(plan->guards, p->values, point->cache.regs)
-            || (plan->ambient != NULL && !mp_ambient_check(plan->ambient))) {
+        bool wrong = entry->state == MP_ENTRY_DIVERGED;
+        if ((entry->state != MP_ENTRY_READY && entry->state != MP_ENTRY_NEW && !wrong)
+            || !session_matches(point, entry->plan, p->values)) {
             continue;
+        }
+        if (wrong) {
+            return -1;
         }
         mp_cache_touch(&point->cache, i);
         entry->last_used = s->op->stats.calls;
@@ -72,6 +83,41 @@ session_copy(mp_session *s, const mp_point *p)
     return 0;
 }
 
+static void
+session_forget(mp_session *s)
+{
+    mp_hit_release(&s->hit);
+    mp_hit_init(&s->hit);
+}
+
+/* The entry that was found is compared with what the program does from here on.  Its graph
+ * runs now, dry; nothing may hold its inputs when the program goes on. */
+static mp_arrival
+session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    mp_entry *entry = s->hit.entry;
+    PyObject *notes = NULL;  // owned
+    int rc = entry->state == MP_ENTRY_NEW ? mp_hit_compile(s->op, &s->hit) : 0;
+    bool answers = rc == 0 && entry->state == MP_ENTRY_READY;
+    if (answers) {
+        rc = mp_verify_dry(s->op->verifier, entry,
+                           s->hit.held + entry->plan->replay->n_sources, &notes);
+        answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
+                  && entry->state == MP_ENTRY_READY
+                  && session_matches(point, entry->plan, p->values);
+    }
+    if (rc < 0) {
+        mp_verify_failed(s->verify);
+    }
+    if (answers) {
+        mp_verify_follow(s->verify, entry, notes);
+        s->passed = 0;
+    }
+    Py_XDECREF(notes);
+    session_forget(s);
+    return answers ? MP_ARRIVE_FOLLOW : MP_ARRIVE_STOP;
+}
+
 static mp_arrival
 session_pass(mp_session *s)
 {
@@ -88,6 +134,9 @@ session_arrive(void *ctx, const mp_point *p)
         return MP_ARRIVE_STOP;
     }
     int found = session_search(s, point, p);
+    if (found > 0 && s->verify != NULL) {
+        return session_follow(s, point, p);
+    }
     if (found > 0 && session_copy(s, p) == 0) {
         s->there = point;
         s->left = true;
@@ -95,8 +144,7 @@ session_arrive(void *ctx, const mp_point *p)
         return MP_ARRIVE_LEAVE;
     }
     if (found != 0) {
-        mp_hit_release(&s->hit);
-        mp_hit_init(&s->hit);
+        session_forget(s);
         PyErr_Clear();  // as above
         return MP_ARRIVE_STOP;
     }
@@ -108,6 +156,13 @@ session_arrive(void *ctx, const mp_point *p)
     s->here = point;
     s->passed = 0;
     return MP_ARRIVE_RECORD;
+}
+
+/* Is the segment in progress compared with an entry? */
+static bool
+session_follows(const mp_session *s)
+{
+    return s->verify != NULL && s->verify->entry != NULL;
 }
 
 /* Count the break where it happened: 0 / -1. */
@@ -132,6 +187,12 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
     mp_resume_point *here = s->here;
     bool root = s->departed == 0 && !s->resumed;
     s->here = NULL;
+    if (session_follows(s)) {
+        s->departed++;
+        int rc = mp_verify_judge(s->verify, plan, NULL, why);
+        mp_plan_free(plan);
+        return rc;
+    }
     if (op->points.serial != s->serial) {
         mp_plan_free(plan);
         return -1;
@@ -159,6 +220,9 @@ session_avoid(void *ctx, PyCodeObject *code, int index, bool at_once,
               const mp_abort_info *why)
 {
     mp_session *s = ctx;
+    if (session_follows(s)) {
+        return;  // it breaks where its entry does
+    }
     PyObject *detail =
         why->detail != NULL ? Py_NewRef(why->detail) : PyUnicode_FromString("");
     if (detail == NULL
@@ -172,13 +236,29 @@ session_avoid(void *ctx, PyCodeObject *code, int index, bool at_once,
 static PyObject *
 session_avoids(void *ctx, PyCodeObject *code, int index)
 {
-    return mp_points_avoids(&((mp_session *)ctx)->op->points, code, index);
+    mp_session *s = ctx;
+    return session_follows(s) ? mp_verify_avoids(s->verify, code, index)
+                              : mp_points_avoids(&s->op->points, code, index);
+}
+
+static bool
+session_ends(void *ctx)
+{
+    const mp_session *s = ctx;
+    return session_follows(s) && mp_verify_ends(s->verify);
+}
+
+static bool
+session_reads(void *ctx, int32_t at)
+{
+    return mp_verify_reads(((mp_session *)ctx)->verify, at);
 }
 
 static bool
 session_changes(void *ctx, const mp_guards *guards, int32_t reg)
 {
-    return mp_points_changes(&((mp_session *)ctx)->op->points, guards, reg);
+    mp_session *s = ctx;
+    return !session_follows(s) && mp_points_changes(&s->op->points, guards, reg);
 }
 
 /* The frames of a break have been rebuilt and hold their values themselves. */
@@ -188,9 +268,9 @@ session_rebuilt(void *ctx)
     mp_point_clear(&((mp_session *)ctx)->next);
 }
 
-const mp_host mp_session_host = {session_arrive, session_depart, session_avoid,
-                                 session_avoids, session_changes,
-                                 session_rebuilt};
+const mp_host mp_session_host = {session_arrive, session_depart,  session_avoid,
+                                 session_avoids, session_changes, session_rebuilt,
+                                 session_reads,  session_ends};
 
 void
 mp_session_init(mp_session *s, mp_CompiledObject *op)
@@ -205,8 +285,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
 void
 mp_session_fini(mp_session *s)
 {
-    mp_hit_release(&s->hit);
-    mp_hit_init(&s->hit);
+    session_forget(s);
     mp_point_clear(&s->at);
     mp_point_clear(&s->next);
 }
@@ -217,8 +296,7 @@ mp_session_fini(mp_session *s)
 static PyObject *
 session_plain(mp_session *s)
 {
-    mp_hit_release(&s->hit);
-    mp_hit_init(&s->hit);
+    session_forget(s);
     PyObject *result = mp_point_run(&s->at, NULL, NULL);
     mp_point_clear(&s->at);
     return result;
@@ -229,7 +307,6 @@ static int
 session_compile(mp_session *s)
 {
     mp_entry *entry = s->hit.entry;
-    const mp_plan *plan = entry->plan;
     int rc = mp_hit_compile(s->op, &s->hit);
     while (s->hit.n_held > 0) {
         Py_DECREF(s->hit.held[--s->hit.n_held]);
@@ -237,12 +314,10 @@ session_compile(mp_session *s)
     if (rc < 0 || entry->state != MP_ENTRY_READY || s->op->points.serial != s->serial) {
         return rc;
     }
-    PyObject **regs = s->there->cache.regs;
-    if (!mp_guards_check(plan->guards, s->at.values, regs)
-        || (plan->ambient != NULL && !mp_ambient_check(plan->ambient))) {
+    if (!session_matches(s->there, entry->plan, s->at.values)) {
         return 0;
     }
-    return mp_hit_gather(&s->hit, regs) < 0 ? -1 : 1;
+    return mp_hit_gather(&s->hit, s->there->cache.regs) < 0 ? -1 : 1;
 }
 
 /* The graph raised: as dispatch does it, but from where the run was left. */
@@ -302,12 +377,17 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
 {
     if (s->left && (result != NULL || PyErr_Occurred())) {
         s->left = false;  // it could not be left after all
-        mp_hit_release(&s->hit);
-        mp_hit_init(&s->hit);
+        session_forget(s);
         mp_point_clear(&s->at);
     }
     PyObject *exc = mp_err_take();
     int rc = 0;
+    if (session_follows(s)) {
+        (void)mp_verify_judge(s->verify, plan, exc, why);
+        mp_plan_free(plan);
+        plan = NULL;
+        s->has_news = true;
+    }
     bool valid = s->here != NULL && s->op->points.serial == s->serial;
     if (plan != NULL && valid) {
         s->here->failed = 0;

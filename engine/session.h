@@ -41,12 +41,18 @@ int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *forma
 int mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan,
                   PyCodeObject *code);
 
+typedef struct mp_verification mp_verification;  // verify.h
+
 /* One call, from its first break on; lives on the C stack. */
 typedef struct {
-    mp_CompiledObject *op;   // borrowed from the caller of the compiled function
-    mp_resume_point *here;   // where the segment in progress began; NULL: with the call
-    mp_point at;             // owned: where the run was left
-    mp_hit hit;              // what answers there; its entry is NULL if there is none
+    mp_CompiledObject *op;  // borrowed from the caller of the compiled function
+    mp_verification
+        *verify;            // borrowed; segments that entries answer run for real, and
+                            // are compared with them.  NULL: they do not
+    mp_resume_point *here;  // where the segment in progress began; NULL: with the call,
+                            // or it is one of those
+    mp_point at;            // owned: where the run was left
+    mp_hit hit;             // what answers there; its entry is NULL if there is none
     mp_resume_point *there;  // the same place
     mp_point next;           // owned: the frames that are being rebuilt
     uint64_t serial;         // of the table of points when the call began

@@ -157,6 +157,7 @@ typedef struct mp_trace {
     PyObject *result;   // owned: the root's return value, while planning
     PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL
     int64_t n_instr, max_instr;
+    int64_t n_begin;  // n_instr when the segment began
     bool root_seen;
     bool wrote_input;   // some operation wrote to an input of the graph
     bool random;        // some operation draws random numbers
@@ -180,11 +181,16 @@ typedef struct mp_trace {
     PyObject *handled;  // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
     const mp_point *rebuilds;  // borrowed: what they get
-    bool whole_only;     // what aborts depends on what neither recipes nor effects tell
-                         // (which of equal constants it gets), so no break helps
-    bool is_root;        // the segment begins with the call
-    bool died;           // behind a break: code ran as something died
-    bool holds;          // an abort now may become a break
+    bool whole_only;   // what aborts depends on what neither recipes nor effects tell
+                       // (which of equal constants it gets), so no break helps
+    bool is_root;      // the segment begins with the call
+    bool died;         // behind a break: code ran as something died
+    bool follows;      // it is compared with an entry, and ends where that does
+    bool holds;        // an abort now may become a break
+    int32_t n_guards;  // there were before the instruction in progress was looked at
+    int32_t n_looked;  // and how many there are since, when its segment ends before it
+    bool avoids;       // it is avoided, so it was not looked at
+    bool ends;         // it was recorded, but the entry that is followed ends here
     bool makes_classes;  // it made a class (record_class.c)
     bool compiles;       // it made code of a text (builtins_exec.c)
 } mp_trace;

@@ -1,24 +1,21 @@
-/* verify.c - the real call of a verified hit, and what is compared after it.
+/* verify.c - what is compared between an entry and a new recording of its segment.
  *
- * Compared, in this order; the first difference is reported:
+ * In this order; the first difference is reported:
  *   guard      what the new recording read is asked for by the entry's guards
- *   effect     both replay programs build, write and return the same
+ *   break      it ends where the entry ends: at the same break, or with the call
+ *   effect     both replay programs build, write and return the same (at a break: the
+ *              values of all frames), and torch is left in the same state
  *   graph      the tensors of the dry run are those of the real call
- *   exception  a call that raises has a graph that raises
- * A recording that aborts for another reason proves nothing; it is counted as a call
- * that ran eager.
+ *   exception  a segment that raises has a graph that raises
  *
- * The user's call comes first: its result or exception is kept aside while anything of
- * ours runs, and only a report or an interrupt replaces a result, nothing an exception.
- *
- * An entry that diverged stays in the cache, so that it answers for the same calls as
- * before, but they run eager for good: recorded again it would be as wrong. */
+ * A recording that ends before the entry does, for a reason of its own, proves that much:
+ * what it has read until then is compared, nothing else.  If it goes on for as many
+ * instructions as the entry has, and is elsewhere, then it has strayed. */
 #include "verify.h"
 
 #include "compat/compat.h"
 #include "effect_same.h"
 #include "guard_cover.h"
-#include "record.h"
 
 int
 mp_verify_dry(PyObject *verifier, const mp_entry *entry, PyObject *const *inputs,
@@ -134,7 +131,64 @@ verify_effect_report(const mp_entry *entry, const mp_plan *fresh)
     return report;
 }
 
+/* Where the segment ends: new str. */
+static PyObject *
+verify_place(const mp_plan *plan)
+{
+    const mp_exit *x = plan->exit;
+    if (x == NULL) {
+        return PyUnicode_FromString("the call returns");
+    }
+    PyCodeObject *code = x->frames[x->n_frames - 1].code;
+    return PyUnicode_FromFormat("a break at %U:%d", code->co_filename,
+                                mp_code_line(code, x->at));
+}
+
+static PyObject *
+verify_break_report(const mp_entry *entry, const mp_plan *fresh)
+{
+    return verify_report_steal(entry, "break", PyUnicode_FromString(""),
+                               verify_place(fresh), verify_place(entry->plan));
+}
+
 /* -- Comparing --------------------------------------------------------------------- */
+
+/* Do both end at the same instruction of the same frames, or with the call? */
+static bool
+verify_same_place(const mp_exit *old, const mp_exit *fresh)
+{
+    if (old == NULL || fresh == NULL) {
+        return old == fresh;
+    }
+    bool same = old->n_frames == fresh->n_frames && old->at == fresh->at;
+    for (int32_t i = 0; same && i < old->n_frames; i++) {
+        const mp_point_frame *a = &old->frames[i], *b = &fresh->frames[i];
+        same = a->code == b->code && a->index == b->index;
+    }
+    return same;
+}
+
+/* What a value is, whether or not it changes from call to call. */
+static int32_t
+verify_from(int32_t from)
+{
+    return from > MP_EXIT_ENTRY ? from : from + (MP_EXIT_ENTRY - from) % 2;
+}
+
+/* At the same place: do the values of the frames come from the same sources? */
+static bool
+verify_same_exit(const mp_exit *old, const mp_exit *fresh)
+{
+    bool same = old == NULL || old->n_values == fresh->n_values;
+    for (int32_t i = 0; same && old != NULL && i < old->n_frames; i++) {
+        same = old->frames[i].n_slots == fresh->frames[i].n_slots
+               && old->frames[i].how == fresh->frames[i].how;
+    }
+    for (int32_t i = 0; same && old != NULL && i < old->n_values; i++) {
+        same = verify_from(old->from[i]) == verify_from(fresh->from[i]);
+    }
+    return same;
+}
 
 /* The tensors: 0 / -1; *report stays NULL if there is no difference. */
 static int
@@ -157,38 +211,84 @@ verify_tensors(PyObject *verifier, const mp_entry *entry, PyObject *notes,
     return *report == NULL ? -1 : 0;
 }
 
-/* The new recording against the entry: 0 / -1. */
+/* How many guards of the fresh recording must the entry have?  What the instruction of a
+ * break has looked at before it was given up need not be the same each time, and what is
+ * looked at for the plan depends on that. */
+static int32_t
+verify_limit(const mp_plan *old, const mp_plan *fresh, bool prefix)
+{
+    const mp_exit *a = old->exit, *b = fresh->exit;
+    bool partly = b != NULL && (prefix || a == NULL || a->n_looked != b->n_looked);
+    return partly ? b->n_guards : fresh->guards->n_ops;
+}
+
 static int
-verify_plan(PyObject *verifier, const mp_entry *entry, PyObject *notes,
-            const mp_plan *fresh, PyObject *outputs, PyObject **report)
+verify_guards(const mp_entry *entry, const mp_plan *fresh, bool prefix, mp_cover *cover,
+              PyObject **report)
+{
+    int32_t limit = verify_limit(entry->plan, fresh, prefix);
+    int32_t at = mp_guards_uncovered(entry->plan->guards, fresh->guards, limit, cover);
+    if (at < 0) {
+        return 0;
+    }
+    *report = verify_guard_report(entry, fresh->guards, at);
+    return *report == NULL ? -1 : 0;
+}
+
+static bool
+verify_same_state(const mp_plan *plan)
+{
+    const mp_ambient *after = plan->after != NULL ? plan->after : plan->ambient;
+    return after == NULL || mp_ambient_check(after);
+}
+
+/* What the segment leaves behind. */
+static int
+verify_effect(const mp_entry *entry, const mp_plan *fresh, const mp_cover *cover,
+              PyObject **report)
+{
+    bool same = mp_replay_same(entry->plan->replay, fresh->replay, cover)
+                && verify_same_exit(entry->plan->exit, fresh->exit);
+    if (same && verify_same_state(entry->plan)) {
+        return 0;
+    }
+    *report =
+        same ? verify_report_steal(entry, "effect", PyUnicode_FromString(""),
+                                   PyUnicode_FromString("torch is in another mode"),
+                                   PyUnicode_FromString("the mode that was recorded"))
+             : verify_effect_report(entry, fresh);
+    return *report == NULL ? -1 : 0;
+}
+
+int
+mp_verify_compare(PyObject *verifier, const mp_entry *entry, PyObject *notes,
+                  const mp_plan *fresh, PyObject *outputs, bool strayed,
+                  PyObject **report)
 {
     mp_cover cover;
+    bool there = verify_same_place(entry->plan->exit, fresh->exit);
+    // A call that has returned cannot come to the entry's break any more.
+    strayed = !there && (strayed || fresh->exit == NULL);
     int rc = mp_cover_init(&cover, entry->plan->guards, fresh->guards);
-    int32_t at =
-        rc < 0 ? -1 : mp_guards_uncovered(entry->plan->guards, fresh->guards, &cover);
-    if (rc < 0) {
-        goto done;
-    }
-    if (at >= 0) {
-        *report = verify_guard_report(entry, fresh->guards, at);
+    rc = rc < 0 ? rc : verify_guards(entry, fresh, !there && !strayed, &cover, report);
+    if (rc == 0 && *report == NULL && strayed) {
+        *report = verify_break_report(entry, fresh);
         rc = *report == NULL ? -1 : 0;
     }
-    else if (!mp_replay_same(entry->plan->replay, fresh->replay, &cover)) {
-        *report = verify_effect_report(entry, fresh);
-        rc = *report == NULL ? -1 : 0;
+    if (rc == 0 && *report == NULL && there) {
+        rc = verify_effect(entry, fresh, &cover, report);
     }
-    else if (notes != NULL) {
+    if (rc == 0 && *report == NULL && there && notes != NULL) {
         rc = verify_tensors(verifier, entry, notes, fresh, outputs, report);
     }
-done:
     mp_cover_fini(&cover);
     return rc;
 }
 
-/* The program raised exc: did the graph?  Exhausted resources prove nothing.  0 / -1. */
-static int
-verify_raised(PyObject *verifier, const mp_entry *entry, PyObject *notes, PyObject *exc,
-              PyObject **report)
+/* Exhausted resources prove nothing. */
+int
+mp_verify_raised(PyObject *verifier, const mp_entry *entry, PyObject *notes,
+                 PyObject *exc, PyObject **report)
 {
     bool own = PyErr_GivenExceptionMatches(exc, PyExc_Exception)
                && !PyErr_GivenExceptionMatches(exc, PyExc_MemoryError)
@@ -209,105 +309,4 @@ verify_raised(PyObject *verifier, const mp_entry *entry, PyObject *notes, PyObje
         return *report == NULL ? -1 : 0;
     }
     return 0;
-}
-
-/* -- The call ---------------------------------------------------------------------- */
-
-/* The entry is wrong: eager from now on.  -1 with the exception that the report asks
- * for, or another one. */
-static int
-verify_diverged(mp_CompiledObject *op, PyObject *verifier, mp_entry *entry,
-                PyObject *report)
-{
-    op->stats.diverged++;
-    entry->state = MP_ENTRY_DIVERGED;
-    Py_CLEAR(entry->callable);
-    if (verifier == NULL) {
-        return 0;
-    }
-    PyObject *exc = PyObject_CallMethod(verifier, "report", "O", report);
-    if (exc == NULL) {
-        return -1;
-    }
-    if (PyExceptionInstance_Check(exc)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-    }
-    Py_DECREF(exc);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-/* A comparison that fails is no divergence: 0, but -1 for an interrupt. */
-static int
-verify_failed(mp_CompiledObject *op)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
-        return -1;
-    }
-    PyErr_WriteUnraisable((PyObject *)op);
-    return 0;
-}
-
-/* The call is over; exc is its exception or NULL.  0, -1 with an exception set. */
-static int
-verify_judge(mp_CompiledObject *op, mp_entry *entry, PyObject *notes, PyObject *exc,
-             const mp_plan *fresh, PyObject *outputs, const mp_abort_info *why)
-{
-    PyObject *report = NULL, *verifier = Py_XNewRef(op->verifier);  // owned
-    int rc = 0;
-    op->stats.verified++;
-    if (fresh != NULL) {
-        op->stats.hits++;
-        if (entry->hits++ == 0) {
-            mp_backoff_reset(&op->stats.misses);  // recording again has paid off
-        }
-        rc = verify_plan(verifier, entry, notes, fresh, outputs, &report);
-    }
-    else {
-        int32_t place = mp_stats_place(&op->stats, mp_abort_slug(why->id), why->detail,
-                                       why->file, why->line);
-        rc = place < 0 ? -1 : 0;
-        if (rc == 0) {
-            mp_stats_count(&op->stats, place);
-        }
-        if (rc == 0 && exc != NULL) {
-            rc = verify_raised(verifier, entry, notes, exc, &report);
-        }
-    }
-    rc = rc < 0 ? verify_failed(op) : 0;
-    if (rc == 0 && report != NULL) {
-        rc = verify_diverged(op, verifier, entry, report);
-    }
-    Py_XDECREF(report);
-    Py_XDECREF(verifier);
-    return rc;
-}
-
-PyObject *
-mp_verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
-               PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    mp_plan *fresh = NULL;
-    mp_abort_info why = {.detail = NULL};
-    PyObject *outputs = PyList_New(0);
-    if (outputs == NULL) {
-        return NULL;
-    }
-    PyObject *result = mp_record_call(op->target.callable, args, nargsf, kwnames,
-                                      (PyObject *)op->target.root, op->max_instructions,
-                                      outputs, NULL, NULL, &fresh, &why);
-    PyObject *exc = mp_err_take();
-    int rc = verify_judge(op, entry, notes, exc, fresh, outputs, &why);
-    mp_plan_free(fresh);
-    mp_abort_clear(&why);
-    Py_DECREF(outputs);
-    if (exc != NULL && rc < 0) {
-        PyErr_WriteUnraisable((PyObject *)op);
-    }
-    if (exc != NULL) {
-        mp_err_restore_steal(exc);
-    }
-    else if (rc < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
 }

@@ -74,7 +74,7 @@ class VerifyError(MagpyError):
     Attributes:
         name: the compiled object.
         entry: id of the recorded run, as in ``fast.entries()``.
-        part: "guard", "effect", "graph" or "exception".
+        part: "guard", "break", "effect", "graph" or "exception".
         source: what the real call read without a guard, "" for other parts.
         expected: what the real call did.
         found: what the hit would have done.

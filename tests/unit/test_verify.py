@@ -8,6 +8,8 @@ entry answers for the changed state, and the wrong answer itself must be found.
 
 from __future__ import annotations
 
+import array
+import ctypes
 import gc
 import importlib.util
 import sys
@@ -44,10 +46,10 @@ class Reports:
         return [info["part"] for info in self.found]
 
 
-def verified(fn: Any, every: int = 1) -> tuple[Any, Reports]:
+def verified(fn: Any, every: int = 1, **options: Any) -> tuple[Any, Reports]:
     """Compile with the bare engine and verify."""
     reports = Reports()
-    compiled = CompiledFunction(fn)
+    compiled = CompiledFunction(fn, **options)
     compiled.set_verify(every, reports)
     return compiled, reports
 
@@ -554,10 +556,32 @@ def f(x): return x
 """
 
 
+# Where the case stands in the compiled function: `op` is a C function without a row, so
+# that the call breaks before it and goes on behind it.
+WHERE = {
+    "whole": "",
+    "before a break": """
+import ctypes
+op = ctypes.pythonapi.Py_IsInitialized
+def broken(*args):
+    result = f(*args)
+    op()
+    return result
+""",
+    "behind a break": """
+import ctypes
+op = ctypes.pythonapi.Py_IsInitialized
+def broken(*args):
+    op()
+    return f(*args)
+""",
+}
+
+
 class Program:
     """A case in a namespace of its own, compiled and verified."""
 
-    def __init__(self, case: Any) -> None:
+    def __init__(self, case: Any, where: str = "whole") -> None:
         if "import torch" in case.source:
             pytest.importorskip("torch")
             from magpy import _setup
@@ -565,7 +589,8 @@ class Program:
             _setup.status()
         self.case = case
         self.space = dict(SPACE)
-        exec(case.source, self.space)
+        exec(case.source + WHERE[where], self.space)
+        self.fn = self.space["broken" if WHERE[where] else "f"]
         self.reports = Reports()
         self.compiled = self.make()
 
@@ -574,12 +599,12 @@ class Program:
             import magpy
             from magpy.verify import Verifier
 
-            compiled = magpy.compile(self.space["f"], backend="eager")
+            compiled = magpy.compile(self.fn, backend="eager")
             verifier = Verifier("f", exact=True, raises=False)
             verifier.report = self.reports.report  # type: ignore[method-assign]
             compiled.set_verify(1, verifier)
             return compiled
-        compiled = CompiledFunction(self.space["f"])
+        compiled = CompiledFunction(self.fn)
         compiled.set_verify(1, self.reports)
         return compiled
 
@@ -609,16 +634,20 @@ GUARD_CASES = {case.name: case for case in cases(GUARDS)}
 EFFECT_CASES = {case.name: case for case in cases(EFFECTS)}
 
 
+places = pytest.mark.parametrize("where", WHERE)
+
+
 def test_every_kind_has_a_program():
     assert set(GUARD_CASES) == {row["id"] for row in _engine.guard_kinds()}
     assert set(EFFECT_CASES) == {row["id"] for row in _engine.effect_kinds()}
 
 
+@places
 @pytest.mark.parametrize(
     "case", [*GUARD_CASES.values(), *EFFECT_CASES.values()], ids=str
 )
-def test_nothing_is_found_where_nothing_is_planted(case):
-    program = Program(case)
+def test_nothing_is_found_where_nothing_is_planted(case, where):
+    program = Program(case, where)
     program.call()
     program.call()
     program.change()
@@ -628,25 +657,28 @@ def test_nothing_is_found_where_nothing_is_planted(case):
     assert program.compiled.stats()["verified"] >= 2
 
 
+@places
 @pytest.mark.parametrize("case", GUARD_CASES.values(), ids=str)
-def test_a_missing_guard_is_found(case, plant):
+def test_a_missing_guard_is_found(case, where, plant):
     if case.name == "SAME":
         pytest.skip("two names of one object: only a wrong answer tells")
-    program = Program(case)
+    program = Program(case, where)
     plant("guard", case.name)
     program.call()
     plant("guard", None)
     assert program.reports.found == []
     program.call()
     assert program.reports.parts == ["guard"]
-    assert program.compiled.entries()[0]["state"] == "diverged"
+    states = [entry["state"] for entry in program.compiled.entries()]
+    assert states.count("diverged") == 1
 
 
+@places
 @pytest.mark.parametrize(
     "case", [case for case in GUARD_CASES.values() if case.changes], ids=str
 )
-def test_a_wrong_answer_is_found(case, plant):
-    program = Program(case)
+def test_a_wrong_answer_is_found(case, where, plant):
+    program = Program(case, where)
     plant("guard", case.name)
     program.call()
     program.change()
@@ -655,9 +687,10 @@ def test_a_wrong_answer_is_found(case, plant):
     assert len(program.reports.found) == 1
 
 
+@places
 @pytest.mark.parametrize("case", EFFECT_CASES.values(), ids=str)
-def test_a_missing_effect_is_found(case, plant):
-    program = Program(case)
+def test_a_missing_effect_is_found(case, where, plant):
+    program = Program(case, where)
     plant("effect", case.name)
     program.call()
     plant("effect", None)
@@ -758,7 +791,7 @@ def test_a_second_recording_that_aborts_is_counted_and_proves_nothing(plant):
             sys.getrefcount(x)
         return x
 
-    compiled, reports = verified(fn)
+    compiled, reports = verified(fn, segments=False)
     plant("guard", "IS")
     assert compiled(False) is False
     assert compiled(True) is True
@@ -767,6 +800,320 @@ def test_a_second_recording_that_aborts_is_counted_and_proves_nothing(plant):
     assert (stats["calls"], stats["hits"], stats["fallbacks"]) == (2, 0, 1)
     assert stats["verified"] == 1
     assert sum(stats["reasons"].values()) == 1
+
+
+# -- Calls that break ------------------------------------------------------------------
+
+op = ctypes.pythonapi.Py_IsInitialized  # a C function that has no row; it answers 1
+
+
+def states(compiled: Any) -> list[str]:
+    return [entry["state"] for entry in compiled.entries()]
+
+
+def test_a_broken_call_is_verified_segment_by_segment():
+    log = []
+
+    def fn(x):
+        log.append(("a", x))
+        op()
+        log.append(("b", x))
+        op()
+        return [x]
+
+    compiled, reports = verified(fn)
+    results = [compiled(1) for _ in range(5)]
+    assert log == [("a", 1), ("b", 1)] * 5
+    assert results == [[1]] * 5
+    assert len({id(result) for result in results}) == 5
+    assert reports.found == []
+    assert counts(compiled) == {
+        "calls": 5, "hits": 4, "recordings": 1,
+        "verified": 4, "diverged": 0, "fallbacks": 0,
+    }  # fmt: skip
+    assert states(compiled) == ["ready"] * 3
+    assert [entry["hits"] for entry in compiled.entries()] == [4] * 3
+
+
+def test_frames_of_a_verified_call_are_not_left():
+    def fn(x):
+        frames.append(sys._getframe())
+        op()
+        frames.append(sys._getframe())
+        return x
+
+    frames: list[Any] = []
+    compiled, reports = verified(fn)
+    for _ in range(4):
+        compiled(1)
+        assert frames[0] is frames[1]
+        frames.clear()
+    assert reports.found == []
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_loop_of_breaks(every):
+    def fn(n):
+        out, total = [], 0
+        for i in range(n):
+            total += op()
+            out.append((i, total))
+        return out
+
+    compiled, reports = verified(fn, every)
+    for n in (3, 40, 700, 5, 0, 40):
+        for _ in range(3):
+            assert compiled(n) == [(i, i + 1) for i in range(n)]
+    assert reports.found == []
+    stats = counts(compiled)
+    assert stats["calls"] == stats["hits"] + stats["recordings"]
+    assert stats["verified"] == stats["hits"] // every
+    assert len(compiled.entries()) < 20
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_numbers_that_a_gap_has_made(every):
+    numbers = iter(range(1000, 2000))
+    count = ctypes.PYFUNCTYPE(ctypes.c_int)(lambda: next(numbers))
+
+    def fn(log):
+        number = count()
+        log.append("a")
+        op()
+        log.append("b")
+        op()
+        return [log, number]
+
+    compiled, reports = verified(fn, every)
+    for i in range(6):
+        assert compiled([]) == [["a", "b"], 1000 + i]
+    assert reports.found == []
+    assert len(compiled.entries()) == 4
+    assert counts(compiled)["verified"] == 5 * every
+
+
+def test_a_hole_behind_a_break(plant):
+    def fn(x):
+        op()
+        log.append(x)
+        state["y"] = state["x"] + 1
+        op()
+        log.append(x)
+        return state["x"]
+
+    log: list[Any] = []
+    state = {"x": 1, "y": 0}
+    x: list[Any] = []
+    compiled, reports = verified(fn)
+    plant("guard", "EQUALS")
+    assert compiled(x) == 1
+    plant("guard", None)
+    state["x"] = 5
+    assert compiled(x) == 5
+    assert state == {"x": 5, "y": 6}
+    assert log == [x] * 4
+    assert reports.parts == ["guard"]
+    assert "['x']" in reports.found[0]["source"]
+    assert sorted(states(compiled)) == ["diverged", "ready", "ready"]
+    for value in (7, 8):  # the wrong entry still answers, in eager
+        state["x"] = value
+        assert compiled(x) == value
+    assert counts(compiled)["diverged"] == 1
+    assert len(compiled.entries()) == 3
+
+
+def test_a_report_behind_a_break_raises_after_the_call(plant):
+    def fn(x):
+        op()
+        log.append(x)
+        op()
+        log.append("end")
+
+    log: list[Any] = []
+    compiled, reports = verified(fn)
+    plant("effect", "LIST_APPEND")
+    compiled(1)
+    plant("effect", None)
+    reports.error = KeyError("diverged")
+    log.clear()
+    with pytest.raises(KeyError, match="diverged"):
+        compiled(1)
+    assert log == [1, "end"]
+    assert reports.parts == ["effect"]
+
+
+@pytest.mark.parametrize("kind", ["EQUALS", "IS"])
+def test_a_break_at_another_place(plant, kind):
+    one, other = (True, False) if kind == "IS" else (1, 2)
+
+    def fn(x):
+        if x == one:
+            op()
+            return "one"
+        op()
+        return "other"
+
+    compiled, reports = verified(fn)
+    plant("guard", kind)
+    assert compiled(one) == "one"
+    plant("guard", None)
+    assert compiled(other) == "other"
+    assert reports.parts == ["guard"]
+    assert compiled(one) == "one"
+    assert counts(compiled)["fallbacks"] == 1
+
+
+def break_or_break(x):
+    if x == 1:
+        op()
+        return "one"
+    op()
+    return "other"
+
+
+def break_or_return(x):
+    if x == 1:
+        op()
+        return "one"
+    return "other"
+
+
+@pytest.mark.parametrize("fn", [break_or_break, break_or_return])
+def test_a_way_that_no_guard_explains(plant, fn):
+    compiled, reports = verified(fn)
+    plant("guard", "EQUALS")  # in both recordings, like a read that nobody noticed
+    assert compiled(1) == "one"
+    assert compiled(2) == "other"
+    assert reports.parts == ["break"]
+    assert reports.found[0]["found"].startswith(f"a break at {__file__}:")
+    returns = reports.found[0]["expected"] == "the call returns"
+    assert returns == (fn is break_or_return)
+    assert compiled(1) == "one"
+    assert counts(compiled)["fallbacks"] == 1
+
+
+def test_exceptions_of_a_gap_are_the_programs_own():
+    def fn(kind):
+        log.append(kind)
+        made = array.array(kind, [1])
+        log.append(made.typecode)
+        return kind
+
+    log: list[Any] = []
+    compiled, reports = verified(fn)
+    for _ in range(3):
+        assert compiled("i") == "i"
+    for _ in range(3):
+        with pytest.raises(ValueError, match="bad typecode"):
+            compiled("?")
+    assert compiled("i") == "i"
+    assert log == ["i"] * 6 + ["?"] * 3 + ["i"] * 2
+    assert reports.found == []
+    stats = counts(compiled)
+    assert stats["calls"] == stats["hits"] + stats["recordings"]
+
+
+def test_exceptions_behind_the_last_segment():
+    def fn(x):
+        op()
+        log.append(x)
+        op()
+        return 10 // x
+
+    log: list[Any] = []
+    compiled, reports = verified(fn)
+    for x in (1, 2, 0, 1, 0, 5):
+        if x:
+            assert compiled(x) == 10 // x
+            continue
+        with pytest.raises(ZeroDivisionError):
+            compiled(x)
+    assert log == [1, 2, 0, 1, 0, 5]
+    assert reports.found == []
+
+
+def test_an_exception_in_a_segment_behind_a_break(plant):
+    def fn(x):
+        op()
+        log.append(x)
+        if not state["x"]:
+            raise ValueError(x)
+        return x
+
+    log: list[Any] = []
+    state = {"x": True}
+    compiled, reports = verified(fn)
+    plant("guard", "IS")
+    compiled(1)
+    plant("guard", None)
+    state["x"] = False
+    with pytest.raises(ValueError, match="1"):
+        compiled(1)
+    assert reports.parts == ["exception"]
+    assert log == [1, 1]
+
+
+def test_an_interrupt_of_the_verifier_comes_after_the_call():
+    class Interrupted(Reports):
+        def report(self, info):
+            raise KeyboardInterrupt
+
+    def fn(x):
+        op()
+        log.append(x)
+        return x
+
+    log: list[Any] = []
+    compiled = CompiledFunction(fn)
+    compiled.set_verify(1, Interrupted())
+    _engine._plant("effect", "LIST_APPEND")
+    try:
+        compiled(1)
+    finally:
+        _engine._plant("effect", None)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(1)
+    assert log == [1, 1]
+
+
+def test_reset_in_a_gap():
+    def fn(x):
+        log.append(x)
+        reset()
+        log.append(x)
+        op()
+        return x
+
+    compiled: Any = None
+    reset = ctypes.PYFUNCTYPE(ctypes.py_object)(lambda: compiled.reset())
+    log: list[Any] = []
+    compiled, reports = verified(fn)
+    for _ in range(5):
+        assert compiled(1) == 1
+    assert log == [1] * 10
+    assert reports.found == []
+
+
+def test_objects_die_as_in_eager_behind_breaks():
+    class C:
+        pass
+
+    def fn():
+        c = C()
+        op()
+        box.append(weakref.ref(c))
+        c = None
+        op()
+        return box[-1]() is None
+
+    box: list[Any] = []
+    compiled, reports = verified(fn)
+    for _ in range(5):
+        assert compiled() is True
+    assert reports.found == []
+
+
+# -- Surroundings ----------------------------------------------------------------------
 
 
 def test_reset_and_recursion_inside_a_verified_call():

@@ -10,6 +10,7 @@ import weakref
 import pytest
 
 import magpy
+from magpy.module import compiled_function
 from magpy.verify import Verifier, _cloned
 
 torch = pytest.importorskip("torch")
@@ -303,3 +304,151 @@ def test_a_failing_verifier_changes_nothing(monkeypatch):
     assert torch.equal(fast(torch.ones(2)), torch.full((2,), 2.0))
     assert [str(info.exc_value) for info in unraisable] == ["verifier"]
     assert counts(fast) == {"calls": 2, "hits": 1, "verified": 0, "diverged": 0}
+
+
+# -- Calls that break ------------------------------------------------------------------
+
+
+class Sampler(torch.nn.Module):
+    """Reads its data between layers, writes to state, draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Linear(4, 4)
+        self.last = torch.nn.Linear(4, 4)
+        self.register_buffer("steps", torch.zeros(()))
+        self.norms = []
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        self.norms.append(float(x.norm().item()))
+        self.steps += 1
+        for _ in range(3):
+            x = torch.nn.functional.dropout(self.last(x), 0.5)
+            self.norms.append(x.detach().sum().item())
+        with torch.no_grad():
+            self.norms.append(x.mean().item())
+            self.steps += x.shape[0]
+        return x * self.steps
+
+
+def test_a_broken_model_is_silent_and_as_eager():
+    torch.manual_seed(0)
+    eager = Sampler()
+    torch.manual_seed(0)
+    fast = magpy.verify(magpy.compile(Sampler(), backend="eager"))
+    x = torch.randn(2, 4)
+    for seed in range(6):
+        results = []
+        for model in (eager, fast):
+            torch.manual_seed(seed)
+            out = model(x)
+            out.sum().backward()
+            results.append((out, torch.get_rng_state()))
+        assert torch.equal(results[0][0], results[1][0])
+        assert torch.equal(results[0][1], results[1][1])
+    assert eager.norms == fast.norms
+    assert torch.equal(eager.steps, fast.steps)
+    for ours, theirs in zip(fast.parameters(), eager.parameters(), strict=True):
+        assert torch.equal(ours.grad, theirs.grad)
+    assert counts(fast)["verified"] >= 4
+    assert counts(fast)["diverged"] == 0
+    entries = compiled_function(fast).entries()
+    assert len(entries) > 2
+    # What answers segments of a recording is verified, too: it is compiled for that.
+    assert any(entry["hits"] > counts(fast)["hits"] for entry in entries)
+    assert all(entry["state"] == "ready" for entry in entries if entry["hits"])
+
+
+def test_a_wrong_graph_behind_a_break():
+    log = []
+
+    def f(x):
+        y = x * 2
+        log.append(y.sum().item())
+        z = y + 1
+        log.append(z.sum().item())
+        return z * 3
+
+    graphs = []
+
+    def backend(module, inputs):
+        graphs.append(module)
+        wrong = 1.0 if len(graphs) == 2 else 0.0
+        return lambda *args: tuple(out + wrong for out in module(*args))
+
+    fast = magpy.verify(magpy.compile(f, backend=backend))
+    fast(torch.ones(2))
+    with pytest.raises(magpy.VerifyError, match="other values") as caught:
+        fast(torch.ones(2))
+    assert caught.value.part == "graph"
+    for _ in range(3):
+        assert torch.equal(fast(torch.ones(2)), torch.full((2,), 9.0))
+    assert log == [4.0, 6.0] * 5
+    assert counts(fast) == {"calls": 5, "hits": 4, "verified": 4, "diverged": 1}
+    states = [entry["state"] for entry in fast.entries()]
+    assert states.count("diverged") == 1
+
+
+def test_written_inputs_are_compared_at_the_break():
+    state = torch.zeros(3)
+
+    def f(x):
+        state.add_(x)
+        total = state.sum().item()
+        state.mul_(2)
+        return total, state.sum().item()
+
+    fast = magpy.verify(magpy.compile(f, backend="eager"))
+    expected = torch.zeros(3)
+    for _ in range(5):
+        expected.add_(1)
+        totals = [expected.sum().item()]
+        expected.mul_(2)
+        totals.append(expected.sum().item())
+        assert list(fast(torch.ones(3))) == totals
+        assert torch.equal(state, expected)
+    assert counts(fast) == {"calls": 5, "hits": 4, "verified": 4, "diverged": 0}
+
+
+def test_tensors_of_a_segment_die_as_in_eager():
+    alive = []
+
+    def f(x):
+        y = x.exp()
+        y.sum().item()
+        alive.append(weakref.ref(y))
+        y = y.sum()
+        alive[-1]().item() if alive[-1]() is not None else y.item()
+        return alive[-1]() is None
+
+    fast = magpy.verify(magpy.compile(f, backend="eager"))
+    for _ in range(4):
+        assert f(torch.ones(3)) is True
+        assert fast(torch.ones(3)) is True
+    assert counts(fast)["diverged"] == 0
+
+
+def test_a_failing_verifier_behind_a_break_changes_nothing(monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda info: unraisable.append(info))
+    runs = []
+
+    class Broken(Verifier):
+        def run(self, *args):
+            runs.append(1)
+            if len(runs) == 2:
+                raise RuntimeError("verifier")
+            return super().run(*args)
+
+    def f(x):
+        y = x * 2
+        y.sum().item()
+        return y + 1
+
+    fast = magpy.compile(f, backend="eager")
+    fast.set_verify(1, Broken("f", exact=True, raises=True))
+    for _ in range(4):
+        assert torch.equal(fast(torch.ones(2)), torch.full((2,), 3.0))
+    assert [str(info.exc_value) for info in unraisable] == ["verifier"]
+    assert counts(fast)["diverged"] == 0
