@@ -628,6 +628,13 @@ void mp_trace_settle(mp_trace *T, mp_rc rc);
 void mp_shadow_fini(mp_shadow *s);
 extern const mp_watch_ops mp_record_watch;
 
+/* -- Into a frame (record_frame.c) ------------------------------------------------------------ */
+
+/* The first event of a frame: its arguments. */
+mp_rc mp_frame_start(mp_trace *T, mp_shadow *s);
+/* The instruction `before` has ended: its result, seen at index. */
+mp_rc mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index);
+
 /* -- Segments (segment.c) -------------------------------------------------------------------- */
 
 /* The instruction that s is about to run cannot be recorded: can the segment end before it?

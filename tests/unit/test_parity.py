@@ -180,7 +180,7 @@ TESTCASES = rows(Fine, Dies, Leaves, Loops, Differs, Keeps, Raises, Fine)
 
 EXPECTED = {
     "fine": ["ok one graph", "ok one graph", "failed ", "ok one graph"],
-    "graphs": ["ok one graph", "ok several graphs", "ok eager"],
+    "graphs": ["ok one graph", "ok several graphs", "ok several graphs"],
     "random": ["ok one graph", "random"],
     "seeded": ["ok one graph"],
     "raising": ["failed ", "failed ", "failed "],
@@ -243,7 +243,8 @@ def test_details_of_cases(ran):
     (reason,) = broken.reasons
     assert (reason.kind, reason.id) == ("break", "host-read")
     assert reason.place.endswith("test_graphs.py:25")
-    assert changing.reasons[0].kind == "fallback"
+    (reason,) = changing.reasons
+    assert (reason.kind, reason.id) == ("break", "changing-number")
     assert not changing.dynamic
     assert "arguments" in found["raising"].cases[0].detail
     assert found["raising"].cases[2].detail == "SystemExit: 3"
@@ -280,7 +281,7 @@ def test_summary(ran):
     found = data["compilers"]["magpy"]
     assert found["class_of"]["bad"] == "crash"
     assert found["projects"]["static"] == {
-        "total": 5, "one graph": 3, "eager": 1, "crash": 1,
+        "total": 5, "one graph": 3, "several graphs": 1, "crash": 1,
     }  # fmt: skip
     assert found["projects"]["static, no host reads"]["total"] == 4
     assert sum(found["cases"].values()) == 19
@@ -359,8 +360,11 @@ def test_nothing_goes_on_without_the_command(tmp_path):
 
 
 def children(pid):
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    text = " ".join((thread / "children").read_text() for thread in threads)
+    try:
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        text = " ".join((thread / "children").read_text() for thread in threads)
+    except FileNotFoundError:  # it, or one of them, has just ended
+        return []
     return [int(word) for word in text.split()]
 
 
