@@ -573,8 +573,7 @@ mp_ambient_can_restore(const mp_ambient *a, const mp_ambient *from)
     bool can = true;
     for (int i = 0; i < N_ROWS && can; i++) {
         // Dispatch keys follow from the rows of autocast and inference mode.
-        can = !found[i].active || found[i].setter != NULL
-              || rows[i].reader == READ_KEYS
+        can = !found[i].active || found[i].setter != NULL || rows[i].reader == READ_KEYS
               || answer_equal(a->answers[i], from->answers[i]);
     }
     return can;

@@ -668,6 +668,14 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
         }
         past->at[past->n++] = item;
     }
+    if (size == op->count) {  // its iterators go on, as behind d[i] = x
+        for (Py_ssize_t i = 0; i < size; i++) {
+            if (methods->sq_ass_item(deque, i, regs[items[i]]) < 0) {
+                return -1;
+            }
+        }
+        return 0;
+    }
     PyObject *none = PyObject_CallOneArg(mp_effect_c.deque_clear, deque);
     if (none == NULL) {
         return -1;

@@ -41,7 +41,8 @@ holds_container(PyObject *obj)
     return obj != Py_None && !mp_tensor_is_any(obj) && !mp_is_constant(obj);
 }
 
-/* The Python function behind a static method of the class, guarded; NULL: another kind. */
+/* The Python function behind a static method of the class, or a class method, guarded;
+ * NULL: another kind. */
 static mp_rc
 static_method(mp_trace *T, PyTypeObject *cls, PyObject *name, PyObject **function)
 {
@@ -51,7 +52,8 @@ static_method(mp_trace *T, PyTypeObject *cls, PyObject *name, PyObject **functio
     if (rc != MP_OK || found == NULL) {
         return rc;
     }
-    if (Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+    if (Py_IS_TYPE(found, &PyStaticMethod_Type)
+        || Py_IS_TYPE(found, &PyClassMethod_Type)) {
         found = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
     }
     if (found == NULL || !PyFunction_Check(found)) {

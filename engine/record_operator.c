@@ -251,9 +251,22 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
                                     mp_type_name(obj))
                    : MP_OK;
     }
+    if (mp_is_default_dict(obj)) {  // it shows its factory
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(obj));
+    }
     if (Py_EnterRecursiveCall(" while recording")) {
         PyErr_Clear();  // a container that holds itself, or is nested too deeply
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    }
+    Py_hash_t hash;
+    while (rc == MP_OK && PyAnySet_Check(obj) && mp_set_next(obj, &pos, &key, &hash)) {
+        rc = look_at_text(T, key, true);
+    }
+    Py_ssize_t size = mp_is_deque(obj) ? Py_SIZE(obj) : 0;
+    for (Py_ssize_t i = 0; rc == MP_OK && i < size; i++) {
+        PyObject *item = PySequence_GetItem(obj, i);
+        rc = item == NULL ? MP_ERR : look_at_text(T, item, true);
+        Py_XDECREF(item);
     }
     for (Py_ssize_t i = 0; rc == MP_OK && (PyList_Check(obj) || PyTuple_Check(obj))
                            && i < PySequence_Fast_GET_SIZE(obj);

@@ -216,10 +216,35 @@ holds_scalar(PyObject *o)
            || PyComplex_Check(o);
 }
 
+/* Was the class made by a function that the run has seen?  Its qualified name says so. */
+static bool
+class_is_of_call(mp_trace *T, PyObject *cls)
+{
+    if (!PyType_HasFeature((PyTypeObject *)cls, Py_TPFLAGS_HEAPTYPE)) {
+        return false;
+    }
+    PyObject *name = ((PyHeapTypeObject *)cls)->ht_qualname;
+    bool found = false;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(T->codes) && !found; i++) {
+        PyObject *maker = ((PyCodeObject *)PyList_GET_ITEM(T->codes, i))->co_qualname;
+        Py_ssize_t n = PyUnicode_GET_LENGTH(maker);
+        found = PyUnicode_GET_LENGTH(name) > n && PyUnicode_READ_CHAR(name, n) == '.'
+                && PyUnicode_READ_CHAR(name, n + 1) == '<'
+                && PyUnicode_Tailmatch(name, maker, 0, n, -1) == 1;
+    }
+    return found;
+}
+
 bool
 mp_is_of_call(mp_trace *T, PyObject *v)
 {
-    if ((T->is_root && T->state == MP_TRACE_RECORDING) || !PyFunction_Check(v)) {
+    if (T->is_root && T->state == MP_TRACE_RECORDING) {
+        return false;
+    }
+    if (PyType_Check(v)) {
+        return class_is_of_call(T, v);
+    }
+    if (!PyFunction_Check(v)) {
         return false;
     }
     PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
@@ -274,7 +299,9 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (mp_is_of_call(T, value)) {
         // The guard would keep it alive, and never hold again.
         return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
-                              ((PyFunctionObject *)value)->func_qualname);
+                              PyType_Check(value)
+                                  ? ((PyHeapTypeObject *)value)->ht_qualname
+                                  : ((PyFunctionObject *)value)->func_qualname);
     }
     // The empty tuple is one object wherever it comes from: C code makes the same one.
     if (mp_is_identity(value)

@@ -649,7 +649,7 @@ void mp_segment_store_local(mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 /* Are these the globals of a module whose frames may run below an operation? */
 bool mp_is_library(PyObject *globals);
-/* A function that this call has made, in an earlier segment or between two? */
+/* A function or class that this call has made, in an earlier segment or between two? */
 bool mp_is_of_call(mp_trace *T, PyObject *v);
 /* Would its death run code of the program? */
 bool mp_has_finalizer(PyObject *v);

@@ -212,13 +212,14 @@ def reasons_page() -> str:
 
     lines = [
         NOTE,
-        "# Why a call stayed eager",
+        "# Why a call broke or stayed eager",
         "",
-        "Every call that eager answered is counted under one of these ids in",
-        '`magpy.stats(f)["reasons"]`; `["places"]` adds detail, file and line.',
+        "Breaks are counted under one of these ids in `magpy.stats(f)[\"breaks\"]`, calls",
+        'that eager answered as a whole in `["reasons"]`; `["places"]` adds detail, file and',
+        "line.",
         "`fullgraph=True` raises `magpy.Unsupported` with the ids of the first table.",
         "",
-        "## The run could not be recorded",
+        "## The run could not be recorded, there",
         "",
         "Kinds: *fundamental* cannot become a graph; *unsupported* has no rule yet; *user*",
         "is what the program asked for; *limit* is a bound or another tool; *bug* is ours.",

@@ -200,7 +200,7 @@ def disable(fn: F, *, recursive: bool = ...) -> F: ...
 @overload
 def disable(fn: None = None, *, recursive: bool = ...) -> Callable[[F], F]: ...
 def disable(fn: Any = None, *, recursive: bool = True) -> Any:
-    """Mark a function so that runs which call it stay eager; works as a decorator.
+    """Mark a function so that graphs end before its calls; works as a decorator.
 
     Args:
         fn: Python function or method, or a module (its ``forward`` is marked).

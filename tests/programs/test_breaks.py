@@ -400,6 +400,52 @@ def f(x):
 !!! node.size = 5
 !!! seen.clear()
 
+=== texts_of_what_holds_functions
+import collections
+def f(x):
+    def made(): return x
+    d, q, s = collections.defaultdict(made), collections.deque([made]), {made}
+    d[1]
+    a = repr(d) == "defaultdict(%s, {1: %r})" % (repr(made), x)
+    op()
+    return a, repr(q) == "deque([%s])" % repr(made), repr(s) == "{%s}" % repr(made)
+>>> 1
+
+=== iterator_of_a_deque_whose_items_change
+import collections
+d = collections.deque([1, 2, 3])
+def f(x):
+    it, out = iter(d), []
+    op()
+    for i in range(len(d)):
+        d[i] = (i, x)
+    op()
+    out.extend(it)
+    try:
+        it = iter(d)
+        op()
+        d.append(d.popleft())
+        d.append(0)
+        return out, list(it)
+    except RuntimeError as e:
+        d.pop()
+        return out, e.args
+>>> 1
+>>> 2
+
+=== class_of_the_call_dies
+import gc, weakref
+def f(x):
+    class A:
+        table = {}
+    A.table[A] = x
+    ref = weakref.ref(A)
+    op()
+    del A
+    gc.collect()
+    return ref() is None
+>>> 1
+
 === star_and_unpacking
 def f(l):
     a, *b = l
