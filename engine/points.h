@@ -18,7 +18,8 @@ typedef struct {
     uint64_t serial;    // changes when the table is cleared
     PyObject *avoided;  // owned dict: (code, code unit) as bytes -> (code, mp_abort_id,
                         // detail, is it to be avoided now?); NULL: none
-    PyObject *changing;  // owned set of sources of numbers that keep changing; NULL: none
+    PyObject
+        *changing;  // owned set of sources of numbers that keep changing; NULL: none
 } mp_points;
 
 /* The place, made if it is new.  NULL without an exception: there are too many. */

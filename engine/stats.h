@@ -47,7 +47,7 @@ typedef struct {
 
 typedef struct {
     uint64_t calls, hits, plans, recordings, fallbacks;
-    uint64_t partial_hits;  // hits of calls that break
+    uint64_t partial_hits;        // hits of calls that break
     uint64_t verified, diverged;  // calls that verify mode watched; that it found wrong
     int64_t record_ns, compile_ns;
     mp_place *places;  // in order of appearance

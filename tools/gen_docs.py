@@ -214,7 +214,7 @@ def reasons_page() -> str:
         NOTE,
         "# Why a call broke or stayed eager",
         "",
-        "Breaks are counted under one of these ids in `magpy.stats(f)[\"breaks\"]`, calls",
+        'Breaks are counted under one of these ids in `magpy.stats(f)["breaks"]`, calls',
         'that eager answered as a whole in `["reasons"]`; `["places"]` adds detail, file and',
         "line.",
         "`fullgraph=True` raises `magpy.Unsupported` with the ids of the first table.",

@@ -331,6 +331,21 @@ def test_operators(case):
 
 
 FUNCTIONS = cases(r"""
+=== forward_is_a_class_method
+class G(torch.autograd.Function):
+    scale = 2.0
+    @classmethod
+    def forward(cls, ctx, x, k=3):
+        ctx.k = k
+        return x.clamp(0) * k + cls.scale
+    @classmethod
+    def backward(cls, ctx, grad):
+        return grad * ctx.k, None
+def f(x):
+    return G.apply(x) + G.apply(x * 2, 4)
+>>> t(3)
+!!! G.scale = 5.0
+
 === forward_and_backward
 class G(torch.autograd.Function):
     @staticmethod
