@@ -213,6 +213,12 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         rc = rc != MP_OK ? rc : mp_guard_function(T, func);
         return rc != MP_OK ? rc : shadow_push(T, f, fresh);
     }
+    PyObject *gen = fresh ? NULL : mp_frame_generator_borrow(f);
+    mp_node *made = gen == NULL ? NULL : mp_refgraph_find(&T->graph, gen);
+    if (gen != NULL && (made == NULL || made->kind != MP_NODE_FRESH)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                              "an external generator is advanced");
+    }
     if (fresh) {
         int flags = mp_op_flags_of(func);
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))

@@ -74,6 +74,7 @@ int mp_frame_lasti(mp_frame *f);
 int mp_frame_line(mp_frame *f);
 /* Do an exception's handlers in the frame, and more than the compiler's own, see it? */
 bool mp_frame_is_in_block(mp_frame *f);
+PyObject *mp_frame_generator_borrow(mp_frame *f);  // whose frame it is; NULL: no one's
 /* Does code of this generator or coroutine run when it dies?  It waits in a block. */
 bool mp_gen_runs_code(PyObject *o);
 int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now

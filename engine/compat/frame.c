@@ -109,6 +109,13 @@ mp_frame_is_in_block(mp_frame *f)
     return at >= 0 && info->at[at].op != MP_OP_CALL_INTRINSIC_1;
 }
 
+PyObject *
+mp_frame_generator_borrow(mp_frame *f)
+{
+    return f->owner == FRAME_OWNED_BY_GENERATOR ? (PyObject *)_PyFrame_GetGenerator(f)
+                                                : NULL;
+}
+
 bool
 mp_gen_runs_code(PyObject *o)
 {
@@ -204,6 +211,12 @@ bool
 mp_frame_is_in_block(mp_frame *f)
 {
     return false;
+}
+
+PyObject *
+mp_frame_generator_borrow(mp_frame *f)
+{
+    return NULL;
 }
 
 bool
