@@ -148,17 +148,30 @@ is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
            || is_gc_callback(mp_frame_func_borrow(f));
 }
 
-/* What a gap has made may die in the next segment, and hits drop it when the segment's
- * effects are done: too late. */
+/* Something dies, and its code is none that the recording holds: what it writes would be
+ * taken for the run's, and a hit lets go of things when its effects are done.  (A generator
+ * that the run made is recorded; one that was there before a break is not.) */
 static bool
-dies_behind_break(const mp_trace *T, mp_frame *f, bool fresh)
+runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
 {
     PyCodeObject *code = mp_frame_code_borrow(f);
     const mp_shadow *parent = T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
-    bool calls_none = T->busy || (parent != NULL && parent->below == MP_BELOW_NOTHING);
-    return !T->is_root && T->state == MP_TRACE_RECORDING
-           && (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0
-               || (calls_none && !fresh && mp_frame_is_in_block(f)));
+    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0) {
+        return !is_library_frame(f)
+               && mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
+    }
+    return !T->is_root && !fresh && parent != NULL && parent->below == MP_BELOW_NOTHING
+           && mp_frame_is_in_block(f);
+}
+
+/* While the recording lets go of objects, only what dies with them runs. */
+static void
+on_missed(void *ctx, mp_frame *f)
+{
+    mp_trace *T = ctx;
+    T->died = T->died
+              || (T->releases && !is_library_frame(f) && !is_weakref_frame(f)
+                  && !is_gc_callback(mp_frame_func_borrow(f)));
 }
 
 /* Not part of the program: whatever runs below it is none of ours. */
@@ -367,7 +380,9 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     if (!T->busy && T->state == MP_TRACE_GAP) {
         return enter_gap(T, f, fresh);
     }
-    T->died = T->died || (T->busy && dies_behind_break(T, f, fresh));
+    if (T->busy) {
+        on_missed(T, f);
+    }
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return false;
     }
@@ -385,7 +400,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
                      || parent->below == MP_BELOW_APPLY))) {
         rc = enter_skipped(T, f);
     }
-    else if (dies_behind_break(T, f, fresh)) {
+    else if (runs_as_it_dies(T, f, fresh)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",
                             mp_frame_code_borrow(f)->co_qualname);
     }
@@ -524,11 +539,12 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     if (rc != MP_OK) {
         return rc;
     }
-    uint64_t untold = mp_watch_untold();
     if (T->graph.n_loose > 0) {
+        T->releases = true;
         mp_refgraph_release(&T->graph);
+        T->releases = false;
     }
-    if (T->died || (!T->is_root && untold != mp_watch_untold())) {
+    if (T->died) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies");
     }
     if (++T->n_instr > T->max_instr) {
@@ -608,7 +624,7 @@ on_lost(void *ctx, const char *why)
     mp_callback_end(ctx, saved);
 }
 
-const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost};
+const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost, on_missed};
 
 /* -- Set-up --------------------------------------------------------------------------------------------------- */
 

@@ -184,7 +184,8 @@ typedef struct mp_trace {
     bool whole_only;   // what aborts depends on what neither recipes nor effects tell
                        // (which of equal constants it gets), so no break helps
     bool is_root;      // the segment begins with the call
-    bool died;         // behind a break: code ran as something died
+    bool releases;     // it lets go of objects that nothing else holds
+    bool died;         // code of the program ran meanwhile
     bool follows;      // it is compared with an entry, and ends where that does
     bool holds;        // an abort now may become a break
     int32_t n_guards;  // there were before the instruction in progress was looked at

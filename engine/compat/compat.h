@@ -142,6 +142,9 @@ typedef struct {
     /* Watching ended before the call did, as after mp_watch_stop: the frames are nested too
      * deep, or another tool took the trace slot.  why is static text.  May be NULL. */
     void (*lost)(void *ctx, const char *why);
+    /* A Python frame is about to run that `enter` is not told of, in a callback of these or
+     * in a pause.  May be NULL. */
+    void (*missed)(void *ctx, mp_frame *f);
 } mp_watch_ops;
 
 /* 1 if this interpreter can be watched now, else 0 and a static text why in *why
@@ -152,8 +155,6 @@ int mp_watch_available(const char **why);
 MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,
                                   PyObject *callable, PyObject *const *args,
                                   size_t nargsf, PyObject *kwnames);
-/* Frames that `enter` was not told of, since they ran in a callback or a pause. */
-uint64_t mp_watch_untold(void);
 /* Stop telling the innermost watcher of this thread; its call goes on undisturbed. */
 void mp_watch_stop(void);
 /* From `instr`: leave the watched call.  When the callback has returned, all its frames end

@@ -62,7 +62,6 @@ typedef struct mp_watcher {
     void *ctx;
     struct mp_watcher *outer;  // the watcher that waits for this one; NULL
     int paused;                // depth of mp_watch_pause
-    uint64_t untold;           // frames that ran while it was paused, or in a callback
     bool stopped;
     uint64_t serial;
     PyCodeObject **codes;  // owned references: code objects armed by this watcher

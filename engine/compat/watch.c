@@ -299,7 +299,9 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
         return mp_events_run(ts, f, throwflag, false, next);
     }
     if (w->paused > 0 || ts->tracing > 0) {
-        w->untold++;
+        if (w->ops->missed != NULL) {
+            w->ops->missed(w->ctx, f);
+        }
         return mp_events_run(ts, f, throwflag, false, next);
     }
     const char *why = mp_events_lost();
@@ -358,12 +360,6 @@ mp_watch_tell(mp_activation *act)
 }
 
 /* -- Interface --------------------------------------------------------------------- */
-
-uint64_t
-mp_watch_untold(void)
-{
-    return watch_self.top == NULL ? 0 : watch_self.top->untold;
-}
 
 int
 mp_watch_available(const char **why)
@@ -488,12 +484,6 @@ int
 mp_watch_available(const char **why)
 {
     *why = "this CPython version is not supported yet";
-    return 0;
-}
-
-uint64_t
-mp_watch_untold(void)
-{
     return 0;
 }
 
