@@ -19,7 +19,6 @@ static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
 enum { RECENT_CODES = 16 };
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
-static PyObject *gc_callbacks;  // owned: gc.callbacks; NULL until the set-up
 
 /* -- Frames -------------------------------------------------------------------------------- */
 
@@ -108,70 +107,12 @@ is_library_frame(mp_frame *f)
     return mp_is_library(mp_frame_globals_borrow(f));
 }
 
-/* Callbacks of WeakKeyDictionary, WeakSet and the like. */
-static bool
-is_weakref_frame(mp_frame *f)
-{
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
-    return name != NULL && PyUnicode_Check(name)
-           && (PyUnicode_CompareWithASCIIString(name, "weakref") == 0
-               || PyUnicode_CompareWithASCIIString(name, "_weakrefset") == 0);
-}
-
-static bool
-is_gc_callback(PyObject *func)
-{
-    for (Py_ssize_t i = 0;
-         PyList_Check(gc_callbacks) && i < PyList_GET_SIZE(gc_callbacks); i++) {
-        if (PyList_GET_ITEM(gc_callbacks, i) == func) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A finalizer or a weak reference's callback, at any instruction: of garbage that is not
- * the program's, or of an object that a hit drops as well.  (The run makes no object with
- * __del__; a program that calls __del__ itself has looked the function up.) */
-static bool
-is_finalizer(mp_trace *T, mp_shadow *parent, mp_frame *f)
-{
-    PyObject *name = mp_frame_code_borrow(f)->co_name;
-    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {
-        return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
-    }
-    if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
-        && is_weakref_frame(f)) {
-        return true;
-    }
-    return (parent->below == MP_BELOW_NOTHING && is_library_frame(f))
-           || is_gc_callback(mp_frame_func_borrow(f));
-}
-
-/* Something dies, and its code is none that the recording holds: what it writes would be
- * taken for the run's, and a hit lets go of things when its effects are done.  (A generator
- * that the run made is recorded; one that was there before a break is not.) */
-static bool
-runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
-{
-    PyCodeObject *code = mp_frame_code_borrow(f);
-    const mp_shadow *parent = T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
-    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0) {
-        return !is_library_frame(f)
-               && mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
-    }
-    return !T->is_root && !fresh && parent != NULL && parent->below == MP_BELOW_NOTHING
-           && mp_frame_is_in_block(f);
-}
-
 /* While the recording lets go of objects, only what dies with them runs. */
 static void
 on_missed(void *ctx, mp_frame *f)
 {
     mp_trace *T = ctx;
-    T->died = T->died
-              || (T->releases && !is_library_frame(f) && !is_weakref_frame(f)
-                  && !is_gc_callback(mp_frame_func_borrow(f)));
+    T->died = T->died || (T->releases && !mp_death_is_harmless(f));
 }
 
 /* Not part of the program: whatever runs below it is none of ours. */
@@ -189,7 +130,7 @@ static mp_rc
 enter_skipped(mp_trace *T, mp_frame *f)
 {
     mp_shadow *parent = shadow_top(T);
-    if (T->outside > 0 || (parent != NULL && is_finalizer(T, parent, f))) {
+    if (T->outside > 0 || (parent != NULL && mp_is_finalizer(T, parent, f))) {
         return enter_finalizer(T);
     }
     T->skip++;
@@ -355,17 +296,16 @@ leave_gap(mp_trace *T, bool watched)
 static void
 enter_after_end(mp_trace *T, mp_frame *f)
 {
-    PyObject *name = mp_frame_code_borrow(f)->co_name;
-    bool is_gen = mp_frame_code_borrow(f)->co_flags & CO_GENERATOR;
-    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0 || is_weakref_frame(f)
-        || (is_gen && !mp_frame_is_in_block(f)) || is_library_frame(f)
-        || is_gc_callback(mp_frame_func_borrow(f))) {
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0
+        || ((code->co_flags & CO_GENERATOR) && !mp_frame_is_in_block(f))
+        || mp_death_is_harmless(f)) {
         return;
     }
     mp_callback saved = mp_callback_begin(T);
     T->state = MP_TRACE_RECORDING;
     mp_trace_settle(T, mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U after the end",
-                                      mp_frame_code_borrow(f)->co_qualname));
+                                      code->co_qualname));
     mp_callback_end(T, saved);
 }
 
@@ -400,11 +340,11 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
                      || parent->below == MP_BELOW_APPLY))) {
         rc = enter_skipped(T, f);
     }
-    else if (runs_as_it_dies(T, f, fresh)) {
+    else if (mp_runs_as_it_dies(T, f, fresh)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",
                             mp_frame_code_borrow(f)->co_qualname);
     }
-    else if (parent != NULL && is_finalizer(T, parent, f)) {
+    else if (parent != NULL && mp_is_finalizer(T, parent, f)) {
         rc = enter_finalizer(T);
     }
     else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
@@ -659,12 +599,7 @@ setup_prefixes(PyObject *prefixes)
 static int
 setup_modules(void)
 {
-    PyObject *gc = gc_callbacks != NULL ? NULL : PyImport_ImportModule("gc");
-    if (gc != NULL) {
-        gc_callbacks = PyObject_GetAttrString(gc, "callbacks");
-        Py_DECREF(gc);
-    }
-    return gc_callbacks == NULL || mp_container_types() < 0 || mp_builtins_init() < 0
+    return mp_death_init() < 0 || mp_container_types() < 0 || mp_builtins_init() < 0
                    || mp_oplog_init(NULL) < 0
                ? -1
                : 0;

@@ -432,56 +432,12 @@ is_number(PyObject *v)
            && Py_TYPE(v)->tp_richcompare != PyBaseObject_Type.tp_richcompare;
 }
 
-/* A callback of a weak reference, which is not of the kind that keeps tables of such. */
-static bool
-has_callback(PyObject *v)
-{
-    if (mp_is_identity(v) || !PyType_SUPPORTS_WEAKREFS(Py_TYPE(v))) {
-        return false;
-    }
-    PyWeakReference *ref = *(PyWeakReference **)PyObject_GET_WEAKREFS_LISTPTR(v);
-    for (; ref != NULL; ref = ref->wr_next) {
-        PyObject *callback = ref->wr_callback;
-        if (callback != NULL
-            && !(PyFunction_Check(callback)
-                 && mp_is_library(PyFunction_GET_GLOBALS(callback)))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-mp_has_finalizer(PyObject *v)
-{
-    PyTypeObject *tp = Py_TYPE(v);
-    bool in_python = (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
-                     && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
-    return (in_python && (tp->tp_finalize != NULL || tp->tp_del != NULL))
-           || mp_gen_runs_code(v) || has_callback(v);
-}
-
-enum { ITERATORS_DEEP = 8 };
-
-static int
-finalizer_behind(PyObject *v, void *deep)
-{
-    int left = *(int *)deep - 1;
-    if (mp_has_finalizer(v)) {
-        return 1;
-    }
-    return left > 0 && Py_TYPE(v)->tp_iternext != NULL
-           && Py_TYPE(v)->tp_traverse != NULL
-           && Py_TYPE(v)->tp_traverse(v, finalizer_behind, &left);
-}
-
 /* What the frames hold dies when they let go of it; what runs then is not recorded. */
 static bool
 holds_finalizers(const mp_point *p)
 {
-    int deep = ITERATORS_DEEP;
     for (int32_t i = 0; i < p->n_values; i++) {
-        if (p->values[i] != NULL && finalizer_behind(p->values[i], &deep)) {
+        if (p->values[i] != NULL && mp_reaches_finalizer(p->values[i])) {
             return true;
         }
     }

@@ -374,6 +374,19 @@ mp_rc mp_read_bytes(mp_trace *T, PyObject *obj, mp_node *n);
 mp_rc mp_write_bytes(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *key,
                      PyObject *value);
 
+/* -- What dies (record_death.c) ---------------------------------------------------------- */
+
+int mp_death_init(void);
+/* The frame is no part of the program: it runs because something died. */
+bool mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f);
+/* It is one that the recording cannot hold. */
+bool mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh);
+/* Code of the library, or of the collector's users. */
+bool mp_death_is_harmless(mp_frame *f);
+/* Would its death run code of the program?  The same of what is behind an iterator. */
+bool mp_has_finalizer(PyObject *v);
+bool mp_reaches_finalizer(PyObject *v);
+
 /* -- Autograd state (record_leaf.c) ----------------------------------------------------- */
 
 /* Attributes of a tensor that tell of the autograd graph; aborts on all others. */
@@ -652,8 +665,6 @@ mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 bool mp_is_library(PyObject *globals);
 /* A function or class that this call has made, in an earlier segment or between two? */
 bool mp_is_of_call(mp_trace *T, PyObject *v);
-/* Would its death run code of the program? */
-bool mp_has_finalizer(PyObject *v);
 /* A lock that only functools and logging use, in code of theirs. */
 bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
 mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);       // record_op.c
