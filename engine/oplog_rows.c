@@ -181,6 +181,15 @@ mp_oplog_init(PyObject *setup)
     }
     PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
     Py_ssize_t pos = 0;
+    PyObject *aliases = mp_dict_text_borrow(setup, "op_aliases");
+    for (Py_ssize_t i = 0; aliases != NULL && i < PyTuple_GET_SIZE(aliases); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(aliases, i);
+        if (mp_op_register(PyTuple_GET_ITEM(pair, 0),
+                           (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 1)))
+            < 0) {
+            return -1;
+        }
+    }
     while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
         if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
             return -1;

@@ -455,7 +455,9 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         return rc;
     }
     if (n != NULL && n->kind == MP_NODE_TENSOR) {
-        return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+        return mp_tensor_keeps(owner, name, value)
+                   ? MP_OK
+                   : mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
     }
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *descr = mp_type_lookup_borrow(tp, name);

@@ -6,6 +6,19 @@
 #include "tensor_state.h"
 #include "trace.h"
 
+bool
+mp_tensor_keeps(PyObject *tensor, PyObject *name, PyObject *value)
+{
+    if (!mp_name_is(name, "requires_grad") || value == NULL || !PyBool_Check(value)) {
+        return false;
+    }
+    PyObject *now = PyObject_GetAttr(tensor, name);  // a C getter
+    bool same = now == value;
+    Py_XDECREF(now);
+    PyErr_Clear();  // what cannot be read is not the same
+    return same;
+}
+
 mp_rc
 mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                     PyObject *name)

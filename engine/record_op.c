@@ -592,7 +592,13 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return MP_OK;
     case MP_OP_LOAD_CONST: {
         PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
-        return mp_fresh(T, value);
+        mp_rc rc = mp_fresh(T, value);
+        mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, value) : NULL;
+        if (n != NULL && PyTuple_CheckExact(value)) {
+            n->of_code =
+                true;  // others may hold it, too: a module shares its constants
+        }
+        return rc;
     }
     case MP_OP_POP_EXCEPT:
         s->handling--;

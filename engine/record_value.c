@@ -282,7 +282,8 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (known != NULL) {
         if (known->reg < 0) {
             // An unwritten place cannot hold what the run made, but for singletons.
-            if (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0) {
+            if (PyTuple_CheckExact(value)
+                && (PyTuple_GET_SIZE(value) == 0 || known->of_code)) {
                 return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR
                                                                            : MP_OK;
             }

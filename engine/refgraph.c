@@ -175,6 +175,7 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
         Py_CLEAR(slot->node->written);
         slot->node->yields = 0;
         slot->node->born = g->at;
+        slot->node->of_code = false;
         return slot->node;
     }
     return node_add(g, obj, MP_NODE_FRESH, -1);

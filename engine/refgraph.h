@@ -48,6 +48,7 @@ typedef struct mp_node {
     bool dynamic;      // tensor: shape depends on data
     bool compared;     // C code told it from other objects: see record_identity.c
     bool loose;        // external: in mp_refgraph.loose
+    bool of_code;      // a constant of code: always this very object
     bool changed;      // external tensor: the run wrote to its memory
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
     mp_site born;      // fresh: where it was made

@@ -389,6 +389,8 @@ bool mp_reaches_finalizer(PyObject *v);
 
 /* -- Autograd state (record_leaf.c) ----------------------------------------------------- */
 
+/* Is this what the attribute says already, as guarded metadata tells? */
+bool mp_tensor_keeps(PyObject *tensor, PyObject *name, PyObject *value);
 /* Attributes of a tensor that tell of the autograd graph; aborts on all others. */
 mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                           PyObject *name);

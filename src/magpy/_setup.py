@@ -126,6 +126,7 @@ def _teach_torch(c_engine: Any) -> None:
 
     c_engine.setup_torch(
         ops=table.build(),
+        op_aliases=table.aliases(),
         tensor_types=table.tensor_types(),
         constant_types=table.constant_types(),
         op_object_types=table.op_object_types(),

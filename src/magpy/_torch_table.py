@@ -205,7 +205,7 @@ _REFUSE_PREFIXES = (
     "quantized_",
 )
 
-# Other names of torch.mm: they compare equal to it, and the engine tells them apart.
+# Other names of torch.mm: they compare equal to it, but are C functions of their own.
 _SAME_CODE = ("dsmm", "hsmm", "spmm")
 
 # Private builtins that programs call and that are operations; others get no row.
@@ -547,6 +547,16 @@ def build() -> Table:
     ):
         _add_at(table, text, flag)
     return table
+
+
+def aliases() -> tuple[tuple[Any, int], ...]:
+    """Rows that a dict cannot hold: their callables compare equal to another one's."""
+    space = torch._C._VariableFunctions
+    return tuple(
+        (getattr(space, name), int(OpFlag.CALL))
+        for name in _SAME_CODE
+        if hasattr(space, name)
+    )
 
 
 # -- Types and single operators --------------------------------------------------------

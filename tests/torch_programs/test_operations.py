@@ -30,6 +30,25 @@ def f(x):
 def f(x):
     return x.new(x.size()).fill_(1) + x, x.new(2, 3).shape, x.new([1, 2]), x.new(x.shape[:1]).shape
 >>> t(3, 4)
+
+=== requires_grad_is_what_it_was
+def f(x):
+    y = x * 2
+    x.requires_grad = y.requires_grad = False
+    return x + y, torch.spmm(x, y)
+>>> t(2, 2)
+
+=== constants_that_the_module_shares
+class Pad:
+    padding = (1, 0, 1, 0)
+pad = Pad()
+def f(x):
+    y = F.pad(x, (1, 0, 1, 0))
+    return F.pad(y, pad.padding), pad.padding is Pad.padding
+>>> t(2, 2)
+!!! pad.padding = (2, 0, 0, 0)
+!!! pad.padding = tuple([1, 0, 1, 0])
+
 === index_is_a_slice_of_the_callers
 part, pair = slice(0, 1), [slice(None), slice(1, None)]
 def f(x):

@@ -489,4 +489,4 @@ def test_the_engine_finds_every_row(rows):
     assert torch.mm in builtins and len(builtins) > 500
     lost = [fn for fn in builtins if effect_class(fn) != "torch"]
     assert not lost
-    assert effect_class(torch.mm) == "torch"
+    assert effect_class(torch.mm) == effect_class(torch.spmm) == "torch"
