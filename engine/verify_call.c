@@ -141,6 +141,7 @@ verify_count(mp_verification *v, const mp_plan *fresh, const mp_abort_info *why)
     bool first = v->entry->hits++ == 0;
     if (v->counts) {
         stats->hits++;
+        stats->partial_hits += v->entry->plan->exit != NULL;
     }
     if (v->counts && first) {
         mp_backoff_reset(&stats->misses);  // recording again has paid off
