@@ -526,13 +526,17 @@ mp_guard_message(mp_trace *T, PyObject *exc)
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args) && rc == MP_OK; k++) {
         PyObject *text = PyTuple_GET_ITEM(args, k);
         int32_t n_nodes = PyUnicode_CheckExact(text) ? T->graph.n_nodes : 0;
+        PyTypeObject *last = NULL;
         for (int32_t i = 0; i < n_nodes && rc == MP_OK; i++) {
             const mp_node *n = T->graph.nodes[i];
             if (n->kind != MP_NODE_EXTERNAL || n->released) {
                 continue;
             }
             rc = guard_name_in(T, text, n->obj);
-            rc = rc != MP_OK ? rc : guard_name_in(T, text, (PyObject *)n->type);
+            if (rc == MP_OK && n->type != last) {
+                last = n->type;
+                rc = guard_name_in(T, text, (PyObject *)last);
+            }
         }
     }
     return rc;
