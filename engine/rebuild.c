@@ -644,8 +644,8 @@ guard_distinct(mp_trace *T)
         for (int32_t j = 0; j < T->graph.n_nodes; j++) {
             mp_node *n = T->graph.nodes[j];
             if (n == w || n->kind != MP_NODE_EXTERNAL || (n->pinned && w->pinned)
-                || n->type != w->type || (!n->released && mp_is_identity(n->obj))
-                || n->obj == w->obj) {
+                || n->type != w->type
+                || (!n->released && (mp_is_identity(n->obj) || n->obj == w->obj))) {
                 continue;
             }
             if (++pairs > MAX_PAIRS) {
