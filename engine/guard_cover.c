@@ -9,7 +9,8 @@
  *
  * SAME may be missing in the old program: it looked at one object under two names, and
  * treats them as two.  That is right as long as it need not know, and if it does, the
- * rest differs.  So SAME only says which registers are interchangeable from there on. */
+ * rest differs.  So SAME only says which registers are interchangeable from there on, with
+ * all that is loaded from them. */
 #include "guard_cover.h"
 
 #include <string.h>
@@ -179,6 +180,53 @@ cover_find(const mp_guards *old, const mp_guard *fresh, const mp_cover *cover,
     return -1;
 }
 
+bool
+mp_cover_is_vague(const mp_cover *cover, const mp_guards *old, const mp_guard *fresh)
+{
+    bool empty = fresh->kind == MP_G_IS && PyTuple_CheckExact(fresh->obj)
+                 && PyTuple_GET_SIZE(fresh->obj) == 0;
+    for (int32_t i = 0; empty && i < old->n_ops; i++) {
+        const mp_guard *op = &old->ops[i];
+        if (op->kind == MP_G_TYPE_IS && op->obj == (PyObject *)&PyTuple_Type
+            && mp_cover_has(cover, op->a, fresh->a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+cover_is_child(const mp_cover *cover, const mp_guard *op, int32_t root)
+{
+    return op->dst >= 0 && op->a >= 0 && cover_root(cover, op->a) == root;
+}
+
+/* These registers of old hold one object, and so do those that are loaded alike from
+ * them.  (Each turn leaves one object less, so this ends.) */
+static void
+cover_join(const mp_guards *old, mp_cover *cover, int32_t a, int32_t b)
+{
+    a = cover_root(cover, a);
+    b = cover_root(cover, b);
+    if (a < 0 || b < 0 || a == b) {
+        return;
+    }
+    cover->same[a] = b;
+    for (int32_t i = 0; i < old->n_ops; i++) {
+        const mp_guard *one = &old->ops[i];
+        for (int32_t k = i + 1;
+             k < old->n_ops && cover_is_child(cover, one, cover_root(cover, b)); k++) {
+            const mp_guard *other = &old->ops[k];
+            if (other->kind == one->kind
+                && cover_is_child(cover, other, cover_root(cover, b))
+                && (!cover_has_number((mp_guard_kind)one->kind) || one->n == other->n)
+                && mp_guard_same(one->obj, other->obj)) {
+                cover_join(old, cover, one->dst, other->dst);
+            }
+        }
+    }
+}
+
 int32_t
 mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
                     mp_cover *cover)
@@ -187,8 +235,7 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
     for (int32_t i = 0; i < fresh->n_ops; i++) {
         const mp_guard *op = &fresh->ops[i];
         if (op->kind == MP_G_SAME) {
-            int32_t a = cover_root(cover, cover->map[op->a]);
-            cover->same[a] = cover_root(cover, cover->map[op->b]);
+            cover_join(old, cover, cover->map[op->a], cover->map[op->b]);
             continue;
         }
         int32_t found = cover_find(old, op, cover, at);

@@ -18,6 +18,10 @@ void mp_cover_fini(mp_cover *cover);
  * `limit`.  Fills the cover up to there.  Runs no user code, sets no exception. */
 int32_t mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
                             mp_cover *cover);
+/* Does this op of fresh ask for the empty tuple, which is a constant, where old has met
+ * another tuple and not looked at its items? */
+bool mp_cover_is_vague(const mp_cover *cover, const mp_guards *old,
+                       const mp_guard *fresh);
 /* Do these registers, or -1, stand for one object? */
 bool mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh);
 /* The same object, or the same immutable value down to the bits?  NULL is allowed. */

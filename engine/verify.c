@@ -222,6 +222,7 @@ verify_limit(const mp_plan *old, const mp_plan *fresh, bool prefix)
     return partly ? b->n_guards : fresh->guards->n_ops;
 }
 
+/* 0 / -1; 1: the two cannot be compared. */
 static int
 verify_guards(const mp_entry *entry, const mp_plan *fresh, bool prefix, mp_cover *cover,
               PyObject **report)
@@ -230,6 +231,9 @@ verify_guards(const mp_entry *entry, const mp_plan *fresh, bool prefix, mp_cover
     int32_t at = mp_guards_uncovered(entry->plan->guards, fresh->guards, limit, cover);
     if (at < 0) {
         return 0;
+    }
+    if (mp_cover_is_vague(cover, entry->plan->guards, &fresh->guards->ops[at])) {
+        return 1;
     }
     *report = verify_guard_report(entry, fresh->guards, at);
     return *report == NULL ? -1 : 0;
@@ -282,7 +286,7 @@ mp_verify_compare(PyObject *verifier, const mp_entry *entry, PyObject *notes,
         rc = verify_tensors(verifier, entry, notes, fresh, outputs, report);
     }
     mp_cover_fini(&cover);
-    return rc;
+    return rc < 0 ? -1 : 0;
 }
 
 /* Exhausted resources prove nothing. */

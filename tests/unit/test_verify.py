@@ -1145,6 +1145,41 @@ def test_two_names_of_one_object_are_no_divergence():
     assert counts(compiled)["recordings"] == 1
 
 
+def test_two_names_of_one_object_are_one_in_what_they_hold():
+    class C:
+        pass
+
+    one, two = C(), C()
+    one.x, two.y = [1], [2]
+    one.child, two.child = C(), C()
+    one.child.x, two.child.y = 3, 4
+    both = C()
+    both.x, both.y, both.child = [5], [6], C()
+    both.child.x, both.child.y = 3, 4
+
+    def fn(a, b):
+        return a.x, b.y, a.child.x, b.child.y
+
+    compiled, reports = verified(fn)
+    assert compiled(one, two) == ([1], [2], 3, 4)
+    for _ in range(2):
+        assert compiled(both, both) == ([5], [6], 3, 4)
+    assert reports.found == []
+    assert counts(compiled)["recordings"] == 1
+
+
+def test_an_empty_tuple_where_another_one_was():
+    compiled, reports = verified(lambda x: [x])
+    assert [compiled(x) for x in ((1,), (2, 3), (), ())] == [
+        [(1,)],
+        [(2, 3)],
+        [()],
+        [()],
+    ]
+    assert reports.found == []
+    assert counts(compiled)["recordings"] == 1
+
+
 def test_members_of_sets_may_come_in_another_order():
     class C:
         pass
