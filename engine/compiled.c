@@ -233,13 +233,28 @@ compiled_stats(PyObject *self, PyObject *ignored)
     return mp_stats_describe(&op->stats, n_graphs);
 }
 
+/* Entries of a place where calls go on: new list. */
+static PyObject *
+compiled_entries_at(mp_resume_point *point)
+{
+    PyObject *place = mp_points_place(point);
+    PyObject *list = place == NULL ? NULL : mp_cache_describe(&point->cache);
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
+        if (PyDict_SetItemString(PyList_GET_ITEM(list, i), "resumes", place) < 0) {
+            Py_CLEAR(list);
+        }
+    }
+    Py_XDECREF(place);
+    return list;
+}
+
 static PyObject *
 compiled_entries(PyObject *self, PyObject *ignored)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
     PyObject *list = mp_cache_describe(&op->cache);
     for (int32_t i = 0; list != NULL && i < op->points.n; i++) {
-        PyObject *more = mp_cache_describe(&op->points.at[i]->cache);
+        PyObject *more = compiled_entries_at(op->points.at[i]);
         if (more == NULL
             || PyList_SetSlice(list, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX, more) < 0) {
             Py_CLEAR(list);

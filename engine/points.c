@@ -31,6 +31,7 @@ points_add(mp_points *points, PyObject *key, const mp_point *p)
         return -1;
     }
     point->codes = mp_point_codes(p);
+    point->index = p->frames[p->n_frames - 1].index;
     number = PyLong_FromLong(points->n);
     if (point->codes == NULL || number == NULL
         || PyDict_SetItem(points->index, key, number) < 0) {
@@ -133,6 +134,14 @@ mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
     Py_XDECREF(source);
     PyErr_Clear();  // without memory it is pinned once more
     return found > 0;
+}
+
+PyObject *
+mp_points_place(const mp_resume_point *point)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(point->codes);
+    PyCodeObject *code = (PyCodeObject *)PyTuple_GET_ITEM(point->codes, n - 1);
+    return Py_BuildValue("(Oi)", code->co_filename, mp_code_line(code, point->index));
 }
 
 int

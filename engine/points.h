@@ -5,7 +5,8 @@
 #include "cache.h"
 
 typedef struct {
-    PyObject *codes;  // owned tuple: keeps the addresses in the key
+    PyObject *codes;  // owned tuple, outermost first: keeps the addresses in the key
+    int32_t index;    // code unit of the innermost
     mp_cache cache;
     int failed;  // recordings in a row that began here and could not end
     int empty;   // segments that held nothing
@@ -34,6 +35,8 @@ PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int inde
  * load that from now on. */
 int mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at);
 bool mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg);
+/* For people: (file, line) where runs go on there.  New tuple. */
+PyObject *mp_points_place(const mp_resume_point *point);
 int mp_points_visit(mp_points *points, visitproc visit, void *arg);
 MP_MAYRUN void mp_points_clear(mp_points *points);
 

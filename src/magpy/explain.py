@@ -15,9 +15,10 @@ _SHOWN = 12
 
 @dataclass
 class Segment:
-    """One recorded run.
+    """One recorded run, or a part of it between two breaks.
 
     Attributes:
+        where: ``file:line`` where it begins; empty: with the call.
         ops: names of its tensor operations, in order.
         inputs: where the graph's inputs come from, in order.
         guards: what must hold for the run to be reused, as text.
@@ -27,6 +28,7 @@ class Segment:
         instructions: bytecode instructions that were watched.
     """
 
+    where: str
     ops: list[str]
     inputs: list[str]
     guards: list[str]
@@ -98,7 +100,8 @@ class Explanation:
             lines.append(f"  eager because of: {', '.join(counted)}")
         for number, segment in enumerate(self.segments, 1):
             lines.append(
-                f"run {number}: {segment.instructions} instructions watched, "
+                f"run {number}{segment.where and f' from {segment.where}'}: "
+                f"{segment.instructions} instructions watched, "
                 f"{_plural(segment.hits, 'hit')}"
             )
             for title in ("ops", "inputs", "guards", "ambient", "effects"):
@@ -138,7 +141,9 @@ def op_name(target: object) -> str:
 def segment(entry: Mapping[str, Any]) -> Segment:
     """Turn one of the engine's entries into data for people."""
     spec = entry.get("graph")
+    file, line = entry.get("resumes", ("", 0))
     return Segment(
+        where=f"{file}:{line}" if file else "",
         ops=[op_name(op[0]) for op in spec[0]] if spec else [],
         inputs=list(entry.get("inputs", ())),
         guards=list(entry.get("guards", ())),

@@ -764,3 +764,11 @@ def f(way):
 def test_what_an_ended_segment_saw_dies(way):
     fast = engine_compile(world(DIES)["f"])
     assert [fast(way) for _ in range(5)] == [True] * 5
+
+
+def test_entries_say_where_they_begin():
+    fast = engine_compile(world(LOOP)["f"])
+    hit(fast, 3)
+    places = [entry.get("resumes") for entry in fast.entries()]
+    assert places[0] is None and len(places) > 1
+    assert all(file == "<breaks>" and 4 <= line <= 9 for file, line in places[1:])
