@@ -339,4 +339,11 @@ mp_code_info_get(PyCodeObject *code)
     return NULL;
 }
 
+int
+mp_code_handler(PyCodeObject *code, int index, int *depth)
+{
+    *depth = 0;
+    return -1;
+}
+
 #endif

@@ -93,6 +93,34 @@ mp_type_version(PyTypeObject *type)
     return type->tp_version_tag;
 }
 
+/* dictiterobject of CPython 3.11 to 3.14. */
+typedef struct {
+    PyObject_HEAD
+    PyDictObject *dict;
+    Py_ssize_t used;
+    Py_ssize_t pos;
+    PyObject *result;
+    Py_ssize_t left;
+} dict_iterator;
+
+bool
+mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed)
+{
+    const dict_iterator *state = (dict_iterator *)it;
+    Py_ssize_t pos = 0, before = 0;
+
+    *dict = (PyObject *)state->dict;
+    *consumed = 0;
+    if (state->dict == NULL) {
+        return true;
+    }
+    while (mp_dict_next(*dict, &pos, NULL, NULL, NULL) && pos <= state->pos) {
+        before++;
+    }
+    *consumed = state->used - state->left;
+    return state->used == PyDict_GET_SIZE(*dict) && before == *consumed;
+}
+
 /* _PyDictViewObject, which 3.13 keeps to itself. */
 typedef struct {
     PyObject_HEAD
@@ -130,34 +158,6 @@ mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
              Py_hash_t *hash)
 {
     return _PyDict_Next(dict, pos, key, value, hash);
-}
-
-/* dictiterobject of CPython 3.11 to 3.14. */
-typedef struct {
-    PyObject_HEAD
-    PyDictObject *dict;
-    Py_ssize_t used;
-    Py_ssize_t pos;
-    PyObject *result;
-    Py_ssize_t left;
-} dict_iterator;
-
-bool
-mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed)
-{
-    const dict_iterator *state = (dict_iterator *)it;
-    Py_ssize_t pos = 0, before = 0;
-
-    *dict = (PyObject *)state->dict;
-    *consumed = 0;
-    if (state->dict == NULL) {
-        return true;
-    }
-    while (mp_dict_next(*dict, &pos, NULL, NULL, NULL) && pos <= state->pos) {
-        before++;
-    }
-    *consumed = state->used - state->left;
-    return state->used == PyDict_GET_SIZE(*dict) && before == *consumed;
 }
 
 #else
