@@ -317,7 +317,7 @@ B|  any(map(bool, @L))  all(x < 3 for x in @L)  sorted(@L) == @L  @L < @L  @T ==
 B|  @L <= @L
 -|  heapq.heapify(@V)  bisect.insort(@V, @I); del @V[4:]  l = sum([@L, @L], [])
 -|  @V[1:1] = @L[:1]; del @V[3:]  l[::2] = l[::2]  @V.sort(key=lambda x: -x)  o, *l = @T
--|  @V.extend(x for x in @L[:1])
+-|  @V.extend(x for x in (@L)[:1])
 H|  for i, (o, s) in enumerate(zip(@L, @S)):  for o in itertools.product(@L[:2], repeat=1):
 H|  for i in reversed(@L):
 H|  for i in sorted(set(@L)):  for o in list(map(helper, @L)):
