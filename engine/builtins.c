@@ -557,7 +557,9 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_text(T, s, args, count);
     case RULE_LOCK:
         return mp_is_cache_lock(s, args[0])
-                   ? MP_OK
+                   ? mp_take_lock(T,
+                                  strcmp(callee_name(callee), "acquire") == 0
+                                      || strcmp(callee_name(callee), "__enter__") == 0)
                    : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
     case RULE_STATISTICS:
         T->whole_only = true;

@@ -238,7 +238,7 @@ scan(rebuilder *b, PyObject *obj)
     if (rc == MP_OK && mp_is_fresh_id(b->T, obj)) {
         return mp_trace_abort(b->T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
-    if (rc != MP_OK || n == NULL) {
+    if (rc != MP_OK || n == NULL || n->of_code) {
         return rc;
     }
     if (n->kind == MP_NODE_TENSOR) {
@@ -454,7 +454,7 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
     if (rc != MP_OK) {
         return rc;
     }
-    if (n == NULL) {
+    if (n == NULL || n->of_code) {
         return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
     }
     if (n->kind == MP_NODE_TENSOR && n->reg < 0) {

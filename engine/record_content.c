@@ -34,6 +34,12 @@ mp_is_deque(PyObject *obj)
     return PyObject_TypeCheck(obj, deque_type);
 }
 
+PyObject *
+mp_deque_item(PyObject *deque, Py_ssize_t i)
+{
+    return deque_type->tp_as_sequence->sq_item(deque, i);
+}
+
 bool
 mp_is_default_dict(PyObject *obj)
 {

@@ -267,6 +267,19 @@ mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
                || PyUnicode_CompareWithASCIIString(name, "logging") == 0);
 }
 
+mp_rc
+mp_take_lock(mp_trace *T, bool takes)
+{
+    if (!takes && T->n_locks == 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that was taken before");
+    }
+    if (takes && T->n_locks == 0) {
+        T->locked = T->graph.at;
+    }
+    T->n_locks += takes ? 1 : -1;
+    return MP_OK;
+}
+
 static mp_rc
 do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
@@ -284,7 +297,7 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (mp_is_cache_lock(s, obj)) {
         s->post = MP_POST_PAIR;
-        return MP_OK;
+        return mp_take_lock(T, true);
     }
     if (!PyFunction_Check(enter) || !PyFunction_Check(leave)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));

@@ -264,7 +264,7 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
     }
     Py_ssize_t size = mp_is_deque(obj) ? Py_SIZE(obj) : 0;
     for (Py_ssize_t i = 0; rc == MP_OK && i < size; i++) {
-        PyObject *item = PySequence_GetItem(obj, i);
+        PyObject *item = mp_deque_item(obj, i);
         rc = item == NULL ? MP_ERR : look_at_text(T, item, true);
         Py_XDECREF(item);
     }

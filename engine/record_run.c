@@ -20,7 +20,7 @@ mp_recording(void)
 static int
 segment_init(mp_trace *T)
 {
-    T->wrote = T->clash = T->raised = T->blamed = MP_NO_SITE;
+    T->locked = T->wrote = T->clash = T->raised = T->blamed = MP_NO_SITE;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
     if (T->guards == NULL || T->ops == NULL
@@ -151,6 +151,10 @@ mp_plan_make(mp_trace *T, PyObject *result)
     T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
     T->result = result;
     mp_rc rc = plan_ambient(T, &plan->after);
+    if (rc == MP_OK && T->n_locks > 0) {
+        mp_blame(T, T->locked);
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that is held");
+    }
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
     mp_trace_settle(T, rc);
     if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {

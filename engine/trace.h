@@ -177,6 +177,8 @@ typedef struct mp_trace {
                         // the second of two that do
     mp_site raised;     // where the exception in flight came from
     bool unwinding;     // a frame has just ended by it
+    int n_locks;        // that the segment holds (mp_take_lock)
+    mp_site locked;     // where it took the first of them
     mp_site blamed;     // what made that no plan can be made
     PyObject *handled;  // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
@@ -270,6 +272,8 @@ mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
 int mp_container_types(void);
 bool mp_is_sized(PyObject *obj);  // a container whose length and items C code reads
 bool mp_is_deque(PyObject *obj);
+PyObject *mp_deque_item(PyObject *deque,
+                        Py_ssize_t i);  // new; whatever a subclass does
 bool mp_is_default_dict(PyObject *obj);
 mp_rc mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n);
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
@@ -669,7 +673,9 @@ bool mp_is_library(PyObject *globals);
 bool mp_is_of_call(mp_trace *T, PyObject *v);
 /* A lock that only functools and logging use, in code of theirs. */
 bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
-mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);       // record_op.c
+/* A hit takes no such lock, so the segment that takes it must give it back. */
+mp_rc mp_take_lock(mp_trace *T, bool takes);
+mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);
 int32_t mp_trace_code_number(mp_trace *T, PyCodeObject *code);  // record.c; -1: error

@@ -766,6 +766,24 @@ def test_what_an_ended_segment_saw_dies(way):
     assert [fast(way) for _ in range(5)] == [True] * 5
 
 
+SHARED = """
+class Box: pair = (1, 0)
+def f(box):
+    x = (1, 0)
+    op()
+    y = (1, 0)
+    return box.pair, x is box.pair, y, [x]
+"""
+
+
+def test_constants_of_code_stay_themselves():
+    space = world(SHARED)
+    fast, box = engine_compile(space["f"]), space["Box"]()
+    want = [v is box.pair for v in space["f"](box)]
+    assert [[v is box.pair for v in fast(box)] for _ in range(4)] == [want] * 4
+    assert fast.stats()["hits"] == 3
+
+
 def test_entries_say_where_they_begin():
     fast = engine_compile(world(LOOP)["f"])
     hit(fast, 3)

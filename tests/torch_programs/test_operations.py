@@ -44,7 +44,7 @@ class Pad:
 pad = Pad()
 def f(x):
     y = F.pad(x, (1, 0, 1, 0))
-    return F.pad(y, pad.padding), pad.padding is Pad.padding
+    return F.pad(y, pad.padding), pad.padding is Pad.padding, pad.padding, (1, 0, 1, 0)
 >>> t(2, 2)
 !!! pad.padding = (2, 0, 0, 0)
 !!! pad.padding = tuple([1, 0, 1, 0])
