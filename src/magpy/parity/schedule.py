@@ -197,7 +197,7 @@ def run_all(
     """
     todo: queue.SimpleQueue[Path] = queue.SimpleQueue()
     count = 0
-    for file in files:
+    for file in sorted(files, key=_size, reverse=True):  # no long one at the end
         if project_name(file.name) not in results.projects:
             todo.put(file)
             count += 1
@@ -242,6 +242,10 @@ def run_all(
         raise
     if failures:
         raise failures[0]
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
 
 
 def _environment() -> dict[str, str]:
