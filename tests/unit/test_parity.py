@@ -24,7 +24,8 @@ from magpy.parity.server import Progress
 from magpy.parity.summary import Summary, populate
 
 HEAD = """
-import ctypes, os, sys, time
+import ctypes, os, random, sys, time
+import numpy as np
 import torch
 from _paritybench_helpers import _mock_config, _mock_layer, patch_functional
 patch_functional()
@@ -97,7 +98,15 @@ class Changing(torch.nn.Module):
         self.n += 1
         return x + self.n if self.n % 2 else {self.n: x}
 
-TESTCASES = rows(Fine, Broken, Changing)
+class Draws(torch.nn.Module):
+    def forward(self, x):
+        return x * (2 if random.random() < 2 else 3)
+
+class DrawsToo(torch.nn.Module):
+    def forward(self, x):
+        return x * (2 if np.random.rand() < 2 else 3)
+
+TESTCASES = rows(Fine, Broken, Changing, Draws, DrawsToo)
 """,
     "random": """
 class Random(torch.nn.Module):
@@ -180,7 +189,7 @@ TESTCASES = rows(Fine, Dies, Leaves, Loops, Differs, Keeps, Raises, Fine)
 
 EXPECTED = {
     "fine": ["ok one graph", "ok one graph", "failed ", "ok one graph"],
-    "graphs": ["ok one graph", "ok several graphs", "ok several graphs"],
+    "graphs": ["ok one graph"] + 4 * ["ok several graphs"],
     "random": ["ok one graph", "random"],
     "seeded": ["ok one graph"],
     "raising": ["failed ", "failed ", "failed "],
@@ -238,14 +247,17 @@ def test_details_of_cases(ran):
     found = results(folder)
     assert found["broken"].error == "ValueError: no such thing"
     assert found["empty"].error == ""
-    _, broken, changing = found["graphs"].cases
+    _, broken, changing, draws, draws_too = found["graphs"].cases
     assert (broken.breaks, broken.dynamic, broken.calls) == (1, True, 3)
     (reason,) = broken.reasons
     assert (reason.kind, reason.id) == ("break", "host-read")
-    assert reason.place.endswith("test_graphs.py:25")
+    assert reason.place.endswith("test_graphs.py:26")
     (reason,) = changing.reasons
     assert (reason.kind, reason.id) == ("break", "changing-number")
     assert not changing.dynamic
+    assert not broken.draws
+    assert draws.draws
+    assert draws_too.draws
     assert "arguments" in found["raising"].cases[0].detail
     assert found["raising"].cases[2].detail == "SystemExit: 3"
     crash, _, hang, _ = found["eagercrash"].cases
@@ -283,8 +295,8 @@ def test_summary(ran):
     assert found["projects"]["static"] == {
         "total": 5, "one graph": 3, "several graphs": 1, "crash": 1,
     }  # fmt: skip
-    assert found["projects"]["static, no host reads"]["total"] == 4
-    assert sum(found["cases"].values()) == 19
+    assert found["projects"]["static, no host reads or draws"]["total"] == 4
+    assert sum(found["cases"].values()) == 21
     assert found["reasons"][0]["projects"]
     assert any(
         line.startswith("wrong: bad [4] Differs: call 1") for line in found["bad"]
@@ -332,13 +344,13 @@ def test_other_compilers(ran, compiler):
     args, folder, _ = ran
     main([*args, "--compiler", compiler, "--only", "graphs"])
     found = results(folder, f"{compiler}-eager-cpu")["graphs"]
-    fine, broken, changing = found.cases
+    fine, broken, changing, *_ = found.cases
     assert fine.status == ("eager" if compiler == "eager" else "one graph")
     assert found.error == ""
     if compiler == "dynamo":
         assert broken.status == "several graphs"
         assert (broken.breaks, broken.dynamic) == (1, True)
-        assert broken.reasons[0].place.endswith("test_graphs.py:25")
+        assert broken.reasons[0].place.endswith("test_graphs.py:26")
         assert broken.graphs == 2
     if compiler == "torchscript":
         assert broken.status == "one graph"
@@ -455,7 +467,7 @@ def test_comparing_compilers(tmp_path):
     assert sets == {
         "all": ["a", "b", "c"],
         "static": ["a", "b"],
-        "static, no host reads": ["b"],
+        "static, no host reads or draws": ["b"],
         "static, without --exclude": ["a"],
     }
     summaries = {k: Summary(run, population.counted) for k, run in runs.items()}

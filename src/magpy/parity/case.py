@@ -71,6 +71,7 @@ class Bench:
         self._grad = grad
         self._tell = tell
         self._milliseconds = 0.0  # of the latest call
+        self._drew = False  # did the latest call draw random numbers of the host?
 
     def run(self, index: int, entry: Any) -> Case | None:
         """Run a case.
@@ -125,12 +126,14 @@ class Bench:
     def _call(self, function: Callable[..., Any], arguments: Any) -> Any:
         args, kwargs = arguments
         _seed()
+        before = _host_random_state()
         start = time.perf_counter()
         with torch.set_grad_enabled(self._grad):
             result = function(*args, **kwargs)
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         self._milliseconds = 1e3 * (time.perf_counter() - start)
+        self._drew = _host_random_state() != before
         return result
 
     def _guard(self, step: Callable[..., Any], *args: Any) -> Any:
@@ -148,6 +151,7 @@ class Bench:
             one = self._guard(self._step, first, first)
             if number == 0:
                 case.eager_ms = self._milliseconds
+            case.draws = case.draws or self._drew
             other = self._guard(self._step, second, second)
             text = text or _difference(Comparison(), one, other)
         case.eager = EAGER_RANDOM if text else EAGER_OK
@@ -237,6 +241,11 @@ def _seed() -> None:
     random.seed(_SEED)
     numpy.random.seed(_SEED)
     torch.manual_seed(_SEED)
+
+
+def _host_random_state() -> object:
+    """Return a text that differs once a number was drawn in Python or numpy."""
+    return repr((random.getstate(), numpy.random.get_state()))
 
 
 def _move(value: Any, device: torch.device) -> Any:

@@ -75,6 +75,8 @@ class Case:
         graphs: how many the compiler made.
         breaks: how many places it broke at.
         dynamic: a break or fallback is due to the value of a tensor.
+        draws: it draws random numbers of Python's or numpy's, so that its path is not
+            the same in every call, whatever compiles it.
         suspect: a result differed from eager's, but then eager's from itself, too.
         eager_ms: the first eager call.
         compiled_ms: the first compiled call, compiling included.
@@ -89,6 +91,7 @@ class Case:
     breaks: int = 0
     calls: int = 0
     dynamic: bool = False
+    draws: bool = False
     suspect: bool = False
     reasons: list[Reason] = field(default_factory=list)
     eager_ms: float = 0.0

@@ -144,7 +144,7 @@ class _Link:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=_environment(settings.device),
             text=True,
             start_new_session=True,  # Ctrl-C reaches the command only
         )
@@ -248,10 +248,13 @@ def _size(file: Path) -> int:
     return file.stat().st_size
 
 
-def _environment() -> dict[str, str]:
+def _environment(device: str) -> dict[str, str]:
     paths = os.pathsep.join(os.path.abspath(entry or os.curdir) for entry in sys.path)
+    # Modules that ask for CUDA do so on a CPU run, too: not there is not there.
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
     return {
         **os.environ,
+        **hidden,
         "PYTHONPATH": paths,
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",

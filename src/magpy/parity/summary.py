@@ -114,7 +114,8 @@ class Population:
         untested: no case of theirs runs in eager mode.
         tested: all others; `counted` has their cases.
         random: tested ones with a case that eager mode does not repeat, and how.
-        host: tested ones, not random, where a compiler met a value of a tensor.
+        host: tested ones, not random, where a compiler met a value of a tensor or which
+            draw random numbers of Python's or numpy's.
     """
 
     failed: dict[str, str]
@@ -134,7 +135,9 @@ class Population:
         found = {
             "all": self.tested,
             "static": static,
-            "static, no host reads": [n for n in static if n not in self.host],
+            "static, no host reads or draws": [
+                name for name in static if name not in self.host
+            ],
         }
         if excluded:
             found["static, without --exclude"] = [
@@ -164,6 +167,6 @@ def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
             random = [c.detail for c in cases if c.eager == EAGER_RANDOM]
             if random:
                 result.random[name] = random[0]
-            elif any(case.dynamic for case in cases):
+            elif any(case.dynamic or case.draws for case in cases):
                 result.host.add(name)
     return result
