@@ -26,13 +26,15 @@ apply_strings(void)
     return str_forward != NULL && str_setup_context != NULL ? 0 : -1;
 }
 
-/* Lists and dicts reach a graph's operation as copies: the context could keep one. */
+/* Lists and dicts reach a graph's operation as copies: the context could keep one. Where
+ * no context is kept (`lists`), a copy of a list is as good: `forward` cannot write to it,
+ * and may not ask which list it is (mp_apply_refuse_is). */
 static bool
-holds_container(PyObject *obj)
+holds_container(PyObject *obj, bool lists)
 {
-    if (PyTuple_Check(obj)) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
-            if (holds_container(PyTuple_GET_ITEM(obj, i))) {
+    if (PyTuple_Check(obj) || (lists && PyList_CheckExact(obj))) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            if (holds_container(PySequence_Fast_GET_ITEM(obj, i), lists)) {
                 return true;
             }
         }
@@ -75,8 +77,9 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
                               "%s, which could see what was written before",
                               cls->tp_name);
     }
+    bool lists = !mp_grad_is_enabled();
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (holds_container(args[i])) {
+        if (holds_container(args[i], lists)) {
             return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s for %s",
                                   mp_type_name(args[i]), cls->tp_name);
         }
@@ -162,6 +165,16 @@ mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n)
     return false;
 }
 
+mp_rc
+mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b)
+{
+    if (T->apply.cls == NULL || !PyList_CheckExact(a) || !PyList_CheckExact(b)) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "the forward of %s asks which list it is",
+                          T->apply.cls->tp_name);
+}
+
 /* The tensors that `forward` made are not the graph's: the operation's results are new. */
 static bool
 forget_inner(mp_trace *T)
@@ -199,7 +212,7 @@ apply_settle(mp_trace *T, PyObject *result)
     if (T->n_inputs > T->apply.n_inputs) {
         return mp_apply_refuse_input(T);
     }
-    if (holds_container(result)) {
+    if (holds_container(result, false)) {
         return mp_trace_abort(T, MP_AB_OP_RESULT, "a %s from %s", mp_type_name(result),
                               name);
     }

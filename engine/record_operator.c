@@ -14,7 +14,8 @@ mp_rc
 mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
 {
     mp_node *na, *nb;
-    mp_rc rc = mp_value(T, a, &na);
+    mp_rc rc = mp_apply_refuse_is(T, a, b);
+    rc = rc != MP_OK ? rc : mp_value(T, a, &na);
     if (rc == MP_OK) {
         rc = mp_value(T, b, &nb);
     }

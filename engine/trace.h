@@ -573,6 +573,8 @@ bool mp_apply_is_context(mp_trace *T, PyObject *obj);
 /* May an operation in its `forward` take this tensor? */
 bool mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n);
 mp_rc mp_apply_refuse_input(mp_trace *T);
+/* `a is b` in its `forward`, which a hit may run with copies of lists. */
+mp_rc mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b);
 /* The call in progress becomes the pending operation again. */
 void mp_apply_take_back(mp_trace *T);
 

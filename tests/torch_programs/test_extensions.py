@@ -601,6 +601,38 @@ def f(x):
     return y
 >>> t(3)
 
+=== takes_lists
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, low_high, more):
+        ctx.low_high = low_high
+        return x.clamp(*low_high) + len(more) + more[0][1]
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None, None
+limits = [-0.5, 0.5]
+w = nn.Parameter(fixed(3))
+def f(x):
+    with torch.no_grad():
+        return G.apply(x * w, limits, [(1, 2), [x, [3]]])
+>>> t(3)
+!!! limits[0] = 0.1
+!!! limits.append(2); limits.pop(0)
+
+=== asks_which_list_it_takes | eager
+limits = [1]
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, given):
+        return x * (2 if given is limits else 3)
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+def f(x):
+    with torch.no_grad():
+        return G.apply(x, limits)
+>>> t(3)
+
 === takes_a_tensor_from_elsewhere | eager
 c = torch.ones(3)
 class G(torch.autograd.Function):
