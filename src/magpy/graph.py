@@ -159,13 +159,15 @@ class Builder:
 
     def placeholder(self, index: int, source: str) -> None:
         """Append an input; every callable must have been seen before."""
-        stem = name = placeholder_name(source)
+        # FX writes names of values in lower case: `self_B` and `self_b` are one there.
+        stem = name = placeholder_name(source).lower()
         number = 0
         while name in self._taken:
             number += 1
             name = f"{stem}_{number}"
         self._taken.add(name)
         node = self.graph.placeholder(name)
+        node.target = node.name  # else `a_1 = a` in its code may read another's value
         node.meta["magpy_source"] = source
         self.nodes[index] = node
 

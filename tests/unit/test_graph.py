@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+import magpy
 from magpy import graph
 
 torch = pytest.importorskip("torch")
@@ -279,3 +280,20 @@ def test_undefined_value():
 def test_values_are_recognised_by_name_without_a_type():
     gm = graph.build(([("add", (V[0], 1), {}, V[1])], 1, (1,), {}))
     assert gm(torch.zeros(1))[0].item() == 1
+
+
+def test_inputs_whose_names_differ_in_case_only():
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w_B, self.w_b, self.W_B = (
+                torch.nn.Parameter(torch.full((2,), value)) for value in (1.0, 2.0, 3.0)
+            )
+
+        def forward(self, x):
+            return self.w_B * 100 + self.w_b * 10 + self.W_B + x
+
+    fast = magpy.compile(Both(), backend="eager")
+    for _ in range(3):
+        assert fast(torch.zeros(2)).tolist() == [123, 123]
+    assert magpy.stats(fast)["hits"] == 2
