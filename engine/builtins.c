@@ -241,6 +241,31 @@ has_content(mp_trace *T, PyObject *callee, PyObject *obj)
            || (n != NULL && n->kind == MP_NODE_FRESH);
 }
 
+/* OrderedDict.__init__ fills a new dict through its class's __setitem__: if that is a
+ * function, its frames say what is written. */
+static mp_rc
+fill_by_setitem(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                Py_ssize_t nargs, Py_ssize_t count, bool *done)
+{
+    PyObject *setitem = NULL;
+    bool has_tensor = false;
+    *done = false;
+    if (strcmp(callee_name(callee), "__init__") != 0 || !PyODict_Check(args[0])
+        || PyODict_CheckExact(args[0])) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, args[0], "__setitem__", &setitem);
+    mp_node *self = mp_refgraph_find(&T->graph, args[0]);
+    *done = rc == MP_OK && setitem != NULL && PyFunction_Check(setitem) && self != NULL
+            && self->kind == MP_NODE_FRESH
+            && (nargs == 1 || (nargs == 2 && PyDict_CheckExact(args[1])));
+    if (!*done) {
+        return rc;  // what else calls a function from there breaks at its frame
+    }
+    s->below = MP_BELOW_WATCH;
+    return mp_read_args(T, args + 1, count - 1, false, &has_tensor);
+}
+
 static mp_rc
 rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, bool eval)
@@ -248,11 +273,14 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     mp_node *n;
     bool has_tensor = false;
     Py_ssize_t count = mp_count_args(nargs, kwnames);
+    bool done = false;
     mp_rc rc = mp_value(T, args[0], &n);
-    if (rc == MP_OK) {
-        rc = eval ? mp_rule_eval(T, s, callee, args, count)
-                  : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
+    rc = rc != MP_OK ? rc : fill_by_setitem(T, s, callee, args, nargs, count, &done);
+    if (rc != MP_OK || done) {
+        return rc;
     }
+    rc = eval ? mp_rule_eval(T, s, callee, args, count)
+              : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
     if (rc == MP_OK && PyDict_Check(args[0])) {
         rc = mp_look_into(T, s, callee_name(callee), args + 1, nargs - 1);
     }

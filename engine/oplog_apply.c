@@ -171,7 +171,8 @@ mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b)
     if (T->apply.cls == NULL || !PyList_CheckExact(a) || !PyList_CheckExact(b)) {
         return MP_OK;
     }
-    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "the forward of %s asks which list it is",
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT,
+                          "the forward of %s asks which list it is",
                           T->apply.cls->tp_name);
 }
 

@@ -13,7 +13,7 @@
 
 #define MAX_ARGS 255
 
-static PyObject *str_new, *str_init, *str_del, *str_call;
+static PyObject *str_new, *str_init, *str_setitem, *str_del, *str_call;
 
 static int
 call_strings(void)
@@ -23,9 +23,10 @@ call_strings(void)
     }
     str_new = PyUnicode_InternFromString("__new__");
     str_init = PyUnicode_InternFromString("__init__");
+    str_setitem = PyUnicode_InternFromString("__setitem__");
     str_del = PyUnicode_InternFromString("__del__");
     str_call = PyUnicode_InternFromString("__call__");
-    return str_new && str_init && str_del && str_call ? 0 : -1;
+    return str_new && str_init && str_setitem && str_del && str_call ? 0 : -1;
 }
 
 /* Call `callee` with one more argument in front. */
@@ -178,6 +179,9 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     rc = prepare_constructor(T, cls, str_new);
     if (rc == MP_OK) {
         rc = prepare_constructor(T, cls, str_init);
+    }
+    if (rc == MP_OK && PyType_IsSubtype(cls, &PyODict_Type)) {
+        rc = prepare_constructor(T, cls, str_setitem);  // __init__ fills it with that
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     bool takes_items =

@@ -257,6 +257,28 @@ def f(x):
     return e, e.args
 >>> 1
 
+=== a_dict_that_its_own_setitem_fills
+from collections import OrderedDict
+class O(OrderedDict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+    def __setattr__(self, key, value):
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+class P(O):
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.last = n
+n = 3
+def f(x):
+    return O(a=x, b=n), O({'c': x}, d=2), P({'e': [x]}, g=1), P().last
+>>> 1
+>>> 2
+!!! n = 4
+!!! O.__setitem__ = lambda self, key, value: OrderedDict.__setitem__(self, key, (value,))
+!!! del O.__setitem__
+
 === container_subclasses
 from collections import OrderedDict, defaultdict, deque
 class L(list):
