@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_COMPARED = 64 };  // guards grow with the square
+enum { MAX_COMPARED = 512, MAX_PAIRS = 8192 };  // guards grow with the square
 
 static bool
 is_nan(PyObject *o)
@@ -164,15 +164,15 @@ mp_rc
 mp_guard_compared(mp_trace *T)
 {
     mp_node *all[MAX_COMPARED];
-    int count = 0;
+    int count = 0, pairs = 0;
     for (int32_t i = 0; i < T->graph.n_nodes; i++) {
         mp_node *n = T->graph.nodes[i];
         if (!n->compared || n->reg < 0) {
             continue;
         }
-        if (count == MAX_COMPARED) {
+        if (count == MAX_COMPARED || pairs > MAX_PAIRS) {
             return mp_trace_abort(T, MP_AB_HASH, "more than %d objects told apart",
-                                  MAX_COMPARED);
+                                  count);
         }
         for (int j = 0; j < count; j++) {
             if (n->type != all[j]->type || (n->pinned && all[j]->pinned)) {
@@ -182,6 +182,7 @@ mp_guard_compared(mp_trace *T)
                 < 0) {
                 return MP_ERR;
             }
+            pairs++;
         }
         all[count++] = n;
     }

@@ -797,4 +797,4 @@ def _script_flags(function: Any) -> OpFlag:
 def skip_module_prefixes() -> tuple[str, ...]:
     """Modules whose Python frames may run unwatched below a logged operation: a frame
     fits if its module is one of these or lies inside one."""
-    return ("torch", "numpy", *sorted(sys.stdlib_module_names - {"__main__"}))
+    return ("torch", "numpy", "opt_einsum", *sorted(sys.stdlib_module_names - {"__main__"}))
