@@ -538,6 +538,46 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return rc != MP_OK ? rc : callee_with_self(T, s, func, self, args, nargs, kwnames);
 }
 
+/* Cached answers are the same for the same constants, classes and type hints. */
+static mp_rc
+cached_argument(mp_trace *T, PyObject *arg)
+{
+    bool has_tensor = false;
+    if (mp_hashes_by_value(arg) || mp_is_identity(arg)) {
+        return mp_read_deep(T, arg, &has_tensor);
+    }
+    if (mp_is_typing(arg)) {
+        return mp_load_const(T, arg);
+    }
+    if (!PyTuple_CheckExact(arg)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
+    }
+    mp_rc rc = mp_read_all(T, arg);
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(arg); i++) {
+        rc = cached_argument(T, PyTuple_GET_ITEM(arg, i));
+    }
+    return rc;
+}
+
+static mp_rc
+call_cached(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t count)
+{
+    PyObject *inner = PyObject_GetAttrString(callee, "__wrapped__");
+    if (inner == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_load_const(T, inner);
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = cached_argument(T, args[i]);
+    }
+    // The code that makes a new type hint writes to nothing but that.
+    s->below = mp_is_of_typing(inner) ? MP_BELOW_TRUSTED : MP_BELOW_WATCH;
+    s->post = MP_POST_SCALAR;
+    Py_DECREF(inner);
+    return rc;
+}
+
 /* An instance: its class's __call__. */
 static mp_rc
 call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
@@ -562,24 +602,8 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
                            : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
     if (strcmp(type, "functools._lru_cache_wrapper") == 0) {
-        // Cached answers are the same for the same constants: that is its contract.
-        PyObject *inner = PyObject_GetAttrString(callee, "__wrapped__");
-        if (inner == NULL) {
-            return MP_ERR;
-        }
-        bool has_tensor = false;
-        mp_rc rc = mp_load_const(T, inner);
-        Py_DECREF(inner);
-        Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-            rc = mp_hashes_by_value(args[i]) || mp_is_identity(args[i])
-                     ? mp_read_deep(T, args[i], &has_tensor)
-                     : mp_trace_abort(T, MP_AB_OPAQUE_CALL,
-                                      "a cached function of an object");
-        }
-        s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_SCALAR;
-        return rc;
+        return call_cached(T, s, callee, args,
+                           nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames)));
     }
     if (strncmp(type, "operator.", 9) == 0 && n != NULL) {
         return mp_call_getter(T, s, callee, args, nargs, kwnames);

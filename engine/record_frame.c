@@ -240,6 +240,12 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         }
         return MP_OK;
     case MP_POST_SCALAR:
+        if (mp_is_typing(top)) {
+            mp_node *n = mp_refgraph_find(&T->graph, top);
+            if (n == NULL || n->kind != MP_NODE_FRESH) {
+                return mp_load_const(T, top);  // a hint that the cache keeps
+            }
+        }
         return mp_is_constant(top) || mp_is_identity(top)
                    ? mp_result(T, top)
                    : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s",

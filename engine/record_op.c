@@ -284,8 +284,8 @@ static mp_rc
 do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     PyObject *enter, *leave;
-    mp_node *ignored;
-    mp_rc rc = mp_value(T, obj, &ignored);
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
     if (rc == MP_OK) {
         rc = mp_special(T, obj, "__enter__", &enter);
     }
@@ -299,7 +299,10 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
         s->post = MP_POST_PAIR;
         return mp_take_lock(T, true);
     }
-    if (!PyFunction_Check(enter) || !PyFunction_Check(leave)) {
+    bool own = n != NULL && n->kind == MP_NODE_FRESH;  // as methods of its own objects
+    if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
+        || (!PyFunction_Check(leave)
+            && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type)))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
     }
     s->below = MP_BELOW_WATCH;

@@ -80,6 +80,27 @@ mp_is_identity(PyObject *o)
     return mp_is_op_object(o);
 }
 
+static bool
+names_typing(PyObject *name)
+{
+    return name != NULL && PyUnicode_Check(name)
+           && PyUnicode_CompareWithASCIIString(name, "typing") == 0;
+}
+
+bool
+mp_is_typing(PyObject *o)
+{
+    PyObject *dict = Py_TYPE(o)->tp_dict;
+    return dict != NULL && names_typing(mp_dict_text_borrow(dict, "__module__"));
+}
+
+bool
+mp_is_of_typing(PyObject *function)
+{
+    return PyFunction_Check(function)
+           && names_typing(((PyFunctionObject *)function)->func_module);
+}
+
 const char *
 mp_type_name(PyObject *o)
 {

@@ -232,6 +232,10 @@ mp_node_needs_guards(const mp_node *n)
 bool mp_is_constant(PyObject *o);
 /* Pinned by identity when loaded: class, function, builtin, module, code. */
 bool mp_is_identity(PyObject *o);
+/* A type hint, such as List[int]: never written to. */
+bool mp_is_typing(PyObject *o);
+/* A function of the module typing. */
+bool mp_is_of_typing(PyObject *function);
 bool mp_register_constant_type(PyTypeObject *type);
 bool mp_is_constant_type(PyTypeObject *type);
 

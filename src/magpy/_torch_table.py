@@ -323,6 +323,7 @@ _PURE_AT = """
 torch: get_device_module
 torch._C: _is_autocast_available _get_privateuse1_backend_name _get_cpu_capability
 torch._C: _is_flash_attention_available _log_api_usage_once
+torch._C: DisableTorchFunctionSubclass
 torch.jit: is_scripting annotate
 torch.overrides: is_tensor_method_or_property
 torch.cuda: is_available device_count get_device_capability get_device_name
@@ -610,6 +611,8 @@ def _overload_flags(op: Any) -> OpFlag:
     answers = [str(r.type) for r in op._schema.returns]
     if torch.Tag.data_dependent_output in tags:
         return OpFlag.HOST_READ
+    if op.namespace == "profiler":
+        return OpFlag.PURE  # labels of parts of a program: a hit has none
     if op.namespace not in ("aten", "prims"):
         writes = OpFlag.WRITES if op._schema.is_mutable else OpFlag(0)
         return OpFlag.CALL | OpFlag.DYNAMIC | OpFlag.TRUSTED | writes
@@ -634,7 +637,7 @@ def op_flags(op: Any) -> OpFlag:
     if named is OpFlag.REFUSE or not overloads:
         return OpFlag.REFUSE
     flags = _strictest([_overload_flags(o) for o in overloads])
-    if flags & OpFlag.TRUSTED:
+    if flags & (OpFlag.TRUSTED | OpFlag.PURE):
         return flags
     if flags is OpFlag.CALL and named is not None and OpFlag.DYNAMIC in named:
         flags = named
@@ -658,7 +661,7 @@ def _strictest(flags: list[OpFlag]) -> OpFlag:
         for f in flags:
             found |= f
         return found
-    for flag in (OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.CALL):
+    for flag in (OpFlag.CALL | OpFlag.DYNAMIC, OpFlag.CALL, OpFlag.PURE):
         if flag in flags:
             return flag
     return OpFlag.METADATA
@@ -797,4 +800,9 @@ def _script_flags(function: Any) -> OpFlag:
 def skip_module_prefixes() -> tuple[str, ...]:
     """Modules whose Python frames may run unwatched below a logged operation: a frame
     fits if its module is one of these or lies inside one."""
-    return ("torch", "numpy", "opt_einsum", *sorted(sys.stdlib_module_names - {"__main__"}))
+    return (
+        "torch",
+        "numpy",
+        "opt_einsum",
+        *sorted(sys.stdlib_module_names - {"__main__"}),
+    )

@@ -5,6 +5,15 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== type_hints_made_at_run_time
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union, cast
+def f(x):
+    def g(y: Optional[List[int]], z: Callable[[int], Any]) -> Dict[str, Tuple[int, ...]]:
+        return cast(Union[int, Tuple[int, str]], y)
+    return g(x, None), List[Union[int, None]] is List[Optional[int]]
+>>> 1
+>>> "a"
+
 === isinstance_issubclass
 class A:
     pass

@@ -9,6 +9,20 @@ from torch_worlds import check_torch
 from oracle import cases
 
 CASES = cases(r"""
+=== labels_for_the_profiler
+from torch.autograd.profiler import record_function
+w = nn.Parameter(fixed(3))
+def part(x):
+    with record_function("part"):
+        return x * w
+def f(x):
+    with record_function("all"):
+        y = part(x) + 1
+    return y
+>>> t(3)
+>>> t(2, 3)
+!!! w.requires_grad_(False)
+
 === no_grad_inside
 w = nn.Parameter(fixed(3))
 def f(x):
