@@ -90,8 +90,12 @@ names_typing(PyObject *name)
 bool
 mp_is_typing(PyObject *o)
 {
-    PyObject *dict = Py_TYPE(o)->tp_dict;
-    return dict != NULL && names_typing(mp_dict_text_borrow(dict, "__module__"));
+    static PyObject *name;  // interned
+    if (name == NULL && (name = PyUnicode_InternFromString("__module__")) == NULL) {
+        PyErr_Clear();  // then it is any other object
+        return false;
+    }
+    return names_typing(mp_type_lookup_borrow(Py_TYPE(o), name));
 }
 
 bool
