@@ -9,16 +9,37 @@
 
 /* -- Arguments ----------------------------------------------------------------------------- */
 
+static mp_rc prepare_callable(mp_trace *T, PyObject *arg, mp_node *n);
+
 Py_ssize_t
 mp_count_args(Py_ssize_t nargs, PyObject *kwnames)
 {
     return nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
 }
 
+/* The same of a functools.partial from outside: what it adds is guarded. */
+static mp_rc
+prepare_partial(mp_trace *T, PyObject *arg, mp_node *n)
+{
+    PyObject *parts[3] = {NULL, NULL, NULL};  // owned
+    mp_node *inner;
+    mp_rc rc = mp_read_partial(T, arg, n, parts);
+    rc = rc != MP_OK ? rc : mp_value(T, parts[0], &inner);
+    rc = rc != MP_OK ? rc : prepare_callable(T, parts[0], inner);
+    for (int i = 0; i < 3; i++) {
+        Py_XDECREF(parts[i]);
+    }
+    return rc;
+}
+
 /* A bound method handed to C will be called there: its function becomes known. */
 static mp_rc
 prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
 {
+    if (n != NULL && n->reg >= 0
+        && strcmp(mp_type_name(arg), "functools.partial") == 0) {
+        return prepare_partial(T, arg, n);
+    }
     if (!PyMethod_Check(arg)) {
         return MP_OK;
     }

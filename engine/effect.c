@@ -78,6 +78,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_DICT_ASSIGN] = EFFECT_A | EFFECT_PAIRS | EFFECT_STAGED,
     [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
     [MP_E_BYTES_ASSIGN] = EFFECT_A | EFFECT_B,
+    [MP_E_ADVANCE] = EFFECT_A,
     [MP_E_WRITE] = EFFECT_A,
     [MP_E_FLUSH] = EFFECT_A,
     [MP_E_RETURN] = EFFECT_A,
@@ -404,6 +405,10 @@ effect_fits_target(const mp_effect *op, PyObject *a)
         return PyObject_TypeCheck(a, mp_effect_c.deque);
     case MP_E_BYTES_ASSIGN:
         return PyByteArray_Check(a);
+    case MP_E_ADVANCE: {
+        PyObject *item;
+        return mp_iterator_peek(a, 0, &item) >= 0 || Py_IS_TYPE(a, &PyRangeIter_Type);
+    }
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
@@ -684,6 +689,19 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
     return mp_effect_extend(deque, items, op->count, regs);
 }
 
+/* An exhausted iterator lets go of what it went through: that dies with the rest. */
+static int
+effect_advance(PyObject *it, effect_past *past)
+{
+    PyObject *sequence = mp_iterator_sequence_borrow(it);
+    if (sequence != NULL) {
+        past->at[past->n++] = Py_NewRef(sequence);
+    }
+    PyObject *item = Py_TYPE(it)->tp_iternext(it);
+    Py_XDECREF(item);  // what hands it out holds it, or it is a number
+    return item == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
 static int
 effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
               effect_past *past)
@@ -719,6 +737,8 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         return effect_replace_deque(a, op, items, regs, past);
     case MP_E_BYTES_ASSIGN:
         return effect_put_bytes(a, b);
+    case MP_E_ADVANCE:
+        return effect_advance(a, past);
     default:  // MP_E_RETURN, and files: see effect_run_files
         return 0;
     }

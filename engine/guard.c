@@ -458,6 +458,10 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
         return guard_field(regs[op->a], op->n);
     case MP_G_LOAD_DEQUE:
         return guard_deque_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_NEXT: {
+        PyObject *item;
+        return mp_iterator_peek(regs[op->a], op->n, &item) > 0 ? item : NULL;
+    }
     case MP_G_LOAD_CONTEXT:
         return guard_context_borrow(op->obj);
     default:
@@ -617,6 +621,14 @@ guard_test_slot_empty(PyObject *o, PyObject *descr)
     return place != NULL && *place == NULL;
 }
 
+static bool
+guard_items_left(PyObject *it, int64_t n)
+{
+    PyObject *item;
+    return mp_iterator_peek(it, (Py_ssize_t)n, &item) == 0
+           && (n == 0 || mp_iterator_peek(it, (Py_ssize_t)n - 1, &item) > 0);
+}
+
 static int
 guard_test(mp_guard *op, PyObject *const *regs)
 {
@@ -635,6 +647,8 @@ guard_test(mp_guard *op, PyObject *const *regs)
         return o != regs[op->b];
     case MP_G_LEN:
         return mp_guard_len(o) == op->n;
+    case MP_G_ITEMS_LEFT:
+        return guard_items_left(o, op->n);
     case MP_G_MAXLEN:
         return PyObject_TypeCheck(o, guard_static.deque)
                && mp_guard_maxlen(guard_static.deque, o) == op->n;

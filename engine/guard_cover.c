@@ -61,6 +61,8 @@ cover_has_number(mp_guard_kind kind)
     case MP_G_LOAD_ITEM:
     case MP_G_LOAD_DEQUE:
     case MP_G_LOAD_FIELD:
+    case MP_G_LOAD_NEXT:
+    case MP_G_ITEMS_LEFT:
     case MP_G_LEN:
     case MP_G_MAXLEN:
         return true;

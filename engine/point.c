@@ -96,7 +96,7 @@ mp_point_after(mp_point *p, const mp_exit *exit, PyObject *values,
             p->values[i] = Py_NewRef(PyTuple_GET_ITEM(values, from));
         }
         else if (from <= MP_EXIT_ENTRY) {
-            p->values[i] = Py_NewRef(entry->values[(MP_EXIT_ENTRY - from) / 2]);
+            p->values[i] = Py_NewRef(entry->values[MP_EXIT_ENTRY - from]);
         }
     }
     return 0;

@@ -32,9 +32,8 @@ typedef struct {
  * that the replay answers, or one of these. */
 enum {
     MP_EXIT_NULL = -1,
-    MP_EXIT_ENTRY = -2
-};  // ENTRY - 2k - v: value k of the entry's
-// row; v: it changes from call to call
+    MP_EXIT_ENTRY = -2  // ENTRY - k: value k of the entry's row
+};
 typedef struct {
     mp_point_frame *frames;
     int32_t n_frames;

@@ -613,6 +613,9 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
             return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
         }
         break;
+    case MP_W_ADVANCE:
+        out->kind = MP_E_ADVANCE;
+        break;
     case MP_W_WRITE:
     case MP_W_FLUSH:
         out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;

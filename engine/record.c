@@ -57,7 +57,6 @@ mp_shadow_fini(mp_shadow *s)
 {
     Py_CLEAR(s->summands);
     PyMem_Free(s->unread);
-    PyMem_Free(s->before);
 }
 
 static void

@@ -201,14 +201,11 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     return rc;
 }
 
-/* functools.partial: the function with the stored arguments in front. */
-static mp_rc
-call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
-             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+mp_rc
+mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts)
 {
     static const char *const names[] = {"func", "args", "keywords"};
     static const int fields[] = {MP_F_PARTIAL_FUNC, MP_F_PARTIAL_ARGS, MP_F_PARTIAL_KW};
-    PyObject *parts[3] = {NULL, NULL, NULL}, *all[MAX_ARGS], *kw = NULL;  // owned
     mp_rc rc = MP_OK;
     for (int i = 0; i < 3 && rc == MP_OK; i++) {
         parts[i] = PyObject_GetAttrString(partial, names[i]);
@@ -225,6 +222,16 @@ call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
             rc = mp_read_all(T, parts[i]);
         }
     }
+    return rc;
+}
+
+/* functools.partial: the function with the stored arguments in front. */
+static mp_rc
+call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
+             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *parts[3] = {NULL, NULL, NULL}, *all[MAX_ARGS], *kw = NULL;  // owned
+    mp_rc rc = mp_read_partial(T, partial, n, parts);
     if (rc == MP_OK) {
         Py_ssize_t stored = PyTuple_GET_SIZE(parts[1]), given = nargs;
         Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames), total = 0;

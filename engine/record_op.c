@@ -380,6 +380,46 @@ note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
 }
 
 static mp_rc
+do_get_iter(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    PyObject *item;
+    mp_node *n = mp_refgraph_find(&T->graph, iterable);
+    if (n != NULL && n->reg >= 0 && mp_iterator_peek(iterable, 0, &item) >= 0) {
+        s->post = MP_POST_RESULT;  // its own iterator
+        return MP_OK;
+    }
+    return mp_record_iter(T, s, iterable);
+}
+
+/* What the iterator goes through is not what it was at entry. */
+static bool
+is_sequence_written(mp_trace *T, PyObject *iterator)
+{
+    PyObject *sequence = mp_iterator_sequence_borrow(iterator);
+    mp_node *n = sequence == NULL ? NULL : mp_refgraph_find(&T->graph, sequence);
+    return n != NULL
+           && (n->kind != MP_NODE_EXTERNAL || n->written != NULL || n->rewritten
+               || n->appended);
+}
+
+/* One from outside, of C: guards look ahead, effects advance it. */
+static mp_rc
+advance_external(mp_trace *T, mp_node *n, PyObject *item)
+{
+    mp_rc rc = MP_OK;
+    if (item != NULL) {
+        rc = mp_load(T, MP_G_LOAD_NEXT, n->reg, NULL, n->taken, item);
+    }
+    else if (mp_refgraph_test(&T->graph, MP_G_ITEMS_LEFT, n->reg, -1, NULL, n->taken)
+             < 0) {
+        rc = MP_ERR;
+    }
+    rc = rc != MP_OK ? rc : mp_write_advance(T, n);
+    n->taken += rc == MP_OK && item != NULL;
+    return rc;
+}
+
+static mp_rc
 do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
 {
     mp_node *n;
@@ -395,7 +435,11 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
         rc = mp_look_before_next(T, iterator);
         return rc != MP_OK ? rc : mp_special(T, iterator, "__next__", &ignored);
     }
-    PyObject *next;
+    PyObject *next, *item;
+    int more = mp_iterator_peek(iterator, 0, &item);
+    if (more >= 0 && !is_sequence_written(T, iterator)) {
+        return advance_external(T, n, more > 0 ? item : NULL);
+    }
     rc = mp_special(T, iterator, "__next__", &next);
     if (rc == MP_OK && (next == NULL || !PyFunction_Check(next))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s is advanced",
@@ -726,7 +770,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_known(T, TOP(s, in, 1));
     case MP_OP_GET_ITER:
     case MP_OP_GET_YIELD_FROM_ITER:
-        return mp_record_iter(T, s, TOP(s, in, 1));
+        return do_get_iter(T, s, TOP(s, in, 1));
     case MP_OP_FOR_ITER:
         return do_for_iter(T, s, TOP(s, in, 1));
     case MP_OP_SEND:

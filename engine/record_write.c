@@ -188,6 +188,15 @@ mp_write_content(mp_trace *T, mp_node *n)
 }
 
 mp_rc
+mp_write_advance(mp_trace *T, mp_node *iterator)
+{
+    if (mp_node_mark_written(iterator, Py_None, -1) < 0) {  // alive until the end
+        return MP_ERR;
+    }
+    return journal_add(T, MP_W_ADVANCE, iterator, NULL, 0);
+}
+
+mp_rc
 mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
 {
     if (mp_node_mark_written(file, Py_None, -1) < 0) {  // it stays alive until the end

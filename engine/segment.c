@@ -188,7 +188,7 @@ exit_from_entry(const mp_shadow *s, int32_t slot)
         || s->unread[slot] == 0) {
         return MP_EXIT_NULL;
     }
-    return MP_EXIT_ENTRY - 2 * (s->base + slot) - (s->unread[slot] == VOLATILE);
+    return MP_EXIT_ENTRY - (s->base + slot);
 }
 
 static mp_exit *
@@ -330,9 +330,9 @@ is_worth_a_plan(const mp_trace *T)
     return T->is_root || T->follows || T->n_writes > 0 || PyList_GET_SIZE(T->ops) > 0;
 }
 
-/* What the program holds now will be told from what the gap makes of it. */
+/* The next segment may begin here, and says then which locals it has not looked at. */
 static int
-remember_slots(mp_trace *T)
+make_unread(mp_trace *T)
 {
     for (int i = 0; i < T->n_stack; i++) {
         mp_shadow *s = &T->stack[i];
@@ -340,17 +340,9 @@ remember_slots(mp_trace *T)
         if (s->unread == NULL) {
             s->unread = PyMem_Calloc((size_t)n + 1, 1);
         }
-        if (s->before == NULL) {
-            s->before = PyMem_Calloc((size_t)n + 1, sizeof(*s->before));
-        }
-        if (s->unread == NULL || s->before == NULL) {
+        if (s->unread == NULL) {
             PyErr_NoMemory();
             return -1;
-        }
-        for (int k = 0; k < n; k++) {
-            // (NULL: what no value is; one that nobody looked at stays what it was)
-            s->before[k] =
-                s->unread[k] == VOLATILE ? NULL : mp_frame_local_borrow(s->f, k);
         }
     }
     return 0;
@@ -401,7 +393,7 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
     mp_rc rc = is_worth_a_plan(T) ? plan_exit(T, &why, &plan) : MP_OK;
     bool worth = rc == MP_OK;
     if (worth) {
-        worth = remember_slots(T) == 0;
+        worth = make_unread(T) == 0;
     }
     if (worth) {
         worth = T->host->depart(T->host_ctx, plan, &why) == 0;
@@ -552,8 +544,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
             continue;
         }
         if (local && waits_unread(T, s->base + k, value)) {
-            bool changes = s->before[k] != value && is_number(value);
-            s->unread[k] = changes ? VOLATILE : UNREAD;
+            s->unread[k] = UNREAD;
             continue;
         }
         rc = load_value(T, s->base + k, value_name(s, k, root), value);
@@ -581,19 +572,7 @@ begin_resumed(mp_trace *T)
     T->resumed = NULL;
     T->rebuilds = NULL;
     T->host->rebuilt(T->host_ctx);
-    if (T->n_stack != x->n_frames || remember_slots(T) < 0) {
-        return -1;
-    }
-    for (int i = 0; i < T->n_stack; i++) {
-        mp_shadow *s = &T->stack[i];
-        const int32_t *from = x->from + x->frames[i].first + MP_POINT_SLOTS;
-        for (int k = 0; k < s->info->code->co_nlocalsplus; k++) {
-            if (from[k] <= MP_EXIT_ENTRY && (MP_EXIT_ENTRY - from[k]) % 2 == 1) {
-                s->before[k] = NULL;  // (as there)
-            }
-        }
-    }
-    return 0;
+    return T->n_stack == x->n_frames ? make_unread(T) : -1;
 }
 
 mp_rc

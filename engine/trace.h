@@ -81,13 +81,12 @@ typedef struct {
     int32_t code_no;      // number of its code in the trace
     int handling;         // exceptions that handlers of this frame are handling
     mp_site raised;       // where the first of them came from
-    // Segments that do not begin with the call (segment.c); owned, by local, or NULL:
-    uint8_t *unread;    // is it a constant of the entry row that nobody looked at?
-    PyObject **before;  // what it held at the last break; addresses, only compared
-    int32_t base;       // of the frame's slots in the entry row
-    bool rebuilt;       // in the call in progress, whose operands are gone, ...
-    uint8_t how;        // ... this happens with its result (mp_resume_how)
-    PyObject *made;     // borrowed from whoever rebuilds the frame
+    // Segments that do not begin with the call (segment.c):
+    uint8_t *unread;  // owned, by local: a constant of the entry row, not looked at yet
+    int32_t base;     // of the frame's slots in the entry row
+    bool rebuilt;     // in the call in progress, whose operands are gone, ...
+    uint8_t how;      // ... this happens with its result (mp_resume_how)
+    PyObject *made;   // borrowed from whoever rebuilds the frame
 } mp_shadow;
 
 /* One primitive write to an external object, in program order.  The value is read from the
@@ -101,6 +100,7 @@ typedef enum {
     MP_W_TYPE,     // class node, name (set or deleted, as found at the end)
     MP_W_APPEND,   // list node; item index = entry length + how many before
     MP_W_CONTENT,  // list, set, dict or deque node: whole content
+    MP_W_ADVANCE,  // iterator node: its next item is taken, or it has none
     MP_W_WRITE,    // file node; the text is the key
     MP_W_FLUSH,
 } mp_write_kind;
@@ -430,6 +430,8 @@ mp_rc mp_write_append(mp_trace *T, mp_node *list);
 mp_rc mp_write_content(mp_trace *T, mp_node *n);
 /* A text to a file of C code alone; NULL: flush. */
 mp_rc mp_write_file(mp_trace *T, mp_node *file, PyObject *text);
+/* An iterator from outside hands out an item, or finds none. */
+mp_rc mp_write_advance(mp_trace *T, mp_node *iterator);
 void mp_writes_fini(mp_trace *T);
 
 /* -- Attributes (record_attr.c) --------------------------------------------------------- */
@@ -507,6 +509,9 @@ mp_c_effect mp_builtin_effect(PyObject *callable);
 bool mp_is_numpy_callable(PyObject *callee);
 bool mp_is_storing_type(PyTypeObject *tp);
 /* Calls of objects of C types (builtins_objects.c, builtins_json.c). */
+/* What a functools.partial holds, guarded; parts: function, arguments, keywords, owned
+ * (some may be NULL after an error). */
+mp_rc mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts);
 mp_rc mp_call_getter(mp_trace *T, mp_shadow *s, PyObject *get, PyObject *const *args,
                      Py_ssize_t nargs, PyObject *kwnames);
 mp_rc mp_call_json(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,

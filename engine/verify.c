@@ -168,13 +168,6 @@ verify_same_place(const mp_exit *old, const mp_exit *fresh)
     return same;
 }
 
-/* What a value is, whether or not it changes from call to call. */
-static int32_t
-verify_from(int32_t from)
-{
-    return from > MP_EXIT_ENTRY ? from : from + (MP_EXIT_ENTRY - from) % 2;
-}
-
 /* At the same place: do the values of the frames come from the same sources? */
 static bool
 verify_same_exit(const mp_exit *old, const mp_exit *fresh)
@@ -185,7 +178,7 @@ verify_same_exit(const mp_exit *old, const mp_exit *fresh)
                && old->frames[i].how == fresh->frames[i].how;
     }
     for (int32_t i = 0; same && old != NULL && i < old->n_values; i++) {
-        same = verify_from(old->from[i]) == verify_from(fresh->from[i]);
+        same = old->from[i] == fresh->from[i];
     }
     return same;
 }

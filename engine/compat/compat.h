@@ -115,6 +115,13 @@ int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **val
  * and how many entries it has handed out, which are the dict's first ones.  false: that
  * is not so, because the dict has changed. */
 bool mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed);
+/* The item that an iterator over a list, a tuple, a range, or a dict's keys or values hands
+ * out after `ahead` others: 1 and the item, borrowed; 0 if there is none; -1 for another
+ * iterator, one whose dict has changed, and numbers that are no shared objects.  No
+ * exception; nothing is advanced. */
+int mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item);
+/* What it goes through, borrowed; NULL: exhausted, or a range. */
+PyObject *mp_iterator_sequence_borrow(PyObject *it);
 /* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
 bool mp_descr_fits(PyObject *descr, PyObject *obj);
 bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__

@@ -121,6 +121,109 @@ mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed)
     return state->used == PyDict_GET_SIZE(*dict) && before == *consumed;
 }
 
+/* listiterobject and tupleiterobject of CPython 3.11 to 3.14. */
+typedef struct {
+    PyObject_HEAD
+    Py_ssize_t index;
+    PyObject *sequence;
+} sequence_iterator;
+
+/* _PyRangeIterObject. */
+typedef struct {
+    PyObject_HEAD
+#if PY_VERSION_HEX < 0x030c0000
+    long index;
+#endif
+    long start;
+    long step;
+    long left;  // 3.11: the length
+} range_iterator;
+
+/* The one object of a small number; NULL: others have no single one. */
+static PyObject *
+small_int_borrow(long value)
+{
+    if (value < -5 || value > 256) {
+        return NULL;
+    }
+    PyObject *number = PyLong_FromLong(value);  // (makes nothing)
+    Py_DECREF(number);
+    return number;
+}
+
+static int
+peek_range(const range_iterator *it, Py_ssize_t ahead, PyObject **item)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    long left = it->left - it->index, at = it->index + (long)ahead;
+#else
+    long left = it->left, at = (long)ahead;
+#endif
+    if (ahead >= left) {
+        return 0;
+    }
+    *item = small_int_borrow(
+        (long)((unsigned long)it->start + (unsigned long)at * (unsigned long)it->step));
+    return *item == NULL ? -1 : 1;
+}
+
+static int
+peek_dict(const dict_iterator *it, bool values, Py_ssize_t ahead, PyObject **item)
+{
+    PyObject *key = NULL, *value = NULL;
+    Py_ssize_t pos = it->pos;
+    if (it->dict == NULL) {
+        return 0;
+    }
+    if (it->used != PyDict_GET_SIZE(it->dict)) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i <= ahead; i++) {
+        if (!PyDict_Next((PyObject *)it->dict, &pos, &key, &value)) {
+            return 0;
+        }
+    }
+    *item = values ? value : key;
+    return 1;
+}
+
+int
+mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item)
+{
+    PyTypeObject *type = Py_TYPE(it);
+    const sequence_iterator *s = (sequence_iterator *)it;
+    *item = NULL;
+    if (type == &PyRangeIter_Type) {
+        return peek_range((range_iterator *)it, ahead, item);
+    }
+    if (type == &PyDictIterKey_Type || type == &PyDictIterValue_Type) {
+        return peek_dict((dict_iterator *)it, type == &PyDictIterValue_Type, ahead,
+                         item);
+    }
+    if (type != &PyListIter_Type && type != &PyTupleIter_Type) {
+        return -1;
+    }
+    if (s->sequence == NULL || s->index + ahead >= Py_SIZE(s->sequence)) {
+        return 0;
+    }
+    *item = type == &PyListIter_Type ? PyList_GET_ITEM(s->sequence, s->index + ahead)
+                                     : PyTuple_GET_ITEM(s->sequence, s->index + ahead);
+    return 1;
+}
+
+PyObject *
+mp_iterator_sequence_borrow(PyObject *it)
+{
+    PyTypeObject *type = Py_TYPE(it);
+    if (type == &PyListIter_Type || type == &PyTupleIter_Type) {
+        return ((sequence_iterator *)it)->sequence;
+    }
+    if (type == &PyDictIterKey_Type || type == &PyDictIterValue_Type) {
+        return (PyObject *)((dict_iterator *)it)->dict;
+    }
+    return NULL;
+}
+
 /* _PyDictViewObject, which 3.13 keeps to itself. */
 typedef struct {
     PyObject_HEAD

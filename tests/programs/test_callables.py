@@ -5,6 +5,27 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== partials_that_c_calls
+from functools import partial, reduce
+class C:
+    k = 3
+    def m(self, y, x): return x * y % self.k
+def helper(x, y=2, *rest): return x * y % 7
+known = [helper, C.m]
+c = C()
+one, two, three = partial(helper), partial(c.m, 2), partial(partial(helper, y=3))
+def f(xs):
+    return (
+        [g(xs[0], 1) for g in known[:1]], C().m(1, 2), c.m(1, 2), sorted(xs, key=one),
+        list(map(two, xs)), [*filter(three, xs)], reduce(one, xs),
+    )
+>>> [2, 3, 7]
+!!! one = partial(helper, 5)
+!!! two = partial(c.m, 4)
+!!! c.k = 4
+!!! three = partial(partial(helper, y=7))
+!!! one.__setstate__((helper, (9,), {}, {}))
+
 === decorator
 def double(g):
     def inner(*a, **k):

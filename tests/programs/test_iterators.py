@@ -7,6 +7,25 @@ import pytest
 from oracle import cases, check
 
 CASES = cases("""
+=== given_iterators
+def f(it):
+    out = []
+    for x in it:
+        out.append(x)
+        if len(out) == 2:
+            return out, it
+    return out
+items, more = [[1], [2], [3]], {4: [5], 6: [7]}
+>>> iter(items)
+>>> iter(tuple(items))
+>>> iter(more)
+>>> iter(more.values())
+>>> iter(range(3))
+>>> iter(range(253, 256))
+>>> iter([])
+!!! items.pop(); more[8] = [9]
+!!! items.pop(); more.pop(4)
+
 === of_sequences
 def f(l, t, s):
     a, b, c, d, e = iter(l), iter(t), iter(s), iter(range(2, 9, 3)), iter("a\u20ac")

@@ -793,6 +793,35 @@ def test_bytes_assign_where_memory_is_shared() -> None:
     assert len(log) == 1
 
 
+@pytest.mark.parametrize(
+    "items", [[1, 2], (1, 2), {1: 3, 2: 4}, {3: 1, 4: 2}.values(), range(1, 3)]
+)
+def test_advance(items: Any) -> None:
+    it = iter(items)
+    program = Program(it)
+    program.emit("ADVANCE", a=0)
+    program.run()
+    assert next(it) == 2
+    program.run()  # exhausted, and stays so
+    program.run()
+    assert list(it) == []
+
+
+def test_what_an_exhausted_iterator_went_through_dies_after_the_writes() -> None:
+    class Watched(list):
+        def __del__(self) -> None:
+            seen.append(list(log))
+
+    log: list[Any] = []
+    seen: list[Any] = []
+    program = Program(list.__iter__(Watched()), log)
+    one = program.const(1)
+    program.emit("ADVANCE", a=0)
+    program.emit("LIST_APPEND", a=1, b=one)
+    program.run()
+    assert seen == [[1]]
+
+
 def test_write_and_flush() -> None:
     below = io.BytesIO()
     program = Program(io.StringIO(), io.TextIOWrapper(below, "utf-8"))
@@ -886,6 +915,7 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("DICT_ASSIGN", MISSING),
         ("DEQUE_ASSIGN", MISSING),
         ("BYTES_ASSIGN", MISSING),
+        ("ADVANCE", MISSING),
         ("WRITE", "text"),
         ("FLUSH", MISSING),
         ("FILL_LIST", MISSING),
@@ -1310,6 +1340,7 @@ def test_text_of_writes() -> None:
     program.emit("DICT_ASSIGN", one, one, a=5)
     program.emit("DEQUE_ASSIGN", a=5)
     program.emit("BYTES_ASSIGN", a=5, b=one)
+    program.emit("ADVANCE", a=5)
     program.emit("WRITE", a=5, obj="text\n")
     program.emit("FLUSH", a=5)
     assert program.text(*"stuvwx") == [
@@ -1331,6 +1362,7 @@ def test_text_of_writes() -> None:
         "x <- {1: 1}",
         "x <- deque([])",
         "x[:] = 1",
+        "next(x, None)",
         "x.write('text\\n')",
         "x.flush()",
     ]

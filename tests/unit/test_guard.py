@@ -219,6 +219,48 @@ def load_deque():
     assert not loading("LOAD_DEQUE", n=0)(["a"])
 
 
+def iterators(items):
+    """Iterators over the items, and over the same with one taken before."""
+    numbers = range(3, 3 + len(items))
+    for make in (
+        lambda: iter(items),
+        lambda: iter(tuple(items)),
+        lambda: iter(dict(zip(items, items, strict=True))),
+        lambda: iter(dict(zip(numbers, items, strict=True)).values()),
+    ):
+        yield make(), items
+        it = make()
+        next(it)
+        yield it, items[1:]
+    yield iter(numbers), list(numbers)
+
+
+def load_next():
+    for it, left in iterators(["a", "b", "c"]):
+        for n, item in enumerate(left):
+            assert loading("LOAD_NEXT", n=n).value(it) == item
+        assert not loading("LOAD_NEXT", n=len(left))(it)
+        assert list(it) == left  # nothing was advanced
+        assert not loading("LOAD_NEXT", n=0)(it)
+    changed = {"a": 1, "b": 2}
+    it = iter(changed)
+    changed["c"] = 3
+    assert not loading("LOAD_NEXT", n=0)(it)
+    assert not loading("LOAD_NEXT", n=0)(iter(range(1000, 1002)))
+    assert not loading("LOAD_NEXT", n=0)(zip([1], strict=True))
+    assert not loading("LOAD_NEXT", n=0)(["a"])
+
+
+def items_left():
+    for it, left in iterators(["a", "b", "c"]):
+        for n in range(5):
+            assert with_test("ITEMS_LEFT", n=n)(it) is (n == len(left))
+        assert list(it) == left
+        assert with_test("ITEMS_LEFT", n=0)(it)
+    assert not with_test("ITEMS_LEFT", n=0)([])
+    assert not with_test("ITEMS_LEFT", n=0)(zip(strict=True))
+
+
 def load_context():
     var = contextvars.ContextVar("var")
     p = Program()
@@ -696,6 +738,7 @@ GUARDS = {
     "LOAD_CELL": load_cell,
     "LOAD_FIELD": load_field,
     "LOAD_DEQUE": load_deque,
+    "LOAD_NEXT": load_next,
     "LOAD_CONTEXT": load_context,
     "TYPE_IS": type_is,
     "IS": is_,
@@ -703,6 +746,7 @@ GUARDS = {
     "SAME": same,
     "NOT_SAME": not_same,
     "LEN": len_,
+    "ITEMS_LEFT": items_left,
     "MAXLEN": maxlen,
     "NONEMPTY": nonempty,
     "KEYS": keys,

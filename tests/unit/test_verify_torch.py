@@ -356,7 +356,7 @@ def test_a_broken_model_is_silent_and_as_eager():
     entries = compiled_function(fast).entries()
     assert len(entries) > 2
     # What answers segments of a recording is verified, too: it is compiled for that.
-    assert any(entry["hits"] > counts(fast)["hits"] for entry in entries)
+    assert sum(entry["hits"] for entry in entries) > 2 * counts(fast)["hits"]
     assert all(entry["state"] == "ready" for entry in entries if entry["hits"])
 
 
