@@ -117,7 +117,7 @@ mp_is_storing_type(PyTypeObject *tp)
     return tp == &PyBaseObject_Type || tp == &PyDict_Type || tp == &PyList_Type
            || tp == &PyTuple_Type || tp == &PySet_Type || tp == &PyFrozenSet_Type
            || tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
-           || tp == &PyBytes_Type || tp == &PyComplex_Type
+           || tp == &PyBytes_Type || tp == &PyComplex_Type || tp == &PyProperty_Type
            || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException)
            || strcmp(tp->tp_name, "collections.OrderedDict") == 0
            || strcmp(tp->tp_name, "collections.defaultdict") == 0

@@ -5,6 +5,26 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== properties_made_in_a_run
+class Lazy:
+    def __init__(self, wrapped): self.wrapped = wrapped
+    def __get__(self, obj, cls=None):
+        return Both(self.wrapped) if obj is None else self.wrapped(obj)
+class Both(Lazy, property):
+    def __init__(self, wrapped): property.__init__(self, wrapped)
+class C:
+    @Lazy
+    def value(self):
+        "doc"
+        return self.x
+def f(x):
+    c = C()
+    c.x = x
+    p, q = C.value, property(C)
+    return c.value, isinstance(p, property), isinstance(p, Lazy), p.fget(c), q.fget is C
+>>> 1
+!!! C.__dict__["value"].wrapped = lambda self: -self.x
+
 === class_statement
 def f(x):
     class A:
