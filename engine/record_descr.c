@@ -266,7 +266,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
 {
     PyTypeObject *tp = Py_TYPE(descr);
     s->post = MP_POST_RESULT;
-    if (tp == &PyProperty_Type) {
+    if (tp->tp_descr_get == PyProperty_Type.tp_descr_get) {
         PyObject *getter_func = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
         mp_rc rc = mp_load_const(T, descr);
         if (rc != MP_OK || getter_func == NULL) {
@@ -325,7 +325,7 @@ mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *n
 {
     PyTypeObject *tp = Py_TYPE(descr), *tp_owner = Py_TYPE(owner);
     mp_rc rc;
-    if (tp == &PyProperty_Type) {
+    if (tp->tp_descr_set == PyProperty_Type.tp_descr_set) {
         PyObject **fields = (PyObject **)((char *)descr + sizeof(PyObject));
         PyObject *setter_func = value != NULL ? fields[1] : fields[2];
         rc = mp_load_const(T, descr);

@@ -5,6 +5,29 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== properties_of_a_subclass
+class P(property):
+    def __init__(self, *args, tag):
+        super().__init__(*args)
+        self.tag = tag
+def put(self, x): self.x = x
+class C:
+    x = 1
+    p = P(lambda self: self.x + 1, put, tag="t")
+    q = P(None, tag="u")
+c = C()
+def f(x):
+    c.p = x
+    try:
+        c.q
+    except AttributeError as e:
+        return c.p, C.p.tag, str(e)
+>>> 1
+!!! C.p.tag = "v"
+!!! C.p = P(lambda self: -self.x, put, tag="w")
+!!! P.__get__ = lambda self, obj, cls=None: "got" if obj else self
+!!! del P.__get__
+
 === properties_made_in_a_run
 class Lazy:
     def __init__(self, wrapped): self.wrapped = wrapped
