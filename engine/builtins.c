@@ -672,6 +672,10 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return mp_rule_write(T, s, args, nargs, kwnames);
     case RULE_FLUSH:
         return mp_rule_flush(T, s, args, nargs, kwnames);
+    case RULE_WARN:
+        return mp_rule_warn(T, s, callee, args, nargs, kwnames);
+    case RULE_FILTERS:
+        return mp_rule_filters(T, s, callee, count);
     case RULE_GLOBALS:
         return mp_load_const(T, mp_frame_globals_borrow(s->f));
     case RULE_VARS:

@@ -80,4 +80,10 @@ mp_rc mp_rule_write(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t
 mp_rc mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames);
 
+/* warnings.warn, and the call that tells of changed filters (builtins_warn.c). */
+mp_rc mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                   Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee,
+                      Py_ssize_t count);
+
 #endif

@@ -8,8 +8,8 @@
  *       collector is allocated (before 3.12 that may start a collection): every value
  *       that a write replaces is first put aside in `effect_past`.
  *   (3) The result is held before anything is released.
- *   (4) Files are written in program order, but after all other writes: nobody can tell,
- *       and what a file allocates may start a collection.
+ *   (4) Files are written and warnings shown in program order, but after all other
+ *       writes: nobody can tell, and what they allocate may start a collection.
  *
  * Ownership: mp_replay owns the objects in its ops.  A run borrows sources and graph
  * outputs and owns the registers from n_sources + n_graph on.
@@ -24,6 +24,7 @@
 #include "effect_build.h"
 #include "file.h"
 #include "plant.h"
+#include "warning.h"
 
 enum { EFFECT_SMALL = 64, EFFECT_PAST_SMALL = 32 };
 
@@ -81,6 +82,8 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_ADVANCE] = EFFECT_A,
     [MP_E_WRITE] = EFFECT_A,
     [MP_E_FLUSH] = EFFECT_A,
+    [MP_E_WARN] = EFFECT_A,
+    [MP_E_FILTERS] = EFFECT_A,
     [MP_E_RETURN] = EFFECT_A,
 };
 
@@ -199,6 +202,8 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_TYPE_DEL:
     case MP_E_WRITE:
         return obj != NULL && PyUnicode_CheckExact(obj);
+    case MP_E_WARN:
+        return obj != NULL && mp_warning_check(obj);
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
         return 1;
@@ -412,6 +417,9 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
+    case MP_E_WARN:
+    case MP_E_FILTERS:
+        return PyCFunction_CheckExact(a);
     default:  // MP_E_RETURN
         return true;
     }
@@ -739,7 +747,7 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         return effect_put_bytes(a, b);
     case MP_E_ADVANCE:
         return effect_advance(a, past);
-    default:  // MP_E_RETURN, and files: see effect_run_files
+    default:  // MP_E_RETURN, and what effect_run_late does
         return 0;
     }
 }
@@ -768,18 +776,26 @@ effect_run_builders(const mp_replay *p, PyObject **regs)
 
 /* (4) */
 static int
-effect_run_files(const mp_replay *p, PyObject *const *regs)
+effect_run_late(const mp_effect *op, PyObject *a)
 {
-    for (int32_t i = p->n_commit; i < p->n_ops; i++) {
-        const mp_effect *op = &p->ops[i];
-        int rc = op->kind == MP_E_WRITE   ? mp_file_write(regs[op->a], op->obj)
-                 : op->kind == MP_E_FLUSH ? mp_file_flush(regs[op->a])
-                                          : 0;
-        if (rc < 0) {
-            return -1;
-        }
+    switch (op->kind) {
+    case MP_E_WRITE:
+        return mp_file_write(a, op->obj);
+    case MP_E_FLUSH:
+        return mp_file_flush(a);
+    case MP_E_WARN:
+        return mp_warning_show(op->obj);
+    case MP_E_FILTERS:
+        return mp_warning_forget(a);
+    default:
+        return 0;
     }
-    return 0;
+}
+
+static bool
+effect_is_late(const mp_effect *op)
+{
+    return op->kind >= MP_E_WRITE && op->kind <= MP_E_FILTERS;
 }
 
 static int
@@ -792,16 +808,21 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
     if (effect_stage(p, regs, past) < 0) {
         return -1;
     }
-    bool files = false;
+    bool late = false;
     for (int32_t i = p->n_commit; i < p->n_ops; i++) {
         const mp_effect *op = &p->ops[i];
-        bool file = op->kind == MP_E_WRITE || op->kind == MP_E_FLUSH;
-        files = files || file;
-        if (!file && effect_commit(op, p->pool + op->items, regs, past) < 0) {
+        late = late || effect_is_late(op);
+        if (!effect_is_late(op)
+            && effect_commit(op, p->pool + op->items, regs, past) < 0) {
             return -1;
         }
     }
-    return files ? effect_run_files(p, regs) : 0;
+    for (int32_t i = p->n_commit; late && i < p->n_ops; i++) {
+        if (effect_run_late(&p->ops[i], regs[p->ops[i].a]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 PyObject *

@@ -620,6 +620,10 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     case MP_W_FLUSH:
         out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
         break;
+    case MP_W_WARN:
+    case MP_W_FILTERS:
+        out->kind = w->kind == MP_W_WARN ? MP_E_WARN : MP_E_FILTERS;
+        break;
     case MP_W_CONTENT:
         break;
     }
@@ -804,6 +808,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     rc = rc != MP_OK ? rc : guard_distinct(T);
     rc = rc != MP_OK ? rc : mp_guard_compared(T);
     rc = rc != MP_OK ? rc : check_contexts(T);
+    rc = rc != MP_OK ? rc : mp_check_warnings(T);
     if (rc == MP_OK) {
         b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);
         rc = emit_writes(&b);

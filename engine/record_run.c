@@ -20,7 +20,7 @@ mp_recording(void)
 static int
 segment_init(mp_trace *T)
 {
-    T->locked = T->wrote = T->clash = T->raised = T->blamed = MP_NO_SITE;
+    T->locked = T->wrote = T->clash = T->raised = T->warned = T->blamed = MP_NO_SITE;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
     if (T->guards == NULL || T->ops == NULL
@@ -50,6 +50,7 @@ segment_fini(mp_trace *T)
     T->n_inputs = T->cap_inputs = 0;
     Py_CLEAR(T->ops);
     Py_CLEAR(T->fresh_ids);
+    Py_CLEAR(T->warn_view);
     mp_ambient_free(T->ambient);
     T->ambient = NULL;
 }

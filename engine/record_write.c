@@ -188,19 +188,22 @@ mp_write_content(mp_trace *T, mp_node *n)
 }
 
 mp_rc
-mp_write_advance(mp_trace *T, mp_node *iterator)
+mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
 {
-    if (mp_node_mark_written(iterator, Py_None, -1) < 0) {  // alive until the end
+    if (mp_node_mark_written(n, Py_None, -1) < 0) {  // it stays alive until the end
         return MP_ERR;
     }
-    return journal_add(T, MP_W_ADVANCE, iterator, NULL, 0);
+    return journal_add(T, kind, n, key, 0);
+}
+
+mp_rc
+mp_write_advance(mp_trace *T, mp_node *iterator)
+{
+    return mp_write_late(T, MP_W_ADVANCE, iterator, NULL);  // (but not late)
 }
 
 mp_rc
 mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
 {
-    if (mp_node_mark_written(file, Py_None, -1) < 0) {  // it stays alive until the end
-        return MP_ERR;
-    }
-    return journal_add(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text, 0);
+    return mp_write_late(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text);
 }

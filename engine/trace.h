@@ -103,6 +103,8 @@ typedef enum {
     MP_W_ADVANCE,  // iterator node: its next item is taken, or it has none
     MP_W_WRITE,    // file node; the text is the key
     MP_W_FLUSH,
+    MP_W_WARN,     // the function's node; key: what it warns of (effects.def)
+    MP_W_FILTERS,  // the function's node: the filters have changed
 } mp_write_kind;
 
 typedef struct {
@@ -171,16 +173,18 @@ typedef struct mp_trace {
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     const mp_host *host;  // NULL: the run is one segment, or aborts
     void *host_ctx;
-    PyObject *codes;    // owned list, by number: keeps the code that sites name
-    mp_site wrote;      // the first operation that wrote to an input
-    mp_site clash;      // the first that both writes or draws, and can be caught, or
-                        // the second of two that do
-    mp_site raised;     // where the exception in flight came from
-    bool unwinding;     // a frame has just ended by it
-    int n_locks;        // that the segment holds (mp_take_lock)
-    mp_site locked;     // where it took the first of them
-    mp_site blamed;     // what made that no plan can be made
-    PyObject *handled;  // the exception that the caller handles; only compared
+    PyObject *codes;      // owned list, by number: keeps the code that sites name
+    mp_site wrote;        // the first operation that wrote to an input
+    mp_site clash;        // the first that both writes or draws, and can be caught, or
+                          // the second of two that do
+    mp_site raised;       // where the exception in flight came from
+    bool unwinding;       // a frame has just ended by it
+    int n_locks;          // that the segment holds (mp_take_lock)
+    mp_site locked;       // where it took the first of them
+    PyObject *warn_view;  // owned: what shows the warnings of the segment, or NULL
+    mp_site warned;       // the first of them
+    mp_site blamed;       // what made that no plan can be made
+    PyObject *handled;    // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
     const mp_point *rebuilds;  // borrowed: what they get
     bool whole_only;   // what aborts depends on what neither recipes nor effects tell
@@ -432,6 +436,8 @@ mp_rc mp_write_content(mp_trace *T, mp_node *n);
 mp_rc mp_write_file(mp_trace *T, mp_node *file, PyObject *text);
 /* An iterator from outside hands out an item, or finds none. */
 mp_rc mp_write_advance(mp_trace *T, mp_node *iterator);
+/* The function n is called with this, when the other writes are done. */
+mp_rc mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key);
 void mp_writes_fini(mp_trace *T);
 
 /* -- Attributes (record_attr.c) --------------------------------------------------------- */
@@ -506,6 +512,8 @@ typedef enum {
     MP_C_OPAQUE,
 } mp_c_effect;
 mp_c_effect mp_builtin_effect(PyObject *callable);
+/* Will effects show the warnings of the run as it did?  (builtins_warn.c) */
+mp_rc mp_check_warnings(mp_trace *T);
 bool mp_is_numpy_callable(PyObject *callee);
 bool mp_is_storing_type(PyTypeObject *tp);
 /* Calls of objects of C types (builtins_objects.c, builtins_json.c). */

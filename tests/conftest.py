@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
+import types
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 HERE = Path(__file__).parent
 for folder in (HERE, HERE.parent):
@@ -23,6 +29,19 @@ def pytest_addoption(parser: Any) -> None:
 def pytest_configure(config: Any) -> None:
     if config.getoption("--verify"):
         os.environ["MAGPY_VERIFY"] = "1"  # before anything imports magpy or the oracle
+
+
+@pytest.fixture
+def own_warnings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Warnings as they are outside pytest, which keeps a log: no filters, no hooks."""
+    for found in gc.get_objects():
+        if type(found) is types.FunctionType and found.__module__ == "warnings":
+            if found.__name__ == "_showwarnmsg_impl":
+                monkeypatch.setattr(warnings, "_showwarnmsg_impl", found)
+    monkeypatch.setattr(warnings, "showwarning", warnings._showwarning_orig)  # type: ignore[attr-defined]
+    monkeypatch.setattr(warnings, "filters", [])
+    yield
+    warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 # The engine's own tests run on any CPython; those of models need torch.

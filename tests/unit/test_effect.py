@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import types
+import warnings
 import weakref
 from typing import Any, NamedTuple
 
@@ -835,6 +836,39 @@ def test_write_and_flush() -> None:
     assert below.getvalue() == "éé".encode()
 
 
+@pytest.mark.usefixtures("own_warnings")
+def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> None:
+    names: dict[str, Any] = {}
+    told = (UserWarning, "text", "file", 3, "module", names)
+    program = Program(warnings.warn, warnings._filters_mutated)  # type: ignore[attr-defined]
+    program.emit("WARN", a=0, obj=told)
+    shown = []
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for _ in range(2):
+        program.run()
+        shown.append(sys.stderr.getvalue())  # type: ignore[attr-defined]
+    assert shown == ["file:3: UserWarning: text\n"] * 2, "once for a place"
+    assert names["__warningregistry__"][("text", UserWarning, 3)]
+    program.emit("FILTERS", a=1)
+    for _ in range(2):
+        program.run()
+        shown.append(sys.stderr.getvalue())  # type: ignore[attr-defined]
+    assert shown[2:] == [shown[0], shown[0] * 2], "forgotten behind each warning"
+    warnings.filters.insert(0, ("error", None, UserWarning, None, 0))  # type: ignore[attr-defined]
+    with pytest.raises(UserWarning, match="text"):
+        program.run()
+
+
+def test_a_warning_is_told_whole() -> None:
+    program = Program(warnings.warn)
+    good = (UserWarning, "text", "file", 3, "module", {})
+    for i, bad in enumerate([1, 2, 3, "4", None, None]):
+        with pytest.raises(SystemError):
+            program.emit("WARN", a=0, obj=(*good[:i], bad, *good[i + 1 :]))
+    with pytest.raises(SystemError):
+        program.emit("WARN", a=0, obj=good[:5])
+
+
 def test_a_file_may_raise() -> None:
     """All other writes are done by then; what comes after in a file is not written."""
     log: list[Any] = []
@@ -918,6 +952,8 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("ADVANCE", MISSING),
         ("WRITE", "text"),
         ("FLUSH", MISSING),
+        ("WARN", (UserWarning, "text", "file", 3, "module", {})),
+        ("FILTERS", MISSING),
         ("FILL_LIST", MISSING),
         ("FILL_DICT", MISSING),
         ("FILL_ATTRS", "attrs"),
@@ -1343,6 +1379,8 @@ def test_text_of_writes() -> None:
     program.emit("ADVANCE", a=5)
     program.emit("WRITE", a=5, obj="text\n")
     program.emit("FLUSH", a=5)
+    program.emit("WARN", a=5, obj=(UserWarning, "text", "file", 3, "module", {}))
+    program.emit("FILTERS", a=5)
     assert program.text(*"stuvwx") == [
         "r1 = []",
         "r1.extend([r1])",
@@ -1365,6 +1403,8 @@ def test_text_of_writes() -> None:
         "next(x, None)",
         "x.write('text\\n')",
         "x.flush()",
+        "x(UserWarning, 'text', 'file', 3, 'module', <dict object>)",
+        "x()",
     ]
 
 

@@ -9,9 +9,11 @@ entry answers for the changed state, and the wrong answer itself must be found.
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import gc
 import importlib.util
+import io
 import sys
 import threading
 import weakref
@@ -569,6 +571,17 @@ import io
 def f(x): x.flush()
 >>> io.TextIOWrapper(io.BytesIO())
 
+=== WARN
+import warnings
+def f(x): warnings.warn(x)
+>>> "text"
+
+=== FILTERS
+import warnings
+def f(x):
+    with warnings.catch_warnings(): return x
+>>> 1
+
 === RETURN
 def f(x): return x
 >>> [1]
@@ -629,7 +642,8 @@ class Program:
 
     def call(self) -> None:
         args = eval(f"[{self.case.calls[0]}]", self.space)
-        self.compiled(*args)
+        with contextlib.redirect_stderr(io.StringIO()):  # pytest's has a __del__
+            self.compiled(*args)
 
     def change(self) -> None:
         for statement, _ in self.case.changes:
@@ -661,6 +675,7 @@ def test_every_kind_has_a_program():
     assert set(EFFECT_CASES) == {row["id"] for row in _engine.effect_kinds()}
 
 
+@pytest.mark.usefixtures("own_warnings")
 @places
 @pytest.mark.parametrize(
     "case", [*GUARD_CASES.values(), *EFFECT_CASES.values()], ids=str
@@ -706,6 +721,7 @@ def test_a_wrong_answer_is_found(case, where, plant):
     assert len(program.reports.found) == 1
 
 
+@pytest.mark.usefixtures("own_warnings")
 @places
 @pytest.mark.parametrize("case", EFFECT_CASES.values(), ids=str)
 def test_a_missing_effect_is_found(case, where, plant):
