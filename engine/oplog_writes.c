@@ -206,9 +206,10 @@ mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
 
 /* -- Handlers of exceptions ------------------------------------------------------------------ */
 
-/* `with torch.no_grad():` only sets modes back, and that is done anyway. */
+/* `with torch.no_grad():` only sets modes back, and that is done anyway; what
+ * `with warnings.catch_warnings():` would set back, a replay has not set yet. */
 static bool
-exit_is_torch(PyObject *leave)
+exit_sets_back(PyObject *leave)
 {
     if (leave == NULL || !PyMethod_Check(leave)
         || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
@@ -218,7 +219,8 @@ exit_is_torch(PyObject *leave)
     const char *text =
         name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     PyErr_Clear();  // a module without a usable name is not torch's
-    return text != NULL && strncmp(text, "torch.", 6) == 0;
+    return text != NULL
+           && (strncmp(text, "torch.", 6) == 0 || strcmp(text, "warnings") == 0);
 }
 
 static int
@@ -269,7 +271,7 @@ is_finally(mp_frame *f, const mp_code_info *info, int at)
 }
 
 /* Would the program see an exception of the instruction at i in this frame?  Handlers of
- * the compiler's own and those of torch's modes only pass it on. */
+ * the compiler's own and those that set something back only pass it on. */
 static bool
 frame_catches(const mp_shadow *s, int i)
 {
@@ -282,7 +284,7 @@ frame_catches(const mp_shadow *s, int i)
         if (info->at[at].op == MP_OP_PUSH_EXC_INFO) {
             bool is_with = info->at[info->at[at].next].op == MP_OP_WITH_EXCEPT_START;
             if (is_with ? depth < 1
-                              || !exit_is_torch(mp_frame_stack_borrow(s->f, depth - 1))
+                              || !exit_sets_back(mp_frame_stack_borrow(s->f, depth - 1))
                         : !is_finally(s->f, info, at)) {
                 return true;
             }

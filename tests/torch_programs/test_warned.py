@@ -1,0 +1,127 @@
+"""Warnings around operations, and those of torch's own Python code."""
+
+import contextlib
+import io
+import sys
+import warnings
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch_worlds import check_torch
+
+import magpy
+from oracle import cases
+
+pytestmark = pytest.mark.usefixtures("own_warnings")
+
+CASES = cases(r"""
+=== pooling_with_warnings_ignored
+import warnings
+class SPP(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 2, 1)
+        self.pools = nn.ModuleList([nn.MaxPool2d(k, 1, k // 2) for k in (3, 5)])
+    def forward(self, x):
+        x = self.first(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.cat([x] + [m(x) for m in self.pools], 1)
+f = SPP()
+>>> t(1, 2, 6, 6)
+!!! f.pools[0].kernel_size = 1; f.pools[0].padding = 0
+
+=== buffers_are_written_while_they_are_ignored
+import warnings
+norm = nn.BatchNorm1d(3)
+def f(x):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)
+        y = F.dropout(norm(x), 0.0)
+    return y, norm.running_mean
+>>> t(2, 3)
+!!! norm.eval()
+
+=== legacy_arguments
+import warnings
+def f(x, y):
+    return F.l1_loss(x, y, size_average=True), F.mse_loss(x, y, reduce=False)
+>>> t(3), t(3) + 1
+!!! warnings.simplefilter("ignore")
+
+=== instance_norm_of_another_size
+norm = nn.InstanceNorm2d(5)
+def f(x):
+    return norm(x)
+>>> t(1, 3, 4, 4)
+
+=== implicit_dimension
+soft = nn.Softmax()
+def f(x):
+    return soft(x), F.log_softmax(x)
+>>> t(3, 4)
+
+=== warned_by_shape
+import warnings
+def f(x):
+    if x.shape[0] > 2:
+        warnings.warn(f"{x.shape[0]} rows, {tuple(x.shape)}", RuntimeWarning)
+    return x * 2
+>>> t(2)
+>>> t(3)
+>>> t(4)
+""")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_program(case):
+    with contextlib.redirect_stderr(io.StringIO()):
+        check_torch(case)
+
+
+def shown(fn, *args):
+    with contextlib.redirect_stderr(io.StringIO()) as file:
+        fn(*args)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("action", ["default", "always", "module"])
+def test_torch_warns_for_its_place(action, monkeypatch):
+    """As often as in eager mode: once for a place, or each time."""
+
+    def f(x):
+        return torch.nn.functional.l1_loss(x, x, size_average=True)
+
+    def run(fn):
+        module = sys.modules["torch.nn._reduction"]
+        monkeypatch.setattr(module, "__warningregistry__", {}, raising=False)
+        warnings.filters[:] = []  # type: ignore[index]
+        warnings.simplefilter(action)
+        texts = [shown(fn, torch.ones(2)) for _ in range(4)]
+        warnings.simplefilter("ignore")
+        return texts, shown(fn, torch.ones(2))
+
+    fast = magpy.compile(f, backend="eager")
+    assert run(fast) == run(f)
+    assert magpy.stats(fast)["graph_breaks"] == 0
+    assert magpy.stats(fast)["hits"] >= 3
+
+
+def test_a_graph_that_raises_leaves_the_filters_alone():
+    def f(x, i):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.nn.functional.embedding(i, x)
+
+    fast = magpy.compile(f, backend="eager")
+    x, good, bad = torch.ones(2, 2), torch.tensor([0]), torch.tensor([7])
+    for _ in range(3):
+        fast(x, good)
+    assert magpy.stats(fast)["hits"] == 2
+    before = warnings.filters
+    with pytest.raises(IndexError):
+        fast(x, bad)
+    assert warnings.filters is before and warnings.filters == []
