@@ -81,6 +81,7 @@ mp_rc mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t
                     PyObject *kwnames);
 
 /* warnings.warn, and the call that tells of changed filters (builtins_warn.c). */
+int mp_warn_init(void);
 mp_rc mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                    Py_ssize_t nargs, PyObject *kwnames);
 mp_rc mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee,

@@ -169,7 +169,8 @@ python_dealloc_find(void)
 int
 mp_builtins_init(void)
 {
-    if (!rules_ready && (python_dealloc_find() < 0 || mp_objects_init() < 0)) {
+    if (!rules_ready
+        && (python_dealloc_find() < 0 || mp_objects_init() < 0 || mp_warn_init() < 0)) {
         return -1;
     }
     for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {

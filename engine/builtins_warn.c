@@ -58,8 +58,8 @@ static struct {
     PyObject *registry, *name;
 } warn_static;
 
-static int
-warn_init(void)
+int
+mp_warn_init(void)
 {
     if (warn_static.name != NULL) {
         return 0;
@@ -231,15 +231,14 @@ warn_is_internal(mp_frame *f)
     return strstr(text, "importlib") != NULL && strstr(text, "_bootstrap") != NULL;
 }
 
-/* The watched frame of a function that stacklevel means, or NULL. */
+/* The watched frame that stacklevel means, or NULL. */
 static mp_frame *
 warn_frame(mp_trace *T, const mp_shadow *s, long level)
 {
     int at = (int)(s - T->stack);
     mp_frame *f = s->f;
     for (; at >= 0; at--, f = mp_frame_previous(f)) {
-        bool is_function = at == 0 || !T->stack[at - 1].execs;
-        if (f != T->stack[at].f || !is_function || warn_is_internal(f)) {
+        if (f != T->stack[at].f || warn_is_internal(f)) {
             return NULL;
         }
         if (level-- <= 1) {
@@ -510,7 +509,7 @@ mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     warn_call call;
     PyObject *what = NULL, *action = NULL;
-    mp_rc rc = warn_init() < 0 ? MP_ERR : warn_parse(T, args, nargs, kwnames, &call);
+    mp_rc rc = warn_parse(T, args, nargs, kwnames, &call);
     rc = rc != MP_OK ? rc : warn_message(T, &call);
     mp_frame *f = rc == MP_OK ? warn_frame(T, s, call.level) : NULL;
     if (rc == MP_OK && f == NULL) {
@@ -593,9 +592,6 @@ warn_is_log(const mp_shadow *s)
 mp_rc
 mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee, Py_ssize_t count)
 {
-    if (warn_init() < 0) {
-        return MP_ERR;
-    }
     if (count > 0 || warn_is_log(s)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "warnings that are recorded");
     }

@@ -21,7 +21,7 @@ import pytest
 from oracle import Case, cases, engine_compile, reasons, whole_hits
 
 START = [
-    ("default", None, DeprecationWarning, "world", 0),
+    ("always", None, DeprecationWarning, "world", 0),
     ("ignore", None, DeprecationWarning, None, 0),
     ("ignore", None, ImportWarning, None, 0),
 ]
@@ -50,7 +50,8 @@ class Run:
         self.seen: list[Any] = []
 
     def call(self, args: str) -> None:
-        old, sys.stderr = sys.stderr, io.StringIO()
+        file = self.names.get("file") or io.StringIO()
+        old, sys.stderr = sys.stderr, file
         before = warnings.filters
         try:
             values = eval(f"({args},)" if args else "()", self.names)
@@ -58,7 +59,7 @@ class Run:
         except Exception as error:
             answer = type(error), str(error)
         finally:
-            text, sys.stderr = sys.stderr.getvalue(), old
+            text, sys.stderr = file.getvalue(), old
         same = warnings.filters is before
         filters = [str(item) for item in warnings.filters]
         self.seen.append((answer, text, self.told(), same, filters))
@@ -250,6 +251,8 @@ def f(x):
         warnings.warn("shown")
     return x
 >>> 1
+??? warnings.simplefilter("ignore")
+??? warnings.simplefilter("module")
 
 === filters_change_later | eager
 def f(x):
@@ -285,6 +288,16 @@ def f(x):
     return x
 >>> 1
 !!! warnings.simplefilter("module")
+
+=== catches_before_and_behind
+def f(x):
+    with warnings.catch_warnings():
+        pass
+    warnings.warn("shown each time")
+    with warnings.catch_warnings():
+        pass
+    return x
+>>> 1
 
 === a_catch_elsewhere_makes_this_forget
 def helper(x):
@@ -379,6 +392,39 @@ def f(x):
 ??? Mine.__str__ = lambda self: "changed"
 ??? del Mine.__str__
 
+=== a_text_that_reads_what_the_run_writes
+class Mine(UserWarning):
+    pass
+n = 0
+def f(x):
+    global n
+    n = 1
+    warnings.warn("text", Mine)
+    n = 2
+>>> 1
+!!! warnings.simplefilter("always")
+??? Mine.__str__ = lambda self: str(n)
+??? del Mine.__str__; Mine.__format__ = lambda self, spec: str(n)
+??? del Mine.__format__; Mine.__init__ = lambda self, text: print(n, file=sys.stderr)
+??? del Mine.__init__; Mine.__del__ = lambda self: print(n, file=sys.stderr)
+
+=== a_file_that_reads_what_the_run_writes
+class Log:
+    text = ""
+    def write(self, text):
+        self.text += f"{n}: {text}"
+    def getvalue(self):
+        return self.text
+n = 0
+def f(x):
+    global n
+    n = 1
+    warnings.warn("text")
+    n = 2
+>>> 1
+!!! warnings.simplefilter("always")
+??? file = Log()
+
 === a_class_with_a_constructor | eager
 count = []
 class Mine(UserWarning):
@@ -400,7 +446,11 @@ class Mine(Base):
 def f(x):
     warnings.warn("text", Mine)
 >>> 1
+!!! warnings.simplefilter("always")
 !!! warnings.filters.insert(0, ("ignore", None, Other, None, 0))
+!!! Mine.__bases__ = (Other,)
+!!! Mine.__bases__ = (Base,)
+!!! warnings.filters[0] = ("ignore", None, Base, None, 0)
 !!! Mine.__bases__ = (Other,)
 
 === messages_of_other_kinds | eager
@@ -456,6 +506,21 @@ def f(x):
     warnings.warn("text")
     del globals()["__warningregistry__"]
 >>> 1
+
+=== a_registry_that_the_program_replaces | eager
+def f(x):
+    global __warningregistry__
+    warnings.warn("text")
+    __warningregistry__ = {}
+>>> 1
+
+=== a_registry_that_the_program_reads | eager
+def f(x):
+    warnings.warn("text")
+    return len(globals()["__warningregistry__"])
+>>> 1
+!!! __warningregistry__.clear()
+!!! __warningregistry__.update({"version": 0, "x": 1, "y": 2})
 
 === a_registry_that_the_caller_empties
 def f(x):
@@ -524,6 +589,22 @@ def f(x):
     exec("warnings.warn('text')", names)
     return "__warningregistry__" in names
 >>> 1
+
+=== in_code_over_a_dict | eager
+code = compile("warnings.warn('text')", "<text>", "exec")
+def f(names):
+    exec(code, names)
+>>> {"warnings": warnings, "__name__": "world", "__builtins__": __builtins__}
+
+=== in_code_over_a_dict_that_stays
+code = compile("warnings.warn('text')", "<text>", "exec")
+names = {"warnings": warnings, "__name__": "world"}
+def f(x):
+    exec(code, names)
+>>> 1
+!!! warnings.simplefilter("always")
+!!! names["__name__"] = "other"
+??? names = {"warnings": warnings, "__name__": "another"}
 
 === deprecated_through_the_module | of h
 def f(x):
@@ -651,15 +732,26 @@ def test_logging_takes_warnings_over(caplog, monkeypatch):
     assert whole_hits(fast) == 2
 
 
-def test_what_keeps_a_run_eager(monkeypatch):
+@pytest.mark.parametrize(
+    "call",
+    [
+        "warn('text', stacklevel=2)",
+        "warn('text', stacklevel=True)",
+        "warn('text', source=x)",
+        "warn(str(id([])))",
+        "warn(UserWarning())",
+        "warn(UserWarning('a', 'b'))",
+        "warn_explicit('text', UserWarning, 'file', 1)",
+    ],
+)
+def test_what_keeps_a_run_eager(call, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-
-    def f(x):
-        warnings.warn("text", stacklevel=2)
-
-    fast = engine_compile(f, segments=False)
-    fast(1)
-    assert reasons(fast) == {"side-effect"}
+    names: dict[str, Any] = {"warnings": warnings, "__name__": "world"}
+    exec(f"def f(x):\n    warnings.{call}\n    return x\n", names)
+    fast = engine_compile(names["f"], segments=False)
+    assert fast(1) == 1
+    assert reasons(fast) <= {"side-effect", "opaque-call"}
+    assert reasons(fast)
 
 
 def test_effects_have_a_text(monkeypatch):

@@ -110,6 +110,25 @@ def test_torch_warns_for_its_place(action, monkeypatch):
     assert magpy.stats(fast)["hits"] >= 3
 
 
+def test_a_log_gets_what_operations_warn_of():
+    def f(x):
+        with warnings.catch_warnings(record=True) as log:
+            warnings.simplefilter("always")
+            y = x.T
+        return y, len(log), [str(w.message)[:10] for w in log]
+
+    fast = magpy.compile(f, backend="eager")
+    always, x = torch.is_warn_always_enabled(), torch.ones(2, 2, 2)
+    torch.set_warn_always(True)
+    try:
+        for _ in range(4):
+            with contextlib.redirect_stderr(io.StringIO()) as file:
+                assert fast(x)[1:] == (1, f(x)[2])
+            assert file.getvalue() == ""
+    finally:
+        torch.set_warn_always(always)
+
+
 def test_a_graph_that_raises_leaves_the_filters_alone():
     def f(x, i):
         with warnings.catch_warnings():
