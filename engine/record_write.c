@@ -187,10 +187,11 @@ mp_write_content(mp_trace *T, mp_node *n)
     return journal_add(T, MP_W_CONTENT, n, NULL, 0);
 }
 
-mp_rc
-mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+/* An entry whose node stays alive until the end. */
+static mp_rc
+journal_keep(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
 {
-    if (mp_node_mark_written(n, Py_None, -1) < 0) {  // it stays alive until the end
+    if (mp_node_mark_written(n, Py_None, -1) < 0) {
         return MP_ERR;
     }
     return journal_add(T, kind, n, key, 0);
@@ -199,7 +200,13 @@ mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
 mp_rc
 mp_write_advance(mp_trace *T, mp_node *iterator)
 {
-    return mp_write_late(T, MP_W_ADVANCE, iterator, NULL);  // (but not late)
+    return journal_keep(T, MP_W_ADVANCE, iterator, NULL);
+}
+
+mp_rc
+mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    return journal_keep(T, kind, n, key);
 }
 
 mp_rc
