@@ -511,6 +511,9 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if ((flags & MP_TORCH_LATER) && mp_grad_is_enabled()) {
         return op_refuse(T, MP_AB_GRAD_LATER, callee);
     }
+    if (flags & MP_TORCH_STATE && mp_keeps_requires_grad(args, nargs, kwnames)) {
+        flags = MP_TORCH_PURE;
+    }
     if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
         && !op_is_either(flags)) {
         return op_constant(T, s, args, count, flags);
@@ -702,7 +705,7 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
             goto done;
         }
         PyTuple_SET_ITEM(names, i, name);
-        if (n->changed) {
+        if (n->changed || n->restated) {
             PyObject *index = PyLong_FromLong(i);
             if (index == NULL || PyList_Append(mutated, index) < 0) {
                 Py_XDECREF(index);

@@ -20,7 +20,7 @@ static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
 static PyObject *op_flags;   // Python function: flags of an operator object
-static PyObject *operators;  // dict of the operator module, plus getattr
+static PyObject *operators;  // dict of the operator module, plus getattr and setattr
 mp_op_types_t mp_op_types;
 
 const void *
@@ -139,8 +139,15 @@ setup_operators(void)
         return -1;
     }
     PyObject *builtins = PyEval_GetBuiltins();
-    PyObject *getattr = mp_dict_text_borrow(builtins, "getattr");
-    return getattr == NULL ? -1 : PyDict_SetItemString(operators, "getattr", getattr);
+    static const char *const names[] = {"getattr", "setattr"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *function = mp_dict_text_borrow(builtins, names[i]);
+        if (function == NULL
+            || PyDict_SetItemString(operators, names[i], function) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int

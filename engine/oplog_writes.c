@@ -70,6 +70,24 @@ node_changed(mp_trace *T, mp_node *n)
     mp_op_note_clash(T);
 }
 
+/* t.data = x, t.requires_grad_(): no memory was written, but t is another tensor now. */
+static void
+note_state(mp_trace *T, const mp_pending_op *op)
+{
+    mp_node *n = op->n_inputs > 0 ? mp_refgraph_find(&T->graph, op->inputs[0]) : NULL;
+    // Two tensors, whose counters are their own, may share memory from here on.
+    T->uncounted = T->uncounted || op->n_inputs > 1;
+    if (n == NULL) {
+        return;
+    }
+    n->dynamic = n->dynamic || op->dynamic;
+    if (n->reg >= 0) {
+        n->restated = true;
+        T->wrote_input = true;
+        mp_op_note_clash(T);
+    }
+}
+
 /* May a write to `written` have changed what `input` holds, although its counter does
  * not tell? */
 static bool
@@ -121,6 +139,10 @@ mp_op_mutated(mp_trace *T, bool has_old)
     const mp_pending_op *op = &T->op;
     bool mutated = false, named = false;
     if (op->flags & MP_TORCH_SETS_STATE) {
+        return true;
+    }
+    if (op->flags & MP_TORCH_STATE) {
+        note_state(T, op);
         return true;
     }
     for (int i = 0; i < op->n_inputs && !named; i++) {

@@ -669,6 +669,26 @@ guard_distinct(mp_trace *T)
     return MP_OK;
 }
 
+/* The same of tensors: one that the run made another tensor of, or put attributes on. */
+static mp_rc
+guard_distinct_tensors(mp_trace *T)
+{
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *w = T->graph.nodes[i];
+        for (int32_t j = 0; w->distinct && j < T->graph.n_nodes; j++) {
+            mp_node *n = T->graph.nodes[j];
+            if (n == w || !is_tensor_node(n) || n->reg < 0 || n->type != w->type) {
+                continue;
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
 static mp_rc
 emit_writes(rebuilder *b)
 {
@@ -806,6 +826,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     }
     rc = rc != MP_OK ? rc : scan(&b, T->result);
     rc = rc != MP_OK ? rc : guard_distinct(T);
+    rc = rc != MP_OK ? rc : guard_distinct_tensors(T);
     rc = rc != MP_OK ? rc : mp_guard_compared(T);
     rc = rc != MP_OK ? rc : check_contexts(T);
     rc = rc != MP_OK ? rc : mp_check_warnings(T);

@@ -102,6 +102,7 @@ typedef enum {
     MP_TORCH_INLINE = 512,  // a Python function to watch although its module is skipped
     MP_TORCH_WRITES = 2048,   // writes to arguments, and their counters may not tell
     MP_TORCH_TRUSTED = 4096,  // Python code of the program runs below it, unwatched
+    MP_TORCH_STATE = 8192,    // changes what its first argument is, not what it holds
     /* Combinations: operations whose row depends on their arguments (oplog.c). */
     MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
     MP_TORCH_LISTED = MP_TORCH_FACTORY | MP_TORCH_PURE,     // of tensors in lists

@@ -454,10 +454,12 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     if (rc != MP_OK) {
         return rc;
     }
-    if (n != NULL && n->kind == MP_NODE_TENSOR) {
-        return mp_tensor_keeps(owner, name, value)
-                   ? MP_OK
-                   : mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    if (is_tensor_node(n)) {
+        bool done;
+        rc = mp_record_tensor_store(T, s, owner, n, name, value, &done);
+        if (rc != MP_OK || done) {
+            return rc;
+        }
     }
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *descr = mp_type_lookup_borrow(tp, name);
@@ -517,8 +519,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     if (rc != MP_OK) {
         return rc;
     }
-    if (hook != NULL && PyFunction_Check(hook)
-        && !(n != NULL && n->kind == MP_NODE_TENSOR)) {
+    if (hook != NULL && PyFunction_Check(hook)) {
         if (value != NULL) {
             mp_node *ignored;
             rc = mp_value(T, value, &ignored);
@@ -531,13 +532,11 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         return rc;
     }
     if (tp->tp_setattro != PyObject_GenericSetAttr
-        && tp->tp_setattro != PyType_Type.tp_setattro
-        && !(n != NULL && n->kind == MP_NODE_TENSOR)) {
+        && tp->tp_setattro != PyType_Type.tp_setattro) {
         // C code of its own (a proxy, thread-local state), or a hook of another kind.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s sets its attributes itself",
                               mp_type_name(owner));
     }
-    rc = mp_record_generic_setattr(T, s, owner, name, value);
     s->post = MP_POST_NONE;
-    return rc;
+    return mp_record_generic_setattr(T, s, owner, name, value);
 }

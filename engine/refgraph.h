@@ -51,6 +51,9 @@ typedef struct mp_node {
     bool loose;        // external: in mp_refgraph.loose
     bool of_code;      // a constant of code: always this very object
     bool changed;      // external tensor: the run wrote to its memory
+    bool restated;     // external tensor: the run changed its data or requires_grad
+    bool distinct;     // external tensor: no other one that was looked at may be it
+    bool attrs;        // tensor of the run: attributes were put on it
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
     mp_site born;      // fresh: where it was made
     int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of

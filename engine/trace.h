@@ -401,8 +401,12 @@ bool mp_reaches_finalizer(PyObject *v);
 
 /* -- Autograd state (record_leaf.c) ----------------------------------------------------- */
 
-/* Is this what the attribute says already, as guarded metadata tells? */
-bool mp_tensor_keeps(PyObject *tensor, PyObject *name, PyObject *value);
+/* Would t.requires_grad_(...) with these arguments leave t as it is? */
+bool mp_keeps_requires_grad(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* An attribute of a tensor is set, or with NULL deleted.  Not *done: it is one that the
+ * program keeps in the tensor's dict. */
+mp_rc mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                             PyObject *name, PyObject *value, bool *done);
 /* Attributes of a tensor that tell of the autograd graph; aborts on all others. */
 mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                           PyObject *name);

@@ -68,9 +68,9 @@ class Session:
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
         backend = self.backend
-        later = graph.later_python(spec)
-        if later and backend.name != "eager":
-            logs.write("breaks", self._later_text(later))
+        why, reason = graph.runs_as_recorded(spec)
+        if why and backend.name != "eager":
+            logs.write("breaks", self._as_recorded_text(why, reason))
             backend = resolve("eager", Settings())
         compile_graph = seal.without_dynamo(backend.compile)
         with seal.sealed():
@@ -148,12 +148,17 @@ class Session:
         count = sum(node.op.startswith("call_") for node in module.graph.nodes)
         return f"{self.name}: {count} operations\n{module.code.strip()}"
 
-    def _later_text(self, function: str) -> str:
+    def _as_recorded_text(self, why: str, reason: str) -> str:
+        hints = {
+            "grad-later": "register the function as an operator: "
+            "torch.library.custom_op",
+            "tensor-state": "make parameters and set their state outside of the call",
+        }
         return describe(
             f"{self.name}: the graph runs as recorded, not compiled by backend "
-            f"{self.backend.name!r}: {function}.backward is Python code that runs later",
-            reason="grad-later",
-            hint="register the function as an operator: torch.library.custom_op",
+            f"{self.backend.name!r}: {why}",
+            reason=reason,
+            hint=hints[reason],
         )
 
     def _failure_text(self, error: BaseException) -> str:

@@ -50,6 +50,7 @@ class OpFlag(enum.IntFlag):
     COMPILING = 1024
     WRITES = 2048
     TRUSTED = 4096
+    STATE = 8192
 
     # Combinations that stand for a condition on the arguments.
     #: An operation; but a host read if any argument, however deep, is a tensor: it
@@ -371,6 +372,7 @@ _TENSOR_METHODS: dict[str, OpFlag] = {
     "__ne__": OpFlag.EITHER,
     "type": OpFlag.EITHER,
     "data": OpFlag.CALL | OpFlag.LATER,
+    "requires_grad_": OpFlag.CALL | OpFlag.STATE,
 }
 
 
@@ -524,6 +526,7 @@ def build() -> Table:
     _add_functions(table, torch.nn.functional)
     table.update((f, int(OpFlag.INLINE)) for _, f in _functions(torch.nn.init))
     table[torch.autograd.Variable] = int(OpFlag.CALL)
+    table[torch.nn.Parameter] = int(OpFlag.CALL)
     table.update((cls, int(OpFlag.LISTED)) for cls in legacy_constructors())
     for low_rank in (torch.svd_lowrank, torch.pca_lowrank):
         table[low_rank] = int(OpFlag.CALL)

@@ -198,7 +198,7 @@ def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
     """
     import torch
 
-    if kwargs:
+    if kwargs or target is torch.nn.Parameter:
         return target, args, kwargs
     if target is torch.autograd.Variable:
         return ("detach", args, {}) if len(args) == 1 else (target, args, {})
@@ -290,7 +290,30 @@ def build(
     return fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
 
 
-def later_python(spec: Spec) -> str:
+def runs_as_recorded(spec: Spec) -> tuple[str, str]:
+    """Return why no compiler may have the graph, and the name of that reason.
+
+    Compilers keep neither the class of a tensor nor what a graph does to a tensor
+    besides writing its memory.
+
+    Returns:
+        Two empty texts if one may.
+    """
+    import torch
+
+    for target, args, *_ in spec[0]:
+        if target is torch.nn.Parameter:
+            return "it makes a Parameter", "tensor-state"
+        if target is setattr or target == "requires_grad_":
+            name = args[1] if target is setattr else "requires_grad"
+            return f"it sets the attribute {name} of a tensor", "tensor-state"
+    later = _later_python(spec)
+    if not later:
+        return "", ""
+    return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def _later_python(spec: Spec) -> str:
     """Return the name of an autograd.Function whose backward runs later, "" if none.
 
     Its Python code reads what it finds then.  A compiler would trace it now, and keep

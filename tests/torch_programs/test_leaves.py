@@ -98,17 +98,6 @@ class M(nn.Module):
         return y + self.w
 m = M()
 >>> t(3)
-
-=== parameter_made_inside | eager | of m
-class M(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.w = nn.Parameter(fixed(3))
-    def forward(self, x):
-        self.w = nn.Parameter(x * 2)
-        return self.w + 1
-m = M()
->>> t(3)
 """)
 
 

@@ -59,7 +59,7 @@ def test_combinations_are_told_apart():
 
 def test_no_row_is_a_combination_without_a_name(rows):
     known = {int(f) for f in F.__members__.values()}
-    known |= {F.CALL | F.DYNAMIC, F.CALL | F.LATER}
+    known |= {F.CALL | F.DYNAMIC, F.CALL | F.LATER, F.CALL | F.STATE}
     assert set(rows.values()) <= known
 
 
@@ -282,7 +282,8 @@ ROWS = [
     (torch.Tensor.storage_offset, F.HOST_READ),
     (torch.Tensor.backward, F.REFUSE),
     (torch.Tensor.register_hook, F.REFUSE),
-    (torch.Tensor.requires_grad_, F.REFUSE),
+    (torch.Tensor.requires_grad_, F.CALL | F.STATE),
+    (torch.nn.Parameter, F.CALL),
     (torch.Tensor.resize_, F.REFUSE),
     (torch.Tensor.untyped_storage, F.REFUSE),
     (torch.Tensor.as_subclass, F.REFUSE),
