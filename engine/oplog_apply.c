@@ -187,6 +187,7 @@ forget_inner(mp_trace *T)
             continue;
         }
         dynamic = dynamic || n->dynamic;
+        n->attrs = false;  // a hit runs the code that puts them there
         if (mp_node_is_alive(n) && mp_refgraph_find(&T->graph, n->obj) == n) {
             mp_refgraph_forget(&T->graph, n->obj);
         }

@@ -207,6 +207,36 @@ scan_fresh(rebuilder *b, PyObject *obj)
     return rc == MP_OK && mark_set(b, obj, SEEN_DONE) < 0 ? MP_ERR : rc;
 }
 
+/* What the run put on a tensor of its own, which then is an instance with attributes. */
+static PyObject *
+tensor_attrs_borrow(const mp_node *n)
+{
+    return n->attrs && mp_node_is_alive(n) ? mp_instance_dict_made_borrow(n->obj)
+                                           : NULL;
+}
+
+static mp_rc
+scan_tensor_attrs(rebuilder *b, const mp_node *n)
+{
+    PyObject *dict = tensor_attrs_borrow(n), *key, *value;
+    Py_ssize_t pos = 0;
+    mp_rc rc = MP_OK;
+    if (dict != NULL && Py_EnterRecursiveCall(" while planning a replay")) {
+        PyErr_Clear();  // nested beyond what can be rebuilt
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
+    }
+    while (dict != NULL && rc == MP_OK && PyDict_Next(dict, &pos, &key, &value)) {
+        rc = PyUnicode_CheckExact(key)
+                 ? scan(b, value)
+                 : mp_trace_abort(b->T, MP_AB_OUTPUT, "an attribute of type %s",
+                                  mp_type_name(key));
+    }
+    if (dict != NULL) {
+        Py_LeaveRecursiveCall();
+    }
+    return rc;
+}
+
 static mp_rc
 scan_tensor(rebuilder *b, mp_node *n)
 {
@@ -220,7 +250,19 @@ scan_tensor(rebuilder *b, mp_node *n)
         || (b->T->outputs != NULL && PyList_Append(b->T->outputs, n->obj) < 0)) {
         return MP_ERR;
     }
-    return MP_OK;
+    return scan_tensor_attrs(b, n);
+}
+
+/* Tensors with attributes that only autograd holds. */
+static mp_rc
+scan_held_tensors(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
+        mp_node *n = b->T->graph.nodes[i];
+        rc = tensor_attrs_borrow(n) == NULL ? MP_OK : scan_tensor(b, n);
+    }
+    return rc;
 }
 
 static mp_rc
@@ -480,6 +522,30 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
     return make_fresh(b, obj, reg);
 }
 
+static mp_rc
+make_tensor_attrs(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
+        mp_node *n = b->T->graph.nodes[i];
+        PyObject *dict = tensor_attrs_borrow(n);
+        int32_t *pairs = NULL, reg;
+        mp_shape s = {0};
+        if (dict == NULL || PyDict_GET_SIZE(dict) == 0) {
+            continue;
+        }
+        rc = mp_shape_pairs(&s, dict);
+        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &pairs);
+        rc = rc != MP_OK ? rc : make(b, n->obj, &reg);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, pairs, s.n_items, NULL);
+        PyMem_Free(pairs);
+        mp_shape_fini(&s);
+    }
+    return rc;
+}
+
 /* -- The journal -------------------------------------------------------------------------------- */
 
 static PyObject *
@@ -630,65 +696,6 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     return value == NULL ? MP_OK : make(b, value, &out->b);
 }
 
-/* Guards that two objects differ: what a hit may spend on them. */
-enum { MAX_PAIRS = 100000 };
-
-/* R: what is written must not be reachable under another name that was not looked at. */
-static mp_rc
-guard_distinct(mp_trace *T)
-{
-    int32_t pairs = 0;
-    for (int i = 0; i < T->n_writes; i++) {
-        mp_node *w = T->writes[i].node;
-        int first =
-            T->writes[i].dead ? 0 : mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0);
-        if (first <= 0) {
-            if (first < 0) {
-                return MP_ERR;
-            }
-            continue;
-        }
-        for (int32_t j = 0; j < T->graph.n_nodes; j++) {
-            mp_node *n = T->graph.nodes[j];
-            if (n == w || n->kind != MP_NODE_EXTERNAL || (n->pinned && w->pinned)
-                || n->type != w->type
-                || (!n->released && (mp_is_identity(n->obj) || n->obj == w->obj))) {
-                continue;
-            }
-            if (++pairs > MAX_PAIRS) {
-                return mp_trace_abort(T, MP_AB_LIMIT,
-                                      "a guard for each two of %d objects",
-                                      T->graph.n_nodes);
-            }
-            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
-                < 0) {
-                return MP_ERR;
-            }
-        }
-    }
-    return MP_OK;
-}
-
-/* The same of tensors: one that the run made another tensor of, or put attributes on. */
-static mp_rc
-guard_distinct_tensors(mp_trace *T)
-{
-    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
-        mp_node *w = T->graph.nodes[i];
-        for (int32_t j = 0; w->distinct && j < T->graph.n_nodes; j++) {
-            mp_node *n = T->graph.nodes[j];
-            if (n == w || !is_tensor_node(n) || n->reg < 0 || n->type != w->type) {
-                continue;
-            }
-            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
-                < 0) {
-                return MP_ERR;
-            }
-        }
-    }
-    return MP_OK;
-}
-
 static mp_rc
 emit_writes(rebuilder *b)
 {
@@ -706,6 +713,7 @@ emit_writes(rebuilder *b)
     }
     int32_t result = -1;
     rc = rc != MP_OK ? rc : make(b, T->result, &result);
+    rc = rc != MP_OK ? rc : make_tensor_attrs(b);
     rc = rc != MP_OK ? rc : make_later(b);
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
         if (!T->writes[i].dead) {
@@ -722,50 +730,6 @@ emit_writes(rebuilder *b)
 
 /* -- Inputs of the graph ---------------------------------------------------------------------------- */
 
-/* A written input must not share memory with another one: the graph was recorded with
- * them apart. */
-static mp_rc
-guard_apart(mp_trace *T)
-{
-    int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*regs));
-    PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*objs));
-    int written = 0, count = 0, alive = 0, alive_written = 0;
-    mp_rc rc = regs == NULL || objs == NULL ? MP_ERR : MP_OK;
-    if (rc == MP_ERR) {
-        PyErr_NoMemory();
-    }
-    for (int pass = 0; pass < 2 && rc == MP_OK; pass++) {
-        for (int i = 0; i < T->n_inputs && rc == MP_OK; i++) {
-            if (T->inputs[i]->changed != (pass == 0)) {
-                continue;
-            }
-            if (mp_node_is_alive(T->inputs[i])) {
-                objs[alive++] = T->inputs[i]->obj;  // others are compared at hits only
-            }
-            regs[count++] = T->inputs[i]->reg;
-        }
-        written = pass == 0 ? count : written;
-        alive_written = pass == 0 ? alive : alive_written;
-    }
-    if (rc == MP_OK && alive_written > 0
-        && !mp_guard_are_apart(objs, alive_written, alive)) {
-        mp_blame(T, T->wrote);
-        rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
-    }
-    if (rc == MP_OK && written > 0) {
-        PyObject *row =
-            PyBytes_FromStringAndSize((char *)regs, count * (Py_ssize_t)sizeof(*regs));
-        if (row == NULL
-            || mp_guards_test(T->guards, MP_G_APART, -1, -1, row, written, NULL) < 0) {
-            rc = MP_ERR;
-        }
-        Py_XDECREF(row);
-    }
-    PyMem_Free(objs);
-    PyMem_Free(regs);
-    return rc;
-}
-
 static mp_rc
 plan_graph(rebuilder *b, mp_plan *plan)
 {
@@ -780,7 +744,7 @@ plan_graph(rebuilder *b, mp_plan *plan)
             T, MP_AB_MUTATION, "%s and an operation stands in a try block",
             T->wrote_input ? "an input is written" : "random numbers are drawn");
     }
-    mp_rc rc = guard_apart(T);
+    mp_rc rc = mp_guard_apart(T);
     if (rc != MP_OK) {
         return rc;
     }
@@ -825,8 +789,8 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
         }
     }
     rc = rc != MP_OK ? rc : scan(&b, T->result);
-    rc = rc != MP_OK ? rc : guard_distinct(T);
-    rc = rc != MP_OK ? rc : guard_distinct_tensors(T);
+    rc = rc != MP_OK ? rc : scan_held_tensors(&b);
+    rc = rc != MP_OK ? rc : mp_guard_distinct(T);
     rc = rc != MP_OK ? rc : mp_guard_compared(T);
     rc = rc != MP_OK ? rc : check_contexts(T);
     rc = rc != MP_OK ? rc : mp_check_warnings(T);

@@ -147,6 +147,27 @@ is_fixed_metadata(PyObject *name)
            || mp_name_is(name, "is_cuda") || mp_name_is(name, "is_cpu");
 }
 
+/* Attributes that the program put on a tensor live in its dict, which most never get. */
+static mp_rc
+get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
+                     bool *found)
+{
+    PyObject *dict = mp_instance_dict_made_borrow(owner);
+    PyObject *value = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
+    mp_node *known = dict == NULL ? NULL : mp_refgraph_find(&T->graph, dict), *ignored;
+    if (PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (n->reg < 0) {
+        *found = value != NULL;
+        return value == NULL ? MP_OK : mp_value(T, value, &ignored);
+    }
+    if (value == NULL && (known == NULL || known->reg < 0)) {
+        return mp_test(T, MP_G_NO_DICT, n, name, 0);
+    }
+    return get_from_dict(T, owner, n, name, found);
+}
+
 static mp_rc
 get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -156,20 +177,16 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     if (rc != MP_OK) {
         return rc;
     }
-    bool is_data = descr != NULL && mp_descr_is_data(descr);
+    bool is_data = descr != NULL && mp_descr_is_data(descr), found = false;
     if (!is_data) {
-        // Attributes that the user put on a tensor live in its dict.
-        PyObject *dict = mp_instance_dict_borrow(owner);
-        if (dict == NULL && PyErr_Occurred()) {
-            return MP_ERR;
-        }
-        if (dict != NULL && PyDict_Contains(dict, name) != 0) {
-            return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
-        }
-        rc = mp_test(T, MP_G_NO_DICT, n, name, 0);
-        if (rc != MP_OK) {
+        rc = get_from_tensor_dict(T, owner, n, name, &found);
+        if (rc != MP_OK || found) {
             return rc;
         }
+    }
+    else if (n->reg < 0 && mp_name_is(name, "__dict__")) {
+        // What is put into it past the tensor would be lost.
+        return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
     }
     if (descr == NULL) {
         return MP_OK;

@@ -7,7 +7,11 @@
  * `t.data = x` and `t.requires_grad = True` are operations of the graph, setattr(t, ...).
  * R: a graph with one runs as recorded (graph.py), so it does to the real tensors what the
  * program did; guards on metadata speak of the entry, and what comes behind follows.
- * R: a tensor that became another one is no other tensor that the run has looked at. */
+ * R: a tensor that became another one is no other tensor that the run has looked at.
+ *
+ * Attributes that programs put on tensors are keys of the tensor's dict, as those of any
+ * instance: writes to an external one are in the journal, a new tensor is handed out with
+ * what its dict holds in the end (rebuild.c).  The same R holds for them. */
 #include "tensor_state.h"
 #include "trace.h"
 
@@ -95,7 +99,13 @@ mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
         && (mp_name_is(name, "data") || mp_name_is(name, "requires_grad"))) {
         return store_state(T, s, owner, n, name, value);
     }
-    return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    *done = descr != NULL && Py_TYPE(descr)->tp_descr_set != NULL;
+    if (*done) {
+        return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    }
+    n->distinct = n->distinct || n->reg >= 0;
+    n->attrs = n->reg < 0;
+    return MP_OK;
 }
 
 mp_rc

@@ -710,5 +710,9 @@ mp_plan *mp_plan_make(mp_trace *T, PyObject *result);
 /* -- Planning (rebuild.c) ------------------------------------------------------------------- */
 
 mp_rc mp_rebuild(mp_trace *T, mp_plan *plan);
+/* Of what the run has written: objects and tensors under other names; memory
+ * (rebuild_apart.c). */
+mp_rc mp_guard_distinct(mp_trace *T);
+mp_rc mp_guard_apart(mp_trace *T);
 
 #endif

@@ -526,7 +526,7 @@ def build() -> Table:
     _add_functions(table, torch.nn.functional)
     table.update((f, int(OpFlag.INLINE)) for _, f in _functions(torch.nn.init))
     table[torch.autograd.Variable] = int(OpFlag.CALL)
-    table[torch.nn.Parameter] = int(OpFlag.CALL)
+    table.update((cls, int(OpFlag.CALL)) for cls in tensor_makers())
     table.update((cls, int(OpFlag.LISTED)) for cls in legacy_constructors())
     for low_rank in (torch.svd_lowrank, torch.pca_lowrank):
         table[low_rank] = int(OpFlag.CALL)
@@ -569,6 +569,12 @@ def aliases() -> tuple[tuple[Any, int], ...]:
 def tensor_types() -> tuple[type, ...]:
     """The classes of tensors that graphs take as they are (exact types)."""
     return (torch.Tensor, torch.nn.Parameter)
+
+
+def tensor_makers() -> tuple[type, ...]:
+    """Classes that make a tensor of another one, in its memory."""
+    buffer = getattr(torch.nn, "Buffer", None)  # since torch 2.5
+    return (torch.nn.Parameter,) if buffer is None else (torch.nn.Parameter, buffer)
 
 
 def legacy_constructors() -> tuple[type, ...]:

@@ -198,7 +198,7 @@ def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
     """
     import torch
 
-    if kwargs or target is torch.nn.Parameter:
+    if kwargs:
         return target, args, kwargs
     if target is torch.autograd.Variable:
         return ("detach", args, {}) if len(args) == 1 else (target, args, {})
@@ -299,11 +299,12 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     Returns:
         Two empty texts if one may.
     """
-    import torch
+    from magpy._torch_table import tensor_makers
 
+    makers = tensor_makers()
     for target, args, *_ in spec[0]:
-        if target is torch.nn.Parameter:
-            return "it makes a Parameter", "tensor-state"
+        if target in makers:
+            return f"it makes a {target.__name__}", "tensor-state"
         if target is setattr or target == "requires_grad_":
             name = args[1] if target is setattr else "requires_grad"
             return f"it sets the attribute {name} of a tensor", "tensor-state"

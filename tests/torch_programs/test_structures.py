@@ -698,7 +698,7 @@ def f(x):
     return x.tag, x
 >>> t(3)
 
-=== tensor_with_attribute | eager
+=== tensor_with_attribute
 w = fixed(3)
 w.tag = 2
 def f(x):

@@ -122,7 +122,7 @@ def f(x):
 !!! w.grad = fixed(3) * 2
 !!! w.grad = None
 
-=== tensor_attribute_of_the_user | eager
+=== tensor_attribute_of_the_user
 w = fixed(3)
 def f(x):
     return x * getattr(w, "scale", 1), hasattr(x, "tag")
