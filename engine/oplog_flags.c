@@ -101,6 +101,9 @@ mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
     case MP_TORCH_LISTED:
         return any_holds_tensor(args, 0, count, true) ? MP_TORCH_HOST_READ
                                                       : MP_TORCH_CALL;
+    case MP_TORCH_RESIZES:
+        return any_holds_tensor(args, 1, count, false) ? MP_TORCH_HOST_READ
+                                                       : MP_TORCH_CALL | MP_TORCH_STATE;
     case MP_TORCH_SHAPED:
         dynamic = any_holds_tensor(args, 1, count, false);
         break;

@@ -70,7 +70,8 @@ node_changed(mp_trace *T, mp_node *n)
     mp_op_note_clash(T);
 }
 
-/* t.data = x, t.requires_grad_(): no memory was written, but t is another tensor now. */
+/* t.data = x, t.requires_grad_(), t.resize_(2): no memory was written, but t is another
+ * tensor now. */
 static void
 note_state(mp_trace *T, const mp_pending_op *op)
 {
@@ -83,6 +84,8 @@ note_state(mp_trace *T, const mp_pending_op *op)
     n->dynamic = n->dynamic || op->dynamic;
     if (n->reg >= 0) {
         n->restated = true;
+        // (of t.data = x the store has told whether metadata changed)
+        n->distinct = n->distinct || op->target != mp_operator_borrow("setattr");
         T->wrote_input = true;
         mp_op_note_clash(T);
     }

@@ -117,6 +117,8 @@ typedef enum {
     MP_TORCH_SIZED = MP_TORCH_EITHER
         | MP_TORCH_PURE,  // EITHER that sees metadata alone
     MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,  // autograd.Function.apply
+    MP_TORCH_RESIZES = MP_TORCH_CALL | MP_TORCH_STATE
+        | MP_TORCH_HOST_READ,  // STATE; a host read of a tensor behind the first
 } mp_torch_flags;
 
 /* The answer that torch.compiler.is_compiling() gives to watched code.  It is put in

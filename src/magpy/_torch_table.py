@@ -80,6 +80,8 @@ class OpFlag(enum.IntFlag):
     LATER_INLINE = LATER | INLINE
     #: `autograd.Function.apply`: one operation, while its `forward` is watched.
     APPLY = CALL | INLINE
+    #: STATE; a host read if an argument behind the first is or holds a tensor.
+    RESIZES = CALL | STATE | HOST_READ
 
 
 def _names(text: str) -> frozenset[str]:
@@ -360,6 +362,12 @@ torch.overrides: handle_torch_function
 torch.jit: trace script fork wait
 """
 
+# Operations whose names are refused elsewhere: of dense tensors, and of sparse ones that
+# the run has made.
+_CALL_AT = """
+torch.sparse: mm addmm
+"""
+
 _LATER_INLINE_AT = """
 torch.utils.checkpoint: checkpoint checkpoint_sequential
 """
@@ -373,6 +381,8 @@ _TENSOR_METHODS: dict[str, OpFlag] = {
     "type": OpFlag.EITHER,
     "data": OpFlag.CALL | OpFlag.LATER,
     "requires_grad_": OpFlag.CALL | OpFlag.STATE,
+    "resize_": OpFlag.RESIZES,
+    "resize_as_": OpFlag.CALL | OpFlag.STATE,
 }
 
 
@@ -547,6 +557,7 @@ def build() -> Table:
         (_PURE_AT, OpFlag.PURE),
         (_METADATA_AT, OpFlag.METADATA),
         (_REFUSE_AT, OpFlag.REFUSE),
+        (_CALL_AT, OpFlag.CALL),
         (_LATER_INLINE_AT, OpFlag.LATER_INLINE),
     ):
         _add_at(table, text, flag)

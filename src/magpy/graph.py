@@ -31,6 +31,8 @@ _RESERVED = frozenset(
 _PLAIN = frozenset(
     {type(None), bool, int, float, str, bytes, type(Ellipsis), type(NotImplemented)}
 )
+# What changes a tensor besides its memory.
+_STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
 _TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
 
 
@@ -305,9 +307,10 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     for target, args, *_ in spec[0]:
         if target in makers:
             return f"it makes a {target.__name__}", "tensor-state"
-        if target is setattr or target == "requires_grad_":
-            name = args[1] if target is setattr else "requires_grad"
-            return f"it sets the attribute {name} of a tensor", "tensor-state"
+        if target is setattr:
+            return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
+        if type(target) is str and target in _STATE_METHODS:
+            return f"it calls {target} of a tensor", "tensor-state"
     later = _later_python(spec)
     if not later:
         return "", ""

@@ -309,7 +309,5 @@ def _generators_kept(ops: Iterable[tuple[Any, ...]]) -> Iterator[None]:
 
 
 def _makes_empty(ops: Iterable[tuple[Any, ...]]) -> bool:
-    return any(
-        "empty" in (target if type(target) is str else getattr(target, "__name__", ""))
-        for target, *_ in ops
-    )
+    names = (t if type(t) is str else getattr(t, "__name__", "") for t, *_ in ops)
+    return any("empty" in name or "resize_" in name for name in names)

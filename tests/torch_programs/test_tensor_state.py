@@ -161,6 +161,13 @@ def f(x, y):
 >>> t(0), t(0)
 >>> *[t(0)] * 2
 
+=== requires_grad_method_of_one_under_two_names
+def f(x, y):
+    x.requires_grad_()
+    return y.requires_grad
+>>> t(0), t(0)
+>>> *[t(0)] * 2
+
 === requires_grad_of_a_module | of m
 m = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
 def _forward(x, forward=m.forward):
@@ -357,6 +364,51 @@ class M(nn.Module):
         return self.lin.double()(x.double()), self.lin.float()(x)
 m = M()
 >>> t(2, 3)
+
+=== resized
+def f(x):
+    a = x.new().resize_as_(x).fill_(0)
+    b = x.new().resize_((x.size(0), 2)).fill_(1)
+    c = x.clone().resize_(2, 3)
+    return a, b + 1, b.shape, c
+>>> t(2, 3)
+>>> t(3, 2)
+
+=== resized_input
+def f(x, y):
+    y.resize_(1, 2)
+    return x.shape, y + 1, x
+>>> t(2, 2), t(2, 2)
+>>> *[t(2, 2)] * 2
+
+=== resized_by_a_tensor | eager
+def f(x, n):
+    return x.clone().resize_(n, 1).shape
+>>> t(3), torch.tensor(2)
+>>> t(3), torch.tensor(3)
+
+=== resized_where_it_requires_grad | eager
+def f(x):
+    return x.resize_(1)
+>>> t(3).requires_grad_()
+
+=== sparse_functions_of_dense_tensors
+def f(x, y):
+    return torch.sparse.mm(x, y) + 1, torch.sparse.addmm(y, x, y)
+>>> t(3, 3), t(3, 3)
+>>> t(3, 3).requires_grad_(), t(3, 3)
+
+=== sparse_functions_of_sparse_tensors | eager
+def f(x, y):
+    return torch.sparse.mm(x, y) + 1
+>>> t(3, 3).to_sparse(), t(3, 3)
+>>> t(3, 3), t(3, 3)
+
+=== sparse_functions_of_a_sparse_result
+def f(x, y):
+    return torch.sparse.mm(x.to_sparse(), y) + 1
+>>> t(3, 3), t(3, 3)
+>>> torch.eye(3), t(3, 3)
 
 === buffer_made_inside | of m
 class M(nn.Module):
