@@ -64,14 +64,16 @@ class Session:
         """
         from magpy import graph, seal
 
-        module = graph.build(spec, name=self.name, value_type=self._value_type)
+        backend, ops = self.backend, spec
+        if backend.name != "eager":
+            ops = graph.without_parameters(spec)
+            why, reason = graph.runs_as_recorded(ops)
+            if why:
+                logs.write("breaks", self._as_recorded_text(why, reason))
+                backend, ops = resolve("eager", Settings()), spec
+        module = graph.build(ops, name=self.name, value_type=self._value_type)
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
-        backend = self.backend
-        why, reason = graph.runs_as_recorded(spec)
-        if why and backend.name != "eager":
-            logs.write("breaks", self._as_recorded_text(why, reason))
-            backend = resolve("eager", Settings())
         compile_graph = seal.without_dynamo(backend.compile)
         with seal.sealed():
             result: Executable = compile_graph(

@@ -292,6 +292,27 @@ def build(
     return fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
 
 
+def without_parameters(spec: Spec) -> Spec:
+    """Return the graph with ``detach`` for each Parameter that nobody can tell from it.
+
+    It does not leave the graph, and no gradient asks for it: ``x + Parameter(pe, False)``.
+    """
+    from magpy._torch_table import tensor_makers
+
+    makers, grad = tensor_makers(), _enables_grad(spec)
+    ops, n_inputs, outputs, notes = spec
+    plain = []
+    for op in ops:
+        target, args, kwargs, result = op
+        if target in makers and _is_value(result) and result.index not in outputs:
+            given = dict(zip(("data", "requires_grad"), args, strict=False)) | kwargs
+            asks = target is not makers[0] or given.get("requires_grad") is not False
+            if "data" in given and not (grad and asks):
+                op = ("detach", (given["data"],), {}, result)
+        plain.append(op)
+    return plain, n_inputs, outputs, notes
+
+
 def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     """Return why no compiler may have the graph, and the name of that reason.
 
@@ -325,14 +346,21 @@ def _later_python(spec: Spec) -> str:
     """
     import torch
 
-    found = ""
-    grad = torch.is_grad_enabled()
-    for target, args, *_ in spec[0]:
-        grad = grad or (target is torch._C._set_grad_enabled and args == (True,))
+    for target, *_ in spec[0]:
         owner = getattr(target, "__self__", None)
         if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
-            found = found or owner.__name__
-    return found if grad else ""
+            return owner.__name__ if _enables_grad(spec) else ""
+    return ""
+
+
+def _enables_grad(spec: Spec) -> bool:
+    """Are gradients on anywhere in the graph?"""
+    import torch
+
+    setter = torch._C._set_grad_enabled
+    return torch.is_grad_enabled() or any(
+        target is setter and args == (True,) for target, args, *_ in spec[0]
+    )
 
 
 def count_ops(spec: Spec) -> int:

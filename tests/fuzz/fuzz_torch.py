@@ -219,6 +219,27 @@ G|  sz
 !|  cfg['dtype'] = torch.bfloat16  cfg['shape'] = (3, 2)  cfg['shape'] = [2, 3]
 !|  w = torch.zeros(2, 3, 1)  w = torch.zeros(0, 3)  cfg['dim'] = -1
 
+=== states 3
+tagged, par2 = fixed(4), nn.Parameter(fixed(2))
+tagged.tag, tagged.box = 1, [fixed(3)]
+X|  tagged  par2  nn.Parameter(@X)  nn.Parameter(@X, False)  nn.Buffer(@X)
+X|  tagged.box[0]  getattr(@W, 'note', [w])[0]  (@X).new().resize_as_(@X).fill_(2)
+W|  tagged  tagged.box[0]
+I|  tagged.tag  getattr(@X, 'tag', 3)  len(getattr(@W, 'note', []))
+B|  hasattr(@X, 'tag')  (@X).requires_grad  isinstance(@X, nn.Parameter)  (@X).is_leaf
+B|  getattr(@W, 'tag', 1) == 1  type(@X) is torch.Tensor
+-|  (@W).data = @X  (@W).data = (@X).detach()  t.data = @X  u = @W; u.data = (@X) * 2
+-|  (@W).requires_grad_(@B)  t.requires_grad = @B  (@W).requires_grad = not (@W).requires_grad
+-|  t.tag = @I  (@W).tag = @I  tagged.box = [@X]  (@W).note = [@X]  t.me = [t, @W]
+-|  del tagged.tag  tagged.tag = getattr(tagged, 'tag', 0) + 1  t = nn.Parameter(@X)
+-|  h.t = nn.Parameter(@X)  out.append(nn.Parameter(@X))  t.resize_(2, 3)  (@W).resize_(2, 3)
+-|  t = (@X).detach(); t.requires_grad_()  u = (@W).data  par2 = nn.Parameter(par2 * 2)
+G|  tagged  par2
+H|  with torch.no_grad():  if hasattr(@W, 'tag'):
+!|  tagged.tag = 2  tagged.box = [w]  tagged = fixed(1)  tagged = w  w = tagged  w.tag = 1
+!|  par2.requires_grad_(False)  par2.data = w  par2 = tagged  h.t = tagged  w.note = [v]
+!|  tagged.requires_grad_()  w = tagged.view(2, 3)  torch.set_grad_enabled(False)
+
 === structures 3
 from typing import NamedTuple
 class Out(NamedTuple):

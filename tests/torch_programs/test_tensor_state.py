@@ -703,6 +703,55 @@ def test_compilers_do_not_get_the_graph(step):
     assert not asked
 
 
+_PE = torch.arange(3.0)
+
+
+def _adds_parameter(x):
+    return x + nn.Parameter(_PE, requires_grad=False)
+
+
+def _adds_parameter_in_no_grad(x):
+    with torch.no_grad():
+        return x + nn.Parameter(_PE)
+
+
+def _writes_parameter(x):
+    nn.Parameter(_PE, False).add_(1)
+    return x + _PE
+
+
+@pytest.mark.parametrize(
+    ("step", "compiles"),
+    [
+        (_adds_parameter, True),
+        (_writes_parameter, True),
+        (_adds_parameter_in_no_grad, False),  # gradients are on around it
+        (lambda x: x + nn.Parameter(_PE), False),
+    ],
+    ids=["no-gradient", "written", "inside", "gradient"],
+)
+def test_compilers_get_parameters_that_stay_inside(step, compiles):
+    asked = []
+
+    def backend(graph, inputs):
+        asked.append(graph)
+        return graph.forward
+
+    _PE.copy_(torch.arange(3.0))
+    fast = magpy.compile(step, backend=backend)
+    for number in range(1, 4):
+        ours = fast(torch.ones(3))
+        written = number if step is _writes_parameter else 0
+        assert ours.tolist() == [1 + written, 2 + written, 3 + written]
+        assert ours.requires_grad == (step.__name__ == "<lambda>" and not compiles)
+    assert whole_hits(fast) == 2
+    assert len(asked) == compiles
+    with torch.no_grad():
+        for _ in range(2):
+            assert not fast(torch.ones(3)).requires_grad
+    assert len(asked) == compiles + 1
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
