@@ -777,10 +777,15 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return rc;
     }
     if (mp_is_value_type(owner) && (self == NULL || fresh)) {
-        // array.sum() is Python code of numpy
-        s->below =
-            strncmp(owner->tp_name, "numpy.", 6) == 0 ? MP_BELOW_SKIP : MP_BELOW_WATCH;
-        return mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
+        s->below = MP_BELOW_WATCH;
+        if (strncmp(owner->tp_name, "numpy.", 6) == 0) {
+            s->below = MP_BELOW_SKIP;  // array.sum() is Python code of numpy
+            s->post = MP_POST_NUMPY;
+            rc = mp_numpy_check_method(T, callee_name(callee));
+        }
+        return rc != MP_OK
+                   ? rc
+                   : mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
     }
     if (fresh) {
         // The run made it, so all that the method can reach in it is known.
@@ -789,6 +794,16 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     *found = false;
     return MP_OK;
+}
+
+/* May what such a function makes get at the items of an array that it was given? */
+static bool
+rule_keeps(mp_rule rule)
+{
+    return rule != RULE_LEN && rule != RULE_ISINSTANCE && rule != RULE_TRUTH
+           && rule != RULE_GETATTR && rule != RULE_TYPE && rule != RULE_OPERATE
+           && rule != RULE_APPEND && rule != RULE_GETITEM && rule != RULE_SETITEM
+           && rule != RULE_DICT_GET && rule != RULE_NONE;
 }
 
 mp_rc
@@ -814,6 +829,12 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     if (owner != NULL && breaks_order(owner, rule, args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               callee_name(callee));
+    }
+    mp_rc rc = rule_keeps(rule)
+                   ? mp_array_expose_all(T, args, mp_count_args(nargs, kwnames))
+                   : MP_OK;
+    if (rc != MP_OK) {
+        return rc;
     }
     if (rule != RULE_NONE && rule != RULE_OWN && rule != RULE_OPAQUE) {
         return rule_apply(T, s, rule, callee, args, nargs, kwnames);

@@ -20,6 +20,7 @@
 
 #include <structmember.h>
 
+#include "array.h"
 #include "compat/compat.h"
 #include "effect_build.h"
 #include "file.h"
@@ -168,6 +169,8 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     switch (kind) {
     case MP_E_CONST:
         return obj != NULL;
+    case MP_E_ARRAY:
+        return obj != NULL && mp_is_array(obj);
     case MP_E_STRUCT:
     case MP_E_PARTIAL:
     case MP_E_EXCEPTION:

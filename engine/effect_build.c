@@ -15,6 +15,7 @@
 
 #include <structmember.h>
 
+#include "array.h"
 #include "compat/compat.h"
 
 mp_effect_tools mp_effect_c;
@@ -533,6 +534,8 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
     switch (op->kind) {
     case MP_E_CONST:
         return Py_NewRef(op->obj);
+    case MP_E_ARRAY:
+        return mp_array_copy(op->obj);
     case MP_E_TUPLE:
         return effect_make_tuple(items, op->count, regs);
     case MP_E_STRUCT:

@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "array.h"
 #include "guard_value.h"
 #include "tensor_state.h"
 
@@ -48,6 +49,9 @@ mp_guard_same(PyObject *a, PyObject *b)
     }
     if (PyTuple_CheckExact(a)) {
         return cover_items_same(a, b, COVER_DEPTH);
+    }
+    if (mp_is_array(a)) {
+        return mp_array_same(a, b);
     }
     return mp_guard_is_constant(b, 0) && mp_guard_equals(a, b) == 1;
 }

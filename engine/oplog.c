@@ -206,6 +206,10 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
+    if (n->kind == MP_NODE_FRESH && T->op.array_use != MP_ARRAY_REFUSED
+        && mp_is_array(obj)) {
+        return mp_array_leaf(T, obj, tree);
+    }
     return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",
                           mp_type_name(obj));
 }
@@ -218,6 +222,8 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.target);
     Py_CLEAR(T->op.args);
     Py_CLEAR(T->op.kwargs);
+    Py_CLEAR(T->op.arrays);
+    T->op.array_use = MP_ARRAY_REFUSED;
     T->op.dynamic = false;
     while (T->op.n_inputs > 0) {
         Py_DECREF(T->op.inputs[--T->op.n_inputs]);
@@ -469,11 +475,12 @@ reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t
 }
 
 mp_rc
-mp_op_take(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-           int flags)
+mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames, int flags)
 {
     mp_op_drop(T);
     T->op.flags = flags;
+    T->op.array_use = mp_op_array_use(callee, args, nargs);
     T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
     mp_rc rc = op_take_args(T, args, nargs, kwnames);
     if (rc != MP_OK) {
@@ -518,7 +525,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         && !op_is_either(flags)) {
         return op_constant(T, s, args, count, flags);
     }
-    mp_rc rc = mp_op_take(T, args, nargs, kwnames, flags);
+    mp_rc rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
     if (rc != MP_OK) {
         return rc;
     }
@@ -641,6 +648,12 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
         T->n_mutations += !sets_state;
     }
     mp_op_note_statistics(T);
+    rc = mp_array_lend(T, result);
+    if (rc != MP_OK) {
+        Py_DECREF(tree);
+        mp_op_drop(T);
+        return rc;
+    }
     rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
     T->random = T->random || (op->target != NULL && has_new && op_draws(op));
     mp_op_note_clash(T);

@@ -106,8 +106,9 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (rc == MP_OK && (forward == NULL || setup == NULL)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "the forward of %s", cls->tp_name);
     }
-    rc =
-        rc != MP_OK ? rc : mp_op_take(T, args + 1, nargs - 1, kwnames, MP_TORCH_EITHER);
+    rc = rc != MP_OK
+             ? rc
+             : mp_op_take(T, func, args + 1, nargs - 1, kwnames, MP_TORCH_EITHER);
     if (rc != MP_OK) {
         return rc;
     }

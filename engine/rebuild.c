@@ -368,6 +368,16 @@ fill_kind(const mp_shape *s)
 }
 
 static mp_rc
+make_array(rebuilder *b, PyObject *array, int32_t *reg)
+{
+    PyObject *frozen = mp_array_copy(array);
+    mp_rc rc =
+        frozen == NULL ? MP_ERR : emit(b, MP_E_ARRAY, frozen, -1, -1, NULL, 0, reg);
+    Py_XDECREF(frozen);
+    return rc;
+}
+
+static mp_rc
 make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *reg)
 {
     int32_t extra = -1;
@@ -388,6 +398,8 @@ make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *r
     case MP_E_EXCEPTION:
     case MP_E_SCALAR:
         return emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
+    case MP_E_ARRAY:
+        return make_array(b, s->type, reg);
     case MP_E_METHOD:
         return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
     default:

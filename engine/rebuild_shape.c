@@ -476,6 +476,11 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
         || tp == &_PyWeakref_RefType || tp == &PyByteArray_Type) {
         return shape_c_object(T, s, obj);
     }
+    if (mp_is_array(obj)) {
+        s->kind = MP_E_ARRAY;
+        s->type = obj;
+        return mp_array_check_output(T, obj);
+    }
     if (mp_effect_can_make(MP_E_ITERATOR, tp)) {
         return shape_iterator(T, s, obj);
     }

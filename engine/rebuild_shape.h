@@ -7,7 +7,7 @@
 /* How one fresh object is put together.  Owned references; NULL stands for "none". */
 typedef struct {
     mp_effect_kind kind;
-    PyObject *type;    // borrowed from the object: obj of the builder, or NULL
+    PyObject *type;  // borrowed from the object: obj of the builder, or NULL; an array
     PyObject **items;  // content
     int n_items, cap_items;
     PyObject *dict;    // borrowed from the object: its instance dict, or NULL

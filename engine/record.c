@@ -106,6 +106,14 @@ is_library_frame(mp_frame *f)
     return mp_is_library(mp_frame_globals_borrow(f));
 }
 
+/* A warning is shown: a hit, which does not call numpy, would not show it. */
+static bool
+is_warning(mp_frame *f)
+{
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    return name != NULL && PyUnicode_Check(name) && mp_name_is(name, "warnings");
+}
+
 /* While the recording lets go of objects, only what dies with them runs. */
 static void
 on_missed(void *ctx, mp_frame *f)
@@ -133,6 +141,9 @@ enter_skipped(mp_trace *T, mp_frame *f)
         return enter_finalizer(T);
     }
     T->skip++;
+    if (parent != NULL && parent->post == MP_POST_NUMPY && is_warning(f)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a warning of numpy");
+    }
     if (is_library_frame(f) || (parent != NULL && parent->below == MP_BELOW_TRUSTED)) {
         return MP_OK;
     }

@@ -276,64 +276,14 @@ done:
     return rc;
 }
 
-/* numpy on numbers: pure; on arrays of the program's own making: pure as well. */
-bool
-mp_is_numpy_callable(PyObject *callee)
-{
-    const char *name = Py_TYPE(callee)->tp_name;
-    if (strcmp(name, "numpy.ufunc") == 0
-        || strcmp(name, "numpy._ArrayFunctionDispatcher") == 0) {
-        return true;
-    }
-    if (PyType_Check(callee)) {
-        const char *tp_name = ((PyTypeObject *)callee)->tp_name;
-        return strncmp(tp_name, "numpy.", 6) == 0
-               && strcmp(tp_name, "numpy.ndarray") != 0;
-    }
-    if (PyCFunction_Check(callee)) {
-        PyObject *module = ((PyCFunctionObject *)callee)->m_module;
-        return module != NULL && PyUnicode_Check(module)
-               && PyUnicode_CompareWithASCIIString(module, "numpy") == 0;
-    }
-    return false;
-}
-
 /* Code that no mode looks into must not advance an iterator that calls operations. */
-static mp_rc
-refuse_lazy(mp_trace *T, PyObject *arg)
+mp_rc
+mp_refuse_lazy(mp_trace *T, PyObject *arg)
 {
     return T->lazy_calls && PyIter_Check(arg)
                ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s is an argument",
                                 mp_type_name(arg))
                : MP_OK;
-}
-
-static mp_rc
-call_numpy(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
-{
-    bool has_tensor = false;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        mp_node *n;
-        mp_rc rc = mp_value(T, args[i], &n);
-        if (rc == MP_OK) {
-            rc = mp_read_deep(T, args[i], &has_tensor);
-        }
-        rc = rc != MP_OK ? rc : refuse_lazy(T, args[i]);
-        if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
-            && !PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
-            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
-                                mp_type_name(args[i]));
-        }
-        if (rc != MP_OK) {
-            return rc;
-        }
-    }
-    if (has_tensor) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "numpy on a tensor");
-    }
-    s->below = MP_BELOW_SKIP;
-    s->post = MP_POST_RESULT;
-    return MP_OK;
 }
 
 static PyObject *
@@ -448,8 +398,8 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         return rc;
     }
     if (mp_is_numpy_callable(callee)) {
-        return call_numpy(T, s, args,
-                          nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+        return mp_numpy_call(T, s, callee, args,
+                             nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
     }
     return call_opaque(T, callee);
 }
@@ -505,7 +455,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     if (mp_is_numpy_callable(callee)) {
-        return call_numpy(T, s, args, count);
+        return mp_numpy_call(T, s, callee, args, count);
     }
     if (strncmp(((PyTypeObject *)callee)->tp_name, "torch.", 6) == 0
         && mp_is_constant_type((PyTypeObject *)callee)) {
@@ -514,7 +464,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         s->post = MP_POST_RESULT;
         for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
             rc = mp_read_deep(T, args[i], &has_tensor);
-            rc = rc != MP_OK ? rc : refuse_lazy(T, args[i]);
+            rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
         }
         return rc;
     }
@@ -642,7 +592,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
                                : mp_record_callee(T, s, slot, args, nargs, kwnames);
         }
     }
-    return mp_is_numpy_callable(callee) ? call_numpy(T, s, args, nargs)
+    return mp_is_numpy_callable(callee) ? mp_numpy_call(T, s, callee, args, nargs)
                                         : call_opaque(T, callee);
 }
 

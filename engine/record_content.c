@@ -248,6 +248,12 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
     else if (Py_IS_TYPE(obj, &PyDictProxy_Type)) {
         rc = mp_read_deep(T, *(PyObject **)(obj + 1), has_tensor);
     }
+    else if (PySlice_Check(obj)) {
+        PySliceObject *slice = (PySliceObject *)obj;
+        rc = mp_read_deep(T, slice->start, has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, slice->stop, has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, slice->step, has_tensor);
+    }
     else if (PyDict_Check(obj)) {
         PyObject *key, *value;
         Py_ssize_t pos = 0;

@@ -152,6 +152,9 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
     if (rc != MP_OK || done) {
         return rc;
     }
+    if (mp_is_array(owner)) {
+        return mp_array_attr(T, owner, name);
+    }
     if (n == NULL || n->reg < 0) {
         return mp_read_frame_attr(T, owner, name);  // (all others are known)
     }

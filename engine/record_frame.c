@@ -208,6 +208,9 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
     case MP_POST_RESULT: {
         mp_rc rc = mp_result(T, top);
+        if (rc == MP_OK && T->exposes) {
+            rc = mp_array_expose_end(T, top);
+        }
         mp_node *n = s->yields ? mp_refgraph_find(&T->graph, top) : NULL;
         if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH) {
             n->yields = s->yields & ~MP_YIELDS_KNOWN;
@@ -258,6 +261,8 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_post_class(T, top);
     case MP_POST_NESTED:
         return mp_post_nested(T, top);
+    case MP_POST_NUMPY:
+        return mp_numpy_result(T, top);
     case MP_POST_STORE:
     case MP_POST_NONE:
         break;

@@ -292,12 +292,14 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (PyType_Check(obj)) {
         return getitem_class(T, s, (PyTypeObject *)obj);
     }
+    if (has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    }
     if (n == NULL || n->kind == MP_NODE_FRESH) {
         return MP_OK;
     }
     if (mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
-        return has_tensor ? mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index")
-                          : mp_read_all(T, obj);
+        return mp_read_all(T, obj);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
@@ -345,8 +347,17 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc != MP_OK || runs) {
         return rc;
     }
-    if (has_tensor && PyList_Check(obj)) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    if (!PyDict_Check(obj) && !PyList_Check(obj) && !mp_is_deque(obj)) {
+        // An array, a bytearray: C code that makes a number of the value.
+        rc = value == NULL ? MP_OK : mp_read_deep(T, value, &has_tensor);
+        s->below = mp_is_array(obj) ? MP_BELOW_SKIP : s->below;
+    }
+    if (rc == MP_OK && has_tensor && !PyDict_Check(obj)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor in a %s, or as its index",
+                              mp_type_name(obj));
+    }
+    if (rc != MP_OK) {
+        return rc;
     }
     if (PyDict_Check(obj) && !mp_key_is_safe(key)) {
         if (n != NULL && n->reg >= 0) {
@@ -487,6 +498,9 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
     }
     if (rc != MP_OK) {
+        return rc;
+    }
+    if (mp_is_array(obj) && (rc = mp_array_expose(T, obj)) != MP_OK) {
         return rc;
     }
     s->post = MP_POST_RESULT;

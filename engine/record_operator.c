@@ -234,7 +234,7 @@ text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
         return false;
     }
     return n->kind == MP_NODE_EXTERNAL || tp->tp_repr == PyBaseObject_Type.tp_repr
-           || PyFunction_Check(obj);
+           || PyFunction_Check(obj) || mp_is_array(obj);  // (as print options say)
 }
 
 static mp_rc

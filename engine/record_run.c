@@ -51,6 +51,9 @@ segment_fini(mp_trace *T)
     Py_CLEAR(T->ops);
     Py_CLEAR(T->fresh_ids);
     Py_CLEAR(T->warn_view);
+    Py_CLEAR(T->lent);
+    Py_CLEAR(T->exposed);
+    Py_CLEAR(T->holders);
     mp_ambient_free(T->ambient);
     T->ambient = NULL;
 }

@@ -185,7 +185,8 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
     }
     *node = mp_refgraph_find(&T->graph, obj);
     if (*node != NULL) {
-        return MP_OK;
+        return T->lent != NULL && mp_is_array(obj) ? mp_array_check_lent(T, obj)
+                                                   : MP_OK;
     }
     if (PyTuple_CheckExact(obj)) {
         return value_tuple(T, obj, node);

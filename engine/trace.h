@@ -11,6 +11,7 @@
 #ifndef MP_TRACE_H
 #define MP_TRACE_H
 
+#include "array.h"
 #include "compat/compat.h"
 #include "record.h"
 #include "refgraph.h"
@@ -49,6 +50,7 @@ typedef enum {
     MP_POST_IMPORT,     // a module: guard that the import answers with it
     MP_POST_CLASS,      // a class that type.__new__ has made
     MP_POST_NESTED,     // a nesting of new containers
+    MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
 } mp_post;
 
 typedef struct {
@@ -115,6 +117,13 @@ typedef struct {
     bool dead;         // cancelled by a later write
 } mp_write;
 
+/* What an operation does with an array of numpy (record_array.c). */
+typedef enum {
+    MP_ARRAY_REFUSED,
+    MP_ARRAY_COPIED,  // torch.tensor(a)
+    MP_ARRAY_SHARED,  // torch.from_numpy(a): the tensor may be over the array's memory
+} mp_array_use;
+
 typedef struct {
     PyObject *target;  // owned callable, or str for a Tensor method; NULL: none pending
     PyObject *args, *kwargs;  // owned trees
@@ -124,6 +133,8 @@ typedef struct {
                         // view may be the only one whose counter tells of a write
     int64_t *versions;  // their in-place counters before the call
     int n_inputs, cap_inputs;
+    mp_array_use array_use;  // what it may do with arrays of numpy
+    PyObject *arrays;        // owned list: those it may share memory with, or NULL
 } mp_pending_op;
 
 /* A call of autograd.Function.apply in progress, and how far things were before it. */
@@ -200,6 +211,12 @@ typedef struct mp_trace {
     bool ends;         // it was recorded, but the entry that is followed ends here
     bool makes_classes;  // it made a class (record_class.c)
     bool compiles;       // it made code of a text (builtins_exec.c)
+    PyObject *lent;      // owned list of arrays that tensors share memory with, or NULL
+    mp_site lent_at;     // the operation that made the first such tensor
+    PyObject *exposed;   // owned list of arrays whose items other objects (iterators,
+                         // memory views) may get at, or NULL
+    PyObject *holders;   // owned list beside it: such an iterator, or None
+    bool exposes;        // the instruction in progress makes the last one's holder
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -518,7 +535,8 @@ typedef enum {
 mp_c_effect mp_builtin_effect(PyObject *callable);
 /* Will effects show the warnings of the run as it did?  (builtins_warn.c) */
 mp_rc mp_check_warnings(mp_trace *T);
-bool mp_is_numpy_callable(PyObject *callee);
+/* Code that no mode looks into must not advance an iterator that calls operations. */
+mp_rc mp_refuse_lazy(mp_trace *T, PyObject *arg);
 bool mp_is_storing_type(PyTypeObject *tp);
 /* Calls of objects of C types (builtins_objects.c, builtins_json.c). */
 /* What a functools.partial holds, guarded; parts: function, arguments, keywords, owned
@@ -539,6 +557,34 @@ bool mp_is_fresh_id(mp_trace *T, PyObject *obj);
 /* C code computes with obj: it must be no such number. */
 mp_rc mp_refuse_fresh_id(mp_trace *T, PyObject *obj);
 int mp_builtins_init(void);
+
+/* -- numpy (record_array.c) ---------------------------------------------------------------- */
+
+/* A function or type of numpy is called; its arguments are args, whatever their names. */
+mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                    Py_ssize_t count);
+/* A method of an array is called. */
+mp_rc mp_numpy_check_method(mp_trace *T, const char *name);
+/* What either of them answered. */
+mp_rc mp_numpy_result(mp_trace *T, PyObject *result);
+/* R: an array that a tensor shares memory with is not used again: neither guards nor
+ * journal see what the one does to the other.  Nor is such a tensor made of an array that
+ * could be reached through something else than arrays. */
+mp_rc mp_array_check_lent(mp_trace *T, PyObject *a);
+/* A C attribute of an array is read. */
+mp_rc mp_array_attr(mp_trace *T, PyObject *a, PyObject *name);
+/* Something else than an array gets at the items of a: what the instruction makes. */
+mp_rc mp_array_expose(mp_trace *T, PyObject *a);
+/* It made this. */
+mp_rc mp_array_expose_end(mp_trace *T, PyObject *made);
+mp_rc mp_array_expose_all(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+mp_array_use mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs);
+/* An array is an argument of the operation in T->op: what stands for it in the log. */
+mp_rc mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf);
+/* The operation has ended: which of its arguments share memory with the result? */
+mp_rc mp_array_lend(mp_trace *T, PyObject *result);
+/* It outlives the run: can a copy stand for it? */
+mp_rc mp_array_check_output(mp_trace *T, PyObject *a);
 
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */
 
@@ -566,7 +612,7 @@ bool mp_is_op_object(PyObject *callable);
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, int flags);
 /* Take the argument trees of an operation: the first half of mp_op_begin. */
-mp_rc mp_op_take(mp_trace *T, PyObject *const *args, Py_ssize_t nargs,
+mp_rc mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
                  PyObject *kwnames, int flags);
 mp_rc mp_op_end(mp_trace *T, PyObject *result);
 /* The same; wrote: it is known that it wrote to a tensor. */

@@ -132,7 +132,7 @@ _FACTORY = _names(
     """
 )
 
-_LISTED = _names("tensor as_tensor asarray new new_tensor")
+_LISTED = _names("tensor as_tensor asarray from_numpy new new_tensor")
 
 _SHAPED = _names(
     """
@@ -172,7 +172,7 @@ _REFUSE = _names(
     _clear_non_serializable_cached_data index solve lstsq eig symeig is_leaf grad
     grad_fn _grad _grad_fn retains_grad output_nr name names _version _base _cdata
     volatile _backward_hooks _post_accumulate_grad_hooks _python_dispatch grad_dtype
-    from_numpy frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
+    frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
     sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
     sparse_compressed_tensor saddmm hspmm smm sspaddmm nested_tensor
     nested_to_padded_tensor _fw_primal _make_dual _unpack_dual _lazy_clone

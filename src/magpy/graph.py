@@ -179,6 +179,8 @@ class Builder:
         """Append one operation."""
         if isinstance(target, type):
             target, args, kwargs = _modern(target, args, kwargs)
+        if args and is_array(args[0]):
+            target, kwargs = _over_copy(target, kwargs)
         if target == "new" and len(args) == 2 and type(args[1]) is self._size:
             args = (args[0], *args[1])  # a tuple would be its data, not its size
         mapped = tuple([self.argument(arg) for arg in args])
@@ -190,6 +192,24 @@ class Builder:
             node = self.graph.create_node("call_function", target, mapped, named)
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+
+def is_array(obj: object) -> bool:
+    """Is it an array of numpy?"""
+    return type(obj).__module__ == "numpy" and type(obj).__name__ == "ndarray"
+
+
+def _over_copy(target: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Return what makes the same tensor over memory of its own.
+
+    The array is the graph's: what the program does with the tensor of one call must not
+    be seen by the next.
+    """
+    import torch
+
+    if target is torch.from_numpy:
+        return torch.tensor, {"device": "cpu"}
+    return (torch.tensor if target is torch.as_tensor else target), kwargs
 
 
 def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
@@ -212,7 +232,7 @@ def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
     else:
         device = "cuda" if target.is_cuda else "cpu"
         options = {"dtype": target.dtype, "device": device}
-    if len(args) == 1 and type(args[0]) in (list, tuple):
+    if len(args) == 1 and (type(args[0]) in (list, tuple) or is_array(args[0])):
         return torch.tensor, args, options
     if args and all(type(size) is int for size in sizes):
         return torch.empty, (tuple(sizes),), options

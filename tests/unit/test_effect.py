@@ -319,6 +319,20 @@ def test_bytearray_and_proxy() -> None:
     assert type(proxy) is types.MappingProxyType and proxy == {"a": 1, "b": 2}
 
 
+def test_array() -> None:
+    np = pytest.importorskip("numpy")
+    held = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    program = Program()
+    program.returns(program.emit("ARRAY", obj=held))
+    first, second = program.run(), program.run()
+    assert first is not held and not np.shares_memory(first, second)
+    assert first.flags.owndata and first.flags.writeable and first.strides == (8, 16)
+    assert first.dtype == held.dtype and (first == held).all()
+    for wrong in (held.view(np.matrix), [1]):
+        with pytest.raises(SystemError, match="ill-formed"):
+            Program().emit("ARRAY", obj=wrong)
+
+
 @pytest.mark.parametrize(
     "sequence", [[1, 2, 3], (1, 2, 3), range(1, 4), "abc", "\u20acbc"]
 )

@@ -299,7 +299,7 @@ ROWS = [
     (torch.save, F.REFUSE),
     (torch.autograd.grad, F.REFUSE),
     (torch.autograd.backward, F.REFUSE),
-    (torch.from_numpy, F.REFUSE),
+    (torch.from_numpy, F.LISTED),
     (torch.set_default_dtype, F.REFUSE),
     (torch.quantize_per_tensor, F.REFUSE),
     (torch.vmap, F.REFUSE),

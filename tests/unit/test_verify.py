@@ -406,6 +406,11 @@ def f(x): return N(x)
 def f(x): return bytearray(x)
 >>> b"a"
 
+=== ARRAY
+import numpy as np
+def f(x): return np.zeros(x)
+>>> 2
+
 === PROXY
 from types import MappingProxyType
 def f(x): return MappingProxyType(x)

@@ -1,0 +1,167 @@
+/* array.c - arrays of numpy: what they hold, through the buffer protocol.
+ *
+ * Nothing of numpy is linked; an array is told by its type's name, so that nothing happens
+ * where numpy is not installed.  A view of the buffer protocol belongs to the caller.
+ */
+#include "array.h"
+
+#include <string.h>
+
+bool
+mp_is_array(PyObject *o)
+{
+    return !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && strcmp(Py_TYPE(o)->tp_name, "numpy.ndarray") == 0;
+}
+
+
+/* Numbers whose bytes say all: no objects, dates, texts, records. */
+static bool
+is_plain_format(const char *format)
+{
+    if (format == NULL) {
+        return false;
+    }
+    format += *format == '<' || *format == '>' || *format == '=';
+    format += *format == 'Z' && strchr("fdg", format[1]) != NULL && format[1] != '\0';
+    return *format != '\0' && format[1] == '\0'
+           && strchr("?bBhHiIlLqQefdg", *format) != NULL;
+}
+
+bool
+mp_array_view(PyObject *a, Py_buffer *view)
+{
+    if (PyObject_GetBuffer(a, view, PyBUF_FULL_RO) < 0) {
+        PyErr_Clear();  // a dtype that the buffer protocol does not know
+        return false;
+    }
+    if (is_plain_format(view->format)) {
+        return true;
+    }
+    PyBuffer_Release(view);
+    return false;
+}
+
+void
+mp_array_extent(const Py_buffer *view, uintptr_t *lo, uintptr_t *hi)
+{
+    *lo = *hi = (uintptr_t)view->buf;
+    for (int i = 0; i < view->ndim; i++) {
+        Py_ssize_t reach = view->strides[i] * (view->shape[i] - 1);
+        if (view->shape[i] == 0) {
+            *lo = *hi = (uintptr_t)view->buf;
+            return;
+        }
+        *(reach < 0 ? lo : hi) += (uintptr_t)reach;
+    }
+    *hi += (uintptr_t)view->itemsize;
+}
+
+bool
+mp_array_is_dense(const Py_buffer *view)
+{
+    Py_ssize_t next = view->itemsize;
+    bool used[64] = {false};
+    if (view->ndim > (int)Py_ARRAY_LENGTH(used)) {
+        return false;
+    }
+    for (int i = 0; i < view->ndim; i++) {
+        if (view->shape[i] == 0) {
+            return true;
+        }
+    }
+    for (int n = 0; n < view->ndim; n++) {
+        int found = -1;
+        for (int i = 0; i < view->ndim && found < 0; i++) {
+            found =
+                !used[i] && (view->shape[i] == 1 || view->strides[i] == next) ? i : -1;
+        }
+        if (found < 0) {
+            return false;
+        }
+        used[found] = true;
+        next *= view->shape[found];
+    }
+    return true;
+}
+
+PyObject *
+mp_array_root(PyObject *a)
+{
+    PyObject *root = Py_NewRef(a), *base;
+    while ((base = PyObject_GetAttrString(root, "base")) != NULL && base != Py_None
+           && mp_is_array(base)) {
+        Py_SETREF(root, base);
+    }
+    bool owns = base == Py_None;
+    Py_XDECREF(base);
+    PyErr_Clear();  // an array has a base; without it the memory is unknown
+    if (!owns) {
+        Py_CLEAR(root);
+    }
+    return root;
+}
+
+PyObject *
+mp_array_freeze(PyObject *a, const Py_buffer *view)
+{
+    uintptr_t lo, hi;
+    mp_array_extent(view, &lo, &hi);
+    PyObject *memory = PyByteArray_FromStringAndSize((char *)lo, (Py_ssize_t)(hi - lo));
+    PyObject *shape = PyObject_GetAttrString(a, "shape");
+    PyObject *dtype = PyObject_GetAttrString(a, "dtype");
+    PyObject *strides = PyObject_GetAttrString(a, "strides");
+    PyObject *args = PyTuple_New(0), *kwargs = NULL, *frozen = NULL;
+    if (memory != NULL && shape != NULL && dtype != NULL && strides != NULL) {
+        kwargs = Py_BuildValue("{s:O,s:O,s:O,s:O}", "shape", shape, "dtype", dtype,
+                               "buffer", memory, "strides", strides);
+    }
+    if (args != NULL && kwargs != NULL) {
+        frozen = PyObject_Call((PyObject *)Py_TYPE(a), args, kwargs);
+    }
+    Py_XDECREF(memory);
+    Py_XDECREF(shape);
+    Py_XDECREF(dtype);
+    Py_XDECREF(strides);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return frozen;
+}
+
+PyObject *
+mp_array_copy(PyObject *a)
+{
+    return PyObject_CallMethod(a, "copy", "s", "K");
+}
+
+/* The same dtype, shape, strides and flag of writing? */
+static bool
+same_layout(const Py_buffer *x, const Py_buffer *y)
+{
+    size_t size = (size_t)x->ndim * sizeof(*x->shape);
+    return x->ndim == y->ndim && x->itemsize == y->itemsize
+           && x->readonly == y->readonly && strcmp(x->format, y->format) == 0
+           && (size == 0
+               || (memcmp(x->shape, y->shape, size) == 0
+                   && memcmp(x->strides, y->strides, size) == 0));
+}
+
+bool
+mp_array_same(PyObject *a, PyObject *b)
+{
+    Py_buffer x, y;
+    uintptr_t lo, hi, other, ignored;
+    if (!mp_array_view(a, &x)) {
+        return false;
+    }
+    bool same = mp_array_view(b, &y);
+    if (same) {
+        mp_array_extent(&x, &lo, &hi);
+        mp_array_extent(&y, &other, &ignored);
+        same = same_layout(&x, &y)
+               && memcmp((void *)lo, (void *)other, (size_t)(hi - lo)) == 0;
+        PyBuffer_Release(&y);
+    }
+    PyBuffer_Release(&x);
+    return same;
+}

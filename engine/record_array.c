@@ -1,0 +1,403 @@
+/* record_array.c - numpy: calls, and arrays that the run makes.
+ *
+ * An array that the run made is *determined*: pure functions made it of constants and of
+ * other such arrays, so its bytes follow from what is guarded, and whatever is read from it
+ * is a constant of the run.  R: no memory of a tensor gets into one, nor anything else that
+ * no guard sees: time, files, random numbers.
+ */
+#include "trace.h"
+
+#include <string.h>
+
+/* -- Functions ------------------------------------------------------------------------- */
+
+static bool
+is_listed(const char *name, const char *const *list)
+{
+    while (*list != NULL && strcmp(name, *list) != 0) {
+        list++;
+    }
+    return *list != NULL;
+}
+
+/* What answers from, or writes to, state that no guard and no effect covers: files, the
+ * clock (a date may be "now" or "today"), how texts are printed, where memory is. */
+static const char *const refused_functions[] = {
+    "save",        "savetxt",      "savez",         "savez_compressed", "fromfile",
+    "from_dlpack", "busday_count", "busday_offset", "is_busday",        "array2string",
+    "array_repr",  "array_str",    "shares_memory", "may_share_memory", NULL,
+};
+
+static const char *const refused_methods[] = {
+    "tofile",   "dump",       "__dlpack__", "__buffer__", "__str__",
+    "__repr__", "__format__", "__iter__",   NULL,
+};
+
+mp_rc
+mp_numpy_check_method(mp_trace *T, const char *name)
+{
+    return is_listed(name, refused_methods)
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.ndarray.%s", name)
+               : MP_OK;
+}
+
+static mp_rc
+check_function(mp_trace *T, PyObject *callee)
+{
+    if (PyType_Check(callee)) {
+        const char *type = ((PyTypeObject *)callee)->tp_name;
+        return strncmp(type, "numpy.random.", 13) == 0
+                       || strcmp(type, "numpy.datetime64") == 0
+                   ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", type)
+                   : MP_OK;
+    }
+    PyObject *name = PyObject_GetAttrString(callee, "__name__");
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyErr_Clear();  // a function without a usable name is not numpy's own
+    mp_rc rc = text == NULL || is_listed(text, refused_functions)
+                   ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%s", text ? text : "?")
+                   : MP_OK;
+    Py_XDECREF(name);
+    return rc;
+}
+
+bool
+mp_is_numpy_callable(PyObject *callee)
+{
+    const char *name = Py_TYPE(callee)->tp_name;
+    if (strcmp(name, "numpy.ufunc") == 0
+        || strcmp(name, "numpy._ArrayFunctionDispatcher") == 0) {
+        return true;
+    }
+    if (PyType_Check(callee)) {
+        const char *tp_name = ((PyTypeObject *)callee)->tp_name;
+        return strncmp(tp_name, "numpy.", 6) == 0
+               && strcmp(tp_name, "numpy.ndarray") != 0;
+    }
+    if (PyCFunction_Check(callee)) {
+        PyObject *module = ((PyCFunctionObject *)callee)->m_module;
+        return module != NULL && PyUnicode_Check(module)
+               && PyUnicode_CompareWithASCIIString(module, "numpy") == 0;
+    }
+    return false;
+}
+
+/* Iterators over arrays. */
+static bool
+keeps_memory(PyObject *callee)
+{
+    static const char *const types[] = {"numpy.nditer", "numpy.broadcast",
+                                        "numpy.flatiter", NULL};
+    return PyType_Check(callee)
+               ? is_listed(((PyTypeObject *)callee)->tp_name, types)
+               : PyCFunction_Check(callee)
+                     && strcmp(((PyCFunctionObject *)callee)->m_ml->ml_name,
+                               "nested_iters")
+                            == 0;
+}
+
+mp_rc
+mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+              Py_ssize_t count)
+{
+    bool has_tensor = false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_node *n;
+        mp_rc rc = mp_value(T, args[i], &n);
+        if (rc == MP_OK) {
+            rc = mp_read_deep(T, args[i], &has_tensor);
+        }
+        rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
+        if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
+            && !PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
+                                mp_type_name(args[i]));
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    if (has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "numpy on a tensor");
+    }
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_NUMPY;
+    mp_rc rc = check_function(T, callee);
+    return rc != MP_OK || !keeps_memory(callee) ? rc
+                                                : mp_array_expose_all(T, args, count);
+}
+
+/* A date may have been made of "now". */
+static bool
+tells_time(PyObject *o)
+{
+    if (!mp_is_array(o)) {
+        return strcmp(mp_type_name(o), "numpy.datetime64") == 0;
+    }
+    PyObject *dtype = PyObject_GetAttrString(o, "dtype");
+    PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "kind");
+    bool is_date = kind == NULL || !PyUnicode_Check(kind) || mp_name_is(kind, "M")
+                   || mp_name_is(kind, "V");  // (a record may hold one)
+    PyErr_Clear();  // an array without a dtype could be anything
+    Py_XDECREF(kind);
+    Py_XDECREF(dtype);
+    return is_date;
+}
+
+mp_rc
+mp_numpy_result(mp_trace *T, PyObject *result)
+{
+    if (tells_time(result)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a date of numpy may be today's");
+    }
+    mp_rc rc = mp_result(T, result);
+    bool nests = PyTuple_CheckExact(result) || PyList_CheckExact(result);
+    if (rc != MP_OK || !nests || Py_EnterRecursiveCall(" while recording")) {
+        PyErr_Clear();  // (nested too deeply: what is in there is not known)
+        return rc;
+    }
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(result) && rc == MP_OK; i++) {
+        rc = mp_numpy_result(T, PySequence_Fast_GET_ITEM(result, i));
+    }
+    Py_LeaveRecursiveCall();
+    return rc;
+}
+
+/* -- Tensors over the memory of arrays --------------------------------------------------- */
+
+/* Does it share memory with one of these arrays?  On doubt: yes. */
+static bool
+overlaps(PyObject *list, PyObject *a)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    Py_buffer view;
+    if (list == NULL) {
+        return false;
+    }
+    if (!mp_array_view(a, &view)) {
+        return true;
+    }
+    mp_array_extent(&view, &lo, &hi);
+    PyBuffer_Release(&view);
+    bool found = false;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && !found; i++) {
+        if (!mp_array_view(PyList_GET_ITEM(list, i), &view)) {
+            return true;
+        }
+        mp_array_extent(&view, &other_lo, &other_hi);
+        PyBuffer_Release(&view);
+        found = lo < other_hi && other_lo < hi;
+    }
+    return found;
+}
+
+static mp_rc
+keep_array(PyObject **list, PyObject *a)
+{
+    if (*list == NULL && (*list = PyList_New(0)) == NULL) {
+        return MP_ERR;
+    }
+    return PyList_Append(*list, a) < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_array_expose(mp_trace *T, PyObject *a)
+{
+    T->exposes = true;
+    mp_rc rc = keep_array(&T->exposed, a);
+    return rc != MP_OK ? rc : keep_array(&T->holders, Py_None);
+}
+
+/* Iterators that hold nothing but the array: keeping one keeps nothing else alive. */
+mp_rc
+mp_array_expose_end(mp_trace *T, PyObject *made)
+{
+    Py_ssize_t last = PyList_GET_SIZE(T->holders) - 1;
+    T->exposes = false;
+    return !Py_IS_TYPE(made, &PySeqIter_Type)
+                   && strcmp(mp_type_name(made), "numpy.flatiter") != 0
+               ? MP_OK
+           : PyList_SetItem(T->holders, last, Py_NewRef(made)) < 0 ? MP_ERR
+                                                                   : MP_OK;
+}
+
+/* Forget the arrays whose iterators the program has dropped. */
+static mp_rc
+drop_exposed(mp_trace *T)
+{
+    for (Py_ssize_t i = T->exposed == NULL ? 0 : PyList_GET_SIZE(T->exposed);
+         i-- > 0;) {
+        PyObject *holder = PyList_GET_ITEM(T->holders, i);
+        if (holder != Py_None && Py_REFCNT(holder) == 1
+            && (PyList_SetSlice(T->exposed, i, i + 1, NULL) < 0
+                || PyList_SetSlice(T->holders, i, i + 1, NULL) < 0)) {
+            return MP_ERR;
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_array_attr(mp_trace *T, PyObject *a, PyObject *name)
+{
+    static const char *const plain[] = {
+        "shape",    "ndim",   "size", "dtype", "T",     "mT",   "strides",
+        "itemsize", "nbytes", "real", "imag",  "flags", "base", NULL};
+    const char *text = PyUnicode_AsUTF8(name);
+    if (text == NULL) {
+        return MP_ERR;
+    }
+    return is_listed(text, plain) ? MP_OK
+                                  : mp_array_expose(T, a);  // flat, data, ctypes
+}
+
+mp_rc
+mp_array_expose_all(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_is_array(args[i]) ? mp_array_expose(T, args[i]) : MP_OK;
+    }
+    return rc;
+}
+
+mp_rc
+mp_array_check_lent(mp_trace *T, PyObject *a)
+{
+    if (!overlaps(T->lent, a)) {
+        return MP_OK;
+    }
+    mp_blame(T, T->lent_at);
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                          "an array that a tensor shares memory with");
+}
+
+mp_array_use
+mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || mp_tensor_is_any(args[0])) {
+        return MP_ARRAY_REFUSED;
+    }
+    if (PyType_Check(callee)) {  // torch.FloatTensor(a); of a number it would be a size
+        return nargs == 1 && mp_is_array(args[0]) && PyObject_Size(args[0]) >= 0
+                   ? MP_ARRAY_SHARED
+                   : (PyErr_Clear(), MP_ARRAY_REFUSED);
+    }
+    const char *name =
+        PyCFunction_Check(callee) ? ((PyCFunctionObject *)callee)->m_ml->ml_name : "";
+    return strcmp(name, "tensor") == 0 ? MP_ARRAY_COPIED
+           : strcmp(name, "from_numpy") == 0 || strcmp(name, "as_tensor") == 0
+               ? MP_ARRAY_SHARED
+               : MP_ARRAY_REFUSED;
+}
+
+/* The graph gets a copy, and makes a tensor with memory of its own at each hit.
+ * R: that has the strides of one that shares the array's memory only if it is dense. */
+mp_rc
+mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
+{
+    Py_buffer view;
+    if (!mp_array_view(a, &view)) {
+        return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s of this dtype",
+                              mp_type_name(a));
+    }
+    mp_rc rc = drop_exposed(T);
+    bool shares = T->op.array_use == MP_ARRAY_SHARED;
+    PyObject *root = shares ? mp_array_root(a) : NULL;
+    if (rc == MP_OK && view.len > MP_ARRAY_LIMIT) {
+        rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a large %s", mp_type_name(a));
+    }
+    else if (rc == MP_OK && shares && (root == NULL || !mp_array_is_dense(&view))) {
+        rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that is part of something else",
+                            mp_type_name(a));
+    }
+    else if (rc == MP_OK && shares && overlaps(T->exposed, a)) {
+        rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that an iterator may hold",
+                            mp_type_name(a));
+    }
+    rc = rc != MP_OK || !shares ? rc : keep_array(&T->op.arrays, a);
+    if (rc == MP_OK && (*leaf = mp_array_freeze(a, &view)) == NULL) {
+        rc = MP_ERR;
+    }
+    PyBuffer_Release(&view);
+    Py_XDECREF(root);
+    return rc;
+}
+
+mp_rc
+mp_array_lend(mp_trace *T, PyObject *result)
+{
+    uintptr_t lo, hi, tensor_lo, tensor_hi;
+    mp_rc rc = MP_OK;
+    if (T->op.arrays == NULL || !mp_tensor_is(result)
+        || mp_tensor_extent(result, &tensor_lo, &tensor_hi) <= 0) {
+        return MP_OK;  // (without items there is nothing to share)
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(T->op.arrays) && rc == MP_OK; i++) {
+        Py_buffer view;
+        PyObject *a = PyList_GET_ITEM(T->op.arrays, i);
+        if (!mp_array_view(a, &view)) {
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s", mp_type_name(a));
+        }
+        mp_array_extent(&view, &lo, &hi);
+        PyBuffer_Release(&view);
+        if (lo < tensor_hi && tensor_lo < hi) {
+            T->lent_at = T->lent == NULL ? T->graph.at : T->lent_at;
+            rc = keep_array(&T->lent, a);
+        }
+    }
+    return rc;
+}
+
+/* -- Arrays that outlive the run ------------------------------------------------------------ */
+
+/* Is there no other array over its memory?  (Whatever else gets at it has no recipe.) */
+static bool
+is_alone(mp_trace *T, PyObject *a)
+{
+    PyObject *root = mp_array_root(a);
+    mp_node *n = root == NULL ? NULL : mp_refgraph_find(&T->graph, root);
+    bool alone = root == a
+                 || (root != NULL && Py_REFCNT(root) == 2  // a's and ours
+                     && (n == NULL || n->kind == MP_NODE_FRESH));
+    Py_XDECREF(root);
+    return alone;
+}
+
+/* Does a copy have the same strides, for dimensions of one item, too? */
+static bool
+copies_alike(PyObject *a)
+{
+    PyObject *copy = mp_array_copy(a);
+    bool alike = copy != NULL && mp_array_same(a, copy);
+    PyErr_Clear();  // no memory for a copy: no recipe
+    Py_XDECREF(copy);
+    return alike;
+}
+
+mp_rc
+mp_array_check_output(mp_trace *T, PyObject *a)
+{
+    Py_buffer view;
+    const char *what = NULL;
+    mp_rc rc = drop_exposed(T);  // they hold arrays
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (!mp_array_view(a, &view)) {
+        what = "of this dtype";
+    }
+    else {
+        what = view.len > MP_ARRAY_LIMIT ? "that is large"
+               : !mp_array_is_dense(&view) || view.readonly
+                   ? "that is part of something"
+               : !is_alone(T, a)  ? "that shares its memory"
+               : !copies_alike(a) ? "of this layout"
+                                  : NULL;
+        PyBuffer_Release(&view);
+    }
+    return what == NULL
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OUTPUT, "a new %s %s", mp_type_name(a), what);
+}

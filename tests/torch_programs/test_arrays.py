@@ -1,0 +1,298 @@
+"""Arrays of numpy that the run makes: read, written, given to torch, returned."""
+
+import warnings
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("numpy")
+
+import numpy as np
+import torch
+from torch_worlds import check_torch
+
+import magpy
+from oracle import cases
+
+CASES = cases(r"""
+=== constant_matrix
+import numpy as np
+def f(x):
+    b = x.size(0)
+    eye = torch.from_numpy(np.array([1, 0, 0, 0, 1, 0, 0, 0, 1]).astype(np.float32))
+    return x + eye.view(1, 9).repeat(b, 1).view(-1, 3, 3)
+>>> t(2, 3, 3)
+>>> t(4, 3, 3)
+
+=== identity_flattened
+import numpy as np
+def f(x):
+    return x @ torch.from_numpy(np.eye(3).flatten().astype(np.float32)).view(3, 3)
+>>> t(2, 3)
+
+=== anchors
+import numpy as np
+def shift(shape, stride, anchors):
+    x = (np.arange(0, shape[1]) + 0.5) * stride
+    y = (np.arange(0, shape[0]) + 0.5) * stride
+    x, y = np.meshgrid(x, y)
+    shifts = np.vstack((x.ravel(), y.ravel(), x.ravel(), y.ravel())).transpose()
+    a, k = anchors.shape[0], shifts.shape[0]
+    out = anchors.reshape((1, a, 4)) + shifts.reshape((1, k, 4)).transpose((1, 0, 2))
+    return out.reshape((k * a, 4))
+def anchors(base):
+    ratios, scales = np.array([0.5, 1, 2]), np.array([1, 2 ** 0.5])
+    out = np.zeros((len(ratios) * len(scales), 4))
+    out[:, 2:] = base * np.tile(scales, (2, len(ratios))).T
+    areas = out[:, 2] * out[:, 3]
+    out[:, 2] = np.sqrt(areas / np.repeat(ratios, len(scales)))
+    out[:, 3] = out[:, 2] * np.repeat(ratios, len(scales))
+    out[:, 0::2] -= np.tile(out[:, 2] * 0.5, (2, 1)).T
+    out[:, 1::2] -= np.tile(out[:, 3] * 0.5, (2, 1)).T
+    return out
+def f(image):
+    size = np.array(image.shape[2:])
+    sizes = [(size + 2 ** k - 1) // 2 ** k for k in (1, 2)]
+    out = np.zeros((0, 4)).astype(np.float32)
+    for i, s in enumerate(sizes):
+        out = np.append(out, shift(s, 2 ** (i + 1), anchors(4)), axis=0)
+    return torch.from_numpy(np.expand_dims(out, axis=0).astype(np.float32)), image * 2
+>>> t(1, 1, 6, 8)
+>>> t(1, 1, 4, 4)
+
+=== methods_and_operators
+import numpy as np
+def f(x):
+    a = np.linspace(0, 1, 6).reshape(2, 3)
+    b = a.astype("f4").copy()
+    b[0, 1] = 5
+    b[:, 0] += 1
+    b *= 2
+    b[b > 4] = 4
+    rows = [r.sum() for r in b]
+    n = b.size + b.ndim + len(b) + int(b.argmax()) + a.shape[1]
+    return x * b.tolist()[0][1] + float(b.max()) + n, float(rows[0]), b[1, 2].item(), b.dtype.name
+>>> t(3)
+
+=== iterated_then_given
+import numpy as np
+def f(x):
+    a = np.arange(3.)
+    total = 0.0
+    for v in a:
+        total += float(v)
+    a.flat[1] = 7
+    return x + torch.from_numpy(a) * total, float(sum(np.ones(3)))
+>>> t(3)
+
+=== constructors
+import numpy as np
+def f(x):
+    a = np.arange(6.).reshape(2, 3)
+    s = np.ones((2, 2), "f4")
+    return (torch.tensor(a), torch.tensor(a.T), torch.tensor(a[:, ::2]), torch.as_tensor(np.eye(2)),
+            torch.as_tensor(np.eye(2), dtype=torch.float16), torch.Tensor(np.arange(3)),
+            torch.FloatTensor(s), torch.LongTensor(np.array([1, 2])), torch.tensor(np.array(3)),
+            torch.tensor(a, requires_grad=True),
+            torch.tensor(np.zeros((0, 3))), torch.from_numpy(np.array(2.5)), torch.tensor(a > 2), x + 1)
+>>> t(3)
+
+=== layouts
+import numpy as np
+def f(x):
+    a = np.arange(6.).reshape(2, 3)
+    return (torch.from_numpy(a.T.copy()), torch.from_numpy(np.asfortranarray(a + 1)),
+            torch.from_numpy(np.expand_dims(np.arange(3), 0)), torch.from_numpy(np.arange(4)[None, :, None]),
+            torch.from_numpy(np.float32(np.mgrid[0:2, 0:2].T)), x + 1)
+>>> t(3)
+
+=== written_through_the_tensor
+import numpy as np
+def f(x):
+    k = torch.from_numpy(np.zeros(3, "f4"))
+    k += x
+    k[0] = 9
+    return k, x
+>>> t(3)
+>>> t(3)
+
+=== grad_modes
+import numpy as np
+def f(x):
+    with torch.no_grad():
+        k = torch.from_numpy(np.ones(3, "f4"))
+    with torch.inference_mode():
+        i = torch.from_numpy(np.ones(3, "f4"))
+    w = torch.tensor(np.ones(3), requires_grad=True)
+    return k * x, k.requires_grad, i, (w * x).sum()
+>>> t(3).requires_grad_()
+
+=== returned
+import numpy as np
+class S:
+    pass
+state = S()
+def f(x):
+    a = np.arange(6.).reshape(2, 3)
+    b = np.ones(2, "f4")
+    state.b = b
+    return {"a": a, "again": [b, b]}, np.asfortranarray(a * 2), np.array(3), np.zeros((0, 2)), x + 1
+>>> t(3)
+
+=== returned_pieces
+import numpy as np
+def f(x):
+    return np.meshgrid(np.arange(2), np.arange(3)), np.arange(6).reshape(2, 3), np.eye(2).T, x + 1
+>>> t(3)
+
+=== memory_seen_twice | eager
+import numpy as np
+def f(x):
+    a = np.arange(6.)
+    return a, a[1:3], x + 1
+>>> t(3)
+
+=== array_after_the_tensor | eager
+import numpy as np
+def f(x):
+    a = np.zeros(3, "f4")
+    k = torch.from_numpy(a)
+    k += x
+    return x * float(a[0]), a.sum()
+>>> t(3)
+>>> t(3)
+
+=== array_written_after_the_tensor | eager
+import numpy as np
+def f(x):
+    a = np.zeros(3, "f4")
+    v = a[1:]
+    k = torch.as_tensor(a)
+    v[0] = 3
+    np.copyto(v[1:], 5)
+    return x + k
+>>> t(3)
+
+=== iterator_over_the_memory | eager
+import numpy as np
+def f(x):
+    a, b, c, d = np.zeros(3, "f4"), np.zeros(3, "f4"), np.zeros(3, "f4"), np.zeros(3, "f4")
+    i, g, m, z = iter(a), b.flat, memoryview(c), zip(d, d)
+    for k in (torch.from_numpy(a), torch.from_numpy(b), torch.from_numpy(c), torch.from_numpy(d)):
+        k += x
+    return x * float(next(i)), float(g[1]), m[1], next(z)[1]
+>>> t(3)
+>>> t(3)
+
+=== tensors_in_arrays | eager
+import numpy as np
+def f(x):
+    a = np.zeros(3)
+    a[0] = x.sum()
+    a[1:] = x[:2]
+    b = a.flat
+    b[2] = x[0]
+    return x + float(a.sum()) + float(np.arange(9.)[x.argmax()]), np.arange(5)[x.argmax():]
+>>> t(3)
+>>> t(3)
+
+=== tensor_as_an_index_of_others | eager
+def f(x):
+    return "abc"[x.argmax()], range(5)[x.argmax()], bytearray(b"abc")[x.argmax()]
+>>> torch.tensor([1.0, 2.0, 3.0])
+>>> torch.tensor([3.0, 2.0, 1.0])
+
+=== over_a_break | eager
+import numpy as np
+def f(x):
+    a, b = np.arange(3.), np.ones(3)
+    torch._C._get_tracing_state()
+    k = x.sum().item()
+    a[0] = k
+    return x * float(a[0]), b
+>>> torch.ones(3)
+>>> torch.full((3,), 2.0)
+
+=== generators_of_numpy | eager
+import numpy as np
+def f(x):
+    np.random.seed(0)
+    return x + np.random.rand(), np.random.RandomState(3).rand(), np.random.default_rng(1).random()
+>>> t(3)
+
+=== of_objects | eager
+import numpy as np
+def f(x):
+    a = np.array([{}, None], dtype=object)
+    return len(a), np.array(["a"]), np.array([(1, 2.0)], dtype=[("a", int), ("b", float)]), x + 1
+>>> t(3)
+""")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_arrays(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lists of arrays, memory that is read-only
+        check_torch(case)
+
+
+def reasons(f, *args):
+    compiled = magpy.compile(f, backend="eager")
+    for _ in range(3):
+        compiled(*args)
+    stats = magpy.stats(compiled)
+    return {place["detail"] for place in stats["places"]}, stats
+
+
+def test_a_hit_gives_new_memory():
+    def f(x):
+        a = np.arange(3.0)
+        return torch.from_numpy(np.ones(2)), torch.Tensor(np.ones(2, "f")), a, a, x + 1
+
+    g = magpy.compile(f, backend="eager")
+    x = torch.ones(2)
+    g(x)
+    for _ in range(2):
+        k, m, a, again, _ = g(x)
+        assert a is again and a.flags.owndata and a.flags.writeable
+        assert (k.sum(), m.sum(), a.sum()) == (2, 2, 3)
+        k += 1
+        m += 1
+        a += 1
+    assert magpy.stats(g)["hits"] == 2
+
+
+@pytest.mark.parametrize(
+    ("f", "reason"),
+    [
+        (lambda x: np.save("/nowhere/x", np.ones(1)) or x + 1, "numpy.save"),
+        (lambda x: (np.fromfile("/dev/null"), x + 1)[1], "numpy.fromfile"),
+        (lambda x: (np.ones(1).tofile("/dev/null"), x + 1)[1], "numpy.ndarray.tofile"),
+        (lambda x: (str(np.datetime64("now")), x + 1)[1], "numpy.datetime64"),
+        (lambda x: (np.array("now", "M8[s]"), x + 1)[1], "a date of numpy may be today's"),
+        (lambda x: (str(np.ones(2)), x + 1)[1], "text of a numpy.ndarray"),
+        (lambda x: (np.array2string(np.ones(2)), x + 1)[1], "numpy.array2string"),
+        (lambda x: (np.random.RandomState(1), x + 1)[1], "numpy.random.mtrand.RandomState"),
+        (lambda x: x + torch.from_numpy(np.arange(6.0)[::2]), "a numpy.ndarray that is part of something else"),
+        (lambda x: x + torch.from_numpy(np.frombuffer(bytes(24))), "a numpy.ndarray that is part of something else"),
+        (lambda x: (np.frombuffer(bytes(24)), x + 1), "a new numpy.ndarray that is part of something"),
+    ],
+)  # fmt: skip
+def test_what_no_guard_sees_is_refused(f, reason):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found, stats = reasons(f, torch.ones(3))
+        except OSError:
+            return
+    assert reason in found, stats
+
+
+def test_a_warning_is_shown_each_time():
+    def f(x):
+        return x + np.log(np.zeros(3)).size
+
+    g = magpy.compile(f, backend="eager")
+    for _ in range(4):
+        with pytest.warns(RuntimeWarning, match="divide by zero"):
+            g(torch.ones(3))
