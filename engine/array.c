@@ -113,12 +113,20 @@ mp_array_freeze(PyObject *a, const Py_buffer *view)
     PyObject *strides = PyObject_GetAttrString(a, "strides");
     PyObject *args = PyTuple_New(0), *kwargs = NULL, *frozen = NULL;
     if (memory != NULL && shape != NULL && dtype != NULL && strides != NULL) {
-        kwargs = Py_BuildValue("{s:O,s:O,s:O,s:O}", "shape", shape, "dtype", dtype,
-                               "buffer", memory, "strides", strides);
+        kwargs = Py_BuildValue("{s:O,s:O,s:O,s:O,s:n}", "shape", shape, "dtype", dtype,
+                               "buffer", memory, "strides", strides, "offset",
+                               (Py_ssize_t)((uintptr_t)view->buf - lo));
     }
     if (args != NULL && kwargs != NULL) {
         frozen = PyObject_Call((PyObject *)Py_TYPE(a), args, kwargs);
     }
+    PyObject *none = frozen == NULL || !view->readonly
+                         ? Py_NewRef(Py_None)
+                         : PyObject_CallMethod(frozen, "setflags", "i", 0);
+    if (none == NULL) {
+        Py_CLEAR(frozen);
+    }
+    Py_XDECREF(none);
     Py_XDECREF(memory);
     Py_XDECREF(shape);
     Py_XDECREF(dtype);
@@ -144,6 +152,18 @@ same_layout(const Py_buffer *x, const Py_buffer *y)
            && (size == 0
                || (memcmp(x->shape, y->shape, size) == 0
                    && memcmp(x->strides, y->strides, size) == 0));
+}
+
+bool
+mp_array_span(PyObject *a, uintptr_t *lo, uintptr_t *hi)
+{
+    Py_buffer view;
+    if (!mp_array_view(a, &view)) {
+        return false;
+    }
+    mp_array_extent(&view, lo, hi);
+    PyBuffer_Release(&view);
+    return true;
 }
 
 bool

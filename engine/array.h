@@ -5,8 +5,9 @@
 #include "engine.h"
 
 enum {
-    MP_ARRAY_LIMIT = 1 << 26
-};  // bytes of an array that a graph or a recipe may hold
+    MP_ARRAY_LIMIT = 1 << 26,    // bytes of an array that a graph or a recipe may hold
+    MP_ARRAY_GUARDED = 1 << 16,  // and of one that is compared at every call
+};
 
 bool mp_is_array(PyObject *o);  // exactly numpy.ndarray
 /* Fill in *view, which the caller releases; false, without an exception: not an array of
@@ -14,6 +15,8 @@ bool mp_is_array(PyObject *o);  // exactly numpy.ndarray
 bool mp_array_view(PyObject *a, Py_buffer *view);
 /* From the lowest byte to behind the highest one that an item takes; empty without items. */
 void mp_array_extent(const Py_buffer *view, uintptr_t *lo, uintptr_t *hi);
+/* The same of an array; false if it has no view. */
+bool mp_array_span(PyObject *a, uintptr_t *lo, uintptr_t *hi);
 /* Is there an order of the dimensions in which the items fill the memory without gaps? */
 bool mp_array_is_dense(const Py_buffer *view);
 /* The array whose memory it is: new, or NULL, without an exception, if that is no array's

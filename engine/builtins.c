@@ -67,7 +67,9 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
                                 mp_type_name(args[i]));
         }
         if (rc == MP_OK) {
-            rc = deep ? mp_read_deep(T, args[i], has_tensor) : mp_read_all(T, args[i]);
+            rc = deep                   ? mp_read_deep(T, args[i], has_tensor)
+                 : mp_is_array(args[i]) ? mp_array_read(T, args[i], n)
+                                        : mp_read_all(T, args[i]);
         }
         if (rc == MP_OK) {
             rc = mp_prepare_instance(T, args[i]);
@@ -776,7 +778,7 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (rc != MP_OK) {
         return rc;
     }
-    if (mp_is_value_type(owner) && (self == NULL || fresh)) {
+    if (mp_is_value_type(owner) && (self == NULL || fresh || mp_is_array(args[0]))) {
         s->below = MP_BELOW_WATCH;
         if (strncmp(owner->tp_name, "numpy.", 6) == 0) {
             s->below = MP_BELOW_SKIP;  // array.sum() is Python code of numpy

@@ -294,6 +294,9 @@ mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
     if (PySlice_Check(obj)) {
         return read_slice(T, obj, n);
     }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
     if (mp_rule_of_type(base) == RULE_VALUE) {
         return mp_load_const(T, obj);
     }

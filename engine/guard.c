@@ -17,6 +17,7 @@
 
 #include <structmember.h>  // T_OBJECT_EX
 
+#include "array.h"
 #include "compat/compat.h"
 #include "guard_order.h"
 #include "guard_value.h"
@@ -159,6 +160,8 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
                && (mp_guard_hash_is_c(obj, 0) || mp_guard_is_identity(Py_TYPE(obj)));
     case MP_G_BYTES:
         return obj != NULL && PyBytes_CheckExact(obj);
+    case MP_G_ARRAY:
+        return obj != NULL && mp_is_array(obj);
     case MP_G_NO_DICT:
     case MP_G_FILE:
         return obj != NULL && PyUnicode_CheckExact(obj);
@@ -683,6 +686,7 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_CONTEXT_UNSET:
         return guard_context_borrow(op->obj) == NULL;
     case MP_G_BYTES:
+    case MP_G_ARRAY:
     case MP_G_LEAF:
     case MP_G_FILE:
         return mp_guard_object_holds((mp_guard_kind)op->kind, o, op->obj);

@@ -14,6 +14,7 @@
 #include <string.h>        // memcmp
 #include <structmember.h>  // T_OBJECT_EX
 
+#include "array.h"
 #include "compat/compat.h"
 #include "file.h"
 
@@ -543,6 +544,13 @@ extent_order(const void *a, const void *b)
     return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
+static bool
+value_extent(PyObject *o, uintptr_t *lo, uintptr_t *hi)
+{
+    return mp_is_array(o) ? mp_array_span(o, lo, hi) && *lo < *hi
+                          : mp_tensor_extent(o, lo, hi) > 0;
+}
+
 bool
 mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count)
 {
@@ -550,7 +558,7 @@ mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t coun
     Py_ssize_t used = 0;
     bool apart = all != NULL;
     for (Py_ssize_t i = 0; i < count && apart; i++) {
-        if (mp_tensor_extent(tensors[i], &all[used].lo, &all[used].hi)) {
+        if (value_extent(tensors[i], &all[used].lo, &all[used].hi)) {
             all[used++].written = i < written;
         }
     }
@@ -600,12 +608,25 @@ value_bytearray_equal(PyObject *o, PyObject *bytes)
                   == 0;
 }
 
+/* What the buffer protocol raises is taken back, so the exception in flight is put aside. */
+static bool
+value_array_equal(PyObject *o, PyObject *frozen)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    bool same = mp_is_array(o) && mp_array_same(o, frozen);
+    PyErr_Restore(type, value, trace);
+    return same;
+}
+
 int
 mp_guard_object_holds(mp_guard_kind kind, PyObject *o, PyObject *obj)
 {
     switch (kind) {
     case MP_G_BYTES:
         return value_bytearray_equal(o, obj);
+    case MP_G_ARRAY:
+        return value_array_equal(o, obj);
     case MP_G_LEAF:
         return mp_tensor_is(o) && mp_tensor_is_leaf(o) == (obj == Py_True);
     default:  // MP_G_FILE

@@ -206,9 +206,11 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
-    if (n->kind == MP_NODE_FRESH && T->op.array_use != MP_ARRAY_REFUSED
-        && mp_is_array(obj)) {
-        return mp_array_leaf(T, obj, tree);
+    if (mp_is_array(obj)
+        && (T->op.array_use == MP_ARRAY_COPIED
+            || (T->op.array_use == MP_ARRAY_SHARED && n->kind == MP_NODE_FRESH))) {
+        rc = mp_array_read(T, obj, n);
+        return rc != MP_OK ? rc : mp_array_leaf(T, obj, tree);
     }
     return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",
                           mp_type_name(obj));

@@ -802,6 +802,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     }
     rc = rc != MP_OK ? rc : scan(&b, T->result);
     rc = rc != MP_OK ? rc : scan_held_tensors(&b);
+    rc = rc != MP_OK ? rc : mp_array_check_known(T);
     rc = rc != MP_OK ? rc : mp_guard_distinct(T);
     rc = rc != MP_OK ? rc : mp_guard_compared(T);
     rc = rc != MP_OK ? rc : check_contexts(T);

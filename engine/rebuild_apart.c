@@ -70,13 +70,14 @@ mp_guard_distinct(mp_trace *T)
     return rc != MP_OK ? rc : guard_distinct_tensors(T);
 }
 
-/* A written input must not share memory with another one: the graph was recorded with
- * them apart. */
+/* A written input must not share memory with another one, nor with an array whose content
+ * is guarded: the graph was recorded with them apart. */
 mp_rc
 mp_guard_apart(mp_trace *T)
 {
-    int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*regs));
-    PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*objs));
+    Py_ssize_t known = T->known == NULL ? 0 : PyList_GET_SIZE(T->known);
+    int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*regs));
+    PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*objs));
     int written = 0, count = 0, alive = 0, alive_written = 0;
     mp_rc rc = regs == NULL || objs == NULL ? MP_ERR : MP_OK;
     if (rc == MP_ERR) {
@@ -94,6 +95,10 @@ mp_guard_apart(mp_trace *T)
         }
         written = pass == 0 ? count : written;
         alive_written = pass == 0 ? alive : alive_written;
+    }
+    for (Py_ssize_t i = 0; i < known && rc == MP_OK; i++) {  // arrays that were read
+        objs[alive++] = PyList_GET_ITEM(T->known, i);
+        regs[count++] = mp_refgraph_find(&T->graph, objs[alive - 1])->reg;
     }
     if (rc == MP_OK && alive_written > 0
         && !mp_guard_are_apart(objs, alive_written, alive)) {

@@ -110,7 +110,8 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
         }
         rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
         if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
-            && !PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
+            && !mp_is_array(args[i]) && !PyList_Check(args[i])
+            && !PyTuple_Check(args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
                                 mp_type_name(args[i]));
         }
@@ -239,17 +240,26 @@ drop_exposed(mp_trace *T)
 }
 
 mp_rc
-mp_array_attr(mp_trace *T, PyObject *a, PyObject *name)
+mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
 {
-    static const char *const plain[] = {
-        "shape",    "ndim",   "size", "dtype", "T",     "mT",   "strides",
-        "itemsize", "nbytes", "real", "imag",  "flags", "base", NULL};
+    static const char *const plain[] = {"shape",  "ndim", "size",    "dtype",
+                                        "T",      "mT",   "strides", "itemsize",
+                                        "nbytes", "real", "imag",    NULL};
     const char *text = PyUnicode_AsUTF8(name);
     if (text == NULL) {
         return MP_ERR;
     }
-    return is_listed(text, plain) ? MP_OK
-                                  : mp_array_expose(T, a);  // flat, data, ctypes
+    if (is_listed(text, plain)) {
+        return mp_array_read(T, a, n);
+    }
+    if (n->reg >= 0 || overlaps(T->known, a)) {
+        // The base of a view may be an array that nobody has looked at.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
+                              mp_type_name(a));
+    }
+    return strcmp(text, "base") == 0 || strcmp(text, "flags") == 0
+               ? MP_OK
+               : mp_array_expose(T, a);  // flat, data, ctypes
 }
 
 mp_rc
@@ -312,6 +322,10 @@ mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
         rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that is part of something else",
                             mp_type_name(a));
     }
+    else if (rc == MP_OK && shares && overlaps(T->known, a)) {
+        rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s over external memory",
+                            mp_type_name(a));
+    }
     else if (rc == MP_OK && shares && overlaps(T->exposed, a)) {
         rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that an iterator may hold",
                             mp_type_name(a));
@@ -350,6 +364,78 @@ mp_array_lend(mp_trace *T, PyObject *result)
     return rc;
 }
 
+/* -- External arrays --------------------------------------------------------------------- */
+
+/* Has the run written to a tensor that may share memory with it? */
+static bool
+may_be_written(mp_trace *T, PyObject *a)
+{
+    uintptr_t lo = 0, hi = 0, tensor_lo, tensor_hi;
+    bool found = T->wrote_input && !mp_array_span(a, &lo, &hi);
+    for (int i = 0; i < T->n_inputs && !found; i++) {
+        mp_node *n = T->inputs[i];
+        found = n->changed
+                && (!mp_node_is_alive(n)
+                    || (mp_tensor_extent(n->obj, &tensor_lo, &tensor_hi) > 0
+                        && lo < tensor_hi && tensor_lo < hi));
+    }
+    return found;
+}
+
+/* R: the guard speaks of what it holds at entry.  So it must hold that when it is read, and
+ * when the run has ended: arrays, which follow from guarded state, write the same each
+ * time, so that what comes back to its old bytes does so in hits. */
+mp_rc
+mp_array_read(mp_trace *T, PyObject *a, mp_node *n)
+{
+    Py_buffer view;
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_ARRAY, n, 0);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    if (!mp_array_view(a, &view)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
+                              mp_type_name(a));
+    }
+    PyObject *root = mp_array_root(a), *frozen = NULL;
+    mp_rc rc = MP_OK;
+    if (view.len > MP_ARRAY_GUARDED || !mp_array_is_dense(&view)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a large %s, or one with gaps",
+                            mp_type_name(a));
+    }
+    else if (root == NULL || may_be_written(T, a)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s over the memory of a tensor",
+                            mp_type_name(a));
+    }
+    else if ((frozen = mp_array_freeze(a, &view)) == NULL
+             || mp_test(T, MP_G_ARRAY, n, frozen, 0) != MP_OK
+             || keep_array(&T->known, a) != MP_OK
+             || keep_array(&T->frozen, frozen) != MP_OK) {
+        rc = MP_ERR;
+    }
+    T->known_at = T->known_at.code < 0 ? T->graph.at : T->known_at;
+    PyBuffer_Release(&view);
+    Py_XDECREF(root);
+    Py_XDECREF(frozen);
+    return rc;
+}
+
+mp_rc
+mp_array_check_known(mp_trace *T)
+{
+    for (Py_ssize_t i = 0; T->known != NULL && i < PyList_GET_SIZE(T->known); i++) {
+        PyObject *a = PyList_GET_ITEM(T->known, i);
+        if (!mp_array_same(a, PyList_GET_ITEM(T->frozen, i)) || may_be_written(T, a)) {
+            mp_blame(T, T->known_at);
+            return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
+        }
+    }
+    return MP_OK;
+}
+
 /* -- Arrays that outlive the run ------------------------------------------------------------ */
 
 /* Is there no other array over its memory?  (Whatever else gets at it has no recipe.) */
@@ -358,7 +444,7 @@ is_alone(mp_trace *T, PyObject *a)
 {
     PyObject *root = mp_array_root(a);
     mp_node *n = root == NULL ? NULL : mp_refgraph_find(&T->graph, root);
-    bool alone = root == a
+    bool alone = (root == a && !overlaps(T->known, a))
                  || (root != NULL && Py_REFCNT(root) == 2  // a's and ours
                      && (n == NULL || n->kind == MP_NODE_FRESH));
     Py_XDECREF(root);

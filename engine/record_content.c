@@ -348,6 +348,9 @@ mp_read_len(mp_trace *T, PyObject *obj)
     if (rc != MP_OK || !mp_node_needs_guards(n)) {
         return rc;
     }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
     if (!mp_is_sized(obj)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s",
                               mp_type_name(obj));
@@ -394,7 +397,7 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
         return mp_test(T, MP_G_NONEMPTY, n, NULL, 0);
     }
     rc = mp_read_c_object(T, obj, n);
-    if (rc != MP_OK || n->pinned) {
+    if (rc != MP_OK || n->pinned || mp_is_array(obj)) {
         return rc;
     }
     PyNumberMethods *nb = Py_TYPE(obj)->tp_as_number;

@@ -153,7 +153,7 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
         return rc;
     }
     if (mp_is_array(owner)) {
-        return mp_array_attr(T, owner, name);
+        return mp_array_attr(T, owner, n, name);
     }
     if (n == NULL || n->reg < 0) {
         return mp_read_frame_attr(T, owner, name);  // (all others are known)

@@ -301,6 +301,9 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
         return mp_read_all(T, obj);
     }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
 
@@ -465,9 +468,9 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (rc == MP_OK && has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
     }
-    if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH) {
+    if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH || mp_is_array(obj)) {
         s->below = MP_BELOW_WATCH;
-        return rc;
+        return rc;  // (mp_read_deep has read an array)
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`in` a %s", mp_type_name(obj));
 }
@@ -515,6 +518,9 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (mp_is_sized(obj)) {
         return mp_read_all(T, obj);
+    }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s",
                           mp_type_name(obj));

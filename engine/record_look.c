@@ -102,7 +102,8 @@ mp_is_opaque_external(PyObject *obj, const mp_node *n)
 {
     static PyObject *name;  // interned, for the process
     if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(obj)
-        || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type)) {
+        || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type)
+        || mp_is_array(obj)) {
         return false;  // (mp_read_all looks through a proxy)
     }
     if (Py_TYPE(obj)->tp_iter == NULL || mp_is_sized(obj) || PyUnicode_Check(obj)

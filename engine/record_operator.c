@@ -44,7 +44,7 @@ read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
         return rc;
     }
     mp_rc rc = mp_read_c_object(T, o, n);
-    if (rc != MP_OK || n->pinned) {
+    if (rc != MP_OK || n->pinned || mp_is_array(o)) {
         return rc;
     }
     if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
@@ -181,6 +181,9 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     if (rc == MP_OK && is_text && strcmp(binary_names[base], "mod") == 0) {
         rc = mp_look_at_text(T, b);
+    }
+    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0 && mp_is_array(a)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
     }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0

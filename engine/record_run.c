@@ -21,6 +21,7 @@ static int
 segment_init(mp_trace *T)
 {
     T->locked = T->wrote = T->clash = T->raised = T->warned = T->blamed = MP_NO_SITE;
+    T->lent_at = T->known_at = MP_NO_SITE;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
     if (T->guards == NULL || T->ops == NULL
@@ -54,6 +55,8 @@ segment_fini(mp_trace *T)
     Py_CLEAR(T->lent);
     Py_CLEAR(T->exposed);
     Py_CLEAR(T->holders);
+    Py_CLEAR(T->known);
+    Py_CLEAR(T->frozen);
     mp_ambient_free(T->ambient);
     T->ambient = NULL;
 }

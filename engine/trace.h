@@ -216,7 +216,10 @@ typedef struct mp_trace {
     PyObject *exposed;   // owned list of arrays whose items other objects (iterators,
                          // memory views) may get at, or NULL
     PyObject *holders;   // owned list beside it: such an iterator, or None
-    bool exposes;        // the instruction in progress makes the last one's holder
+    PyObject *known;  // owned list of external arrays whose content is guarded, or NULL
+    PyObject *frozen;  // owned list beside it: what they held
+    mp_site known_at;  // where the first of them was read
+    bool exposes;      // the instruction in progress makes the last one's holder
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
@@ -560,6 +563,7 @@ int mp_builtins_init(void);
 
 /* -- numpy (record_array.c) ---------------------------------------------------------------- */
 
+bool mp_is_numpy_callable(PyObject *callee);
 /* A function or type of numpy is called; its arguments are args, whatever their names. */
 mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                     Py_ssize_t count);
@@ -567,12 +571,16 @@ mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const
 mp_rc mp_numpy_check_method(mp_trace *T, const char *name);
 /* What either of them answered. */
 mp_rc mp_numpy_result(mp_trace *T, PyObject *result);
+/* An external array is read: all of it.  n is its node. */
+mp_rc mp_array_read(mp_trace *T, PyObject *a, mp_node *n);
+/* The run is over: it has written to none of those that it read. */
+mp_rc mp_array_check_known(mp_trace *T);
 /* R: an array that a tensor shares memory with is not used again: neither guards nor
  * journal see what the one does to the other.  Nor is such a tensor made of an array that
  * could be reached through something else than arrays. */
 mp_rc mp_array_check_lent(mp_trace *T, PyObject *a);
 /* A C attribute of an array is read. */
-mp_rc mp_array_attr(mp_trace *T, PyObject *a, PyObject *name);
+mp_rc mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name);
 /* Something else than an array gets at the items of a: what the instruction makes. */
 mp_rc mp_array_expose(mp_trace *T, PyObject *a);
 /* It made this. */

@@ -296,3 +296,137 @@ def test_a_warning_is_shown_each_time():
     for _ in range(4):
         with pytest.warns(RuntimeWarning, match="divide by zero"):
             g(torch.ones(3))
+
+
+EXTERNAL = cases(r"""
+=== attribute_read | of m
+import numpy as np
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ratios = np.array([0.5, 1, 2])
+        self.big = np.zeros((300, 300))
+        self.names = np.array(["a"])
+    def forward(self, x):
+        r = self.ratios
+        n = len(r) + r.shape[0] + r.ndim
+        rows = [float(v) for v in r]
+        k = torch.from_numpy(np.tile(r, (2, 1)).T * n)
+        return x + k, torch.tensor(r), r.sum().item(), float(r[1]), rows, r[1:] * 2, (r > 1).any(), 2 in r
+m = M()
+>>> t(3, 2)
+!!! m.ratios = np.array([0.5, 1, 2])
+!!! m.ratios[1] = 7
+!!! m.ratios = m.ratios.astype("f4")
+!!! m.ratios = m.ratios[::-1].copy()
+!!! m.ratios = np.arange(6.).reshape(2, 3)[1:].reshape(3)
+!!! m.ratios = np.array([1, 2, 3])
+!!! m.ratios.setflags(write=False)
+
+=== argument_read
+import numpy as np
+def f(x, a):
+    return x * float(a[0]) + a.size, np.stack([a, a]), a is a, np.asarray(a)
+>>> t(3), np.array([1.0, 2.0])
+>>> t(3), np.array([1.0, 2.0, 3.0])
+>>> t(3), np.array([3, 4])
+
+=== kept_by_the_run
+import numpy as np
+cache = {}
+def f(x):
+    if "grid" not in cache:
+        cache["grid"] = np.linspace(0, 1, 3)
+    return x + torch.tensor(cache["grid"]), cache["grid"]
+>>> t(3)
+!!! cache.clear()
+
+=== written_by_the_run | eager
+import numpy as np
+a, b, c, d = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+def f(x):
+    global b
+    s = x + float(a.sum()) + b.sum() + c.sum() + d.sum()
+    a[0] += 1
+    b += 1
+    c[1:].fill(float(c[1]) + 2)
+    np.add(d, 1, out=d)
+    return s
+>>> t(3)
+>>> t(3)
+
+=== sorted_by_the_run | eager
+import numpy as np
+a = np.array([3., 1., 2.])
+def f(x):
+    s = float(a[0])
+    a.sort()
+    return x + s + float(a[0])
+>>> t(3)
+!!! a[:] = [5, 4, 3]
+
+=== shared_with_a_tensor | eager
+import numpy as np
+a = np.zeros(3, "f4")
+k = torch.from_numpy(a)
+def f(x):
+    s = float(a[0])
+    k.add_(x)
+    return x + s, a.sum()
+>>> t(3)
+>>> t(3)
+
+=== given_to_torch | eager
+import numpy as np
+a = np.zeros(3, "f4")
+def f(x):
+    k, m, n = torch.from_numpy(a), torch.as_tensor(a[1:]), torch.from_numpy(a.reshape(3, 1))
+    k[0] += 1
+    n[1] += x[0]
+    return x + k, m, a.sum()
+>>> t(3)
+>>> t(3)
+
+=== of_a_tensors_memory | eager
+import numpy as np
+w = torch.zeros(3)
+a = w.numpy()
+def f(x):
+    s = float(a[0])
+    w.add_(x)
+    return x + s + float(a[1])
+>>> t(3)
+>>> t(3)
+
+=== base_of_a_view | eager
+import numpy as np
+big = np.arange(9.)
+a = big[2:5]
+def f(x):
+    return x + float(a[1:].base[0]) + float(a[0]), a.base is big, a.flags.owndata
+>>> t(3)
+!!! big[0] = 5
+
+=== large | eager
+import numpy as np
+a, s = np.zeros((300, 300)), np.array(["a", "b"])
+def f(x):
+    return x + float(a[0, 0]) + a.shape[0], s[0], a[::2].sum()
+>>> t(3)
+!!! a[0, 0] = 3
+
+=== written_input_beside
+import numpy as np
+a = np.ones(3, "f4")
+w = torch.zeros(3)
+def f(x):
+    w.add_(1)
+    return x + w + float(a[1])
+>>> t(3)
+??? w = torch.from_numpy(a)
+""")
+
+
+@pytest.mark.parametrize("case", EXTERNAL, ids=lambda case: case.name)
+def test_external_arrays(case):
+    check_torch(case)

@@ -483,6 +483,9 @@ def apart():
     assert p(t[:4], t[4:])
     assert not p(t[:5], t[4:])
     assert not p(t[4:], t[:5])
+    data = torch.zeros(4).numpy()
+    assert not p(torch.from_numpy(data), data[1:])
+    assert p(torch.from_numpy(data), data.copy()) and p(t, data[:0])
     many = Program("x", "y", "z").test("APART", -1, struct.pack("3i", 1, 0, 2), n=1)
     assert many(t[:4], t[4:], t[:4])  # the first and the last are only read
     assert not many(t[:4], t[3:], t[:2])
@@ -512,6 +515,27 @@ def bytes_of():
     data[0] = 0
     for other in (data, bytearray(b"abc"), b"ab", Mine(b"ab"), "ab", None):
         assert not p(other)
+
+
+def array_of_numpy():
+    np = pytest.importorskip("numpy")
+
+    class Mine(np.ndarray):
+        pass
+
+    held = np.arange(6.0).reshape(2, 3)
+    p = with_test("ARRAY", held.copy())
+    assert p(held) and p(held.copy()) and p(np.arange(7.0)[1:].reshape(2, 3) - 1)
+    for other in (held + 1, held.T, held.astype("f4"), held.reshape(3, 2), held.ravel(),
+                  held.astype(">f8"), np.asfortranarray(held), held.view(Mine),
+                  held.astype(object), np.array(["a"]), held.tolist(), None):  # fmt: skip
+        assert not p(other)
+    zero = with_test("ARRAY", np.zeros(2))
+    assert zero(np.zeros(2)) and not zero(np.array([0.0, -0.0]))
+    held.setflags(write=False)
+    assert not p(held)
+    nan = with_test("ARRAY", np.array([np.nan]))
+    assert nan(np.array([np.nan]))
 
 
 def file_of_c():
@@ -764,6 +788,7 @@ GUARDS = {
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,
     "BYTES": bytes_of,
+    "ARRAY": array_of_numpy,
     "FILE": file_of_c,
     "LEAF": leaf,
 }

@@ -318,6 +318,13 @@ def f(x): return x[0]
 >>> b
 !!! b[0] = 99
 
+=== ARRAY
+import numpy as np
+a = np.zeros(2)
+def f(x): return float(x[0])
+>>> a
+!!! a[0] = 9
+
 === FILE
 import io
 def f(x): print("a", file=x)
