@@ -207,7 +207,7 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         return MP_OK;
     }
     if (mp_is_array(obj)
-        && (T->op.array_use == MP_ARRAY_COPIED
+        && (T->op.array_use == MP_ARRAY_COPIED || T->op.array_use == MP_ARRAY_INDEX
             || (T->op.array_use == MP_ARRAY_SHARED && n->kind == MP_NODE_FRESH))) {
         rc = mp_array_read(T, obj, n);
         return rc != MP_OK ? rc : mp_array_leaf(T, obj, tree);

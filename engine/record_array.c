@@ -286,20 +286,40 @@ mp_array_check_lent(mp_trace *T, PyObject *a)
 mp_array_use
 mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs < 1 || mp_tensor_is_any(args[0])) {
-        return MP_ARRAY_REFUSED;
+    const char *name = "";
+    if (callee == mp_operator_borrow("getitem")
+        || callee == mp_operator_borrow("setitem")) {
+        return MP_ARRAY_INDEX;
     }
     if (PyType_Check(callee)) {  // torch.FloatTensor(a); of a number it would be a size
-        return nargs == 1 && mp_is_array(args[0]) && PyObject_Size(args[0]) >= 0
-                   ? MP_ARRAY_SHARED
-                   : (PyErr_Clear(), MP_ARRAY_REFUSED);
+        bool items = nargs == 1 && mp_is_array(args[0]) && PyObject_Size(args[0]) >= 0;
+        PyErr_Clear();
+        return items ? MP_ARRAY_SHARED : MP_ARRAY_REFUSED;
     }
-    const char *name =
-        PyCFunction_Check(callee) ? ((PyCFunctionObject *)callee)->m_ml->ml_name : "";
-    return strcmp(name, "tensor") == 0 ? MP_ARRAY_COPIED
+    if (PyCFunction_Check(callee)) {
+        name = ((PyCFunctionObject *)callee)->m_ml->ml_name;
+    }
+    else if (Py_IS_TYPE(callee, &PyMethodDescr_Type)) {
+        name = ((PyMethodDescrObject *)callee)->d_method->ml_name;
+    }
+    return strcmp(name, "tensor") == 0 || strcmp(name, "new_tensor") == 0
+               ? MP_ARRAY_COPIED
            : strcmp(name, "from_numpy") == 0 || strcmp(name, "as_tensor") == 0
                ? MP_ARRAY_SHARED
                : MP_ARRAY_REFUSED;
+}
+
+/* x[mask] as x[where it is true]: compilers know the shape of that. */
+static mp_rc
+mask_leaf(mp_trace *T, PyObject *mask, int ndim, PyObject **leaf)
+{
+    if (ndim != 1) {
+        return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a mask of %d dimensions", ndim);
+    }
+    PyObject *places = PyObject_CallMethod(mask, "nonzero", NULL);
+    *leaf = places == NULL ? NULL : PySequence_GetItem(places, 0);
+    Py_XDECREF(places);
+    return *leaf == NULL ? MP_ERR : MP_OK;
 }
 
 /* The graph gets a copy, and makes a tensor with memory of its own at each hit.
@@ -311,6 +331,11 @@ mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
     if (!mp_array_view(a, &view)) {
         return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s of this dtype",
                               mp_type_name(a));
+    }
+    if (T->op.array_use == MP_ARRAY_INDEX && strcmp(view.format, "?") == 0) {
+        mp_rc rc = mask_leaf(T, a, view.ndim, leaf);
+        PyBuffer_Release(&view);
+        return rc;
     }
     mp_rc rc = drop_exposed(T);
     bool shares = T->op.array_use == MP_ARRAY_SHARED;

@@ -605,6 +605,7 @@ do_import(mp_trace *T, mp_shadow *s, const mp_instr *in)
 mp_rc
 mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
+    T->exposes = false;
     switch ((mp_op)in->op) {
     // moves between slots, jumps that look at nothing, frame book-keeping
     case MP_OP_NOP:

@@ -120,6 +120,7 @@ typedef struct {
 /* What an operation does with an array of numpy (record_array.c). */
 typedef enum {
     MP_ARRAY_REFUSED,
+    MP_ARRAY_INDEX,   // x[a]
     MP_ARRAY_COPIED,  // torch.tensor(a)
     MP_ARRAY_SHARED,  // torch.from_numpy(a): the tensor may be over the array's memory
 } mp_array_use;

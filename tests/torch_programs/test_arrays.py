@@ -97,6 +97,16 @@ def f(x):
             torch.tensor(np.zeros((0, 3))), torch.from_numpy(np.array(2.5)), torch.tensor(a > 2), x + 1)
 >>> t(3)
 
+=== indices
+import numpy as np
+def f(x):
+    y = x.clone()
+    i, m = np.array([0, 2]), np.array([True, False, True])
+    y[m] = 0
+    y[:, i] += 1
+    return x[i], x[m], x[:, i], x[i, np.array([1, 1])], y, x.new_tensor(i), x[np.array(1)], x[i.astype("i4")]
+>>> t(3, 4)
+
 === layouts
 import numpy as np
 def f(x):

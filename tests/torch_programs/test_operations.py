@@ -65,7 +65,7 @@ def f(x):
             x[slice(None), slice(0, 10**30)], x[torch.tensor(1)])
 >>> t(3, 4)
 
-=== numpy_indices | eager
+=== numpy_indices
 import numpy as np
 def f(x):
     return x[np.array([0, 2])], x[np.int64(1)], x[np.array([True, False, True])]
