@@ -134,10 +134,10 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     if (!n->appended) {
         return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, item);
     }
-    mp_rc rc = i < 0 || at >= n->entry_len ? mp_read_len(T, obj) : MP_OK;
-    return rc != MP_OK || at >= n->entry_len
-               ? rc
-               : mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, at, item);
+    if (at >= n->entry_len) {  // appended by the run: from the end, however long it was
+        return i < 0 ? MP_OK : mp_read_len(T, obj);
+    }
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i < 0 ? at - n->entry_len : i, item);
 }
 
 bool

@@ -5,6 +5,21 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== the_end_of_a_list_that_grows
+log, deep = [0], [[1], [2]]
+def f(x):
+    log.append(x)
+    log.append([x])
+    deep.append(log)
+    a, b = log[-2], deep[-3]
+    log[-1].append(b)
+    return a, b, log[-1], deep[-1] is log, deep[-2]
+>>> 1
+>>> 2
+!!! log.append(5)
+!!! deep[-2] = [7]
+!!! del log[:], deep[1:]
+
 === set_mut
 s = {1, 2, 3}
 def f(x):
