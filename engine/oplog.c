@@ -367,8 +367,19 @@ op_is_random(PyObject *target)
     return random;
 }
 
+/* Argument `at` of the pending operation, or the keyword: borrowed, or NULL. */
+static PyObject *
+op_argument(const mp_pending_op *op, Py_ssize_t at, const char *keyword)
+{
+    PyObject *value = mp_dict_text_borrow(op->kwargs, keyword);
+    return value == NULL && PyTuple_GET_SIZE(op->args) > at
+               ? PyTuple_GET_ITEM(op->args, at)
+               : value;
+}
+
 /* Does the pending operation move a random number generator?  Attention does so only with
- * a dropout probability; uninitialised memory is no random number. */
+ * a dropout probability, dropout only in training; uninitialised memory is no random
+ * number. */
 static bool
 op_draws(const mp_pending_op *op)
 {
@@ -380,12 +391,14 @@ op_draws(const mp_pending_op *op)
     PyErr_Clear();  // op_is_random has read the same name
     bool draws = true;
     if (text != NULL && strstr(text, "scaled_dot_product") != NULL) {
-        PyObject *p = mp_dict_text_borrow(op->kwargs, "dropout_p");
-        if (p == NULL && PyTuple_GET_SIZE(op->args) > 4) {
-            p = PyTuple_GET_ITEM(op->args, 4);
-        }
+        PyObject *p = op_argument(op, 4, "dropout_p");
         draws = p != NULL && !(PyFloat_Check(p) && PyFloat_AS_DOUBLE(p) == 0.0)
                 && !(PyLong_Check(p) && PyLong_AsLong(p) == 0);
+    }
+    else if (text != NULL && strstr(text, "dropout") != NULL) {
+        // dropout(x, p, train) of torch, dropout(x, p, training) of its functions
+        draws = op_argument(op, 2, "train") != Py_False
+                && mp_dict_text_borrow(op->kwargs, "training") != Py_False;
     }
     else if (text != NULL) {
         draws = strstr(text, "empty") == NULL && strstr(text, "resize") == NULL;

@@ -9,6 +9,17 @@ from torch_worlds import check_torch
 from oracle import cases
 
 CASES = cases(r"""
+=== dropout_in_a_try_block
+training = False
+def f(x):
+    try:
+        y = F.dropout(x, 0.5, training)
+        z = F.dropout(y, training=training) + F.alpha_dropout(x, 0.3, training)
+        return torch.dropout(z, 0.5, False) + torch.feature_dropout(z, p=0.5, train=False)
+    except ValueError:
+        return x
+>>> t(3)
+
 === odd_numbers
 def f(x):
     a = torch.full((2,), float("nan")) + torch.full((2,), float("inf")) * x
