@@ -3,8 +3,9 @@
  * The call is one operation of the graph, so that a hit makes a real context and autograd
  * finds the real backward.  While it is recorded, its `forward` is watched all the same:
  * what it reads becomes guards.  What it logged is thrown away at the end.
- * R: a hit runs `forward` before the effects.  So nothing may be written before the call
- * or in it, and it takes nothing that a graph would hand over as a copy.
+ * R: a hit runs `forward` before the effects.  So it may not come near anything that was
+ * written before the call, nor write, and it takes nothing that a graph would hand over as a
+ * copy.
  */
 #include "trace.h"
 
@@ -72,11 +73,6 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s inside the forward of another",
                               cls->tp_name);
     }
-    if (T->n_writes > 0) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL,
-                              "%s, which could see what was written before",
-                              cls->tp_name);
-    }
     bool lists = !mp_grad_is_enabled();
     for (Py_ssize_t i = 0; i < count; i++) {
         if (holds_container(args[i], lists)) {
@@ -126,7 +122,9 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                           .n_nodes = T->graph.n_nodes,
                           .n_values = T->n_values,
                           .n_inputs = T->n_inputs,
-                          .n_mutations = T->n_mutations};
+                          .n_mutations = T->n_mutations,
+                          .n_writes = T->n_writes};
+    T->graph.touched = false;
     memset(&T->op, 0, sizeof(T->op));  // it belongs to T->apply now
     s->owns_op = true;
     s->below = MP_BELOW_APPLY;
@@ -208,7 +206,11 @@ static mp_rc
 apply_settle(mp_trace *T, PyObject *result)
 {
     const char *name = T->apply.cls->tp_name;
-    if (T->n_writes > 0) {
+    if (T->graph.touched && T->apply.n_writes > 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                              "%s, which looks at what was written before", name);
+    }
+    if (T->n_writes > T->apply.n_writes) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "the forward of %s writes to state",
                               name);
     }

@@ -98,6 +98,8 @@ mp_refgraph_find(mp_refgraph *g, PyObject *obj)
     if (slot->obj == NULL || slot->node == NULL || !mp_node_is_alive(slot->node)) {
         return NULL;
     }
+    const mp_node *n = slot->node;
+    g->touched = g->touched || n->written != NULL || n->rewritten || n->appended;
     return slot->node;
 }
 

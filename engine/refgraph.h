@@ -79,6 +79,8 @@ typedef struct {
     mp_node *recent[MP_RECENT];  // the last ones of these, in turn
     uint32_t n_recent;
     int32_t credit;  // how many of them may be looked at without growing quadratic
+    bool
+        touched;  // a node was found that the run has written to; whoever asks resets it
 } mp_refgraph;
 
 int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);

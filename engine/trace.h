@@ -145,7 +145,7 @@ typedef struct {
     PyObject *forward, *setup_context;
     Py_ssize_t n_ops;
     int32_t n_nodes, n_mutations;
-    int n_inputs, n_values;
+    int n_inputs, n_values, n_writes;
 } mp_apply;
 
 typedef struct mp_trace {

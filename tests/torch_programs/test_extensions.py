@@ -633,6 +633,82 @@ def f(x):
         return G.apply(x, limits)
 >>> t(3)
 
+=== behind_writes_that_it_does_not_look_at
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k):
+        ctx.k = k
+        return x * k + C.low
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.k, None
+class C:
+    low = 1
+class M:
+    n = 0
+m, log = M(), []
+w = nn.Parameter(fixed(3))
+def f(x):
+    m.n = len(x)
+    log.append(m.n)
+    M.seen = log
+    y = G.apply(x * w, m.n)
+    log.append(0)
+    return y, m.n
+>>> t(3)
+!!! C.low = 2
+
+=== behind_a_write_that_it_looks_at | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * state["k"]
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+state = {"k": 1}
+def f(x):
+    state["k"] = 2
+    y = G.apply(x)
+    state["k"] = 1
+    return y
+>>> t(3)
+
+=== behind_a_write_to_a_class_that_it_looks_at | eager
+class C:
+    k = 1
+c = C()
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * c.k
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    C.k += 1
+    y = G.apply(x)
+    C.k -= 1
+    return y
+>>> t(3)
+
+=== behind_a_global_that_it_looks_at | eager
+k = 1
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * k
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    global k
+    k = 2
+    y = G.apply(x)
+    k = 1
+    return y
+>>> t(3)
+
 === takes_a_tensor_from_elsewhere | eager
 c = torch.ones(3)
 class G(torch.autograd.Function):
