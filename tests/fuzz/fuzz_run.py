@@ -70,10 +70,12 @@ class PrintingWorld(World):
     """A world whose calls leave what they print."""
 
     def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict) -> None:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        printed, warned = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(warned):
             super().call(fn, args, kwargs)
         self.seen[-1] = (*self.seen[-1], printed.getvalue())
+        if "torch" not in self.state:
+            self.seen[-1] = (*self.seen[-1], warned.getvalue())
         # torch warns once per process: in one of the worlds
         self.state.pop("__warningregistry__", None)
 

@@ -390,4 +390,14 @@ O|  type(@O)  [@O, @O]  {'k': @O}  (@O, @O)  (@O if @B else @O)  @C
 -|  print(@I)  print(@S, @L)  print(@N.a, end='')  print(len(xs))  print(g, flush=True)
 -|  sys.stdout.write(@S); sys.stdout.flush()  print(@T)  print(@S, file=sys.stdout, sep='')
 !|  print = lambda *a, **k: log.append(a)  globals().pop('print', None)
+
+=== warning 2
+-|  warnings.warn(@S)  warnings.warn(@S, DeprecationWarning)  warnings.warn(UserWarning(@S))
+-|  warnings.warn(f'{(@I)} or', stacklevel=1)  warnings.warn('fixed', RuntimeWarning)
+-|  with warnings.catch_warnings(): warnings.simplefilter('ignore'); warnings.warn(@S)
+-|  with warnings.catch_warnings(): warnings.simplefilter('always'); warnings.warn(@S)
+-|  with warnings.catch_warnings(): warnings.filterwarnings('ignore', @S); warnings.warn(@S)
+H|  with warnings.catch_warnings():
+!|  warnings.simplefilter('always')  warnings.simplefilter('ignore')  warnings.resetwarnings()
+!|  warnings.simplefilter('error', DeprecationWarning)  warnings.simplefilter('module')
 """)
