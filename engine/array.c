@@ -15,6 +15,20 @@ mp_is_array(PyObject *o)
 }
 
 
+bool
+mp_is_dtype(PyObject *o)
+{
+    if (strncmp(Py_TYPE(o)->tp_name, "numpy.dtype", 11) != 0) {
+        return false;
+    }
+    PyObject *builtin = PyObject_GetAttrString(o, "isbuiltin");
+    bool found =
+        builtin != NULL && PyLong_Check(builtin) && PyLong_AsLong(builtin) == 1;
+    PyErr_Clear();  // a dtype says so; what does not is none
+    Py_XDECREF(builtin);
+    return found;
+}
+
 /* Numbers whose bytes say all: no objects, dates, texts, records. */
 static bool
 is_plain_format(const char *format)

@@ -10,6 +10,8 @@ enum {
 };
 
 bool mp_is_array(PyObject *o);  // exactly numpy.ndarray
+/* A dtype of plain numbers: a single object, which never changes. */
+bool mp_is_dtype(PyObject *o);
 /* Fill in *view, which the caller releases; false, without an exception: not an array of
  * plain numbers (objects, dates, texts, records). */
 bool mp_array_view(PyObject *a, Py_buffer *view);

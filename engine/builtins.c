@@ -778,6 +778,10 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (rc != MP_OK) {
         return rc;
     }
+    if (strcmp(owner->tp_name, "numpy.ufunc") == 0) {  // np.add.reduce(a)
+        return mp_numpy_call(T, s, args[0], args + 1,
+                             mp_count_args(nargs, kwnames) - 1);
+    }
     if (mp_is_value_type(owner) && (self == NULL || fresh || mp_is_array(args[0]))) {
         s->below = MP_BELOW_WATCH;
         if (strncmp(owner->tp_name, "numpy.", 6) == 0) {

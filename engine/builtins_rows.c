@@ -297,7 +297,8 @@ mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
     if (mp_is_array(obj)) {
         return mp_array_read(T, obj, n);
     }
-    if (mp_rule_of_type(base) == RULE_VALUE) {
+    if (mp_rule_of_type(base) == RULE_VALUE || mp_is_dtype(obj)
+        || strcmp(base->tp_name, "numpy.ufunc") == 0) {
         return mp_load_const(T, obj);
     }
     return shows_content(base)

@@ -44,6 +44,10 @@ mp_numpy_check_method(mp_trace *T, const char *name)
 static mp_rc
 check_function(mp_trace *T, PyObject *callee)
 {
+    mp_rc rc = mp_load_const(T, callee);  // a type alone does not tell which one it is
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (PyType_Check(callee)) {
         const char *type = ((PyTypeObject *)callee)->tp_name;
         return strncmp(type, "numpy.random.", 13) == 0
@@ -55,9 +59,9 @@ check_function(mp_trace *T, PyObject *callee)
     const char *text =
         name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     PyErr_Clear();  // a function without a usable name is not numpy's own
-    mp_rc rc = text == NULL || is_listed(text, refused_functions)
-                   ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%s", text ? text : "?")
-                   : MP_OK;
+    rc = text == NULL || is_listed(text, refused_functions)
+             ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%s", text ? text : "?")
+             : MP_OK;
     Py_XDECREF(name);
     return rc;
 }
@@ -110,7 +114,7 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
         }
         rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
         if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
-            && !mp_is_array(args[i]) && !PyList_Check(args[i])
+            && !mp_is_array(args[i]) && !mp_is_dtype(args[i]) && !PyList_Check(args[i])
             && !PyTuple_Check(args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",
                                 mp_type_name(args[i]));
@@ -239,6 +243,17 @@ drop_exposed(mp_trace *T)
     return MP_OK;
 }
 
+static mp_rc
+know_dtype(mp_trace *T, PyObject *a)
+{
+    PyObject *dtype = PyObject_GetAttrString(a, "dtype");
+    mp_rc rc = dtype == NULL        ? MP_ERR
+               : mp_is_dtype(dtype) ? mp_load_const(T, dtype)
+                                    : MP_OK;
+    Py_XDECREF(dtype);
+    return rc;
+}
+
 mp_rc
 mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
 {
@@ -250,7 +265,8 @@ mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
         return MP_ERR;
     }
     if (is_listed(text, plain)) {
-        return mp_array_read(T, a, n);
+        mp_rc rc = mp_array_read(T, a, n);
+        return rc == MP_OK && strcmp(text, "dtype") == 0 ? know_dtype(T, a) : rc;
     }
     if (n->reg >= 0 || overlaps(T->known, a)) {
         // The base of a view may be an array that nobody has looked at.

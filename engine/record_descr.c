@@ -285,6 +285,10 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         && !mp_descr_fits(descr, owner)) {
         return MP_OK;  // TypeError: it is another class's
     }
+    if ((tp == &PyMemberDescr_Type || tp == &PyGetSetDescr_Type)
+        && mp_is_dtype(owner)) {
+        return mp_load_const(T, owner);  // it never changes
+    }
     if (tp == &PyMemberDescr_Type) {
         return get_member(T, s, owner, n, descr, name);
     }
@@ -367,6 +371,16 @@ mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *n
                        &runs);
     if (rc != MP_OK || runs) {
         return rc;
+    }
+    if (mp_is_array(owner) && value != NULL) {  // a.flat = x, a.shape = (2, 3)
+        bool has_tensor = false;
+        rc = mp_read_deep(T, value, &has_tensor);
+        if (rc != MP_OK || has_tensor) {
+            return rc != MP_OK ? rc
+                               : mp_trace_abort(T, MP_AB_HOST_READ, "a tensor in a %s",
+                                                mp_type_name(owner));
+        }
+        s->below = MP_BELOW_SKIP;
     }
     if (tp == &PyGetSetDescr_Type && n != NULL && n->kind == MP_NODE_FRESH
         && !mp_name_is(name, "__dict__")

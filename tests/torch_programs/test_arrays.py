@@ -107,6 +107,17 @@ def f(x):
     return x[i], x[m], x[:, i], x[i, np.array([1, 1])], y, x.new_tensor(i), x[np.array(1)], x[i.astype("i4")]
 >>> t(3, 4)
 
+=== functions_as_objects
+import numpy as np
+ops, dtype = {"op": np.add}, np.dtype("f4")
+def f(x):
+    a = np.arange(3).astype(dtype)
+    n = ops["op"](2, 5) + int(np.add.reduce(a)) + int(np.maximum.accumulate(a)[1])
+    return x * n, np.zeros(2, dtype), a.dtype == dtype, np.arange(2).dtype.name, a.dtype
+>>> t(3)
+!!! ops["op"] = np.multiply
+!!! dtype = np.dtype("f8")
+
 === layouts
 import numpy as np
 def f(x):
@@ -202,6 +213,10 @@ def f(x):
     a[1:] = x[:2]
     b = a.flat
     b[2] = x[0]
+    c = np.zeros(3)
+    c.flat = x
+    c.real[1:] = x[1:]
+    x = x + float(c[0])
     return x + float(a.sum()) + float(np.arange(9.)[x.argmax()]), np.arange(5)[x.argmax():]
 >>> t(3)
 >>> t(3)
@@ -228,6 +243,19 @@ import numpy as np
 def f(x):
     np.random.seed(0)
     return x + np.random.rand(), np.random.RandomState(3).rand(), np.random.default_rng(1).random()
+>>> t(3)
+
+=== both_kept | eager
+import numpy as np
+class S:
+    pass
+s = S()
+def f(x):
+    s.a = np.zeros(3, "f4")
+    s.t = torch.from_numpy(s.a)
+    s.t += x
+    return s.a.sum()
+>>> t(3)
 >>> t(3)
 
 === of_objects | eager
