@@ -40,7 +40,7 @@ class DryRun:
     Attributes:
         error: what it raised, or None.
         outputs: its results, without their autograd history.
-        grads: which of them required gradients.
+        grads: which of them required gradients, and then which written inputs do.
         written: position of each written input, its clone, and the live tensor, weak:
             it dies when it does in eager.
         random: it drew random numbers.
@@ -127,11 +127,13 @@ class Verifier:
             if found:
                 return f"output {i}: {found}"
         alive = []
-        for at, clone, weak in dry.written:
+        for i, (at, clone, weak) in enumerate(dry.written):
             live = weak()
             if live is None:
                 continue
             found = self._difference(clone, live, dry)
+            if dry.grads[len(outputs) + i] != live.requires_grad:
+                found = found or f"requires_grad is {not live.requires_grad}"
             if found:
                 return f"written input {at}: {found}"
             alive.append(live)
@@ -225,7 +227,8 @@ def _forget_history(dry: DryRun, answer: Iterable[torch.Tensor]) -> None:
     outputs = list(answer)
     dry.sharing = _sharing([clone for _, clone, _ in dry.written], outputs)
     with torch.no_grad():
-        dry.grads = [t.requires_grad for t in outputs]
+        written = [clone for _, clone, _ in dry.written]
+        dry.grads = [t.requires_grad for t in (*outputs, *written)]
         dry.outputs = [t.detach() for t in outputs]
         dry.written = [(at, clone.detach(), live) for at, clone, live in dry.written]
 

@@ -179,6 +179,25 @@ def test_a_graph_that_writes_is_written_once():
     assert counts(fast) == {"calls": 4, "hits": 3, "verified": 3, "diverged": 0}
 
 
+def test_a_written_input_must_want_gradients_as_eager_leaves_it():
+    def compile_graph(module, inputs):
+        def run(*args):
+            results = module(*args)
+            for each in args:
+                each.requires_grad_(each.is_floating_point())
+            return results
+
+        return run
+
+    def step(x):
+        return x.add_(1)
+
+    fast = magpy.verify(magpy.compile(step, backend=compile_graph), every=1)
+    fast(torch.zeros(2))
+    with pytest.raises(magpy.VerifyError, match="requires_grad is True"):
+        fast(torch.zeros(2))
+
+
 def test_random_numbers_are_drawn_once():
     generator = torch.Generator().manual_seed(7)
 
