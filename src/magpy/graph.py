@@ -179,6 +179,8 @@ class Builder:
         """Append one operation."""
         if isinstance(target, type):
             target, args, kwargs = _modern(target, args, kwargs)
+        elif target is setattr:
+            target = set_state
         if args and is_array(args[0]):
             target, kwargs = _over_copy(target, kwargs)
         if target == "new" and len(args) == 2 and type(args[1]) is self._size:
@@ -192,6 +194,11 @@ class Builder:
             node = self.graph.create_node("call_function", target, mapped, named)
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+
+def set_state(tensor: Any, name: str, value: Any) -> None:
+    """Set what is behind an attribute of a tensor, whatever its class does before."""
+    object.__setattr__(tensor, name, value)
 
 
 def is_array(obj: object) -> bool:

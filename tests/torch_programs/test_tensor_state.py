@@ -763,3 +763,66 @@ def test_reasons(statement, reason):
     space = {}
     exec(f"def step(x):\n    {statement}\n    return x + 1", space)
     assert fullgraph_reason(space["step"], torch.ones(3, requires_grad=True)) == reason
+
+
+def test_a_setattr_of_the_class_runs(monkeypatch):
+    seen = []
+
+    def own(self, name, value):
+        seen.append(name)
+        object.__setattr__(self, name, value)
+
+    def step(x):
+        y = x * 2
+        y.tag = 1
+        y.data = x + 1
+        return y
+
+    fast = magpy.compile(step, backend="eager")
+    for _ in range(3):
+        assert fast(torch.ones(2)).tag == 1
+    assert whole_hits(fast) == 2
+    monkeypatch.setattr(torch.Tensor, "__setattr__", own)
+    for number in range(1, 4):
+        y = fast(torch.ones(2))
+        assert (y.tolist(), y.tag) == ([2.0, 2.0], 1)
+        assert seen == ["tag", "data"] * number
+    assert whole_hits(fast) == 4
+
+
+def test_a_property_of_the_class_stands_before_attributes(monkeypatch):
+    def step(x):
+        y = x * 2
+        y.tag = 1
+        return y, x.shape
+
+    fast = magpy.compile(step, backend="eager")
+    for _ in range(2):
+        assert vars(fast(torch.ones(2))[0]) == {"tag": 1}
+    stored = []
+    tag = property(lambda self: 0, lambda self, value: stored.append(value))
+    monkeypatch.setattr(torch.Tensor, "tag", tag, raising=False)
+    for number in range(1, 4):
+        assert vars(fast(torch.ones(2))[0]) == {}
+        assert stored == [1] * number
+
+
+def test_attributes_of_inputs_do_not_keep_them():
+    import gc
+    import weakref
+
+    def step(x):
+        x.tag = [1]
+        y = x * 2
+        y.source = x
+        return y
+
+    fast = magpy.compile(step, backend="eager")
+    for _ in range(4):
+        x = torch.ones(2)
+        y = fast(x)
+        assert y.source is x
+        dead = weakref.ref(x), weakref.ref(y)
+        del x, y
+        gc.collect()
+        assert [ref() for ref in dead] == [None, None]
