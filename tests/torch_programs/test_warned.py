@@ -64,6 +64,21 @@ def f(x):
     return soft(x), F.log_softmax(x)
 >>> t(3, 4)
 
+=== in_a_forward_that_the_graph_runs_again | eager
+import warnings
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        warnings.warn("inside")
+        return x * 2
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+def f(x):
+    return Double.apply(x) + 1
+>>> t(2)
+>>> t(2).requires_grad_()
+
 === warned_by_shape
 import warnings
 def f(x):
