@@ -363,6 +363,21 @@ def change(world):
     world["depth"] += 1
 text = repr
 
+=== warnings_hidden_and_shown
+import warnings
+def f(world):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("hidden")
+    warnings.warn(f"shown {world[0]}")
+    return [world[0]]
+def make():
+    warnings.filters[:] = []  # a with that had no memory did not set them back
+    return [1]
+def change(world):
+    world[0] += 1000
+text = repr
+
 === strings_and_formats
 def f(world):
     words = [w.upper() for w in world["text"].split()]
