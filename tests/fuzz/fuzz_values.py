@@ -398,6 +398,7 @@ O|  type(@O)  [@O, @O]  {'k': @O}  (@O, @O)  (@O if @B else @O)  @C
 -|  with warnings.catch_warnings(): warnings.simplefilter('always'); warnings.warn(@S)
 -|  with warnings.catch_warnings(): warnings.filterwarnings('ignore', @S); warnings.warn(@S)
 H|  with warnings.catch_warnings():
-!|  warnings.simplefilter('always')  warnings.simplefilter('ignore')  warnings.resetwarnings()
+!|  warnings.simplefilter('always')  warnings.simplefilter('ignore')
 !|  warnings.simplefilter('error', DeprecationWarning)  warnings.simplefilter('module')
+!|  warnings.resetwarnings()
 """)
