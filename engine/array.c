@@ -116,38 +116,85 @@ mp_array_root(PyObject *a)
     return root;
 }
 
+/* numpy.ndarray(shape, dtype, buffer, offset, strides), with its flag of writing. */
+static PyObject *
+array_over(PyTypeObject *type, PyObject *memory, PyObject *spec)
+{
+    PyObject *args =
+        PyTuple_Pack(5, PyTuple_GET_ITEM(spec, 0), PyTuple_GET_ITEM(spec, 1), memory,
+                     PyTuple_GET_ITEM(spec, 2), PyTuple_GET_ITEM(spec, 3));
+    PyObject *made = args == NULL ? NULL : PyObject_CallObject((PyObject *)type, args);
+    PyObject *none = made == NULL || PyTuple_GET_ITEM(spec, 4) == Py_True
+                         ? Py_NewRef(Py_None)
+                         : PyObject_CallMethod(made, "setflags", "i", 0);
+    if (none == NULL) {
+        Py_CLEAR(made);
+    }
+    Py_XDECREF(none);
+    Py_XDECREF(args);
+    return made;
+}
+
+static PyObject *
+array_spec(PyObject *a, Py_ssize_t offset, bool readonly)
+{
+    PyObject *shape = PyObject_GetAttrString(a, "shape");
+    PyObject *dtype = PyObject_GetAttrString(a, "dtype");
+    PyObject *strides = PyObject_GetAttrString(a, "strides");
+    PyObject *spec = NULL;
+    if (shape != NULL && dtype != NULL && strides != NULL) {
+        spec = Py_BuildValue("(OOnOO)", shape, dtype, offset, strides,
+                             readonly ? Py_False : Py_True);
+    }
+    Py_XDECREF(shape);
+    Py_XDECREF(dtype);
+    Py_XDECREF(strides);
+    return spec;
+}
+
 PyObject *
 mp_array_freeze(PyObject *a, const Py_buffer *view)
 {
     uintptr_t lo, hi;
     mp_array_extent(view, &lo, &hi);
     PyObject *memory = PyByteArray_FromStringAndSize((char *)lo, (Py_ssize_t)(hi - lo));
-    PyObject *shape = PyObject_GetAttrString(a, "shape");
-    PyObject *dtype = PyObject_GetAttrString(a, "dtype");
-    PyObject *strides = PyObject_GetAttrString(a, "strides");
-    PyObject *args = PyTuple_New(0), *kwargs = NULL, *frozen = NULL;
-    if (memory != NULL && shape != NULL && dtype != NULL && strides != NULL) {
-        kwargs = Py_BuildValue("{s:O,s:O,s:O,s:O,s:n}", "shape", shape, "dtype", dtype,
-                               "buffer", memory, "strides", strides, "offset",
-                               (Py_ssize_t)((uintptr_t)view->buf - lo));
-    }
-    if (args != NULL && kwargs != NULL) {
-        frozen = PyObject_Call((PyObject *)Py_TYPE(a), args, kwargs);
-    }
-    PyObject *none = frozen == NULL || !view->readonly
-                         ? Py_NewRef(Py_None)
-                         : PyObject_CallMethod(frozen, "setflags", "i", 0);
-    if (none == NULL) {
-        Py_CLEAR(frozen);
-    }
-    Py_XDECREF(none);
+    PyObject *spec =
+        array_spec(a, (Py_ssize_t)((uintptr_t)view->buf - lo), view->readonly);
+    PyObject *frozen =
+        memory == NULL || spec == NULL ? NULL : array_over(Py_TYPE(a), memory, spec);
     Py_XDECREF(memory);
-    Py_XDECREF(shape);
-    Py_XDECREF(dtype);
-    Py_XDECREF(strides);
-    Py_XDECREF(args);
-    Py_XDECREF(kwargs);
+    Py_XDECREF(spec);
     return frozen;
+}
+
+PyObject *
+mp_array_view_spec(PyObject *a, PyObject *root)
+{
+    Py_buffer view, whole;
+    PyObject *spec = NULL;
+    if (!mp_array_view(a, &view)) {
+        PyErr_SetString(PyExc_TypeError, "not an array of plain numbers");
+        return NULL;
+    }
+    if (mp_array_view(root, &whole)) {
+        spec = array_spec(a, (char *)view.buf - (char *)whole.buf, view.readonly);
+        PyBuffer_Release(&whole);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "not over an array of plain numbers");
+    }
+    PyBuffer_Release(&view);
+    return spec;
+}
+
+PyObject *
+mp_array_view_make(PyObject *root, PyObject *spec)
+{
+    if (!mp_is_array(root)) {
+        PyErr_Format(PyExc_SystemError, "a view of a %.200s", Py_TYPE(root)->tp_name);
+        return NULL;
+    }
+    return array_over(Py_TYPE(root), root, spec);
 }
 
 PyObject *

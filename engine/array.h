@@ -28,6 +28,10 @@ PyObject *mp_array_root(PyObject *a);
 PyObject *mp_array_freeze(PyObject *a, const Py_buffer *view);
 /* A new array that owns its memory, dense, with its dimensions in the same order. */
 PyObject *mp_array_copy(PyObject *a);
+/* What makes the view a of root again: new tuple (shape, dtype, offset, strides,
+ * writeable).  NULL with an exception. */
+PyObject *mp_array_view_spec(PyObject *a, PyObject *root);
+PyObject *mp_array_view_make(PyObject *root, PyObject *spec);
 /* The same dtype, layout and bytes?  Frozen arrays, or such that are dense. */
 bool mp_array_same(PyObject *a, PyObject *b);
 

@@ -53,6 +53,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_EXCEPTION] = EFFECT_A,
     [MP_E_SCALAR] = EFFECT_A,
     [MP_E_BYTEARRAY] = EFFECT_A,
+    [MP_E_ARRAY_VIEW] = EFFECT_A,
     [MP_E_PROXY] = EFFECT_A,
     [MP_E_ITERATOR] = EFFECT_ITEMS,
     [MP_E_ITER_CALL] = EFFECT_ITEMS,
@@ -171,6 +172,8 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
         return obj != NULL;
     case MP_E_ARRAY:
         return obj != NULL && mp_is_array(obj);
+    case MP_E_ARRAY_VIEW:
+        return obj != NULL && PyTuple_CheckExact(obj) && PyTuple_GET_SIZE(obj) == 5;
     case MP_E_STRUCT:
     case MP_E_PARTIAL:
     case MP_E_EXCEPTION:

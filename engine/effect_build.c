@@ -536,6 +536,8 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         return Py_NewRef(op->obj);
     case MP_E_ARRAY:
         return mp_array_copy(op->obj);
+    case MP_E_ARRAY_VIEW:
+        return mp_array_view_make(regs[op->a], op->obj);
     case MP_E_TUPLE:
         return effect_make_tuple(items, op->count, regs);
     case MP_E_STRUCT:

@@ -368,12 +368,15 @@ fill_kind(const mp_shape *s)
 }
 
 static mp_rc
-make_array(rebuilder *b, PyObject *array, int32_t *reg)
+make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
 {
-    PyObject *frozen = mp_array_copy(array);
-    mp_rc rc =
-        frozen == NULL ? MP_ERR : emit(b, MP_E_ARRAY, frozen, -1, -1, NULL, 0, reg);
-    Py_XDECREF(frozen);
+    bool is_view = s->kind == MP_E_ARRAY_VIEW;
+    PyObject *obj =
+        is_view ? mp_array_view_spec(s->type, s->items[0]) : mp_array_copy(s->type);
+    mp_rc rc = obj == NULL
+                   ? MP_ERR
+                   : emit(b, s->kind, obj, is_view ? items[0] : -1, -1, NULL, 0, reg);
+    Py_XDECREF(obj);
     return rc;
 }
 
@@ -399,7 +402,8 @@ make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *r
     case MP_E_SCALAR:
         return emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
     case MP_E_ARRAY:
-        return make_array(b, s->type, reg);
+    case MP_E_ARRAY_VIEW:
+        return make_array(b, s, items, reg);
     case MP_E_METHOD:
         return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
     default:

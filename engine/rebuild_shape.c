@@ -430,6 +430,20 @@ shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
     return shape_item(s, inner) < 0 ? MP_ERR : MP_OK;
 }
 
+static mp_rc
+shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
+{
+    PyObject *root;
+    mp_rc rc = mp_array_check_output(T, obj, &root);
+    s->kind = root == NULL ? MP_E_ARRAY : MP_E_ARRAY_VIEW;
+    s->type = obj;
+    if (rc == MP_OK && root != NULL && shape_item(s, root) < 0) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(root);
+    return rc;
+}
+
 mp_rc
 mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -477,9 +491,7 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
         return shape_c_object(T, s, obj);
     }
     if (mp_is_array(obj)) {
-        s->kind = MP_E_ARRAY;
-        s->type = obj;
-        return mp_array_check_output(T, obj);
+        return shape_array(T, s, obj);
     }
     if (mp_effect_can_make(MP_E_ITERATOR, tp)) {
         return shape_iterator(T, s, obj);

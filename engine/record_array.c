@@ -479,19 +479,6 @@ mp_array_check_known(mp_trace *T)
 
 /* -- Arrays that outlive the run ------------------------------------------------------------ */
 
-/* Is there no other array over its memory?  (Whatever else gets at it has no recipe.) */
-static bool
-is_alone(mp_trace *T, PyObject *a)
-{
-    PyObject *root = mp_array_root(a);
-    mp_node *n = root == NULL ? NULL : mp_refgraph_find(&T->graph, root);
-    bool alone = (root == a && !overlaps(T->known, a))
-                 || (root != NULL && Py_REFCNT(root) == 2  // a's and ours
-                     && (n == NULL || n->kind == MP_NODE_FRESH));
-    Py_XDECREF(root);
-    return alone;
-}
-
 /* Does a copy have the same strides, for dimensions of one item, too? */
 static bool
 copies_alike(PyObject *a)
@@ -503,28 +490,34 @@ copies_alike(PyObject *a)
     return alike;
 }
 
+/* One that owns its memory is copied; any other is made again over a copy of the array that
+ * does, which all views share.  *root: new, NULL if a owns its memory. */
 mp_rc
-mp_array_check_output(mp_trace *T, PyObject *a)
+mp_array_check_output(mp_trace *T, PyObject *a, PyObject **root)
 {
     Py_buffer view;
     const char *what = NULL;
-    mp_rc rc = drop_exposed(T);  // they hold arrays
-    if (rc != MP_OK) {
-        return rc;
+    *root = mp_array_root(a);
+    if (*root == NULL || !mp_array_view(a, &view)) {
+        Py_CLEAR(*root);
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s of this dtype or memory",
+                              mp_type_name(a));
     }
-    if (!mp_array_view(a, &view)) {
-        what = "of this dtype";
-    }
-    else {
+    mp_node *n = mp_refgraph_find(&T->graph, *root);
+    if (*root == a) {
         what = view.len > MP_ARRAY_LIMIT ? "that is large"
-               : !mp_array_is_dense(&view) || view.readonly
-                   ? "that is part of something"
-               : !is_alone(T, a)  ? "that shares its memory"
-               : !copies_alike(a) ? "of this layout"
-                                  : NULL;
-        PyBuffer_Release(&view);
+               : view.readonly           ? "that is read-only"
+               : !copies_alike(a)        ? "of this layout"
+                                         : NULL;
+        Py_CLEAR(*root);
     }
-    return what == NULL
-               ? MP_OK
-               : mp_trace_abort(T, MP_AB_OUTPUT, "a new %s %s", mp_type_name(a), what);
+    else if (n == NULL && overlaps(T->known, *root)) {
+        what = "over external memory";
+    }
+    PyBuffer_Release(&view);
+    if (what != NULL) {
+        Py_CLEAR(*root);
+        return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s %s", mp_type_name(a), what);
+    }
+    return *root == NULL || n != NULL ? MP_OK : mp_fresh(T, *root);
 }

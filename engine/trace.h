@@ -593,7 +593,7 @@ mp_rc mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf);
 /* The operation has ended: which of its arguments share memory with the result? */
 mp_rc mp_array_lend(mp_trace *T, PyObject *result);
 /* It outlives the run: can a copy stand for it? */
-mp_rc mp_array_check_output(mp_trace *T, PyObject *a);
+mp_rc mp_array_check_output(mp_trace *T, PyObject *a, PyObject **root);
 
 /* -- Operations (oplog.c) ----------------------------------------------------------------- */
 

@@ -166,12 +166,24 @@ def f(x):
     return np.meshgrid(np.arange(2), np.arange(3)), np.arange(6).reshape(2, 3), np.eye(2).T, x + 1
 >>> t(3)
 
-=== memory_seen_twice | eager
+=== memory_seen_twice
+import numpy as np
+def f(x):
+    a, b = np.arange(6.), np.arange(6)[::-1]
+    return a, a[1:3], a.reshape(2, 3)[::-1, None], b[2:], np.broadcast_to(np.ones(2), (2, 2)), x + 1
+>>> t(3)
+
+=== views_over_a_break | eager
 import numpy as np
 def f(x):
     a = np.arange(6.)
-    return a, a[1:3], x + 1
->>> t(3)
+    b, c = a[1:4], np.arange(4.)[::2]
+    k = x.sum().item()
+    b[0] = k
+    c += k
+    return x * float(a[1]), a, b, float(c.base.sum())
+>>> torch.ones(3)
+>>> torch.full((3,), 2.0)
 
 === array_after_the_tensor | eager
 import numpy as np
@@ -300,6 +312,25 @@ def test_a_hit_gives_new_memory():
     assert magpy.stats(g)["hits"] == 2
 
 
+def test_views_share_memory_as_they_did():
+    def f(x):
+        a = np.arange(4.0)
+        b, c = a[1:], a[::-2]
+        c.flags.writeable = False
+        return a, b, c, b.reshape(3, 1), np.arange(2)[None], x + 1
+
+    g = magpy.compile(f, backend="eager")
+    x = torch.ones(2)
+    g(x)
+    for _ in range(2):
+        a, b, c, d, e, _ = g(x)
+        a[3] = 7
+        assert (b[2], c[0], d[2, 0]) == (7, 7, 7)
+        assert b.base is a and c.base is a and d.base is a
+        assert c.strides == (-16,) and not c.flags.writeable and e.base.shape == (2,)
+    assert magpy.stats(g)["hits"] == 2
+
+
 @pytest.mark.parametrize(
     ("f", "reason"),
     [
@@ -313,7 +344,7 @@ def test_a_hit_gives_new_memory():
         (lambda x: (np.random.RandomState(1), x + 1)[1], "numpy.random.mtrand.RandomState"),
         (lambda x: x + torch.from_numpy(np.arange(6.0)[::2]), "a numpy.ndarray that is part of something else"),
         (lambda x: x + torch.from_numpy(np.frombuffer(bytes(24))), "a numpy.ndarray that is part of something else"),
-        (lambda x: (np.frombuffer(bytes(24)), x + 1), "a new numpy.ndarray that is part of something"),
+        (lambda x: (np.frombuffer(bytes(24)), x + 1), "a new numpy.ndarray of this dtype or memory"),
     ],
 )  # fmt: skip
 def test_what_no_guard_sees_is_refused(f, reason):

@@ -328,6 +328,17 @@ def test_array() -> None:
     assert first is not held and not np.shares_memory(first, second)
     assert first.flags.owndata and first.flags.writeable and first.strides == (8, 16)
     assert first.dtype == held.dtype and (first == held).all()
+    program = Program()
+    root = program.emit("ARRAY", obj=held)
+    spec = ((2,), held.dtype, 40, (-16,), False)
+    program.returns(program.emit("ARRAY_VIEW", a=root, obj=spec))
+    view = program.run()
+    assert view.base is not held and view.tolist() == [5, 4]
+    assert view.strides == (-16,) and not view.flags.writeable
+    program = Program()
+    program.returns(program.emit("ARRAY_VIEW", a=program.const(1), obj=spec))
+    with pytest.raises(SystemError, match="a view of a int"):
+        program.run()
     for wrong in (held.view(np.matrix), [1]):
         with pytest.raises(SystemError, match="ill-formed"):
             Program().emit("ARRAY", obj=wrong)

@@ -418,6 +418,11 @@ import numpy as np
 def f(x): return np.zeros(x)
 >>> 2
 
+=== ARRAY_VIEW
+import numpy as np
+def f(x): return np.zeros(x)[1:]
+>>> 2
+
 === PROXY
 from types import MappingProxyType
 def f(x): return MappingProxyType(x)
