@@ -109,6 +109,10 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
         mp_rc rc = mp_value(T, args[i], &n);
+        if (rc == MP_OK
+            && is_tensor_node(n)) {  // of a constant one, it may take the memory
+            rc = mp_trace_abort(T, MP_AB_HOST_READ, "numpy on a tensor");
+        }
         if (rc == MP_OK) {
             rc = mp_read_deep(T, args[i], &has_tensor);
         }

@@ -233,6 +233,16 @@ def f(x):
 >>> t(3)
 >>> t(3)
 
+=== memory_of_a_constant_tensor | eager
+import numpy as np
+def f(x):
+    k = torch.tensor(3.0)
+    a = np.asarray(k)
+    k.add_(x.sum())
+    return x + float(a), np.array([torch.tensor(2.0)])
+>>> t(3)
+>>> t(3)
+
 === tensor_as_an_index_of_others | eager
 def f(x):
     return "abc"[x.argmax()], range(5)[x.argmax()], bytearray(b"abc")[x.argmax()]
