@@ -277,6 +277,9 @@ scan(rebuilder *b, PyObject *obj)
         }
     }
     mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc == MP_ABORTED && n != NULL) {
+        mp_blame(b->T, n->born);  // of a subclass of tensors: do not load it
+    }
     if (rc == MP_OK && mp_is_fresh_id(b->T, obj)) {
         return mp_trace_abort(b->T, MP_AB_SIDE_EFFECT, "id of a new object");
     }

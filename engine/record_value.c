@@ -185,6 +185,9 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
     }
     *node = mp_refgraph_find(&T->graph, obj);
     if (*node != NULL) {
+        if ((*node)->passes) {
+            return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
+        }
         return T->lent != NULL && mp_is_array(obj) ? mp_array_check_lent(T, obj)
                                                    : MP_OK;
     }
@@ -343,7 +346,9 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (mp_tensor_is(value)) {
         return load_tensor(T, reg, value);
     }
-    if (mp_tensor_is_any(value)) {
+    // hasattr(module, "lazy"): who looks at the tensor that was found there asks mp_value.
+    bool passes = mp_tensor_is_any(value);
+    if (passes && T->guards->ops[T->guards->def[reg]].kind != MP_G_LOAD_KEY) {
         return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(value));
     }
     if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
@@ -358,6 +363,7 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (n == NULL) {
         return MP_ERR;
     }
+    n->passes = passes;
     if (holds_scalar(value)) {
         // C code reads the value inside; the object is immutable, so identity covers it.
         n->pinned = true;

@@ -53,6 +53,7 @@ typedef struct mp_node {
     bool changed;      // external tensor: the run wrote to its memory
     bool restated;     // external tensor: the run changed its data or requires_grad
     bool distinct;     // external tensor: no other one that was looked at may be it
+    bool passes;       // external: a tensor of a subclass, which is passed by at most
     bool attrs;        // tensor of the run: attributes were put on it
     uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
     mp_site born;      // fresh: where it was made

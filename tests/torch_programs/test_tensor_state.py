@@ -638,6 +638,78 @@ def f(x, name):
     object.__setattr__(y, name, 2)
     return getattr(w, name), getattr(y, name), y
 >>> t(3), "tag"
+
+=== uninitialized_parameter_replaced | of m
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.p = nn.UninitializedParameter()
+    def forward(self, x):
+        self.p = nn.Parameter(torch.zeros(3))
+        return x + 1
+m = M()
+>>> t(3)
+!!! m.p = nn.UninitializedParameter()
+!!! del m.p
+
+=== subclass_passed_by
+class T(torch.Tensor):
+    pass
+d = {"a": torch.ones(3).as_subclass(T)}
+def f(x):
+    return d.get("a") is not None if False else x + 1, len(d)
+>>> t(3)
+
+=== subclass_used | eager
+class T(torch.Tensor):
+    pass
+d = {"a": torch.ones(3).as_subclass(T), "b": torch.ones(3)}
+def f(x):
+    y = x + 1
+    a = d["a"]
+    d["b"] = a
+    return y, d["a"], [a], x * a, bool((a == 1).all()), a.shape, a[0]
+>>> t(3)
+!!! d["a"] = torch.ones(3)
+!!! d["a"] = torch.zeros(3).as_subclass(T)
+
+=== subclass_in_a_call | eager
+class T(torch.Tensor):
+    pass
+d = {"a": torch.ones(3).as_subclass(T)}
+def g(a, x):
+    return a is None, x
+def f(x):
+    got = [any(d.values()), isinstance(d["a"], T), type(d["a"]), d["a"] is None]
+    got.append(list(map(torch.relu, d.values())))
+    d["a"].tag = 1
+    d["a"].mul_(2)
+    if d["a"].sum() > 100:
+        x = x * 2
+    return got, g(d["a"], x), len(d["a"]), d["a"].tag
+>>> t(3)
+!!! d["a"].fill_(1000)
+
+=== subclass_returned | eager
+class T(torch.Tensor):
+    pass
+d = {"a": torch.ones(3).as_subclass(T)}
+def f(x):
+    y = x * 2
+    return d["a"], y
+>>> t(3)
+!!! d["a"] = torch.zeros(2).as_subclass(T)
+
+=== subclass_local_over_a_break | eager
+class T(torch.Tensor):
+    pass
+d = {"a": torch.ones(3).as_subclass(T)}
+def f(x):
+    a = d["a"]
+    y = x * 2
+    k = int(x.sum() * 0)
+    return y + k, a
+>>> t(3)
 """)
 
 
