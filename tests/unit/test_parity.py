@@ -295,7 +295,8 @@ def test_summary(ran):
     assert found["projects"]["static"] == {
         "total": 5, "one graph": 3, "several graphs": 1, "crash": 1,
     }  # fmt: skip
-    assert found["projects"]["static, no host reads or draws"]["total"] == 4
+    assert found["projects"]["static, no host reads"]["total"] == 4
+    assert population["draws"] == ["graphs"]
     assert sum(found["cases"].values()) == 21
     assert found["reasons"][0]["projects"]
     assert any(
@@ -459,6 +460,7 @@ def test_comparing_compilers(tmp_path):
         ),
         "dynamo": make_run(a=["?" + SEVERAL, "-"], b=[ONE, "eager"], c=[ONE], d=[ONE]),
     }
+    runs["magpy"]["b"].cases[1].draws = True
     population = populate(runs)
     assert population.untested == ["d"]
     assert population.counted == {"a": {0}, "b": {0, 1}, "c": {0}}
@@ -467,7 +469,8 @@ def test_comparing_compilers(tmp_path):
     assert sets == {
         "all": ["a", "b", "c"],
         "static": ["a", "b"],
-        "static, no host reads or draws": ["b"],
+        "static, no host reads": ["b"],
+        "static, no host reads or draws": [],
         "static, without --exclude": ["a"],
     }
     summaries = {k: Summary(run, population.counted) for k, run in runs.items()}

@@ -30,7 +30,8 @@ def format_population(population: Population) -> str:
         f"{total} projects: {len(p.failed)} do not load, {len(p.untested)} have no case "
         f"that runs in eager mode, {len(p.tested)} remain\n"
         f"{len(p.random)} of them are random in eager mode, {static} are static, "
-        f"{static - len(p.host)} static without a host read or draw\n"
+        f"{static - len(p.host)} static without a host read, "
+        f"{static - len(p.host | p.draws)} without a draw, too\n"
         "(the paper: 2000 projects, 579 untested, 1421 remain, 230 dynamic, 1191 static)\n"
     )
 
@@ -144,6 +145,7 @@ def to_json(
             "tested": len(names),
             "random": population.random,
             "host_read": sorted(population.host),
+            "draws": sorted(population.draws),
         },
         "compilers": {
             compiler: {

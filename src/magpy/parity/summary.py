@@ -114,8 +114,9 @@ class Population:
         untested: no case of theirs runs in eager mode.
         tested: all others; `counted` has their cases.
         random: tested ones with a case that eager mode does not repeat, and how.
-        host: tested ones, not random, where a compiler met a value of a tensor or which
-            draw random numbers of Python's or numpy's.
+        host: tested ones, not random, where a compiler met a value of a tensor.
+        draws: tested ones, not random, that draw numbers from Python's or numpy's
+            generators.
     """
 
     failed: dict[str, str]
@@ -124,6 +125,7 @@ class Population:
     counted: dict[str, set[int]]
     random: dict[str, str]
     host: set[str]
+    draws: set[str]
 
     def sets(self, excluded: Collection[str] = ()) -> dict[str, list[str]]:
         """Return the sets that tables are about.
@@ -135,8 +137,9 @@ class Population:
         found = {
             "all": self.tested,
             "static": static,
+            "static, no host reads": [n for n in static if n not in self.host],
             "static, no host reads or draws": [
-                name for name in static if name not in self.host
+                n for n in static if n not in self.host | self.draws
             ],
         }
         if excluded:
@@ -149,7 +152,7 @@ class Population:
 def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
     """Find out what the runs have in common."""
     names = sorted(set.intersection(*(set(run) for run in runs.values())))
-    result = Population({}, [], [], {}, {}, set())
+    result = Population({}, [], [], {}, {}, set(), set())
     for name in names:
         projects = [run[name] for run in runs.values()]
         error = next((p.error for p in projects if p.error and not p.cases), "")
@@ -167,6 +170,9 @@ def populate(runs: Mapping[str, Mapping[str, Project]]) -> Population:
             random = [c.detail for c in cases if c.eager == EAGER_RANDOM]
             if random:
                 result.random[name] = random[0]
-            elif any(case.dynamic or case.draws for case in cases):
+                continue
+            if any(case.dynamic for case in cases):
                 result.host.add(name)
+            if any(case.draws for case in cases):
+                result.draws.add(name)
     return result
