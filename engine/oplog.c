@@ -362,6 +362,7 @@ op_is_random(PyObject *target)
     for (size_t i = 0; !random && i < Py_ARRAY_LENGTH(words); i++) {
         random = strstr(text, words[i]) != NULL;
     }
+    random = random && (text == NULL || strstr(text, "normalize") == NULL);
     PyErr_Clear();  // an operation without a usable name counts as random
     Py_XDECREF(name);
     return random;

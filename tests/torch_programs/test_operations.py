@@ -15,6 +15,7 @@ def f(x):
     try:
         y = F.dropout(x, 0.5, training)
         z = F.dropout(y, training=training) + F.alpha_dropout(x, 0.3, training)
+        z = F.normalize(z, dim=0)
         return torch.dropout(z, 0.5, False) + torch.feature_dropout(z, p=0.5, train=False)
     except ValueError:
         return x
