@@ -20,7 +20,7 @@ enum {
     SESSION_FAILS = 3,    // recordings that began at a point and came to nothing
     SESSION_EMPTY = 2,    // segments without content there
     SESSION_CHANGES = 5,  // entries there before a number of theirs is one that changes
-    SESSION_ENTRIES = 8,  // ways to go on there
+    SESSION_ENTRIES = 16,  // ways to go on there
     SESSION_PASSES = 500,  // events without a segment: the rest of the call is not ours
 };
 
