@@ -55,6 +55,9 @@ typedef struct {
     /* Does it end before the instruction that `avoids` was asked for, although that can be
      * recorded this time? */
     bool (*ends)(void *ctx);
+    /* Where the call keeps addresses of functions and classes that gaps have made: an owned
+     * set, or NULL. */
+    PyObject **(*gap_made)(void *ctx);
 } mp_host;
 
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).

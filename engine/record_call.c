@@ -547,9 +547,15 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     if (PyWeakref_CheckRef(callee)) {
         PyObject *target = PyWeakref_GET_OBJECT(callee);
         s->post = MP_POST_RESULT;
-        return n == NULL || n->reg < 0
-                   ? MP_OK
-                   : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
+        if (n == NULL || n->reg < 0) {
+            return MP_OK;
+        }
+        if (mp_is_identity(target) && mp_refgraph_find(&T->graph, target) == NULL) {
+            // The guard would keep alive what the reference does not.
+            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak reference to a %s",
+                                  mp_type_name(target));
+        }
+        return mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
     }
     PyObject *original = mp_compiled_original_borrow(callee);
     if (original != NULL) {

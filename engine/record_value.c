@@ -264,11 +264,56 @@ class_is_of_call(mp_trace *T, PyObject *cls)
     return found;
 }
 
+/* Was it made by a function: inside another one? */
+static bool
+is_local(PyObject *v)
+{
+    if (PyFunction_Check(v)) {
+        PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
+        return code->co_flags & CO_NESTED;
+    }
+    return PyType_Check(v) && PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_HEAPTYPE)
+           && !PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_IMMUTABLETYPE);
+}
+
+int
+mp_note_gap_made(mp_trace *T, PyObject *v)
+{
+    if (v == NULL || !is_local(v)) {
+        return 0;
+    }
+    PyObject **made = T->host->gap_made(T->host_ctx);
+    if (*made == NULL && (*made = PySet_New(NULL)) == NULL) {
+        return -1;
+    }
+    PyObject *address = PyLong_FromVoidPtr(v);
+    int rc = address == NULL ? -1 : PySet_Add(*made, address);
+    Py_XDECREF(address);
+    return rc;
+}
+
+static bool
+is_gap_made(mp_trace *T, PyObject *v)
+{
+    PyObject *made = T->host == NULL ? NULL : *T->host->gap_made(T->host_ctx);
+    if (made == NULL || !is_local(v)) {
+        return false;
+    }
+    PyObject *address = PyLong_FromVoidPtr(v);
+    int found = address == NULL ? -1 : PySet_Contains(made, address);
+    Py_XDECREF(address);
+    PyErr_Clear();  // without memory nothing is recorded with it
+    return found != 0;
+}
+
 bool
 mp_is_of_call(mp_trace *T, PyObject *v)
 {
     if (T->is_root && T->state == MP_TRACE_RECORDING) {
         return false;
+    }
+    if (is_gap_made(T, v)) {
+        return true;
     }
     if (PyType_Check(v)) {
         return class_is_of_call(T, v);

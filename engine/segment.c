@@ -594,6 +594,12 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
     if (info->at[index].op == MP_OP_KW_NAMES) {
         s->names_at = index;
     }
+    int depth = info->at[index].depth;
+    int ran = before >= 0 ? (int)info->at[before].op : -1;
+    if ((ran == MP_OP_CALL || ran == MP_OP_CALL_FUNCTION_EX) && depth > 0
+        && mp_note_gap_made(T, mp_frame_stack_borrow(s->f, depth - 1)) < 0) {
+        return MP_ERR;
+    }
     if (!may_begin(T, s, info, before, index)) {
         return MP_OK;
     }

@@ -268,9 +268,15 @@ session_rebuilt(void *ctx)
     mp_point_clear(&((mp_session *)ctx)->next);
 }
 
+static PyObject **
+session_gap_made(void *ctx)
+{
+    return &((mp_session *)ctx)->gap_made;
+}
+
 const mp_host mp_session_host = {session_arrive, session_depart,  session_avoid,
                                  session_avoids, session_changes, session_rebuilt,
-                                 session_reads,  session_ends};
+                                 session_reads,  session_ends,    session_gap_made};
 
 void
 mp_session_init(mp_session *s, mp_CompiledObject *op)
@@ -288,6 +294,7 @@ mp_session_fini(mp_session *s)
     session_forget(s);
     mp_point_clear(&s->at);
     mp_point_clear(&s->next);
+    Py_CLEAR(s->gap_made);
 }
 
 /* -- Going on ------------------------------------------------------------------------------ */

@@ -749,6 +749,8 @@ mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 bool mp_is_library(PyObject *globals);
 /* A function or class that this call has made, in an earlier segment or between two? */
 bool mp_is_of_call(mp_trace *T, PyObject *v);
+/* An instruction of a gap has answered with this. */
+int mp_note_gap_made(mp_trace *T, PyObject *v);
 /* A lock that only functools and logging use, in code of theirs. */
 bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
 /* A hit takes no such lock, so the segment that takes it must give it back. */

@@ -49,6 +49,31 @@ def f(n):
 >>> 5
 >>> 0
 
+=== functions_that_a_gap_has_made
+import functools, gc, weakref
+def wrap(f):
+    op()
+    def wrapper(*args): return f(*args)
+    return wrapper
+def made(f):
+    return wrap(f) if op() else None
+def g(x): return x
+def f(x):
+    w = functools.reduce(lambda a, b: wrap(a), [g, 1, 2])
+    v = made(w)
+    refs = [weakref.ref(w), weakref.ref(v)]
+    out = []
+    for r in refs:
+        op()
+        out.append(r() is None)
+    out.append(v(x))
+    del v, w
+    gc.collect()
+    for r in refs:
+        out.append(r() is None)
+    return out
+>>> 1
+
 === loops_over_what_is_outside
 items = [[1], [2], [3]]
 more = {"a": [4], 5: [6]}

@@ -5,6 +5,16 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
+=== weak_references_to_functions_and_classes | eager
+import gc, weakref
+def g(): return 1
+class C: pass
+a, b = weakref.ref(g), weakref.ref(C)
+def f():
+    return [r() is None for r in (a, b)]
+>>>
+!!! del g; del C; gc.collect()
+
 === type_hints_made_at_run_time
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union, cast
 def f(x):
