@@ -229,7 +229,7 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
     case MP_E_PARTIAL:
         return count == 3;
     case MP_E_ITERATOR:
-        return count == 0 || count == 2;
+        return count == 0 || count == 2 || count == 3;
     case MP_E_FUNCTION:
         return count == MP_FN_COUNT;
     case MP_E_DICT_SET:

@@ -205,6 +205,11 @@ mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
     }
     PyObject *sequence = regs[items[0]], *index = regs[items[1]];
     PyObject *it = effect_iter_begin(effect_iter_find(type), sequence);
+    if (it != NULL && PyDict_CheckExact(sequence) && count == 3) {
+        mp_dict_iter_place(it, PyLong_AsSsize_t(index),
+                           PyLong_AsSsize_t(regs[items[2]]));
+        return it;
+    }
     if (it != NULL && PyDict_CheckExact(sequence)) {
         return effect_iter_advance(it, PyLong_AsSsize_t(index));
     }

@@ -391,6 +391,12 @@ shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
              && (shape_item(s, sequence) < 0 || shape_item(s, index) < 0)) {
         rc = MP_ERR;
     }
+    else if (rc == MP_OK && n != NULL && n->reg < 0) {
+        // The dict may be filled behind it: how many it will have.
+        PyObject *size = PyLong_FromSsize_t(PyDict_GET_SIZE(sequence));
+        rc = size == NULL || shape_item(s, size) < 0 ? MP_ERR : MP_OK;
+        Py_XDECREF(size);
+    }
     Py_XDECREF(sequence);
     Py_XDECREF(index);
     return rc;

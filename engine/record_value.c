@@ -264,10 +264,13 @@ class_is_of_call(mp_trace *T, PyObject *cls)
     return found;
 }
 
-/* Was it made by a function: inside another one? */
+/* May it have been made by a function that ran?  (Other code of C makes methods.) */
 static bool
 is_local(PyObject *v)
 {
+    if (PyCFunction_Check(v)) {
+        return true;
+    }
     if (PyFunction_Check(v)) {
         PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
         return code->co_flags & CO_NESTED;

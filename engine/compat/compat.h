@@ -115,6 +115,9 @@ int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **val
  * and how many entries it has handed out, which are the dict's first ones.  false: that
  * is not so, because the dict has changed. */
 bool mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed);
+/* A new one over a dict that will have `size` entries, none of them deleted: the first ones
+ * are behind it. */
+void mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size);
 /* The item that an iterator over a list, a tuple, a range, or a dict's keys or values hands
  * out after `ahead` others: 1 and the item, borrowed; 0 if there is none; -1 for another
  * iterator, one whose dict has changed, and numbers that are no shared objects.  No

@@ -121,6 +121,15 @@ mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed)
     return state->used == PyDict_GET_SIZE(*dict) && before == *consumed;
 }
 
+void
+mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size)
+{
+    dict_iterator *state = (dict_iterator *)it;
+    state->used = size;
+    state->pos = consumed;
+    state->left = size - consumed;
+}
+
 /* listiterobject and tupleiterobject of CPython 3.11 to 3.14. */
 typedef struct {
     PyObject_HEAD

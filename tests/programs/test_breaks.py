@@ -74,6 +74,25 @@ def f(x):
     return out
 >>> 1
 
+=== dict_iterators_over_dicts_that_are_filled_late
+class Node: pass
+def each(node, d):
+    node.me, node.d, node.seen = node, d, []
+    for k, v in d.items():
+        node.seen.append((k, v, op()))
+    for v in d.values():
+        node.seen.append((v, op()))
+    for k in d:
+        op()
+        node.seen.append(k)
+        if len(node.seen) == 8:
+            return node, iter(d)
+def f(x):
+    n = Node()
+    return each(n, {1: [x], "a": n, (2, 3): x})
+>>> 1
+>>> [2]
+
 === loops_over_what_is_outside
 items = [[1], [2], [3]]
 more = {"a": [4], 5: [6]}
