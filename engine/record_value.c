@@ -275,8 +275,16 @@ is_local(PyObject *v)
         PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
         return code->co_flags & CO_NESTED;
     }
-    return PyType_Check(v) && PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_HEAPTYPE)
-           && !PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_IMMUTABLETYPE);
+    if (!PyType_Check(v)
+        || !PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_HEAPTYPE)) {
+        return false;
+    }
+    static PyObject *mark;  // interned
+    if (mark == NULL && (mark = PyUnicode_InternFromString("<locals>")) == NULL) {
+        PyErr_Clear();  // then it may be
+        return true;
+    }
+    return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, mark) != 0;
 }
 
 int
@@ -337,6 +345,18 @@ mp_is_of_call(mp_trace *T, PyObject *v)
     return false;
 }
 
+static mp_rc
+abort_of_call(mp_trace *T, PyObject *v)
+{
+    if (PyCFunction_Check(v)) {
+        return mp_trace_abort(T, MP_AB_VOLATILE, "%s",
+                              ((PyCFunctionObject *)v)->m_ml->ml_name);
+    }
+    return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
+                          PyType_Check(v) ? ((PyHeapTypeObject *)v)->ht_qualname
+                                          : ((PyFunctionObject *)v)->func_qualname);
+}
+
 /* A register was just loaded with `value`: guard it and give it a node. */
 static mp_rc
 load_classify(mp_trace *T, int32_t reg, PyObject *value)
@@ -376,10 +396,7 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     }
     if (mp_is_of_call(T, value)) {
         // The guard would keep it alive, and never hold again.
-        return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
-                              PyType_Check(value)
-                                  ? ((PyHeapTypeObject *)value)->ht_qualname
-                                  : ((PyFunctionObject *)value)->func_qualname);
+        return abort_of_call(T, value);
     }
     // The empty tuple is one object wherever it comes from: C code makes the same one.
     if (mp_is_identity(value)

@@ -80,6 +80,7 @@ MODULES = (
     "test_unpack",
     "test_userdict",
     "test_userlist",
+    "test_weakref",
     "test_with",
     "test_yield_from",
 )

@@ -93,6 +93,22 @@ def f(x):
 >>> 1
 >>> [2]
 
+=== builtins_and_classes_that_a_gap_has_found
+class C: pass
+class D(C): pass
+def found(x):
+    return (len if op() else x), (D if op() else x)
+def f(x):
+    n, c = found(x)
+    op()
+    a = n(x), c(), isinstance(c(), C), n is len
+    for name in ("append", "pop"):
+        m = getattr(x, name) if op() else None
+        op()
+        m(1) if name == "append" else m()
+    return a, x
+>>> [1, 2]
+
 === loops_over_what_is_outside
 items = [[1], [2], [3]]
 more = {"a": [4], 5: [6]}
