@@ -137,7 +137,8 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     if (at >= n->entry_len) {  // appended by the run: from the end, however long it was
         return i < 0 ? MP_OK : mp_read_len(T, obj);
     }
-    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i < 0 ? at - n->entry_len : i, item);
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i < 0 ? at - n->entry_len : i,
+                   item);
 }
 
 bool
