@@ -15,6 +15,7 @@ from typing import Any
 
 import magpy
 from magpy.cli._measure import duration, interleaved, once, step
+from magpy.seal import sealed
 
 _TOLERANCE = 1e-3  # relative to the largest result; float32, other order of sums
 _SHOWN = 5
@@ -72,7 +73,10 @@ def _show(name: str, args: argparse.Namespace) -> bool:
     functions = {"eager": call(model), "magpy": call(compiled)}
     if not args.no_torch_compile:
         reference = torch_compile(model)
-        with step(f"{name}: torch.compile"):
+        with (
+            step(f"{name}: torch.compile"),
+            sealed(),
+        ):  # its Inductor changes sys limits
             reference(*inputs)
         functions["torch.compile"] = call(reference)
     with step(f"{name}: measuring"):
