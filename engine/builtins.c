@@ -189,6 +189,9 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
                           && PyUnicode_CompareWithASCIIString(module, "abc") == 0;
             s->below =
                 is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+            if (is_abc && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
+                rc = mp_guard_abc(T);
+            }
         }
         if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(args[0])
             && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
@@ -582,7 +585,14 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
             return rc;
         }
         s->below = MP_BELOW_SKIP;
-        return mp_read_args(T, args, count, false, &has_tensor);
+        rc = mp_read_args(T, args, count, false, &has_tensor);
+        return rc != MP_OK || rule != RULE_ISSUBCLASS || count != 2
+                   ? rc
+                   : mp_guard_subclass_hooks(T, args[1]);
+    case RULE_ABC:
+        return mp_rule_abc(T, s, args, count);
+    case RULE_HANDLED:
+        return mp_read_handled(T);
     case RULE_GETATTR:
         return rule_getattr(T, s, args, nargs);
     case RULE_SETATTR:

@@ -27,6 +27,7 @@
 static struct {
     bool ready;
     PyTypeObject *deque;  // owned
+    PyObject *abc_token;  // owned: _abc.get_cache_token
 } guard_static;
 
 static struct {
@@ -52,6 +53,12 @@ mp_guard_init(void)
         guard_static.deque = mp_guard_import_type("collections", "deque");
     }
     if (guard_static.deque == NULL) {
+        return -1;
+    }
+    if (guard_static.abc_token == NULL) {
+        guard_static.abc_token = mp_guard_import("_abc", "get_cache_token");
+    }
+    if (guard_static.abc_token == NULL) {
         return -1;
     }
     guard_static.ready = true;
@@ -118,7 +125,7 @@ guard_has_parent(mp_guard_kind kind)
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
            && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
            && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
-           && kind != MP_G_APART;
+           && kind != MP_G_NO_EXCEPTION && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
 }
 
 static int
@@ -195,6 +202,8 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_LOAD_CONTEXT:
     case MP_G_CONTEXT_UNSET:
         return obj != NULL && PyContextVar_CheckExact(obj);
+    case MP_G_ABC_TOKEN:
+        return obj != NULL && PyLong_CheckExact(obj);
     default:
         return true;
     }
@@ -601,6 +610,34 @@ guard_test_imported(const mp_guard *op)
 }
 
 static int
+guard_test_no_exception(void)
+{
+    PyObject *handled = PyErr_GetHandledException();
+    Py_XDECREF(handled);  // the caller's frame holds it
+    return handled == NULL;
+}
+
+PyObject *
+mp_guard_abc_token(void)
+{
+    return PyObject_CallNoArgs(guard_static.abc_token);
+}
+
+/* The token is an int made by C code, so no user code runs and nothing is collected. */
+static int
+guard_test_abc_token(PyObject *expected)
+{
+    PyObject *token = mp_guard_abc_token();
+    if (token == NULL) {
+        PyErr_Clear();  // only out of memory: a miss
+        return 0;
+    }
+    int same = mp_guard_equals(token, expected);
+    Py_DECREF(token);
+    return same;
+}
+
+static int
 guard_test_apart(const mp_guard *op, PyObject *const *regs)
 {
     const int32_t *list = (const int32_t *)PyBytes_AS_STRING(op->obj);
@@ -685,6 +722,10 @@ guard_test(mp_guard *op, PyObject *const *regs)
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:
         return guard_context_borrow(op->obj) == NULL;
+    case MP_G_NO_EXCEPTION:
+        return guard_test_no_exception();
+    case MP_G_ABC_TOKEN:
+        return guard_test_abc_token(op->obj);
     case MP_G_BYTES:
     case MP_G_ARRAY:
     case MP_G_LEAF:

@@ -93,6 +93,9 @@ PyObject *mp_guard_absent(void);
  * EQUALS and SET_EQUALS and keys: immutable, == and hash in C.  0 or -1 (exception). */
 int mp_guard_register_constant_type(PyTypeObject *type);
 
+/* What changes when a class is registered with an ABC: a new int. */
+PyObject *mp_guard_abc_token(void);
+
 /* The bound of a deque, -1 for none.  deque: the type of collections. */
 int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 

@@ -34,15 +34,22 @@ guard_field_find(mp_field field, int at, PyTypeObject *type)
     return offset < 0 ? -1 : 0;
 }
 
-PyTypeObject *
-mp_guard_import_type(const char *module_name, const char *name)
+PyObject *
+mp_guard_import(const char *module_name, const char *name)
 {
     PyObject *module = PyImport_ImportModule(module_name);
     if (module == NULL) {
         return NULL;
     }
-    PyObject *type = PyObject_GetAttrString(module, name);
+    PyObject *found = PyObject_GetAttrString(module, name);
     Py_DECREF(module);
+    return found;
+}
+
+PyTypeObject *
+mp_guard_import_type(const char *module_name, const char *name)
+{
+    PyObject *type = mp_guard_import(module_name, name);
     if (type != NULL && !PyType_Check(type)) {
         PyErr_Format(PyExc_SystemError, "%s.%s is no class", module_name, name);
         Py_CLEAR(type);

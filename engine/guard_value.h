@@ -12,7 +12,9 @@
 int mp_guard_value_init(void);
 /* Room for `need` items: the array, moved perhaps, or NULL with MemoryError set. */
 void *mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size);
-/* A C type out of a module: new reference. */
+/* An attribute of a module: new reference. */
+PyObject *mp_guard_import(const char *module_name, const char *name);
+/* The same, which must be a type. */
 PyTypeObject *mp_guard_import_type(const char *module_name, const char *name);
 /* Find the members of fields.def (0 or -1); read one (mp_field), borrowed or NULL. */
 int mp_guard_field_init(void);

@@ -566,6 +566,14 @@ do_exception(mp_trace *T, PyObject *exc)
     return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(exc));
 }
 
+/* A handler begins: what it handles may show what the caller was handling before. */
+static mp_rc
+do_handler(mp_trace *T, PyObject *exc)
+{
+    mp_rc rc = mp_read_handled(T);
+    return rc != MP_OK ? rc : do_exception(T, exc);
+}
+
 /* Raising adds a traceback to the exception, which no effect replays. */
 static mp_rc
 do_raise(mp_trace *T, PyObject *exc)
@@ -642,7 +650,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_add(T, s, in);
     case MP_OP_RAISE_VARARGS:
         s->below = MP_BELOW_WATCH;
-        return in->arg > 0 ? do_raise(T, TOP(s, in, in->arg)) : MP_OK;
+        return in->arg > 0 ? do_raise(T, TOP(s, in, in->arg)) : mp_read_handled(T);
     case MP_OP_WITH_EXCEPT_START:
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_RESULT;
@@ -668,7 +676,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         if (s->handling++ == 0) {
             s->raised = T->raised;
         }
-        return TOP(s, in, 1) == NULL ? MP_OK : do_exception(T, TOP(s, in, 1));
+        return TOP(s, in, 1) == NULL ? MP_OK : do_handler(T, TOP(s, in, 1));
     case MP_OP_LOAD_ASSERTION_ERROR:
         return mp_load_const(T, PyExc_AssertionError);
     case MP_OP_BUILD_SET:

@@ -707,6 +707,16 @@ mp_rc mp_guard_message(mp_trace *T, PyObject *exc);
 /* Neither guards nor effects may name a class that the run made. */
 mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
 
+/* -- State of thread and process (record_process.c) ------------------------------------------- */
+
+/* The exception that the caller of the run is handling becomes visible. */
+mp_rc mp_read_handled(mp_trace *T);
+/* An ABC says that a class is none of its subclasses. */
+mp_rc mp_guard_abc(mp_trace *T);
+/* issubclass(x, classes): some metaclass may answer from what was registered. */
+mp_rc mp_guard_subclass_hooks(mp_trace *T, PyObject *classes);
+mp_rc mp_rule_abc(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);
+
 /* -- Callbacks (record.c) -------------------------------------------------------------------- */
 
 /* What a callback puts aside: the exception in flight, and the collector.  Before 3.12 a

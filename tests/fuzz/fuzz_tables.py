@@ -835,6 +835,7 @@ I|  len(Made)  Conc().run()  super(Kid, kid).hi(@I)  Mix.hi(kid, @I)
 S|  kid.kind  base.kind  Made.shown  type(kid).__mro__[1].__name__  Kid.kind
 S|  type(base).__name__
 B|  isinstance(kid, Mix)  issubclass(Kid, Base)  kid == Kid(@I)  isinstance(Conc(), Abs)
+B|  isinstance(kid, Abs)  issubclass(type(base), Abs)  isinstance(o, (int, Abs))
 B|  hasattr(base, 'm')  type(made) is Made  kid in [Kid(@I)]  isinstance(made, Meta)
 O|  kid  base  made  Kid(@I)  Kid(v=@I, m=@I)  Base(@O)  ~Made(@I)  kid.both()  kid.hi
 O|  Conc()  ~{kid: @I}  Kid.__mro__  type(kid)
@@ -852,6 +853,7 @@ G|  kid  base  made
 !|  Meta.__len__ = lambda c: 0  Base.m = 6  made.__class__ = Made
 !|  Made.__new__ = lambda cls, *a: object.__new__(cls)  kid = Kid(2)  del kid.v
 !|  Base.__init__ = lambda s, v=1, **k: setattr(s, 'v', 4)  Conc.run = lambda s: 3
+!|  Abs.register(Kid)  Abs.register(Base)
 !|  Made.__class__ = type  made = Made(1)  type(kid).kind = 'z'
 
 === exceptions 3

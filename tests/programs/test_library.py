@@ -49,6 +49,39 @@ def f(x):
 >>> 1
 >>> "s"
 
+=== registered_with_an_abc
+import abc, collections.abc as cabc
+class A(abc.ABC): pass
+class B(A): pass
+class Some: pass
+class Other(Some): pass
+some, other = Some(), Other()
+def f(x):
+    return (isinstance(x, A), isinstance(x, (int, (B, A))), issubclass(type(x), A),
+            isinstance(x, cabc.Sequence), issubclass(type(x), (str, (A, B))))
+>>> some
+>>> other
+!!! A.register(Other)
+!!! B.register(Some)
+!!! cabc.Sequence.register(Other)
+
+=== hook_of_an_abc | eager
+import abc
+class A(abc.ABC):
+    @classmethod
+    def __subclasshook__(cls, other):
+        return hasattr(other, "quack") or NotImplemented
+class Duck:
+    quack = 1
+class Some: pass
+some = Some()
+def f(x):
+    return isinstance(x, A), issubclass(type(x), A)
+>>> some
+>>> Duck()
+!!! Some.quack = 1
+!!! A.register(Some)
+
 === isinstance_hook
 class Meta(type):
     def __instancecheck__(cls, o):

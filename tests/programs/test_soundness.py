@@ -731,3 +731,44 @@ def test_debugger_or_profiler_is_respected():
     assert results == [[1, 2]] * 3
     assert seen
     assert compiled(1) == [1, 2]
+
+
+UNDER = """
+import sys
+def inner():
+    try:
+        return {}[1]
+    except KeyError as e:
+        return e
+def again():
+    try:
+        raise
+    except Exception as e:
+        return type(e)
+def shown(): return sys.exc_info()[1]
+def chained(): return inner().__context__
+def quiet(): return len([1])
+"""
+
+
+@pytest.mark.parametrize("name", ["shown", "chained", "again", "quiet"])
+def test_the_callers_exception_is_seen(name):
+    """A hit is no answer while the caller handles an exception that the run would show."""
+    space: dict = {}
+    exec(UNDER, space)
+    compiled = engine_compile(space[name])
+
+    def plain(fn):
+        return repr(fn())
+
+    def under(fn):
+        try:
+            raise ValueError("of the caller")
+        except ValueError:
+            return repr(fn())
+
+    calls = [plain] * 3 + [under] * 3 + [plain]
+    assert [c(compiled) for c in calls] == [c(space[name]) for c in calls]
+    counts = compiled.stats()
+    whole = counts["hits"] - counts["partial_hits"]
+    assert whole == (6 if name == "quiet" else 3)

@@ -5,6 +5,7 @@ A program is written as rows; `p.arg()`, `p.load()` and `p.test()` hand out regi
 
 from __future__ import annotations
 
+import abc
 import collections
 import contextvars
 import enum
@@ -501,6 +502,26 @@ def context_unset():
     assert p()
 
 
+def no_exception():
+    p = Program().test("NO_EXCEPTION", -1)
+    assert p()
+    try:
+        raise ValueError
+    except ValueError:
+        assert not p()
+    assert p()
+
+
+def abc_token():
+    class Some(abc.ABC):
+        pass
+
+    p = Program().test("ABC_TOKEN", -1, abc.get_cache_token())
+    assert p()
+    Some.register(int)
+    assert not p()
+
+
 def bytes_of():
     class Mine(bytearray):
         pass
@@ -787,6 +808,8 @@ GUARDS = {
     "FUNCTION": function,
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,
+    "NO_EXCEPTION": no_exception,
+    "ABC_TOKEN": abc_token,
     "BYTES": bytes_of,
     "ARRAY": array_of_numpy,
     "FILE": file_of_c,

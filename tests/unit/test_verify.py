@@ -312,6 +312,18 @@ V = ContextVar("V")
 def f(): return V.get(1)
 !!! V.set(2)
 
+=== NO_EXCEPTION
+import sys
+def f(): return sys.exc_info()[0]
+
+=== ABC_TOKEN
+import abc
+class A(abc.ABC): pass
+class C: pass
+def f(x): return isinstance(x, A)
+>>> C()
+!!! A.register(C)
+
 === BYTES
 b = bytearray(b"ab")
 def f(x): return x[0]
