@@ -125,7 +125,7 @@ guard_has_parent(mp_guard_kind kind)
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
            && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
            && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
-           && kind != MP_G_NO_EXCEPTION && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
+           && kind != MP_G_HANDLING && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
 }
 
 static int
@@ -202,6 +202,8 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_LOAD_CONTEXT:
     case MP_G_CONTEXT_UNSET:
         return obj != NULL && PyContextVar_CheckExact(obj);
+    case MP_G_HANDLING:
+        return obj != NULL && PyBool_Check(obj);
     case MP_G_ABC_TOKEN:
         return obj != NULL && PyLong_CheckExact(obj);
     default:
@@ -610,11 +612,11 @@ guard_test_imported(const mp_guard *op)
 }
 
 static int
-guard_test_no_exception(void)
+guard_test_handling(PyObject *expected)
 {
     PyObject *handled = PyErr_GetHandledException();
     Py_XDECREF(handled);  // the caller's frame holds it
-    return handled == NULL;
+    return (handled != NULL) == (expected == Py_True);
 }
 
 PyObject *
@@ -722,8 +724,8 @@ guard_test(mp_guard *op, PyObject *const *regs)
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:
         return guard_context_borrow(op->obj) == NULL;
-    case MP_G_NO_EXCEPTION:
-        return guard_test_no_exception();
+    case MP_G_HANDLING:
+        return guard_test_handling(op->obj);
     case MP_G_ABC_TOKEN:
         return guard_test_abc_token(op->obj);
     case MP_G_BYTES:

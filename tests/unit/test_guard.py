@@ -502,14 +502,17 @@ def context_unset():
     assert p()
 
 
-def no_exception():
-    p = Program().test("NO_EXCEPTION", -1)
-    assert p()
+def handling():
+    outside = Program().test("HANDLING", -1, False)
+    inside = Program().test("HANDLING", -1, True)
+    assert outside()
+    assert not inside()
     try:
         raise ValueError
     except ValueError:
-        assert not p()
-    assert p()
+        assert inside()
+        assert not outside()
+    assert outside()
 
 
 def abc_token():
@@ -808,7 +811,7 @@ GUARDS = {
     "FUNCTION": function,
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,
-    "NO_EXCEPTION": no_exception,
+    "HANDLING": handling,
     "ABC_TOKEN": abc_token,
     "BYTES": bytes_of,
     "ARRAY": array_of_numpy,

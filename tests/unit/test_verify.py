@@ -312,7 +312,7 @@ V = ContextVar("V")
 def f(): return V.get(1)
 !!! V.set(2)
 
-=== NO_EXCEPTION
+=== HANDLING
 import sys
 def f(): return sys.exc_info()[0]
 
