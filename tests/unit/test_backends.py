@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 import shutil
+import weakref
 
 import pytest
 
+import magpy
 from magpy import backends, graph
 from magpy.backends import Settings, registry
 from magpy.config import config
@@ -196,3 +198,41 @@ def test_inductor_under_autocast_and_by_knob_is_wrapped(inductor):
     with config.patch(inductor_direct=False):
         gm = build([(F.linear, (V[0], V[1]), {}, V[2])], 2, (2,))
         assert not inductor.compile(gm, [x, w], ())[1]
+
+
+class Partitioned:
+    """As Inductor's compiled graphs: the code in partitions goes when the graph dies."""
+
+    def __init__(self):
+        parts = self.parts = [lambda inputs: [inputs[0] + 1]]
+        self.current_callable = lambda inputs: parts[0](inputs)
+        self.compiled_fn_runner = self
+
+    def __del__(self):
+        self.parts.clear()
+
+
+def test_code_in_partitions_lives_as_long_as_its_entry_point():
+    from magpy.backends.inductor import _owned_entry
+
+    code = Partitioned()
+    alive = weakref.ref(code)
+    entry = _owned_entry(code)
+    del code
+    assert entry([1]) == [2]
+    del entry
+    assert alive() is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
+def test_modes_with_cuda_graphs(mode):
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.GELU()).cuda().eval()
+    fast = magpy.compile(model, mode=mode)
+    with torch.no_grad():
+        for _ in range(6):
+            x = torch.randn(8, 64, device="cuda")
+            torch.testing.assert_close(fast(x).clone(), model(x))
+    counts = magpy.stats(fast)
+    assert counts["hits"] == 5
+    assert counts["reasons"] == {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magpy.backends.registry import Backend, Executable, Settings
@@ -144,8 +145,20 @@ def _direct(
         legal = _nothing_around(meta, n_inputs, n_outputs)
     except AttributeError:  # another torch describes graphs in other words
         legal = False
+    return _owned_entry(code) if legal else None
+
+
+def _owned_entry(code: Any) -> Callable[[list[torch.Tensor]], Any] | None:
+    """The generated code's entry point, which lives as long as the code needs to.
+
+    Code in partitions (CUDA graphs) loses them when its ``CompiledFxGraph`` dies.
+    """
     entry: Callable[[list[torch.Tensor]], Any] | None = code.current_callable
-    return entry if legal else None
+    if entry is None or getattr(code, "compiled_fn_runner", None) is None:
+        return entry
+    owned = partial(entry)  # C code, and it takes attributes
+    owned.code = code  # type: ignore[attr-defined]
+    return owned
 
 
 def _nothing_around(meta: Any, n_inputs: int, n_outputs: int) -> bool:
