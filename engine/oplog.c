@@ -744,7 +744,8 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
         }
     }
     PyObject *positions = PyList_AsTuple(mutated);
-    notes = Py_BuildValue("{s:O,s:N}", "input_names", names, "mutated", positions);
+    notes = Py_BuildValue("{s:O,s:N,s:O}", "input_names", names, "mutated", positions,
+                          "draws", T->random ? Py_True : Py_False);
     if (notes != NULL) {
         spec = Py_BuildValue("(OiOO)", T->ops, T->n_inputs, indices, notes);
     }

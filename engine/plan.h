@@ -22,7 +22,7 @@ typedef struct {
      *   n_inputs Values 0 .. n_inputs-1 are the placeholders
      *   outputs  tuple of Value indices
      *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
-     *            "grad" bool: grad mode at entry */
+     *            "draws" bool: operations draw random numbers */
     PyObject *graph;
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment

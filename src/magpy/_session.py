@@ -10,7 +10,7 @@ import traceback
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from magpy import logs
@@ -63,11 +63,14 @@ class Session:
             Exception: whatever the backend raises; the engine then stays eager.
         """
         from magpy import graph, seal
+        from magpy.backends import gradients
 
         backend, ops = self.backend, spec
         if backend.name != "eager":
             ops = graph.without_parameters(spec)
             why, reason = graph.runs_as_recorded(ops)
+            if not why and (why := gradients.refuses(ops, inputs)):
+                reason = "gradients"
             if why:
                 logs.write("breaks", self._as_recorded_text(why, reason))
                 backend, ops = resolve("eager", Settings()), spec
@@ -75,11 +78,20 @@ class Session:
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
         compile_graph = seal.without_dynamo(backend.compile)
-        with seal.sealed():
+        with seal.sealed(), gradients.node_classes() as classes:
             result: Executable = compile_graph(
                 module, inputs, spec[3].get("mutated", ())
             )
-        return result
+        if not classes:
+            return result
+        return gradients.adopt(classes, result[0], spec, self._replay(spec)), False
+
+    def _replay(self, spec: Spec) -> Callable[[], Callable[..., Any]]:
+        """Return what makes a function of the recorded operations."""
+        from magpy import graph
+
+        name, value_type = self.name, self._value_type
+        return lambda: graph.build(spec, name=name, value_type=value_type).forward
 
     def on_abort(self, info: Mapping[str, Any]) -> Unsupported:
         """Return the exception that an aborted recording raises under fullgraph."""
@@ -155,6 +167,7 @@ class Session:
             "grad-later": "register the function as an operator: "
             "torch.library.custom_op",
             "tensor-state": "make parameters and set their state outside of the call",
+            "gradients": "compile the parts that do neither by themselves",
         }
         return describe(
             f"{self.name}: the graph runs as recorded, not compiled by backend "

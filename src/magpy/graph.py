@@ -326,7 +326,7 @@ def without_parameters(spec: Spec) -> Spec:
     """
     from magpy._torch_table import tensor_makers
 
-    makers, grad = tensor_makers(), _enables_grad(spec)
+    makers, grad = tensor_makers(), enables_grad(spec)
     ops, n_inputs, outputs, notes = spec
     plain = []
     for op in ops:
@@ -376,11 +376,11 @@ def _later_python(spec: Spec) -> str:
     for target, *_ in spec[0]:
         owner = getattr(target, "__self__", None)
         if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
-            return owner.__name__ if _enables_grad(spec) else ""
+            return owner.__name__ if enables_grad(spec) else ""
     return ""
 
 
-def _enables_grad(spec: Spec) -> bool:
+def enables_grad(spec: Spec) -> bool:
     """Are gradients on anywhere in the graph?"""
     import torch
 

@@ -51,6 +51,29 @@ def sealed() -> Iterator[None]:
         sys.setrecursionlimit(recursion)
 
 
+@contextmanager
+def tracing() -> Iterator[Any]:
+    """Give a compiler the context that it finds under TorchDynamo.
+
+    R: nothing that outlives the compile may hold weak references to the tensors of the
+    program, which forbid ``torch.utils.swap_tensors``.
+    """
+    from torch._guards import TracingContext
+    from torch._guards import tracing as of_torch
+    from torch._subclasses import FakeTensorMode
+
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    context = TracingContext(mode)
+    try:
+        with of_torch(context):
+            yield context
+    finally:
+        context.tensor_to_context.clear()
+        describer = mode.fake_tensor_converter.meta_converter.describer
+        describer.lookup_tensor.clear()
+        describer.lookup_storage.clear()
+
+
 def without_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` such that TorchDynamo leaves its frames alone.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from magpy import seal
 from magpy.backends.registry import Backend, Executable, Settings
 from magpy.config import config, nearest
 
@@ -102,18 +103,14 @@ def _compile(
     gm: GraphModule, inputs: list[torch.Tensor], patches: dict[str, Any]
 ) -> Executable:
     from torch._functorch import config as functorch_config
-    from torch._guards import TracingContext, detect_fake_mode, tracing
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
-    from torch._subclasses import FakeTensorMode
 
     n_inputs, n_outputs = len(inputs), _count_outputs(gm)
     capture = _Capture(compile_fx_inner)
-    mode = detect_fake_mode(inputs) or FakeTensorMode(allow_non_fake_inputs=True)
-    context = TracingContext(mode)
     # A hit in AOTAutograd's cache would give a callable without the code inside;
     # Inductor's cache below it, which holds the expensive part, stays on.
     cache = {"enable_autograd_cache": False} if config.inductor_direct else {}
-    with tracing(context), functorch_config.patch(cache):
+    with seal.tracing() as context, functorch_config.patch(cache):
         wrapped: Any = compile_fx(
             gm, inputs, inner_compile=capture, config_patches=patches
         )

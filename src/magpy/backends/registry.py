@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from magpy import seal
 from magpy.config import nearest
 from magpy.errors import BackendError
 
@@ -106,7 +107,8 @@ def _foreign(
             from torch._dynamo.backends.registry import lookup_backend
 
             chosen = lookup_backend(name)
-        result = chosen(gm, _examples(inputs, mutated), **kwargs)
+        with seal.tracing():
+            result = chosen(gm, _examples(inputs, mutated), **kwargs)
         if not callable(result):
             raise BackendError(
                 f"backend {name!r} must return a callable, not {type(result).__name__}"
