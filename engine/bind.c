@@ -117,6 +117,24 @@ mp_target_init(mp_target *t, PyObject *callable)
 }
 
 int
+mp_target_follow(mp_target *t, PyFunctionObject **old)
+{
+    if (t->kind != MP_TARGET_INSTANCE) {
+        return 1;
+    }
+    PyObject *found = mp_type_lookup_borrow(Py_TYPE(t->callable), bind_call_name);
+    if (found == (PyObject *)t->root) {
+        return 1;
+    }
+    if (found == NULL || !PyFunction_Check(found)) {
+        return -1;
+    }
+    *old = t->root;
+    t->root = (PyFunctionObject *)Py_NewRef(found);
+    return 0;
+}
+
+int
 mp_target_visit(mp_target *t, visitproc visit, void *arg)
 {
     Py_VISIT(t->callable);
@@ -435,7 +453,7 @@ mp_bind(mp_bound *b, const mp_target *t, PyObject *const *args, Py_ssize_t nargs
     if (t->kind == MP_TARGET_INSTANCE
         && mp_type_lookup_borrow(Py_TYPE(t->callable), bind_call_name)
                != (PyObject *)t->root) {
-        return 0;
+        return 0;  // until mp_target_follow has been called
     }
     return bind_function(b, t->root, &call);
 }

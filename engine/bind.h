@@ -22,6 +22,10 @@ typedef struct {
 
 /* Fill t.  -1: callable ends in no Python function, TypeError is set. */
 int mp_target_init(mp_target *t, PyObject *callable);
+/* Does a call of the callable still come to root?  An instance's class can be given another
+ * __call__, and the instance another class.  1: yes; 0: root is now what it comes to, and
+ * *old is the function before, to be released; -1: it comes to no Python function now. */
+int mp_target_follow(mp_target *t, PyFunctionObject **old);
 int mp_target_visit(mp_target *t, visitproc visit, void *arg);
 void mp_target_clear(mp_target *t);
 

@@ -1,8 +1,8 @@
 /* compiled.c - the object magpy.compile returns: construction, attributes, collection.
  *
- * It stands in for the wrapped callable: it binds like it, has its name, and whatever
- * attribute is not found here is looked up there.  Attributes that the user sets live
- * in the object's own dict.
+ * It stands in for the wrapped callable: it binds like it, and its attributes are those
+ * of the callable, read and written there, but for the few that the type defines.  Copies
+ * are made by Python (on_copy), which knows the backend and its options.
  *
  * Ownership: entries hold what their guards and effects name, so the object must be,
  * and is, fully visible to the collector.  tp_clear can leave an object that is still
@@ -36,14 +36,16 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {
         "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
-        "max_entries", "max_instructions", "segments", NULL};
-    PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL;  // borrowed
+        "max_entries", "max_instructions", "segments", "on_copy",  "wrapped",
+        NULL};
+    PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL, *on_copy = NULL,
+                  *wrapped = NULL;  // borrowed
     int fullgraph = 0, max_entries = 64, segments = 1;
     long long max_instructions = 50000000;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOOpiLp:CompiledFunction",
-                                     (char **)names, &fn, &compiler, &on_event,
-                                     &on_abort, &fullgraph, &max_entries,
-                                     &max_instructions, &segments)) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O|$OOOpiLpOO:CompiledFunction", (char **)names, &fn,
+            &compiler, &on_event, &on_abort, &fullgraph, &max_entries,
+            &max_instructions, &segments, &on_copy, &wrapped)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {
@@ -60,7 +62,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     mp_stats_init(&op->stats);
     op->vectorcall = mp_dispatch_call;
-    op->wrapped = Py_NewRef(fn);
+    op->wrapped = Py_NewRef(wrapped != NULL ? wrapped : fn);
     if (Py_IS_TYPE(fn, type)) {
         fn = ((mp_CompiledObject *)fn)->target.callable;
     }
@@ -71,6 +73,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     op->compiler = compiled_optional(compiler);
     op->on_event = compiled_optional(on_event);
     op->on_abort = fullgraph ? Py_NewRef(on_abort) : NULL;
+    op->on_copy = compiled_optional(on_copy);
     op->fullgraph = fullgraph;
     op->segments = segments && !fullgraph;
     op->max_entries = max_entries;
@@ -87,8 +90,8 @@ compiled_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(op->compiler);
     Py_VISIT(op->on_event);
     Py_VISIT(op->on_abort);
+    Py_VISIT(op->on_copy);
     Py_VISIT(op->verifier);
-    Py_VISIT(op->dict);
     int rc = mp_target_visit(&op->target, visit, arg);
     rc = rc != 0 ? rc : mp_cache_visit(&op->cache, visit, arg);
     return rc != 0 ? rc : mp_points_visit(&op->points, visit, arg);
@@ -103,8 +106,8 @@ compiled_clear(PyObject *self)
     Py_CLEAR(op->compiler);
     Py_CLEAR(op->on_event);
     Py_CLEAR(op->on_abort);
+    Py_CLEAR(op->on_copy);
     Py_CLEAR(op->verifier);
-    Py_CLEAR(op->dict);
     mp_target_clear(&op->target);
     mp_cache_clear(&op->cache);
     mp_points_clear(&op->points);
@@ -126,15 +129,28 @@ compiled_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* Bind like the wrapped callable does: only a plain function becomes a method. */
+/* Bind like the wrapped callable does: a plain function becomes a method, what has a
+ * binding of its own is bound by that and runs eager. */
 static PyObject *
 compiled_get(PyObject *self, PyObject *obj, PyObject *type)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
-    if (obj == NULL || obj == Py_None || op->target.kind != MP_TARGET_FUNCTION) {
+    PyObject *wrapped = op->wrapped;
+    if (wrapped == NULL || PyFunction_Check(wrapped)
+        || Py_IS_TYPE(wrapped, compiled_type)) {
+        bool binds =
+            obj != NULL && obj != Py_None && op->target.kind == MP_TARGET_FUNCTION;
+        return binds ? PyMethod_New(self, obj) : Py_NewRef(self);
+    }
+    descrgetfunc get = Py_TYPE(wrapped)->tp_descr_get;
+    if (get == NULL || PyMethod_Check(wrapped)) {
         return Py_NewRef(self);
     }
-    return PyMethod_New(self, obj);
+    PyObject *bound = get(wrapped, obj, type);
+    if (bound == wrapped) {
+        Py_SETREF(bound, Py_NewRef(self));
+    }
+    return bound;
 }
 
 /* Whatever is not found here is looked up on the wrapped callable. */
@@ -151,46 +167,58 @@ compiled_getattro(PyObject *self, PyObject *name)
     return PyObject_GetAttr(op->wrapped, name);
 }
 
-/* __name__ and the like: what was set on this object, else the wrapped callable's. */
+static int
+compiled_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    PyObject *own =
+        PyUnicode_Check(name) ? mp_type_lookup_borrow(Py_TYPE(self), name) : NULL;
+    if (op->wrapped == NULL || (own != NULL && Py_TYPE(own)->tp_descr_set != NULL)) {
+        return PyObject_GenericSetAttr(self, name, value);
+    }
+    return PyObject_SetAttr(op->wrapped, name, value);
+}
+
+/* Names that every type has for itself: here they are the wrapped callable's. */
 static PyObject *
 compiled_get_named(PyObject *self, void *name)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
-    PyObject *key = PyUnicode_InternFromString((const char *)name);
-    if (key == NULL) {
+    if (op->wrapped == NULL) {
+        PyErr_SetString(PyExc_AttributeError, (const char *)name);
         return NULL;
     }
-    PyObject *value = op->dict != NULL ? PyDict_GetItemWithError(op->dict, key) : NULL;
-    if (value != NULL) {
-        Py_INCREF(value);
-    }
-    else if (!PyErr_Occurred()) {
-        if (op->wrapped != NULL) {
-            value = PyObject_GetAttr(op->wrapped, key);
-        }
-        else {
-            PyErr_SetObject(PyExc_AttributeError, key);
-        }
-    }
-    Py_DECREF(key);
+    // Interned: the caches of types keep every text that they were asked for.
+    PyObject *key = PyUnicode_InternFromString((const char *)name);
+    PyObject *value = key == NULL ? NULL : PyObject_GetAttr(op->wrapped, key);
+    Py_XDECREF(key);
     return value;
+}
+
+/* What is written there is written to the callable's own; this one is ours. */
+static PyObject *
+compiled_get_wrapped(PyObject *self, void *name)
+{
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    if (op->wrapped == NULL) {
+        PyErr_SetString(PyExc_AttributeError, (const char *)name);
+        return NULL;
+    }
+    return Py_NewRef(op->wrapped);
 }
 
 static int
 compiled_set_named(PyObject *self, PyObject *value, void *name)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
-    if (value == NULL) {
-        PyErr_Format(PyExc_AttributeError, "cannot delete %s", (const char *)name);
+    if (op->wrapped == NULL) {
+        PyErr_SetString(PyExc_AttributeError, (const char *)name);
         return -1;
     }
-    if (op->dict == NULL) {
-        op->dict = PyDict_New();
-        if (op->dict == NULL) {
-            return -1;
-        }
-    }
-    return PyDict_SetItemString(op->dict, (const char *)name, value);
+    PyObject *key = PyUnicode_InternFromString((const char *)name);
+    int rc = key == NULL ? -1 : PyObject_SetAttr(op->wrapped, key, value);
+    Py_XDECREF(key);
+    return rc;
 }
 
 static PyObject *
@@ -293,11 +321,39 @@ compiled_set_verify(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* Copied and pickled by name, as functions are. */
+/* on_copy(self, how, memo), or without one as functions do: themselves, and by name. */
+static PyObject *
+compiled_make_copy(PyObject *self, const char *how, PyObject *memo)
+{
+    mp_CompiledObject *op = (mp_CompiledObject *)self;
+    if (op->on_copy == NULL) {
+        return Py_NewRef(self);
+    }
+    PyObject *on_copy = Py_NewRef(op->on_copy);
+    PyObject *copy = PyObject_CallFunction(on_copy, "OsO", self, how, memo);
+    Py_DECREF(on_copy);
+    return copy;
+}
+
+static PyObject *
+compiled_copy(PyObject *self, PyObject *ignored)
+{
+    return compiled_make_copy(self, "copy", Py_None);
+}
+
+static PyObject *
+compiled_deepcopy(PyObject *self, PyObject *memo)
+{
+    return compiled_make_copy(self, "deepcopy", memo);
+}
+
 static PyObject *
 compiled_reduce(PyObject *self, PyObject *ignored)
 {
-    return compiled_get_named(self, (void *)"__qualname__");
+    if (((mp_CompiledObject *)self)->on_copy == NULL) {
+        return compiled_get_named(self, (void *)"__qualname__");
+    }
+    return compiled_make_copy(self, "pickle", Py_None);
 }
 
 static PyMethodDef compiled_methods[] = {
@@ -306,18 +362,18 @@ static PyMethodDef compiled_methods[] = {
     {"reset", compiled_reset, METH_NOARGS, "Forget all entries and counters."},
     {"set_verify", compiled_set_verify, METH_VARARGS,
      "set_verify(every, verifier=None): verify every so many hits, 0 for none."},
+    {"__copy__", compiled_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", compiled_deepcopy, METH_O, NULL},
     {"__reduce__", compiled_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef compiled_members[] = {
-    {"__wrapped__", T_OBJECT_EX, offsetof(mp_CompiledObject, wrapped), 0, NULL},
     {"disabled", T_BOOL, offsetof(mp_CompiledObject, disabled), 0, NULL},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(mp_CompiledObject, vectorcall),
      READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(mp_CompiledObject, weakrefs), READONLY,
      NULL},
-    {"__dictoffset__", T_PYSSIZET, offsetof(mp_CompiledObject, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -327,7 +383,9 @@ static PyGetSetDef compiled_getset[] = {
      (void *)"__qualname__"},
     {"__module__", compiled_get_named, compiled_set_named, NULL, (void *)"__module__"},
     {"__doc__", compiled_get_named, compiled_set_named, NULL, (void *)"__doc__"},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {"__wrapped__", compiled_get_wrapped, compiled_set_named, NULL,
+     (void *)"__wrapped__"},
+    {"__dict__", compiled_get_named, compiled_set_named, NULL, (void *)"__dict__"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -339,6 +397,7 @@ static PyType_Slot compiled_slots[] = {
     {Py_tp_call, (void *)PyVectorcall_Call},
     {Py_tp_descr_get, (void *)compiled_get},
     {Py_tp_getattro, (void *)compiled_getattro},
+    {Py_tp_setattro, (void *)compiled_setattro},
     {Py_tp_repr, (void *)compiled_repr},
     {Py_tp_methods, compiled_methods},
     {Py_tp_members, compiled_members},

@@ -11,13 +11,13 @@
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *wrapped;   // owned; what the user gave; NULL if deleted
+    PyObject *wrapped;   // owned; what the user gave; NULL only after tp_clear
     mp_target target;    // its parts are NULL only after tp_clear
     PyObject *compiler;  // owned or NULL
     PyObject *on_event;  // owned or NULL
     PyObject *on_abort;  // owned; NULL unless fullgraph
+    PyObject *on_copy;   // owned or NULL
     PyObject *verifier;  // owned or NULL; see verify.h
-    PyObject *dict;      // owned or NULL; attributes that the user set
     PyObject *weakrefs;
     mp_cache cache;    // of the call's begin
     mp_points points;  // of the places where it goes on

@@ -664,7 +664,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
 {
     mp_plan *plan = NULL;
     mp_abort_info why = {.detail = NULL};
-    PyObject *root = (PyObject *)op->target.root;
+    PyObject *root = Py_NewRef(op->target.root);  // a call below may follow another one
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     int rc = 0;
     mp_session session;
@@ -672,6 +672,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session_init(&session, op);
     if (dispatch_checks(op) && mp_verify_start(&check, &session) < 0) {
         Py_DECREF(code);
+        Py_DECREF(root);
         return NULL;
     }
     int64_t start = mp_stats_now();
@@ -685,8 +686,12 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
         dispatch_kept(op);
         result = mp_session_run(&session, result, plan, &why);
     }
-    else if (plan != NULL) {
+    else if (plan != NULL && root == (PyObject *)op->target.root) {
         rc = dispatch_keep(op, plan, code);
+    }
+    else if (plan != NULL) {
+        mp_plan_free(plan);
+        rc = mp_stats_fallback(&op->stats, MP_FB_CALLABLE);
     }
     else if (result != NULL) {
         rc = dispatch_aborted(op, &why, false);
@@ -703,6 +708,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session_fini(&session);
     mp_abort_clear(&why);
     Py_DECREF(code);
+    Py_DECREF(root);
     return check.op == NULL ? result : mp_verify_finish(&check, result);
 }
 
@@ -785,6 +791,23 @@ dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
 
 /* -- Call -------------------------------------------------------------------------- */
 
+/* The call did not bind.  1: start over, the callable calls another function now, and what
+ * was recorded is gone; 0: eager, *why says for what. */
+static int
+dispatch_follow(mp_CompiledObject *op, mp_fallback *why)
+{
+    PyFunctionObject *old;
+    int same = mp_target_follow(&op->target, &old);
+    *why = same < 0 ? MP_FB_CALLABLE : MP_FB_ARGUMENTS;
+    if (same != 0) {
+        return 0;
+    }
+    mp_cache_clear(&op->cache);
+    mp_points_clear(&op->points);
+    Py_DECREF(old);
+    return 1;
+}
+
 static PyObject *
 dispatch_use(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
@@ -811,7 +834,11 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             return NULL;
         }
         if (found == FIND_UNFIT) {
-            return dispatch_fall_back(op, MP_FB_ARGUMENTS, call);
+            mp_fallback why;
+            if (dispatch_follow(op, &why) > 0) {
+                continue;  // (3)
+            }
+            return dispatch_fall_back(op, why, call);
         }
         if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
             int rc = mp_hit_compile(op, &hit);

@@ -7,7 +7,8 @@
 
 /* magpy._engine.CompiledFunction(fn, *, compiler=None, on_event=None, on_abort=None,
  *                                fullgraph=False, max_entries=64,
- *                                max_instructions=50_000_000)
+ *                                max_instructions=50_000_000, segments=True,
+ *                                on_copy=None, wrapped=fn)
  *   fn        function, bound method, functools.partial of one, or an object whose
  *             class defines __call__ in Python (an nn.Module: the Python layer passes
  *             its bound __call__); another CompiledFunction stands for what it wraps
@@ -26,12 +27,19 @@
  *               graph_raised    entry, exception, rerun
  *             "entry" is the id that entries() shows.
  *   on_abort  with fullgraph: callable(info of the abort) -> exception to raise
+ *   on_copy   callable(compiled, how, memo) for "copy", "deepcopy" (with its memo) and
+ *             "pickle" (the answer is that of __reduce__); None: copied as functions are
+ *   wrapped   what the object stands for, where fn is only a frame around it
  * Attributes: __wrapped__, disabled (settable), stats() -> dict, entries() -> list of
- * dicts, reset(); everything else is looked up on fn. */
+ * dicts, reset(); everything else is read and written on fn. */
 extern PyType_Spec mp_compiled_spec;
 
 /* Create the type once, keep it for the life of the process, add it to the module. */
 int mp_compiled_init(PyObject *module);
+/* The same for CallSlot(member, function), the descriptor of call_slot.c. */
+int mp_call_slot_init(PyObject *module);
+/* Its member descriptor, NULL if o is no CallSlot. */
+PyObject *mp_call_slot_member_borrow(PyObject *o);
 /* What o calls when it runs eager, NULL if o is no CompiledFunction.  (__wrapped__ can
  * be overwritten by Python, this cannot.) */
 PyObject *mp_compiled_original_borrow(PyObject *o);

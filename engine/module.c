@@ -269,7 +269,9 @@ module_exec(PyObject *module)
         return -1;
     }
     owner = PyInterpreterState_Get();
-    return mp_value_init(module) < 0 ? -1 : mp_compiled_init(module);
+    return mp_value_init(module) < 0 || mp_call_slot_init(module) < 0
+               ? -1
+               : mp_compiled_init(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {

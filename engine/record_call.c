@@ -57,12 +57,32 @@ is_disabled(PyObject *func)
            || mp_dict_text_borrow(dict, "_torchdynamo_disable") == Py_True;
 }
 
+/* magpy.disable of a method, a module or another object: the functions that are marked for
+ * this one stand in its dict. */
+static bool
+is_disabled_for(PyObject *func, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *dict = nargs > 0 ? mp_instance_dict_borrow(args[0]) : NULL;
+    PyObject *marks = dict == NULL ? NULL : mp_dict_text_borrow(dict, "_magpy_disable");
+    PyErr_Clear();  // without memory for the dict of an instance it has no mark
+    if (marks == NULL || !PyTuple_CheckExact(marks)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(marks); i++) {
+        if (PyTuple_GET_ITEM(marks, i) == func) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Torch marks some of its own functions: then the mark is not the user's. */
 static mp_rc
 call_disabled(mp_trace *T, PyObject *func)
 {
-    PyObject *behind = mp_dict_text_borrow(((PyFunctionObject *)func)->func_dict,
-                                           "_torchdynamo_orig_callable");
+    PyObject *dict = ((PyFunctionObject *)func)->func_dict;
+    PyObject *behind =
+        dict == NULL ? NULL : mp_dict_text_borrow(dict, "_torchdynamo_orig_callable");
     if (behind == NULL || !PyFunction_Check(behind)) {
         behind = func;
     }
@@ -93,7 +113,7 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (mp_op_is_whole(flags)) {
         return mp_op_begin(T, s, func, args, nargs, kwnames, flags);
     }
-    if (is_disabled(func)) {
+    if (is_disabled(func) || is_disabled_for(func, args, nargs)) {
         return call_disabled(T, func);
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
@@ -586,7 +606,8 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         rc = mp_load_const(T, call);
         return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
     }
-    if (call != NULL && Py_IS_TYPE(call, &PyMemberDescr_Type)) {
+    call = call == NULL ? NULL : mp_call_slot_member_borrow(call);
+    if (call != NULL) {
         // A compiled module keeps what it calls in a slot.
         PyMemberDef *m = ((PyMemberDescrObject *)call)->d_member;
         PyObject *slot = m->type == T_OBJECT_EX && mp_descr_fits(call, callee)

@@ -17,9 +17,13 @@ enum {
 };
 
 static const char *const stats_fallback_slugs[MP_FB_COUNT] = {
-    [MP_FB_ARGUMENTS] = "arguments",       [MP_FB_ENTRY_LIMIT] = "entry-limit",
-    [MP_FB_COMPILING] = "compiling",       [MP_FB_COMPILE_FAILED] = "compile-failed",
-    [MP_FB_GRAPH_RAISED] = "graph-raised", [MP_FB_DIVERGED] = "diverged",
+    [MP_FB_ARGUMENTS] = "arguments",
+    [MP_FB_ENTRY_LIMIT] = "entry-limit",
+    [MP_FB_CALLABLE] = "other-callable",
+    [MP_FB_COMPILING] = "compiling",
+    [MP_FB_COMPILE_FAILED] = "compile-failed",
+    [MP_FB_GRAPH_RAISED] = "graph-raised",
+    [MP_FB_DIVERGED] = "diverged",
 };
 
 void

@@ -11,6 +11,7 @@
 /* Why a call was answered by eager, besides the reasons of aborts.def. */
 typedef enum {
     MP_FB_ARGUMENTS,       // the arguments do not fit the function
+    MP_FB_CALLABLE,        // it calls no Python function any more
     MP_FB_ENTRY_LIMIT,     // max_entries, and all of them in use
     MP_FB_COMPILING,       // its entry is being compiled, below us or in a thread
     MP_FB_COMPILE_FAILED,  // the backend could not compile its entry

@@ -37,6 +37,7 @@ NOISE = re.compile(
 # Why eager answers although the run itself was not refused: slug -> what to do.
 DISPATCH_HINTS = {
     "arguments": "nothing: the call raises the function's own TypeError",
+    "other-callable": "compile the Python function that it calls",
     "entry-limit": "raise magpy.config.max_entries, or compile what varies less",
     "compiling": "nothing: the next call finds the graph compiled",
     "compile-failed": "see the warning, with MAGPY_VERBOSE_ERRORS=1 all of it",
@@ -50,10 +51,6 @@ PACKAGE_REASONS = {
     "engine-off": (
         "the engine does not work here (CPython, torch, build)",
         "`python -m magpy env` says why",
-    ),
-    "not-python": (
-        "what was compiled ends in no Python function",
-        "compile the Python function that calls it",
     ),
     "backend-failed": (
         "the backend raised while it compiled (in the warning; counted as "

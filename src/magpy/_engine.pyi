@@ -74,6 +74,8 @@ class CompiledFunction:
         max_entries: int = 64,
         max_instructions: int = 50_000_000,
         segments: bool = True,
+        on_copy: Callable[[CompiledFunction, str, Any], Any] | None = None,
+        wrapped: Callable[..., Any] | None = None,
     ) -> CompiledFunction: ...
     disabled: bool
     @property
@@ -85,6 +87,11 @@ class CompiledFunction:
     def entries(self) -> list[Entry]: ...
     def reset(self) -> None: ...
     def set_verify(self, every: int, verifier: Any = None) -> None: ...
+
+@final
+class CallSlot:
+    def __new__(cls, member: Any, function: Callable[..., Any]) -> CallSlot: ...
+    def __get__(self, obj: Any, type: Any = None) -> Any: ...
 
 def setup_torch(
     *,

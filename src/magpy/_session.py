@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from magpy import logs
+from magpy import copies, logs
 from magpy.backends import Backend, Executable, Settings, resolve
 from magpy.config import config
 from magpy.errors import Unsupported, describe
@@ -33,12 +33,16 @@ class Session:
         name: how messages call the object.
         backend: compiles its graphs.
         fullgraph: an aborted recording raises instead of staying eager.
+        options: what compiles a copy, see api.Options.
     """
 
-    def __init__(self, name: str, backend: Backend, *, fullgraph: bool) -> None:
+    def __init__(
+        self, name: str, backend: Backend, *, fullgraph: bool, options: Any = None
+    ) -> None:
         self.name = name
         self.backend = backend
         self.fullgraph = fullgraph
+        self.options = options
         #: the latest different reasons why runs broke, or stayed eager
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
         self._compiled: weakref.ref[Any] | None = None
@@ -96,6 +100,10 @@ class Session:
     def on_abort(self, info: Mapping[str, Any]) -> Unsupported:
         """Return the exception that an aborted recording raises under fullgraph."""
         return abort_error(self.name, info)
+
+    def on_copy(self, compiled: Any, how: str, memo: Any) -> Any:
+        """Return a copy of the compiled object, or what it is pickled as."""
+        return copies.make(compiled, how, memo, self.options)
 
     def on_event(self, kind: str, info: Mapping[str, Any]) -> None:
         """Log or warn about what happened to the compiled object."""

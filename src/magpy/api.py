@@ -7,10 +7,11 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 from magpy import _setup
-from magpy._eager import EagerFunction
+from magpy._eager import COUNTERS, EagerFunction
 from magpy._session import Session
 from magpy.backends import Settings, list_backends, resolve
 from magpy.config import config
@@ -32,8 +33,6 @@ __all__ = [
     "verify",
 ]
 
-_COUNTERS = ("calls", "hits", "recordings", "graphs", "graph_breaks", "fallbacks")
-
 # Every live compiled function and the Python half of it.
 _sessions: weakref.WeakKeyDictionary[Any, Session | None] = weakref.WeakKeyDictionary()
 
@@ -47,6 +46,12 @@ class Options:
     mode: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+
+    def __copy__(self) -> Options:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Options:
+        return self  # a copied module is compiled by the same backend object
 
 
 @overload
@@ -126,6 +131,9 @@ def compile(
 
 
 def _decorate(model: Any, *, options: Options, disable: bool) -> Any:
+    if isinstance(model, (staticmethod, classmethod)):  # as what it is, in a class body
+        inner = _decorate(model.__func__, options=options, disable=disable)
+        return model if disable else type(model)(inner)
     _check_model(model)
     return model if disable else compile_with(model, options)
 
@@ -135,12 +143,12 @@ def compile_with(model: Any, options: Options) -> Any:
     model = _original(model)
     backend = resolve(options.backend, Settings(options.mode, options.options))
     label = options.name or _label(model)
-    session = Session(label, backend, fullgraph=options.fullgraph)
+    session = Session(label, backend, fullgraph=options.fullgraph, options=options)
     if not _is_module(model):
         return _function(model, session)
     from magpy import module
 
-    return module.wrap(model, _function(model.__call__, session), options)
+    return module.wrap(model, _function(model, session), options)
 
 
 def _function(target: Callable[..., Any], session: Session) -> Any:
@@ -153,31 +161,48 @@ def _function(target: Callable[..., Any], session: Session) -> Any:
                 f"{session.name}: fullgraph=True, but MagPy is off: {words}",
                 reason=reason,
             )
-        return _register(EagerFunction(target, reason), None)
+        again = functools.partial(_once_on, target, session)
+        eager = EagerFunction(target, reason, again, session.on_copy)
+        return _register(eager, session)
+    return _register(_engine_function(target, session), session)
+
+
+def _once_on(target: Callable[..., Any], session: Session) -> Any:
+    """Return the compiled function if MagPy is on by now, else None."""
+    return None if _why_off() is not None else _engine_function(target, session)
+
+
+def _engine_function(target: Callable[..., Any], session: Session) -> Any:
     engine = _setup.engine()
+    make = functools.partial(
+        engine.CompiledFunction,
+        compiler=session.compile,
+        on_event=session.on_event,
+        on_abort=session.on_abort,
+        on_copy=session.on_copy,
+        fullgraph=session.fullgraph,
+        max_entries=config.max_entries,
+        max_instructions=config.max_instructions,
+        segments=config.segments,
+        wrapped=target,
+    )
     try:
-        compiled = engine.CompiledFunction(
-            target,
-            compiler=session.compile,
-            on_event=session.on_event,
-            on_abort=session.on_abort,
-            fullgraph=session.fullgraph,
-            max_entries=config.max_entries,
-            max_instructions=config.max_instructions,
-            segments=config.segments,
-        )
-    except TypeError as error:  # ends in no Python function: nothing to watch
-        if session.fullgraph:
-            raise Unsupported(
-                f"{session.name}: {error}",
-                reason="not-python",
-                hint="compile the Python function that calls it",
-            ) from error
-        return _register(EagerFunction(target, "not-python"), None)
+        compiled = make(_calling(target) if _is_operator(target) else target)
+    except TypeError:  # ends in no Python function: torch.sin, a partial of it, ...
+        compiled = make(_calling(target))
     session.attach(compiled, engine.Value)
     if config.verify_every:
         _verify(compiled, session, config.verify_every, raises=False)
-    return _register(compiled, session)
+    return compiled
+
+
+def _calling(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a Python function that calls `target`: there is one frame to watch."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return target(*args, **kwargs)
+
+    return call
 
 
 def _why_off() -> tuple[str, str] | None:
@@ -203,7 +228,8 @@ def disable(fn: Any = None, *, recursive: bool = True) -> Any:
     """Mark a function so that graphs end before its calls; works as a decorator.
 
     Args:
-        fn: Python function or method, or a module (its ``forward`` is marked).
+        fn: Python function; a bound method, a module (its ``forward``) or another
+            object (its ``__call__``) is marked for this object alone.
         recursive: must be True; what the function calls is not recorded either.
 
     Returns:
@@ -220,15 +246,30 @@ def disable(fn: Any = None, *, recursive: bool = True) -> Any:
     if not callable(fn):
         raise TypeError(f"magpy.disable needs a callable, not {type(fn).__name__}")
     target = _original(fn)
-    target = target.forward if _is_module(target) else target
-    target = getattr(target, "__func__", target)
-    try:
-        target._magpy_disable = True
-    except AttributeError:
+    if isinstance(target, FunctionType):
+        target._magpy_disable = True  # type: ignore[attr-defined]
+        return fn
+    if not isinstance(target, MethodType):
+        target = target.forward if _is_module(target) else target.__call__
+    owner, function = getattr(target, "__self__", None), _marked(target)
+    if isinstance(function, FunctionType) and (
+        owner is None or isinstance(owner, type)
+    ):
+        function._magpy_disable = True  # type: ignore[attr-defined]
+    elif isinstance(function, FunctionType) and hasattr(owner, "__dict__"):
+        marks = vars(owner).get("_magpy_disable", ())
+        vars(owner)["_magpy_disable"] = (*marks, function)
+    else:
         raise TypeError(
             f"magpy.disable cannot mark {_label(fn)}; wrap it in a Python function"
-        ) from None
+        )
     return fn
+
+
+def _marked(target: Any) -> Any:
+    """Return the function that carries the mark for a call of `target`."""
+    function = getattr(target, "__func__", target)
+    return function.__wrapped__ if _is_compiled(function) else function
 
 
 def reset() -> None:
@@ -242,15 +283,18 @@ def stats(compiled: Any) -> dict[str, Any]:
 
     Returns:
         calls, hits, recordings, graphs, graph_breaks, fallbacks (calls that ran
-        eager), reasons (of the fallbacks, by id) and seconds (spent by phase).
+        eager), partial_hits (hits of calls that break), verified, diverged; reasons
+        and places (of the fallbacks), breaks, seconds (spent by phase).
 
     Raises:
         TypeError: `compiled` does not come from :func:`compile`.
     """
     counted = dict(_compiled_function(compiled).stats())
-    result: dict[str, Any] = {key: counted.pop(key, 0) for key in _COUNTERS}
-    result["reasons"] = dict(counted.pop("reasons", {}))
-    result["seconds"] = counted.pop("seconds", {})
+    result: dict[str, Any] = {key: counted.pop(key, 0) for key in COUNTERS}
+    for key in ("reasons", "breaks"):
+        result[key] = dict(counted.pop(key, {}))
+    result["places"] = list(counted.pop("places", ()))
+    result["seconds"] = {"record": 0.0, "compile": 0.0, **counted.pop("seconds", {})}
     result.update(counted)
     return result
 
@@ -384,6 +428,14 @@ def _is_module(obj: object) -> bool:
     return torch is not None and isinstance(obj, torch.nn.Module)
 
 
+def _is_operator(obj: object) -> bool:
+    """Is it an operator object of torch, whose ``__call__`` is not worth watching?"""
+    ops = sys.modules.get("torch._ops")
+    return ops is not None and isinstance(
+        obj, (ops.OpOverload, ops.OpOverloadPacket, ops.HigherOrderOperator)
+    )
+
+
 def _is_compiled(obj: object) -> bool:
     try:
         return obj in _sessions
@@ -393,6 +445,8 @@ def _is_compiled(obj: object) -> bool:
 
 def _original(model: Any) -> Any:
     """Return what `model` was compiled from, or `model`."""
+    if isinstance(model, (staticmethod, classmethod)):
+        model = model.__func__
     if _is_module(model):
         from magpy.module import unwrap
 

@@ -6,23 +6,29 @@ same objects under both.  Methods and attributes of the class come from the orig
 overridden ones are honoured; a method that answers the original (``.train()``,
 ``.to()``) answers the compiled module instead.  Only a call is different.
 
-Calls: ``__call__`` is a slot, so ``type(m).__call__`` is a C member descriptor whose
-value is the engine's compiled function.  No Python frame lies between the two.
+Calls: ``__call__`` is a descriptor in C over a slot that holds the engine's compiled
+function.  No Python frame lies between the two.  Tracers (FX, TorchDynamo, export) look
+for ``__call__`` and ``forward`` on the class; there they find functions that call the
+original.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch.nn
 
+from magpy import _setup
+
 #: ``(target, options) -> compiled function``; api.py's, handed in to avoid a cycle.
 Compiler = Callable[[Callable[..., Any], Any], Any]
 
-_OWN = ("_magpy_original", "_magpy_options", "_magpy_forward", "__call__")
+_OWN = ("_magpy_original", "_magpy_options", "_magpy_forward", "_magpy_call")
 
 
 class _FromOriginal:
@@ -59,6 +65,46 @@ def _answering(compiled: CompiledModule, method: Any) -> Any:
     return call
 
 
+class _Forward:
+    """``forward``: compiled on an instance; on its class what tracers look for there."""
+
+    def __init__(self, traced: Callable[..., Any] | None = None) -> None:
+        self._traced = traced
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None:
+            return self if self._traced is None else self._traced
+        original = obj._magpy_original.forward
+        known, compiled = obj._magpy_forward
+        if known != original:  # bound methods are equal, not identical
+            from magpy.api import compile_with
+
+            compiled = compile_with(original, obj._magpy_options)
+            object.__setattr__(obj, "_magpy_forward", (original, compiled))
+        return compiled
+
+    def __set__(self, obj: Any, value: object) -> None:
+        obj._magpy_original.forward = value
+
+    def __delete__(self, obj: Any) -> None:
+        del obj._magpy_original.forward
+
+
+def _traced_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return self._magpy_original(*args, **kwargs)
+
+
+def _traced_forward(kind: type) -> Callable[..., Any]:
+    """Return a function like ``kind.forward`` for compiled modules: FX traces it."""
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        original = self._magpy_original
+        return type(original).forward(original, *args, **kwargs)
+
+    found = getattr(kind, "forward", None)
+    return functools.wraps(found)(forward) if inspect.isfunction(found) else forward
+
+
 class CompiledModule(torch.nn.Module):
     """A module whose calls are recorded and replayed; see the module's docstring.
 
@@ -69,6 +115,8 @@ class CompiledModule(torch.nn.Module):
     _magpy_original: torch.nn.Module
     _magpy_options: Any
     _magpy_forward: tuple[Any, Any]  # the original's forward, and it compiled
+    _magpy_call: Any  # the engine's compiled function
+    forward = _Forward()
 
     def __init__(
         self, original: torch.nn.Module, compiled: Any, options: object
@@ -78,7 +126,7 @@ class CompiledModule(torch.nn.Module):
         put(self, "_magpy_original", original)
         put(self, "_magpy_options", options)
         put(self, "_magpy_forward", (None, None))
-        put(self, "__call__", compiled)
+        put(self, "_magpy_call", compiled)
         put(self, "__dict__", original.__dict__)
 
     def __getattr__(self, name: str) -> Any:
@@ -102,17 +150,13 @@ class CompiledModule(torch.nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild, (self._magpy_original, self._magpy_options)
 
-    @property
-    def forward(self) -> Any:
-        """The original's ``forward`` (no hooks), compiled with the same options."""
-        original = self._magpy_original.forward
-        known, compiled = self._magpy_forward
-        if known != original:  # bound methods are equal, not identical
-            from magpy.api import compile_with
+    def __copy__(self) -> CompiledModule:
+        return _rebuild(copy.copy(self._magpy_original), self._magpy_options)
 
-            compiled = compile_with(original, self._magpy_options)
-            object.__setattr__(self, "_magpy_forward", (original, compiled))
-        return compiled
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledModule:
+        twin = copy.deepcopy(self._magpy_original, memo)
+        known = memo.get(id(self))  # made on the way, if it can be reached from itself
+        return _rebuild(twin, self._magpy_options) if known is None else known
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -130,6 +174,28 @@ def _forwarded_names() -> list[str]:
 
 for _name in _forwarded_names():
     setattr(CompiledModule, _name, _FromOriginal(_name))
+
+
+class _CallSlot:
+    """The engine's CallSlot where there is no engine."""
+
+    def __init__(self, member: Any, function: Any) -> None:
+        self._member = member
+        self._function = function
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        return self._function if obj is None else self._member.__get__(obj, owner)
+
+
+def _call_descriptor() -> Any:
+    try:
+        make = _setup.engine().CallSlot
+    except (ImportError, AttributeError):
+        make = _CallSlot
+    return make(CompiledModule.__dict__["_magpy_call"], _traced_call)
+
+
+CompiledModule.__call__ = _call_descriptor()
 
 
 def _forward_special(name: str) -> Callable[..., Any]:
@@ -160,14 +226,24 @@ _SPECIAL = (
 )
 
 
-@functools.cache
-def _class_with(special: tuple[str, ...]) -> type[CompiledModule]:
-    if not special:
-        return CompiledModule
+# By class of the original; a class of ours goes with the last module of it.
+_classes: weakref.WeakValueDictionary[type, type[CompiledModule]] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def _class_for(kind: type) -> type[CompiledModule]:
+    known = _classes.get(kind)
+    if known is not None:
+        return known
+    special = [name for name in _SPECIAL if hasattr(kind, name)]
     namespace: dict[str, Any] = {name: _forward_special(name) for name in special}
     namespace["__slots__"] = ()
     namespace["__module__"] = __name__
-    return type("CompiledModule", (CompiledModule,), namespace)
+    namespace["forward"] = _Forward(_traced_forward(kind))
+    made = type("CompiledModule", (CompiledModule,), namespace)
+    _classes[kind] = made
+    return made
 
 
 def wrap(original: torch.nn.Module, compiled: Any, options: object) -> CompiledModule:
@@ -175,12 +251,10 @@ def wrap(original: torch.nn.Module, compiled: Any, options: object) -> CompiledM
 
     Args:
         original: the module; it stays usable and shares all its state.
-        compiled: compiled function over ``original.__call__``.
+        compiled: compiled function over the module.
         options: what compiles it again after unpickling or copying.
     """
-    kind = type(original)
-    special = tuple(name for name in _SPECIAL if hasattr(kind, name))
-    return _class_with(special)(original, compiled, options)
+    return _class_for(type(original))(original, compiled, options)
 
 
 def _rebuild(original: torch.nn.Module, options: Any) -> CompiledModule:
@@ -199,4 +273,4 @@ def unwrap(module: object) -> Any:
 
 def compiled_function(module: CompiledModule) -> Any:
     """Return the engine object that a call of `module` reaches."""
-    return CompiledModule.__dict__["__call__"].__get__(module, type(module))
+    return module._magpy_call

@@ -29,10 +29,10 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch
 class FakeCompiled:
     """A CompiledFunction that only calls through and keeps its arguments."""
 
-    def __init__(self, fn, **keywords):
+    def __init__(self, fn, wrapped=None, **keywords):
         if isinstance(fn, types.BuiltinFunctionType):
             raise TypeError("ends in no Python function")
-        self.__wrapped__ = fn
+        self.__wrapped__ = wrapped or fn
         self.keywords = keywords
         self.calls = self.resets = 0
 
@@ -159,12 +159,11 @@ def test_compiling_compiled_starts_from_the_original(engine):
     assert second.keywords["fullgraph"] is True
 
 
-def test_callable_without_python_code_stays_eager(engine):
+def test_callable_without_python_code_gets_a_frame(engine):
     compiled = magpy.compile(len)
     assert compiled([1, 2]) == 2
-    assert magpy.stats(compiled)["reasons"] == {"not-python": 1}
-    with pytest.raises(Unsupported, match="not-python"):
-        magpy.compile(len, fullgraph=True)
+    assert compiled.__wrapped__ is len
+    assert magpy.compile(compiled).__wrapped__ is len
 
 
 @pytest.mark.parametrize(
@@ -234,8 +233,15 @@ def test_engine_off_and_fullgraph(engine_off):
 def test_switched_off_by_knob(engine):
     with config.patch(enabled=False):
         compiled = magpy.compile(double, fullgraph=True)
-    assert compiled(1) == 2
-    assert magpy.stats(compiled)["reasons"] == {"config": 1}
+        assert compiled(1) == 2
+        assert magpy.stats(compiled)["reasons"] == {"config": 1}
+    assert [compiled(1), compiled(1)] == [2, 2]  # on again
+    counted = magpy.stats(compiled)
+    assert counted["reasons"] == {"config": 1}
+    assert (counted["calls"], counted["recordings"]) == (3, 1)
+    assert compiled.entries()
+    compiled.reset()
+    assert magpy.stats(compiled)["reasons"] == {}
 
 
 @needs_torch
@@ -325,7 +331,8 @@ def test_stats_have_every_key(engine):
     counted = magpy.stats(magpy.compile(double))
     assert set(counted) == {
         "calls", "hits", "recordings", "graphs", "graph_breaks", "fallbacks",
-        "reasons", "seconds",
+        "partial_hits", "verified", "diverged", "reasons", "places", "breaks",
+        "seconds",
     }  # fmt: skip
 
 
@@ -350,9 +357,10 @@ def test_disable_marks_the_function():
     assert Doubler.plain._magpy_disable is True
     assert magpy.disable()(double) is double
     del double._magpy_disable
-    magpy.disable(Doubler().run)
-    assert Doubler.run._magpy_disable is True
-    del Doubler.run._magpy_disable
+    one = Doubler()
+    assert magpy.disable(one.run) == one.run
+    assert one._magpy_disable == (Doubler.run,)
+    assert not hasattr(Doubler.run, "_magpy_disable")
     with pytest.raises(TypeError, match="cannot mark"):
         magpy.disable(len)
     with pytest.raises(TypeError, match="needs a callable"):
@@ -599,8 +607,10 @@ def test_module_class_and_disable(engine):
         def forward(self, x):
             return x
 
-    magpy.disable(Net())
-    assert Net.forward._magpy_disable is True
+    net = Net()
+    assert magpy.disable(net) is net
+    assert net._magpy_disable == (Net.forward,)
+    assert not hasattr(Net.forward, "_magpy_disable")
 
 
 # -- the compiler callback -------------------------------------------------------------

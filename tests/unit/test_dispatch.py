@@ -283,19 +283,21 @@ def test_looks_like_the_wrapped_function():
     assert len({compiled, compiled}) == 1
 
 
-def test_attributes_can_be_set():
+def test_attributes_are_those_of_the_wrapped_function():
+    def two(a, b):
+        return [a, b]
+
     compiled = CompiledFunction(two)
     compiled.color = "red"
     compiled.__name__ = "renamed"
-    assert (compiled.color, compiled.__name__, two.__name__) == (
-        "red",
-        "renamed",
-        "two",
-    )
+    assert (two.color, two.__name__) == ("red", "renamed")
+    assert compiled.__name__ == "renamed"
+    assert vars(compiled) is vars(two)
     del compiled.color
-    assert not hasattr(compiled, "color")
+    assert not hasattr(two, "color")
     functools.update_wrapper(compiled, everything)
-    assert compiled.__name__ == "everything"
+    assert two.__name__ == compiled.__name__ == "everything"
+    assert (compiled.__wrapped__, two.__wrapped__) == (two, everything)
     assert compiled(1, 2) == [1, 2]
 
 

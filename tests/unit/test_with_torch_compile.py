@@ -4,6 +4,7 @@ Not among the torch programs: once imported, TorchDynamo patches nn.Module.__ini
 good, and then a run that makes modules stays eager.
 """
 
+import copy
 import sys
 
 import pytest
@@ -78,6 +79,60 @@ def test_torch_compile_around_module():
 
     linear = torch.nn.Linear(3, 3)
     same(torch.compile(Outer(), backend="eager"), lambda x: linear(x) * 2)
+
+
+# -- tracers -----------------------------------------------------------------------------
+
+
+ROW = torch.ones(1, 2)
+
+
+def compiled(model):
+    return magpy.compile(model, backend="eager")
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+        self.register_buffer("b", torch.ones(2))
+
+    def forward(self, x, scale: float = 2.0):
+        return self.linear(x).relu() * scale + self.b
+
+
+TRACERS = {
+    "symbolic_trace": torch.fx.symbolic_trace,
+    "export": lambda m: torch.export.export(m, (ROW,), strict=False).module(),
+    "export strict": lambda m: torch.export.export(m, (ROW,), strict=True).module(),
+    "jit.trace": lambda m: torch.jit.trace(m, (ROW,)),
+}
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("place", ["whole", "child", "in place"])
+def test_tracers_see_the_original(tracer, place):
+    inner = Scaled()
+    twin = copy.deepcopy(inner)
+    if place == "whole":
+        face, right = compiled(inner), twin
+    elif place == "child":
+        face = torch.nn.Sequential(compiled(inner), torch.nn.Tanh())
+        right = torch.nn.Sequential(twin, torch.nn.Tanh())
+    else:
+        if tracer != "export":
+            pytest.skip("a compiled function is no Python function for tracers")
+        inner.forward = compiled(inner.forward)
+        face, right = inner, twin
+    traced, expected = TRACERS[tracer](face), TRACERS[tracer](right)
+    x = torch.randn(1, 2)
+    assert torch.equal(traced(x), right(x))
+    assert list(traced.state_dict()) == list(expected.state_dict())
+    if tracer == "symbolic_trace":
+        assert traced.code == expected.code
+
+
+# -- memory ------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(
