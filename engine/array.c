@@ -1,24 +1,24 @@
 /* array.c - arrays of numpy: what they hold, through the buffer protocol.
  *
- * Nothing of numpy is linked; an array is told by its type's name, so that nothing happens
- * where numpy is not installed.  A view of the buffer protocol belongs to the caller.
+ * Nothing of numpy is linked; its types are found when the program has loaded it (types.h).  A view of the buffer protocol belongs to the caller.
  */
 #include "array.h"
 
 #include <string.h>
 
+#include "types.h"
+
 bool
 mp_is_array(PyObject *o)
 {
-    return !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE)
-           && strcmp(Py_TYPE(o)->tp_name, "numpy.ndarray") == 0;
+    return mp_type_is(o, MP_K_ARRAY);
 }
 
 
 bool
 mp_is_dtype(PyObject *o)
 {
-    if (strncmp(Py_TYPE(o)->tp_name, "numpy.dtype", 11) != 0) {
+    if (!mp_is_dtype_type(Py_TYPE(o))) {
         return false;
     }
     PyObject *builtin = PyObject_GetAttrString(o, "isbuiltin");
@@ -209,7 +209,8 @@ same_layout(const Py_buffer *x, const Py_buffer *y)
 {
     size_t size = (size_t)x->ndim * sizeof(*x->shape);
     return x->ndim == y->ndim && x->itemsize == y->itemsize
-           && x->readonly == y->readonly && strcmp(x->format, y->format) == 0
+           && x->readonly == y->readonly
+           && strcmp(x->format, y->format) == 0  // mp-ok: no name
            && (size == 0
                || (memcmp(x->shape, y->shape, size) == 0
                    && memcmp(x->strides, y->strides, size) == 0));

@@ -36,8 +36,7 @@ prepare_partial(mp_trace *T, PyObject *arg, mp_node *n)
 static mp_rc
 prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
 {
-    if (n != NULL && n->reg >= 0
-        && strcmp(mp_type_name(arg), "functools.partial") == 0) {
+    if (n != NULL && n->reg >= 0 && mp_type_is(arg, MP_K_PARTIAL)) {
         return prepare_partial(T, arg, n);
     }
     if (!PyMethod_Check(arg)) {
@@ -84,8 +83,8 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
     return MP_OK;
 }
 
-static const char *
-callee_name(PyObject *callee)
+const char *
+mp_callee_name(PyObject *callee)
 {
     if (PyCFunction_Check(callee)) {
         return ((PyCFunctionObject *)callee)->m_ml->ml_name;
@@ -106,11 +105,10 @@ callee_name(PyObject *callee)
 /* any(d), sorted(d): only the keys of a dict.  Keys are unique, so that sorted(d.items())
  * does not get to the values either. */
 static bool
-sees_keys_only(const char *name, PyObject *arg, Py_ssize_t count)
+sees_keys_only(PyObject *callee, PyObject *arg, Py_ssize_t count)
 {
-    bool sorts = strcmp(name, "sorted") == 0;
-    bool walks = sorts || strcmp(name, "any") == 0 || strcmp(name, "all") == 0
-                 || strcmp(name, "min") == 0 || strcmp(name, "max") == 0;
+    bool sorts = mp_callee_is(callee, MP_K_SORTED);
+    bool walks = sorts || (mp_marks_of(callee) & MP_MARK_WALKS) != 0;
     return (walks && count == 1 && PyDict_CheckExact(arg))
            || (sorts && PyDict_CheckExact(arg))
            || (sorts && count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
@@ -121,33 +119,26 @@ mp_rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t count)
 {
     bool has_tensor = false;
-    const char *name = callee_name(callee);
-    mp_rc rc = mp_look_at_calls(T, s, name, args, count);
+    bool formats = (mp_marks_of(callee) & MP_MARK_FORMATS) != 0;
+    mp_rc rc = mp_look_at_calls(T, s, callee, args, count);
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
-        bool deep = !sees_keys_only(name, args[i], count);
+        bool deep = !sees_keys_only(callee, args[i], count);
         rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
-        if (rc == MP_OK && strncmp(name, "format", 6) == 0) {
+        if (rc == MP_OK && formats) {
             rc = mp_look_at_text(T, args[i]);
             if (rc == MP_OK && !mp_is_constant(args[i])
                 && mp_format_takes_attrs(args[0])) {
-                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "str.%s of attributes", name);
+                rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "str.%s of attributes",
+                                    mp_callee_name(callee));
             }
         }
     }
     if (rc == MP_OK && has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "%s of a tensor",
-                              callee_name(callee));
+                              mp_callee_name(callee));
     }
     return rc;
-}
-
-/* operator.contains(xs, x) and its kin. */
-static bool
-compares_items(const char *name)
-{
-    return strcmp(name, "contains") == 0 || strcmp(name, "countOf") == 0
-           || strcmp(name, "indexOf") == 0;
 }
 
 static mp_rc
@@ -156,11 +147,11 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     bool has_tensor = false;
     Py_ssize_t count = mp_count_args(nargs, kwnames);
-    mp_rc rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
+    mp_rc rc = mp_look_at_calls(T, s, callee, args, count);
     rc = rc != MP_OK ? rc : mp_read_args(T, args, count, true, &has_tensor);
     s->spreads = true;  // sum(xs, []) adds up what the lists hold
     T->lazy_spreads = true;
-    s->looks = s->looks || compares_items(callee_name(callee));
+    s->looks = s->looks || (mp_marks_of(callee) & MP_MARK_COMPARES) != 0;
     return rc != MP_OK
                ? rc
                : mp_record_operate(T, s, callee, args, nargs, kwnames, has_tensor);
@@ -182,11 +173,8 @@ rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
         PyObject *check;
         rc = mp_special(T, cls, "__instancecheck__", &check);
         if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
-            PyObject *module =
-                mp_dict_text_borrow(PyFunction_GET_GLOBALS(check), "__name__");
             // ABCs answer from the classes' registries; their own frames are of no use.
-            bool is_abc = module != NULL && PyUnicode_Check(module)
-                          && PyUnicode_CompareWithASCIIString(module, "abc") == 0;
+            bool is_abc = mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC);
             s->below =
                 is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
             if (is_abc && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
@@ -263,7 +251,7 @@ has_content(mp_trace *T, PyObject *callee, PyObject *obj)
         return PyList_Check(obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return !PyAnySet_Check(obj) || strcmp(callee_name(callee), "pop") != 0
+    return !mp_callee_is(callee, MP_K_SET_POP)
            || (n != NULL && n->kind == MP_NODE_FRESH);
 }
 
@@ -276,7 +264,7 @@ fill_by_setitem(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     PyObject *setitem = NULL;
     bool has_tensor = false;
     *done = false;
-    if (strcmp(callee_name(callee), "__init__") != 0 || !PyODict_Check(args[0])
+    if (!mp_callee_is(callee, MP_K_ODICT_INIT) || !PyODict_Check(args[0])
         || PyODict_CheckExact(args[0])) {
         return MP_OK;
     }
@@ -308,7 +296,7 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     rc = eval ? mp_rule_eval(T, s, callee, args, count)
               : mp_read_args(T, args + 1, count - 1, false, &has_tensor);
     if (rc == MP_OK && PyDict_Check(args[0])) {
-        rc = mp_look_into(T, s, callee_name(callee), args + 1, nargs - 1);
+        rc = mp_look_into(T, s, mp_callee_name(callee), args + 1, nargs - 1);
     }
     return rc == MP_OK ? mp_write_content(T, n) : rc;
 }
@@ -329,7 +317,7 @@ rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
     int first = code->co_nlocalsplus - code->co_nfreevars;
     for (int i = first; i < code->co_nlocalsplus; i++) {
         PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
-        if (PyUnicode_CompareWithASCIIString(name, "__class__") != 0) {
+        if (!mp_name_is(name, "__class__")) {
             continue;
         }
         PyObject *cell = mp_frame_local_borrow(s->f, i);
@@ -463,7 +451,7 @@ note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     PyTypeObject *owner =
         PyType_Check(callee) ? (PyTypeObject *)callee : mp_method_owner(callee);
-    bool is_fromkeys = strcmp(callee_name(callee), "fromkeys") == 0;
+    bool is_fromkeys = (mp_marks_of(callee) & MP_MARK_FROM_KEYS) != 0;
     if (is_fromkeys && PyCFunction_Check(callee)
         && PyCFunction_GET_SELF(callee) != (PyObject *)&PyDict_Type) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "fromkeys of %s",
@@ -474,13 +462,6 @@ note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return mp_note_items(T, args, count);
     }
     return MP_OK;
-}
-
-static bool
-hands_out_values(PyObject *callee)
-{
-    const char *name = callee_name(callee);
-    return strcmp(name, "values") == 0 || strcmp(name, "items") == 0;
 }
 
 /* list(t), zip(t, u): C asks a tensor for its rows. */
@@ -521,17 +502,18 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_READ:
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
-        rc = mp_look_at_calls(T, s, callee_name(callee), args, count);
+        rc = mp_look_at_calls(T, s, callee, args, count);
         rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
         for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
             rc = iterates_tensor(T, args[i]);
         }
         rc = rc != MP_OK ? rc : note_hashing(T, s, callee, args, count);
         if (rc == MP_OK && rule == RULE_SPREAD) {
-            rc = mp_look_into(T, s, callee_name(callee), args, nargs);
+            rc = mp_look_into(T, s, mp_callee_name(callee), args, nargs);
         }
-        s->yields = mp_yields(T, callee_name(callee), args, count,
-                              rule == RULE_READ && hands_out_values(callee));
+        s->yields =
+            mp_yields(T, callee, args, count,
+                      rule == RULE_READ && (mp_marks_of(callee) & MP_MARK_VALUES));
         s->yields |= s->looks ? MP_YIELDS_READ : 0;
         return rc;
     case RULE_OPERATE:
@@ -542,7 +524,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_CONTENT:
     case RULE_CONTENT_EVAL:
         if (nargs < 1 || !has_content(T, callee, args[0])) {
-            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(callee));
         }
         s->below = MP_BELOW_WATCH;
         s->through_c = true;
@@ -618,16 +600,14 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_text(T, s, args, count);
     case RULE_LOCK:
         return mp_is_cache_lock(s, args[0])
-                   ? mp_take_lock(T,
-                                  strcmp(callee_name(callee), "acquire") == 0
-                                      || strcmp(callee_name(callee), "__enter__") == 0)
-                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
+                   ? mp_take_lock(T, (mp_marks_of(callee) & MP_MARK_TAKES) != 0)
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(callee));
     case RULE_STATISTICS:
         T->whole_only = true;
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", mp_callee_name(callee));
     case RULE_REFUSE:
     case RULE_HIDDEN:
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", callee_name(callee));
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", mp_callee_name(callee));
     case RULE_TRUTH:
         return rule_truth(T, s, args, count);
     case RULE_TYPE:
@@ -671,13 +651,13 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return mp_rule_dict_update(T, s, args, nargs, kwnames);
     case RULE_COUNT:
         if (nargs != 2) {
-            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", callee_name(callee));
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(callee));
         }
         rc = mp_rule_eval(T, s, callee, args + 1, count - 1);
         return rc != MP_OK ? rc : rule_content(T, s, callee, args, 1, NULL, false);
     case RULE_INPLACE:
         s->below = MP_BELOW_WATCH;
-        return mp_record_inplace(T, s, callee_name(callee), args, nargs);
+        return mp_record_inplace(T, s, callee, args, nargs);
     case RULE_PRINT:
         return mp_rule_print(T, s, args, nargs, kwnames);
     case RULE_WRITE:
@@ -695,7 +675,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_LOCALS:
         return mp_rule_locals(T, s, count);
     case RULE_EXEC:
-        return mp_rule_exec(T, s, callee_name(callee), args, nargs, kwnames);
+        return mp_rule_exec(T, s, mp_callee_name(callee), args, nargs, kwnames);
     case RULE_COMPILE:
         return mp_rule_compile(T, s, args, nargs, kwnames);
     case RULE_PROXY:
@@ -788,16 +768,16 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (rc != MP_OK) {
         return rc;
     }
-    if (strcmp(owner->tp_name, "numpy.ufunc") == 0) {  // np.add.reduce(a)
+    if ((PyObject *)owner == mp_known[MP_K_ARRAY_UFUNC]) {  // np.add.reduce(a)
         return mp_numpy_call(T, s, args[0], args + 1,
                              mp_count_args(nargs, kwnames) - 1);
     }
     if (mp_is_value_type(owner) && (self == NULL || fresh || mp_is_array(args[0]))) {
         s->below = MP_BELOW_WATCH;
-        if (strncmp(owner->tp_name, "numpy.", 6) == 0) {
+        if (mp_is_numpy_type(owner)) {
             s->below = MP_BELOW_SKIP;  // array.sum() is Python code of numpy
             s->post = MP_POST_NUMPY;
-            rc = mp_numpy_check_method(T, callee_name(callee));
+            rc = mp_numpy_check_method(T, mp_callee_name(callee));
         }
         return rc != MP_OK
                    ? rc
@@ -833,7 +813,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     s->raw = owner != NULL;
     if (owner != NULL && !fits_owner(callee, owner, args, nargs)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without its object",
-                              callee_name(callee));
+                              mp_callee_name(callee));
     }
     if (owner == &PyDictProxy_Type) {
         mp_rc rc = mp_record_proxy_method(T, s, callee, args, nargs, kwnames, found);
@@ -844,7 +824,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     }
     if (owner != NULL && breaks_order(owner, rule, args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
-                              callee_name(callee));
+                              mp_callee_name(callee));
     }
     mp_rc rc = rule_keeps(rule)
                    ? mp_array_expose_all(T, args, mp_count_args(nargs, kwnames))

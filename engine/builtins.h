@@ -40,8 +40,8 @@ mp_rc mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args,
 int mp_objects_init(void);
 mp_rc mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee,
                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
-/* The C function `who` calls an operator.attrgetter with items of these arguments. */
-mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, const char *who, PyObject *get,
+/* The C function calls an operator.attrgetter with items of these arguments. */
+mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *get,
                         PyObject *const *args, Py_ssize_t count);
 /* A key of functools.cmp_to_key that the run made of a function in Python. */
 bool mp_is_watched_key(mp_trace *T, PyObject *obj);

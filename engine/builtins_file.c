@@ -19,7 +19,7 @@ is_plain_constant(PyObject *obj)
 {
     PyTypeObject *tp = Py_TYPE(obj);
     return mp_is_constant(obj)
-           && (!mp_is_constant_type(tp) || strncmp(tp->tp_name, "torch.", 6) == 0);
+           && (!mp_is_constant_type(tp) || !mp_is_array_scalar_type(tp));
 }
 
 /* The text of obj needs no Python code, and nothing but obj itself. */

@@ -161,8 +161,8 @@ json_callback(mp_trace *T, PyObject *scanner, bool pinned, const char *name,
     *used = found != Py_None;
     if (rc == MP_OK && *used && found != (PyObject *)&PyFloat_Type
         && found != (PyObject *)&PyLong_Type && !PyFunction_Check(found)) {
-        int called =
-            strcmp(name, "parse_constant") == 0 ? json_names_constant(text) : 1;
+        int called = strcmp(name, "parse_constant") == 0 ? json_names_constant(text)
+                                                         : 1;  // mp-ok: an attribute
         rc = called == 0  ? MP_OK
              : called < 0 ? MP_ERR
                           : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "json calls a %s",
@@ -233,7 +233,7 @@ mp_call_json(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t nargs)
 {
     mp_node *n;
-    bool encodes = strcmp(mp_type_name(callee), "_json.Encoder") == 0;
+    bool encodes = mp_type_is(callee, MP_K_JSON_ENCODER);
     mp_rc rc = mp_value(T, callee, &n);
     if (rc == MP_OK
         && (nargs != 2 || (encodes && n->reg >= 0)

@@ -9,12 +9,6 @@
 #include <string.h>
 #include <structmember.h>
 
-static bool
-type_is(PyObject *obj, const char *name)
-{
-    return strcmp(mp_type_name(obj), name) == 0;
-}
-
 /* Pin an external object that never changes. */
 static mp_rc
 pin_object(mp_trace *T, PyObject *obj)
@@ -75,7 +69,7 @@ second_arg(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const cha
 {
     for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *key = PyTuple_GET_ITEM(kwnames, i);
-        if (PyUnicode_CompareWithASCIIString(key, name) == 0) {
+        if (mp_name_is(key, name)) {
             return args[nargs + i];
         }
     }
@@ -263,10 +257,10 @@ mp_call_getter(mp_trace *T, mp_shadow *s, PyObject *get, PyObject *const *args,
     if (nargs != 1 || kwnames != NULL) {
         rc = MP_OK;  // TypeError
     }
-    else if (type_is(get, "operator.itemgetter")) {
+    else if (mp_type_is(get, MP_K_ITEMGETTER)) {
         rc = call_itemgetter(T, s, parts, args[0]);
     }
-    else if (type_is(get, "operator.attrgetter")) {
+    else if (mp_type_is(get, MP_K_ATTRGETTER)) {
         rc = call_attrgetter(T, s, parts, args[0]);
     }
     else {
@@ -303,13 +297,12 @@ look_at_attrs(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
 }
 
 mp_rc
-mp_look_at_getter(mp_trace *T, mp_shadow *s, const char *who, PyObject *get,
+mp_look_at_getter(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *get,
                   PyObject *const *args, Py_ssize_t count)
 {
     PyObject *parts;
-    bool eager = strcmp(who, "sorted") == 0 || strcmp(who, "min") == 0
-                 || strcmp(who, "max") == 0 || strcmp(who, "sort") == 0;
-    if (!eager) {
+    const char *who = mp_callee_name(callee);
+    if (!(mp_marks_of(callee) & MP_MARK_KEYS_NOW)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                               mp_type_name(get));
     }
@@ -350,7 +343,7 @@ mp_is_watched_key(mp_trace *T, PyObject *obj)
 {
     mp_node *n = mp_refgraph_find(&T->graph, obj);
     bool only_functions =
-        n != NULL && n->kind == MP_NODE_FRESH && type_is(obj, "functools.KeyWrapper");
+        n != NULL && n->kind == MP_NODE_FRESH && mp_type_is(obj, MP_K_CMP_KEY);
     if (only_functions) {
         (void)Py_TYPE(obj)->tp_traverse(obj, visit_function, &only_functions);
     }
@@ -384,11 +377,11 @@ mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     if (PyWeakref_CheckProxy(owner) && known != NULL && known->kind == MP_NODE_FRESH) {
         return mp_record_getattr(T, s, PyWeakref_GET_OBJECT(owner), name);
     }
-    bool is_alias = type_is(owner, "types.GenericAlias");
-    bool is_args = PyUnicode_CompareWithASCIIString(name, "__args__") == 0;
-    bool is_origin = PyUnicode_CompareWithASCIIString(name, "__origin__") == 0;
+    bool is_alias = mp_type_is(owner, MP_K_GENERIC_ALIAS);
+    bool is_args = mp_name_is(name, "__args__");
+    bool is_origin = mp_name_is(name, "__origin__");
     if (!(is_alias && (is_args || is_origin))
-        && !(type_is(owner, "types.UnionType") && is_args)) {
+        && !(mp_type_is(owner, MP_K_UNION) && is_args)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attributes of %s",
                               mp_type_name(owner));
     }

@@ -27,7 +27,7 @@ static const struct {
 enum { RULE_SLOTS = 8192 };  // a power of two, over twice the number of rows
 
 /* Open addressing.  A key is a mp_callable_key, whose object is held for the process, or
- * the tp_name of a type: the row of all its methods. */
+ * the methods_key of a type. */
 static struct rule_slot {
     const void *key;
     mp_rule rule;
@@ -35,6 +35,13 @@ static struct rule_slot {
 static uint32_t n_rules;
 static bool rules_ready;
 static destructor python_dealloc;  // of every class that is made by a class statement
+
+/* The row of all methods of a type; the type itself is the key of its row as a callable. */
+static const void *
+methods_key(PyTypeObject *tp)
+{
+    return (const char *)tp + 1;
+}
 
 static struct rule_slot *
 rule_find(const void *key)
@@ -132,9 +139,9 @@ row_callable(PyObject *owner, const char *name)
 static int
 row_add(PyObject *owner, const char *name, mp_rule rule)
 {
-    if (strcmp(name, "*") == 0) {
+    if (name[0] == '*') {
         return PyType_Check(owner)
-                   ? rule_put(((PyTypeObject *)owner)->tp_name, owner, rule, true)
+                   ? rule_put(methods_key((PyTypeObject *)owner), owner, rule, true)
                    : row_add_module(owner, rule);
     }
     PyObject *f = row_callable(owner, name);
@@ -218,7 +225,7 @@ mp_c_base(PyTypeObject *tp)
 mp_rule
 mp_rule_of_type(PyTypeObject *tp)
 {
-    return rule_find(tp->tp_name)->rule;
+    return rule_find(methods_key(tp))->rule;
 }
 
 mp_rule
@@ -230,7 +237,7 @@ mp_rule_of(PyObject *callable)
         && PyCFunction_GET_SELF(callable) != NULL
         && PyType_Check(PyCFunction_GET_SELF(callable))) {
         owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
-        if (strcmp(((PyCFunctionObject *)callable)->m_ml->ml_name, "__new__") == 0) {
+        if (mp_is_new(callable)) {
             return RULE_OPAQUE;  // it makes instances of any subclass
         }
     }
@@ -241,8 +248,8 @@ mp_rule_of(PyObject *callable)
 bool
 mp_is_value_type(PyTypeObject *tp)
 {
-    return mp_rule_of_type(tp) == RULE_VALUE || strncmp(tp->tp_name, "torch.", 6) == 0
-           || strncmp(tp->tp_name, "numpy.", 6) == 0;
+    return mp_rule_of_type(tp) == RULE_VALUE || mp_is_numpy_type(tp)
+           || (mp_marks_of((PyObject *)tp) & MP_MARK_TORCH) != 0;
 }
 
 /* -- Objects of C types ------------------------------------------------------------------ */
@@ -298,7 +305,7 @@ mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
         return mp_array_read(T, obj, n);
     }
     if (mp_rule_of_type(base) == RULE_VALUE || mp_is_dtype(obj)
-        || strcmp(base->tp_name, "numpy.ufunc") == 0) {
+        || (PyObject *)base == mp_known[MP_K_ARRAY_UFUNC]) {
         return mp_load_const(T, obj);
     }
     return shows_content(base)

@@ -318,9 +318,7 @@ warn_matches(PyObject *pattern, PyObject *text)
     if (PyUnicode_CheckExact(pattern)) {
         return PyUnicode_Compare(pattern, text) == 0;
     }
-    if (strcmp(Py_TYPE(pattern)->tp_name, "re.Pattern") != 0
-        || (Py_TYPE(pattern)->tp_flags & Py_TPFLAGS_HEAPTYPE
-            && !PyType_HasFeature(Py_TYPE(pattern), Py_TPFLAGS_IMMUTABLETYPE))) {
+    if (!mp_type_is(pattern, MP_K_PATTERN)) {
         return -1;
     }
     PyObject *match = PyObject_CallMethod(pattern, "match", "O", text);
@@ -578,8 +576,8 @@ warn_is_log(const mp_shadow *s)
 {
     PyCodeObject *code = s->info->code;
     if (mp_frame_globals_borrow(s->f) != warn_static.dict || code->co_argcount < 1
-        || !(mp_name_is(code->co_name, "__enter__")
-             || mp_name_is(code->co_name, "__exit__"))) {
+        || !(mp_name_is(code->co_name, "__enter__")        // mp-ok: in warnings
+             || mp_name_is(code->co_name, "__exit__"))) {  // mp-ok: in warnings
         return false;
     }
     PyObject *self = mp_frame_local_borrow(s->f, 0);

@@ -16,6 +16,8 @@
 
 #include <string.h>
 
+#include "types.h"
+
 typedef struct {
     const mp_replay *p;
     PyObject **names;  // n_regs: owned text of a register; NULL: none yet
@@ -39,7 +41,8 @@ static PyObject *
 effect_dotted(PyObject *module, PyObject *qualname)
 {
     if (module == NULL || !PyUnicode_CheckExact(module)
-        || PyUnicode_CompareWithASCIIString(module, "builtins") == 0) {
+        || PyUnicode_CompareWithASCIIString(module, "builtins")
+               == 0) {  // mp-ok: for people
         return Py_NewRef(qualname);
     }
     return PyUnicode_FromFormat("%U.%U", module, qualname);
@@ -68,25 +71,10 @@ effect_type_text(PyTypeObject *type)
 static bool
 effect_has_plain_repr(PyObject *o)
 {
-    static const char *const torch_types[] = {
-        "torch.dtype",
-        "torch.device",
-        "torch.layout",
-        "torch.memory_format",
-    };
-    PyTypeObject *type = Py_TYPE(o);
-    if (o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)
-        || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyComplex_CheckExact(o)
-        || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o)) {
-        return true;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(torch_types); i++) {
-        if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
-            && strcmp(type->tp_name, torch_types[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)
+           || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyComplex_CheckExact(o)
+           || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o)
+           || (mp_type_marks(o) & MP_MARK_NAMED) || mp_type_is(o, MP_K_TORCH_DEVICE);
 }
 
 static PyObject *

@@ -13,8 +13,10 @@
 
 #include <string.h>  // strchr, strncmp
 
+
 #include "compat/compat.h"
 #include "guard_value.h"
+#include "types.h"
 
 enum { TEXT_REPR_MAX = 80 };  // characters of one constant
 
@@ -76,7 +78,8 @@ static PyObject *
 text_dotted(PyObject *module, PyObject *name)
 {
     if (module == NULL || !PyUnicode_CheckExact(module)
-        || PyUnicode_CompareWithASCIIString(module, "builtins") == 0) {
+        || PyUnicode_CompareWithASCIIString(module, "builtins")
+               == 0) {  // mp-ok: for people
         return Py_NewRef(name);
     }
     return PyUnicode_FromFormat("%U.%U", module, name);
@@ -103,9 +106,7 @@ text_has_plain_repr(PyObject *o)
            || type == &PyRange_Type || mp_guard_is_registered(type)
            || (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
                && type->tp_repr != PyBaseObject_Type.tp_repr
-               && (strcmp(type->tp_name, "torch.dtype") == 0
-                   || strcmp(type->tp_name, "torch.layout") == 0
-                   || strcmp(type->tp_name, "torch.memory_format") == 0));
+               && (mp_type_marks(o) & MP_MARK_NAMED));
 }
 
 static PyObject *

@@ -583,7 +583,7 @@ mp_guard_maxlen(PyTypeObject *deque, PyObject *o)
 {
     // No API tells; the getter of the C type makes an int and runs nothing else.
     for (PyGetSetDef *def = deque->tp_getset; def != NULL && def->name != NULL; def++) {
-        if (strcmp(def->name, "maxlen") != 0) {
+        if (strcmp(def->name, "maxlen") != 0) {  // mp-ok: an attribute
             continue;
         }
         PyObject *bound = def->get(o, def->closure);

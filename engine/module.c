@@ -13,6 +13,7 @@
 #include "plant.h"
 #include "record.h"
 #include "tensor.h"
+#include "types.h"
 #include "value.h"
 
 /* -- Tables ------------------------------------------------------------------------ */
@@ -111,6 +112,9 @@ module_effect_rules(PyObject *module, PyObject *ignored)
 static PyObject *
 module_effect_class(PyObject *module, PyObject *callable)
 {
+    if (mp_types_refresh() < 0) {
+        return NULL;
+    }
     const char *name = mp_record_class_of(callable);
     return PyUnicode_FromString(name == NULL ? "unlisted" : name);
 }

@@ -523,9 +523,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return op_refuse(T, MP_AB_HOST_READ, callee);
     }
     if (PyFunction_Check(callee) && flags == MP_TORCH_METADATA
-        && PyUnicode_CompareWithASCIIString(((PyFunctionObject *)callee)->func_name,
-                                            "__hash__")
-               == 0) {
+        && mp_is_known(callee, MP_K_TORCH_HASH)) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);  // an address, as a number
     }
     if (flags & MP_TORCH_REFUSE) {

@@ -8,7 +8,6 @@
  */
 #include "trace.h"
 
-#include <string.h>
 
 struct op_row {
     const void *key;
@@ -23,13 +22,26 @@ static PyObject *op_flags;   // Python function: flags of an operator object
 static PyObject *operators;  // dict of the operator module, plus getattr and setattr
 mp_op_types_t mp_op_types;
 
+bool
+mp_is_new(PyObject *callable)
+{
+    static const PyMethodDef *new_def;  // all C types share that of their __new__
+    if (new_def == NULL) {
+        PyObject *f =
+            mp_dict_text_borrow(mp_type_dict_borrow(&PyBaseObject_Type), "__new__");
+        assert(f != NULL && PyCFunction_Check(f));
+        new_def = ((PyCFunctionObject *)f)->m_ml;
+    }
+    return PyCFunction_Check(callable)
+           && ((PyCFunctionObject *)callable)->m_ml == new_def;
+}
+
 const void *
 mp_callable_key(PyObject *callable)
 {
     if (PyCFunction_Check(callable)) {
-        PyMethodDef *def = ((PyCFunctionObject *)callable)->m_ml;
-        // All C types share the PyMethodDef of their __new__.
-        return strcmp(def->ml_name, "__new__") == 0 ? (const void *)callable : def;
+        return mp_is_new(callable) ? (const void *)callable
+                                   : ((PyCFunctionObject *)callable)->m_ml;
     }
     if (Py_TYPE(callable) == &PyMethodDescr_Type
         || Py_TYPE(callable) == &PyClassMethodDescr_Type) {

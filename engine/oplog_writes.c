@@ -16,7 +16,7 @@ kwarg_borrow(const mp_pending_op *op, const char *name)
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     while (PyDict_Next(op->kwargs, &pos, &key, &value)) {
-        if (PyUnicode_Check(key) && PyUnicode_CompareWithASCIIString(key, name) == 0) {
+        if (PyUnicode_Check(key) && mp_name_is(key, name)) {
             return value;
         }
     }
@@ -41,8 +41,8 @@ op_is_named_inplace(const mp_pending_op *op)
         writes = len > 1 && text[len - 1] == '_' && text[len - 2] != '_';
         for (size_t i = 0; i < Py_ARRAY_LENGTH(words) && !writes; i++) {
             size_t n = strlen(words[i]);
-            writes =
-                strncmp(text, words[i], n) == 0 && strspn(text + n, "_") == len - n;
+            writes = strncmp(text, words[i], n) == 0
+                     && strspn(text + n, "_") == len - n;  // mp-ok: torch's operations
         }
     }
     PyErr_Clear();  // an operation without a usable name counts as writing
@@ -163,14 +163,7 @@ mp_op_mutated(mp_trace *T, bool has_old)
 static bool
 is_batch_norm(PyObject *target)
 {
-    static PyObject *function;  // F.batch_norm, kept for the process
-    if (function == NULL && PyFunction_Check(target)
-        && PyUnicode_CompareWithASCIIString(((PyFunctionObject *)target)->func_qualname,
-                                            "batch_norm")
-               == 0) {
-        function = Py_NewRef(target);
-    }
-    return target == function;
+    return mp_is_known(target, MP_K_TORCH_BATCH_NORM);
 }
 
 /* F.batch_norm(input, running_mean, running_var, weight, bias, training, ...) */
@@ -217,7 +210,8 @@ mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
         return MP_ERR;
     }
     if (has_old) {
-        refuse = strcmp(text, "contiguous") == 0 || strcmp(text, "to") == 0;
+        refuse = strcmp(text, "contiguous") == 0
+                 || strcmp(text, "to") == 0;  // mp-ok: torch's operations
     }
     for (size_t i = 0; is_list && i < Py_ARRAY_LENGTH(parts); i++) {
         refuse = refuse || strstr(text, parts[i]) != NULL;
@@ -240,12 +234,9 @@ exit_sets_back(PyObject *leave)
         || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
         return false;
     }
-    PyObject *name = ((PyFunctionObject *)PyMethod_GET_FUNCTION(leave))->func_module;
-    const char *text =
-        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    PyErr_Clear();  // a module without a usable name is not torch's
-    return text != NULL
-           && (strncmp(text, "torch.", 6) == 0 || strcmp(text, "warnings") == 0);
+    PyObject *globals = PyFunction_GET_GLOBALS(PyMethod_GET_FUNCTION(leave));
+    return mp_is_of_package(globals, "torch")
+           || mp_is_module(globals, MP_MODULE_WARNINGS);
 }
 
 static int
@@ -261,17 +252,10 @@ next_reraise(const mp_code_info *info, int i)
 static bool
 is_wrapper_frame(mp_frame *f)
 {
-    static const char *const packages[] = {"torch.", "transformers.", "contextlib"};
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
-    const char *text =
-        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    PyErr_Clear();  // a module without a usable name is the user's
-    for (size_t i = 0; text != NULL && i < Py_ARRAY_LENGTH(packages); i++) {
-        if (strncmp(text, packages[i], strlen(packages[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
+    PyObject *globals = mp_frame_globals_borrow(f);
+    return mp_is_module(globals, MP_MODULE_CONTEXTLIB)
+           || mp_is_of_package(globals, "torch")
+           || mp_is_of_package(globals, "transformers");
 }
 
 /* `finally:` in such a wrapper: its handler neither matches the exception nor drops it.

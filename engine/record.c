@@ -82,16 +82,13 @@ mp_trace_code_number(mp_trace *T, PyCodeObject *code)
 bool
 mp_is_library(PyObject *globals)
 {
-    PyObject *name = mp_dict_text_borrow(globals, "__name__");
-    const char *text =
-        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    const char *text = mp_module_name(globals);
     if (text == NULL) {
-        PyErr_Clear();  // a frame without a usable module name is the user's
-        return false;
+        return false;  // a frame that belongs to no module is the user's
     }
     for (Py_ssize_t i = 0; i < n_skip_prefixes; i++) {
         size_t len = strlen(skip_prefixes[i]);
-        if (strncmp(text, skip_prefixes[i], len) == 0
+        if (strncmp(text, skip_prefixes[i], len) == 0  // mp-ok: sys.modules agrees
             && (text[len] == '\0' || text[len] == '.'
                 || skip_prefixes[i][len - 1] == '.')) {
             return true;
@@ -307,7 +304,8 @@ static void
 enter_after_end(mp_trace *T, mp_frame *f)
 {
     PyCodeObject *code = mp_frame_code_borrow(f);
-    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0
+    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__")
+            == 0  // mp-ok: a suspicion
         || ((code->co_flags & CO_GENERATOR) && !mp_frame_is_in_block(f))
         || mp_death_is_harmless(f)) {
         return;
@@ -609,8 +607,8 @@ setup_prefixes(PyObject *prefixes)
 static int
 setup_modules(void)
 {
-    return mp_death_init() < 0 || mp_container_types() < 0 || mp_builtins_init() < 0
-                   || mp_oplog_init(NULL) < 0
+    return mp_types_init() < 0 || mp_death_init() < 0 || mp_container_types() < 0
+                   || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0
                ? -1
                : 0;
 }
@@ -622,6 +620,9 @@ mp_record_setup(PyObject *setup)
         return setup_modules();
     }
     PyObject *types = mp_dict_text_borrow(setup, "constant_types");
+    if (mp_types_later() < 0) {
+        return -1;
+    }
     for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
         if (!mp_register_constant_type((PyTypeObject *)PyTuple_GET_ITEM(types, i))) {
             PyErr_SetString(PyExc_ValueError, "too many constant types");

@@ -14,19 +14,11 @@
 static bool
 is_listed(const char *name, const char *const *list)
 {
-    while (*list != NULL && strcmp(name, *list) != 0) {
+    while (*list != NULL && strcmp(name, *list) != 0) {  // mp-ok: attributes
         list++;
     }
     return *list != NULL;
 }
-
-/* What answers from, or writes to, state that no guard and no effect covers: files, the
- * clock (a date may be "now" or "today"), how texts are printed, where memory is. */
-static const char *const refused_functions[] = {
-    "save",        "savetxt",      "savez",         "savez_compressed", "fromfile",
-    "from_dlpack", "busday_count", "busday_offset", "is_busday",        "array2string",
-    "array_repr",  "array_str",    "shares_memory", "may_share_memory", NULL,
-};
 
 static const char *const refused_methods[] = {
     "tofile",   "dump",       "__dlpack__", "__buffer__", "__str__",
@@ -49,19 +41,18 @@ check_function(mp_trace *T, PyObject *callee)
         return rc;
     }
     if (PyType_Check(callee)) {
-        const char *type = ((PyTypeObject *)callee)->tp_name;
-        return strncmp(type, "numpy.random.", 13) == 0
-                       || strcmp(type, "numpy.datetime64") == 0
-                   ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", type)
+        return mp_is_known(callee, MP_K_ARRAY_DATETIME)
+                       || (mp_marks_of(callee) & MP_MARK_RANDOM)
+                   ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s",
+                                    ((PyTypeObject *)callee)->tp_name)
                    : MP_OK;
     }
+    if (!(mp_marks_of(callee) & MP_MARK_HIDDEN)) {
+        return MP_OK;
+    }
     PyObject *name = PyObject_GetAttrString(callee, "__name__");
-    const char *text =
-        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    PyErr_Clear();  // a function without a usable name is not numpy's own
-    rc = text == NULL || is_listed(text, refused_functions)
-             ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%s", text ? text : "?")
-             : MP_OK;
+    PyErr_Clear();  // numpy's own functions have one
+    rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%V", name, "?");
     Py_XDECREF(name);
     return rc;
 }
@@ -69,36 +60,16 @@ check_function(mp_trace *T, PyObject *callee)
 bool
 mp_is_numpy_callable(PyObject *callee)
 {
-    const char *name = Py_TYPE(callee)->tp_name;
-    if (strcmp(name, "numpy.ufunc") == 0
-        || strcmp(name, "numpy._ArrayFunctionDispatcher") == 0) {
+    if (mp_type_is(callee, MP_K_ARRAY_UFUNC)
+        || mp_type_is(callee, MP_K_ARRAY_DISPATCHER)) {
         return true;
     }
     if (PyType_Check(callee)) {
-        const char *tp_name = ((PyTypeObject *)callee)->tp_name;
-        return strncmp(tp_name, "numpy.", 6) == 0
-               && strcmp(tp_name, "numpy.ndarray") != 0;
+        return ((mp_marks_of(callee) & MP_MARK_RANDOM)
+                || mp_is_numpy_type((PyTypeObject *)callee))
+               && !mp_is_known(callee, MP_K_ARRAY);
     }
-    if (PyCFunction_Check(callee)) {
-        PyObject *module = ((PyCFunctionObject *)callee)->m_module;
-        return module != NULL && PyUnicode_Check(module)
-               && PyUnicode_CompareWithASCIIString(module, "numpy") == 0;
-    }
-    return false;
-}
-
-/* Iterators over arrays. */
-static bool
-keeps_memory(PyObject *callee)
-{
-    static const char *const types[] = {"numpy.nditer", "numpy.broadcast",
-                                        "numpy.flatiter", NULL};
-    return PyType_Check(callee)
-               ? is_listed(((PyTypeObject *)callee)->tp_name, types)
-               : PyCFunction_Check(callee)
-                     && strcmp(((PyCFunctionObject *)callee)->m_ml->ml_name,
-                               "nested_iters")
-                            == 0;
+    return PyCFunction_Check(callee) && (mp_marks_of(callee) & MP_MARK_NUMPY) != 0;
 }
 
 mp_rc
@@ -133,8 +104,9 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
     s->below = MP_BELOW_SKIP;
     s->post = MP_POST_NUMPY;
     mp_rc rc = check_function(T, callee);
-    return rc != MP_OK || !keeps_memory(callee) ? rc
-                                                : mp_array_expose_all(T, args, count);
+    return rc == MP_OK && (mp_marks_of(callee) & MP_MARK_KEEPS_ARRAY)
+               ? mp_array_expose_all(T, args, count)
+               : rc;
 }
 
 /* A date may have been made of "now". */
@@ -142,7 +114,7 @@ static bool
 tells_time(PyObject *o)
 {
     if (!mp_is_array(o)) {
-        return strcmp(mp_type_name(o), "numpy.datetime64") == 0;
+        return mp_type_is(o, MP_K_ARRAY_DATETIME);
     }
     PyObject *dtype = PyObject_GetAttrString(o, "dtype");
     PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "kind");
@@ -224,8 +196,7 @@ mp_array_expose_end(mp_trace *T, PyObject *made)
 {
     Py_ssize_t last = PyList_GET_SIZE(T->holders) - 1;
     T->exposes = false;
-    return !Py_IS_TYPE(made, &PySeqIter_Type)
-                   && strcmp(mp_type_name(made), "numpy.flatiter") != 0
+    return !Py_IS_TYPE(made, &PySeqIter_Type) && !mp_type_is(made, MP_K_ARRAY_FLATITER)
                ? MP_OK
            : PyList_SetItem(T->holders, last, Py_NewRef(made)) < 0 ? MP_ERR
                                                                    : MP_OK;
@@ -270,14 +241,14 @@ mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
     }
     if (is_listed(text, plain)) {
         mp_rc rc = mp_array_read(T, a, n);
-        return rc == MP_OK && strcmp(text, "dtype") == 0 ? know_dtype(T, a) : rc;
+        return rc == MP_OK && mp_name_is(name, "dtype") ? know_dtype(T, a) : rc;
     }
     if (n->reg >= 0 || overlaps(T->known, a)) {
         // The base of a view may be an array that nobody has looked at.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
                               mp_type_name(a));
     }
-    return strcmp(text, "base") == 0 || strcmp(text, "flags") == 0
+    return mp_name_is(name, "base") || mp_name_is(name, "flags")
                ? MP_OK
                : mp_array_expose(T, a);  // flat, data, ctypes
 }
@@ -306,7 +277,6 @@ mp_array_check_lent(mp_trace *T, PyObject *a)
 mp_array_use
 mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
 {
-    const char *name = "";
     if (callee == mp_operator_borrow("getitem")
         || callee == mp_operator_borrow("setitem")) {
         return MP_ARRAY_INDEX;
@@ -316,15 +286,11 @@ mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
         PyErr_Clear();
         return items ? MP_ARRAY_SHARED : MP_ARRAY_REFUSED;
     }
-    if (PyCFunction_Check(callee)) {
-        name = ((PyCFunctionObject *)callee)->m_ml->ml_name;
-    }
-    else if (Py_IS_TYPE(callee, &PyMethodDescr_Type)) {
-        name = ((PyMethodDescrObject *)callee)->d_method->ml_name;
-    }
-    return strcmp(name, "tensor") == 0 || strcmp(name, "new_tensor") == 0
+    return mp_callee_is(callee, MP_K_TORCH_TENSOR)
+                   || mp_callee_is(callee, MP_K_TORCH_NEW_TENSOR)
                ? MP_ARRAY_COPIED
-           : strcmp(name, "from_numpy") == 0 || strcmp(name, "as_tensor") == 0
+           : mp_callee_is(callee, MP_K_TORCH_FROM_NUMPY)
+                   || mp_callee_is(callee, MP_K_TORCH_AS_TENSOR)
                ? MP_ARRAY_SHARED
                : MP_ARRAY_REFUSED;
 }
@@ -352,7 +318,8 @@ mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
         return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s of this dtype",
                               mp_type_name(a));
     }
-    if (T->op.array_use == MP_ARRAY_INDEX && strcmp(view.format, "?") == 0) {
+    if (T->op.array_use == MP_ARRAY_INDEX
+        && strcmp(view.format, "?") == 0) {  // mp-ok: no name
         mp_rc rc = mask_leaf(T, a, view.ndim, leaf);
         PyBuffer_Release(&view);
         return rc;

@@ -87,14 +87,11 @@ call_disabled(mp_trace *T, PyObject *func)
         behind = func;
     }
     PyFunctionObject *f = (PyFunctionObject *)behind;
-    const char *module = f->func_module != NULL && PyUnicode_Check(f->func_module)
-                             ? PyUnicode_AsUTF8(f->func_module)
-                             : NULL;
-    PyErr_Clear();  // a module without a usable name is the user's
-    if (module == NULL || strncmp(module, "torch.", 6) != 0) {
+    if (!mp_is_of_package(f->func_globals, "torch")) {
         return mp_trace_abort(T, MP_AB_DISABLED, "%S", f->func_qualname);
     }
-    bool random = strcmp(module, "torch.random") == 0;
+    const char *module = mp_module_name(f->func_globals);
+    bool random = mp_is_of_package(f->func_globals, "torch.random");
     return mp_trace_abort(T, random ? MP_AB_SIDE_EFFECT : MP_AB_OPAQUE_CALL, "%s.%S",
                           module, f->func_qualname);
 }
@@ -134,16 +131,8 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 bool
 mp_is_storing_type(PyTypeObject *tp)
 {
-    return tp == &PyBaseObject_Type || tp == &PyDict_Type || tp == &PyList_Type
-           || tp == &PyTuple_Type || tp == &PySet_Type || tp == &PyFrozenSet_Type
-           || tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
-           || tp == &PyBytes_Type || tp == &PyComplex_Type || tp == &PyProperty_Type
-           || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException)
-           || strcmp(tp->tp_name, "collections.OrderedDict") == 0
-           || strcmp(tp->tp_name, "collections.defaultdict") == 0
-           || strcmp(tp->tp_name, "collections.deque") == 0
-           || strcmp(tp->tp_name, "types.SimpleNamespace") == 0
-           || strcmp(tp->tp_name, "functools.partial") == 0;
+    return (mp_marks_of((PyObject *)tp) & MP_MARK_STORES) != 0
+           || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException);
 }
 
 /* The C base whose tp_new or tp_init is inherited. */
@@ -429,17 +418,16 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
 static mp_rc
 check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
-    static const char name[] = "functools.partial";
     mp_node *n;
-    if (nargs < 1 || strcmp(c_base(cls)->tp_name, name) != 0
-        || strcmp(c_base(Py_TYPE(args[0]))->tp_name, name) != 0) {
+    if (nargs < 1 || (PyObject *)c_base(cls) != mp_known[MP_K_PARTIAL]
+        || !mp_is_instance(args[0], MP_K_PARTIAL)) {
         return MP_OK;
     }
     mp_rc rc = mp_value(T, args[0], &n);
     return rc != MP_OK || n == NULL || n->reg < 0
                ? rc
-               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a partial of an external %s",
-                                name);
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                                "a partial of an external partial");
 }
 
 /* Nobody sees a callback of C run when the object dies; one in Python shows its frame. */
@@ -477,8 +465,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (mp_is_numpy_callable(callee)) {
         return mp_numpy_call(T, s, callee, args, count);
     }
-    if (strncmp(((PyTypeObject *)callee)->tp_name, "torch.", 6) == 0
-        && mp_is_constant_type((PyTypeObject *)callee)) {
+    if (mp_is_constant_type((PyTypeObject *)callee)) {  // torch.device("cpu")
         bool has_tensor = false;
         s->below = MP_BELOW_SKIP;
         s->post = MP_POST_RESULT;
@@ -560,8 +547,7 @@ static mp_rc
 call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    const char *type = mp_type_name(callee);
-    if (strcmp(type, "functools.partial") == 0) {
+    if (mp_type_is(callee, MP_K_PARTIAL)) {
         return call_partial(T, s, callee, n, args, nargs, kwnames);
     }
     if (PyWeakref_CheckRef(callee)) {
@@ -584,14 +570,14 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return rc != MP_OK ? rc
                            : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
-    if (strcmp(type, "functools._lru_cache_wrapper") == 0) {
+    if (mp_type_is(callee, MP_K_LRU_CACHE)) {
         return call_cached(T, s, callee, args,
                            nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames)));
     }
-    if (strncmp(type, "operator.", 9) == 0 && n != NULL) {
+    if ((mp_type_marks(callee) & MP_MARK_GETTER) && n != NULL) {
         return mp_call_getter(T, s, callee, args, nargs, kwnames);
     }
-    if (strcmp(type, "_json.Encoder") == 0 || strcmp(type, "_json.Scanner") == 0) {
+    if (mp_type_marks(callee) & MP_MARK_JSON) {
         return mp_call_json(T, s, callee, args, nargs);
     }
     PyObject *call;

@@ -298,18 +298,13 @@ class_is_type_new(PyObject *callee)
 {
     return PyCFunction_Check(callee)
            && PyCFunction_GET_SELF(callee) == (PyObject *)&PyType_Type
-           && strcmp(((PyCFunctionObject *)callee)->m_ml->ml_name, "__new__") == 0;
+           && mp_is_new(callee);
 }
 
 static bool
 class_is_builder(PyObject *callee)
 {
-    PyObject *module =
-        PyCFunction_Check(callee) ? ((PyCFunctionObject *)callee)->m_module : NULL;
-    return module != NULL && PyUnicode_Check(module)
-           && strcmp(((PyCFunctionObject *)callee)->m_ml->ml_name, "__build_class__")
-                  == 0
-           && PyUnicode_CompareWithASCIIString(module, "builtins") == 0;
+    return mp_callee_is(callee, MP_K_BUILD_CLASS);
 }
 
 mp_rc
@@ -332,9 +327,8 @@ mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
                            : class_call(T, s, (PyTypeObject *)args[0], args + 1,
                                         nargs - 1, kwnames);
     }
-    if (Py_IS_TYPE(callee, &PyWrapperDescr_Type) && nargs > 0
-        && PyDescr_TYPE(callee) == &PyType_Type && mp_is_new_class(T, args[0])
-        && strcmp(((PyWrapperDescrObject *)callee)->d_base->name, "__init__") == 0) {
+    if (mp_callee_is(callee, MP_K_TYPE_INIT) && nargs > 0
+        && mp_is_new_class(T, args[0])) {
         s->post = MP_POST_RESULT;  // type.__init__ does nothing
         return MP_OK;
     }
@@ -431,15 +425,14 @@ mp_rc
 mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool *done)
 {
     PyObject *dict = mp_type_dict_borrow((PyTypeObject *)cls), *value;
-    bool is_dict = PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
-    bool is_notes = PyUnicode_CompareWithASCIIString(name, "__annotations__") == 0;
+    bool is_dict = mp_name_is(name, "__dict__");
+    bool is_notes = mp_name_is(name, "__annotations__");
     *done = true;
-    if (PyUnicode_CompareWithASCIIString(name, "__text_signature__") == 0) {
+    if (mp_name_is(name, "__text_signature__")) {
         return MP_OK;  // of the type's C text, which never changes
     }
     if (dict == NULL || n->written != NULL
-        || (!is_dict && !is_notes
-            && PyUnicode_CompareWithASCIIString(name, "__abstractmethods__") != 0)) {
+        || (!is_dict && !is_notes && !mp_name_is(name, "__abstractmethods__"))) {
         *done = false;
         return MP_OK;
     }

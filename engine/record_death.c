@@ -32,10 +32,9 @@ is_of_library(mp_frame *f)
 static bool
 is_weakref_frame(mp_frame *f)
 {
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
-    return name != NULL && PyUnicode_Check(name)
-           && (PyUnicode_CompareWithASCIIString(name, "weakref") == 0
-               || PyUnicode_CompareWithASCIIString(name, "_weakrefset") == 0);
+    PyObject *globals = mp_frame_globals_borrow(f);
+    return mp_is_module(globals, MP_MODULE_WEAKREF)
+           || mp_is_module(globals, MP_MODULE_WEAKREFSET);
 }
 
 static bool
@@ -64,7 +63,7 @@ bool
 mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f)
 {
     PyObject *name = mp_frame_code_borrow(f)->co_name;
-    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {
+    if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {  // mp-ok: a suspicion
         return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }
     if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
@@ -83,7 +82,8 @@ mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
 {
     PyCodeObject *code = mp_frame_code_borrow(f);
     const mp_shadow *parent = T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
-    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0) {
+    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__")
+        == 0) {  // mp-ok: a suspicion
         return !is_of_library(f)
                && mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }

@@ -58,7 +58,7 @@ mp_descr_find_field(PyObject *owner, PyObject *name)
             return (int)attr_fields[i].field;
         }
     }
-    if (strcmp(tp->tp_name, "functools.partial") == 0) {
+    if (mp_type_is(owner, MP_K_PARTIAL)) {
         return mp_name_is(name, "func")       ? MP_F_PARTIAL_FUNC
                : mp_name_is(name, "args")     ? MP_F_PARTIAL_ARGS
                : mp_name_is(name, "keywords") ? MP_F_PARTIAL_KW
@@ -319,8 +319,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     if (rc != MP_OK || runs) {
         return rc;
     }
-    if (strcmp(tp->tp_name, "functools._lru_cache_wrapper") == 0
-        || PyCFunction_Check(descr)) {
+    if (mp_type_is(descr, MP_K_LRU_CACHE) || PyCFunction_Check(descr)) {
         return mp_load_const(T, descr);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "descriptor of type %s", tp->tp_name);

@@ -23,7 +23,7 @@ is_nan(PyObject *o)
         Py_complex value = ((PyComplexObject *)o)->cval;
         return isnan(value.real) || isnan(value.imag);
     }
-    if (strncmp(mp_type_name(o), "numpy.", 6) != 0 || !mp_is_constant(o)) {
+    if (!mp_is_array_scalar_type(Py_TYPE(o)) || !mp_is_constant(o)) {
         return false;
     }
     PyObject *answer = Py_TYPE(o)->tp_richcompare(o, o, Py_NE);
@@ -65,9 +65,7 @@ mp_is_unique(PyObject *o)
 static bool
 is_copy_frame(mp_frame *f)
 {
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
-    return name != NULL && PyUnicode_Check(name)
-           && PyUnicode_CompareWithASCIIString(name, "copy") == 0;
+    return mp_is_module(mp_frame_globals_borrow(f), MP_MODULE_COPY);
 }
 
 mp_rc

@@ -16,8 +16,7 @@ static bool
 is_enum_member(PyObject *key)
 {
     PyTypeObject *tp = Py_TYPE(key), *meta = Py_TYPE(tp);
-    return (strcmp(meta->tp_name, "EnumType") == 0
-            || strcmp(meta->tp_name, "EnumMeta") == 0)
+    return (PyObject *)meta == mp_known[MP_K_ENUM_META]
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
@@ -144,9 +143,7 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
 bool
 mp_is_tuple_field(PyObject *descr)
 {
-    const char *name = mp_type_name(descr);
-    return strcmp(name, "_collections._tuplegetter") == 0
-           || strcmp(name, "collections._tuplegetter") == 0;
+    return mp_type_is(descr, MP_K_TUPLE_FIELD);
 }
 
 mp_rc

@@ -5,8 +5,6 @@
  * iterator.  All of the container is read, whatever part of it is left. */
 #include "trace.h"
 
-#include <string.h>
-
 enum { MAX_CHAIN = 16 };
 
 typedef struct {
@@ -20,67 +18,14 @@ typedef struct {
 static bool
 hands_out_items(PyObject *obj)
 {
-    static const char *const names[] = {
-        "list_iterator",
-        "list_reverseiterator",
-        "tuple_iterator",
-        "set_iterator",
-        "dict_keyiterator",
-        "dict_valueiterator",
-        "dict_itemiterator",
-        "dict_reversekeyiterator",
-        "dict_reversevalueiterator",
-        "dict_reverseitemiterator",
-        "dict_keys",
-        "dict_values",
-        "dict_items",
-        "_collections._deque_iterator",
-        "_collections._deque_reverse_iterator",
-        "collections._deque_iterator",  // (from 3.12 on)
-        "collections._deque_reverse_iterator",
-        "reversed",
-        "enumerate",
-        "zip",
-        "filter",
-        "itertools.chain",
-        "itertools.islice",
-        "itertools.cycle",
-        "itertools.repeat",
-        "itertools.product",
-        "itertools.combinations",
-        "itertools.combinations_with_replacement",
-        "itertools.permutations",
-        "itertools.pairwise",
-        "itertools.zip_longest",
-        "itertools.compress",
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (strcmp(mp_type_name(obj), names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return (mp_type_marks(obj) & MP_MARK_HANDS_ON) != 0;
 }
 
 /* Iterators that call a function with each item, or test it. */
 static bool
 reads_items(PyObject *obj)
 {
-    static const char *const names[] = {
-        "map",
-        "itertools.starmap",
-        "itertools.accumulate",
-        "itertools.takewhile",
-        "itertools.dropwhile",
-        "itertools.filterfalse",
-        "itertools.groupby",
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (strcmp(mp_type_name(obj), names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return (mp_type_marks(obj) & MP_MARK_CALLS_ITEMS) != 0;
 }
 
 static int look_at_referent(PyObject *obj, void *arg);

@@ -38,7 +38,7 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
             found |= yields_of(T, value, depth + 1, true);
         }
     }
-    else if (strcmp(Py_TYPE(obj)->tp_name, "collections.deque") == 0) {
+    else if (mp_type_is(obj, MP_K_DEQUE)) {
         PyObject *items = PySequence_List(obj);  // (runs no code: an exact deque)
         found = items == NULL ? MP_YIELDS_TENSORS | MP_YIELDS_OBJECTS
                               : yields_of(T, items, depth, true);
@@ -60,12 +60,11 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
 }
 
 uint8_t
-mp_yields(mp_trace *T, const char *who, PyObject *const *args, Py_ssize_t count,
+mp_yields(mp_trace *T, PyObject *maker, PyObject *const *args, Py_ssize_t count,
           bool values)
 {
     uint8_t found = MP_YIELDS_KNOWN;
-    if (who != NULL
-        && (strcmp(who, "map") == 0 || strcmp(who, "itertools.starmap") == 0)) {
+    if (maker != NULL && (mp_marks_of(maker) & MP_MARK_ANSWERS)) {
         return found;  // answers of a function: they pass by, or all that it read is guarded
     }
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -125,20 +124,8 @@ mp_is_opaque_external(PyObject *obj, const mp_node *n)
 static bool
 makes_tuples(PyObject *obj)
 {
-    static const char *const names[] = {
-        "zip",
-        "enumerate",
-        "itertools.product",
-        "itertools.combinations",
-        "itertools.permutations",
-        "itertools.pairwise",
-        "itertools.zip_longest",
-    };
-    bool found = PyObject_TypeCheck(obj, &PyDictItems_Type);
-    for (size_t i = 0; !found && i < Py_ARRAY_LENGTH(names); i++) {
-        found = strcmp(mp_type_name(obj), names[i]) == 0;
-    }
-    return found;
+    return PyObject_TypeCheck(obj, &PyDictItems_Type)
+           || (mp_type_marks(obj) & MP_MARK_TUPLES) != 0;
 }
 
 /* dict(x) asks an object for keys(), before it takes it for pairs. */
@@ -249,56 +236,6 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 
 /* -- Callables that C code calls ----------------------------------------------------------- */
 
-/* Those that call what they are given. */
-static bool
-calls_back(const char *name)
-{
-    static const char *const names[] = {
-        "map",
-        "filter",
-        "sorted",
-        "min",
-        "max",
-        "reduce",
-        "sort",
-        "iter",
-        "sub",
-        "subn",
-        "itertools.starmap",
-        "itertools.accumulate",
-        "itertools.takewhile",
-        "itertools.dropwhile",
-        "itertools.filterfalse",
-        "itertools.groupby",
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Those that look at items when they are asked for the next one. */
-static bool
-looks_later(const char *name)
-{
-    static const char *const names[] = {
-        "filter",
-        "itertools.takewhile",
-        "itertools.dropwhile",
-        "itertools.filterfalse",
-        "itertools.groupby",
-        "itertools.compress",
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static mp_c_effect
 bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
 {
@@ -352,7 +289,7 @@ callable_effect(mp_trace *T, PyObject *f)
         mp_c_effect effect = mp_builtin_effect(f);
         return effect == MP_C_READS || effect == MP_C_COMPUTES ? effect : MP_C_OPAQUE;
     }
-    if (strcmp(tp->tp_name, "functools.partial") == 0) {
+    if (mp_type_is(f, MP_K_PARTIAL)) {
         PyObject *inner = PyObject_GetAttrString(f, "func");
         mp_c_effect effect = inner == NULL ? MP_C_OPAQUE : callable_effect(T, inner);
         PyErr_Clear();  // (unreachable: partial always has func)
@@ -362,7 +299,7 @@ callable_effect(mp_trace *T, PyObject *f)
         return effect == MP_C_NOTHING || (effect == MP_C_TORCH && known) ? effect
                                                                          : MP_C_OPAQUE;
     }
-    if (strcmp(tp->tp_name, "operator.itemgetter") == 0) {
+    if (mp_type_is(f, MP_K_ITEMGETTER)) {
         return MP_C_READS;
     }
     if (mp_is_watched_key(T, f)) {
@@ -374,29 +311,22 @@ callable_effect(mp_trace *T, PyObject *f)
                : MP_C_OPAQUE;
 }
 
-static bool
-is_text_function(PyObject *f)
-{
-    const char *name =
-        PyCFunction_Check(f) ? ((PyCFunctionObject *)f)->m_ml->ml_name : "";
-    return f == (PyObject *)&PyUnicode_Type || strcmp(name, "repr") == 0
-           || strcmp(name, "ascii") == 0 || strcmp(name, "format") == 0;
-}
-
 mp_rc
-mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                  Py_ssize_t count)
 {
+    uint32_t marks = mp_marks_of(callee);
+    const char *who = mp_callee_name(callee);
     bool reads = false, computes = false, has_tensor = false, writes_text = false;
     s->through_c = true;
-    T->lazy_looks = T->lazy_looks || looks_later(who);
-    if (!calls_back(who)) {
+    T->lazy_looks = T->lazy_looks || (marks & MP_MARK_LATER) != 0;
+    if (!(marks & MP_MARK_CALLS_BACK)) {
         return MP_OK;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_c_effect effect = callable_effect(T, args[i]);
-        if (strcmp(mp_type_name(args[i]), "operator.attrgetter") == 0) {
-            mp_rc rc = mp_look_at_getter(T, s, who, args[i], args, count);
+        if (mp_type_is(args[i], MP_K_ATTRGETTER)) {
+            mp_rc rc = mp_look_at_getter(T, s, callee, args[i], args, count);
             if (rc != MP_OK) {
                 return rc;
             }
@@ -405,7 +335,7 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
         // With one argument type only answers; with three it makes a class.
         bool makes_class = PyType_Check(args[i])
                            && PyType_IsSubtype((PyTypeObject *)args[i], &PyType_Type)
-                           && (count > 2 || strcmp(who, "itertools.starmap") == 0);
+                           && (count > 2 || mp_is_known(callee, MP_K_STARMAP));
         if (effect == MP_C_OPAQUE || makes_class) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                                   mp_type_name(args[i]));
@@ -413,7 +343,7 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *ar
         reads = reads || effect == MP_C_READS;
         computes = computes || effect == MP_C_COMPUTES;
         s->calls = s->calls || effect == MP_C_COMPUTES || effect == MP_C_TORCH;
-        writes_text = writes_text || is_text_function(args[i]);
+        writes_text = writes_text || (mp_marks_of(args[i]) & MP_MARK_TEXT) != 0;
     }
     T->lazy_calls = T->lazy_calls || s->calls;
     for (Py_ssize_t i = 0; (reads || computes) && i < count; i++) {

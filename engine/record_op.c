@@ -260,11 +260,10 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
 bool
 mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
 {
-    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(s->f), "__name__");
-    return strcmp(Py_TYPE(lock)->tp_name, "_thread.RLock") == 0 && name != NULL
-           && PyUnicode_Check(name)
-           && (PyUnicode_CompareWithASCIIString(name, "functools") == 0
-               || PyUnicode_CompareWithASCIIString(name, "logging") == 0);
+    PyObject *globals = mp_frame_globals_borrow(s->f);
+    return mp_type_is(lock, MP_K_RLOCK)
+           && (mp_is_module(globals, MP_MODULE_FUNCTOOLS)
+               || mp_is_module(globals, MP_MODULE_LOGGING));
 }
 
 mp_rc

@@ -11,13 +11,6 @@
 
 static PyObject *sum_function;  // builtins.sum, once it was called
 
-static bool
-is_builtin(PyObject *callee, const char *name)
-{
-    return PyCFunction_Check(callee)
-           && strcmp(((PyCFunctionObject *)callee)->m_ml->ml_name, name) == 0;
-}
-
 /* -- sum() over a generator ---------------------------------------------------------------- */
 
 /* Append what stands for a number or tensor in the log; anything else ends the taking. */
@@ -123,7 +116,7 @@ mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
                   Py_ssize_t nargs, PyObject *kwnames, bool has_tensor)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    bool is_sum = is_builtin(callee, "sum");
+    bool is_sum = mp_callee_is(callee, MP_K_SUM);
     if (is_sum && nargs > 0 && PyGen_CheckExact(args[0])) {
         return sum_begin(T, s, callee, args, count);
     }
@@ -149,24 +142,25 @@ mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
 
 /* operator.iadd(a, b) and its kin do what `a += b` does. */
 mp_rc
-mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name, PyObject *const *args,
+mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                   Py_ssize_t nargs)
 {
-    static const char *const names[] = {
-        "iadd", "iand", "ifloordiv", "ilshift", "imatmul",  "imul", "imod",
-        "ior",  "ipow", "irshift",   "isub",    "itruediv", "ixor",
+    enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP, in this order
+    static const mp_known_id ids[] = {
+        MP_K_IADD, MP_K_IAND,     MP_K_IFLOORDIV, MP_K_ILSHIFT, MP_K_IMATMUL,
+        MP_K_IMUL, MP_K_IMOD,     MP_K_IOR,       MP_K_IPOW,    MP_K_IRSHIFT,
+        MP_K_ISUB, MP_K_ITRUEDIV, MP_K_IXOR,
     };
-    enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP
     if (nargs != 2) {
         return MP_OK;  // TypeError
     }
-    if (strcmp(name, "iconcat") == 0) {
+    if (mp_callee_is(callee, MP_K_ICONCAT)) {
         return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE);
     }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids); i++) {
+        if (mp_callee_is(callee, ids[i])) {
             return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE + (int)i);
         }
     }
-    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s", name);
+    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s", mp_callee_name(callee));
 }

@@ -122,6 +122,7 @@ static const char *const binary_names[] = {
     "add", "and_", "floordiv", "lshift", "matmul",  "mul", "mod",
     "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
 };
+enum { BINARY_MOD = 6 };
 
 mp_rc
 mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
@@ -179,7 +180,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK) {
         rc = read_operand(T, b, nb, is_text);
     }
-    if (rc == MP_OK && is_text && strcmp(binary_names[base], "mod") == 0) {
+    if (rc == MP_OK && is_text && base == BINARY_MOD) {
         rc = mp_look_at_text(T, b);
     }
     if (rc == MP_OK && inplace && na != NULL && na->reg >= 0 && mp_is_array(a)) {

@@ -221,6 +221,9 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
     const char *text = NULL;
     mp_trace T;
     *plan = NULL;
+    if (mp_types_refresh() < 0) {
+        PyErr_Clear();  // as if numpy were not there
+    }
     if (!mp_watch_available(&text)) {
         set_reason(why, MP_AB_WATCHER, text);
         return PyObject_Vectorcall(callable, args, nargsf, kwnames);

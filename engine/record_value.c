@@ -11,18 +11,12 @@
 
 static PyTypeObject *constant_types[64];
 static int n_constant_types;
-static PyTypeObject
-    *constant_base;  // numpy.generic, borrowed from numpy (never unloaded)
 
 bool
 mp_register_constant_type(PyTypeObject *type)
 {
     if (mp_guard_register_constant_type(type) < 0) {
         return false;
-    }
-    if (strcmp(type->tp_name, "numpy.generic") == 0) {
-        constant_base = type;
-        return true;
     }
     for (int i = 0; i < n_constant_types; i++) {
         if (constant_types[i] == type) {
@@ -58,8 +52,7 @@ mp_is_constant_type(PyTypeObject *tp)
             return true;
         }
     }
-    return constant_base != NULL && PyType_IsSubtype(tp, constant_base)
-           && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
+    return false;
 }
 
 bool
@@ -80,29 +73,17 @@ mp_is_identity(PyObject *o)
     return mp_is_op_object(o);
 }
 
-static bool
-names_typing(PyObject *name)
-{
-    return name != NULL && PyUnicode_Check(name)
-           && PyUnicode_CompareWithASCIIString(name, "typing") == 0;
-}
-
 bool
 mp_is_typing(PyObject *o)
 {
-    static PyObject *name;  // interned
-    if (name == NULL && (name = PyUnicode_InternFromString("__module__")) == NULL) {
-        PyErr_Clear();  // then it is any other object
-        return false;
-    }
-    return names_typing(mp_type_lookup_borrow(Py_TYPE(o), name));
+    return mp_module_has(MP_MODULE_TYPING, Py_TYPE(o));
 }
 
 bool
 mp_is_of_typing(PyObject *function)
 {
     return PyFunction_Check(function)
-           && names_typing(((PyFunctionObject *)function)->func_module);
+           && mp_is_module(PyFunction_GET_GLOBALS(function), MP_MODULE_TYPING);
 }
 
 const char *

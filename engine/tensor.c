@@ -75,7 +75,7 @@ device_number(const char *name)
     };
     int32_t last = (int32_t)(sizeof names / sizeof *names) - 1;
     for (int32_t i = 0; i < last; i++) {
-        if (strcmp(names[i], name) == 0) {
+        if (strcmp(names[i], name) == 0) {  // mp-ok: dispatch keys
             return i;
         }
     }
@@ -326,11 +326,13 @@ key_is_plain(const char *name, size_t len)
         "BackendSelect",
     };
     if (len > 8
-        && (strncmp(name, "Autograd", 8) == 0 || strncmp(name, "Autocast", 8) == 0)) {
+        && (strncmp(name, "Autograd", 8) == 0
+            || strncmp(name, "Autocast", 8) == 0)) {  // mp-ok: dispatch keys
         return true;
     }
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        if (strlen(plain[i]) == len && strncmp(plain[i], name, len) == 0) {
+        if (strlen(plain[i]) == len
+            && strncmp(plain[i], name, len) == 0) {  // mp-ok: dispatch keys
             return true;
         }
     }

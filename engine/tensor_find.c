@@ -359,7 +359,7 @@ library_visit(struct dl_phdr_info *info, size_t size, void *unused)
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *base = slash == NULL ? info->dlpi_name : slash + 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strncmp(base, names[i], strlen(names[i])) == 0) {
+        if (strncmp(base, names[i], strlen(names[i])) == 0) {  // mp-ok: files
             mp_torch.libraries[i] = dlopen(info->dlpi_name, RTLD_NOLOAD | RTLD_LAZY);
         }
     }

@@ -15,6 +15,7 @@
 #include "compat/compat.h"
 #include "record.h"
 #include "refgraph.h"
+#include "types.h"
 
 typedef enum {
     MP_TRACE_RECORDING,
@@ -350,9 +351,9 @@ enum {
     MP_YIELDS_TUPLES = 8,  // whose content nobody has asked for
     MP_YIELDS_READ = 16,   // C code reads each of its items first: map(len, xs)
 };
-/* What an iterator that `who` (NULL: iter) makes of these objects may hand to C code, and
+/* What an iterator that `maker` (NULL: iter) makes of these objects may hand to C code, and
  * KNOWN; over a dict: its keys, or with `values` all that it holds. */
-uint8_t mp_yields(mp_trace *T, const char *who, PyObject *const *args, Py_ssize_t count,
+uint8_t mp_yields(mp_trace *T, PyObject *maker, PyObject *const *args, Py_ssize_t count,
                   bool values);
 /* C code is about to look at what the items of obj hold, if it is a fresh iterator. */
 mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
@@ -368,8 +369,8 @@ bool mp_is_opaque_external(PyObject *obj, const mp_node *n);
 /* A Python frame below the instruction of `caller` has answered. */
 mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                         PyObject *answer);
-/* The C function `who` gets these arguments and calls those that are callable. */
-mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who,
+/* The C function gets these arguments and calls those that are callable. */
+mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t count);
 
 /* -- C functions of Python on tensors (record_operate.c) ------------------------------------ */
@@ -377,7 +378,7 @@ mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const char *who,
 mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee,
                         PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                         bool has_tensor);
-mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const char *name,
+mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee,
                         PyObject *const *args, Py_ssize_t nargs);
 /* s is in sum() over a generator, whose frame `left` with item. */
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
@@ -556,6 +557,10 @@ mp_rc mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject 
 bool mp_hashes_by_value(PyObject *obj);
 /* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
 const void *mp_callable_key(PyObject *callable);
+/* Its name, for people. */
+const char *mp_callee_name(PyObject *callee);
+/* Is it the __new__ of a C type? */
+bool mp_is_new(PyObject *callable);
 /* Would this constant be another number in the next run? */
 bool mp_is_fresh_id(mp_trace *T, PyObject *obj);
 /* C code computes with obj: it must be no such number. */

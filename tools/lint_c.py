@@ -39,6 +39,19 @@ BANNED = {
     "strcat": "has no bound",
 }
 BANNED_CALL = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
+# R: types and functions are recognised by address (types.h); types.c finds them.
+NAME_OWNER = ENGINE / "types.c"
+COMPARES_TEXT = re.compile(r"\bstr(?:n|case|ncase)?cmp\s*\(")
+# What these compare is the text of the engine's own tables, if it is not in NAMES.
+OWN_TEXTS = {"ambient.c", "effect_text.c", "guard_text.c", "plant.c", "tensor_text.c"}
+COMPARES_NAME = re.compile(
+    r"\b(?:PyUnicode_\w*Compare\w*|mp_name_is|_PyUnicode_Equal\w*)\s*\("
+)
+NAMES = re.compile(
+    r"\b(?:tp_name|ht_name|ht_qualname|ml_name|d_name|m_module|m_name|func_name"
+    r"|func_qualname|func_module|co_name|co_qualname|mp_type_name|mp_callee_name"
+    r"|mp_module_name|module)\b|\b(?:who|callee|type)_?name\b"
+)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 ROW = re.compile(r"^([A-Z]+)\((\w+)", re.MULTILINE)
 SEVERAL_ROWS = re.compile(r"\b(OP)\((\w+)\)")
@@ -49,6 +62,7 @@ PREFIX = {
     "fields.def": ("MP_F_",),
     "guards.def": ("MP_G_",),
     "opcodes.def": ("MP_OP_", "SAME("),
+    "types.def": ("MP_K_", "MP_MODULE_"),
 }
 STATIC_FUNCTION = re.compile(
     r"^static (?:inline )?[\w *]+\n(\w+)\([^;]*?\)\n\{\n(.*?)^\}",
@@ -87,6 +101,38 @@ def check_lines(path: Path, text: str) -> Iterator[str]:
             yield f"{where}: dead code"
         if "\t" in line or line != line.rstrip():
             yield f"{where}: tab or white space at the end"
+
+
+def call_at(text: str, start: int) -> str:
+    """The call whose opening bracket is at or behind start."""
+    depth = 0
+    for i in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[i], 0)
+        if depth == 0 and text[i] == ")":
+            return text[start : i + 1]
+    return text[start:]
+
+
+def check_names(path: Path, text: str) -> Iterator[str]:
+    """No type, function or module is told by its name."""
+    if path == NAME_OWNER:
+        return
+    lines, bare = text.split("\n"), without_comments(text)
+    for compares in (COMPARES_TEXT, COMPARES_NAME):
+        for match in compares.finditer(bare):
+            number = bare.count("\n", 0, match.start())
+            call = call_at(bare, match.start())
+            own = path.name in OWN_TEXTS or path.parent.name == "testing"
+            known = (compares is COMPARES_NAME or own) and not NAMES.search(call)
+            last = number + call.count("\n")
+            if known or any(
+                "mp-ok:" in line for line in lines[max(number - 1, 0) : last + 2]
+            ):
+                continue
+            yield (
+                f"{name_of(path)}:{number + 1}: {match.group().rstrip('( ')} on a name: "
+                "recognise by address (types.def), or say `mp-ok: reason`"
+            )
 
 
 def check_file(path: Path, text: str) -> Iterator[str]:
@@ -146,6 +192,7 @@ def lint(paths: list[Path]) -> list[str]:
     found: list[str] = []
     for path, text in texts.items():
         found += check_lines(path, text)
+        found += check_names(path, text)
         found += check_file(path, text)
     return found
 

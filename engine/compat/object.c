@@ -3,9 +3,10 @@
  * Look-ups here run no user code: dicts are probed with keys whose hash and equality are C
  * functions, types through the method cache.  All answers are borrowed from the container.
  */
-#include "private.h"
-
 #include <string.h>
+
+#include "../types.h"
+#include "private.h"
 
 PyObject *
 mp_instance_dict_borrow(PyObject *o)
@@ -323,12 +324,7 @@ mp_descr_fits(PyObject *descr, PyObject *obj)
 bool
 mp_is_method_wrapper(PyObject *o)
 {
-#if PY_VERSION_HEX < 0x030d0000
-    return Py_IS_TYPE(o, &_PyMethodWrapper_Type);
-#else
-    return strcmp(Py_TYPE(o)->tp_name, "method-wrapper") == 0
-           && !PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE);
-#endif
+    return mp_type_is(o, MP_K_METHOD_WRAPPER);
 }
 
 #if PY_VERSION_HEX >= 0x030c0000

@@ -5,6 +5,7 @@
  * meet a recording of magpy._engine.
  */
 #include "../compat/compat.h"
+#include "../types.h"
 
 extern PyMethodDef mp_testing_compat_methods[];
 extern PyMethodDef mp_testing_guard_methods[];
@@ -19,7 +20,7 @@ testing_exec(PyObject *module)
     PyMethodDef *tables[] = {mp_testing_compat_methods, mp_testing_guard_methods,
                              mp_testing_effect_methods, mp_testing_tensor_methods};
 
-    if (mp_compat_init(module) < 0) {
+    if (mp_compat_init(module) < 0 || mp_types_init() < 0) {
         return -1;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(tables); i++) {

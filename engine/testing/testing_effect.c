@@ -6,6 +6,7 @@
  * Ownership: the capsule owns the program and is held for the time of a run; sources
  * and graph outputs are held by tuples of our own. */
 #include "../effect.h"
+#include "../types.h"
 
 #include <string.h>
 
@@ -118,7 +119,7 @@ testing_replay_emit(PyObject *module, PyObject *args)
         return NULL;
     }
     mp_replay *p = PyCapsule_GetPointer(capsule, testing_replay_name);
-    int32_t made = p == NULL ? -2 : testing_emit(p, op);
+    int32_t made = p == NULL || mp_types_refresh() < 0 ? -2 : testing_emit(p, op);
     return made == -2 ? NULL : PyLong_FromLong(made);
 }
 

@@ -6,6 +6,7 @@
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
 #include "../guard.h"
+#include "../types.h"
 
 #include <string.h>
 
@@ -79,7 +80,7 @@ testing_guard_add(mp_guards *g, PyObject *row)
 static PyObject *
 testing_guard_new(PyObject *module, PyObject *rows)
 {
-    PyObject *items = PySequence_Tuple(rows);
+    PyObject *items = mp_types_refresh() < 0 ? NULL : PySequence_Tuple(rows);
     mp_guards *g = items == NULL ? NULL : mp_guards_new();
     for (Py_ssize_t i = 0; g != NULL && i < PyTuple_GET_SIZE(items); i++) {
         if (testing_guard_add(g, PyTuple_GET_ITEM(items, i)) < 0) {

@@ -25,6 +25,38 @@ def test_c_rules() -> None:
     assert done.returncode == 0, "\n" + done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'strcmp(Py_TYPE(o)->tp_name, "zip") == 0',
+        'strncmp(callee_name(o), "numpy.", 6) == 0',
+        "strcmp(who, names[i]) == 0",
+        'PyUnicode_CompareWithASCIIString(f->func_name,\n    "sorted") == 0',
+        'mp_name_is(code->co_name, "forward")',
+    ],
+)
+def test_recognising_by_name_breaks_a_rule(tmp_path: Path, line: str) -> None:
+    planted = tmp_path / "planted.c"
+    lint = [sys.executable, str(ROOT / "tools" / "lint_c.py"), str(planted)]
+    code = "/* Planted. */\nstatic bool\nis_it(PyObject *o)\n{\n    return %s;%s\n}\n"
+    for reason, expected in (("", 1), ("  // mp-ok: planted", 0)):
+        planted.write_text(code % (line, reason), encoding="utf-8")
+        done = subprocess.run(lint, capture_output=True, text=True, check=False)
+        assert done.returncode == expected, done.stdout
+        assert ("types.def" in done.stdout) == bool(expected)
+
+
+def test_names_of_attributes_may_be_compared(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.c"
+    planted.write_text(
+        "/* Planted. */\nstatic bool\nis_it(PyObject *name)\n{\n"
+        '    return mp_name_is(name, "__name__");\n}\n',
+        encoding="utf-8",
+    )
+    lint = [sys.executable, str(ROOT / "tools" / "lint_c.py"), str(planted)]
+    assert subprocess.run(lint, check=False).returncode == 0
+
+
 def test_meson_lists_every_source() -> None:
     text = (ROOT / "meson.build").read_text(encoding="utf-8")
     listed = re.findall(r"'(engine/[\w/]+\.c)'", text)
