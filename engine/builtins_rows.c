@@ -94,8 +94,7 @@ row_covers(PyObject *value, mp_rule rule)
     if (PyCFunction_Check(value)) {
         return true;
     }
-    return (rule == RULE_HIDDEN || rule == RULE_STATISTICS || rule == RULE_REFUSE
-            || rule == RULE_OPAQUE)
+    return (rule == RULE_HIDDEN || rule == RULE_REFUSE || rule == RULE_OPAQUE)
            && PyType_Check(value)
            && !PyType_IsSubtype((PyTypeObject *)value,
                                 (PyTypeObject *)PyExc_BaseException);

@@ -24,6 +24,7 @@
 #include "compat/compat.h"
 #include "effect_build.h"
 #include "file.h"
+#include "guard_value.h"
 #include "plant.h"
 #include "warning.h"
 
@@ -82,6 +83,9 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
     [MP_E_BYTES_ASSIGN] = EFFECT_A | EFFECT_B,
     [MP_E_ADVANCE] = EFFECT_A,
+    [MP_E_CACHED_HIT] = EFFECT_A,
+    [MP_E_CACHED_MISS] = EFFECT_A,
+    [MP_E_CACHED_FILL] = EFFECT_A | EFFECT_B,
     [MP_E_WRITE] = EFFECT_A,
     [MP_E_FLUSH] = EFFECT_A,
     [MP_E_WARN] = EFFECT_A,
@@ -94,7 +98,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
 mp_replay *
 mp_replay_new(void)
 {
-    if (mp_effect_init() < 0 || mp_file_init() < 0) {
+    if (mp_effect_init() < 0 || mp_file_init() < 0 || mp_cached_init() < 0) {
         return NULL;
     }
     mp_replay *p = PyMem_Calloc(1, sizeof(*p));
@@ -210,6 +214,9 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
         return obj != NULL && PyUnicode_CheckExact(obj);
     case MP_E_WARN:
         return obj != NULL && mp_warning_check(obj);
+    case MP_E_CACHED_HIT:
+    case MP_E_CACHED_FILL:
+        return obj != NULL && mp_guard_hash_is_c(obj, 0);
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
         return 1;
@@ -420,6 +427,10 @@ effect_fits_target(const mp_effect *op, PyObject *a)
         PyObject *item;
         return mp_iterator_peek(a, 0, &item) >= 0 || Py_IS_TYPE(a, &PyRangeIter_Type);
     }
+    case MP_E_CACHED_HIT:
+    case MP_E_CACHED_MISS:
+    case MP_E_CACHED_FILL:
+        return mp_is_cached(a);
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
@@ -753,6 +764,13 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         return effect_put_bytes(a, b);
     case MP_E_ADVANCE:
         return effect_advance(a, past);
+    case MP_E_CACHED_HIT:
+        return mp_cached_count_hit(a, op->obj);
+    case MP_E_CACHED_MISS:
+        mp_cached_count_miss(a);
+        return 0;
+    case MP_E_CACHED_FILL:
+        return mp_cached_fill(a, op->obj, b);
     default:  // MP_E_RETURN, and what effect_run_late does
         return 0;
     }

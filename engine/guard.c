@@ -694,6 +694,8 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_MAXLEN:
         return PyObject_TypeCheck(o, guard_static.deque)
                && mp_guard_maxlen(guard_static.deque, o) == op->n;
+    case MP_G_ROOM:
+        return mp_is_cached(o) && mp_cached_has_room(o, op->n);
     case MP_G_NONEMPTY:
         return mp_guard_len(o) > 0;
     case MP_G_KEYS:

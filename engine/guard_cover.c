@@ -67,6 +67,7 @@ cover_has_number(mp_guard_kind kind)
     case MP_G_LOAD_FIELD:
     case MP_G_LOAD_NEXT:
     case MP_G_ITEMS_LEFT:
+    case MP_G_ROOM:
     case MP_G_LEN:
     case MP_G_MAXLEN:
         return true;

@@ -9,6 +9,7 @@
 
 #include <stddef.h>  // offsetof
 
+#include "compat/compat.h"
 #include "guard.h"
 
 static const char *const guard_field_names[] = {
@@ -150,9 +151,23 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     return NULL;
 }
 
+/* Both stay NULL, and no guard is made of them, where no cache is known. */
+static void
+guard_fields_cached(void)
+{
+    guard_fields[MP_F_CACHED_TABLE].type[0] = mp_cached_type();
+    guard_fields[MP_F_CACHED_TABLE].offset[0] = mp_cached_table_offset();
+    guard_fields[MP_F_CACHED_ANSWER].type[0] = mp_cached_link_type();
+    guard_fields[MP_F_CACHED_ANSWER].offset[0] = mp_cached_result_offset();
+}
+
 int
 mp_guard_field_init(void)
 {
+    if (mp_cached_init() < 0) {
+        return -1;
+    }
     guard_fields_public();
+    guard_fields_cached();
     return guard_fields_members() < 0 ? -1 : guard_proxy_prove();
 }

@@ -589,6 +589,8 @@ write_value_borrow(const mp_write *w)
     case MP_W_TYPE:
         return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj),
                                        w->key);
+    case MP_W_CACHED_FILL:
+        return mp_cached_find_borrow(obj, w->key);
     case MP_W_APPEND: {
         Py_ssize_t at = w->node->entry_len + w->index;
         return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
@@ -700,6 +702,16 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
         break;
     case MP_W_ADVANCE:
         out->kind = MP_E_ADVANCE;
+        break;
+    case MP_W_CACHED_HIT:
+    case MP_W_CACHED_MISS:
+        out->kind = w->kind == MP_W_CACHED_HIT ? MP_E_CACHED_HIT : MP_E_CACHED_MISS;
+        break;
+    case MP_W_CACHED_FILL:
+        out->kind = MP_E_CACHED_FILL;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "a cache that lost an answer");
+        }
         break;
     case MP_W_WRITE:
     case MP_W_FLUSH:

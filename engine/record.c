@@ -56,6 +56,8 @@ void
 mp_shadow_fini(mp_shadow *s)
 {
     Py_CLEAR(s->summands);
+    Py_CLEAR(s->cached);
+    Py_CLEAR(s->cached_key);
     PyMem_Free(s->unread);
 }
 
@@ -437,6 +439,8 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
     Py_CLEAR(s->summands);
+    Py_CLEAR(s->cached);
+    Py_CLEAR(s->cached_key);
     s->yields = 0;
     T->holds = T->host != NULL;
     PyObject *avoided =

@@ -234,6 +234,20 @@ mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts)
     return rc;
 }
 
+/* Which of the keywords it is; -1: none. */
+static Py_ssize_t
+keyword_index(PyObject *kwnames, PyObject *key)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (name == key
+            || (PyUnicode_Check(key) && PyUnicode_Compare(name, key) == 0)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 /* functools.partial: the function with the stored arguments in front. */
 static mp_rc
 call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
@@ -257,16 +271,19 @@ call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
         for (Py_ssize_t i = 0; i < given; i++) {
             all[total++] = args[i];
         }
+        // In the order of the dict that partial makes: what the caller gives again stands
+        // where it was stored.
         while (list != NULL && PyDict_Next(parts[2], &pos, &key, &value)) {
-            if (kwnames != NULL && PySequence_Contains(kwnames, key) == 1) {
-                continue;  // given again by the caller
-            }
-            all[total++] = value;
+            Py_ssize_t again = kwnames == NULL ? -1 : keyword_index(kwnames, key);
+            all[total++] = again < 0 ? value : args[given + again];
             if (PyList_Append(list, key) < 0) {
                 Py_CLEAR(list);
             }
         }
         for (Py_ssize_t i = 0; i < nkw && list != NULL; i++) {
+            if (PyDict_Contains(parts[2], PyTuple_GET_ITEM(kwnames, i)) == 1) {
+                continue;
+            }
             all[total++] = args[given + i];
             if (PyList_Append(list, PyTuple_GET_ITEM(kwnames, i)) < 0) {
                 Py_CLEAR(list);
@@ -502,46 +519,6 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return rc != MP_OK ? rc : callee_with_self(T, s, func, self, args, nargs, kwnames);
 }
 
-/* Cached answers are the same for the same constants, classes and type hints. */
-static mp_rc
-cached_argument(mp_trace *T, PyObject *arg)
-{
-    bool has_tensor = false;
-    if (mp_hashes_by_value(arg) || mp_is_identity(arg)) {
-        return mp_read_deep(T, arg, &has_tensor);
-    }
-    if (mp_is_typing(arg)) {
-        return mp_load_const(T, arg);
-    }
-    if (!PyTuple_CheckExact(arg)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
-    }
-    mp_rc rc = mp_read_all(T, arg);
-    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(arg); i++) {
-        rc = cached_argument(T, PyTuple_GET_ITEM(arg, i));
-    }
-    return rc;
-}
-
-static mp_rc
-call_cached(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-            Py_ssize_t count)
-{
-    PyObject *inner = PyObject_GetAttrString(callee, "__wrapped__");
-    if (inner == NULL) {
-        return MP_ERR;
-    }
-    mp_rc rc = mp_load_const(T, inner);
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = cached_argument(T, args[i]);
-    }
-    // The code that makes a new type hint writes to nothing but that.
-    s->below = mp_is_of_typing(inner) ? MP_BELOW_TRUSTED : MP_BELOW_WATCH;
-    s->post = MP_POST_SCALAR;
-    Py_DECREF(inner);
-    return rc;
-}
-
 /* An instance: its class's __call__. */
 static mp_rc
 call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
@@ -570,9 +547,8 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return rc != MP_OK ? rc
                            : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
-    if (mp_type_is(callee, MP_K_LRU_CACHE)) {
-        return call_cached(T, s, callee, args,
-                           nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames)));
+    if (mp_is_cached(callee)) {
+        return mp_cached_begin(T, s, callee, args, nargs, kwnames);
     }
     if ((mp_type_marks(callee) & MP_MARK_GETTER) && n != NULL) {
         return mp_call_getter(T, s, callee, args, nargs, kwnames);

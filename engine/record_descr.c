@@ -319,7 +319,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     if (rc != MP_OK || runs) {
         return rc;
     }
-    if (mp_type_is(descr, MP_K_LRU_CACHE) || PyCFunction_Check(descr)) {
+    if (mp_is_cached(descr) || PyCFunction_Check(descr)) {
         return mp_load_const(T, descr);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "descriptor of type %s", tp->tp_name);

@@ -242,7 +242,9 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
             mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef(Py_True));
         }
         return MP_OK;
-    case MP_POST_SCALAR:
+    case MP_POST_CACHED:
+        return mp_cached_end(T, s, top);
+    case MP_POST_HINT:
         if (mp_is_typing(top)) {
             mp_node *n = mp_refgraph_find(&T->graph, top);
             if (n == NULL || n->kind != MP_NODE_FRESH) {

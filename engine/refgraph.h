@@ -37,8 +37,10 @@ typedef struct mp_node {
     PyObject *written;     // owned dict: keys written since entry, and which entry of
                            // the journal is their newest; NULL: none
     PyObject *entry_keys;  // owned tuple: a written dict's keys at entry, in order
-    Py_ssize_t entry_len;  // lists that were only appended to: length at entry
-    Py_ssize_t taken;      // iterators from outside: items that the run took
+    Py_ssize_t entry_len;  // lists that were only appended to, tables of caches: length
+                           // at entry
+    Py_ssize_t taken;      // iterators from outside: items that the run took; caches:
+                           // answers that it put in
     int64_t version;       // external tensors: in-place counter when first seen
     int32_t reg;           // guard register, -1 if the object is not external
     uint8_t kind;          // mp_node_kind

@@ -46,7 +46,8 @@ typedef enum {
     MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
     MP_POST_UNPACK,     // UNPACK_EX: one of the new slots is a new list
     MP_POST_COMPILING,  // answer of torch.compiler.is_compiling()
-    MP_POST_SCALAR,     // of a cached function: only constants have no identity to lose
+    MP_POST_CACHED,     // of a cached function (record_cached.c)
+    MP_POST_HINT,       // of a cached function of typing: a type hint
     MP_POST_SUM,        // of sum() over a generator
     MP_POST_IMPORT,     // a module: guard that the import answers with it
     MP_POST_CLASS,      // a class that type.__new__ has made
@@ -73,7 +74,8 @@ typedef struct {
     bool execs;          // exec() or eval(): its frame is no function's
     bool through_c;      // C code takes in what Python answers
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
-    int32_t sum_writes;  // in-place operations before that sum
+    PyObject *cached, *cached_key;  // owned: a cache that misses, and for what; or NULL
+    int32_t sum_writes;             // in-place operations before that sum
     bool sums_tensors, sums_dynamic;
     int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
     uint8_t yields;  // what the result, if it is an iterator, may hand out
@@ -99,12 +101,15 @@ typedef enum {
     MP_W_KEY_DEL,
     MP_W_SLOT_SET,  // instance node, member descriptor
     MP_W_SLOT_DEL,
-    MP_W_CELL,     // cell node (set or emptied, as found at the end)
-    MP_W_TYPE,     // class node, name (set or deleted, as found at the end)
-    MP_W_APPEND,   // list node; item index = entry length + how many before
-    MP_W_CONTENT,  // list, set, dict or deque node: whole content
-    MP_W_ADVANCE,  // iterator node: its next item is taken, or it has none
-    MP_W_WRITE,    // file node; the text is the key
+    MP_W_CELL,        // cell node (set or emptied, as found at the end)
+    MP_W_TYPE,        // class node, name (set or deleted, as found at the end)
+    MP_W_APPEND,      // list node; item index = entry length + how many before
+    MP_W_CONTENT,     // list, set, dict or deque node: whole content
+    MP_W_ADVANCE,     // iterator node: its next item is taken, or it has none
+    MP_W_CACHED_HIT,  // node of a cache (record_cached.c), key
+    MP_W_CACHED_MISS,
+    MP_W_CACHED_FILL,  // ... and the answer, as found at the end
+    MP_W_WRITE,        // file node; the text is the key
     MP_W_FLUSH,
     MP_W_WARN,     // the function's node; key: what it warns of (effects.def)
     MP_W_FILTERS,  // the function's node: the filters have changed
@@ -676,6 +681,12 @@ mp_op_note_clash(mp_trace *T)
 }
 /* Would the program notice if the instruction in progress raised? */
 bool mp_shadow_catches(const mp_shadow *s);
+
+/* -- Caches of functools.lru_cache (record_cached.c) ----------------------------------------- */
+
+mp_rc mp_cached_begin(mp_trace *T, mp_shadow *s, PyObject *cached,
+                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_cached_end(mp_trace *T, mp_shadow *s, PyObject *answer);
 
 /* -- New classes (record_class.c) ------------------------------------------------------------ */
 

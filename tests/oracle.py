@@ -20,6 +20,7 @@ import collections
 import difflib
 import enum
 import functools
+import gc
 import io
 import itertools
 import linecache
@@ -95,6 +96,21 @@ def hidden_state(value: Any, kind: type) -> Any:
     if kind is io.StringIO and not value.closed:
         return value.getvalue(), value.tell()
     return repr(value) if kind is itertools.count else None
+
+
+CACHE = type(functools.lru_cache(abs))
+
+
+def cache_entries(value: Any) -> list[Any]:
+    """Keys and answers in turn, those first that are thrown away first; the counters."""
+    info = CACHE.cache_info(value)
+    inside = gc.get_referents(value)[1:]  # key, answer and a class for each link
+    if info.maxsize is None:
+        table = next(o for o in inside if type(o) is dict)
+        pairs = [part for entry in table.items() for part in entry]
+    else:
+        pairs = [o for i, o in enumerate(inside[: 3 * info.currsize]) if i % 3 < 2]
+    return [tuple(info), *pairs]
 
 
 def _home(thing: Any) -> str | None:
@@ -236,6 +252,9 @@ class Description:
                 return "cell, empty"
         if kind is functools.partial:
             return f"partial {self.ref((value.func, value.args, value.keywords))}"
+        if kind is CACHE:
+            attributes = self.pairs(_attributes(value))
+            return f"cache [{self.items(cache_entries(value))}] .{{{attributes}}}"
         if kind in (staticmethod, classmethod):
             return f"{kind.__name__} {self.ref(value.__func__)}"
         if kind is property:

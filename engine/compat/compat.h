@@ -132,6 +132,32 @@ bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).
 PyObject *mp_err_take(void);               // new reference or NULL
 void mp_err_restore_steal(PyObject *exc);  // NULL is allowed
 
+/* -- functools.lru_cache (cached.c) -------------------------------------------------- */
+
+/* Find out whether such objects are what we take them for.  0, or -1 with an exception. */
+int mp_cached_init(void);
+bool mp_is_cached(PyObject *o);           // only where the layout is known
+PyTypeObject *mp_cached_type(void);       // NULL: unknown
+PyTypeObject *mp_cached_link_type(void);  // of what a table with a bound holds
+Py_ssize_t mp_cached_table_offset(void);
+Py_ssize_t mp_cached_result_offset(void);
+/* o is a cache from here on.  Look-ups compare keys as the cache does. */
+PyObject *mp_cached_function_borrow(PyObject *o);
+PyObject *mp_cached_table_borrow(PyObject *o);  // a dict
+Py_ssize_t mp_cached_bound(PyObject *o);        // -1: none; 0: it keeps nothing
+bool mp_cached_has_room(PyObject *o, int64_t n);
+/* The key of a call with these arguments: new reference. */
+PyObject *mp_cached_key(PyObject *o, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames);
+/* What an entry of the table answers. */
+PyObject *mp_cached_answer_borrow(PyObject *o, PyObject *found);
+PyObject *mp_cached_find_borrow(PyObject *o,
+                                PyObject *key);  // NULL: not there, or error
+/* What a call does: it hits; it misses; its answer is kept (there is room, and no entry). */
+int mp_cached_count_hit(PyObject *o, PyObject *key);
+void mp_cached_count_miss(PyObject *o);
+int mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer);
+
 /* -- Watching ---------------------------------------------------------------------- */
 
 /* What the recorder is told.  All run on the thread that called mp_watch_call, with the

@@ -210,14 +210,29 @@ def change(world):
     world[0] += 1
 text = repr
 
-=== refused
+=== cached
 import functools
 @functools.lru_cache
-def cached():
-    return 1
+def bounded(n=0, k=0):
+    return [n, k]
+@functools.lru_cache(None)
+def unbounded(n):
+    return [n]
 def f(world):
-    world.append(cached())
-    return [cached.cache_info().hits < 0, world[0], [3]]
+    return [world[0], unbounded(world[0]), bounded(1), bounded(k=[3][0])]
+def make():
+    unbounded.cache_clear()
+    bounded.cache_clear()
+    return [1]
+def change(world):
+    world[0] += 1
+text = repr
+
+=== refused
+nan = float("nan")
+def f(world):
+    world.append(1)
+    return [nan in [nan, 1], world[0], [3]]
 def make():
     return [1]
 def change(world):

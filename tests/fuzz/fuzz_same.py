@@ -48,6 +48,9 @@ def _content(value: Any, kind: type) -> Parts | None:
         if not all(type(m) in SCALARS for m in members):
             return None
         return {(type(m), m) for m in members}, []
+    if kind is oracle.CACHE:
+        found = oracle.cache_entries(value)
+        return len(found), found
     for base in _BASES:
         if issubclass(kind, base):
             return base.__repr__(value), []

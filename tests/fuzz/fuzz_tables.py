@@ -782,6 +782,59 @@ G|  part
 !|  step.__closure__[0].cell_contents = helper  deco = part  wr = Deco(abs)  wr.calls = 9
 !|  Deco.__call__ = lambda s, x: 1
 
+=== caches 3
+kept = []
+def keep(x):
+    kept.append(x)
+    return x + 1
+@functools.lru_cache
+def log_of(x):
+    kept.append(x)
+    return (x + 1) % 7
+@functools.lru_cache(maxsize=None)
+def list_of(x):
+    return [x % 5, n1.a]
+@functools.lru_cache(maxsize=2)
+def two_of(x):
+    kept.append(-1)
+    return x * 2
+@functools.lru_cache(typed=True)
+def typed_of(x, *, k=1):
+    return (x, k)
+@functools.lru_cache(maxsize=None)
+def fib_of(n):
+    return n if n < 2 else fib_of(n - 1) + fib_of(n - 2)
+@functools.lru_cache(maxsize=8)
+def raises_for(x):
+    kept.append(x)
+    return 6 // (x % 3)
+@functools.lru_cache(maxsize=0)
+def never(x):
+    return x + len(kept)
+class Lazy:
+    def __init__(self):
+        self.n = 1
+    @functools.cached_property
+    def size(self):
+        kept.append(self.n)
+        return self.n + 2
+lazy = Lazy()
+part_of: object = functools.partial(typed_of, k=2)
+I|  log_of(@I)  log_of(x=2)  list_of(@I)[0]  two_of(@I)  two_of(3)  fib_of(5)  fib_of(@I % 6)
+I|  len(kept)  never(@I)  lazy.size  part_of(@I, k=1)[1]  part_of(2)[0]  log_of(True)
+I|  ~log_of.cache_info().hits  ~two_of.cache_info().currsize  log_of.__wrapped__(@I)
+L|  list_of(@I)  list_of(2)
+T|  typed_of(@I, k=@I)  typed_of(1.0)  typed_of(True, k=@I)
+O|  typed_of('a')  list_of(3) is list_of(3)  part_of  ~sorted(@L, key=log_of)
+-|  list_of(@I).append(@I)  list_of(1)[0] = @I  kept.append(@I)  ~log_of.cache_clear()
+-|  ~two_of.cache_clear()  log_of(@I)  raises_for(@I)  lazy = Lazy()  i = raises_for(1)
+H|  for i in map(log_of, @L):
+G|  lazy
+!|  log_of.cache_clear()  log_of(1)  two_of(4); two_of(5)  list_of.cache_clear()  kept.clear()
+!|  fib_of.cache_clear()  list_of(1).append(9)  typed_of.cache_clear()  lazy.n = 4
+!|  lazy.__dict__.pop('size', None)  log_of = keep  two_of = log_of  raises_for.cache_clear()
+!|  log_of(1); log_of(2); log_of(3); log_of(4)
+
 === inheritance 4
 class Base:
     kind = 'base'

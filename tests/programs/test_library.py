@@ -373,7 +373,7 @@ def f(xs):
     )
 >>> [1, 2, 3]
 
-=== functools_wraps_and_lru_cache | eager
+=== functools_wraps_and_lru_cache
 import functools
 @functools.lru_cache(maxsize=None)
 def g(x):

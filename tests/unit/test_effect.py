@@ -884,6 +884,39 @@ def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> N
         program.run()
 
 
+def test_caches_count_and_keep() -> None:
+    bounded, unbounded = functools.lru_cache(2)(abs), functools.lru_cache(None)(abs)
+    for cache in (bounded, unbounded):
+        cache(1)
+        program = Program(cache, answer := [2])
+        program.emit("CACHED_MISS", a=0)
+        program.emit("CACHED_FILL", a=0, b=1, obj=(2, "k"))
+        program.emit("CACHED_HIT", a=0, obj=1)
+        program.emit("CACHED_HIT", a=0, obj=1)
+        program.run()
+        assert cache.cache_info()[:2] == (2, 2)
+        assert cache(2, "k") is answer
+        assert cache(1) == 1
+        assert cache.cache_info()[:2] == (4, 2)
+    bounded(3)  # throws out what was not asked for longest
+    assert bounded(1) == 1
+    assert bounded.cache_info()[:2] == (5, 3)
+    with pytest.raises(TypeError):
+        bounded(2, "k")
+    kept = weakref.ref(held := type("Held", (), {})())
+    program = Program(unbounded, held)
+    program.emit("CACHED_FILL", a=0, b=1, obj="k")
+    program.run()
+    del program, held
+    assert kept() is unbounded("k")
+    unbounded.cache_clear()
+    gc.collect()
+    assert kept() is None
+    for obj in (MISSING, [], {}):
+        with pytest.raises(SystemError):
+            Program(unbounded).emit("CACHED_HIT", a=0, obj=obj)
+
+
 def test_a_warning_is_told_whole() -> None:
     program = Program(warnings.warn)
     good = (UserWarning, "text", "file", 3, "module", {})
@@ -975,6 +1008,9 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("DEQUE_ASSIGN", MISSING),
         ("BYTES_ASSIGN", MISSING),
         ("ADVANCE", MISSING),
+        ("CACHED_HIT", 1),
+        ("CACHED_MISS", MISSING),
+        ("CACHED_FILL", 1),
         ("WRITE", "text"),
         ("FLUSH", MISSING),
         ("WARN", (UserWarning, "text", "file", 3, "module", {})),
@@ -1402,6 +1438,9 @@ def test_text_of_writes() -> None:
     program.emit("DEQUE_ASSIGN", a=5)
     program.emit("BYTES_ASSIGN", a=5, b=one)
     program.emit("ADVANCE", a=5)
+    program.emit("CACHED_MISS", a=5)
+    program.emit("CACHED_FILL", a=5, b=one, obj=(1, "k"))
+    program.emit("CACHED_HIT", a=5, obj=3)
     program.emit("WRITE", a=5, obj="text\n")
     program.emit("FLUSH", a=5)
     program.emit("WARN", a=5, obj=(UserWarning, "text", "file", 3, "module", {}))
@@ -1426,6 +1465,9 @@ def test_text_of_writes() -> None:
         "x <- deque([])",
         "x[:] = 1",
         "next(x, None)",
+        "x misses",
+        "x keeps 1 for (1, 'k')",
+        "x hits at 3",
         "x.write('text\\n')",
         "x.flush()",
         "x(UserWarning, 'text', 'file', 3, 'module', <dict object>)",

@@ -762,6 +762,18 @@ def function():
     assert not q()
 
 
+def room():
+    bounded, unbounded = functools.lru_cache(3)(abs), functools.lru_cache(None)(abs)
+    for cache in (bounded, unbounded):
+        cache(1)
+        assert with_test("ROOM", n=2)(cache)
+    assert not with_test("ROOM", n=3)(bounded)
+    assert with_test("ROOM", n=3)(unbounded)
+    assert not with_test("ROOM", n=1)(functools.lru_cache(0)(abs))
+    assert not with_test("ROOM", n=1)(functools.partial(abs))
+    assert bounded.cache_info()[:2] == (0, 1)
+
+
 def imported():
     module = types.ModuleType("magpy_test_module")
     p = Program().test("IMPORTED", -1, ("magpy_test_module", module))
@@ -796,6 +808,7 @@ GUARDS = {
     "LEN": len_,
     "ITEMS_LEFT": items_left,
     "MAXLEN": maxlen,
+    "ROOM": room,
     "NONEMPTY": nonempty,
     "KEYS": keys,
     "HAS_KEY": has_key,
@@ -883,6 +896,15 @@ meth = Meth()
 def annotated(a: int) -> str: ...
 
 
+def cache_and_table(size):
+    cache = functools.lru_cache(size)(abs)
+    cache(-2)
+    return cache, next(o for o in gc.get_referents(cache) if type(o) is dict)
+
+
+cache, table = cache_and_table(None)
+link = cache_and_table(4)[1][-2]
+
 FIELDS = {
     "METHOD_FUNC": [(meth.m, Meth.m)],
     "METHOD_SELF": [(meth.m, meth), ([].append, []), (len, len.__self__)],
@@ -914,6 +936,8 @@ FIELDS = {
     "TYPE_NAME": [(Meth, "Meth")],
     "TYPE_MRO": [(Meth, Meth.__mro__)],
     "TYPE_QUALNAME": [(Meth, "Meth")],
+    "CACHED_TABLE": [(cache, table)],
+    "CACHED_ANSWER": [(link, 2)],
     "PROXY_MAP": [(types.MappingProxyType(d := {1: 2}), d)],
 }
 

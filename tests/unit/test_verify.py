@@ -183,6 +183,13 @@ def f(x): return len(x)
 >>> L
 !!! L.append(3)
 
+=== ROOM
+import functools
+@functools.lru_cache(2)
+def c(n): return n
+def f(x): return c(1)
+>>> c.cache_clear()
+
 === NONEMPTY
 L = [1, 2]
 def f(x): return "some" if x else "none"
@@ -589,6 +596,27 @@ def f(x): x.append(1)
 def f(it):
     for x in it: return
 >>> iter([[1], [2]])
+
+=== CACHED_HIT
+import functools
+c = functools.lru_cache(abs)
+c(1)
+def f(x): return c(x)
+>>> 1
+
+=== CACHED_MISS
+import functools
+@functools.lru_cache
+def c(n): return [n]
+def f(x): return c(1)
+>>> c.cache_clear()
+
+=== CACHED_FILL
+import functools
+@functools.lru_cache(None)
+def c(n): return [n]
+def f(x): return c(1)
+>>> c.cache_clear()
 
 === WRITE
 import io
