@@ -626,7 +626,7 @@ dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
         return -1;
     }
     mp_stats_count(&op->stats, place);
-    if (!op->fullgraph) {
+    if (!op->fullgraph && !why->unwatched) {
         mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
                         DISPATCH_ANY_ABORTS);
     }
@@ -733,7 +733,9 @@ dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *ca
     if (dispatch_is_full(op)) {
         return dispatch_fall_back(op, MP_FB_ENTRY_LIMIT, call);
     }
-    if (near->entry != NULL && dispatch_blame(op, near) < 0) {
+    const char *why_not;  // then the miss leads to no recording that is to be blamed
+    if (near->entry != NULL && mp_watch_available(&why_not)
+        && dispatch_blame(op, near) < 0) {
         return NULL;
     }
     return dispatch_record(op, call);

@@ -130,6 +130,14 @@ module_available(PyObject *module, PyObject *ignored)
 }
 
 static PyObject *
+module_supported(PyObject *module, PyObject *ignored)
+{
+    const char *why = NULL;
+    int yes = mp_watch_supported(&why);
+    return Py_BuildValue("(Os)", yes ? Py_True : Py_False, yes ? NULL : why);
+}
+
+static PyObject *
 module_tensor_path(PyObject *module, PyObject *ignored)
 {
     return PyUnicode_FromString(mp_tensor_path());
@@ -198,6 +206,8 @@ static PyMethodDef module_methods[] = {
      "Teach the engine torch, which must be imported: the registries of record.h."},
     {"available", module_available, METH_NOARGS,
      "available()\n--\n\n(True, None), or (False, why recording cannot work now)."},
+    {"supported", module_supported, METH_NOARGS,
+     "supported()\n--\n\n(True, None), or (False, why recording can never work here)."},
     {"tensor_path", module_tensor_path, METH_NOARGS,
      "tensor_path()\n--\n\nHow tensor metadata is read: shim, getters or off."},
     {"reasons", module_reasons, METH_NOARGS,

@@ -195,7 +195,8 @@ mp_oplog_init(PyObject *setup)
     if (operators == NULL && setup_operators() < 0) {
         return -1;
     }
-    if (setup == NULL || op_rows != NULL) {
+    static bool done;  // an interrupt may have ended the first try half way
+    if (setup == NULL || done) {
         return 0;
     }
     PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
@@ -214,5 +215,6 @@ mp_oplog_init(PyObject *setup)
             return -1;
         }
     }
-    return setup_types(setup);
+    done = setup_types(setup) == 0;
+    return done ? 0 : -1;
 }

@@ -17,6 +17,7 @@ typedef struct {
     PyObject *detail;  // owned str or NULL: "len of <type>" ...
     PyObject *file;    // owned str or NULL
     int line;          // 0 if unknown
+    bool unwatched;    // nothing was watched: this call could not be, the next one may
 } mp_abort_info;
 
 const char *mp_abort_slug(mp_abort_id id);

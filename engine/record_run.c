@@ -226,11 +226,13 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
     }
     if (!mp_watch_available(&text)) {
         set_reason(why, MP_AB_WATCHER, text);
+        why->unwatched = true;
         return PyObject_Vectorcall(callable, args, nargsf, kwnames);
     }
     mp_ambient *ambient = mp_ambient_take(&text);
     if (ambient == NULL && text != NULL) {
         set_reason(why, MP_AB_AMBIENT, text);
+        why->unwatched = true;
         return PyObject_Vectorcall(callable, args, nargsf, kwnames);
     }
     if (ambient == NULL && PyErr_Occurred()) {

@@ -367,7 +367,7 @@ session_tell(mp_session *s)
         }
         row->told = true;
         mp_abort_info why = {row->abort, Py_XNewRef(row->detail), Py_XNewRef(row->file),
-                             row->line};
+                             row->line, false};
         rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
         mp_abort_clear(&why);
     }

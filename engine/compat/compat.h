@@ -186,6 +186,8 @@ typedef struct {
 /* 1 if this interpreter can be watched now, else 0 and a static text why in *why
  * (unknown version, a debugger or another tracer holds the slot, ...). */
 int mp_watch_available(const char **why);
+/* The same of what does not change while the process lives. */
+int mp_watch_supported(const char **why);
 /* Call callable with every new Python frame of this thread shown to ops.  Nests: an inner
  * call suspends the outer watcher for its time.  Returns the call's result. */
 MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,

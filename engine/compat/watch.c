@@ -362,15 +362,23 @@ mp_watch_tell(mp_activation *act)
 /* -- Interface --------------------------------------------------------------------- */
 
 int
+mp_watch_supported(const char **why)
+{
+    bool main = PyInterpreterState_Get() == PyInterpreterState_Main();
+
+    *why = main ? NULL : "this is a sub-interpreter";
+    return main;
+}
+
+int
 mp_watch_available(const char **why)
 {
     PyThreadState *ts = PyThreadState_Get();
 
-    *why = NULL;
-    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        *why = "this is a sub-interpreter";
+    if (!mp_watch_supported(why)) {
+        return 0;
     }
-    else if (ts->tracing > 0) {
+    if (ts->tracing > 0) {
         *why = "a trace or monitoring function is running";
     }
     else if (watch_is_buried()) {
@@ -481,10 +489,16 @@ mp_compat_fini(void)
 #else  // !MP_CAN_WATCH
 
 int
-mp_watch_available(const char **why)
+mp_watch_supported(const char **why)
 {
     *why = "this CPython version is not supported yet";
     return 0;
+}
+
+int
+mp_watch_available(const char **why)
+{
+    return mp_watch_supported(why);
 }
 
 PyObject *

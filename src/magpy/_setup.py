@@ -1,4 +1,8 @@
-"""Is the engine on, and does it know torch?  Decided once, at the first compile."""
+"""Is the engine on, and does it know torch?  Decided at the first compile.
+
+Only what cannot change in this process is kept.  Whether a call can be watched (no
+profiler, no debugger, no other frame evaluator) is the engine's question at every call.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,20 @@ import importlib
 import importlib.util
 import platform
 import re
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from magpy.config import config
 
 #: Lowest torch that is tested, and the first one that is not supported.
 TORCH_RANGE = ((2, 11), (3, 0))
-
-_OURS = ("magpy", "magpy.backends", "magpy.cli")
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,16 @@ class Status:
     Attributes:
         enabled: False means that every compiled object runs eager.
         reason: why not, in words; "" if enabled.
+        final: False means that the next compile asks again.
     """
 
     enabled: bool
     reason: str
+    final: bool = True
 
 
-_status: Status | None = None
+_status: Status | None = None  # final
+_latest: Status | None = None
 
 
 def torch_version() -> tuple[int, int] | None:
@@ -61,26 +71,64 @@ def status() -> Status:
 
     If it stays off, one warning says why.
     """
-    global _status
-    if _status is None:
-        _status = _start()
-        if not _status.enabled:
-            warnings.warn(
-                f"MagPy is off and everything runs eager: {_status.reason}. "
-                "`python -m magpy env` shows the details.",
-                stacklevel=_user_level(),
-            )
-    return _status
+    global _status, _latest
+    if _status is not None:
+        return _status
+    with _uninterrupted():
+        state = _latest = _start()
+        if state.final:
+            _status = state
+    if not state.enabled:
+        warnings.warn(
+            f"MagPy is off and everything runs eager: {state.reason}. "
+            "`python -m magpy env` shows the details.",
+            stacklevel=user_level(),
+        )
+    return state
 
 
-def _user_level() -> int:
-    """Return the stacklevel, for our caller, of the nearest frame outside MagPy."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__package__") in _OURS:
-        frame = frame.f_back
+def is_on() -> bool:
+    """Is it known by now that compiling works?  Starts nothing."""
+    known = _status or _latest
+    return config.enabled and (known is None or known.enabled)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block.
+
+    An interrupted import of torch cannot be made up for in the same process.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(handler):
+        yield
+        return
+    waiting: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *args: waiting.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if waiting:
+            handler(*waiting[0])
+
+
+def user_level() -> int:
+    """Return the stacklevel, for our caller, of the nearest line of the user's.
+
+    That is a frame outside MagPy and torch; if there is none, one outside MagPy.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    level, outside = 0, 0
+    while frame is not None:
         level += 1
-    return level
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in ("magpy", "torch"):
+            return level
+        outside = outside or (level if package != "magpy" else 0)
+        frame = frame.f_back
+    return outside or level
 
 
 def _start() -> Status:
@@ -88,13 +136,21 @@ def _start() -> Status:
         c_engine = engine()
     except ImportError as error:
         return Status(False, f"the C engine cannot be loaded ({error})")
-    _follow_switch(c_engine)
-    available, reason = c_engine.available()
-    if not available:
+    supported, reason = c_engine.supported()
+    if not supported:
         return Status(False, f"{reason} (CPython {platform.python_version()})")
+    try:
+        _follow_switch(c_engine)
+        return _start_torch(c_engine)
+    except Exception as error:
+        kind = type(error).__name__
+        return Status(False, f"torch cannot be used ({kind}: {error})", final=False)
+
+
+def _start_torch(c_engine: Any) -> Status:
     version = torch_version()
     if version is None:
-        return Status(True, "")  # plain Python code only
+        return Status(True, "", final=False)  # plain Python code only
     low, high = TORCH_RANGE
     if not low <= version < high:
         return Status(
@@ -114,8 +170,9 @@ def _follow_switch(c_engine: Any) -> None:
         c_engine._set_compiling(config.is_compiling)
 
     switch()
-    config.on_change("enabled", switch)
-    config.on_change("is_compiling", switch)
+    if not config.listens("enabled"):
+        config.on_change("enabled", switch)
+        config.on_change("is_compiling", switch)
 
 
 def _teach_torch(c_engine: Any) -> None:

@@ -169,7 +169,9 @@ def _function(target: Callable[..., Any], session: Session) -> Any:
 
 def _once_on(target: Callable[..., Any], session: Session) -> Any:
     """Return the compiled function if MagPy is on by now, else None."""
-    return None if _why_off() is not None else _engine_function(target, session)
+    if not _setup.is_on() or _why_off() is not None:
+        return None
+    return _engine_function(target, session)
 
 
 def _engine_function(target: Callable[..., Any], session: Session) -> Any:

@@ -200,6 +200,10 @@ class Config:
         """Call `listener` whenever knob `name` is set."""
         self.__dict__["_listeners"].setdefault(name, []).append(listener)
 
+    def listens(self, name: str) -> bool:
+        """Does anybody listen to knob `name`?"""
+        return name in self.__dict__["_listeners"]
+
     def _changed(self, name: str) -> None:
         for listener in self.__dict__["_listeners"].get(name, ()):
             listener()

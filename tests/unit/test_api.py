@@ -247,7 +247,7 @@ def test_switched_off_by_knob(engine):
 @needs_torch
 def test_torch_version_gate(monkeypatch):
     available = types.SimpleNamespace(
-        available=lambda: (True, None),
+        supported=lambda: (True, None),
         _set_enabled=lambda on: None,
         _set_compiling=lambda on: None,
     )
