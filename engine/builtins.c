@@ -370,7 +370,8 @@ rule_text(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 }
 
 static mp_rc
-rule_new(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+rule_new(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+         Py_ssize_t count)
 {
     bool has_tensor = false;
     static PyObject *name;  // interned, for the process
@@ -380,6 +381,12 @@ rule_new(mp_trace *T, PyObject *const *args, Py_ssize_t count)
     if (count > 0 && PyType_Check(args[0])
         && mp_type_lookup_borrow((PyTypeObject *)args[0], name) != NULL) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__");
+    }
+    if (count == 2 && PyCFunction_GET_SELF(callee) == (PyObject *)&PyUnicode_Type) {
+        mp_rc rc = mp_record_format(T, s, args[1]);
+        if (rc != MP_OK) {
+            return rc;
+        }
     }
     return mp_read_args(T, args, count, false, &has_tensor);
 }
@@ -617,8 +624,10 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_SUPER:
         return rule_super(T, s, args, nargs);
     case RULE_NEW:
+        rc = rule_new(T, s, callee, args, count);
         s->below = MP_BELOW_WATCH;  // of what a tuple is made of
-        return rule_new(T, args, count);
+        s->post = MP_POST_RESULT;
+        return rc;
     case RULE_TYPE_CALL:
         return nargs < 1
                    ? MP_OK

@@ -307,7 +307,7 @@ mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
         || (PyObject *)base == mp_known[MP_K_ARRAY_UFUNC]) {
         return mp_load_const(T, obj);
     }
-    return shows_content(base)
+    return shows_content(base) || mp_rule_of_type(base) == RULE_NONE
                ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
                                 mp_type_name(obj))
                : MP_OK;

@@ -33,6 +33,17 @@ mp_numpy_check_method(mp_trace *T, const char *name)
                : MP_OK;
 }
 
+/* np.frompyfunc(f, 1, 1) has one loop, over objects; numpy's own have others. */
+static bool
+calls_python(PyObject *ufunc)
+{
+    PyObject *types = PyObject_GetAttrString(ufunc, "types");
+    bool found = types == NULL || !PyList_Check(types) || PyList_GET_SIZE(types) == 1;
+    PyErr_Clear();  // without its types it may do anything
+    Py_XDECREF(types);
+    return found;
+}
+
 static mp_rc
 check_function(mp_trace *T, PyObject *callee)
 {
@@ -46,6 +57,9 @@ check_function(mp_trace *T, PyObject *callee)
                    ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s",
                                     ((PyTypeObject *)callee)->tp_name)
                    : MP_OK;
+    }
+    if (mp_type_is(callee, MP_K_ARRAY_UFUNC) && calls_python(callee)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a ufunc of Python's");
     }
     if (!(mp_marks_of(callee) & MP_MARK_HIDDEN)) {
         return MP_OK;

@@ -4,7 +4,7 @@
  * one of: a tensor operation (log it), a Python function (its frame is watched), a C
  * function with a row (builtins.def), or a class.  Anything else is opaque.
  */
-#include "trace.h"
+#include "builtins.h"
 
 #include <string.h>
 #include <structmember.h>
@@ -135,15 +135,14 @@ mp_is_storing_type(PyTypeObject *tp)
            || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException);
 }
 
-/* The C base whose tp_new or tp_init is inherited. */
-static PyTypeObject *
-c_base(PyTypeObject *tp)
+/* Is it the __new__, __init__ or __setitem__ of a type that only stores? */
+static bool
+constructor_stores(PyObject *attr)
 {
-    while (tp->tp_base != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
-           && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
-        tp = tp->tp_base;
-    }
-    return tp;
+    PyTypeObject *owner = Py_IS_TYPE(attr, &PyWrapperDescr_Type) ? PyDescr_TYPE(attr)
+                          : mp_is_new(attr) ? (PyTypeObject *)PyCFunction_GET_SELF(attr)
+                                            : NULL;
+    return owner != NULL && mp_is_storing_type(owner);
 }
 
 /* Python code of a constructor slot becomes known; C code must only store. */
@@ -162,6 +161,9 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name)
         rc = mp_load_const(T, attr);
         return rc != MP_OK ? rc : mp_guard_function(T, attr);
     }
+    if (attr != NULL && !constructor_stores(attr)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s.%U", cls->tp_name, name);
+    }
     return MP_OK;
 }
 
@@ -178,7 +180,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     if (meta != &PyType_Type && call != NULL && PyFunction_Check(call)) {
         return callee_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
     }
-    if (!mp_is_storing_type(c_base(cls))) {
+    if (!mp_is_storing_type(mp_c_base(cls))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
     }
     if (mp_type_lookup_borrow(cls, str_del) != NULL) {
@@ -194,15 +196,19 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     bool takes_items =
-        c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
+        mp_c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = mp_read_all(T, args[i]);
+        rc = takes_items ? mp_read_items(T, args[i]) : mp_read_all(T, args[i]);
         if (rc == MP_OK && takes_items) {
             rc = mp_prepare_instance(T, args[i]);
         }
     }
     if (rc == MP_OK && PyType_IsSubtype(cls, &PyDict_Type)) {
         rc = mp_look_into(T, s, cls->tp_name, args, nargs);
+    }
+    if (rc == MP_OK && nargs == 1 && PyType_IsSubtype(cls, &PyUnicode_Type)
+        && cls->tp_new == PyUnicode_Type.tp_new) {
+        rc = mp_record_format(T, s, args[0]);
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
@@ -436,7 +442,7 @@ static mp_rc
 check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_node *n;
-    if (nargs < 1 || (PyObject *)c_base(cls) != mp_known[MP_K_PARTIAL]
+    if (nargs < 1 || (PyObject *)mp_c_base(cls) != mp_known[MP_K_PARTIAL]
         || !mp_is_instance(args[0], MP_K_PARTIAL)) {
         return MP_OK;
     }

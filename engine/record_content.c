@@ -227,6 +227,20 @@ mp_read_all(mp_trace *T, PyObject *obj)
     return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n) : MP_OK;
 }
 
+mp_rc
+mp_read_items(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK && mp_is_opaque_external(obj, n)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
+                              mp_type_name(obj));
+    }
+    return rc != MP_OK                       ? rc
+           : mp_is_array(obj) && n->reg >= 0 ? mp_array_read(T, obj, n)
+                                             : mp_read_all(T, obj);
+}
+
 static mp_rc
 read_child(mp_trace *T, PyObject *item, bool *has_tensor)
 {

@@ -337,7 +337,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         rc = mp_read_deep(T, key, &has_tensor);
     }
     if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
-        rc = mp_read_all(T, value);
+        rc = mp_read_items(T, value);
         rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
         s->below = MP_BELOW_WATCH;  // a list takes what the value hands out
     }

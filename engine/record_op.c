@@ -814,7 +814,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_known(T, TOP(s, in, 1));
     case MP_OP_MATCH_KEYS:
         s->post = MP_POST_RESULT;
-        return mp_read_all(T, TOP(s, in, 2));
+        return mp_read_items(T, TOP(s, in, 2));
     case MP_OP_MATCH_CLASS:
         return do_match_class(T, s, in);
     // statements that only modules and coroutines have, and exception groups

@@ -318,6 +318,9 @@ mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
 mp_rc mp_unwrap_proxy(mp_trace *T, PyObject **obj);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
+/* The same, of whatever C code is about to take the items of: aborts if nobody can guard
+ * what an object from outside hands out. */
+mp_rc mp_read_items(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
 /* C code looks at an object of a C type (builtins_rows.c): what never changes is pinned,
  * what may change unseen is refused. */
