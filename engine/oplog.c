@@ -260,28 +260,15 @@ mp_grad_is_enabled(void)
 }
 
 /* Methods are called by name, so that the graph reads as users write. */
-static PyObject *
-op_target(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
+static mp_rc
+op_target(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs > 0 && is_graph_object(args[0]) && PyCFunction_Check(callee)) {
-        return PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
+        T->op.target =
+            PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
+        return T->op.target == NULL ? MP_ERR : MP_OK;
     }
-    if (nargs > 0 && mp_tensor_is(args[0]) && mp_op_types.tensor != NULL) {
-        PyObject *name = NULL;
-        if (Py_TYPE(callee) == &PyMethodDescr_Type
-            || Py_TYPE(callee) == &PyWrapperDescr_Type) {
-            name = ((PyDescrObject *)callee)->d_name;
-        }
-        else if (PyFunction_Check(callee)) {
-            name = ((PyFunctionObject *)callee)->func_name;
-        }
-        if (name != NULL
-            && mp_type_lookup_borrow((PyTypeObject *)mp_op_types.tensor, name)
-                   == callee) {
-            return Py_NewRef(name);
-        }
-    }
-    return Py_NewRef(callee);
+    return mp_op_call_name(T, callee, args, nargs, &T->op.target);
 }
 
 static mp_rc
@@ -546,7 +533,11 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
         T->op.dynamic = true;
     }
-    T->op.target = op_target(callee, args, nargs);
+    rc = op_target(T, callee, args, nargs);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
     T->op_caught = T->op_caught || mp_shadow_catches(s);
     mp_op_note_clash(T);
     s->owns_op = true;

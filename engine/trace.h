@@ -646,6 +646,10 @@ PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exce
 void mp_op_drop(mp_trace *T);
 /* The operator.* function that stands for an instruction. */
 PyObject *mp_operator_borrow(const char *name);
+/* What the log calls the callee: its name, if the class of the first argument leads from
+ * that to it.  Guards all that running it again looks up by name.  *target: new. */
+mp_rc mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject **target);
 mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
 PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
 mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);

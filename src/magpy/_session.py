@@ -175,6 +175,7 @@ class Session:
             "grad-later": "register the function as an operator: "
             "torch.library.custom_op",
             "tensor-state": "make parameters and set their state outside of the call",
+            "replaced": "replace functions of torch before anything is compiled",
             "gradients": "compile the parts that do neither by themselves",
         }
         return describe(

@@ -11,10 +11,12 @@ the objects are the same, and the graph keeps the order of reads and writes.
 from __future__ import annotations
 
 import builtins
+import functools
 import keyword
 import operator
 import re
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ _PLAIN = frozenset(
 )
 # What changes a tensor besides its memory.
 _STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
+_C_CALLABLES = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+)
 _TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
 
 
@@ -159,6 +166,10 @@ class Builder:
             self._taken.add((path or _qualified_name(known) or "").replace(".", "_"))
         return known
 
+    def targets(self) -> Iterable[Callable[..., Any]]:
+        """Return the callables of the graph, as it calls them."""
+        return self._targets.values()
+
     def placeholder(self, index: int, source: str) -> None:
         """Append an input; every callable must have been seen before."""
         # FX writes names of values in lower case: `self_B` and `self_b` are one there.
@@ -270,6 +281,41 @@ def _qualified_name(target: Callable[..., Any]) -> str | None:
     return path if found is target else None
 
 
+class _Names:
+    """A module's place in generated code: the names used there lead where they did.
+
+    What the program puts in the place of a function later is not what it called.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _bind_names(module: GraphModule, targets: Iterable[Any]) -> None:
+    """Make generated code call `targets` themselves, not what their names lead to."""
+    import torch
+
+    code: Any = type(module).forward
+    if code.__globals__.get("torch") is not torch:
+        return
+    root = code.__globals__["torch"] = _Names(torch)
+    for target in targets:
+        path = _qualified_name(target) or ""
+        first, *parts = path.split(".")
+        if first != "torch" or not parts:
+            continue
+        place = root
+        for part in parts[:-1]:
+            inner = vars(place).get(part)
+            if type(inner) is not _Names:
+                inner = vars(place)[part] = _Names(getattr(place._module, part))
+            place = inner
+        vars(place)[parts[-1]] = target
+
+
 def _wrapped(target: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function around `target` that generated code can name."""
 
@@ -316,7 +362,9 @@ def build(
     root = torch.nn.Module()
     for key, value in builder.attributes.items():
         setattr(root, key, value)
-    return fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
+    module = fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
+    _bind_names(module, builder.targets())
+    return module
 
 
 def without_parameters(spec: Spec) -> Spec:
@@ -353,6 +401,11 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
 
     makers = tensor_makers()
     for target, args, *_ in spec[0]:
+        if is_replaced(target):
+            return (
+                f"{target.__name__} was replaced, and compilers look it up",
+                "replaced",
+            )
         if target in makers:
             return f"it makes a {target.__name__}", "tensor-state"
         if target is setattr:
@@ -363,6 +416,47 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def is_replaced(target: Any) -> bool:
+    """Has the program put something else where this function of torch is found?
+
+    Where a torch-function mode is active, as in AOTAutograd, torch's functions call what
+    is found there in their own place.
+    """
+    import sys
+
+    import torch
+
+    name = getattr(target, "__name__", None)
+    if isinstance(target, types.FunctionType):
+        homes = [sys.modules.get(target.__module__), torch.Tensor]
+    elif type(target) in (types.MethodDescriptorType, types.WrapperDescriptorType):
+        homes = [torch.Tensor]
+    else:
+        return False
+    found = [getattr(home, name, None) for home in homes if isinstance(name, str)]
+    return any(
+        each is not None and each is not target and not _is_own(each) for each in found
+    )
+
+
+def _is_own(function: Any) -> bool:
+    """Is it one of torch's, C or Python?"""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return type(function) in _C_CALLABLES
+    file: str = code.co_filename
+    return file.startswith(_torch_home())
+
+
+@functools.cache
+def _torch_home() -> str:
+    import os
+
+    import torch
+
+    return os.path.join(os.path.dirname(torch.__file__), "")
 
 
 def _later_python(spec: Spec) -> str:
