@@ -13,6 +13,7 @@
  * Re-entrancy: none; only strings and lists are made. */
 #include "compat/compat.h"
 #include "effect_build.h"
+#include "guard_value.h"
 
 #include <string.h>
 
@@ -108,7 +109,7 @@ static PyObject *
 effect_const_text(PyObject *o)
 {
     if (effect_has_plain_repr(o)) {
-        return PyObject_Repr(o);
+        return mp_guard_repr(o);
     }
     if (!PyTuple_CheckExact(o)) {
         return effect_named_text(o);

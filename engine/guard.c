@@ -496,7 +496,7 @@ mp_guard_len(PyObject *o)
         return PyDict_GET_SIZE(o);
     }
     if (PyUnicode_Check(o)) {
-        return PyUnicode_GET_LENGTH(o);
+        return mp_str_is_ready(o) ? PyUnicode_GET_LENGTH(o) : -1;
     }
     if (PyAnySet_Check(o)) {
         return PySet_GET_SIZE(o);

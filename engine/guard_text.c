@@ -121,8 +121,8 @@ text_cut_steal(PyObject *text)
     return cut;
 }
 
-static PyObject *
-text_repr(PyObject *o)
+PyObject *
+mp_guard_repr(PyObject *o)
 {
     PyObject *text = PyObject_Repr(o);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
@@ -237,7 +237,7 @@ text_const(PyObject *o)
         return text;
     }
     if (text_has_plain_repr(o)) {
-        return text_repr(o);
+        return mp_guard_repr(o);
     }
     if (PyTuple_CheckExact(o)) {
         return text_tuple(o, "(", ")");

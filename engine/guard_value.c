@@ -160,10 +160,14 @@ mp_guard_value_init(void)
 
 /* -- Equality without user code --------------------------------------------------- */
 
-/* Strings that were hashed or compared once are in canonical form. */
+/* Strings are in canonical form, but those of the old API of wide characters that nobody
+ * has looked at: they equal none. */
 static bool
 value_str_equals(PyObject *a, PyObject *b)
 {
+    if (!mp_str_is_ready(a) || !mp_str_is_ready(b)) {
+        return false;
+    }
     Py_ssize_t len = PyUnicode_GET_LENGTH(a);
     return len == PyUnicode_GET_LENGTH(b) && PyUnicode_KIND(a) == PyUnicode_KIND(b)
            && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),

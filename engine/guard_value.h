@@ -28,6 +28,8 @@ bool mp_guard_is_registered(PyTypeObject *type);
 bool mp_guard_is_identity(PyTypeObject *tp);
 /* May o be the constant of EQUALS?  Then it is immutable and not nested too deeply. */
 bool mp_guard_is_constant(PyObject *o, int depth);
+/* repr of a constant for people: cut if long, and never an exception for its value. */
+PyObject *mp_guard_repr(PyObject *o);
 /* Exact type and value of a constant: 1 / 0. */
 int mp_guard_equals(PyObject *o, PyObject *want);
 

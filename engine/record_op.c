@@ -11,13 +11,25 @@
 #define NAME(s, in)   PyTuple_GET_ITEM((s)->info->code->co_names, (in)->arg)
 #define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
 
+/* Node of globals or builtins.  What `exec` was given as these need not be a dict, and the
+ * __getitem__ of a subclass is called. */
+static mp_rc
+namespace_node(mp_trace *T, PyObject *dict, mp_node **n)
+{
+    if (!PyDict_CheckExact(dict)) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "globals or builtins are a %s",
+                              Py_TYPE(dict)->tp_name);
+    }
+    mp_rc rc = mp_load_const(T, dict);
+    *n = mp_refgraph_find(&T->graph, dict);
+    return rc;
+}
+
 static mp_rc
 globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
 {
     *dict = mp_frame_globals_borrow(s->f);
-    mp_rc rc = mp_load_const(T, *dict);
-    *n = mp_refgraph_find(&T->graph, *dict);
-    return rc;
+    return namespace_node(T, *dict, n);
 }
 
 static mp_rc
@@ -33,10 +45,8 @@ load_global(mp_trace *T, mp_shadow *s, PyObject *name)
         return rc;
     }
     dict = mp_frame_builtins_borrow(s->f);
-    rc = mp_load_const(T, dict);
-    return rc != MP_OK
-               ? rc
-               : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+    rc = namespace_node(T, dict, &n);
+    return rc != MP_OK ? rc : mp_read_key(T, dict, n, name, &value);
 }
 
 static mp_rc
@@ -152,9 +162,10 @@ load_build_class(mp_trace *T, mp_shadow *s)
 {
     PyObject *name = PyUnicode_InternFromString("__build_class__");
     PyObject *dict = mp_frame_builtins_borrow(s->f), *value;
-    mp_rc rc = name == NULL ? MP_ERR : mp_load_const(T, dict);
+    mp_node *n;
+    mp_rc rc = name == NULL ? MP_ERR : namespace_node(T, dict, &n);
     if (rc == MP_OK) {
-        rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+        rc = mp_read_key(T, dict, n, name, &value);
     }
     Py_XDECREF(name);
     return rc;

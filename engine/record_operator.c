@@ -305,8 +305,11 @@ bool
 mp_format_takes_attrs(PyObject *text)
 {
     bool in_name = false;  // between `{` and the `:` or `!` of a field
-    for (Py_ssize_t i = 0; PyUnicode_Check(text) && i < PyUnicode_GET_LENGTH(text);
-         i++) {
+    bool known = PyUnicode_Check(text) && mp_str_is_ready(text);
+    if (!known && PyUnicode_Check(text)) {
+        return true;
+    }
+    for (Py_ssize_t i = 0; known && i < PyUnicode_GET_LENGTH(text); i++) {
         Py_UCS4 c = PyUnicode_READ_CHAR(text, i);
         if (in_name && c == '.') {
             return true;

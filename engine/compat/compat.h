@@ -93,6 +93,7 @@ int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _
 PyObject *mp_instance_dict_borrow(PyObject *o);
 /* The same, but NULL for an object that has not needed one yet: some C types can tell. */
 PyObject *mp_instance_dict_made_borrow(PyObject *o);
+bool mp_str_is_ready(PyObject *text);  // has its canonical form, as all do from 3.12
 uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
 bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
 /* Look-up that runs no user code: key is an exact str (or other type with a C hash/eq)

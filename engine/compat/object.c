@@ -51,6 +51,17 @@ mp_dict_version(PyObject *dict)
 }
 
 bool
+mp_str_is_ready(PyObject *text)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    return PyUnicode_IS_READY(text);
+#else
+    (void)text;
+    return true;
+#endif
+}
+
+bool
 mp_dict_keys_are_str(PyObject *dict)
 {
     assert(PyDict_Check(dict));

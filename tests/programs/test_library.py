@@ -542,6 +542,23 @@ def f(x):
     return eval("y * 2", scope)
 >>> 3
 
+=== namespaces_that_are_no_dicts | eager
+answers = {"k": 1}
+class Names(dict):
+    def __getitem__(self, name):
+        return answers[name]
+code = compile("y = k", "<names>", "exec")
+def f(builtins):
+    space = {"__builtins__": builtins}
+    try:
+        exec(code, space)
+    except TypeError as error:
+        return str(error)
+    return space["y"]
+>>> Names()
+>>> 123
+!!! answers["k"] = 5
+
 === print_output | eager
 import io
 out = io.StringIO()

@@ -772,3 +772,33 @@ def test_the_callers_exception_is_seen(name):
     counts = compiled.stats()
     whole = counts["hits"] - counts["partial_hits"]
     assert whole == (6 if name == "quiet" else 3)
+
+
+def test_texts_of_the_old_interface():
+    """Before 3.12 a text may have no canonical form until somebody looks at it."""
+    make = getattr(pytest.importorskip("_testcapi"), "unicode_legacy_string", None)
+    if make is None:
+        pytest.skip("every text has its canonical form")
+
+    def f(x):
+        return x == "9.5", len(x), {"9.5": 1}.get(x), "{}".format(x)  # noqa: UP032
+
+    fast = engine_compile(f)
+    for _ in range(3):
+        for text in ("9.5", "9.6", "9.55"):
+            assert fast(make(text)) == f(make(text)) == fast(text)
+
+
+def test_text_of_an_entry_with_a_long_number():
+    """The interpreter refuses to print an int of that many digits."""
+    digits = 20_000
+    number = 10**digits
+
+    def f(x):
+        return x, number, number + 1
+
+    fast = engine_compile(f)
+    assert [fast(number) for _ in range(3)] == [f(number)] * 3
+    assert fast.stats()["hits"] == 2
+    (entry,) = fast.entries()
+    assert "<int>" in " ".join(entry["effects"])
