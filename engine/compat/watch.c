@@ -11,6 +11,10 @@
  *    frame's code are alive.
  *  3 watch_running counts watchers that have not stopped; at 0 the hook leaves the chain
  *    as soon as it stands on top of it.
+ *  4 Another tool may have put its evaluator above ours and leave it there (TorchDynamo
+ *    does).  Ours then goes on top once more, so that it stands in the chain twice: with
+ *    watch_hook.next below its upper place, watch_hook.base below its lower one.  It tells
+ *    its lower place by the frame: one that it is evaluating already.
  * Re-entrancy: callbacks may run Python.  What that runs passes through unseen if the
  * watcher is paused or an instruction callback is in progress (tstate->tracing).
  */
@@ -26,7 +30,9 @@
 
 static struct {
     _PyFrameEvalFunction next;  // the evaluator below ours in the chain
+    _PyFrameEvalFunction base;  // the one below the lowest place of ours (4)
     bool hooked;                // ours was put into the chain and not taken out by us
+    bool twice;                 // (4)
     int running;                // (3)
     uint64_t serial;            // of the last watcher
 } watch_hook;
@@ -34,7 +40,9 @@ static struct {
 static _Thread_local struct {
     mp_watcher *top;
     mp_activation *act;
-    int depth;  // activations on the C stack, those of outer watchers too
+    int depth;        // activations on the C stack, those of outer watchers too
+    mp_frame *frame;  // the innermost that our evaluator has passed on (4)
+    bool lower;       // it has come back once
 } watch_self;
 
 static PyObject *watch_eval(PyThreadState *ts, mp_frame *f, int throwflag);
@@ -47,14 +55,6 @@ watch_chain_top(void)
     return _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Get());
 }
 
-/* Is our hook in the chain below another one?  Then it cannot be put on top again. */
-static bool
-watch_is_buried(void)
-{
-    _PyFrameEvalFunction top = watch_chain_top();
-    return watch_hook.hooked && top != watch_eval && top != _PyEval_EvalFrameDefault;
-}
-
 static void
 watch_install(void)
 {
@@ -62,6 +62,11 @@ watch_install(void)
 
     if (top == watch_eval) {
         return;
+    }
+    // With the default on top our lower place is gone: somebody has cleared the chain.
+    watch_hook.twice = watch_hook.hooked && top != _PyEval_EvalFrameDefault;
+    if (!watch_hook.twice) {
+        watch_hook.base = top;
     }
     watch_hook.next = top;
     watch_hook.hooked = true;
@@ -73,8 +78,38 @@ watch_uninstall(void)
 {
     if (watch_hook.hooked && watch_chain_top() == watch_eval) {
         _PyInterpreterState_SetEvalFrameFunc(PyInterpreterState_Get(), watch_hook.next);
-        watch_hook.hooked = false;
+        watch_hook.hooked = watch_hook.twice;
+        watch_hook.next = watch_hook.base;
+        watch_hook.twice = false;
     }
+}
+
+/* Let the evaluators below ours run a frame; ours may be among them (4). */
+static PyObject *
+watch_pass(PyThreadState *ts, mp_frame *f, int throwflag, bool on,
+           _PyFrameEvalFunction next)
+{
+    mp_frame *outer = watch_self.frame;
+    bool lower = watch_self.lower;
+
+    watch_self.frame = f;
+    watch_self.lower = false;
+    PyObject *result = mp_events_run(ts, f, throwflag, on, next);
+    watch_self.frame = outer;
+    watch_self.lower = lower;
+    return result;
+}
+
+/* (4) The frame that we have passed on comes back.  It may do so again, if what stood below
+ * our lower place was put above ours, too. */
+static PyObject *
+watch_eval_below(PyThreadState *ts, mp_frame *f, int throwflag)
+{
+    if (watch_self.lower || watch_hook.base == watch_hook.next) {
+        return _PyEval_EvalFrameDefault(ts, f, throwflag);
+    }
+    watch_self.lower = true;
+    return watch_hook.base(ts, f, throwflag);
 }
 
 /* -- Watchers ---------------------------------------------------------------------- */
@@ -269,8 +304,7 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
         }
         mp_resume_callees(ts, f, r, &throwflag);
     }
-    PyObject *result =
-        mp_events_run(ts, f, throwflag, act.entry != NULL, watch_hook.next);
+    PyObject *result = watch_pass(ts, f, throwflag, act.entry != NULL, watch_hook.next);
     watch_self.depth--;
     watch_self.act = act.outer;
     if (!watcher_is_told(w)) {
@@ -292,17 +326,20 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
     mp_watcher *w = watch_self.top;
     _PyFrameEvalFunction next = watch_hook.next;
 
+    if (f == watch_self.frame) {
+        return watch_eval_below(ts, f, throwflag);
+    }
     if (w == NULL || w->stopped) {
         if (watch_hook.running == 0) {
             watch_uninstall();  // (3) another hook was above ours when the watch ended
         }
-        return mp_events_run(ts, f, throwflag, false, next);
+        return watch_pass(ts, f, throwflag, false, next);
     }
     if (w->paused > 0 || ts->tracing > 0) {
         if (w->ops->missed != NULL) {
             w->ops->missed(w->ctx, f);
         }
-        return mp_events_run(ts, f, throwflag, false, next);
+        return watch_pass(ts, f, throwflag, false, next);
     }
     const char *why = mp_events_lost();
     if (why == NULL && watch_is_deep(ts)) {
@@ -310,7 +347,7 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
     }
     if (why != NULL) {
         watcher_lose(w, why);
-        return mp_events_run(ts, f, throwflag, false, next);
+        return watch_pass(ts, f, throwflag, false, next);
     }
     return watch_run_told(w, ts, f, throwflag, NULL);
 }
@@ -380,9 +417,6 @@ mp_watch_available(const char **why)
     }
     if (ts->tracing > 0) {
         *why = "a trace or monitoring function is running";
-    }
-    else if (watch_is_buried()) {
-        *why = "another frame evaluator was put above MagPy's";
     }
     else if (watch_is_deep(ts)) {
         *why = "Python frames are nested too deep";

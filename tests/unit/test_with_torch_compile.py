@@ -68,6 +68,43 @@ def test_torch_compile_around():
     assert counted["hits"] > 6 or (VERIFY and counted["verified"] > 6)
 
 
+def refused(pred, x):
+    """An operation that TorchDynamo compiles, and refuses: it leaves its evaluator behind."""
+    return torch.cond(pred, lambda x: x, torch.sin, [x])
+
+
+def refuse(fn):
+    with pytest.raises(Exception, match="captured completely"):
+        fn(torch.tensor(True), torch.ones(2))
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("below", [False, True])
+def test_frame_evaluator_that_stays(before, below):
+    """Dynamo's evaluator is below ours, above it, or both."""
+    if before:
+        refuse(refused)
+    if below:
+        refuse(magpy.compile(refused, backend="eager"))
+    for _ in range(2):
+        refuse(refused)
+        fast = magpy.compile(inner, backend="eager")
+        same(fast, inner)
+        assert magpy.stats(fast)["hits"] == 3
+        ours = torch.compile(inner, backend="eager")
+        same(magpy.compile(lambda x, ours=ours: ours(x), backend="eager"), inner)
+
+
+def test_first_call_below_torch_compile():
+    fast = magpy.compile(inner, backend="eager")
+    around = torch.compile(lambda x: fast(x) + 3, backend="eager")
+    same(around, lambda x: inner(x) + 3)
+    same(fast, inner)
+    fresh = magpy.compile(inner, backend="eager")
+    same(fresh, inner)
+    assert magpy.stats(fresh)["hits"] == 3
+
+
 def test_torch_compile_around_module():
     class Outer(torch.nn.Module):
         def __init__(self):
