@@ -11,6 +11,7 @@
  */
 #include "ambient.h"
 
+#include "ambient_own.h"
 #include "tensor.h"
 
 #include <string.h>
@@ -31,6 +32,7 @@ typedef enum {
     READ_CUDA,
     READ_KEYS,
     READ_NESTING,
+    READ_OWN,
 } ambient_reader;
 
 /* How the number is read; see the macros below. */
@@ -50,6 +52,7 @@ typedef enum {
     PROBE_CONTEXT_OF,
     PROBE_KEYS,
     PROBE_BY_KEYS,
+    PROBE_OWN,
 } ambient_prober;
 
 typedef struct {
@@ -72,10 +75,12 @@ typedef struct {
 #define IF_CUDA    READ_CUDA, NULL
 #define AS_KEYS    READ_KEYS, NULL
 #define AS_NESTING READ_NESTING, NULL
+#define AS_OWN     READ_OWN, NULL
 #define ON(arg)    READ_CALL, arg
 
 #define NO_PROBE          PROBE_NONE, NULL, NULL, 0, 0, false
 #define BY_KEYS           PROBE_BY_KEYS, NULL, NULL, 0, 0, false  // by DISPATCH_KEYS
+#define OWN(what)         PROBE_OWN, NULL, NULL, MP_OWN_##what, 0, false
 #define KEYS(symbol)      PROBE_KEYS, symbol, NULL, 0, 0, false   // words of the thread
 #define BYTE(symbol)      PROBE_BYTE, symbol, NULL, 0, 0, true    // extern bool
 #define WORD(symbol)      PROBE_WORD, symbol, NULL, 0, 0, false   // T *const &f()
@@ -238,6 +243,8 @@ probe_read_row(int i)
         return found[i].probe.context(global_context);
     case PROBE_CONTEXT_OF:
         return found[i].probe.context_of(global_context, rows[i].a, rows[i].b);
+    case PROBE_OWN:
+        return mp_own_state((mp_own)rows[i].a);
     case PROBE_NONE:
     case PROBE_KEYS:
     case PROBE_BY_KEYS:
@@ -291,6 +298,8 @@ ambient_answer(int i)
         break;
     case READ_NESTING:
         return nesting_read(i);
+    case READ_OWN:
+        return PyLong_FromLongLong(probe_read_row(i));
     case READ_CALL:
         break;
     }
@@ -469,6 +478,9 @@ ambient_row_text(const mp_ambient *a, int i)
     }
     if (row->reader == READ_NESTING) {
         return PyUnicode_FromFormat("depth of torch.autocast == %R", a->answers[i]);
+    }
+    if (row->reader == READ_OWN) {
+        return PyUnicode_FromFormat("%s == %R", row->what, a->answers[i]);
     }
     const char *quote = row->arg != NULL ? "'" : "";
     return PyUnicode_FromFormat("%s.%s(%s%s%s) == %R", row->module, row->getter, quote,
@@ -734,6 +746,9 @@ static int
 probe_find(PyObject *torch, int i)
 {
     ambient_prober prober = rows[i].prober;
+    if (prober == PROBE_OWN) {
+        found[i].probed = true;
+    }
     if (rows[i].symbol == NULL || prober == PROBE_KEYS) {
         return 0;
     }
@@ -769,6 +784,9 @@ ambient_find(PyObject *torch, int i)
     switch (rows[i].reader) {
     case READ_KEYS:
         rc = keys_of_thread() != NULL ? MP_OK : MP_ABORTED;
+        break;
+    case READ_OWN:
+        rc = MP_OK;
         break;
     case READ_VALUE:
         rc = value_find(torch, i);

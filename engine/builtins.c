@@ -402,6 +402,27 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 
 /* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
  * counts how deep.  A variable that stays set is a write that no effect replays. */
+mp_rc
+mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
+{
+    PyObject *value = NULL;
+    if (n->appended) {
+        return MP_OK;
+    }
+    if (PyContextVar_Get(var, NULL, &value) < 0) {
+        return MP_ERR;
+    }
+    if (value == NULL) {
+        return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, var, 0) < 0
+                   ? MP_ERR
+                   : MP_OK;
+    }
+    mp_rc rc = mp_load(T, MP_G_LOAD_CONTEXT, -1, var, 0, value);
+    rc = rc != MP_OK || !pins ? rc : mp_load_const(T, value);
+    Py_DECREF(value);
+    return rc;
+}
+
 static mp_rc
 rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -416,22 +437,7 @@ rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
         return rc;
     }
     if (rule == RULE_CONTEXT_GET) {
-        PyObject *value = NULL;
-        if (n->appended) {
-            return MP_OK;
-        }
-        if (PyContextVar_Get(args[0], NULL, &value) < 0) {
-            return MP_ERR;
-        }
-        if (value == NULL) {
-            return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, args[0], 0)
-                           < 0
-                       ? MP_ERR
-                       : MP_OK;
-        }
-        rc = mp_load(T, MP_G_LOAD_CONTEXT, -1, args[0], 0, value);
-        Py_DECREF(value);
-        return rc;
+        return mp_read_context(T, args[0], n, false);
     }
     if (rule == RULE_CONTEXT_RESET && !n->appended) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set before");
@@ -808,6 +814,42 @@ rule_keeps(mp_rule rule)
            && rule != RULE_DICT_GET && rule != RULE_NONE;
 }
 
+/* Handlers of errors that codecs have of their own; others are what codecs.register_error()
+ * was given last. */
+static bool
+is_own_handler(PyObject *errors)
+{
+    static const char *const names[] = {
+        "strict",
+        "ignore",
+        "replace",
+        "backslashreplace",
+        "xmlcharrefreplace",
+        "surrogateescape",
+        "surrogatepass",
+    };
+    bool found = !PyUnicode_Check(errors);  // TypeError
+    for (size_t i = 0; !found && i < Py_ARRAY_LENGTH(names); i++) {
+        found = PyUnicode_CompareWithASCIIString(errors, names[i]) == 0;
+    }
+    return found;
+}
+
+static mp_rc
+check_codec(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *errors = nargs > 2 ? args[2] : NULL;
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (PyUnicode_CompareWithASCIIString(name, "errors") == 0) {
+            errors = args[nargs + i];
+        }
+    }
+    return errors == NULL || is_own_handler(errors)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a handler of a codec's errors");
+}
+
 mp_rc
 mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, bool *found)
@@ -831,6 +873,12 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
     if (owner != NULL && breaks_order(owner, rule, args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               mp_callee_name(callee));
+    }
+    if (mp_marks_of(callee) & MP_MARK_CODEC) {
+        mp_rc rc = check_codec(T, args, nargs, kwnames);
+        if (rc != MP_OK) {
+            return rc;
+        }
     }
     mp_rc rc = rule_keeps(rule)
                    ? mp_array_expose_all(T, args, mp_count_args(nargs, kwnames))

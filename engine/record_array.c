@@ -71,6 +71,33 @@ check_function(mp_trace *T, PyObject *callee)
     return rc;
 }
 
+mp_rc
+mp_array_guard_state(mp_trace *T)
+{
+    static const mp_known_id ids[] = {MP_K_ARRAY_ERRORS, MP_K_ARRAY_PRINTING};
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids) && rc == MP_OK; i++) {
+        PyObject *var = mp_known[ids[i]];
+        mp_node *n;
+        if (var == NULL || !PyContextVar_CheckExact(var)) {
+            // Before numpy 2 such state is the thread's, and out of sight.  Texts of
+            // arrays, where 2.0 has no variable, are refused anyway.
+            return i > 0 ? MP_OK
+                         : mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                                          "numpy, without the context of np.errstate");
+        }
+        int first = mp_refgraph_first(&T->graph, MP_G_LOAD_CONTEXT, var, -1);
+        if (first <= 0) {
+            rc = first < 0 ? MP_ERR : MP_OK;
+            continue;
+        }
+        rc = mp_load_const(T, var);
+        rc = rc != MP_OK ? rc : mp_value(T, var, &n);
+        rc = rc != MP_OK ? rc : mp_read_context(T, var, n, true);
+    }
+    return rc;
+}
+
 bool
 mp_is_numpy_callable(PyObject *callee)
 {
@@ -91,6 +118,10 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
               Py_ssize_t count)
 {
     bool has_tensor = false;
+    mp_rc state = mp_array_guard_state(T);
+    if (state != MP_OK) {
+        return state;
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
         mp_rc rc = mp_value(T, args[i], &n);

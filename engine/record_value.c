@@ -162,15 +162,18 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
 {
     *node = NULL;
     if (mp_is_constant(obj)) {
-        return MP_OK;
+        return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T) : MP_OK;
     }
     *node = mp_refgraph_find(&T->graph, obj);
     if (*node != NULL) {
         if ((*node)->passes) {
             return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
         }
-        return T->lent != NULL && mp_is_array(obj) ? mp_array_check_lent(T, obj)
-                                                   : MP_OK;
+        if (!mp_is_array(obj)) {
+            return MP_OK;
+        }
+        mp_rc rc = T->lent != NULL ? mp_array_check_lent(T, obj) : MP_OK;
+        return rc != MP_OK ? rc : mp_array_guard_state(T);
     }
     if (PyTuple_CheckExact(obj)) {
         return value_tuple(T, obj, node);

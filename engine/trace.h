@@ -546,6 +546,8 @@ typedef enum {
     MP_C_OPAQUE,
 } mp_c_effect;
 mp_c_effect mp_builtin_effect(PyObject *callable);
+/* What a context variable with node n holds; pins: that very object. */
+mp_rc mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins);
 /* Will effects show the warnings of the run as it did?  (builtins_warn.c) */
 mp_rc mp_check_warnings(mp_trace *T);
 /* Code that no mode looks into must not advance an iterator that calls operations. */
@@ -578,6 +580,8 @@ int mp_builtins_init(void);
 /* -- numpy (record_array.c) ---------------------------------------------------------------- */
 
 bool mp_is_numpy_callable(PyObject *callee);
+/* A value of numpy's is used: what numpy keeps in contexts is guarded (once). */
+mp_rc mp_array_guard_state(mp_trace *T);
 /* A function or type of numpy is called; its arguments are args, whatever their names. */
 mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                     Py_ssize_t count);

@@ -71,6 +71,7 @@ enum mp_mark {
     MP_MARK_NUMPY = 1 << 19,        // pure on constants and new arrays
     MP_MARK_KEEPS_ARRAY = 1 << 20,  // what it makes gets at the memory of its argument
     MP_MARK_HIDDEN = 1 << 22,       // answers from what no guard sees
+    MP_MARK_CODEC = 1 << 23,        // argument 2, or errors=, names a handler
     MP_MARK_RANDOM = 1 << 21,       // types of numpy.random
 };
 

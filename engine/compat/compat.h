@@ -133,6 +133,9 @@ bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).
 PyObject *mp_err_take(void);               // new reference or NULL
 void mp_err_restore_steal(PyObject *exc);  // NULL is allowed
 
+/* The most digits that the text of an int may have; 0: any number. */
+int mp_int_max_digits(void);
+
 /* -- functools.lru_cache (cached.c) -------------------------------------------------- */
 
 /* Find out whether such objects are what we take them for.  0, or -1 with an exception. */

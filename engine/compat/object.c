@@ -398,3 +398,15 @@ mp_dict_text_borrow(PyObject *dict, const char *name)
     }
     return value;
 }
+
+int
+mp_int_max_digits(void)
+{
+#if MP_CAN_WATCH && PY_VERSION_HEX >= 0x030c0000
+    return PyInterpreterState_Get()->long_state.max_str_digits;
+#elif MP_CAN_WATCH
+    return PyInterpreterState_Get()->int_max_str_digits;
+#else
+    return 0;  // (nothing is recorded there)
+#endif
+}

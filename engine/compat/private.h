@@ -22,6 +22,9 @@
 #endif
 /* https://github.com/python/cpython/issues/105268: a core header defines it again. */
 #undef _PyGC_FINALIZED
+#ifndef SSIZE_MAX
+#define SSIZE_MAX LONG_MAX  // pycore_list.h wants POSIX's
+#endif
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wcast-qual"
@@ -29,6 +32,7 @@
 #include <internal/pycore_code.h>
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interp.h>
 #pragma GCC diagnostic pop
 
 /* -- Instructions (opcodes.c) -- raw numbers of this version ------------------------ */

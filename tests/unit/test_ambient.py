@@ -1,6 +1,11 @@
 """State that no argument carries: noticed, refused, put back."""
 
 import contextlib
+import fnmatch
+import locale
+import pathlib
+import re
+import subprocess
 import sys
 import threading
 import warnings
@@ -9,6 +14,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 testing = pytest.importorskip("magpy._engine_testing")
+magpy = pytest.importorskip("magpy")
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -96,6 +104,23 @@ GUARDED = {
     ),
     "recursion": lambda: changed(
         sys.getrecursionlimit, sys.setrecursionlimit, sys.getrecursionlimit() + 99
+    ),
+    "denormal": lambda: changed(lambda: False, torch.set_flush_denormal, True),
+    "locale": lambda: changed(
+        lambda: locale.setlocale(locale.LC_NUMERIC),
+        lambda name: locale.setlocale(locale.LC_NUMERIC, name),
+        "C" if locale.setlocale(locale.LC_NUMERIC) != "C" else "C.UTF-8",
+    ),
+    "digits": lambda: changed(
+        sys.get_int_max_str_digits, sys.set_int_max_str_digits, 0
+    ),
+    "fp16_sums": lambda: backend(
+        torch.backends.cuda.matmul, "allow_fp16_accumulation", True
+    ),
+    "sdp_reduction": lambda: changed(
+        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp,
+        True,
     ),
     "fp16": lambda: backend(
         torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False
@@ -269,6 +294,62 @@ def test_contradictory_settings_are_refused_not_raised():
     finally:
         torch.backends.cuda.matmul.fp32_precision = old
     assert testing.ambient_check(snapshot)
+
+
+WALK = """
+import re, sys, types, torch
+SET = re.compile(r"(^|_)(set|enable|disable|push|use)($|_|[A-Z])|^_?(clear|increment)_")
+SCOPE = "Guard|Disable|Enable|Force|Preserve|Restore|Include|Exclude|Below|Mode$"
+for name, module in list(sys.modules.items()):
+    if name.split(".")[0] != "torch" or not isinstance(module, types.ModuleType):
+        continue
+    for key, value in list(vars(module).items()):
+        if type(value) is types.BuiltinFunctionType and SET.search(key):
+            print(key)
+        elif name.startswith("torch._C") and type(value) is not types.ModuleType:
+            if isinstance(value, type) and re.search(SCOPE, key):
+                print(key)
+"""
+
+
+def test_every_state_of_torch_is_listed():
+    """Either it has a row, or docs/internals/ambient.md says why it needs none."""
+    walk = [sys.executable, "-W", "ignore", "-c", WALK]
+    found = set(subprocess.check_output(walk, text=True).split())
+    assert {"set_num_threads", "_set_grad_enabled", "_InferenceMode"} <= found
+    rows = set(re.findall(r"\w+", (ROOT / "engine" / "ambient.def").read_text()))
+    page = (ROOT / "docs" / "internals" / "ambient.md").read_text()
+    listed = re.findall(r"`([\w*]+)`", page)
+    of_torch = re.findall(r"`([\w*]+)`", page[page.index("## torch: off") :])
+    missing = [
+        name
+        for name in sorted(found - rows)
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in listed)
+    ]
+    assert missing == []
+    stale = {p for p in of_torch if not fnmatch.filter(found, p)} - rows
+    assert stale == set(), "names that stand for nothing"
+
+
+def test_getters_that_are_constants_have_rows():
+    """What the operator table calls a constant of the ambient state changes a row."""
+    for getter, enter in (
+        (torch.get_num_threads, "threads"),
+        (torch.get_default_dtype, "default_dtype"),
+        (torch.is_grad_enabled, "grad"),
+        (torch.is_inference_mode_enabled, "inference"),
+        (torch.is_autocast_cache_enabled, "autocast_cache"),
+        (torch.get_float32_matmul_precision, "precision_high"),
+        (torch._C._get_cudnn_benchmark, "cudnn_benchmark"),
+        (torch._C._get_mkldnn_enabled, "mkldnn"),
+        (torch._C._get_math_sdp_enabled, "sdp"),
+    ):
+        compiled = magpy.compile(lambda getter=getter: getter(), backend="eager")
+        plain = [compiled() for _ in range(3)]
+        assert plain == [getter()] * 3
+        with GUARDED[enter]():
+            assert compiled() == getter()
+        assert compiled() == getter()
 
 
 def test_check_is_fast():

@@ -81,7 +81,12 @@ def test_the_check_itself() -> None:
     assert unknown(text, {"mp_load"}) == ["engine/nowhere.c", "mp_no_such", "NO_SUCH()"]
 
 
-@pytest.mark.parametrize("page", sorted(INTERNALS.glob("*.md")), ids=relative)
+# ambient.md lists names of torch: test_ambient.py looks for them there.
+@pytest.mark.parametrize(
+    "page",
+    sorted(set(INTERNALS.glob("*.md")) - {INTERNALS / "ambient.md"}),
+    ids=relative,
+)
 def test_named_files_and_functions_exist(page: Path, words: set[str]) -> None:
     assert unknown(page.read_text(encoding="utf-8"), words) == []
 
