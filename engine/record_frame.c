@@ -6,7 +6,7 @@
  */
 #include "trace.h"
 
-static bool says_compiling = true;  // what is_compiling() answers while recording
+static bool says_compiling;  // what is_compiling() answers while recording
 
 void
 mp_record_set_compiling(bool on)

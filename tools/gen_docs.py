@@ -167,6 +167,8 @@ def env_vars_page() -> str:
     for name, knob in config.knobs().items():
         kind = knob.type.__name__
         kind += f" >= {knob.minimum}" if knob.minimum is not None else ""
+        if knob.choices:
+            kind = ", ".join(f"`{value!r}`" for value in knob.choices)
         lines.append(
             f"| `{knob.env}` | `{name}` | {kind} | `{knob.default!r}` | {knob.doc} |"
         )

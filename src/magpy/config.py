@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, overload
 
-T = TypeVar("T", bool, int, str)
+T = TypeVar("T", bound=bool | int | str)
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
@@ -39,16 +39,24 @@ class Knob(Generic[T]):
             knob's type.
         doc: one sentence for users.
         minimum: smallest value of an int knob.
+        choices: all values of a knob that takes a word, or True or False.
         env: name of the environment variable, if it is not the usual one.
     """
 
     def __init__(
-        self, default: T, doc: str, *, minimum: int | None = None, env: str = ""
+        self,
+        default: T,
+        doc: str,
+        *,
+        minimum: int | None = None,
+        choices: tuple[T, ...] = (),
+        env: str = "",
     ) -> None:
         self.default: T = default
         self.type: type[T] = type(default)
         self.doc = doc
         self.minimum = minimum
+        self.choices = choices
         self.name = ""
         self._env = env
 
@@ -77,6 +85,13 @@ class Knob(Generic[T]):
 
     def check(self, value: object) -> None:
         """Raise TypeError or ValueError if `value` does not fit the knob."""
+        if self.choices:
+            if not any(type(value) is type(v) and value == v for v in self.choices):
+                raise ValueError(
+                    f"magpy.config.{self.name} must be one of "
+                    f"{', '.join(map(repr, self.choices))}, got {value!r}"
+                )
+            return
         if type(value) is not self.type:
             raise TypeError(
                 f"magpy.config.{self.name} must be {self.type.__name__}, "
@@ -95,10 +110,14 @@ class Knob(Generic[T]):
                 what is valid.
         """
         value: Any = text
-        if self.type is bool:
-            lowered = text.strip().lower()
+        lowered = text.strip().lower()
+        words = tuple(v for v in self.choices if isinstance(v, str))
+        if lowered in words:
+            value = lowered
+        elif self.type is bool or self.choices:
             if lowered not in _TRUE + _FALSE:
-                raise ValueError(f"valid values: {', '.join(_TRUE + _FALSE[:-1])}")
+                valid = words + _TRUE + _FALSE[:-1]
+                raise ValueError(f"valid values: {', '.join(valid)}")
             value = lowered in _TRUE
         elif self.type is int:
             try:
@@ -125,9 +144,10 @@ class Config:
         True,
         "Break a call where it cannot be recorded and go on behind; else it stays eager.",
     )
-    is_compiling = Knob(
-        True,
+    is_compiling: Knob[bool | str] = Knob(
+        "auto",
         "What torch.compiler.is_compiling() answers to code that is being recorded.",
+        choices=("auto", True, False),
     )
     inductor_direct = Knob(
         True, "Call Inductor's code without its run-time wrappers where that is legal."
