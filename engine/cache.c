@@ -163,6 +163,7 @@ mp_entry_describe(const mp_entry *entry)
                            entry_sources(p->guards, p->inputs, p->n_inputs))
                < 0
         || entry_put_steal(dict, "effects", entry_effects(p)) < 0
+        || entry_put_steal(dict, "is_compiling", PyBool_FromLong(entry->told)) < 0
         || entry_put_steal(dict, "graph", entry_or_none(p->graph)) < 0
         || entry_put_steal(dict, "callable", entry_or_none(entry->callable)) < 0) {
         Py_DECREF(dict);
@@ -289,6 +290,20 @@ mp_entry *
 mp_cache_pop(mp_cache *cache)
 {
     return cache->n == 0 ? NULL : cache->at[--cache->n];
+}
+
+void
+mp_cache_remove(mp_cache *cache, mp_entry *entry)
+{
+    for (int32_t i = 0; i < cache->n; i++) {
+        if (cache->at[i] == entry) {
+            cache->n--;
+            memmove(cache->at + i, cache->at + i + 1,
+                    (size_t)(cache->n - i) * sizeof(*cache->at));
+            mp_entry_release(entry);
+            return;
+        }
+    }
 }
 
 int

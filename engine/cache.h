@@ -31,6 +31,8 @@ typedef struct {
     PyObject *callable;  // owned or NULL, see above
     bool boxed;          // callable takes one list
     bool mutates;        // the graph writes to an input
+    bool untried;        // it broke, and a trial may do better (trial.h)
+    bool told;           // recorded in a trial
     int raised;          // times in a row that the graph raised and eager did not
     uint64_t id;         // number in its cache, from 1
     uint64_t hits;
@@ -57,6 +59,8 @@ int mp_cache_insert(mp_cache *cache, mp_entry *entry);
 void mp_cache_touch(mp_cache *cache, int32_t i);  // entry i was used: to the front
 /* The least recently used entry, unlinked: the caller releases it; NULL if empty. */
 mp_entry *mp_cache_pop(mp_cache *cache);
+/* Not in the cache any more, if it is. */
+MP_MAYRUN void mp_cache_remove(mp_cache *cache, mp_entry *entry);
 int mp_cache_visit(mp_cache *cache, visitproc visit, void *arg);
 /* Empty; entries that are running live on until they are released. */
 MP_MAYRUN void mp_cache_clear(mp_cache *cache);

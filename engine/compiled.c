@@ -34,18 +34,26 @@ compiled_optional(PyObject *o)
 static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {
-        "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
-        "max_entries", "max_instructions", "segments", "on_copy",  "wrapped",
-        NULL};
+    static const char *const names[] = {"fn",
+                                        "compiler",
+                                        "on_event",
+                                        "on_abort",
+                                        "fullgraph",
+                                        "max_entries",
+                                        "max_instructions",
+                                        "segments",
+                                        "on_copy",
+                                        "wrapped",
+                                        "judge",
+                                        NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL, *on_copy = NULL,
-                  *wrapped = NULL;  // borrowed
+                  *wrapped = NULL, *judge = NULL;  // borrowed
     int fullgraph = 0, max_entries = 64, segments = 1;
     long long max_instructions = 50000000;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$OOOpiLpOO:CompiledFunction", (char **)names, &fn,
+            args, kwargs, "O|$OOOpiLpOOO:CompiledFunction", (char **)names, &fn,
             &compiler, &on_event, &on_abort, &fullgraph, &max_entries,
-            &max_instructions, &segments, &on_copy, &wrapped)) {
+            &max_instructions, &segments, &on_copy, &wrapped, &judge)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {
@@ -74,6 +82,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     op->on_event = compiled_optional(on_event);
     op->on_abort = fullgraph ? Py_NewRef(on_abort) : NULL;
     op->on_copy = compiled_optional(on_copy);
+    op->judge = compiled_optional(judge);
     op->fullgraph = fullgraph;
     op->segments = segments && !fullgraph;
     op->max_entries = max_entries;
@@ -92,6 +101,7 @@ compiled_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(op->on_abort);
     Py_VISIT(op->on_copy);
     Py_VISIT(op->verifier);
+    Py_VISIT(op->judge);
     int rc = mp_target_visit(&op->target, visit, arg);
     rc = rc != 0 ? rc : mp_cache_visit(&op->cache, visit, arg);
     return rc != 0 ? rc : mp_points_visit(&op->points, visit, arg);
@@ -108,6 +118,7 @@ compiled_clear(PyObject *self)
     Py_CLEAR(op->on_abort);
     Py_CLEAR(op->on_copy);
     Py_CLEAR(op->verifier);
+    Py_CLEAR(op->judge);
     mp_target_clear(&op->target);
     mp_cache_clear(&op->cache);
     mp_points_clear(&op->points);

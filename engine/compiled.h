@@ -18,14 +18,17 @@ typedef struct {
     PyObject *on_abort;  // owned; NULL unless fullgraph
     PyObject *on_copy;   // owned or NULL
     PyObject *verifier;  // owned or NULL; see verify.h
+    PyObject *judge;     // owned or NULL; see trial.h
     PyObject *weakrefs;
     mp_cache cache;    // of the call's begin
     mp_points points;  // of the places where it goes on
     mp_stats stats;
     int64_t max_instructions;
     int32_t max_entries;
-    int32_t verify_every;  // every so many hits one is verified; 0: none
-    int32_t verify_left;   // hits until the next one
+    int32_t verify_every;   // every so many hits one is verified; 0: none
+    int32_t verify_left;    // hits until the next one
+    int32_t trials_failed;  // in a row (trial.c)
+    bool tries;             // there may be trials
     bool fullgraph;
     bool segments;  // calls may break and go on
     char disabled;  // T_BOOL

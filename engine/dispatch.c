@@ -16,30 +16,23 @@
  *
  * The caller's reference keeps the CompiledFunction alive during a call. */
 #include "dispatch.h"
+#include "blame.h"
 #include "compat/compat.h"
 #include "compiled.h"
 #include "record.h"
 #include "session.h"
+#include "trial.h"
 #include "verify.h"
 
 enum {
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
     DISPATCH_ANY_ABORTS = 8,   // the same, at changing places
-    DISPATCH_MISSES = 8,       // misses in a row blamed on one guard
-    DISPATCH_CHANGES = 5,      // the same, and the number there is one that changes
     DISPATCH_STRIKES = 3,      // graph raised, eager did not: give the graph up
     DISPATCH_AGE = 4,          // evict what was not used for this * max_entries calls
 };
 
-/* What a miss is blamed on, if not on a guard (>= 0: index of the op). */
-enum { BLAME_AMBIENT = -1, BLAME_CODE = -2 };
-
 /* The arguments of the call in progress, as vectorcall got them. */
-typedef struct {
-    PyObject *const *args;
-    size_t nargsf;
-    PyObject *kwnames;
-} dispatch_args;
+typedef mp_call_args dispatch_args;
 
 typedef enum { FIND_ERROR = -1, FIND_MISS, FIND_HIT, FIND_UNFIT } dispatch_found;
 
@@ -155,7 +148,7 @@ dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
 {
     mp_plan *plan = entry->plan;
     if (entry->code != bound->code) {
-        *blame = BLAME_CODE;
+        *blame = MP_BLAME_CODE;
         return false;
     }
     if (!mp_guards_check(plan->guards, bound->slots, op->cache.regs)) {
@@ -163,7 +156,7 @@ dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
         return false;
     }
     if (plan->ambient != NULL && !mp_ambient_check(plan->ambient)) {
-        *blame = BLAME_AMBIENT;
+        *blame = MP_BLAME_AMBIENT;
         return false;
     }
     return true;
@@ -173,7 +166,7 @@ dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
 static int64_t
 dispatch_progress(int32_t blame)
 {
-    return blame == BLAME_AMBIENT ? INT64_MAX : blame == BLAME_CODE ? -1 : blame;
+    return blame == MP_BLAME_AMBIENT ? INT64_MAX : blame == MP_BLAME_CODE ? -1 : blame;
 }
 
 static dispatch_found
@@ -459,107 +452,6 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 
 /* -- Miss -------------------------------------------------------------------------- */
 
-/* The part of the program's state that is to blame: new str. */
-static PyObject *
-dispatch_blame_source(const mp_guards *guards, int32_t blame)
-{
-    if (blame == BLAME_AMBIENT) {
-        return PyUnicode_FromString("ambient state");
-    }
-    if (blame == BLAME_CODE) {
-        return PyUnicode_FromString("__code__");
-    }
-    int32_t reg = guards->ops[blame].a;
-    return reg >= 0 ? mp_guards_source(guards, reg) : mp_guards_line(guards, blame);
-}
-
-/* The first line of `then` that is not in `now` at the same place: new str. */
-static PyObject *
-dispatch_first_change(PyObject *then, PyObject *now)
-{
-    Py_ssize_t n = PyList_GET_SIZE(then);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *line = PyList_GET_ITEM(then, i);
-        if (i >= PyList_GET_SIZE(now)
-            || PyUnicode_Compare(line, PyList_GET_ITEM(now, i)) != 0) {
-            return Py_NewRef(line);
-        }
-    }
-    return PyUnicode_FromString("ambient state is as recorded");
-}
-
-/* Which ambient state is not as it was?  New str. */
-static PyObject *
-dispatch_ambient_line(const mp_ambient *recorded)
-{
-    const char *refused;
-    PyObject *line = NULL, *then = NULL, *now = NULL;  // owned
-    mp_ambient *current = mp_ambient_take(&refused);
-    if (current == NULL) {
-        return refused == NULL ? NULL : PyUnicode_FromFormat("%s is default", refused);
-    }
-    then = mp_ambient_text(recorded);
-    now = then != NULL ? mp_ambient_text(current) : NULL;
-    if (now != NULL) {
-        line = dispatch_first_change(then, now);
-    }
-    Py_XDECREF(now);
-    Py_XDECREF(then);
-    mp_ambient_free(current);
-    return line;
-}
-
-/* The guard that failed, as text: new str. */
-static PyObject *
-dispatch_blame_line(const mp_plan *plan, int32_t blame)
-{
-    if (blame == BLAME_AMBIENT) {
-        return dispatch_ambient_line(plan->ambient);
-    }
-    if (blame == BLAME_CODE) {
-        return PyUnicode_FromString("__code__ is as recorded");
-    }
-    return mp_guards_line(plan->guards, blame);
-}
-
-/* Why is there no entry for this call?  Remember it, and tell the listener. */
-static int
-dispatch_blame(mp_CompiledObject *op, const mp_hit *near)
-{
-    const mp_guards *guards = near->entry->plan->guards;
-    PyObject *source = dispatch_blame_source(guards, near->blame);
-    if (source == NULL) {
-        return -1;
-    }
-    int rc = 0;
-    int32_t place = mp_stats_place(&op->stats, MP_STATS_BACKOFF, source, NULL, 0);
-    PyObject *line = NULL;  // owned
-    if (place < 0) {
-        rc = -1;
-        goto done;
-    }
-    mp_backoff_note(&op->stats.misses, place, DISPATCH_MISSES, UINT32_MAX);
-    if (op->stats.misses.same >= DISPATCH_CHANGES && near->blame >= 0
-        && mp_points_note_change(&op->points, guards, near->blame) < 0) {
-        rc = -1;
-        goto done;
-    }
-    if (op->on_event == NULL) {
-        goto done;
-    }
-    line = dispatch_blame_line(near->entry->plan, near->blame);
-    rc = line == NULL
-             ? -1
-             : mp_dispatch_event(op, "miss", "{s:K,s:O,s:O,s:O}", "entry",
-                                 (unsigned long long)near->entry->id, "source", source,
-                                 "guard", line, "difference",
-                                 near->difference ? near->difference : Py_None);
-done:
-    Py_XDECREF(line);
-    Py_DECREF(source);
-    return rc;
-}
-
 int
 mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObject *code)
 {
@@ -659,10 +551,38 @@ dispatch_checks(const mp_CompiledObject *op)
     return op->segments && op->verify_every > 0 && op->verify_left <= 1;
 }
 
+/* The recording has ended, with a break or without a plan: are trials of use? */
+static void
+dispatch_note_trial(mp_CompiledObject *op, const mp_session *s)
+{
+    mp_entry *broke = NULL;
+    for (int32_t i = 0; s->departed > 0 && i < op->cache.n && broke == NULL; i++) {
+        broke = op->cache.at[i]->id == s->root_id ? op->cache.at[i] : NULL;
+    }
+    mp_trial_note(op, &s->compiling, broke);
+}
+
+/* fullgraph, and the recording failed: does it succeed if it is told that a compiler is at
+ * work?  1 / 0 / -1. */
+static int
+dispatch_try_whole(mp_CompiledObject *op, const dispatch_args *call, PyObject *state,
+                   PyObject *result)
+{
+    if (state == NULL || result == NULL || !mp_trial_is_due(op)) {
+        return 0;
+    }
+    int rc = mp_trial_after(op, call, state, result);
+    if (rc > 0) {
+        dispatch_kept(op);
+    }
+    return rc;
+}
+
 static PyObject *
 dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
 {
     mp_plan *plan = NULL;
+    PyObject *state = NULL;  // owned; of the random generators at the begin
     mp_abort_info why = {.detail = NULL};
     PyObject *root = Py_NewRef(op->target.root);  // a call below may follow another one
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
@@ -670,16 +590,21 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session session;
     mp_verification check = {.op = NULL};
     mp_session_init(&session, op);
+    if (op->fullgraph && op->judge != NULL
+        && (state = PyObject_CallMethod(op->judge, "save", NULL)) == NULL) {
+        Py_DECREF(code);
+        return NULL;
+    }
     if (dispatch_checks(op) && mp_verify_start(&check, &session) < 0) {
         Py_DECREF(code);
         Py_DECREF(root);
         return NULL;
     }
     int64_t start = mp_stats_now();
-    PyObject *result =
-        mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
-                       root, op->max_instructions, check.outputs,
-                       op->segments ? &mp_session_host : NULL, &session, &plan, &why);
+    PyObject *result = mp_record_call(
+        op->target.callable, call->args, call->nargsf, call->kwnames, root,
+        op->max_instructions, check.outputs, op->segments ? &mp_session_host : NULL,
+        &session, &session.compiling, &plan, &why);
     op->stats.recordings++;
     op->stats.record_ns += mp_stats_now() - start;
     if (session.departed > 0) {
@@ -694,7 +619,9 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
         rc = mp_stats_fallback(&op->stats, MP_FB_CALLABLE);
     }
     else if (result != NULL) {
-        rc = dispatch_aborted(op, &why, false);
+        dispatch_note_trial(op, &session);
+        rc = dispatch_try_whole(op, call, state, result);
+        rc = rc == 0 ? dispatch_aborted(op, &why, false) : rc;
         if (session.avoided) {
             mp_backoff_reset(&op->stats.aborts);  // the next call takes another way
         }
@@ -702,9 +629,13 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     else {
         dispatch_aborted_raising(op, &why);
     }
+    if (session.departed > 0) {
+        dispatch_note_trial(op, &session);
+    }
     if (rc < 0) {
         Py_CLEAR(result);
     }
+    Py_XDECREF(state);
     mp_session_fini(&session);
     mp_abort_clear(&why);
     Py_DECREF(code);
@@ -735,8 +666,15 @@ dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *ca
     }
     const char *why_not;  // then the miss leads to no recording that is to be blamed
     if (near->entry != NULL && mp_watch_available(&why_not)
-        && dispatch_blame(op, near) < 0) {
+        && mp_blame_miss(op, near) < 0) {
         return NULL;
+    }
+    if (mp_trial_is_due(op)) {
+        PyObject *result = NULL;
+        int rc = mp_trial_call(op, call, NULL, &result);
+        if (rc != 0) {
+            return result;
+        }
     }
     return dispatch_record(op, call);
 }
@@ -842,6 +780,15 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             }
             return dispatch_fall_back(op, why, call);
         }
+        if (found == FIND_HIT && hit.entry->untried && mp_trial_is_due(op)) {
+            PyObject *answer = NULL;
+            int rc = mp_trial_call(op, call, hit.entry, &answer);
+            mp_hit_release(&hit);
+            if (rc != 0) {
+                return answer;
+            }
+            continue;  // (3)
+        }
         if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
             int rc = mp_hit_compile(op, &hit);
             mp_hit_release(&hit);
@@ -851,7 +798,7 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             continue;  // (3)
         }
         if (verify && found == FIND_HIT && hit.entry->state == MP_ENTRY_READY
-            && --op->verify_left <= 0) {
+            && !hit.entry->told && --op->verify_left <= 0) {
             PyObject *answer = NULL;
             int rc = dispatch_verify(op, &hit, call, &answer);
             mp_hit_release(&hit);

@@ -170,11 +170,9 @@ module_setup_torch(PyObject *module, PyObject *args, PyObject *kwargs)
 static PyObject *
 module_set_compiling(PyObject *module, PyObject *on)
 {
-    int flag = PyObject_IsTrue(on);
-    if (flag < 0) {
-        return NULL;
-    }
-    mp_record_set_compiling(flag > 0);
+    mp_compiling_set(on == Py_True    ? MP_COMPILING_TRUE
+                     : on == Py_False ? MP_COMPILING_FALSE
+                                      : MP_COMPILING_AUTO);
     Py_RETURN_NONE;
 }
 

@@ -499,9 +499,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     flags = mp_op_resolve_flags(flags, args, nargs, kwnames);
     if (flags & MP_TORCH_COMPILING) {
-        s->below = MP_BELOW_SKIP;
-        s->post = MP_POST_COMPILING;
-        return MP_OK;
+        return mp_record_compiling(T, s);
     }
     if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, callee, args, count)) {
         flags = MP_TORCH_METADATA;
@@ -534,6 +532,9 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         T->op.dynamic = true;
     }
     rc = op_target(T, callee, args, nargs);
+    if (rc == MP_OK && T->trial) {
+        rc = mp_op_check_trial(T);
+    }
     if (rc != MP_OK) {
         mp_op_drop(T);
         return rc;

@@ -160,6 +160,42 @@ mp_op_mutated(mp_trace *T, bool has_old)
     return mutated;
 }
 
+static bool trains_batch_norm(const mp_pending_op *op);
+
+/* May writing to this tensor be seen from outside of the run? */
+static bool
+is_of_outside(mp_trace *T, PyObject *tensor)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    mp_node *n = mp_refgraph_find(&T->graph, tensor);
+    if (n == NULL || n->reg >= 0 || T->uncounted) {
+        return true;
+    }
+    bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0;
+    for (int i = 0; i < T->n_inputs && !shares; i++) {
+        const mp_node *in = T->inputs[i];
+        shares = !mp_node_is_alive(in)
+                 || mp_tensor_extent(in->obj, &other_lo, &other_hi) <= 0
+                 || (lo < other_hi && other_lo < hi);
+    }
+    return shares;
+}
+
+/* x.add_(y) writes to x; out=x and inplace=True to any of the arguments. */
+mp_rc
+mp_op_check_trial(mp_trace *T)
+{
+    const mp_pending_op *op = &T->op;
+    bool named = op_is_named_inplace(op);
+    bool first = kwarg_borrow(op, "out") == NULL && kwarg_borrow(op, "inplace") == NULL;
+    bool writes =
+        (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0 || trains_batch_norm(op);
+    for (int i = 0; named && !writes && i < op->n_inputs && (i == 0 || !first); i++) {
+        writes = is_of_outside(T, op->inputs[i]);
+    }
+    return writes ? mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial") : MP_OK;
+}
+
 static bool
 is_batch_norm(PyObject *target)
 {
@@ -167,16 +203,21 @@ is_batch_norm(PyObject *target)
 }
 
 /* F.batch_norm(input, running_mean, running_var, weight, bias, training, ...) */
+static bool
+trains_batch_norm(const mp_pending_op *op)
+{
+    return is_batch_norm(op->target)
+           && (PyTuple_GET_SIZE(op->args) > 5 ? PyTuple_GET_ITEM(op->args, 5)
+                                              : kwarg_borrow(op, "training"))
+                  == Py_True;
+}
+
 void
 mp_op_note_statistics(mp_trace *T)
 {
     const mp_pending_op *op = &T->op;
-    if (!is_batch_norm(op->target)) {
-        return;
-    }
-    PyObject *training = PyTuple_GET_SIZE(op->args) > 5 ? PyTuple_GET_ITEM(op->args, 5)
-                                                        : kwarg_borrow(op, "training");
-    for (int i = 1; training == Py_True && i < op->n_inputs; i++) {
+    bool trains = trains_batch_norm(op);
+    for (int i = 1; trains && i < op->n_inputs; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
         PyObject *leaf = n == NULL ? NULL : n->leaf;
         bool is_statistic = leaf != NULL

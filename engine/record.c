@@ -407,12 +407,15 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         mp_shadow left = *s;
         T->skip = s->skip;
         shadow_pop(T);
+        if (T->trial && result != NULL) {
+            mp_trace_settle(T, mp_trial_yielded(T, f));
+        }
         if (!root) {
             mp_rc rc = mp_look_at_answer(T, shadow_top(T), &left, result);
             bool ends_class = rc == MP_OK && result != NULL && left.names != NULL;
             mp_trace_settle(T, ends_class ? mp_class_names_end(T, left.names) : rc);
         }
-        if (root) {
+        if (root && T->state == MP_TRACE_RECORDING) {
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
         }
     }
@@ -531,7 +534,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     mp_trace *T = ctx;
     mp_shadow *s = shadow_top(T);
     mp_mode_off(T);
-    if (!T->busy && T->state == MP_TRACE_ABORTED) {
+    if (!T->busy && T->state == MP_TRACE_ABORTED && !T->trial) {
         mp_watch_stop();  // it happened in __torch_function__
     }
     bool gap = T->state == MP_TRACE_GAP;

@@ -61,9 +61,24 @@ typedef struct {
     PyObject **(*gap_made)(void *ctx);
 } mp_host;
 
+/* torch.compiler.is_compiling() in a run: what it answers, and whether somebody asked. */
+typedef enum {
+    MP_TELL_FALSE,    // as in eager
+    MP_TELL_PROGRAM,  // True, but for torch's own modules
+    MP_TELL_ALL,      // True
+} mp_tells;
+
+typedef struct {
+    mp_tells tells;
+    bool trial;   // the run is given up before it changes anything outside of itself
+    bool asked;   // out: by the program, not by torch's own modules
+    bool values;  // out: it broke where a value, or what depends on one, was needed
+} mp_compiling;
+
 /* Call fn(*args) watched.  Returns the call's own result (or NULL with its own exception).
  * *plan is set to a new plan if the run can be reused, else NULL and *why is filled.
  * fn is the root Python function; args as after binding: see dispatch.c.
+ * compiling: what the run is told; filled.
  * outputs: NULL, or a list that gets the tensors that the graph of the plan returns.
  * host: NULL, or whom a run in pieces asks: then *plan is that of its last segment, and a
  * run that was left answers NULL without an exception. */
@@ -71,12 +86,14 @@ MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args,
                                    size_t nargsf, PyObject *kwnames,
                                    PyObject *root_function, int64_t max_instructions,
                                    PyObject *outputs, const mp_host *host, void *ctx,
-                                   mp_plan **plan, mp_abort_info *why);
+                                   mp_compiling *compiling, mp_plan **plan,
+                                   mp_abort_info *why);
 /* Run on from a break, up to the end of the call, in segments.  As mp_record_call;
  * root_function is that of the first frame. */
 MP_MAYRUN PyObject *mp_record_resume(mp_point *point, const mp_exit *exit,
                                      int64_t max_instructions, const mp_host *host,
-                                     void *ctx, mp_plan **plan, mp_abort_info *why);
+                                     void *ctx, mp_compiling *compiling, mp_plan **plan,
+                                     mp_abort_info *why);
 /* Is this thread recording now? */
 bool mp_recording(void);
 /* Fill the registries: with NULL, at import, what needs no torch; later with the keywords
@@ -125,8 +142,11 @@ typedef enum {
         | MP_TORCH_HOST_READ,  // STATE; a host read of a tensor behind the first
 } mp_torch_flags;
 
-/* The answer that torch.compiler.is_compiling() gives to watched code.  It is put in
- * place of the call's result on the frame's stack: torch's own flag is never touched. */
-void mp_record_set_compiling(bool on);
+/* magpy.config.is_compiling. */
+typedef enum { MP_COMPILING_AUTO, MP_COMPILING_TRUE, MP_COMPILING_FALSE } mp_knob;
+void mp_compiling_set(mp_knob knob);
+mp_knob mp_compiling_knob(void);
+/* What a run is told that nobody has tried otherwise. */
+mp_compiling mp_compiling_plain(void);
 
 #endif

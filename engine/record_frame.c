@@ -6,14 +6,6 @@
  */
 #include "trace.h"
 
-static bool says_compiling;  // what is_compiling() answers while recording
-
-void
-mp_record_set_compiling(bool on)
-{
-    says_compiling = on;
-}
-
 /* -- First event of a frame: what its arguments are -------------------------------------------- */
 
 static int
@@ -238,7 +230,7 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return rc;
     }
     case MP_POST_COMPILING:
-        if (says_compiling && top == Py_False) {
+        if (top == Py_False) {
             mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef(Py_True));
         }
         return MP_OK;

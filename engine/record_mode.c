@@ -76,7 +76,9 @@ mode_run(mp_trace *T, PyObject *func, PyObject *args, PyObject *kwargs)
     mp_shadow saved = T->stack[at];  // of the instruction that runs the C code
     T->in_mode = MP_MODE_INSIDE;
     mp_record_step(T, mode_begin, &c);
-    PyObject *result = c.result = PyObject_Call(func, args, kwargs);
+    bool given_up = T->trial && T->state == MP_TRACE_ABORTED;
+    PyObject *result = c.result =
+        given_up ? mp_watch_raise() : PyObject_Call(func, args, kwargs);
     mp_record_step(T, mode_end, &c);
     T->stack[at].below = saved.below;
     T->stack[at].post = saved.post;

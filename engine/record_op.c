@@ -280,6 +280,9 @@ mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
 mp_rc
 mp_take_lock(mp_trace *T, bool takes)
 {
+    if (T->trial) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a lock, in a trial");
+    }
     if (!takes && T->n_locks == 0) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that was taken before");
     }

@@ -84,6 +84,7 @@ mp_trace_again(mp_trace *T)
     T->n_instr = T->n_begin = old.n_instr;
     T->max_instr = old.max_instr;
     T->outputs = old.outputs;
+    T->compiling = old.compiling;
     T->host = old.host;
     T->host_ctx = old.host_ctx;
     T->codes = old.codes;
@@ -122,6 +123,8 @@ static void
 trace_fini(mp_trace *T)
 {
     segment_fini(T);
+    Py_CLEAR(T->generators);
+    Py_CLEAR(T->undo);
     Py_CLEAR(T->codes);
     for (int i = 0; i < T->n_stack; i++) {
         mp_shadow_fini(&T->stack[i]);
@@ -196,6 +199,7 @@ trace_end(mp_trace *T, PyObject *result, mp_plan **plan)
 {
     mp_mode_off(T);
     PyObject *exc = mp_err_take();
+    mp_trial_end(T);
     if (result == NULL
         && (T->state == MP_TRACE_RECORDING || T->state == MP_TRACE_DONE)) {
         set_reason(T->why, MP_AB_RAISED, exc ? Py_TYPE(exc)->tp_name : "");
@@ -215,8 +219,8 @@ trace_end(mp_trace *T, PyObject *result, mp_plan **plan)
 PyObject *
 mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
                PyObject *kwnames, PyObject *root_function, int64_t max_instructions,
-               PyObject *outputs, const mp_host *host, void *ctx, mp_plan **plan,
-               mp_abort_info *why)
+               PyObject *outputs, const mp_host *host, void *ctx,
+               mp_compiling *compiling, mp_plan **plan, mp_abort_info *why)
 {
     const char *text = NULL;
     mp_trace T;
@@ -244,6 +248,8 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
         return NULL;
     }
     T.ambient = ambient;
+    T.compiling = compiling;
+    T.trial = compiling->trial;
     T.outputs = outputs;
     T.host = host;
     T.host_ctx = ctx;
@@ -258,7 +264,8 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
 
 PyObject *
 mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
-                 const mp_host *host, void *ctx, mp_plan **plan, mp_abort_info *why)
+                 const mp_host *host, void *ctx, mp_compiling *compiling,
+                 mp_plan **plan, mp_abort_info *why)
 {
     const char *text = NULL;
     mp_trace T;
@@ -274,6 +281,7 @@ mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
     T.state = MP_TRACE_GAP;
     T.resumed = exit;
     T.rebuilds = point;
+    T.compiling = compiling;
     T.root_seen = true;
     T.host = host;
     T.host_ctx = ctx;

@@ -100,6 +100,8 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
         return MP_ABORTED;
     }
     T->state = MP_TRACE_ABORTED;
+    T->compiling->values =
+        T->compiling->values || id == MP_AB_HOST_READ || id == MP_AB_DYNAMIC_SHAPE;
     PyObject *saved = mp_err_take();
     mp_abort_clear(T->why);
     T->why->id = id;
@@ -116,6 +118,10 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     }
     PyErr_Clear();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
+    if (T->trial) {
+        mp_trial_give_up(T);
+        return MP_ABORTED;
+    }
     if (T->holds) {
         return MP_ABORTED;
     }

@@ -14,6 +14,10 @@ static mp_rc
 journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
             Py_ssize_t index)
 {
+    mp_rc rc = T->trial ? mp_trial_wrote(T, kind, n, key) : MP_OK;
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (T->n_writes == T->cap_writes) {
         int cap = T->cap_writes ? T->cap_writes * 2 : 32;
         mp_write *w = PyMem_Realloc(T->writes, (size_t)cap * sizeof(*w));

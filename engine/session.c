@@ -212,7 +212,9 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
     }
     assert(root == (here == NULL));
     s->has_news = true;
-    return mp_entry_keep(op, root ? &op->cache : &here->cache, plan, code);
+    int rc = mp_entry_keep(op, root ? &op->cache : &here->cache, plan, code);
+    s->root_id = root ? op->cache.last_id : s->root_id;
+    return rc;
 }
 
 static void
@@ -285,6 +287,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     s->op = op;
     s->serial = op->points.serial;
     s->told = op->cache.last_id;
+    s->compiling = mp_compiling_plain();
     mp_hit_init(&s->hit);
 }
 
@@ -437,7 +440,7 @@ session_resume(mp_session *s, mp_entry *entry, PyObject *values)
     s->here = NULL;
     PyObject *result =
         mp_record_resume(&s->next, entry->plan->exit, s->op->max_instructions,
-                         &mp_session_host, s, &plan, &why);
+                         &mp_session_host, s, &s->compiling, &plan, &why);
     mp_point_clear(&s->next);
     result = session_ended(s, result, plan, &why);
     mp_abort_clear(&why);

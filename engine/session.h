@@ -57,13 +57,15 @@ typedef struct {
     mp_point next;           // owned: the frames that are being rebuilt
     uint64_t serial;         // of the table of points when the call began
     bool left;
-    bool resumed;        // frames have been rebuilt
-    int departed;        // segments that have ended at a break
-    uint64_t told;       // entries up to this id are known to the listener
-    bool avoided;        // the next call breaks elsewhere
-    bool has_news;       // something happened that it does not know
-    int passed;          // points in a row where nothing began
-    PyObject *gap_made;  // owned set of addresses (mp_host), or NULL
+    bool resumed;            // frames have been rebuilt
+    int departed;            // segments that have ended at a break
+    uint64_t told;           // entries up to this id are known to the listener
+    bool avoided;            // the next call breaks elsewhere
+    bool has_news;           // something happened that it does not know
+    int passed;              // points in a row where nothing began
+    PyObject *gap_made;      // owned set of addresses (mp_host), or NULL
+    mp_compiling compiling;  // what the run is told
+    uint64_t root_id;        // of the entry of the first segment, if it departed
 } mp_session;
 
 extern const mp_host mp_session_host;

@@ -17,6 +17,7 @@ typedef enum {
     MP_FB_COMPILE_FAILED,  // the backend could not compile its entry
     MP_FB_GRAPH_RAISED,    // the graph raised; run again in eager
     MP_FB_DIVERGED,        // verify mode found its entry wrong
+    MP_FB_TRIAL_DIFFERS,   // told that a compiler is at work, it does something else
     MP_FB_COUNT
 } mp_fallback;
 

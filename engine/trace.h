@@ -188,8 +188,13 @@ typedef struct mp_trace {
     bool uncounted;     // t.data was read: its memory has another counter than t's
     bool lazy_looks;    // some iterator of C code looks at what it gets, later
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
-    mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
-    const mp_host *host;  // NULL: the run is one segment, or aborts
+    mp_ambient *ambient;      // owned; at the segment's begin; NULL without torch
+    mp_compiling *compiling;  // borrowed: what the run is told of compilers
+    bool trial;               // until the call is over: nothing outside may change
+    PyObject *generators;     // owned list of weak references: in a trial, to
+                              // those that wait in a block; or NULL
+    PyObject *undo;           // owned list of (dict, key, value) of a trial, or NULL
+    const mp_host *host;      // NULL: the run is one segment, or aborts
     void *host_ctx;
     PyObject *codes;      // owned list, by number: keeps the code that sites name
     mp_site wrote;        // the first operation that wrote to an input
@@ -762,6 +767,19 @@ MP_MAYRUN void mp_trace_drop(mp_trace *T);  // record_run.c
 void mp_trace_settle(mp_trace *T, mp_rc rc);
 void mp_shadow_fini(mp_shadow *s);
 extern const mp_watch_ops mp_record_watch;
+
+/* -- is_compiling (record_compiling.c) -------------------------------------------------------- */
+
+/* The frame of s asks. */
+mp_rc mp_record_compiling(mp_trace *T, mp_shadow *s);
+/* A trial: the generator of frame f has yielded; the run is given up; the call is over. */
+mp_rc mp_trial_yielded(mp_trace *T, mp_frame *f);
+void mp_trial_give_up(mp_trace *T);
+/* It is about to write: can that be taken back? */
+mp_rc mp_trial_wrote(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key);
+void mp_trial_end(mp_trace *T);
+/* The operation in T->op must write to nothing that was there before (oplog_writes.c). */
+mp_rc mp_op_check_trial(mp_trace *T);
 
 /* -- Into a frame (record_frame.c) ------------------------------------------------------------ */
 

@@ -243,10 +243,10 @@ mp_verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
     }
     v.counts = true;
     mp_verify_follow(&v, entry, notes);
-    PyObject *result =
-        mp_record_call(op->target.callable, args, nargsf, kwnames,
-                       (PyObject *)op->target.root, op->max_instructions, v.outputs,
-                       op->segments ? &mp_session_host : NULL, &session, &plan, &why);
+    PyObject *result = mp_record_call(op->target.callable, args, nargsf, kwnames,
+                                      (PyObject *)op->target.root, op->max_instructions,
+                                      v.outputs, op->segments ? &mp_session_host : NULL,
+                                      &session, &session.compiling, &plan, &why);
     result = mp_session_run(&session, result, plan, &why);
     mp_abort_clear(&why);
     mp_session_fini(&session);

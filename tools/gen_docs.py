@@ -43,6 +43,8 @@ DISPATCH_HINTS = {
     "compile-failed": "see the warning, with MAGPY_VERBOSE_ERRORS=1 all of it",
     "graph-raised": "nothing if eager raises, too; else report it",
     "diverged": "report the program: verify mode found that its hits would be wrong",
+    "is_compiling-differs": "nothing: code that asks `is_compiling()` computes something "
+    "else when it is told True, so the run stays as it is in eager",
     "backoff": "keep what is named out of the compiled function, or make it constant",
 }
 # The same for what the Python package decides, before there is an engine object.

@@ -77,6 +77,8 @@ bool mp_frame_is_in_block(mp_frame *f);
 PyObject *mp_frame_generator_borrow(mp_frame *f);  // whose frame it is; NULL: no one's
 /* Does code of this generator or coroutine run when it dies?  It waits in a block. */
 bool mp_gen_runs_code(PyObject *o);
+/* Close such a generator without running any of its code. */
+MP_MAYRUN void mp_gen_discard(PyObject *o);
 int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now
 int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _FREE
 /* The values of CPython's private headers, for users of mp_local_kind. */
@@ -204,6 +206,15 @@ void mp_watch_stop(void);
  * answers NULL with no exception set.  What they held is released then.  Only if every
  * Python frame of the call is watched; 0, or -1 with an exception: nothing happens. */
 int mp_watch_leave(void);
+/* From any callback: give the call up.  From now on each event of a watched frame, and each
+ * frame that begins, raises an exception that no handler of the program sees; the frames
+ * keep what they hold until they end.  The call may return all the same, if C code drops
+ * the exception and nothing follows. */
+void mp_watch_abandon(void);
+/* The same for a generator that nothing runs: until the call is over it has no handlers. */
+void mp_watch_mute(PyObject *generator);
+/* From C code below such a call: raise it now; answers NULL. */
+PyObject *mp_watch_raise(void);
 /* Suspend / resume watching around our own calls into Python.  Calls nest.  They apply to
  * the innermost watcher of this thread: a mp_watch_call made meanwhile watches. */
 void mp_watch_pause(void);

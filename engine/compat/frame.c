@@ -126,6 +126,22 @@ mp_gen_runs_code(PyObject *o)
            && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
 }
 
+void
+mp_gen_discard(PyObject *o)
+{
+    PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);  // a singleton
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef(
+        mp_frame_code_borrow((mp_frame *)((PyGenObject *)o)->gi_iframe));
+    PyObject *table = code->co_exceptiontable;
+
+    code->co_exceptiontable = empty;
+    PyObject *done = PyObject_CallMethod(o, "close", NULL);
+    PyErr_Clear();  // it may have been closed by force already
+    Py_XDECREF(done);
+    Py_SETREF(code->co_exceptiontable, table);
+    Py_DECREF(code);
+}
+
 int
 mp_frame_line(mp_frame *f)
 {
@@ -223,6 +239,11 @@ bool
 mp_gen_runs_code(PyObject *o)
 {
     return false;  // nobody asks
+}
+
+void
+mp_gen_discard(PyObject *o)
+{
 }
 
 int

@@ -71,8 +71,9 @@ typedef struct mp_watcher {
     PyCodeObject **codes;  // owned references: code objects armed by this watcher
     int32_t n_codes, cap_codes;
     struct mp_muted *muted;  // owned; set while the call is being left (watch.c)
-    int32_t n_muted;
-    int collects;  // was the collector on then?
+    int32_t n_muted, cap_muted;
+    bool abandoned;  // mp_watch_abandon
+    int collects;    // was the collector on then?
 } mp_watcher;
 
 /* One run of the evaluator on a frame that `enter` was told of; lives on the C stack. */

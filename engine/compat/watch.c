@@ -175,23 +175,51 @@ struct mp_muted {
     PyObject *table;     // owned; what belongs there
 };
 
+/* Room for n more: 0 / -1. */
+static int
+watcher_reserve(mp_watcher *w, int32_t n)
+{
+    int32_t cap = w->n_muted + n;
+    struct mp_muted *muted;
+
+    if (cap <= w->cap_muted) {
+        return 0;
+    }
+    muted = PyMem_Realloc(w->muted, (size_t)cap * sizeof(*w->muted));
+    if (muted == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    w->muted = muted;
+    w->cap_muted = cap;
+    return 0;
+}
+
+static int32_t
+watch_activations(void)
+{
+    int32_t n = 0;
+
+    for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
+        n++;
+    }
+    return n;
+}
+
 int
 mp_watch_leave(void)
 {
     mp_watcher *w = watch_self.top;
-    int32_t n = 0;
 
     assert(w != NULL && w->muted == NULL);
-    for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
-        n++;
-    }
-    w->muted = PyMem_Calloc((size_t)n + 1, sizeof(*w->muted));
-    if (w->muted == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    w->n_muted = 0;
-    return 0;
+    return watcher_reserve(w, watch_activations() + 1);
+}
+
+void
+mp_watch_abandon(void)
+{
+    assert(watch_self.top != NULL);
+    watch_self.top->abandoned = true;
 }
 
 /* A frame object that outlives its frame (a traceback has it) would keep what the frame
@@ -204,21 +232,77 @@ watcher_empty(mp_frame *f)
     }
 }
 
+/* There is room for it. */
+static void
+watcher_mute(mp_watcher *w, PyCodeObject *code)
+{
+    PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);  // a singleton
+
+    assert(w->n_muted < w->cap_muted);
+    w->muted[w->n_muted++] = (struct mp_muted){
+        (PyCodeObject *)Py_NewRef((PyObject *)code), code->co_exceptiontable};
+    code->co_exceptiontable = empty;
+}
+
 /* Mute the frames and set the exception: -1. */
 static int
 watcher_raise(mp_watcher *w)
 {
     w->collects = PyGC_Disable();
     for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
-        PyCodeObject *code = mp_frame_code_borrow(act->frame);
-        PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);  // a singleton
-        w->muted[w->n_muted++] = (struct mp_muted){
-            (PyCodeObject *)Py_NewRef((PyObject *)code), code->co_exceptiontable};
-        code->co_exceptiontable = empty;
+        watcher_mute(w, mp_frame_code_borrow(act->frame));
         watcher_empty(act->frame);
     }
     PyErr_SetString(PyExc_RuntimeError, "a frame was left");
     return -1;
+}
+
+/* The call was given up: the same, as often as it takes.  f: a frame that is about to run,
+ * or NULL.  -1. */
+static int
+watcher_abandon(mp_watcher *w, mp_frame *f)
+{
+    int collects = PyGC_Disable();
+
+    w->collects = w->n_muted > 0 ? w->collects : collects;
+    Py_XDECREF(mp_err_take());  // what is in flight, an exception of the call that ends
+    if (watcher_reserve(w, watch_activations() + 1) < 0) {
+        return -1;  // (without memory handlers may see this exception)
+    }
+    for (mp_activation *act = watch_self.act; act != NULL; act = act->outer) {
+        PyCodeObject *code = mp_frame_code_borrow(act->frame);
+        if (PyBytes_GET_SIZE(code->co_exceptiontable) > 0) {
+            watcher_mute(w, code);
+        }
+    }
+    if (f != NULL && PyBytes_GET_SIZE(mp_frame_code_borrow(f)->co_exceptiontable) > 0) {
+        watcher_mute(w, mp_frame_code_borrow(f));
+    }
+    PyErr_SetString(PyExc_RuntimeError, "a call was given up");
+    return -1;
+}
+
+void
+mp_watch_mute(PyObject *generator)
+{
+    mp_watcher *w = watch_self.top;
+    mp_frame *f = (mp_frame *)((PyGenObject *)generator)->gi_iframe;
+
+    if (watcher_reserve(w, 1) < 0) {
+        PyErr_Clear();  // without memory its handlers run when it dies
+        return;
+    }
+    if (w->n_muted == 0) {
+        w->collects = PyGC_Disable();
+    }
+    watcher_mute(w, mp_frame_code_borrow(f));
+}
+
+PyObject *
+mp_watch_raise(void)
+{
+    (void)watcher_abandon(watch_self.top, NULL);
+    return NULL;
 }
 
 /* The call has ended: if it was left, all is as it was and no exception is set. */
@@ -230,6 +314,7 @@ watcher_unmute(mp_watcher *w)
     if (muted == NULL) {
         return;
     }
+    PyErr_Clear();  // first: a traceback may hold what the frames held
     w->muted = NULL;
     for (int32_t i = w->n_muted; i-- > 0;) {  // a code object may be there twice
         Py_SETREF(muted[i].code->co_exceptiontable, muted[i].table);
@@ -237,7 +322,6 @@ watcher_unmute(mp_watcher *w)
     if (w->collects) {
         PyGC_Enable();
     }
-    PyErr_Clear();
     for (int32_t i = 0; i < w->n_muted; i++) {
         Py_DECREF(muted[i].code);
     }
@@ -283,6 +367,14 @@ watch_arm(mp_watcher *w, mp_frame *f)
     return entry;
 }
 
+/* The frame ends where it is: what goes on as if it had been thrown into. */
+static PyObject *
+watch_run_abandoned(mp_watcher *w, PyThreadState *ts, mp_frame *f)
+{
+    (void)watcher_abandon(w, f);
+    return watch_pass(ts, f, 1, false, watch_hook.next);
+}
+
 /* r: the frame is a rebuilt one, and those that it called come first; or NULL. */
 static PyObject *
 watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
@@ -293,6 +385,9 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
     // The evaluator sets it too, but `enter` may look.
     f->previous = ts->cframe->current_frame;
     bool watched = w->ops->enter(w->ctx, f, watch_frame_is_fresh(f, throwflag));
+    if (w->abandoned) {
+        return watch_run_abandoned(w, ts, f);
+    }
     if (watched && watcher_is_told(w)) {
         act.entry = watch_arm(w, f);
     }
@@ -347,7 +442,8 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
     }
     if (why != NULL) {
         watcher_lose(w, why);
-        return watch_pass(ts, f, throwflag, false, next);
+        return w->abandoned ? watch_run_abandoned(w, ts, f)
+                            : watch_pass(ts, f, throwflag, false, next);
     }
     return watch_run_told(w, ts, f, throwflag, NULL);
 }
@@ -393,7 +489,9 @@ mp_watch_tell(mp_activation *act)
         w->ops->instr(w->ctx, act->frame, &act->entry->info, i);
     }
     assert(!PyErr_Occurred());
-    return w->muted != NULL ? watcher_raise(w) : 0;
+    return w->abandoned       ? watcher_abandon(w, NULL)
+           : w->muted != NULL ? watcher_raise(w)
+                              : 0;
 }
 
 /* -- Interface --------------------------------------------------------------------- */
@@ -556,6 +654,23 @@ mp_watch_leave(void)
 {
     PyErr_SetString(PyExc_RuntimeError, "magpy: nothing is watched");
     return -1;
+}
+
+void
+mp_watch_abandon(void)
+{
+}
+
+void
+mp_watch_mute(PyObject *generator)
+{
+}
+
+PyObject *
+mp_watch_raise(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "magpy: nothing is watched");
+    return NULL;
 }
 
 void

@@ -148,6 +148,17 @@ class Session:
             f"entry {info['entry']} needs {info['guard']}{found}",
         )
 
+    def _on_trial(self, info: Mapping[str, Any]) -> None:
+        error = abort_error(self.name, info)
+        logs.write(
+            "breaks",
+            f"told that a compiler is at work, it is not whole either: {error}",
+        )
+
+    def _on_differs(self, info: Mapping[str, Any]) -> None:
+        text = f"told that a compiler is at work, it answers otherwise: {info['what']}"
+        logs.write("breaks", f"{self.name}: {text} [is_compiling-differs]")
+
     def _on_compile(self, info: Mapping[str, Any]) -> None:
         text = f"compiled by {self.backend.name} in {info['seconds']:.3f} s"
         logs.write("graph", f"{self.name}: {text}", logging.DEBUG)

@@ -167,7 +167,7 @@ def _follow_switch(c_engine: Any) -> None:
 
     def switch() -> None:
         c_engine._set_enabled(config.enabled)
-        c_engine._set_compiling(config.is_compiling is True)
+        c_engine._set_compiling(config.is_compiling)
 
     switch()
     if not config.listens("enabled"):

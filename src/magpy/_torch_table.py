@@ -302,13 +302,13 @@ torch._C: _get_cublas_allow_bf16_reduced_precision_reduction _get_default_device
 torch._C: _are_functorch_transforms_active _cuda_getDevice
 torch._C._functorch: peek_interpreter_stack maybe_current_level
 torch.jit: is_tracing
-torch.compiler: is_exporting
+torch.compiler: is_exporting is_dynamo_compiling
 torch.cuda: current_device is_current_stream_capturing
 """
 
 # "Is a compiler at work?": the engine answers for watched code.
 _COMPILING_AT = """
-torch.compiler: is_compiling is_dynamo_compiling
+torch.compiler: is_compiling
 torch._dynamo.external_utils: is_compiling
 """
 

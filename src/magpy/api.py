@@ -18,6 +18,7 @@ from magpy.config import config
 from magpy.errors import Unsupported
 from magpy.explain import Explanation
 from magpy.explain import run as _explain
+from magpy.trial import Judge
 from magpy.verify import Verifier
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,6 +188,7 @@ def _engine_function(target: Callable[..., Any], session: Session) -> Any:
         max_instructions=config.max_instructions,
         segments=config.segments,
         wrapped=target,
+        judge=Judge() if _setup.torch_version() else None,
     )
     try:
         compiled = make(_calling(target) if _is_operator(target) else target)

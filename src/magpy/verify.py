@@ -170,11 +170,11 @@ class Verifier:
         if theirs.device.type == "meta" or (dry.random and not self.exact):
             return None
         with torch.no_grad():
-            same = _same_values(ours, theirs, self.exact)
+            same = same_values(ours, theirs, self.exact)
         return None if same or dry.empty else "other values"
 
 
-def _same_values(ours: torch.Tensor, theirs: torch.Tensor, exact: bool) -> bool:
+def same_values(ours: torch.Tensor, theirs: torch.Tensor, exact: bool) -> bool:
     """Are the values equal, as closely as backend and device promise?"""
     import torch
 

@@ -1,0 +1,311 @@
+"""Runs that are tried again, told that a compiler is at work: no trace, or whole graphs."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch_worlds import check_torch
+
+import magpy
+from oracle import Case, cases, reasons, whole_hits
+
+# What happens when it is told that a compiler is at work: nobody may notice.  `log` is state.
+ACTS = {
+    "appends": "log.append(1)",
+    "sets": "o.seen = x",
+    "sets_what_is_there": "o.old = x",
+    "deletes": "del o.old",
+    "sets_global": "globals().__setitem__('n', 2)",
+    "inplace": "x.add_(1)",
+    "inplace_through_a_view": "x.view(-1)[:1].add_(1)",
+    "inplace_item": "x[0] = 5.0",
+    "inplace_out": "torch.add(x, 1, out=x)",
+    "inplace_argument": "F.relu(x, inplace=True)",
+    "requires_grad": "x.requires_grad_()",
+    "draws": "torch.rand(3); torch.ones(1).item()",
+    "draws_and_differs": "return torch.rand(3)",
+    "differs": "return x * 2 + 1",
+    "other_type": "return [x * 2]",
+    "prints": "print('no'); sys.stderr.flush()",
+    "leaves": "import os; os._exit(3)",
+    "exits": "sys.exit(3)",
+    "opaque": "time.sleep(0)",
+    "raises": "raise KeyError('only here')",
+    "loops": "while True: pass",
+    "nested": "deep(5)",
+    "handlers": """
+        try:
+            log.extend([1])
+        except BaseException:
+            log.append('handler')
+        finally:
+            log.append('finally')""",
+    "with": """
+        with guarded():
+            log.append(1)""",
+    "suspended": """
+        g = guarded_generator()
+        next(g)
+        log.append(1)""",
+    "suspended_inside": """
+        g = outer_generator()
+        next(g)
+        log.append(1)""",
+    "suspended_at_the_end": "return x * 2, guarded_generator().__iter__()",
+    "ends_suspended": """
+        o.old = guarded_generator()
+        next(o.old)""",
+    "in_a_mode": """
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+            log.append(1)""",
+    "in_inference_mode": """
+        with torch.inference_mode():
+            log.append(1)""",
+    "in_c_code": "sorted([3, 1, 2], key=write)",
+    "in_an_operator": "torch.ones(1) + Writes()",
+    "in_map": "list(map(write, [1]))",
+    "in_getattr": "hasattr(Getter(), 'name')",
+    "in_truth": "bool(Writes())",
+    "in_init": "Writes(1)",
+    "in_a_generator": "sum(write(v) for v in [1, 2])",
+    "in_hash": "{Writes(): 1}",
+    "context_variable": "var.set(3)",
+    "iterator": "next(it)",
+    "locked": "lock.acquire(); log.append(1)",
+    "warns": "warnings.warn('no')",
+    "recurses": "return g(x, m)",
+}  # fmt: skip
+
+PROGRAM = """
+import contextlib, contextvars, sys, threading, time, warnings
+log, n, it = [], 1, iter([1, 2, 3, 4, 5, 6, 7, 8, 9])
+var, lock = contextvars.ContextVar("var", default=0), threading.RLock()
+class O:
+    pass
+o = O()
+o.old = None
+def write(v):
+    try:
+        log.append(v)
+    except BaseException:
+        log.append("handler")
+    finally:
+        log.append("finally")
+    return v
+def deep(k):
+    try:
+        return deep(k - 1) if k else write(1)
+    finally:
+        log.append(k)
+class Writes:
+    def __init__(self, v=None):
+        if v is not None:
+            write(v)
+    def __bool__(self):
+        return bool(write(1))
+    def __hash__(self):
+        return write(1)
+    def __radd__(self, other):
+        return write(1)
+class Getter:
+    def __getattr__(self, name):
+        write(1)
+        raise AttributeError(name)
+@contextlib.contextmanager
+def guarded():
+    try:
+        yield 1
+    finally:
+        log.append("closed")
+def guarded_generator():
+    try:
+        yield 1
+    finally:
+        log.append("closed")
+def outer_generator():
+    try:
+        yield from guarded_generator()
+    finally:
+        log.append("closed outside")
+def g(x, m):
+    if torch.compiler.is_compiling():
+        ACT
+    elif bool(m.all()):
+        return x * 2
+    return x * 2
+def f(x, m):
+    return g(x, m), len(log), n, torch.is_grad_enabled()
+"""
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_no_trace(act):
+    program = PROGRAM.replace("ACT", ACTS[act].strip())
+    calls = ("t(3), fixed(3) < 9", "t(3), fixed(3) > 9")
+    check_torch(Case(act, program, calls, (("n = 3", False),), hit=False))
+
+
+CASES = cases(r"""
+=== mask
+def f(x, m):
+    if not torch.compiler.is_compiling() and m.all():
+        return x * 2
+    return torch.where(m, x, 0) * 2
+>>> t(3), torch.ones(3, dtype=torch.bool)
+!!! n = 2
+
+=== mask_in_a_library | of m
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l, self.n, self.drop = nn.Linear(3, 3), 2, nn.Dropout(0.5)
+    def forward(self, x, m=None):
+        y = self.drop(self.l(x))
+        if m is not None and not compiling() and m.all():
+            m = None
+        return {"y": y * self.n, "z": y if m is None else y.masked_fill(~m, 0)}
+def compiling():
+    return torch.compiler.is_compiling()
+m = M()
+>>> t(3), torch.ones(3, dtype=torch.bool)
+>>> t(3)
+!!! m.n = 3
+!!! m.eval()
+!!! m.l.weight.data.mul_(2)
+!!! m.double().float()
+
+=== set_for_the_time_of_the_call
+class Var:
+    value = None
+    def __init__(self):
+        self.value, self.on = None, False
+    def set(self, value):
+        if torch.compiler.is_compiling():
+            self.value = value
+            self.on = True
+    def reset(self):
+        self.value = None
+        self.on = False
+var = Var()
+def f(x, m):
+    var.set({"x": x})
+    try:
+        if not torch.compiler.is_compiling() and m.all():
+            return x * 2
+        return x * 2 if var.value is None else var.value["x"] * 2
+    finally:
+        var.reset()
+>>> t(3), torch.ones(3, dtype=torch.bool)
+
+=== generators
+def pairs(x):
+    for i in range(3):
+        try:
+            yield x * i
+        finally:
+            pass
+def f(x, m):
+    if not torch.compiler.is_compiling() and m.all():
+        return x * 1
+    for y in pairs(x):
+        if y.dim() == 1 and len(y) == 3:
+            z = y
+    return z * 0.5
+>>> t(3), torch.ones(3, dtype=torch.bool)
+""")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_whole(case):
+    check_torch(case)
+
+
+def masked(x, m):
+    if not torch.compiler.is_compiling() and m.all():
+        return x * 2
+    return torch.where(m, x, 0) * 2
+
+
+ALL = torch.ones(3, dtype=torch.bool)
+
+
+def test_trials_are_whole_and_told():
+    fast = magpy.compile(masked, backend="eager")
+    x = torch.randn(3)
+    for _ in range(4):
+        assert torch.equal(fast(x, ALL), masked(x, ALL))
+    assert whole_hits(fast) == 2
+    assert fast.entries()[0]["is_compiling"]
+    # Another shape: one recording, and the entry answers.
+    x, m = torch.randn(2, 3), torch.ones(2, 3, dtype=torch.bool)
+    for _ in range(2):
+        assert torch.equal(fast(x, m), masked(x, m))
+    assert whole_hits(fast) == 3
+    assert sum(magpy.stats(fast)["reasons"].values()) == 0
+
+
+def test_fullgraph():
+    whole = magpy.compile(masked, backend="eager", fullgraph=True)
+    for _ in range(3):
+        torch.manual_seed(0)
+        x = torch.randn(3)
+        state = torch.get_rng_state()
+        assert torch.equal(whole(x, ALL), x * 2)
+        assert torch.equal(state, torch.get_rng_state())
+    assert whole_hits(whole) == 2
+
+    def other(x, m):
+        return x if torch.compiler.is_compiling() or m.all() else x + 1
+
+    def wrong(x, m):
+        return x + 1 if torch.compiler.is_compiling() else x * 2 if m.all() else x
+
+    assert torch.equal(magpy.compile(other, fullgraph=True, backend="eager")(x, ALL), x)
+    with pytest.raises(magpy.Unsupported) as caught:
+        magpy.compile(wrong, fullgraph=True, backend="eager")(x, ALL)
+    assert caught.value.reason == "host-read"
+
+
+def test_differs_is_counted():
+    def f(x, m):
+        return x + 1 if torch.compiler.is_compiling() else x * 2 if m.all() else x
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.randn(3)
+    for _ in range(6):
+        assert torch.equal(fast(x, ALL), x * 2)
+    assert magpy.stats(fast)["reasons"] == {"is_compiling-differs": 1}
+    assert "is_compiling-differs" in reasons(fast)
+    assert whole_hits(fast) == 0
+    for k in range(2, 9):  # every call misses: the trials end
+        y = torch.randn(k, 3)
+        assert torch.equal(fast(y, ALL), y * 2)
+    assert magpy.stats(fast)["reasons"]["is_compiling-differs"] == 3
+
+
+def test_no_trials_when_told_what_to_say():
+    for answer in (True, False):
+        with magpy.config.patch(is_compiling=answer):
+            fast = magpy.compile(masked, backend="eager")
+            for _ in range(4):
+                fast(torch.randn(3), ALL)
+        assert not any(e["is_compiling"] for e in fast.entries())
+        assert whole_hits(fast) == 3 * answer
+
+
+def test_torch_itself_is_not_told():
+    """A trial answers False to torch's own modules, whose numbers change."""
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = torch.nn.TransformerEncoder(layer, 2).eval().requires_grad_(False)
+    full = torch.zeros(2, 5, dtype=torch.bool)
+
+    def f(x, pad):
+        return masked(model(x, src_key_padding_mask=pad), ~pad[0, 0])
+
+    fast = magpy.compile(f, backend="eager")
+    padded = full.clone()
+    padded[1, 3:] = True
+    for pad in (full, full, full, padded, padded, full, padded):
+        x = torch.randn(2, 5, 8)
+        assert torch.equal(fast(x, pad), f(x, pad))
