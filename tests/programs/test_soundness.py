@@ -802,3 +802,21 @@ def test_text_of_an_entry_with_a_long_number():
     assert fast.stats()["hits"] == 2
     (entry,) = fast.entries()
     assert "<int>" in " ".join(entry["effects"])
+
+
+@pytest.mark.parametrize("first", ["sys.getrefcount(b)", "0", "len(c0)"])
+def test_references_are_counted_without_ours(first):
+    """A recording that comes to `sys.getrefcount` holds nothing of the run any more."""
+    source = f"""
+import sys
+def f():
+    b = bytes(9)
+    c0 = [b]
+    before = {first}
+    c = [b, b]
+    return sys.getrefcount(b), len(c), type(before)
+"""
+    space: dict = {}
+    exec(source, space)
+    fast = engine_compile(space["f"])
+    assert [fast() for _ in range(4)] == [space["f"]()] * 4
