@@ -41,7 +41,11 @@ static mp_rc
 hint_argument(mp_trace *T, PyObject *arg)
 {
     if (mp_is_typing(arg)) {
-        return mp_load_const(T, arg);
+        mp_node *n = mp_refgraph_find(&T->graph, arg);
+        return n != NULL && n->kind == MP_NODE_FRESH
+                   ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a type hint of a new %s",
+                                    mp_type_name(arg))
+                   : mp_load_const(T, arg);
     }
     if (!PyTuple_CheckExact(arg) || mp_hashes_by_value(arg)) {
         return cached_argument(T, arg);

@@ -24,6 +24,24 @@ def f(x):
 >>> 1
 >>> "a"
 
+=== type_hints_of_what_the_call_made | eager
+from typing import Annotated, Callable, Dict, Generic, List, NewType, Optional, ParamSpec, TypeVar
+def f(x):
+    T, P, N = TypeVar("T"), ParamSpec("P"), NewType("N", int)
+    note = [x]
+    class C(Generic[T]):
+        pass
+    class D(Callable[P, T]):
+        pass
+    class E(Dict[str, T]):
+        pass
+    return [
+        List[T].__args__[0] is T, C.__parameters__[0] is T, D.__parameters__ == (P, T),
+        E.__orig_bases__[0].__args__[1] is T, Optional[List[N]].__args__[0].__args__[0] is N,
+        List[C].__args__[0] is C, Annotated[int, note].__metadata__[0] is note,
+    ]
+>>> 1
+
 === isinstance_issubclass
 class A:
     pass
