@@ -148,6 +148,18 @@ mp_apply_is_context(mp_trace *T, PyObject *obj)
     return cls != NULL && cls == (PyObject *)T->apply.cls;
 }
 
+int
+mp_apply_note_flags(mp_trace *T, int flags, PyObject *context)
+{
+    if (flags != MP_TORCH_NOTE) {
+        return flags;
+    }
+    const mp_node *n = context == NULL ? NULL : mp_refgraph_find(&T->graph, context);
+    bool own = T->apply.cls != NULL && n != NULL && n->kind == MP_NODE_FRESH
+               && mp_apply_is_context(T, context);
+    return own ? MP_TORCH_PURE : MP_TORCH_INLINE;
+}
+
 /* One that it was not given would be hidden from a compiler, behind Python. */
 bool
 mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n)

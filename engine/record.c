@@ -183,10 +183,10 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
                               "an external generator is advanced");
     }
     if (fresh) {
-        int flags = mp_op_flags_of(func);
+        PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
+        int flags = mp_apply_note_flags(T, mp_op_flags_of(func), self);
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
             && !(flags & MP_TORCH_REFUSE)) {
-            PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
             T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
             return self == NULL ? MP_OK : mp_note_identity(T, self);
         }

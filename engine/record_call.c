@@ -104,6 +104,7 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
         return mp_op_begin(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
     }
+    flags = mp_apply_note_flags(T, flags, nargs > 0 ? args[0] : NULL);
     if (flags == MP_TORCH_APPLY) {
         return mp_apply_begin(T, s, func, args, nargs, kwnames);
     }

@@ -80,6 +80,8 @@ class OpFlag(enum.IntFlag):
     LATER_INLINE = LATER | INLINE
     #: `autograd.Function.apply`: one operation, while its `forward` is watched.
     APPLY = CALL | INLINE
+    #: What `forward` tells the context of the call in progress; on any other, watched.
+    NOTE = PURE | INLINE
     #: STATE; a host read if an argument behind the first is or holds a tensor.
     RESIZES = CALL | STATE | HOST_READ
 
@@ -549,7 +551,7 @@ def build() -> Table:
     function = torch.autograd.Function
     table[vars(function)["apply"].__func__] = int(OpFlag.APPLY)
     for note in _CONTEXT_NOTES:
-        table[getattr(function, note)] = int(OpFlag.PURE)
+        table[getattr(function, note)] = int(OpFlag.NOTE)
     for text, flag in (
         (_AMBIENT_AT, OpFlag.AMBIENT),
         (_COMPILING_AT, OpFlag.COMPILING),
