@@ -416,6 +416,33 @@ result_constant(mp_trace *T, PyObject *obj)
                : 0;
 }
 
+/* An object of a class in Python, which such a row may ask for anything. */
+static bool
+is_object(PyObject *arg)
+{
+    return (Py_TYPE(arg)->tp_flags & Py_TPFLAGS_HEAPTYPE) && !mp_is_identity(arg)
+           && !mp_tensor_is_any(arg) && !mp_is_constant(arg);
+}
+
+/* What has_torch_function() reads: an attribute of the argument, or of its items. */
+static mp_rc
+ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
+{
+    static PyObject *name;  // interned
+    if (name == NULL
+        && (name = PyUnicode_InternFromString("__torch_function__")) == NULL) {
+        return MP_ERR;
+    }
+    bool holds = PyTuple_Check(arg) || PyList_Check(arg);
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && holds && depth == 0 && i < PySequence_Fast_GET_SIZE(arg); i++) {
+        rc = ask_override(T, s, PySequence_Fast_GET_ITEM(arg, i), 1);
+    }
+    bool asked = is_object(arg) || (PyType_Check(arg) && !mp_tensor_is_any(arg));
+    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
+}
+
 /* Rows that log nothing: the answer follows from guarded state. */
 static mp_rc
 op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
@@ -423,16 +450,25 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
 {
     bool has_tensor = false;
     s->below = MP_BELOW_SKIP;
-    s->post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
+    uint8_t post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
         if (rc == MP_OK && flags & MP_TORCH_METADATA) {
             rc = mp_tensor_observe(T, args[i]);
         }
+        if (rc == MP_OK && flags == MP_TORCH_ASKS) {
+            rc = ask_override(T, s, args[i], 0);
+        }
+        else if (rc == MP_OK && is_object(args[i])
+                 && !mp_apply_is_context(T, args[i])) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a question about a %s",
+                                mp_type_name(args[i]));
+        }
         if (rc != MP_OK) {
             return rc;
         }
     }
+    s->post = post;
     return MP_OK;
 }
 

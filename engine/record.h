@@ -137,8 +137,9 @@ typedef enum {
     MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
     MP_TORCH_SIZED = MP_TORCH_EITHER
         | MP_TORCH_PURE,  // EITHER that sees metadata alone
-    MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,  // autograd.Function.apply
-    MP_TORCH_NOTE = MP_TORCH_PURE | MP_TORCH_INLINE,   // tells a context something
+    MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,     // autograd.Function.apply
+    MP_TORCH_ASKS = MP_TORCH_METADATA | MP_TORCH_INLINE,  // for __torch_function__
+    MP_TORCH_NOTE = MP_TORCH_PURE | MP_TORCH_INLINE,      // tells a context something
     MP_TORCH_RESIZES = MP_TORCH_CALL | MP_TORCH_STATE
         | MP_TORCH_HOST_READ,  // STATE; a host read of a tensor behind the first
 } mp_torch_flags;

@@ -80,6 +80,8 @@ class OpFlag(enum.IntFlag):
     LATER_INLINE = LATER | INLINE
     #: `autograd.Function.apply`: one operation, while its `forward` is watched.
     APPLY = CALL | INLINE
+    #: Does an argument, or an item of it, have a `__torch_function__`?
+    ASKS = METADATA | INLINE
     #: What `forward` tells the context of the call in progress; on any other, watched.
     NOTE = PURE | INLINE
     #: STATE; a host read if an argument behind the first is or holds a tensor.
@@ -101,7 +103,7 @@ _METADATA = _names(
     is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
     __len__ __hash__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides
     result_type
-    promote_types can_cast is_tensor is_storage broadcast_shapes
+    promote_types can_cast broadcast_shapes
     _debug_has_internal_overlap _has_compatible_shallow_copy_type cudnn_is_acceptable
     """
 )
@@ -261,12 +263,13 @@ _INLINE = _names(
     _assert _check _check_with _check_index _check_is_size _check_not_implemented
     _check_tensor_all _check_tensor_all_with _check_type _check_value _constrain_as_size
     triplet_margin_with_distance_loss assert_int_or_pair __iter__
+    typename is_tensor is_storage
     """
 )
 
 _PURE = _names(
     """
-    typename sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
+    sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
     compiled_with_cxx11_abi is_vulkan_available _nnpack_available
     _use_cudnn_rnn_flatten_weight
     """
@@ -329,7 +332,7 @@ torch: get_device_module
 torch._C: _is_autocast_available _get_privateuse1_backend_name _get_cpu_capability
 torch._C: _is_flash_attention_available _log_api_usage_once
 torch._C: DisableTorchFunctionSubclass
-torch.jit: is_scripting annotate
+torch.jit: is_scripting
 torch.overrides: is_tensor_method_or_property
 torch.cuda: is_available device_count get_device_capability get_device_name
 torch.cuda: get_device_properties is_bf16_supported is_tf32_supported get_arch_list
@@ -340,10 +343,15 @@ torch.backends.mkldnn: is_available
 torch.amp.autocast_mode: is_autocast_available
 """
 
-_METADATA_AT = """
+# Questions about the class of any object: about its attributes, or watched.
+_ASKS_AT = """
 torch._C: _has_torch_function _has_torch_function_unary _has_torch_function_variadic
 torch.overrides: has_torch_function has_torch_function_unary has_torch_function_variadic
+"""
+
+_INLINE_AT = """
 torch.overrides: is_tensor_like
+torch.jit: annotate
 """
 
 _REFUSE_AT = """
@@ -557,7 +565,8 @@ def build() -> Table:
         (_COMPILING_AT, OpFlag.COMPILING),
         (_SETS_STATE_AT, OpFlag.SETS_STATE),
         (_PURE_AT, OpFlag.PURE),
-        (_METADATA_AT, OpFlag.METADATA),
+        (_ASKS_AT, OpFlag.ASKS),
+        (_INLINE_AT, OpFlag.INLINE),
         (_REFUSE_AT, OpFlag.REFUSE),
         (_CALL_AT, OpFlag.CALL),
         (_LATER_INLINE_AT, OpFlag.LATER_INLINE),
