@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import doctest
 import importlib
 import importlib.util
 import json
@@ -21,7 +22,7 @@ import time
 import traceback
 import unittest
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -30,14 +31,21 @@ from magpy.errors import MagpyError
 
 #: What is run when no module is named.
 MODULES = (
+    "test_abc",
+    "test_array",
     "test_augassign",
     "test_binop",
+    "test_bisect",
     "test_bool",
+    "test_builtin",
     "test_class",
+    "test_collections",
     "test_compare",
     "test_contains",
     "test_contextlib",
+    "test_copy",
     "test_dataclasses",
+    "test_decimal",
     "test_decorators",
     "test_defaultdict",
     "test_deque",
@@ -47,14 +55,16 @@ MODULES = (
     "test_dictviews",
     "test_enum",
     "test_enumerate",
-    "test_exceptions",
     "test_except_star",
+    "test_exceptions",
+    "test_fractions",
     "test_fstring",
     "test_funcattrs",
     "test_functools",
     "test_generators",
     "test_global",
     "test_grammar",
+    "test_heapq",
     "test_index",
     "test_isinstance",
     "test_iter",
@@ -62,6 +72,7 @@ MODULES = (
     "test_keywordonlyarg",
     "test_list",
     "test_listcomps",
+    "test_memoryview",
     "test_named_expressions",
     "test_operator",
     "test_ordered_dict",
@@ -69,18 +80,26 @@ MODULES = (
     "test_positional_only_arg",
     "test_property",
     "test_raise",
+    "test_random",
     "test_range",
+    "test_re",
+    "test_reprlib",
     "test_richcmp",
     "test_scope",
     "test_set",
     "test_slice",
+    "test_statistics",
+    "test_struct",
     "test_subclassinit",
     "test_super",
     "test_tuple",
+    "test_types",
+    "test_typing",
     "test_unpack",
     "test_userdict",
     "test_userlist",
     "test_weakref",
+    "test_weakset",
     "test_with",
     "test_yield_from",
 )
@@ -180,6 +199,7 @@ class _Outcome(unittest.TestResult):
         super().__init__()
         self.events: list[str] = []
         self.trace = ""
+        self.why_skipped = ""
 
     def _note(self, kind: str, error: Any = None) -> None:
         if error is not None:
@@ -200,6 +220,7 @@ class _Outcome(unittest.TestResult):
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:
         self._note("skip")
+        self.why_skipped = reason
 
     def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
         self._note("expected failure", err)
@@ -217,7 +238,7 @@ class _Outcome(unittest.TestResult):
         return ", ".join(self.events) or "nothing"
 
 
-def _run_once(cls: type[unittest.TestCase], name: str) -> _Outcome:
+def run_once(cls: type[unittest.TestCase], name: str) -> _Outcome:
     """Run one case with the fixtures of its class and module."""
     outcome = _Outcome()
     unittest.TestSuite([cls(name)]).run(outcome)
@@ -251,13 +272,13 @@ def check_case(cls: type[unittest.TestCase], name: str, runs: int = RUNS) -> Cas
         because then a compiled one has left another state behind.
     """
     case = Case(f"{cls.__qualname__}.{name}", "same")
-    before = [_run_once(cls, name).text() for _ in range(_PLAIN_RUNS)]
+    before = [run_once(cls, name).text() for _ in range(_PLAIN_RUNS)]
     case.plain = before[0]
     if len(set(before)) > 1:
         case.status = "unstable"
         return case
     trace = _run_compiled(cls, name, runs, case)
-    after = _run_once(cls, name)
+    after = run_once(cls, name)
     if any(text != case.plain for text in case.compiled):
         case.status, case.detail = "different", trace
     elif after.text() != case.plain:
@@ -276,7 +297,7 @@ def _run_compiled(
     compiled = magpy.compile(getattr(cls, name), backend="eager")
     with _replaced(cls, name, compiled):
         for number in range(runs):
-            outcome = _run_once(cls, name)
+            outcome = run_once(cls, name)
             case.compiled.append(outcome.text())
             if case.compiled[-1] != case.plain and not trace:
                 trace = outcome.trace
@@ -324,6 +345,8 @@ def _load(module: str) -> list[unittest.TestCase]:
     for part in modules:
         for test in _flatten(loader.loadTestsFromModule(part)):
             name = test.id().rpartition(".")[2]
+            if isinstance(test, doctest.DocTestCase):
+                continue
             if isinstance(getattr(type(test), name, None), _FUNCTION):
                 tests.setdefault(test.id(), test)
     return list(tests.values())
@@ -349,7 +372,7 @@ def _work(module: str, path: str, runs: int) -> int:
     with contextlib.suppress(ImportError):
         support = importlib.import_module("test.support")
         vars(support)["use_resources"] = []  # nothing slow, no network
-    seen = {line["begin"] for line in _lines(path) if "begin" in line}
+    seen = {line["begin"] for line in read_lines(path) if "begin" in line}
     with open(path, "a", encoding="utf-8") as log:
 
         def write(**line: Any) -> None:
@@ -382,7 +405,7 @@ def _check(test: unittest.TestCase, module: str, runs: int) -> dict[str, Any]:
     return vars(check_case(cls, name, runs))
 
 
-def _lines(path: str) -> list[dict[str, Any]]:
+def read_lines(path: str) -> list[dict[str, Any]]:
     """Return the whole lines so far; the last one may still be in the making."""
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     return [json.loads(line) for line in text.splitlines(True) if line.endswith("\n")]
@@ -445,31 +468,34 @@ def check_module(
         path = str(Path(folder) / "cases.jsonl")
         Path(path).touch()
         while True:
-            end, tail = _run_process(name, folder, path, timeout, runs, progress)
+            command = [sys.executable, "-X", "faulthandler", "-m", __name__]
+            command += [name, path, "--runs", str(runs)]
+            end, tail = run_process(command, folder, path, timeout, progress)
             if not _note_end(path, end, tail):
                 break
-        _collect(report, _lines(path))
+        _collect(report, read_lines(path))
     report.seconds = time.monotonic() - start
     return report
 
 
 def _note_end(path: str, end: str, tail: str) -> bool:
     """If the process died in a case, write that down; is there more to do?"""
-    lines = _lines(path)
+    lines = read_lines(path)
     if end == "" or not lines:
         if end:
-            _append(path, {"error": f"{end}\n{tail}"})
+            append_line(path, {"error": f"{end}\n{tail}"})
         return False
     if "begin" not in lines[-1]:  # died between cases: nothing to skip
-        _append(path, {"error": f"{end} after the last case\n{tail}"})
+        append_line(path, {"error": f"{end} after the last case\n{tail}"})
         return False
     name = ".".join(lines[-1]["begin"].split(".")[-2:])
     status = "hang" if end == "hang" else "crash"
-    _append(path, vars(Case(name, status, called=True, detail=f"{end}\n{tail}")))
+    append_line(path, vars(Case(name, status, called=True, detail=f"{end}\n{tail}")))
     return True
 
 
-def _append(path: str, line: dict[str, Any]) -> None:
+def append_line(path: str, line: dict[str, Any]) -> None:
+    """Append a line in place of the process that died, perhaps within one."""
     whole = Path(path).read_text(encoding="utf-8", errors="replace")
     whole = whole[: whole.rfind("\n") + 1]  # a line cut short by the end is dropped
     Path(path).write_text(whole + json.dumps(line) + "\n", encoding="utf-8")
@@ -483,24 +509,29 @@ def _collect(report: Report, lines: list[dict[str, Any]]) -> None:
             report.error = line["error"]
 
 
-def _run_process(
-    module: str,
+def run_process(
+    command: Sequence[str],
     folder: str,
     path: str,
     timeout: float,
-    runs: int,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[str, str]:
-    """Run the module's process to its end.
+    """Run the process of a module to its end.
+
+    Args:
+        command: what to run.
+        folder: where it works.
+        path: the file to which it appends a line per case.
+        timeout: seconds without a new line after which it hangs.
+        progress: told how many cases are done, of how many.
 
     Returns:
         How it ended ("" if well, "hang", or its exit status), and the end of what it
         wrote to stderr.
     """
-    command = [sys.executable, "-X", "faulthandler", "-m", __name__]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [*command, module, path, "--runs", str(runs)],
+            command,
             cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -515,7 +546,7 @@ def _run_process(
         status = process.wait()
         if hung:
             return "hang", _tail(errors)
-        known = status in (0, 1) and "begin" not in (_lines(path) or [{}])[-1]
+        known = status in (0, 1) and "begin" not in (read_lines(path) or [{}])[-1]
         return "" if known else f"exit status {status}", _tail(errors)
 
 
@@ -539,9 +570,10 @@ def _watch(
         if now != size:
             size, last = now, time.monotonic()
             if progress is not None:
-                lines = _lines(path)
+                lines = read_lines(path)
                 total = next((n["cases"] for n in lines if "cases" in n), 0)
-                progress(sum("status" in line for line in lines), total)
+                begun = sum("begin" in line for line in lines)
+                progress(begun - ("begin" in lines[-1]) if lines else 0, total)
         elif time.monotonic() - last > timeout:
             process.send_signal(signal.SIGABRT)  # faulthandler shows where it is
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,28 +1,45 @@
-"""Run CPython's own tests under the engine and compare how each case ends.
+"""Run CPython's or TorchDynamo's own tests under the engine and compare what they see.
 
 Every test method of MODULE... (all listed ones by default) runs plain, then compiled a few
 times, then plain again, in one process per module.  A case that ends otherwise than in
 plain CPython is an error of MagPy.  Needs the `test` package of the interpreter.
+
+With --torch, the tests are those of TorchDynamo in a checkout of torch: results, arguments
+and assertions must be those of eager.  "internal" tests also assert what does not hold in
+eager (frame counts, guards, refusals).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from magpy import conformance_torch
 from magpy.conformance import MODULES, RUNS, Report, check_module, full_name
 
-_COLUMNS = (
-    "module", "cases", "same", "different", "crash", "other", "recorded", "hits",
-    "top reasons",
-)  # fmt: skip
+#: Heading of a column, and the statuses that it counts.
+_COLUMNS = {
+    "same": ("same",),
+    "different": ("different",),
+    "crash": ("crash", "hang"),
+    "other": ("unstable", "excluded"),
+}
+_TORCH_COLUMNS = {
+    "same": ("same",),
+    "internal": ("internal",),
+    "different": ("different",),
+    "crash": ("crash", "hang"),
+    "not run": ("not run",),
+    "other": ("unstable", "excluded"),
+}
 _TOP = 3  # reasons shown per module
 
 
@@ -30,6 +47,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "modules", nargs="*", metavar="MODULE", help="test_dict, for example"
+    )
+    parser.add_argument(
+        "--torch", type=Path, metavar="DIR", help="a checkout of torch: Dynamo's tests"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
@@ -53,16 +73,27 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    modules = args.modules or MODULES
-    for module in modules:
-        full_name(module)  # says what is missing before anything runs
-    reports = _check_all(modules, args)
-    _print_table(reports)
+    columns = _COLUMNS if args.torch is None else _TORCH_COLUMNS
+    modules, check = _what_to_run(args)
+    reports = _check_all(modules, args, check)
+    _print_table(reports, columns)
     _print_bad(reports)
     if args.json is not None:
         args.json.write_text(json.dumps(to_json(reports), indent=1) + "\n")
         print(f"written to {args.json}", file=sys.stderr)
     return 1 if any(report.bad or report.error for report in reports) else 0
+
+
+def _what_to_run(
+    args: argparse.Namespace,
+) -> tuple[Sequence[str], Callable[..., Report]]:
+    if args.torch is not None:
+        folder = conformance_torch.find_tests(args.torch)
+        check = functools.partial(conformance_torch.check_module, folder=folder)
+        return args.modules or conformance_torch.modules_of(folder), check
+    for module in args.modules or MODULES:
+        full_name(module)  # says what is missing before anything runs
+    return args.modules or MODULES, check_module
 
 
 def to_json(reports: Sequence[Report]) -> dict[str, Any]:
@@ -91,8 +122,10 @@ def _summary(report: Report) -> dict[str, Any]:
         "module": report.module,
         "cases": len(report.cases),
         "same": report.count("same"),
+        "internal": report.count("internal"),
         "different": report.count("different"),
         "crash": report.count("crash", "hang"),
+        "not run": report.count("not run"),
         "unstable": report.count("unstable"),
         "excluded": report.count("excluded"),
         "called": report.called,
@@ -113,12 +146,14 @@ def _total(reports: Sequence[Report]) -> Report:
 # -- running ---------------------------------------------------------------------------
 
 
-def _check_all(modules: Sequence[str], args: argparse.Namespace) -> list[Report]:
+def _check_all(
+    modules: Sequence[str], args: argparse.Namespace, check_one: Callable[..., Report]
+) -> list[Report]:
     done: dict[str, Report] = {}
     with _progress(modules) as tell, ThreadPoolExecutor(args.jobs) as pool:
 
         def check(module: str) -> Report:
-            return check_module(
+            return check_one(
                 module,
                 timeout=args.timeout,
                 runs=args.runs,
@@ -187,15 +222,12 @@ def _share(report: Report) -> str:
     return f"{report.recorded} ({100 * report.recorded // report.called} %)"
 
 
-def _row(report: Report) -> tuple[str, ...]:
+def _row(report: Report, columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     top = report.reasons().most_common(_TOP)
     return (
         report.module,
         str(len(report.cases)),
-        str(report.count("same")),
-        str(report.count("different")),
-        str(report.count("crash", "hang")),
-        str(report.count("unstable", "excluded")),
+        *(str(report.count(*statuses)) for statuses in columns.values()),
         _share(report),
         str(report.hits),
         report.error.splitlines()[0] if report.error else _reasons_text(top),
@@ -206,10 +238,12 @@ def _reasons_text(top: list[tuple[str, int]]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in top)
 
 
-def _print_table(reports: Sequence[Report]) -> None:
-    rows = [_COLUMNS, *map(_row, reports)]
-    if len(reports) > 1:
-        rows.append(_row(_total(reports)))
+def _print_table(
+    reports: Sequence[Report], columns: Mapping[str, tuple[str, ...]]
+) -> None:
+    rows = [("module", "cases", *columns, "recorded", "hits", "top reasons")]
+    shown = [*reports, _total(reports)] if len(reports) > 1 else reports
+    rows += [_row(report, columns) for report in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
