@@ -319,6 +319,10 @@ mp_is_of_call(mp_trace *T, PyObject *v)
     if (PyType_Check(v)) {
         return class_is_of_call(T, v);
     }
+    if (holds_scalar(v) && !PyCFunction_Check(v)) {
+        PyObject *cls = (PyObject *)Py_TYPE(v);  // the instance came after its class
+        return is_gap_made(T, cls) || class_is_of_call(T, cls);
+    }
     if (!PyFunction_Check(v)) {
         return false;
     }
@@ -342,9 +346,10 @@ abort_of_call(mp_trace *T, PyObject *v)
         return mp_trace_abort(T, MP_AB_VOLATILE, "%s",
                               ((PyCFunctionObject *)v)->m_ml->ml_name);
     }
-    return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
-                          PyType_Check(v) ? ((PyHeapTypeObject *)v)->ht_qualname
-                                          : ((PyFunctionObject *)v)->func_qualname);
+    PyObject *name = PyFunction_Check(v) ? ((PyFunctionObject *)v)->func_qualname
+                     : PyType_Check(v) ? ((PyHeapTypeObject *)v)->ht_qualname
+                                       : ((PyHeapTypeObject *)Py_TYPE(v))->ht_qualname;
+    return mp_trace_abort(T, MP_AB_VOLATILE, "%U", name);
 }
 
 /* A register was just loaded with `value`: guard it and give it a node. */

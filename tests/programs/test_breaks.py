@@ -894,6 +894,30 @@ def test_what_an_ended_segment_saw_dies(way):
     assert [fast(way) for _ in range(5)] == [True] * 5
 
 
+NO_WEAKREFS = """
+import weakref
+def f(base, value):
+    class Scalar(base): pass
+    class Node: pass
+    s, n = Scalar(value), Node()
+    op()
+    s.node = n
+    ref = weakref.ref(n)
+    op()
+    s = n = None
+    return ref() is None
+"""
+
+
+@pytest.mark.parametrize(
+    "base, value", [(int, 5), (str, "a"), (bytes, b"a"), (float, 0.5)]
+)
+def test_scalars_of_a_class_of_the_call_die(base, value):
+    """A guard would know them by what they are, and keep them alive."""
+    fast = engine_compile(world(NO_WEAKREFS)["f"])
+    assert [fast(base, value) for _ in range(5)] == [True] * 5
+
+
 SHARED = """
 class Box: pair = (1, 0)
 def f(box):
