@@ -1,6 +1,8 @@
 /* blame.c - why no entry answers a call: what is told, and what is learned from it. */
 #include "blame.h"
 
+#include "notice.h"
+
 enum {
     BLAME_MISSES = 8,   // misses in a row blamed on one guard
     BLAME_CHANGES = 5,  // the same, and the number there is one that changes
@@ -85,13 +87,17 @@ mp_blame_miss(mp_CompiledObject *op, const mp_hit *near)
         rc = -1;
         goto done;
     }
-    mp_backoff_note(&op->stats.misses, place, BLAME_MISSES, UINT32_MAX);
+    bool stops = mp_backoff_note(&op->stats.misses, place, BLAME_MISSES, UINT32_MAX);
     if (op->stats.misses.same >= BLAME_CHANGES && near->blame >= 0
         && mp_points_note_change(&op->points, guards, near->blame) < 0) {
         rc = -1;
         goto done;
     }
     if (op->on_event == NULL) {
+        goto done;
+    }
+    if (stops && mp_notice_stopped(op, MP_NOTICE_MISSES, place) < 0) {
+        rc = -1;
         goto done;
     }
     line = blame_line(near->entry->plan, near->blame);

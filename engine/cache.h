@@ -33,6 +33,7 @@ typedef struct {
     bool mutates;        // the graph writes to an input
     bool untried;        // it broke, and a trial may do better (trial.h)
     bool told;           // recorded in a trial
+    bool bare;           // callable has answered a tensor instead of a tuple of one
     int raised;          // times in a row that the graph raised and eager did not
     uint64_t id;         // number in its cache, from 1
     uint64_t hits;

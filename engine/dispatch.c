@@ -19,6 +19,7 @@
 #include "blame.h"
 #include "compat/compat.h"
 #include "compiled.h"
+#include "notice.h"
 #include "record.h"
 #include "session.h"
 #include "trial.h"
@@ -58,36 +59,6 @@ dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *
         return NULL;
     }
     return dispatch_plain(op, call);
-}
-
-/* -- Events ------------------------------------------------------------------------ */
-
-/* Tell the listener.  Exceptions of its own must not reach the program; an interrupt
- * must.  No exception may be set on entry.  0 / -1. */
-int
-mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
-{
-    if (op->on_event == NULL) {
-        return 0;
-    }
-    va_list values;
-    va_start(values, format);
-    PyObject *info = Py_VaBuildValue(format, values);
-    va_end(values);
-    if (info == NULL) {
-        return -1;
-    }
-    PyObject *listener = Py_NewRef(op->on_event);
-    PyObject *answer = PyObject_CallFunction(listener, "sO", kind, info);
-    Py_DECREF(info);
-    int rc = answer == NULL ? -1 : 0;
-    if (rc < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyErr_WriteUnraisable(listener);
-        rc = 0;
-    }
-    Py_XDECREF(answer);
-    Py_DECREF(listener);
-    return rc;
 }
 
 /* -- Search ------------------------------------------------------------------------ */
@@ -288,8 +259,16 @@ dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
         entry->state = MP_ENTRY_NEW;
         return -1;
     }
-    entry->state = MP_ENTRY_FAILED;
+    entry->state = op->fullgraph ? MP_ENTRY_NEW : MP_ENTRY_FAILED;
     PyObject *exc = mp_err_take();
+    if (op->fullgraph) {
+        if (mp_stats_fallback(&op->stats, MP_FB_COMPILE_FAILED) == 0) {
+            mp_notice_raise(op, Py_BuildValue("{s:s,s:O}", "reason", "backend-failed",
+                                              "exception", exc));
+        }
+        Py_DECREF(exc);
+        return -1;
+    }
     int rc = mp_dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
                                (unsigned long long)entry->id, "exception", exc);
     Py_DECREF(exc);
@@ -361,6 +340,13 @@ mp_hit_call_graph(mp_hit *hit)
     if (answer == NULL) {
         return NULL;
     }
+    if (entry->plan->n_outputs == 1 && mp_tensor_is_any(answer)) {
+        entry->bare = true;
+        Py_SETREF(answer, PyTuple_Pack(1, answer));
+        if (answer == NULL) {
+            return NULL;
+        }
+    }
     if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != entry->plan->n_outputs) {
         PyErr_Format(PyExc_TypeError,
                      "a compiled graph must return a tuple or list of %d, not '%.200s'",
@@ -414,6 +400,9 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_arg
     result = dispatch_plain(op, call);
     if (result != NULL) {
         mp_entry_strike(entry);
+        if (mp_notice_useless(op, entry) < 0) {
+            Py_CLEAR(result);
+        }
     }
 done:
     Py_XDECREF(exc);
@@ -441,6 +430,9 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
     }
     PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
     Py_XDECREF(outputs);
+    if (result != NULL && entry->bare && mp_notice_bare(op, entry) < 0) {
+        Py_CLEAR(result);
+    }
     if (result == NULL || entry->plan->exit == NULL) {
         return result;
     }
@@ -488,25 +480,6 @@ dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code)
                              (unsigned long long)op->cache.last_id);
 }
 
-/* fullgraph: the listener makes the exception; it is set. */
-static void
-dispatch_raise_abort(mp_CompiledObject *op, const mp_abort_info *why)
-{
-    PyObject *info = Py_BuildValue(MP_ABORT_INFO, MP_ABORT_VALUES(why));
-    PyObject *exc = info != NULL ? PyObject_CallOneArg(op->on_abort, info) : NULL;
-    Py_XDECREF(info);
-    if (exc == NULL) {
-        return;
-    }
-    if (PyExceptionInstance_Check(exc)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError, "on_abort must return an exception");
-    }
-    Py_DECREF(exc);
-}
-
 /* The recording failed: count it, and stop recording for a while if it keeps failing.
  * -1 with an exception set if the call's result must be dropped. */
 static int
@@ -518,15 +491,17 @@ dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
         return -1;
     }
     mp_stats_count(&op->stats, place);
-    if (!op->fullgraph && !why->unwatched) {
-        mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
-                        DISPATCH_ANY_ABORTS);
+    if (!op->fullgraph && !why->unwatched
+        && mp_backoff_note(&op->stats.aborts, place, DISPATCH_SAME_ABORTS,
+                           DISPATCH_ANY_ABORTS)
+        && !raised && mp_notice_stopped(op, MP_NOTICE_ABORTS, place) < 0) {
+        return -1;
     }
     if (mp_dispatch_event(op, "abort", MP_ABORT_INFO, MP_ABORT_VALUES(why)) < 0) {
         return -1;
     }
     if (op->fullgraph && !raised) {
-        dispatch_raise_abort(op, why);
+        mp_notice_raise(op, Py_BuildValue(MP_ABORT_INFO, MP_ABORT_VALUES(why)));
         return -1;
     }
     return 0;
@@ -662,7 +637,13 @@ dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *ca
         return dispatch_plain(op, call);
     }
     if (dispatch_is_full(op)) {
-        return dispatch_fall_back(op, MP_FB_ENTRY_LIMIT, call);
+        PyObject *result = dispatch_fall_back(op, MP_FB_ENTRY_LIMIT, call);
+        int32_t place = op->stats.fallback[MP_FB_ENTRY_LIMIT];
+        if (result != NULL && place >= 0
+            && mp_notice_stopped(op, MP_NOTICE_LIMIT, place) < 0) {
+            Py_CLEAR(result);
+        }
+        return result;
     }
     const char *why_not;  // then the miss leads to no recording that is to be blamed
     if (near->entry != NULL && mp_watch_available(&why_not)

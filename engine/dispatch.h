@@ -25,8 +25,13 @@
  *               compile         entry, seconds
  *               compile_failed  entry, exception
  *               graph_raised    entry, exception, rerun
+ *               graph_useless   entry: eager did not raise; once, as the next ones
+ *               bare_result     entry: its graph answers a tensor, not a tuple
+ *               stopped         reason, detail, file, line, what, hint: it stays eager
+ *                               for a while (back-off), or there is no room for entries
  *             "entry" is the id that entries() shows.
- *   on_abort  with fullgraph: callable(info of the abort) -> exception to raise
+ *   on_abort  with fullgraph: callable(info of the abort) -> exception to raise; for
+ *             the backend's failure the info has reason "backend-failed" and exception
  *   on_copy   callable(compiled, how, memo) for "copy", "deepcopy" (with its memo) and
  *             "pickle" (the answer is that of __reduce__); None: copied as functions are
  *   wrapped   what the object stands for, where fn is only a frame around it

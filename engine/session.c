@@ -12,6 +12,7 @@
 #include "session.h"
 
 #include "compat/compat.h"
+#include "notice.h"
 #include "verify.h"
 
 #include <string.h>
@@ -345,11 +346,20 @@ session_raised(mp_session *s)
         mp_err_restore_steal(exc);
         return NULL;
     }
+    int rc = mp_dispatch_event(s->op, "graph_raised", "{s:K,s:O,s:O}", "entry",
+                               (unsigned long long)entry->id, "exception", exc, "rerun",
+                               Py_True);
     Py_DECREF(exc);
+    if (rc < 0) {
+        return NULL;
+    }
     entry->refs++;
     PyObject *result = session_plain(s);
     if (result != NULL) {
         mp_entry_strike(entry);
+        if (mp_notice_useless(s->op, entry) < 0) {
+            Py_CLEAR(result);
+        }
     }
     mp_entry_release(entry);
     return result;
@@ -476,6 +486,9 @@ session_turn(mp_session *s)
         mp_replay_run(entry->plan->replay, s->hit.held,
                       outputs == NULL ? NULL : ((PyTupleObject *)outputs)->ob_item);
     Py_XDECREF(outputs);
+    if (values != NULL && entry->bare && mp_notice_bare(s->op, entry) < 0) {
+        Py_CLEAR(values);
+    }
     mp_hit turned = s->hit;  // the entry lives until its exit was used
     if (turned.held == s->hit.small) {
         turned.held = turned.small;

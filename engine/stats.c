@@ -168,14 +168,14 @@ mp_backoff_reset(mp_backoff *b)
     *b = (mp_backoff){.place = -1};
 }
 
-void
+bool
 mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any)
 {
     b->same = place == b->place ? b->same + 1 : 1;
     b->any++;
     b->place = place;
     if (b->same < same && b->any < any) {
-        return;
+        return false;
     }
     if (b->exponent == 0) {
         b->exponent = STATS_FIRST_EXPONENT;
@@ -184,6 +184,7 @@ mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any)
         b->exponent++;
     }
     b->skip = (uint64_t)1 << b->exponent;
+    return true;
 }
 
 bool

@@ -57,6 +57,7 @@ typedef struct {
     int32_t fallback[MP_FB_COUNT];  // their places; -1 until one happens
     mp_backoff aborts;              // recordings that failed
     mp_backoff misses;  // recordings that one guard asked for again and again
+    unsigned noticed;   // bits of mp_notice: what the user has been told
 } mp_stats;
 
 void mp_stats_init(mp_stats *stats);
@@ -73,8 +74,9 @@ int mp_stats_fallback(mp_stats *stats, mp_fallback why);  // 0 / -1
 /* Is this call to be skipped?  Then it has been counted. */
 bool mp_stats_skip(mp_stats *stats);
 
-/* same: how many in a row at one place start the back-off; any: at changing places. */
-void mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any);
+/* same: how many in a row at one place start the back-off; any: at changing places.  True
+ * if calls are to be skipped now. */
+bool mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any);
 void mp_backoff_reset(mp_backoff *b);
 
 /* n_graphs: entries that have a graph.  New dict. */

@@ -59,6 +59,15 @@ PACKAGE_REASONS = {
         "`compile-failed`)",
         "MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1 show everything",
     ),
+    "bare-result": (
+        "what the backend made answers a tensor, not a tuple of one (a warning; it is "
+        "taken all the same)",
+        "return a tuple or list from the compiled callable",
+    ),
+    "no-modes": (
+        "`mode=` was given for a backend that has none (a warning)",
+        "leave it out",
+    ),
 }
 
 # New objects that a program may return or store: what they are, and an example.

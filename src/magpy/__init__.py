@@ -18,13 +18,20 @@ from magpy.api import (
     verify,
 )
 from magpy.config import config
-from magpy.errors import BackendError, MagpyError, Unsupported, VerifyError
+from magpy.errors import (
+    BackendError,
+    MagpyError,
+    MagpyWarning,
+    Unsupported,
+    VerifyError,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
     "MagpyError",
+    "MagpyWarning",
     "Unsupported",
     "VerifyError",
     "__version__",

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 import traceback
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from magpy import copies, logs
+from magpy import copies, logs, notices
 from magpy.backends import Backend, Executable, Settings, resolve
 from magpy.config import config
-from magpy.errors import Unsupported, describe
+from magpy.errors import BackendError, MagpyError, Unsupported, describe
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from magpy.graph import Spec
 
 _KEPT_BREAKS = 16
+_told_watcher: list[str] = []
 
 
 class Session:
@@ -45,6 +45,7 @@ class Session:
         self.options = options
         #: the latest different reasons why runs broke, or stayed eager
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
+        self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
 
@@ -97,9 +98,14 @@ class Session:
         name, value_type = self.name, self._value_type
         return lambda: graph.build(spec, name=name, value_type=value_type).forward
 
-    def on_abort(self, info: Mapping[str, Any]) -> Unsupported:
-        """Return the exception that an aborted recording raises under fullgraph."""
-        return abort_error(self.name, info)
+    def on_abort(self, info: Mapping[str, Any]) -> MagpyError:
+        """Return the exception that fullgraph raises: no recording, or no graph."""
+        if info["reason"] != "backend-failed":
+            return abort_error(self.name, info)
+        error = info["exception"]
+        raised = BackendError(self._failure_text(error, "and fullgraph=True"))
+        raised.__cause__ = error
+        return raised
 
     def on_copy(self, compiled: Any, how: str, memo: Any) -> Any:
         """Return a copy of the compiled object, or what it is pickled as."""
@@ -138,6 +144,9 @@ class Session:
         if str(error) not in map(str, self.breaks):
             self.breaks.append(error)
         logs.write("breaks", str(error))
+        if info["reason"] == "watcher" and not _told_watcher:
+            _told_watcher.append(self.name)  # once in a process: it concerns all calls
+            notices.warn(f"nothing is recorded for now; {error}")
 
     def _on_miss(self, info: Mapping[str, Any]) -> None:
         difference = info.get("difference")
@@ -164,16 +173,53 @@ class Session:
         logs.write("graph", f"{self.name}: {text}", logging.DEBUG)
 
     def _on_compile_failed(self, info: Mapping[str, Any]) -> None:
-        message = self._failure_text(info["exception"])
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        then = "so it runs eager from now on"
+        notices.warn(self._failure_text(info["exception"], then))
 
     def _on_graph_raised(self, info: Mapping[str, Any]) -> None:
         error = info["exception"]
         then = "ran eager instead" if info["rerun"] else "its inputs were written to"
-        logs.write(
-            "breaks",
-            f"{self.name}: the graph raised {type(error).__name__}: {error}; {then}",
+        self._raised = self._error_text(error)
+        logs.write("breaks", f"{self.name}: the graph raised {self._raised}; {then}")
+
+    def _on_graph_useless(self, info: Mapping[str, Any]) -> None:
+        notices.warn(
+            describe(
+                f"{self.name}: the graph compiled by backend {self.backend.name!r} "
+                f"raised where eager does not, so the call ran eager: {self._raised}",
+                reason="graph-raised",
+                hint='try another mode or backend; backend="eager" runs the recorded '
+                "operations as they are",
+            )
         )
+
+    def _on_bare_result(self, info: Mapping[str, Any]) -> None:
+        notices.warn(
+            describe(
+                f"{self.name}: what backend {self.backend.name!r} made of the graph "
+                "answers a tensor, where it should answer a tuple or list of one",
+                reason="bare-result",
+                hint="return (result,) from the compiled callable",
+            )
+        )
+
+    def _on_stopped(self, info: Mapping[str, Any]) -> None:
+        reason, hint = info["reason"], info["hint"]
+        if reason == "backoff":
+            what = f"{info['detail']} is another one call after call, so the next calls"
+            what += " run eager without being recorded"
+            hint = "keep it out of the compiled function, or make it constant"
+        elif reason == "entry-limit":
+            what = "it has as many recorded runs as it may keep, all of them in use; "
+            what += "calls that none of them fits run eager"
+            hint = "raise magpy.config.max_entries, or compile what varies less"
+        else:
+            detail = f": {info['detail']}" if info["detail"] else ""
+            what = f"it runs eager, recording it fails again and again: {info['what']}"
+            what += detail
+        where = {"file": info["file"], "line": info["line"]}
+        text = describe(f"{self.name}: {what}", reason=reason, hint=hint, **where)
+        notices.warn(text)
 
     # -- texts -----------------------------------------------------------------------
 
@@ -196,15 +242,17 @@ class Session:
             hint=hints[reason],
         )
 
-    def _failure_text(self, error: BaseException) -> str:
+    def _error_text(self, error: BaseException) -> str:
         if config.verbose_errors:
-            line = "".join(traceback.format_exception(error)).rstrip()
-        else:
-            line = "".join(traceback.format_exception_only(error)).strip()
-            line = line.splitlines()[0] if line else type(error).__name__
+            return "".join(traceback.format_exception(error)).rstrip()
+        lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+        text = lines[0] if lines else type(error).__name__
+        return f"{text} {lines[1]}" if text.endswith(":") and len(lines) > 1 else text
+
+    def _failure_text(self, error: BaseException, then: str) -> str:
         return describe(
             f"{self.name}: backend {self.backend.name!r} could not compile the graph, "
-            f"which runs eager from now on: {line}",
+            f"{then}: {self._error_text(error)}",
             reason="backend-failed",
             hint="see everything with MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1",
         )

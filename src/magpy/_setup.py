@@ -13,13 +13,12 @@ import re
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
+from magpy import notices
 from magpy.config import config
 
 #: Lowest torch that is tested, and the first one that is not supported.
@@ -79,10 +78,9 @@ def status() -> Status:
         if state.final:
             _status = state
     if not state.enabled:
-        warnings.warn(
+        notices.warn(
             f"MagPy is off and everything runs eager: {state.reason}. "
-            "`python -m magpy env` shows the details.",
-            stacklevel=user_level(),
+            "`python -m magpy env` shows the details."
         )
     return state
 
@@ -112,23 +110,6 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if waiting:
             handler(*waiting[0])
-
-
-def user_level() -> int:
-    """Return the stacklevel, for our caller, of the nearest line of the user's.
-
-    That is a frame outside MagPy and torch; if there is none, one outside MagPy.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    level, outside = 0, 0
-    while frame is not None:
-        level += 1
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in ("magpy", "torch"):
-            return level
-        outside = outside or (level if package != "magpy" else 0)
-        frame = frame.f_back
-    return outside or level
 
 
 def _start() -> Status:

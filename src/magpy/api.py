@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from magpy import _setup
+from magpy import _setup, notices
 from magpy._eager import COUNTERS, EagerFunction
 from magpy._session import Session
-from magpy.backends import Settings, list_backends, resolve
-from magpy.config import config
+from magpy.backends import (
+    Settings,
+    list_backends,
+    mode_is_unused,
+    no_mode_text,
+    resolve,
+)
+from magpy.config import INT_MAX, config
 from magpy.errors import Unsupported
 from magpy.explain import Explanation
 from magpy.explain import run as _explain
@@ -125,7 +131,10 @@ def compile(
     if mode is not None and options:
         raise ValueError("pass either mode or options, not both")
     checked = Options(fullgraph, backend, mode, dict(options or {}), name)
-    resolve(backend, Settings(mode, checked.options))  # raises for wrong ones
+    settings = Settings(mode, checked.options)
+    resolve(backend, settings)  # raises for wrong ones
+    if mode_is_unused(backend, settings):
+        notices.warn(no_mode_text(backend, settings))
     if model is None:
         return functools.partial(_decorate, options=checked, disable=disable)
     return _decorate(model, options=checked, disable=disable)
@@ -326,8 +335,8 @@ def verify(compiled: F, *, every: int = 1, raise_on_divergence: bool = True) -> 
     _check_flags(raise_on_divergence=raise_on_divergence)
     if type(every) is not int:
         raise TypeError(f"every must be an int, not {type(every).__name__}: {every!r}")
-    if every < 0:
-        raise ValueError(f"every must be at least 0, got {every}")
+    if not 0 <= every <= INT_MAX:
+        raise ValueError(f"every must be between 0 and {INT_MAX}, got {every}")
     function = _compiled_function(compiled)
     session = _sessions[function]
     if session is not None:

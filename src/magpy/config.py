@@ -14,12 +14,19 @@ from __future__ import annotations
 
 import difflib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, overload
 
+from magpy import notices
+
 T = TypeVar("T", bound=bool | int | str)
+
+#: The engine keeps numbers in C: an int, or 64 bits where the knob says so.
+INT_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+
+_NOT_KNOBS = "MAGPY_TEST_"  # those of the test suites
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
@@ -40,6 +47,7 @@ class Knob(Generic[T]):
         doc: one sentence for users.
         minimum: smallest value of an int knob.
         choices: all values of a knob that takes a word, or True or False.
+        maximum: its largest value.
         env: name of the environment variable, if it is not the usual one.
     """
 
@@ -50,6 +58,7 @@ class Knob(Generic[T]):
         *,
         minimum: int | None = None,
         choices: tuple[T, ...] = (),
+        maximum: int = INT_MAX,
         env: str = "",
     ) -> None:
         self.default: T = default
@@ -57,6 +66,7 @@ class Knob(Generic[T]):
         self.doc = doc
         self.minimum = minimum
         self.choices = choices
+        self.maximum = maximum
         self.name = ""
         self._env = env
 
@@ -97,10 +107,18 @@ class Knob(Generic[T]):
                 f"magpy.config.{self.name} must be {self.type.__name__}, "
                 f"not {type(value).__name__}: {value!r}"
             )
-        if self.minimum is not None and isinstance(value, int) and value < self.minimum:
+        if isinstance(value, int) and not self._is_in_range(value):
             raise ValueError(
-                f"magpy.config.{self.name} must be at least {self.minimum}, got {value}"
+                f"magpy.config.{self.name} must be {self.range()}, got {value}"
             )
+
+    def _is_in_range(self, value: int) -> bool:
+        return (self.minimum is None or value >= self.minimum) and value <= self.maximum
+
+    def range(self) -> str:
+        """Say which numbers are allowed."""
+        low = "" if self.minimum is None else f"at least {self.minimum} and "
+        return f"{low}at most {self.maximum}"
 
     def parse(self, text: str) -> T:
         """Turn the text of the environment variable into a value.
@@ -124,8 +142,10 @@ class Knob(Generic[T]):
                 value = int(text.replace("_", ""))
                 self.check(value)
             except ValueError:
-                low = "" if self.minimum is None else f" >= {self.minimum}"
-                raise ValueError(f"valid values: an integer{low}") from None
+                low = "" if self.minimum is None else f" >= {self.minimum} and"
+                raise ValueError(
+                    f"valid values: an integer{low} <= {self.maximum}"
+                ) from None
         result: T = value
         return result
 
@@ -138,7 +158,10 @@ class Config:
         64, "How many recorded runs one compiled object keeps.", minimum=1
     )
     max_instructions = Knob(
-        50_000_000, "Longest run, in bytecode instructions, to record.", minimum=1
+        50_000_000,
+        "Longest run, in bytecode instructions, to record.",
+        minimum=1,
+        maximum=INT64_MAX,
     )
     segments = Knob(
         True,
@@ -239,7 +262,16 @@ class Config:
             try:
                 self.__dict__[knob.name] = knob.parse(text)
             except ValueError as error:
-                warnings.warn(f"{knob.env}={text!r} is ignored; {error}", stacklevel=2)
+                notices.warn(f"{knob.env}={text!r} is ignored; {error}")
+        known = [knob.env for knob in self.knobs().values()]
+        for name in sorted(os.environ):
+            if not name.startswith("MAGPY_") or name in known:
+                continue
+            if not name.startswith(_NOT_KNOBS):
+                notices.warn(
+                    f"the environment variable {name} is none of MagPy's and is "
+                    f"ignored.{nearest(name, known)} Valid are {', '.join(known)}."
+                )
 
 
 config = Config()

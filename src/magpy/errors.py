@@ -9,6 +9,10 @@ class MagpyError(Exception):
     """Base class of everything that MagPy itself raises."""
 
 
+class MagpyWarning(RuntimeWarning, UserWarning):
+    """MagPy does less than it was asked for: what, why, and what to do about it."""
+
+
 def describe(
     what: str,
     *,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import warnings
 
+from magpy import notices
 from magpy.config import config, nearest
 
 ARTIFACTS = {
@@ -50,10 +50,9 @@ def parse(spec: str) -> dict[str, int]:
         elif name in ARTIFACTS:
             levels[name] = level
         else:
-            warnings.warn(
+            notices.warn(
                 f"MAGPY_LOGS: unknown artifact {name!r}; valid are "
-                f"{', '.join(ARTIFACTS)} and all.{nearest(name, list(ARTIFACTS))}",
-                stacklevel=3,
+                f"{', '.join(ARTIFACTS)} and all.{nearest(name, list(ARTIFACTS))}"
             )
     return levels
 

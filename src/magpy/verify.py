@@ -8,14 +8,13 @@ with those of the real call.
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from magpy import logs
+from magpy import logs, notices
 from magpy.errors import VerifyError
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class Verifier:
             return error
         if not self._warned:
             self._warned = True
-            warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+            notices.warn(str(error))
         return None
 
     # -- comparing -------------------------------------------------------------------

@@ -12,7 +12,17 @@ from magpy.backends.registry import (
     Executable,
     Settings,
     list_backends,
+    mode_is_unused,
+    no_mode_text,
     resolve,
 )
 
-__all__ = ["Backend", "Executable", "Settings", "list_backends", "resolve"]
+__all__ = [
+    "Backend",
+    "Executable",
+    "Settings",
+    "list_backends",
+    "mode_is_unused",
+    "no_mode_text",
+    "resolve",
+]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make(settings: Settings) -> Backend:
-    """Return the backend; a mode is accepted and means nothing here.
+    """Return the backend; a mode means nothing here (compile says so).
 
     Raises:
         ValueError: options were given, the backend has none.

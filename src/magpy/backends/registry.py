@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from magpy import seal
+from magpy import notices, seal
 from magpy.config import nearest
-from magpy.errors import BackendError
+from magpy.errors import BackendError, describe
 
 if TYPE_CHECKING:
     import torch
@@ -89,12 +90,42 @@ def _by_name(name: str, settings: Settings) -> Backend:
     return _foreign(name, None, settings)
 
 
+def mode_is_unused(backend: object, settings: Settings) -> bool:
+    """Is there a mode, and can it be told by now that the backend has none?
+
+    Args:
+        backend: a name or a callable.
+        settings: what the user asked for.
+    """
+    if settings.mode in (None, "default") or backend == "inductor":
+        return False
+    if isinstance(backend, str):
+        return backend == "eager" or backend in _TORCH_NAMES
+    try:
+        parameters = inspect.signature(backend).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False  # it cannot say what it takes
+    kinds = {each.kind for each in parameters.values()}
+    return "mode" not in parameters and inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+def no_mode_text(backend: object, settings: Settings) -> str:
+    """Word the warning."""
+    name = backend if isinstance(backend, str) else getattr(backend, "__name__", "")
+    return describe(
+        f"backend {name or type(backend).__name__!r} has no modes: "
+        f"mode={settings.mode!r} does nothing",
+        reason="no-modes",
+        hint='leave mode out, or use backend="inductor"',
+    )
+
+
 def _foreign(
     name: str, function: Callable[..., Any] | None, settings: Settings
 ) -> Backend:
     """Wrap a backend of the TorchDynamo contract; look it up at the first compile."""
     kwargs: dict[str, Any] = {}
-    if settings.mode not in (None, "default"):
+    if settings.mode is not None and not mode_is_unused(function or name, settings):
         kwargs["mode"] = settings.mode
     if settings.options:
         kwargs["options"] = dict(settings.options)
@@ -102,11 +133,17 @@ def _foreign(
     def compile_graph(
         gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
     ) -> Executable:
+        from magpy.backends import examples
+
         chosen = function
         if chosen is None:
             from torch._dynamo.backends.registry import lookup_backend
 
             chosen = lookup_backend(name)
+            if "mode" in kwargs and mode_is_unused(chosen, settings):
+                del kwargs["mode"]
+                notices.warn(no_mode_text(name, settings))
+        examples.annotate(gm, inputs)
         with seal.tracing():
             result = chosen(gm, _examples(inputs, mutated), **kwargs)
         if not callable(result):
