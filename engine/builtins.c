@@ -119,12 +119,15 @@ mp_rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
              Py_ssize_t count)
 {
     bool has_tensor = false;
-    bool formats = (mp_marks_of(callee) & MP_MARK_FORMATS) != 0;
+    bool formats = (mp_marks_of(callee) & (MP_MARK_FORMATS | MP_MARK_MOD)) != 0;
     mp_rc rc = mp_look_at_calls(T, s, callee, args, count);
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
         bool deep = !sees_keys_only(callee, args[i], count);
         rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
+        if (rc == MP_OK && mp_callee_is(callee, MP_K_TRANSLATE)) {
+            rc = mp_refuse_default(T, args[i], "str.translate");
+        }
         if (rc == MP_OK && formats) {
             rc = mp_look_at_text(T, args[i]);
             if (rc == MP_OK && !mp_is_constant(args[i])
@@ -149,46 +152,16 @@ rule_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     Py_ssize_t count = mp_count_args(nargs, kwnames);
     mp_rc rc = mp_look_at_calls(T, s, callee, args, count);
     rc = rc != MP_OK ? rc : mp_read_args(T, args, count, true, &has_tensor);
+    if (rc == MP_OK && count == 2 && (mp_marks_of(callee) & MP_MARK_MOD)
+        && (PyUnicode_Check(args[0]) || PyBytes_Check(args[0]))) {
+        rc = mp_look_at_text(T, args[1]);
+    }
     s->spreads = true;  // sum(xs, []) adds up what the lists hold
     T->lazy_spreads = true;
     s->looks = s->looks || (mp_marks_of(callee) & MP_MARK_COMPARES) != 0;
     return rc != MP_OK
                ? rc
                : mp_record_operate(T, s, callee, args, nargs, kwnames, has_tensor);
-}
-
-static mp_rc
-rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
-{
-    bool has_tensor = false;
-    mp_rc rc = nargs == 2 ? mp_read_args(T, args, 1, false, &has_tensor) : MP_OK;
-    if (rc != MP_OK || nargs != 2) {
-        return rc;
-    }
-    rc = mp_guard_mro(T, Py_TYPE(args[0]));
-    rc = rc != MP_OK ? rc : mp_read_all(T, args[1]);
-    Py_ssize_t count = PyTuple_Check(args[1]) ? PyTuple_GET_SIZE(args[1]) : 1;
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        PyObject *cls = PyTuple_Check(args[1]) ? PyTuple_GET_ITEM(args[1], i) : args[1];
-        PyObject *check;
-        rc = mp_special(T, cls, "__instancecheck__", &check);
-        if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
-            // ABCs answer from the classes' registries; their own frames are of no use.
-            bool is_abc = mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC);
-            s->below =
-                is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
-            if (is_abc && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
-                rc = mp_guard_abc(T);
-            }
-        }
-        if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(args[0])
-            && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
-            // The type says no: what the object says of its class counts.
-            rc = mp_special(T, args[0], "__getattribute__", &check);
-            rc = rc != MP_OK ? rc : mp_special(T, args[0], "__class__", &check);
-        }
-    }
-    return rc;
 }
 
 /* A str subclass as the name of an attribute may have its own __eq__ and __hash__. */
@@ -563,7 +536,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         }
         return rc != MP_OK ? rc : mp_read_len(T, args[0]);
     case RULE_ISINSTANCE:
-        return rule_isinstance(T, s, args, nargs);
+        return mp_rule_isinstance(T, s, args, nargs);
     case RULE_MRO:
         s->below = MP_BELOW_WATCH;
         rc = PyCFunction_Check(callee) && PyCFunction_GET_SELF(callee) != NULL
@@ -576,6 +549,9 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_ISSUBCLASS:
     case RULE_CALLABLE:
         rc = count > 0 && rule == RULE_ISSUBCLASS ? mp_guard_mro_of(T, args[0]) : MP_OK;
+        if (rc == MP_OK && rule == RULE_ISSUBCLASS && count > 1) {
+            rc = mp_ask_metaclasses(T, args[1]);
+        }
         if (rc != MP_OK) {
             return rc;
         }
@@ -641,6 +617,8 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return nargs < 1
                    ? MP_OK
                    : mp_record_callee(T, s, args[0], args + 1, nargs - 1, kwnames);
+    case RULE_PROPERTY:
+        return mp_rule_property(T, s, callee, args, nargs);
     case RULE_COMPARE_EQ:
         rc = nargs == 2 ? mp_record_is(T, args[0], args[1]) : MP_OK;
         return rc != MP_OK || nargs != 2 ? rc : mp_constants_is(T, s, args[0], args[1]);

@@ -68,6 +68,13 @@ mp_rc mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count);
 mp_rc mp_rule_proxy(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 mp_rc mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs);
 
+/* isinstance() and what metaclasses say; property.__get__ and its kin (builtins_class.c). */
+mp_rc mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                         Py_ssize_t nargs);
+mp_rc mp_ask_metaclasses(mp_trace *T, PyObject *classes);
+mp_rc mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee,
+                       PyObject *const *args, Py_ssize_t nargs);
+
 /* id() and hash() (builtins_identity.c). */
 mp_rc mp_rule_id(mp_trace *T, PyObject *obj);
 mp_rc mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);

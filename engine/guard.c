@@ -123,7 +123,8 @@ static bool
 guard_has_parent(mp_guard_kind kind)
 {
     return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
-           && kind != MP_G_SUPER_ATTR && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
+           && kind != MP_G_TYPE_SPECIALS && kind != MP_G_SUPER_ATTR
+           && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
            && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
            && kind != MP_G_HANDLING && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
 }
@@ -147,6 +148,16 @@ guard_is_row(PyObject *obj, Py_ssize_t size, Py_ssize_t name_at)
     return obj != NULL && PyTuple_CheckExact(obj)
            && (size < 0 || PyTuple_GET_SIZE(obj) == size)
            && (name_at < 0 || PyUnicode_CheckExact(PyTuple_GET_ITEM(obj, name_at)));
+}
+
+static bool
+guard_is_names(PyObject *names)
+{
+    bool fits = PyTuple_CheckExact(names);
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(names); i++) {
+        fits = PyUnicode_CheckExact(PyTuple_GET_ITEM(names, i));
+    }
+    return fits;
 }
 
 /* The constant must be one that the check can handle without asking again. */
@@ -190,6 +201,11 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
         return guard_is_row(obj, -1, -1) && mp_guard_is_constant(obj, 0);
     case MP_G_TYPE_ATTR:
         return guard_is_row(obj, 3, 1) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_TYPE_SPECIALS:
+        return guard_is_row(obj, 3, -1) && PyType_Check(PyTuple_GET_ITEM(obj, 0))
+               && guard_is_names(PyTuple_GET_ITEM(obj, 1))
+               && guard_is_row(PyTuple_GET_ITEM(obj, 2),
+                               PyTuple_GET_SIZE(PyTuple_GET_ITEM(obj, 1)), -1);
     case MP_G_SUPER_ATTR:
         return guard_is_row(obj, 4, 2) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
     case MP_G_FUNCTION:
@@ -278,7 +294,8 @@ guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b
         }
         n = 0;
     }
-    else if (kind == MP_G_TYPE_ATTR || kind == MP_G_SUPER_ATTR) {
+    else if (kind == MP_G_TYPE_ATTR || kind == MP_G_TYPE_SPECIALS
+             || kind == MP_G_SUPER_ATTR) {
         n = 0;  // the type's version at the last success
     }
     ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind,
@@ -560,28 +577,76 @@ guard_mro_find(PyTypeObject *type, PyObject *after, PyObject *name, Py_hash_t ha
     return passed ? 0 : -1;
 }
 
+/* Is the type as it was when the check last passed? */
+static bool
+guard_type_settles(mp_guard *op)
+{
+    unsigned int version =
+        mp_type_version((PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0));
+    if (version != 0 && (uint64_t)version == (uint64_t)op->n) {
+        return true;
+    }
+    op->n = 0;
+    return false;
+}
+
+static bool
+guard_attr_holds(PyTypeObject *type, PyObject *after, PyObject *name, Py_hash_t hash,
+                 PyObject *expected, bool *plain)
+{
+    PyObject *value;
+    int found = guard_mro_find(type, after, name, hash, &value, plain);
+    return found >= 0 && (found ? value : mp_guard_absent()) == expected;
+}
+
+/* Only a look-up gives a changed type a version again; its answer is known. */
+static void
+guard_note_type(mp_guard *op, PyObject *name, bool plain)
+{
+    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
+    if (mp_type_version(type) == 0 && plain) {
+        (void)mp_type_lookup_borrow(type, name);
+    }
+    op->n = (int64_t)mp_type_version(type);
+}
+
 /* TYPE_ATTR and SUPER_ATTR; after = NULL for the first. */
 static int
 guard_test_attr(mp_guard *op, PyObject *after, PyObject *name, PyObject *expected)
 {
-    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
-    PyObject *value;
     bool plain;
-    unsigned int version = mp_type_version(type);
-    if (version != 0 && (uint64_t)version == (uint64_t)op->n) {
+    if (guard_type_settles(op)) {
         return 1;
     }
-    op->n = 0;
-    int found = guard_mro_find(type, after, name, op->hash, &value, &plain);
-    if (found < 0 || (found ? value : mp_guard_absent()) != expected) {
+    if (!guard_attr_holds((PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0), after, name,
+                          op->hash, expected, &plain)) {
         return 0;
     }
-    if (version == 0 && plain) {
-        // Only a look-up gives a changed type a version again; its answer is known.
-        (void)mp_type_lookup_borrow(type, name);
-        version = mp_type_version(type);
+    guard_note_type(op, name, plain);
+    return 1;
+}
+
+static int
+guard_test_specials(mp_guard *op)
+{
+    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
+    PyObject *names = PyTuple_GET_ITEM(op->obj, 1), *name = NULL;
+    bool all_plain = true, plain;
+    if (guard_type_settles(op)) {
+        return 1;
     }
-    op->n = (int64_t)version;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        name = PyTuple_GET_ITEM(names, i);
+        if (!guard_attr_holds(type, NULL, name, PyObject_Hash(name),
+                              PyTuple_GET_ITEM(PyTuple_GET_ITEM(op->obj, 2), i),
+                              &plain)) {
+            return 0;
+        }
+        all_plain = all_plain && plain;
+    }
+    if (name != NULL) {
+        guard_note_type(op, name, all_plain);
+    }
     return 1;
 }
 
@@ -717,6 +782,8 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_TYPE_ATTR:
         return guard_test_attr(op, NULL, PyTuple_GET_ITEM(row, 1),
                                PyTuple_GET_ITEM(row, 2));
+    case MP_G_TYPE_SPECIALS:
+        return guard_test_specials(op);
     case MP_G_SUPER_ATTR:
         return guard_test_attr(op, PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2),
                                PyTuple_GET_ITEM(row, 3));

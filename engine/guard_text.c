@@ -293,6 +293,14 @@ text_imported(PyObject *row)
 }
 
 static PyObject *
+text_specials(PyObject *row)
+{
+    PyObject *text = text_const(PyTuple_GET_ITEM(row, 0));
+    text_put(&text, " has its special methods");
+    return text;
+}
+
+static PyObject *
 text_function(PyObject *row)
 {
     PyObject *text = text_const(PyTuple_GET_ITEM(row, 0));
@@ -318,6 +326,8 @@ text_obj(const mp_guard *op)
     case MP_G_TYPE_ATTR:
         return text_attr_steal(PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2),
                                text_const(PyTuple_GET_ITEM(row, 0)));
+    case MP_G_TYPE_SPECIALS:
+        return text_specials(row);
     case MP_G_SUPER_ATTR:
         return text_super(row);
     case MP_G_FUNCTION:

@@ -6,7 +6,7 @@
  * Hooks written in Python run as frames of the program and are watched; nothing is called
  * here.
  */
-#include "trace.h"
+#include "builtins.h"
 
 /* Layout of `super` objects; the same on all supported versions. */
 typedef struct {
@@ -103,8 +103,11 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         // A descriptor that raises AttributeError hands over to __getattr__.
         PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
         rc = mp_guard_type_attr(T, tp, str_getattr, hook);
-        if (rc == MP_OK && hook != NULL && PyFunction_Check(hook)) {
-            rc = mp_load_const(T, hook);
+        if (rc == MP_OK && hook != NULL) {
+            rc = PyFunction_Check(hook)
+                     ? mp_load_const(T, hook)
+                     : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s",
+                                      tp->tp_name);
         }
         if (rc != MP_OK) {
             return rc;
@@ -407,7 +410,9 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     }
     if (PyType_Check(owner)) {
         PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
-        if (over != NULL && PyFunction_Check(over)) {
+        if (over != NULL
+            && over != mp_type_lookup_borrow(&PyType_Type, str_getattribute)
+            && mp_c_base(tp) != tp) {
             return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "metaclass __getattribute__");
         }
         return get_type_attr(T, s, owner, n, name);

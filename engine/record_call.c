@@ -29,10 +29,9 @@ call_strings(void)
     return str_new && str_init && str_setitem && str_del && str_call ? 0 : -1;
 }
 
-/* Call `callee` with one more argument in front. */
-static mp_rc
-callee_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
-                 PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+mp_rc
+mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
+                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *all[MAX_ARGS + 1];
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
@@ -138,17 +137,18 @@ mp_is_storing_type(PyTypeObject *tp)
 
 /* Is it the __new__, __init__ or __setitem__ of a type that only stores? */
 static bool
-constructor_stores(PyObject *attr)
+constructor_stores(PyObject *name, PyObject *attr)
 {
     PyTypeObject *owner = Py_IS_TYPE(attr, &PyWrapperDescr_Type) ? PyDescr_TYPE(attr)
                           : mp_is_new(attr) ? (PyTypeObject *)PyCFunction_GET_SELF(attr)
                                             : NULL;
-    return owner != NULL && mp_is_storing_type(owner);
+    return owner != NULL && mp_is_storing_type(owner)
+           && mp_type_lookup_borrow(owner, name) == attr;
 }
 
-/* Python code of a constructor slot becomes known; C code must only store. */
+/* Python code of a constructor slot becomes known (*runs); C code must only store. */
 static mp_rc
-prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name)
+prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name, bool *runs)
 {
     PyObject *attr = mp_type_lookup_borrow(cls, name);
     mp_rc rc = mp_guard_type_attr(T, cls, name, attr);
@@ -159,27 +159,26 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name)
         attr = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
     }
     if (attr != NULL && PyFunction_Check(attr)) {
+        *runs = true;
         rc = mp_load_const(T, attr);
         return rc != MP_OK ? rc : mp_guard_function(T, attr);
     }
-    if (attr != NULL && !constructor_stores(attr)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s.%U", cls->tp_name, name);
-    }
-    return MP_OK;
+    return attr != NULL && constructor_stores(name, attr)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s.%U, which is a %s",
+                                cls->tp_name, name,
+                                attr == NULL ? "staticmethod" : mp_type_name(attr));
 }
 
-static mp_rc
-call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
-           Py_ssize_t nargs, PyObject *kwnames)
+mp_rc
+mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
 {
-    PyTypeObject *meta = Py_TYPE(cls);
     PyObject *call;
-    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
-    if (rc != MP_OK) {
+    mp_rc rc =
+        call_strings() < 0 ? MP_ERR : mp_special(T, (PyObject *)cls, "__call__", &call);
+    *runs = rc == MP_OK && call != NULL && PyFunction_Check(call);
+    if (rc != MP_OK || *runs) {
         return rc;
-    }
-    if (meta != &PyType_Type && call != NULL && PyFunction_Check(call)) {
-        return callee_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
     }
     if (!mp_is_storing_type(mp_c_base(cls))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
@@ -188,23 +187,59 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
                               cls->tp_name);
     }
-    rc = prepare_constructor(T, cls, str_new);
-    if (rc == MP_OK) {
-        rc = prepare_constructor(T, cls, str_init);
-    }
+    rc = prepare_constructor(T, cls, str_new, runs);
+    rc = rc != MP_OK ? rc : prepare_constructor(T, cls, str_init, runs);
     if (rc == MP_OK && PyType_IsSubtype(cls, &PyODict_Type)) {
-        rc = prepare_constructor(T, cls, str_setitem);  // __init__ fills it with that
+        // __init__ fills it with that
+        rc = prepare_constructor(T, cls, str_setitem, runs);
     }
+    return rc;
+}
+
+/* Does the C code of a constructor look at what it is given, and not only pass it on? */
+bool
+mp_constructor_reads(PyTypeObject *cls)
+{
+    PyTypeObject *base = mp_c_base(cls), *plain = (PyTypeObject *)PyExc_BaseException;
+    PyObject *init = mp_type_lookup_borrow(cls, str_init);
+    PyObject *make = mp_type_lookup_borrow(cls, str_new);
+    bool new_ignores = base->tp_new == PyBaseObject_Type.tp_new
+                       || base->tp_new == plain->tp_new
+                       || base->tp_new == PyType_GenericNew
+                       || PyType_IsSubtype(base, &PyDict_Type) || base == &PySet_Type;
+    bool init_ignores =
+        base->tp_init == PyBaseObject_Type.tp_init || base->tp_init == plain->tp_init;
+    return !(new_ignores || make != mp_type_lookup_borrow(base, str_new))
+           || !(init_ignores || init != mp_type_lookup_borrow(base, str_init));
+}
+
+static mp_rc
+call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *call;
+    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (Py_TYPE(cls) != &PyType_Type && call != NULL && PyFunction_Check(call)) {
+        return mp_call_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
+    }
+    rc = mp_prepare_class(T, cls, &(bool){false});
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    bool reads = mp_constructor_reads(cls);
     bool takes_items =
         mp_c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = takes_items ? mp_read_items(T, args[i]) : mp_read_all(T, args[i]);
+        mp_node *ignored;
+        rc = !reads        ? mp_value(T, args[i], &ignored)
+             : takes_items ? mp_read_items(T, args[i])
+                           : mp_read_all(T, args[i]);
         if (rc == MP_OK && takes_items) {
             rc = mp_prepare_instance(T, args[i]);
         }
     }
-    if (rc == MP_OK && PyType_IsSubtype(cls, &PyDict_Type)) {
+    if (rc == MP_OK && reads && PyType_IsSubtype(cls, &PyDict_Type)) {
         rc = mp_look_into(T, s, cls->tp_name, args, nargs);
     }
     if (rc == MP_OK && nargs == 1 && PyType_IsSubtype(cls, &PyUnicode_Type)
@@ -421,7 +456,7 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
             rc = mp_load_const(T, self);  // the pinned callee holds it
         }
         return rc != MP_OK ? rc
-                           : callee_with_self(T, s, descr, self, args, nargs, kwnames);
+                           : mp_call_with_self(T, s, descr, self, args, nargs, kwnames);
     }
     if (flags != 0) {
         return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
@@ -523,7 +558,29 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     PyObject *func = PyMethod_GET_FUNCTION(callee), *self = PyMethod_GET_SELF(callee);
     mp_rc rc = mp_record_method_parts(T, callee);
-    return rc != MP_OK ? rc : callee_with_self(T, s, func, self, args, nargs, kwnames);
+    return rc != MP_OK ? rc : mp_call_with_self(T, s, func, self, args, nargs, kwnames);
+}
+
+/* What the slot `descr` of obj holds, or NULL. */
+static PyObject *
+call_slot_borrow(PyObject *obj, PyObject *descr)
+{
+    descr = mp_call_slot_member_borrow(descr);
+    if (descr == NULL) {
+        return NULL;
+    }
+    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
+    return m->type == T_OBJECT_EX && mp_descr_fits(descr, obj)
+               ? *(PyObject **)((char *)obj + m->offset)
+               : NULL;
+}
+
+/* A compiled module keeps what it calls in a slot. */
+bool
+mp_is_compiled_call(PyObject *obj, PyObject *call)
+{
+    PyObject *slot = call_slot_borrow(obj, call);
+    return slot != NULL && mp_compiled_original_borrow(slot) != NULL;
 }
 
 /* An instance: its class's __call__. */
@@ -564,32 +621,30 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return mp_call_json(T, s, callee, args, nargs);
     }
     PyObject *call;
-    mp_rc rc = mp_special(T, callee, "__call__", &call);
+    mp_rc rc = mp_special_any(T, callee, "__call__", &call);
     if (rc != MP_OK) {
         return rc;
     }
     if (call != NULL && PyFunction_Check(call)) {
-        return callee_with_self(T, s, call, callee, args, nargs, kwnames);
+        return mp_call_with_self(T, s, call, callee, args, nargs, kwnames);
     }
     if (call != NULL && mp_compiled_original_borrow(call) != NULL) {
         rc = mp_load_const(T, call);
         return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
     }
-    call = call == NULL ? NULL : mp_call_slot_member_borrow(call);
-    if (call != NULL) {
-        // A compiled module keeps what it calls in a slot.
-        PyMemberDef *m = ((PyMemberDescrObject *)call)->d_member;
-        PyObject *slot = m->type == T_OBJECT_EX && mp_descr_fits(call, callee)
-                             ? *(PyObject **)((char *)callee + m->offset)
-                             : NULL;
-        if (slot != NULL && mp_compiled_original_borrow(slot) != NULL) {
-            rc = n->reg < 0 ? MP_OK : mp_load(T, MP_G_LOAD_SLOT, n->reg, call, 0, slot);
-            return rc != MP_OK ? rc
-                               : mp_record_callee(T, s, slot, args, nargs, kwnames);
-        }
+    if (call != NULL && mp_is_compiled_call(callee, call)) {
+        PyObject *slot = call_slot_borrow(callee, call);
+        rc = n->reg < 0 ? MP_OK
+                        : mp_load(T, MP_G_LOAD_SLOT, n->reg,
+                                  mp_call_slot_member_borrow(call), 0, slot);
+        return rc != MP_OK ? rc : mp_record_callee(T, s, slot, args, nargs, kwnames);
     }
-    return mp_is_numpy_callable(callee) ? mp_numpy_call(T, s, callee, args, nargs)
-                                        : call_opaque(T, callee);
+    if (mp_is_numpy_callable(callee)) {
+        return mp_numpy_call(T, s, callee, args, nargs);
+    }
+    return call == NULL || mp_c_base(Py_TYPE(callee)) == Py_TYPE(callee)
+               ? call_opaque(T, callee)
+               : mp_call_special(T, s, callee, call, args, nargs, kwnames);
 }
 
 PyObject *
@@ -659,7 +714,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         }
         return rc != MP_OK
                    ? rc
-                   : callee_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
+                   : mp_call_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
     }
     if (mp_is_op_object(callee)) {
         return call_operator(T, s, callee, args, nargs, kwnames);

@@ -15,6 +15,10 @@
 mp_rc
 mp_attr_runs(mp_trace *T, mp_shadow *s, PyObject *func)
 {
+    if (!PyFunction_Check(func)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a hook for attributes is a %s",
+                              mp_type_name(func));
+    }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
     return mp_load_const(T, func);

@@ -277,6 +277,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
         return rc;
     }
     rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
+    s->raw = false;  // (what else runs, runs: __missing__, methods of the key)
     if (rc != MP_OK || runs) {
         return rc;
     }
@@ -343,6 +344,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     }
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
+        s->raw = false;
         s->post = MP_POST_NONE;
     }
     if (rc != MP_OK || runs) {
@@ -417,6 +419,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     }
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, "__contains__", &runs);
+        s->raw = false;
         s->post = MP_POST_NONE;
         s->looks = true;
     }

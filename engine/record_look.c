@@ -174,13 +174,40 @@ look_for_keys(mp_trace *T, mp_shadow *s, PyObject *obj)
     return rc;
 }
 
+mp_rc
+mp_prepare_merge(mp_trace *T, PyObject *dict)
+{
+    static const char *const names[] = {"__iter__", "__getitem__", "keys"};
+    PyTypeObject *tp = Py_TYPE(dict), *base = mp_c_base(tp);
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK && tp != base; i++) {
+        PyObject *key = PyUnicode_InternFromString(names[i]);
+        PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(tp, key);
+        rc = key == NULL ? MP_ERR : mp_guard_type_attr(T, tp, key, found);
+        // A dict's own __iter__ means that C code does not ask for the others.
+        bool is_own = rc == MP_OK && found == mp_type_lookup_borrow(base, key);
+        Py_XDECREF(key);
+        if (rc == MP_OK && !is_own) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
+                                  mp_type_name(dict));
+        }
+        if (is_own && i == 0 && tp->tp_iter == PyDict_Type.tp_iter) {
+            return MP_OK;
+        }
+    }
+    return rc;
+}
+
 static mp_rc
 look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *obj)
 {
     bool has_tensor = false;
     mp_rc rc = MP_OK;
-    if (mp_is_constant(obj) || PyDict_Check(obj) || makes_tuples(obj)) {
-        return MP_OK;  // (of a dict C code takes the keys, or the items)
+    if (PyDict_Check(obj)) {
+        return mp_prepare_merge(T, obj);
+    }
+    if (mp_is_constant(obj) || makes_tuples(obj)) {
+        return MP_OK;
     }
     PyObject *dict = viewed_dict(obj), *items = NULL;
     if (dict != NULL) {
@@ -241,6 +268,14 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
     if (answer != NULL && PyGen_CheckExact(answer) && mp_fresh(T, answer) != MP_OK) {
         return MP_ERR;  // what a generator function answers is new
     }
+    if (answer != NULL && caller->through_c) {
+        mp_rc rc = mp_prepare_instance(T, answer);  // C code goes on with it
+        rc = rc != MP_OK || !T->lazy_indexes ? rc
+                                             : mp_refuse_default(T, answer, "C code");
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
     bool looks = caller->looks || (T->lazy_looks && caller->through_c);
     bool spreads = caller->spreads || (T->lazy_spreads && caller->through_c);
     if (answer == NULL || !(looks || spreads) || mp_is_constant(answer)
@@ -261,133 +296,4 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
         return mp_trace_abort(T, MP_AB_HOST_READ, "C code looks at a tensor");
     }
     return rc;
-}
-
-/* -- Callables that C code calls ----------------------------------------------------------- */
-
-static mp_c_effect
-bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
-{
-    mp_node *n = mp_refgraph_find(&T->graph, self);
-    bool known = mp_is_constant(self) || (n != NULL && n->kind == MP_NODE_FRESH);
-    return known ? effect
-                 : MP_C_OPAQUE;  // reads or writes what is in an external object
-}
-
-/* What a torch-function mode is told of (record_mode.c): tensor operations, and methods of
- * tensors.  Other functions of torch do not ask for one. */
-static mp_c_effect
-torch_effect(PyObject *f)
-{
-    enum { OTHERS = MP_TORCH_REFUSE | MP_TORCH_AMBIENT | MP_TORCH_COMPILING };
-    int flags = mp_op_flags_of(f);
-    bool is_method = Py_IS_TYPE(f, &PyMethodDescr_Type);
-    bool sets_state = (flags & MP_TORCH_SETS_STATE) == MP_TORCH_SETS_STATE;
-    return (PyCFunction_Check(f) || is_method) && !(flags & OTHERS) && !sets_state
-                   && ((flags & MP_TORCH_CALL) || is_method)
-               ? MP_C_TORCH
-               : MP_C_OPAQUE;
-}
-
-static mp_c_effect
-callable_effect(mp_trace *T, PyObject *f)
-{
-    PyTypeObject *tp = Py_TYPE(f);
-    if (!PyCallable_Check(f) || PyFunction_Check(f) || mp_tensor_is_any(f)) {
-        return MP_C_NOTHING;
-    }
-    if (PyMethod_Check(f)) {
-        return PyFunction_Check(PyMethod_GET_FUNCTION(f)) ? MP_C_NOTHING : MP_C_OPAQUE;
-    }
-    if (PyType_Check(f) && (((PyTypeObject *)f)->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        && !(((PyTypeObject *)f)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
-        return MP_C_NOTHING;  // its own code runs in frames
-    }
-    if (mp_op_flags_of(f) != 0) {
-        return torch_effect(f);
-    }
-    if (PyCFunction_Check(f)) {
-        PyObject *self = PyCFunction_GET_SELF(f);
-        mp_c_effect effect = mp_builtin_effect(f);
-        return self == NULL || PyModule_Check(self) || PyType_Check(self)
-                   ? (effect == MP_C_MOVES ? MP_C_OPAQUE : effect)
-                   : bound_effect(T, self, effect);
-    }
-    if (PyType_Check(f) || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
-        || tp == &PyClassMethodDescr_Type) {
-        mp_c_effect effect = mp_builtin_effect(f);
-        return effect == MP_C_READS || effect == MP_C_COMPUTES ? effect : MP_C_OPAQUE;
-    }
-    if (mp_type_is(f, MP_K_PARTIAL)) {
-        PyObject *inner = PyObject_GetAttrString(f, "func");
-        mp_c_effect effect = inner == NULL ? MP_C_OPAQUE : callable_effect(T, inner);
-        PyErr_Clear();  // (unreachable: partial always has func)
-        Py_XDECREF(inner);
-        mp_node *n = mp_refgraph_find(&T->graph, f);
-        bool known = n != NULL && n->kind == MP_NODE_FRESH;  // what it holds, too
-        return effect == MP_C_NOTHING || (effect == MP_C_TORCH && known) ? effect
-                                                                         : MP_C_OPAQUE;
-    }
-    if (mp_type_is(f, MP_K_ITEMGETTER)) {
-        return MP_C_READS;
-    }
-    if (mp_is_watched_key(T, f)) {
-        return MP_C_NOTHING;
-    }
-    return tp->tp_flags & Py_TPFLAGS_HEAPTYPE
-                   && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
-               ? MP_C_NOTHING
-               : MP_C_OPAQUE;
-}
-
-mp_rc
-mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                 Py_ssize_t count)
-{
-    uint32_t marks = mp_marks_of(callee);
-    const char *who = mp_callee_name(callee);
-    bool reads = false, computes = false, has_tensor = false, writes_text = false;
-    s->through_c = true;
-    T->lazy_looks = T->lazy_looks || (marks & MP_MARK_LATER) != 0;
-    if (!(marks & MP_MARK_CALLS_BACK)) {
-        return MP_OK;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        mp_c_effect effect = callable_effect(T, args[i]);
-        if (mp_type_is(args[i], MP_K_ATTRGETTER)) {
-            mp_rc rc = mp_look_at_getter(T, s, callee, args[i], args, count);
-            if (rc != MP_OK) {
-                return rc;
-            }
-            effect = MP_C_NOTHING;
-        }
-        // With one argument type only answers; with three it makes a class.
-        bool makes_class = PyType_Check(args[i])
-                           && PyType_IsSubtype((PyTypeObject *)args[i], &PyType_Type)
-                           && (count > 2 || mp_is_known(callee, MP_K_STARMAP));
-        if (effect == MP_C_OPAQUE || makes_class) {
-            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
-                                  mp_type_name(args[i]));
-        }
-        reads = reads || effect == MP_C_READS;
-        computes = computes || effect == MP_C_COMPUTES;
-        s->calls = s->calls || effect == MP_C_COMPUTES || effect == MP_C_TORCH;
-        writes_text = writes_text || (mp_marks_of(args[i]) & MP_MARK_TEXT) != 0;
-    }
-    T->lazy_calls = T->lazy_calls || s->calls;
-    for (Py_ssize_t i = 0; (reads || computes) && i < count; i++) {
-        mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
-        rc = rc != MP_OK || !writes_text ? rc : mp_look_at_text(T, args[i]);
-        if (rc == MP_OK && has_tensor && reads) {
-            return mp_trace_abort(T, MP_AB_HOST_READ, "%s of tensors", who);
-        }
-        if (rc != MP_OK) {
-            return rc;
-        }
-    }
-    s->looks = s->looks || reads;
-    s->spreads = s->spreads || computes;
-    T->lazy_looks = T->lazy_looks || reads;
-    T->lazy_spreads = T->lazy_spreads || computes;
-    return MP_OK;
 }

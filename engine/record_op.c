@@ -370,6 +370,7 @@ do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
                               mp_type_name(mapping));
     }
     s->post = MP_POST_NONE;
+    rc = rc != MP_OK ? rc : mp_prepare_merge(T, dict);
     return rc != MP_OK ? rc : mp_read_all(T, dict);
 }
 
@@ -505,6 +506,32 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
 }
 
+/* `case {"k": v}` calls get() of anything but a dict. */
+static mp_rc
+do_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
+{
+    PyObject *name = PyUnicode_InternFromString("get"), *found = NULL, *own;
+    mp_rc rc = name == NULL ? MP_ERR : mp_unwrap_proxy(T, &mapping);
+    if (rc == MP_OK && !PyDict_CheckExact(mapping)) {
+        found = mp_type_lookup_borrow(Py_TYPE(mapping), name);
+        rc = mp_record_getattr(T, s, mapping, name);
+        PyObject *dict = rc == MP_OK ? mp_instance_dict_made_borrow(mapping) : NULL;
+        bool shadowed = dict != NULL && PyDict_GetItemWithError(dict, name) != NULL;
+        own = mp_type_lookup_borrow(&PyDict_Type, name);
+        if (rc == MP_OK
+            && (shadowed || found == NULL
+                || !(PyFunction_Check(found)
+                     || (found == own && PyDict_Check(mapping))))) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "get() of a %s, for a match",
+                                mp_type_name(mapping));
+        }
+        s->below = MP_BELOW_WATCH;
+    }
+    Py_XDECREF(name);
+    s->post = MP_POST_RESULT;
+    return rc != MP_OK || !PyDict_Check(mapping) ? rc : mp_read_items(T, mapping);
+}
+
 static mp_rc
 do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -589,13 +616,23 @@ do_handler(mp_trace *T, PyObject *exc)
 
 /* Raising adds a traceback to the exception, which no effect replays. */
 static mp_rc
-do_raise(mp_trace *T, PyObject *exc)
+do_raise(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    mp_node *n = mp_refgraph_find(&T->graph, exc);
-    return n == NULL || n->reg < 0 || !PyExceptionInstance_Check(exc)
-               ? MP_OK
-               : mp_trace_abort(T, MP_AB_MUTATION, "an external %s is raised",
+    mp_rc rc = MP_OK;
+    for (int i = in->arg; i > 0 && rc == MP_OK; i--) {
+        PyObject *exc = TOP(s, in, i);
+        mp_node *n = mp_refgraph_find(&T->graph, exc);
+        if (PyExceptionClass_Check(exc)) {
+            rc = mp_prepare_class(T, (PyTypeObject *)exc,
+                                  &(bool){false});  // (it is called)
+        }
+        else if (i == in->arg && n != NULL && n->reg >= 0
+                 && PyExceptionInstance_Check(exc)) {
+            rc = mp_trace_abort(T, MP_AB_MUTATION, "an external %s is raised",
                                 mp_type_name(exc));
+        }
+    }
+    return rc;
 }
 
 static mp_rc
@@ -662,8 +699,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_MAP_ADD:
         return do_add(T, s, in);
     case MP_OP_RAISE_VARARGS:
-        s->below = MP_BELOW_WATCH;
-        return in->arg > 0 ? do_raise(T, TOP(s, in, in->arg)) : mp_read_handled(T);
+        return in->arg > 0 ? do_raise(T, s, in) : mp_read_handled(T);
     case MP_OP_WITH_EXCEPT_START:
         s->below = MP_BELOW_WATCH;
         s->post = MP_POST_RESULT;
@@ -796,7 +832,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_FOR_ITER:
         return do_for_iter(T, s, TOP(s, in, 1));
     case MP_OP_SEND:
-        return do_for_iter(T, s, TOP(s, in, 2));
+        return TOP(s, in, 1) == Py_None || PyGen_CheckExact(TOP(s, in, 2))
+                   ? do_for_iter(T, s, TOP(s, in, 2))
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "send() of a %s",
+                                    mp_type_name(TOP(s, in, 2)));
     case MP_OP_UNPACK_SEQUENCE:
     case MP_OP_UNPACK_EX:
         return mp_record_unpack(T, s, TOP(s, in, 1));
@@ -827,8 +866,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         s->post = MP_POST_RESULT;
         return do_known(T, TOP(s, in, 1));
     case MP_OP_MATCH_KEYS:
-        s->post = MP_POST_RESULT;
-        return mp_read_items(T, TOP(s, in, 2));
+        return do_match_keys(T, s, TOP(s, in, 2));
     case MP_OP_MATCH_CLASS:
         return do_match_class(T, s, in);
     // statements that only modules and coroutines have, and exception groups

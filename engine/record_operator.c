@@ -49,7 +49,7 @@ read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
     }
     if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
         && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
-        return MP_OK;  // a class written in Python: its operators are frames or identity
+        return mp_prepare_instance(T, o);  // a class in Python: frames, or identity
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
 }

@@ -555,63 +555,6 @@ mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *fo
 }
 
 mp_rc
-mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
-{
-    *found = NULL;
-    PyObject *key = PyUnicode_InternFromString(name);
-    if (key == NULL) {
-        return MP_ERR;
-    }
-    PyObject *attr = mp_type_lookup_borrow(Py_TYPE(obj), key);
-    mp_rc rc = mp_guard_type_attr(T, Py_TYPE(obj), key, attr);
-    Py_DECREF(key);
-    if (rc != MP_OK || attr == NULL) {
-        return rc;
-    }
-    *found = attr;
-    if (PyFunction_Check(attr) && mp_refgraph_find(&T->graph, attr) == NULL) {
-        return mp_load_const(T, attr);
-    }
-    return MP_OK;
-}
-
-mp_rc
-mp_prepare_instance(mp_trace *T, PyObject *obj)
-{
-    static const char *const names[] = {
-        "__iter__",     "__next__",   "__len__",         "__bool__",  "__hash__",
-        "__eq__",       "__lt__",     "__le__",          "__gt__",    "__ge__",
-        "__ne__",       "__index__",  "__int__",         "__float__", "__getitem__",
-        "__contains__", "__call__",   "__abs__",         "__round__", "__divmod__",
-        "__pow__",      "__floor__",  "__ceil__",        "__trunc__", "__complex__",
-        "__reversed__", "__format__", "__length_hint__", "__repr__",  "__str__",
-        "__add__",      "__radd__",
-    };
-    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        || (Py_TYPE(obj)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
-        || (mp_is_identity(obj) && !PyType_Check(obj))  // (metaclasses have methods)
-        || mp_tensor_is_any(obj)) {
-        return MP_OK;
-    }
-    // Once per class: the guards that this emits hold the class, so its address is its own.
-    // (None holds a class that the run made.)
-    bool is_new = mp_is_new_class(T, (PyObject *)Py_TYPE(obj));
-    int first =
-        is_new ? 1 : mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, Py_TYPE(obj), -1);
-    if (first <= 0) {
-        return first < 0 ? MP_ERR : MP_OK;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        PyObject *found;
-        mp_rc rc = mp_special(T, obj, names[i], &found);
-        if (rc != MP_OK) {
-            return rc;
-        }
-    }
-    return MP_OK;
-}
-
-mp_rc
 mp_read_kwdefaults(mp_trace *T, PyObject *func)
 {
     // Defaults of keyword-only parameters live in a dict that can change in place.

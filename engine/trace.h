@@ -186,6 +186,7 @@ typedef struct mp_trace {
     uint8_t in_mode;    // mp_mode_state
     bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
     bool uncounted;     // t.data was read: its memory has another counter than t's
+    bool lazy_indexes;  // some iterator of C code looks keys up in what it gets, later
     bool lazy_looks;    // some iterator of C code looks at what it gets, later
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;      // owned; at the segment's begin; NULL without torch
@@ -292,11 +293,20 @@ mp_rc mp_guard_function(mp_trace *T, PyObject *func);
 mp_rc mp_read_kwdefaults(mp_trace *T, PyObject *func);
 mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name,
                          PyObject *found);
-/* A special method of obj's type that C code will call: registers it; *below tells whether
- * Python code runs.  Answers with *found borrowed or NULL if the type has none. */
-/* Python code that C may run on obj (comparison, iteration, ...) becomes known. */
-mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
+
+/* -- Special methods (record_special.c) ------------------------------------------------------ */
+
+/* A special method of obj's type that C code will call becomes known.  *found: borrowed, or
+ * NULL if the type has none.  Aborts if it is neither a function in Python nor the C type's
+ * own. */
 mp_rc mp_special(mp_trace *T, PyObject *obj, const char *name, PyObject **found);
+/* The same, whatever it is: for callers that tell what calling it does. */
+mp_rc mp_special_any(mp_trace *T, PyObject *obj, const char *name, PyObject **found);
+/* The interpreter calls what was found in the class of obj, in its place. */
+mp_rc mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
+                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* All special methods that C code may call on obj (specials.def). */
+mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
 
 /* -- Instructions (record_op.c) ------------------------------------------------------------ */
 
@@ -373,6 +383,8 @@ mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
 /* The C function `who` takes each item of these arguments apart: dict(pairs). */
 mp_rc mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
                    Py_ssize_t count);
+/* C code takes the items of a dict; aborts if its class says what they are. */
+mp_rc mp_prepare_merge(mp_trace *T, PyObject *dict);
 /* Read the containers behind an iterator (record_iter.c). */
 mp_rc mp_look_behind(mp_trace *T, PyObject *iterator, const char *who);
 /* C code is about to advance it: items that came since it was made are read as well. */
@@ -382,9 +394,14 @@ bool mp_is_opaque_external(PyObject *obj, const mp_node *n);
 /* A Python frame below the instruction of `caller` has answered. */
 mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                         PyObject *answer);
+/* -- Callables that C code calls (record_callback.c) ----------------------------------------- */
+
 /* The C function gets these arguments and calls those that are callable. */
 mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t count);
+
+/* A key that is missing in a defaultdict that obj is, or holds, would be written by `who`. */
+mp_rc mp_refuse_default(mp_trace *T, PyObject *obj, const char *who);
 
 /* -- C functions of Python on tensors (record_operate.c) ------------------------------------ */
 
@@ -530,8 +547,17 @@ mp_rc mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
 /* args: nargs positional, then one per name in kwnames (tuple or NULL). */
 mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* Call callee with one more argument in front. */
+mp_rc mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 /* Does calling it run a Python frame of the program, whatever the arguments are? */
 bool mp_callee_is_watched(PyObject *callee);
+/* What calling this class runs becomes known; aborts if that is neither Python (*runs) nor C
+ * code that only stores. */
+mp_rc mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs);
+bool mp_constructor_reads(PyTypeObject *cls);
+/* `call`, which the class of obj has as __call__, is a slot with one of our functions. */
+bool mp_is_compiled_call(PyObject *obj, PyObject *call);
 /* A C method or slot bound to an object: its descriptor (overrides of its name do not
  * count; NULL if there is none), and the object. */
 PyObject *mp_bound_descr_borrow(PyObject *bound);

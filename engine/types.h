@@ -73,6 +73,8 @@ enum mp_mark {
     MP_MARK_HIDDEN = 1 << 22,       // answers from what no guard sees
     MP_MARK_CODEC = 1 << 23,        // argument 2, or errors=, names a handler
     MP_MARK_RANDOM = 1 << 21,       // types of numpy.random
+    MP_MARK_MOD = 1 << 23,          // formats if its first operand is a text
+    MP_MARK_KEY = 1 << 24,          // looks a key up in what it is given
 };
 
 extern PyObject *mp_known[MP_K_COUNT];  // owned for the process; NULL: not there

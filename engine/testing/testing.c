@@ -14,11 +14,25 @@ extern PyMethodDef mp_testing_tensor_methods[];
 
 PyMODINIT_FUNC PyInit__engine_testing(void);
 
+static PyObject *
+testing_calls_back(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    return PyBool_FromLong((mp_marks_of(callable) & MP_MARK_CALLS_BACK) != 0);
+}
+
+static PyMethodDef testing_types_methods[] = {
+    {"calls_back", testing_calls_back, METH_O,
+     "calls_back(callable)\n--\n\nIs it taken for one that calls what it is given?"},
+    {NULL, NULL, 0, NULL},
+};
+
 static int
 testing_exec(PyObject *module)
 {
     PyMethodDef *tables[] = {mp_testing_compat_methods, mp_testing_guard_methods,
-                             mp_testing_effect_methods, mp_testing_tensor_methods};
+                             mp_testing_effect_methods, mp_testing_tensor_methods,
+                             testing_types_methods};
 
     if (mp_compat_init(module) < 0 || mp_types_init() < 0) {
         return -1;

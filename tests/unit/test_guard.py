@@ -701,6 +701,29 @@ def type_attr():
     assert not p()
 
 
+def type_specials():
+    A, B, C, D = attr_classes()
+    old = C.x
+    p = Program().test("TYPE_SPECIALS", -1, (D, ("x", "__len__"), (C.x, ABSENT)))
+    for _ in range(3):
+        assert p()
+    C.y = 1
+    for _ in range(3):
+        assert p()
+    B.__len__ = len
+    for _ in range(3):
+        assert not p()
+    del B.__len__
+    assert p()
+    C.x = object()
+    assert not p()
+    C.x = old
+    assert p()
+    assert Program().test("TYPE_SPECIALS", -1, (D, (), ()))()
+    D.__bases__ = (B,)
+    assert not p()
+
+
 def super_attr():
     A, B, C, D = attr_classes()
     p = Program().test("SUPER_ATTR", -1, (D, B, "x", C.x))
@@ -820,6 +843,7 @@ GUARDS = {
     "CELL_EMPTY": cell_empty,
     "NO_DICT": no_dict,
     "TYPE_ATTR": type_attr,
+    "TYPE_SPECIALS": type_specials,
     "SUPER_ATTR": super_attr,
     "FUNCTION": function,
     "IMPORTED": imported,
@@ -1512,6 +1536,8 @@ def test_wrong_rows_are_refused():
         ("KEYS", 0, -1, 0, ["a"]),
         ("TYPE_ATTR", -1, -1, 0, (1, "x", 2)),
         ("TYPE_ATTR", -1, -1, 0, (int, 1, 2)),
+        ("TYPE_SPECIALS", -1, -1, 0, (int, ("x",), ())),
+        ("TYPE_SPECIALS", -1, -1, 0, (int, (1,), (2,))),
         ("FUNCTION", -1, -1, 0, (1, 2, 3, 4, 5)),
         ("IMPORTED", -1, -1, 0, (1, 2)),
         ("NO_DICT", 0, -1, 0, 1),

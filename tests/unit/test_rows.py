@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import re
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -142,3 +144,58 @@ def test_every_row_names_something():
         elif name != "*" and not hasattr(place, name):
             missing.append(f"{owner}.{name}")
     assert [m for m in missing if m.rpartition(".")[2] not in newer] == []
+
+
+def arguments(probe: Any) -> Iterator[tuple[tuple, dict]]:
+    """Ways to give a callable to a function."""
+    others = (1, "a", [1, 2], [(1,)], {1: 2})
+    yield (probe,), {}
+    yield (), {"key": probe}
+    for x in others:
+        yield (probe, x), {}
+        yield (x, probe), {}
+        yield (x,), {"key": probe}
+        for y in others:
+            yield (probe, x, y), {}
+            yield (x, probe, y), {}
+            yield (x, y, probe), {}
+            yield (x, y), {"key": probe}
+
+
+SELVES = ([1, 2], {1: 2}, {1}, "a", b"a", 1, 1.5, (1, 2), re.compile("a"))
+
+
+def is_called_by(function: Any) -> bool:
+    calls: list[tuple] = []
+
+    def probe(*args: Any) -> int:
+        calls.append(args)
+        return 1
+
+    owner = getattr(function, "__objclass__", None)
+    selves = [(x,) for x in SELVES if owner and isinstance(x, owner)] if owner else [()]
+    for first in selves:
+        for args, names in arguments(probe):
+            try:
+                result = function(*first, *args, **names)
+                if hasattr(result, "__next__"):
+                    list(itertools.islice(result, 3))
+            except Exception:  # wrong arguments
+                continue
+    return bool(calls)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "bisect builtins collections functools heapq itertools math operator re".split(),
+)
+def test_callers_are_marked(name):
+    looks = {"pure", "moves", "reads", "writes", "operator", "value", "own"}
+    found = {
+        path
+        for path, f in reachable(import_or_skip(name))
+        if _engine.effect_class(f) in looks
+        and is_called_by(f)
+        and not eng.calls_back(f)
+    }
+    assert found == set()

@@ -286,6 +286,13 @@ def f(o): return o.x
 >>> o
 !!! C.x = 2
 
+=== TYPE_SPECIALS
+class C:
+    def __len__(self): return 1
+xs = [C()]
+def f(): return list(map(len, xs))
+!!! C.__len__ = lambda self: 2
+
 === SUPER_ATTR
 class A:
     x = 1
