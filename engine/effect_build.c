@@ -107,6 +107,7 @@ mp_effect_init(void)
     }
     mp_effect_c.struct_new = Py_TYPE(info)->tp_new;
     mp_effect_c.python_new = ((PyTypeObject *)cls)->tp_new;
+    mp_effect_c.python_dealloc = ((PyTypeObject *)cls)->tp_dealloc;
     mp_effect_c.ready = true;
     rc = 0;
 
@@ -119,12 +120,14 @@ done:
 /* -- Types ------------------------------------------------------------------------- */
 
 /* Is type a Python-made subclass of base (or base itself)?  A C type in between has a
- * layout that base's functions do not know; it has a C __new__ of its own, too. */
+ * layout that base's functions do not know; it has a destructor of its own, and often
+ * a __new__. */
 static bool
 effect_extends(PyTypeObject *type, PyTypeObject *base)
 {
     newfunc python_new = mp_effect_c.python_new;
     while (type != NULL && type != base && (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && type->tp_dealloc == mp_effect_c.python_dealloc
            && (type->tp_new == base->tp_new || type->tp_new == python_new)) {
         type = type->tp_base;
     }
@@ -335,6 +338,10 @@ effect_make_struct(PyTypeObject *type, const int32_t *items, int32_t count,
         PyObject *args = PyTuple_Pack(1, fields);
         o = args == NULL ? NULL : make(type, args, NULL);
         Py_XDECREF(args);
+        if (o == NULL && !is_python && PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Clear();  // it takes them one by one, like what isocalendar() makes
+            o = make(type, fields, NULL);
+        }
     }
     Py_DECREF(fields);
     return o;

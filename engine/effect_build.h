@@ -27,9 +27,10 @@ typedef struct {
     // Owned descriptors.
     PyObject *deque_append, *deque_clear, *deque_maxlen, *odict_clear;
     PyObject *default_factory, *partial_set, *partial_parts[3];
-    PyObject *no_args;   // owned: ()
-    newfunc struct_new;  // tp_new of every struct sequence
-    newfunc python_new;  // tp_new of every class with a __new__ in Python
+    PyObject *no_args;          // owned: ()
+    newfunc struct_new;         // tp_new of every struct sequence
+    newfunc python_new;         // tp_new of every class with a __new__ in Python
+    destructor python_dealloc;  // tp_dealloc of every class in Python
 } mp_effect_tools;
 
 extern mp_effect_tools mp_effect_c;

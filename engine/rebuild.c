@@ -187,6 +187,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
     }
     mp_rc rc = mp_shape_of(b->T, &s, obj);
     rc = rc != MP_OK ? rc : check_keys(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : mp_shape_prove(b->T, &s, obj);
     rc = rc != MP_OK ? rc : scan_dict(b, obj, s.dict);
     mp_node *n = rc == MP_ABORTED ? mp_refgraph_find(&b->T->graph, obj) : NULL;
     if (n != NULL) {

@@ -300,6 +300,25 @@ shape_scalar(mp_shape *s, PyObject *obj)
     return rc < 0 ? MP_ERR : MP_OK;
 }
 
+/* Fields of a struct sequence that have a name and no index. */
+static mp_rc
+shape_hidden_fields(mp_shape *s, PyObject *obj)
+{
+    if (Py_TYPE(obj)->tp_new != mp_effect_c.struct_new) {
+        return MP_OK;
+    }
+    PyObject *number = PyObject_GetAttrString((PyObject *)Py_TYPE(obj), "n_fields");
+    Py_ssize_t n = number == NULL ? -1 : PyLong_AsSsize_t(number);
+    Py_XDECREF(number);
+    for (Py_ssize_t i = Py_SIZE(obj); i < n; i++) {
+        PyObject *value = ((PyTupleObject *)obj)->ob_item[i];
+        if (shape_item(s, value == NULL ? Py_None : value) < 0) {
+            return MP_ERR;
+        }
+    }
+    return PyErr_Occurred() ? MP_ERR : MP_OK;
+}
+
 /* Objects of classes: those in Python, and C types whose instances have attributes. */
 static mp_rc
 shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
@@ -310,6 +329,7 @@ shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
     if (PyTuple_Check(obj)) {
         s->kind = MP_E_STRUCT;
         rc = mp_shape_sequence(s, obj);
+        rc = rc != MP_OK ? rc : shape_hidden_fields(s, obj);
     }
     else if (PyDict_Check(obj) || PyList_Check(obj) || PyAnySet_Check(obj)
              || PyObject_TypeCheck(obj, mp_effect_c.deque)) {

@@ -21,6 +21,8 @@ typedef struct {
 /* The layout of a fresh object, read off the live one.  Aborts if it has no layout row.
  * mp_shape_fini even after a failure. */
 mp_rc mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj);
+/* Build it once from its parts: is that the object?  Aborts if not. */
+mp_rc mp_shape_prove(mp_trace *T, const mp_shape *s, PyObject *obj);
 /* Content only: key, value, ... of a dict; items of a list, tuple, set or deque. */
 mp_rc mp_shape_pairs(mp_shape *s, PyObject *dict);
 mp_rc mp_shape_sequence(mp_shape *s, PyObject *obj);

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import functools
 import gc
+import inspect
 import io
 import os
 import sys
@@ -882,6 +884,41 @@ def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> N
     warnings.filters.insert(0, ("error", None, UserWarning, None, 0))  # type: ignore[attr-defined]
     with pytest.raises(UserWarning, match="text"):
         program.run()
+
+
+def tuples() -> list[Any]:
+    """One object of each class that extends tuple, as far as this process has any."""
+    found: dict[type, Any] = {}
+    known = [
+        time.gmtime(0), os.times(), os.uname(), os.terminal_size((1, 2)),
+        os.statvfs("/"), os.stat("/"), sys.version_info, sys.flags, sys.float_info,
+        sys.int_info, sys.hash_info, sys.thread_info, sys.get_asyncgen_hooks(),
+        datetime.date(2024, 5, 6).isocalendar(), inspect.getfullargspec(tuples),
+    ]  # fmt: skip
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        known += [torch.Size([1, 300]), torch.ones(2, 2).max(0), torch.ones(2).sort()]
+    for o in [*known, *gc.get_objects()]:
+        if issubclass(type(o), tuple) and type(o) is not tuple:
+            found.setdefault(type(o), o)
+    return list(found.values())
+
+
+def test_tuples_are_made_as_they_are_or_refused() -> None:
+    made = 0
+    for o in tuples():
+        kind, program = type(o), Program()
+        items = [program.const(item) for item in tuple.__iter__(o)]
+        try:
+            program.returns(program.emit("STRUCT", *items, obj=kind))
+        except TypeError:
+            continue  # no such layout, or nobody can make one
+        again = program.run()
+        assert type(again) is kind
+        both = zip(tuple.__iter__(o), tuple.__iter__(again), strict=True)
+        assert all(x is y or (type(x) in (int, str) and x == y) for x, y in both)
+        made += 1
+    assert made >= 10
 
 
 def test_caches_count_and_keep() -> None:
