@@ -113,12 +113,14 @@ def act(name, last, do):
 def freed(last):
     "It is freed, with all it holds, whatever fails then."
     for first in range(40):
-        fast, world, _ = prepared(2, False, {}, ("free", first, last))
+        mine = []
+        def told(kind, info, mine=mine): pass
+        fast, world, _ = prepared(2, False, {"on_event": told}, ("free", first, last))
         change(world)
         fast(world)
-        fast.me = fast  # the collector has to do it
+        mine.append(fast)  # the collector has to do it
         seen, held = weakref.ref(fast), [fast]
-        del fast
+        del fast, told, mine
         attempt(held.clear, first, last and first + last)
         gc.collect()
         assert seen() is None, (first, last)

@@ -5,9 +5,9 @@ answer.  The oracle sees keys, answers, their order, and the counters."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import gc
+import re
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from oracle import Case, cases, check, engine_compile
 
 HEAD = "import functools\nlog = []\n"
 
-CASES = cases("""
+PROGRAMS = """
 === answers_of_before
 CFG = {"scale": 2}
 @functools.lru_cache
@@ -269,9 +269,9 @@ def f(n):
 >>> 1
 >>> 2
 ??? k.cache_clear(); log.clear()
-""")
+"""
 
-BREAKS = cases("""
+BREAKING = """
 === room_of_a_cache_with_a_bound
 @functools.lru_cache(maxsize=2)
 def k(n):
@@ -353,17 +353,25 @@ def f(n):
 !!! a = A()
 !!! A.k.cache_clear(); A.c.cache_clear()
 !!! a.n = 2; del a.size
-""")
+"""
+
+
+def with_head(programs: str) -> list[Case]:
+    return cases(re.sub(r"^=== .*", r"\g<0>\n" + HEAD, programs, flags=re.MULTILINE))
+
+
+CASES = with_head(PROGRAMS)
+BREAKS = with_head(BREAKING)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_caches(case: Case) -> None:
-    check(dataclasses.replace(case, source=HEAD + case.source))
+    check(case)
 
 
 @pytest.mark.parametrize("case", BREAKS, ids=str)
 def test_caches_that_break(case: Case) -> None:
-    check(dataclasses.replace(case, source=HEAD + case.source), whole=False)
+    check(case, whole=False)
 
 
 def test_what_a_cache_keeps_dies_with_it() -> None:

@@ -25,7 +25,8 @@ def f(x):
 >>> "a"
 
 === type_hints_of_what_the_call_made | eager
-from typing import Annotated, Callable, Dict, Generic, List, NewType, Optional, ParamSpec, TypeVar
+from typing import Annotated, Callable, Dict, Generic, List, NewType, Optional
+from typing import ParamSpec, TypeVar
 def f(x):
     T, P, N = TypeVar("T"), ParamSpec("P"), NewType("N", int)
     note = [x]
@@ -37,7 +38,8 @@ def f(x):
         pass
     return [
         List[T].__args__[0] is T, C.__parameters__[0] is T, D.__parameters__ == (P, T),
-        E.__orig_bases__[0].__args__[1] is T, Optional[List[N]].__args__[0].__args__[0] is N,
+        E.__orig_bases__[0].__args__[1] is T,
+        Optional[List[N]].__args__[0].__args__[0] is N,
         List[C].__args__[0] is C, Annotated[int, note].__metadata__[0] is note,
     ]
 >>> 1

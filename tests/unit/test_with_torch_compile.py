@@ -69,7 +69,7 @@ def test_torch_compile_around():
 
 
 def refused(pred, x):
-    """An operation that TorchDynamo compiles, and refuses: it leaves its evaluator behind."""
+    """TorchDynamo compiles it, and refuses: it leaves its evaluator behind."""
     return torch.cond(pred, lambda x: x, torch.sin, [x])
 
 
