@@ -147,10 +147,13 @@ watcher_finish(mp_watcher *w)
 static void
 watcher_lose(mp_watcher *w, const char *why)
 {
+    PyObject *exc = mp_err_take();  // owned; of the frame that we are about to run
+
     watcher_finish(w);
     if (w->ops->lost != NULL) {
         w->ops->lost(w->ctx, why);
     }
+    mp_err_restore_steal(exc);
 }
 
 static void
@@ -384,7 +387,10 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
 
     // The evaluator sets it too, but `enter` may look.
     f->previous = ts->cframe->current_frame;
+    PyObject *exc =
+        mp_err_take();  // owned; what the frame is thrown, GeneratorExit perhaps
     bool watched = w->ops->enter(w->ctx, f, watch_frame_is_fresh(f, throwflag));
+    mp_err_restore_steal(exc);
     if (w->abandoned) {
         return watch_run_abandoned(w, ts, f);
     }
@@ -432,7 +438,9 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
     }
     if (w->paused > 0 || ts->tracing > 0) {
         if (w->ops->missed != NULL) {
+            PyObject *exc = mp_err_take();
             w->ops->missed(w->ctx, f);
+            mp_err_restore_steal(exc);
         }
         return watch_pass(ts, f, throwflag, false, next);
     }

@@ -116,6 +116,8 @@ class _Proxy:
         return _call(self._proxy_target, name, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_proxy_"):  # a copy in the making
+            raise AttributeError(name)
         if name == "_orig_mod":
             return self._proxy_original
         return getattr(self._proxy_target, name)

@@ -820,3 +820,37 @@ def f():
     exec(source, space)
     fast = engine_compile(space["f"])
     assert [fast() for _ in range(4)] == [space["f"]()] * 4
+
+
+GENERATORS = """
+def fresh(): return (x for x in [1])
+def begun():
+    g = (x for x in [1, 2])
+    next(g)
+    return g
+async def answers(): yield 1
+box = []
+def f():
+    box.clear()
+    return 1
+def own():
+    g = answers()
+    g = None
+    return 1
+"""
+
+
+@pytest.mark.parametrize("name", ["fresh", "begun", "answers"])
+def test_generators_end_quietly_in_a_recording(name, monkeypatch):
+    """GeneratorExit is thrown into a frame that the recorder is told of."""
+    raised = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda u: raised.append(u.exc_value))
+    space: dict = {}
+    exec(GENERATORS, space)
+    for fn in (space["f"], space["own"]):
+        fast = engine_compile(fn)
+        for _ in range(3):
+            space["box"].append(space[name]())
+            assert fast() == 1
+            space["box"].clear()
+    assert raised == []
