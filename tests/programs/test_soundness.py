@@ -3,6 +3,8 @@
 The rules are those of docs/internals; the name of a program says which one it tests.
 """
 
+import sys
+
 import pytest
 
 from oracle import Pair, World, cases, check, engine_compile
