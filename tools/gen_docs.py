@@ -64,6 +64,10 @@ PACKAGE_REASONS = {
         "taken all the same)",
         "return a tuple or list from the compiled callable",
     ),
+    "no-cuda-graph": (
+        "Inductor made no CUDA graph, although the mode asks for one (a warning)",
+        "see the reason that Inductor gives in it",
+    ),
     "no-modes": (
         "`mode=` was given for a backend that has none (a warning)",
         "leave it out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_version_and_usage(capsys):
 
 
 def test_env(capsys):
-    assert main(["env"]) == 0
+    assert main(["env", "--no-check"]) == 0
     text = capsys.readouterr().out
     assert "engine" in text
     assert "MAGPY_MAX_ENTRIES" in text
@@ -70,6 +71,11 @@ def test_env_json(capsys):
     assert data["magpy"] == magpy.__version__
     assert data["engine"] in ("on", "off")
     assert data["config"]["max_entries"] == 64
+    if data["engine"] == "on" and data["packages"]["torch"]:
+        assert set(data["backends"]) >= set(magpy.list_backends())
+        assert data["backends"]["eager"] == "ok"
+        if importlib.util.find_spec("torch_xla") is None:
+            assert data["backends"]["openxla"].startswith("ImportError: ")
 
 
 @pytest.mark.filterwarnings("ignore:MagPy is off")

@@ -11,7 +11,7 @@ import torch
 
 import magpy
 from magpy import MagpyWarning
-from magpy.backends import Settings, examples, mode_is_unused
+from magpy.backends import Settings, examples, mode_is_unused, selfcheck
 from magpy.config import INT64_MAX, INT_MAX, Config
 
 X = torch.ones(2)
@@ -270,6 +270,45 @@ def test_a_named_backend_is_asked_when_it_is_found(monkeypatch):
     texts, _ = run(fast, [(X,)] * 4)
     only(texts, "no-modes", "theirs", "'fast'")
     assert magpy.stats(fast)["hits"] == 3
+
+
+def test_cuda_graphs_that_cannot_be():
+    if torch.cuda.is_available():
+        pytest.skip("they can")
+    fast = magpy.compile(lambda x: x.sin() + 1, mode="reduce-overhead")
+    texts, _ = run(fast, [(X,)] * 3)
+    only(texts, "no-cuda-graph", "inductor")
+
+
+# -- does a backend work here? -----------------------------------------------------------
+
+
+def wrong(gm, inputs):
+    return lambda *args: tuple(each * 2 for each in gm(*args))
+
+
+@pytest.mark.parametrize(
+    ("backend", "verdict"),
+    [
+        (plain, "ok"),
+        (broken, "ValueError: backend says no"),
+        (raises, "RuntimeError: no kernel"),
+        (wrong, "wrong: its results are not eager's"),
+        (lambda gm, inputs: None, "BackendError: "),
+        ("eager", "ok"),
+    ],
+)
+def test_the_self_check(backend, verdict):
+    assert verdict in selfcheck.check(backend)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_self_check_on_a_gpu():
+    modes = [mode for name, mode in selfcheck.candidates() if name == "inductor"]
+    assert "reduce-overhead" in modes
+    assert {mode: selfcheck.check("inductor", mode) for mode in modes} == dict.fromkeys(
+        modes, "ok"
+    )
 
 
 # -- example values ----------------------------------------------------------------------

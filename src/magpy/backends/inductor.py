@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from magpy import seal
+from magpy import notices, seal
 from magpy.backends.registry import Backend, Executable, Settings
 from magpy.config import config, nearest
+from magpy.errors import describe
 
 if TYPE_CHECKING:
     import torch
@@ -114,10 +115,27 @@ def _compile(
         wrapped: Any = compile_fx(
             gm, inputs, inner_compile=capture, config_patches=patches
         )
+    if patches.get("triton.cudagraphs"):
+        _tell_ungraphed(capture.codes)
     direct = _direct(capture, context.fw_metadata, n_inputs, n_outputs)
     if config.inductor_direct and direct is not None:
         return direct, True
     return wrapped, False
+
+
+def _tell_ungraphed(codes: Sequence[Any]) -> None:
+    """Warn if CUDA graphs were asked for and Inductor says why there are none."""
+    for code in codes:
+        why = getattr(code, "disabled_cudagraphs_reason", None)
+        if why:
+            why = str(why).rstrip(": ")
+            text = describe(
+                f"backend 'inductor' runs a graph without CUDA graphs, {why}",
+                reason="no-cuda-graph",
+                hint='leave mode out, or use "max-autotune-no-cudagraphs"',
+            )
+            notices.warn(text)
+            return
 
 
 def _count_outputs(gm: GraphModule) -> int:

@@ -1,6 +1,7 @@
-"""Show versions, whether the engine is on, and every knob.
+"""Show versions, whether the engine is on, which backends work, and every knob.
 
-Paste the output into bug reports.
+Each backend compiles a tiny program, whose results are compared with eager's; that takes
+a few seconds.  Paste the output into bug reports.
 """
 
 from __future__ import annotations
@@ -22,10 +23,17 @@ _PACKAGES = ("torch", "triton", "numpy", "transformers")
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--no-check", action="store_true", help="do not try the backends"
+    )
 
 
-def collect() -> dict[str, Any]:
-    """Return everything as plain data."""
+def collect(check: bool = True) -> dict[str, Any]:
+    """Return everything as plain data.
+
+    Args:
+        check: try every backend.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the reason is part of the answer
         state = _setup.status()
@@ -39,6 +47,7 @@ def collect() -> dict[str, Any]:
         "tensor_path": _tensor_path(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "devices": _devices(),
+        "backends": _backends() if check and state.enabled else {},
         "config": magpy.config.to_dict(),
     }
 
@@ -58,6 +67,18 @@ def _tensor_path() -> str:
     return str(path()) if path is not None else "unknown"
 
 
+def _backends() -> dict[str, str]:
+    """Return "ok" or what is wrong, for each backend that can be named."""
+    if _version("torch") is None:
+        return {}
+    from magpy.backends import selfcheck
+
+    return {
+        name if mode is None else f"{name}, {mode}": selfcheck.check(name, mode)
+        for name, mode in selfcheck.candidates()
+    }
+
+
 def _devices() -> list[str]:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
@@ -67,7 +88,7 @@ def _devices() -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; always succeeds."""
-    data = collect()
+    data = collect(check=not args.no_check)
     if args.json:
         print(json.dumps(data, indent=2))
         return 0
@@ -79,6 +100,10 @@ def run(args: argparse.Namespace) -> int:
     for name, number in data["packages"].items():
         print(f"{name:<16}{number or 'not installed'}")
     print(f"{'devices':<16}{', '.join(data['devices']) or 'cpu'}")
+    if data["backends"]:
+        print("backends")
+    for name, verdict in data["backends"].items():
+        print(f"  {name:<26}{verdict}")
     print("knobs")
     for name, knob in magpy.config.knobs().items():
         value = data["config"][name]
