@@ -327,8 +327,10 @@ def test_every_state_of_torch_is_listed():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in listed)
     ]
     assert missing == []
-    stale = {p for p in of_torch if not fnmatch.filter(found, p)} - rows
-    assert stale == set(), "names that stand for nothing"
+    pinned = (ROOT / "requirements" / "dev.txt").read_text()
+    if f"torch=={torch.__version__.split('+')[0]}" in pinned:  # others lack some
+        stale = {p for p in of_torch if not fnmatch.filter(found, p)} - rows
+        assert stale == set(), "names that stand for nothing"
 
 
 def test_getters_that_are_constants_have_rows():
