@@ -67,6 +67,7 @@ mp_entry_release(mp_entry *entry)
     }
     mp_plan_free(entry->plan);
     Py_XDECREF(entry->callable);
+    Py_XDECREF(entry->undo);
     Py_DECREF(entry->code);
     PyMem_Free(entry);
 }
@@ -75,6 +76,7 @@ static int
 entry_visit(mp_entry *entry, visitproc visit, void *arg)
 {
     Py_VISIT(entry->callable);
+    Py_VISIT(entry->undo);
     Py_VISIT(entry->code);
     return mp_plan_visit(entry->plan, visit, arg);
 }

@@ -23,6 +23,15 @@ typedef enum {
     MP_ENTRY_DIVERGED,
 } mp_entry_state;
 
+/* Numbers of _transaction.py. */
+typedef enum {
+    MP_UNDO_SAVES = 1,    // save before each run
+    MP_UNDO_INPUTS = 2,   // save takes the graph's inputs
+    MP_UNDO_RAISES = 4,   // it may raise for the values of its tensors
+    MP_UNDO_CHANGES = 8,  // it may draw random numbers or write to inputs
+    MP_UNDO_CAUGHT = 16,  // the program may catch what it raises
+} mp_undo_flags;
+
 typedef struct {
     Py_ssize_t refs;  // the cache holds one, so does everyone who runs it
     mp_entry_state state;
@@ -34,8 +43,10 @@ typedef struct {
     bool untried;        // it broke, and a trial may do better (trial.h)
     bool told;           // recorded in a trial
     bool bare;           // callable has answered a tensor instead of a tuple of one
-    int raised;          // times in a row that the graph raised and eager did not
-    uint64_t id;         // number in its cache, from 1
+    PyObject *undo;  // owned (save, restore, flags) of _transaction.py; NULL: the graph
+    int undo_flags;  //   changes nothing and cannot raise, or its compiler is not ours
+    int raised;      // times in a row that the graph raised and eager did not
+    uint64_t id;     // number in its cache, from 1
     uint64_t hits;
     uint64_t last_used;  // the function's call counter then
 } mp_entry;

@@ -22,6 +22,7 @@
 #include "notice.h"
 #include "record.h"
 #include "session.h"
+#include "transaction.h"
 #include "trial.h"
 #include "verify.h"
 
@@ -70,6 +71,7 @@ mp_hit_init(mp_hit *hit)
     hit->difference = NULL;
     hit->held = hit->small;
     hit->n_held = 0;
+    hit->undone = false;
 }
 
 void
@@ -210,13 +212,16 @@ dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
 
 /* -- Compile ----------------------------------------------------------------------- */
 
-/* The backend's answer is (callable, boxed). */
+/* The backend's answer is (callable, boxed) or (callable, boxed, undo). */
 static int
 dispatch_take_compiled(mp_entry *entry, PyObject *answer)
 {
-    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 2
-        || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
+    Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
+    if ((size != 2 && size != 3) || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
         PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
+        return -1;
+    }
+    if (size == 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
         return -1;
     }
     int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
@@ -361,29 +366,31 @@ mp_hit_call_graph(mp_hit *hit)
 }
 
 /* Eager did what the graph could not, again and again: the graph is no use. */
-void
-mp_entry_strike(mp_entry *entry)
+int
+mp_entry_strike(mp_CompiledObject *op, mp_entry *entry)
 {
+    if (entry->undo_flags & MP_UNDO_CAUGHT && entry->hits > 0) {
+        return 0;  // a handler of the program has had it
+    }
     if (++entry->raised >= DISPATCH_STRIKES && entry->state == MP_ENTRY_READY) {
         entry->state = MP_ENTRY_FAILED;
         Py_CLEAR(entry->callable);
     }
+    return mp_notice_useless(op, entry);
 }
 
 /* The graph raised and nothing is committed yet.  Run the original from the start,
- * unless the graph has written to an input, or was interrupted. */
+ * unless what the graph has done could not be undone, or it was interrupted. */
 static PyObject *
-dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_args *call)
+dispatch_graph_raised(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
+    mp_entry *entry = hit->entry;
     PyObject *result = NULL, *exc = mp_err_take();  // owned
-    bool rerun = !entry->mutates && PyErr_GivenExceptionMatches(exc, PyExc_Exception);
+    bool rerun = hit->undone;
     if (!rerun) {
         op->stats.hits++;
     }
     else if (mp_stats_fallback(&op->stats, MP_FB_GRAPH_RAISED) < 0) {
-        goto done;
-    }
-    if (entry->plan->ambient != NULL && mp_ambient_restore(entry->plan->ambient) < 0) {
         goto done;
     }
     if (mp_dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
@@ -399,8 +406,7 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_entry *entry, const dispatch_arg
     Py_CLEAR(exc);
     result = dispatch_plain(op, call);
     if (result != NULL) {
-        mp_entry_strike(entry);
-        if (mp_notice_useless(op, entry) < 0) {
+        if (mp_entry_strike(op, entry) < 0) {
             Py_CLEAR(result);
         }
     }
@@ -416,9 +422,9 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
     PyObject *outputs = NULL;         // owned
     PyObject *const *tensors = NULL;  // borrowed from outputs
     if (entry->plan->graph != NULL) {
-        outputs = mp_hit_call_graph(hit);
+        outputs = mp_transaction_run(hit);
         if (outputs == NULL) {
-            return dispatch_graph_raised(op, entry, call);
+            return dispatch_graph_raised(op, hit, call);
         }
         entry->raised = 0;
         tensors = ((PyTupleObject *)outputs)->ob_item;

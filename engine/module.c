@@ -13,6 +13,7 @@
 #include "plant.h"
 #include "record.h"
 #include "tensor.h"
+#include "transaction.h"
 #include "types.h"
 #include "value.h"
 
@@ -261,7 +262,7 @@ module_close_at_exit(void)
 static int
 module_start(PyObject *module)
 {
-    if (mp_compat_init(module) < 0 || mp_guard_init() < 0
+    if (mp_compat_init(module) < 0 || mp_guard_init() < 0 || mp_transaction_init() < 0
         || mp_record_setup(NULL) < 0) {
         return -1;
     }

@@ -225,6 +225,7 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.args);
     Py_CLEAR(T->op.kwargs);
     Py_CLEAR(T->op.arrays);
+    Py_CLEAR(T->op.effects);
     T->op.array_use = MP_ARRAY_REFUSED;
     T->op.dynamic = false;
     while (T->op.n_inputs > 0) {
@@ -331,68 +332,12 @@ inputs_are_constant(mp_trace *T)
     return true;
 }
 
-/* Operations whose result is no function of their arguments. */
+/* Is the result of the pending operation no function of its arguments? */
 static bool
-op_is_random(PyObject *target)
+op_is_random(const mp_pending_op *op)
 {
-    static const char *const words[] = {
-        "rand",      "bernoulli",   "dropout",
-        "normal",    "multinomial", "poisson",
-        "uniform",   "exponential", "cauchy",
-        "geometric", "empty",       "rrelu",
-        "resize",    "binomial",    "gamma",
-        "dirichlet", "gumbel",      "scaled_dot_product",
-    };
-    PyObject *name = mp_op_target_name(target);
-    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    bool random = text == NULL;
-    for (size_t i = 0; !random && i < Py_ARRAY_LENGTH(words); i++) {
-        random = strstr(text, words[i]) != NULL;
-    }
-    random = random && (text == NULL || strstr(text, "normalize") == NULL);
-    PyErr_Clear();  // an operation without a usable name counts as random
-    Py_XDECREF(name);
-    return random;
-}
-
-/* Argument `at` of the pending operation, or the keyword: borrowed, or NULL. */
-static PyObject *
-op_argument(const mp_pending_op *op, Py_ssize_t at, const char *keyword)
-{
-    PyObject *value = mp_dict_text_borrow(op->kwargs, keyword);
-    return value == NULL && PyTuple_GET_SIZE(op->args) > at
-               ? PyTuple_GET_ITEM(op->args, at)
-               : value;
-}
-
-/* Does the pending operation move a random number generator?  Attention does so only with
- * a dropout probability, dropout only in training; uninitialised memory is no random
- * number. */
-static bool
-op_draws(const mp_pending_op *op)
-{
-    if (!op_is_random(op->target)) {
-        return false;
-    }
-    PyObject *name = mp_op_target_name(op->target);
-    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    PyErr_Clear();  // op_is_random has read the same name
-    bool draws = true;
-    if (text != NULL && strstr(text, "scaled_dot_product") != NULL) {
-        PyObject *p = op_argument(op, 4, "dropout_p");
-        draws = p != NULL && !(PyFloat_Check(p) && PyFloat_AS_DOUBLE(p) == 0.0)
-                && !(PyLong_Check(p) && PyLong_AsLong(p) == 0);
-    }
-    else if (text != NULL && strstr(text, "dropout") != NULL) {
-        // dropout(x, p, train) of torch, dropout(x, p, training) of its functions
-        draws = op_argument(op, 2, "train") != Py_False
-                && mp_dict_text_borrow(op->kwargs, "training") != Py_False;
-    }
-    else if (text != NULL) {
-        draws = strstr(text, "empty") == NULL && strstr(text, "resize") == NULL;
-    }
-    Py_XDECREF(name);
-    return draws;
+    return op->effects == NULL
+           || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RANDOM;
 }
 
 static bool
@@ -411,7 +356,7 @@ result_constant(mp_trace *T, PyObject *obj)
     PyErr_Clear();  // a tensor has ndim; without it the value is not read
     bool known = T->op.flags == MP_TORCH_SIZED || inputs_are_constant(T);
     return is_number && !T->op.dynamic && known && !PyMethod_Check(T->op.target)
-                   && !op_is_random(T->op.target)
+                   && !op_is_random(&T->op)
                ? T->n_mutations + 1
                : 0;
 }
@@ -519,6 +464,7 @@ mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t narg
 {
     mp_op_drop(T);
     T->op.flags = flags;
+    T->op.effects = mp_op_effects(callee);
     T->op.array_use = mp_op_array_use(callee, args, nargs);
     T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
     mp_rc rc = op_take_args(T, args, nargs, kwnames);
@@ -622,6 +568,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         T->n_values++;
         n->dynamic = T->op.dynamic;
         n->constant = result_constant(T, obj);
+        mp_op_note_alias(T, obj);
         *has_new = true;
         *tree = Py_NewRef(n->leaf);
         return MP_OK;
@@ -689,7 +636,6 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
         mutated = true;
         T->n_mutations += !sets_state;
     }
-    mp_op_note_statistics(T);
     rc = mp_array_lend(T, result);
     if (rc != MP_OK) {
         Py_DECREF(tree);
@@ -697,10 +643,10 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
         return rc;
     }
     rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
-    T->random = T->random || (op->target != NULL && has_new && op_draws(op));
     mp_op_note_clash(T);
     if (rc == MP_OK
         && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
+        mp_op_note_raises(T);
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
         if (entry == NULL || PyList_Append(T->ops, entry) < 0) {
             rc = MP_ERR;
@@ -720,6 +666,7 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
     T->op.args = Py_NewRef(args);
     T->op.kwargs = PyDict_New();
     T->op.flags = MP_TORCH_CALL;
+    T->op.effects = mp_op_effects(target);
     T->op.dynamic = dynamic;
     if (T->op.kwargs == NULL) {
         mp_op_drop(T);
@@ -730,15 +677,72 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
 
 /* -- The finished log -------------------------------------------------------------------------- */
 
+/* The inputs that the run changes: new list of their positions, and a list of the positions
+ * of the operations that do it first. */
+static PyObject *
+spec_mutated(mp_trace *T, PyObject *written)
+{
+    PyObject *mutated = PyList_New(0);
+    for (int i = 0; mutated != NULL && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        if (!n->changed && !n->restated) {
+            continue;
+        }
+        PyObject *index = PyLong_FromLong(i);
+        PyObject *at = PyLong_FromLong(n->changed && !n->restated ? n->wrote_at : 0);
+        if (index == NULL || at == NULL || PyList_Append(mutated, index) < 0
+            || PyList_Append(written, at) < 0) {
+            Py_CLEAR(mutated);
+        }
+        Py_XDECREF(index);
+        Py_XDECREF(at);
+    }
+    return mutated;
+}
+
+/* Source texts of the inputs: new tuple. */
+static PyObject *
+spec_names(mp_trace *T)
+{
+    PyObject *names = PyTuple_New(T->n_inputs);
+    for (int i = 0; names != NULL && i < T->n_inputs; i++) {
+        PyObject *name = mp_guards_source(T->guards, T->inputs[i]->reg);
+        if (name == NULL) {
+            Py_CLEAR(names);
+            break;
+        }
+        PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+static PyObject *
+spec_notes(mp_trace *T)
+{
+    PyObject *written = PyList_New(0), *names = NULL, *mutated = NULL, *notes = NULL;
+    if (written != NULL && (names = spec_names(T)) != NULL) {
+        mutated = spec_mutated(T, written);
+    }
+    if (mutated != NULL) {
+        notes =
+            Py_BuildValue("{s:O,s:N,s:N,s:O}", "input_names", names, "mutated",
+                          PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
+                          "caught", T->op_caught ? Py_True : Py_False);
+    }
+    Py_XDECREF(mutated);
+    Py_XDECREF(names);
+    Py_XDECREF(written);
+    return notes;
+}
+
 /* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
 PyObject *
 mp_op_spec(mp_trace *T, PyObject *outputs)
 {
     PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
              *spec = NULL;
-    PyObject *names = PyTuple_New(T->n_inputs), *mutated = PyList_New(0);
-    if (indices == NULL || names == NULL || mutated == NULL) {
-        goto done;
+    if (indices == NULL) {
+        return NULL;
     }
     for (int32_t i = 0; i < T->graph.n_nodes; i++) {
         if (T->graph.nodes[i]->leaf != NULL) {
@@ -753,32 +757,12 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
         }
         PyTuple_SET_ITEM(indices, i, index);
     }
-    for (int i = 0; i < T->n_inputs; i++) {
-        mp_node *n = T->inputs[i];
-        PyObject *name = mp_guards_source(T->guards, n->reg);
-        if (name == NULL) {
-            goto done;
-        }
-        PyTuple_SET_ITEM(names, i, name);
-        if (n->changed || n->restated) {
-            PyObject *index = PyLong_FromLong(i);
-            if (index == NULL || PyList_Append(mutated, index) < 0) {
-                Py_XDECREF(index);
-                goto done;
-            }
-            Py_DECREF(index);
-        }
-    }
-    PyObject *positions = PyList_AsTuple(mutated);
-    notes = Py_BuildValue("{s:O,s:N,s:O}", "input_names", names, "mutated", positions,
-                          "draws", T->random ? Py_True : Py_False);
+    notes = spec_notes(T);
     if (notes != NULL) {
         spec = Py_BuildValue("(OiOO)", T->ops, T->n_inputs, indices, notes);
     }
 done:
     Py_XDECREF(notes);
-    Py_XDECREF(mutated);
-    Py_XDECREF(names);
-    Py_XDECREF(indices);
+    Py_DECREF(indices);
     return spec;
 }

@@ -12,14 +12,16 @@
 struct op_row {
     const void *key;
     int flags;
+    PyObject *effects;  // owned answer of _effects.py, NULL: not asked yet
 };
 
 static struct op_row *op_rows;  // open addressing; lives as long as the engine
 static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
-static PyObject *op_flags;   // Python function: flags of an operator object
-static PyObject *operators;  // dict of the operator module, plus getattr and setattr
+static PyObject *op_flags;    // Python function: flags of an operator object
+static PyObject *op_effects;  // Python function: what a callable may do
+static PyObject *operators;   // dict of the operator module, plus getattr and setattr
 mp_op_types_t mp_op_types;
 
 bool
@@ -126,6 +128,47 @@ mp_op_flags_of(PyObject *callable)
     return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
 }
 
+static struct op_row *
+row_of(PyObject *callable)
+{
+    struct op_row *row =
+        n_op_rows == 0 ? NULL : row_find(op_rows, n_op_rows, mp_callable_key(callable));
+    return row == NULL || row->key == NULL ? NULL : row;
+}
+
+/* A function of `operator` lives as long as the process. */
+static bool
+is_operator(PyObject *callable)
+{
+    return PyCFunction_Check(callable)
+           && mp_operator_borrow(((PyCFunctionObject *)callable)->m_ml->ml_name)
+                  == callable;
+}
+
+PyObject *
+mp_op_effects(PyObject *callable)
+{
+    struct op_row *row = row_of(callable);
+    if (row != NULL && row->effects != NULL) {
+        return Py_NewRef(row->effects);
+    }
+    PyObject *found =
+        op_effects == NULL ? NULL : PyObject_CallOneArg(op_effects, callable);
+    if (found != NULL && row == NULL && is_operator(callable)
+        && mp_op_register(callable, 0) < 0) {
+        Py_CLEAR(found);
+    }
+    if (found == NULL) {
+        PyErr_Clear();  // nothing is known of it then
+        return NULL;
+    }
+    row = row_of(callable);  // asking may have added rows
+    if (row != NULL && row->effects == NULL) {
+        row->effects = Py_NewRef(found);
+    }
+    return found;
+}
+
 bool
 mp_op_is_whole(int flags)
 {
@@ -173,6 +216,7 @@ setup_types(PyObject *setup)
         }
     }
     Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
+    Py_XSETREF(op_effects, Py_XNewRef(mp_dict_text_borrow(setup, "op_effects")));
     Py_XSETREF(mp_op_types.graph_object, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
                                              setup, "graph_object_type")));
     Py_XSETREF(

@@ -1,69 +1,122 @@
 /* oplog_writes.c - which inputs the operations of a run write to, and what follows.
  *
  * Torch counts writes per memory (`_version`), so a write through a view shows on the
- * tensor it views.  Two kinds do not count: inference tensors, where the operation's name
- * has to tell, and the running statistics of F.batch_norm.
- * R: a graph that has written to an input cannot be run again eagerly when it raises.  So
- * no operation of such a graph may stand where the program would catch its exception.
+ * tensor it views.  Not all count: inference tensors have no counter, some kernels do not
+ * move it (running statistics), and some memory has several (t.data, unsafe_chunk).  There
+ * the schema of the operation tells (_effects.py), and where memory lies.
+ * R: an operation may stand where the program would catch its exception only if all that
+ * the graph writes can be put back: the handler runs in eager, from the entry on.
  */
 #include "trace.h"
 
 #include <string.h>
 
-static PyObject *
-kwarg_borrow(const mp_pending_op *op, const char *name)
+static bool
+tensors_overlap(PyObject *a, PyObject *b)
 {
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    while (PyDict_Next(op->kwargs, &pos, &key, &value)) {
-        if (PyUnicode_Check(key) && mp_name_is(key, name)) {
-            return value;
-        }
-    }
-    return NULL;
+    uintptr_t lo, hi, other_lo, other_hi;
+    return mp_tensor_extent(a, &lo, &hi) > 0
+           && mp_tensor_extent(b, &other_lo, &other_hi) > 0 && lo < other_hi
+           && other_lo < hi;
 }
 
-/* x.add_(y), x[0] = y, x += y, out=x: what tells of a write where no counter does. */
-static bool
-op_is_named_inplace(const mp_pending_op *op)
+/* Argument `at` of the operation, or the keyword: borrowed, or NULL. */
+static PyObject *
+op_argument(const mp_pending_op *op, Py_ssize_t at, PyObject *name)
 {
-    static const char *const words[] = {
-        "setitem", "iadd", "isub", "imul", "imatmul", "itruediv", "ifloordiv",
-        "imod",    "ipow", "iand", "ior",  "ixor",    "ilshift",  "irshift",
-    };
-    PyObject *name = mp_op_target_name(op->target);
-    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    bool writes = text == NULL || kwarg_borrow(op, "out") != NULL
-                  || kwarg_borrow(op, "inplace") == Py_True;
-    if (!writes) {
-        text += strspn(text, "_");
-        size_t len = strlen(text);
-        writes = len > 1 && text[len - 1] == '_' && text[len - 2] != '_';
-        for (size_t i = 0; i < Py_ARRAY_LENGTH(words) && !writes; i++) {
-            size_t n = strlen(words[i]);
-            writes = strncmp(text, words[i], n) == 0
-                     && strspn(text + n, "_") == len - n;  // mp-ok: torch's operations
+    PyObject *value = PyDict_GetItemWithError(op->kwargs, name);
+    PyErr_Clear();  // texts compare without errors
+    return value == NULL && at < PyTuple_GET_SIZE(op->args)
+               ? PyTuple_GET_ITEM(op->args, at)
+               : value;
+}
+
+/* Is the tensor with this leaf in an argument tree? */
+static bool
+tree_holds(PyObject *tree, PyObject *leaf)
+{
+    if (tree == NULL || tree == leaf) {
+        return tree != NULL;
+    }
+    bool holds = false;
+    if (PyTuple_Check(tree) || PyList_Check(tree)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree) && !holds; i++) {
+            holds = tree_holds(PySequence_Fast_GET_ITEM(tree, i), leaf);
         }
     }
-    PyErr_Clear();  // an operation without a usable name counts as writing
-    Py_XDECREF(name);
-    return writes;
+    return holds;
+}
+
+/* `training`, `inplace`, `max_norm`: (position, name, default), or None: always. */
+static bool
+write_happens(const mp_pending_op *op, PyObject *unless)
+{
+    if (unless == Py_None) {
+        return true;
+    }
+    PyObject *value = op_argument(op, PyLong_AsSsize_t(PyTuple_GET_ITEM(unless, 0)),
+                                  PyTuple_GET_ITEM(unless, 1));
+    value = value == NULL ? PyTuple_GET_ITEM(unless, 2) : value;
+    return value != Py_False && value != Py_None;
+}
+
+/* One of `writes`: (unless, ((position, name), ...)). */
+static bool
+write_has(const mp_pending_op *op, PyObject *write, PyObject *leaf)
+{
+    PyObject *places = PyTuple_GET_ITEM(write, 1);
+    if (!write_happens(op, PyTuple_GET_ITEM(write, 0))) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(places); i++) {
+        PyObject *place = PyTuple_GET_ITEM(places, i);
+        Py_ssize_t at = PyLong_AsSsize_t(PyTuple_GET_ITEM(place, 0));
+        if (tree_holds(op_argument(op, at, PyTuple_GET_ITEM(place, 1)), leaf)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does torch say that the operation writes to input i? */
+static bool
+op_says_written(mp_trace *T, const mp_pending_op *op, int i)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
+    if (n == NULL || n->leaf == NULL) {
+        return false;
+    }
+    if (tree_holds(mp_dict_text_borrow(op->kwargs, "out"), n->leaf)) {
+        return true;
+    }
+    PyObject *writes = op->effects == NULL ? NULL : PyTuple_GET_ITEM(op->effects, 1);
+    for (Py_ssize_t k = 0; writes != NULL && k < PyTuple_GET_SIZE(writes); k++) {
+        if (write_has(op, PyTuple_GET_ITEM(writes, k), n->leaf)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Was input i written in place? */
 static bool
-op_input_changed(const mp_pending_op *op, int i, bool has_old, bool named)
+op_input_changed(mp_trace *T, const mp_pending_op *op, int i, bool has_old)
 {
     int64_t now = mp_tensor_version(op->inputs[i]);
     if (op->flags & MP_TORCH_WRITES) {
-        return true;  // a kernel of its own, or an inference tensor: which one is not told
+        return true;  // a kernel of its own: which one is not told
     }
-    return now != op->versions[i] || (now < 0 && (has_old || named));
+    return now != op->versions[i] || (now < 0 && has_old) || op_says_written(T, op, i);
 }
 
 static void
 node_changed(mp_trace *T, mp_node *n)
 {
+    if (!n->changed) {
+        // What a `forward` did is done by one operation of the graph.
+        Py_ssize_t at = T->apply.cls != NULL ? T->apply.n_ops : PyList_GET_SIZE(T->ops);
+        n->wrote_at = (int32_t)at;
+    }
     n->changed = true;
     T->wrote_input = true;
     T->wrote = T->wrote.code < 0 ? T->graph.at : T->wrote;
@@ -96,10 +149,7 @@ note_state(mp_trace *T, const mp_pending_op *op)
 static bool
 shares_memory(mp_trace *T, PyObject *written, PyObject *input)
 {
-    uintptr_t lo, hi, other_lo, other_hi;
-    return T->uncounted && mp_tensor_extent(written, &lo, &hi) > 0
-           && mp_tensor_extent(input, &other_lo, &other_hi) > 0 && lo < other_hi
-           && other_lo < hi;
+    return T->uncounted && tensors_overlap(written, input);
 }
 
 /* The run wrote to a tensor of its own that may be a view or an alias of an input. */
@@ -120,13 +170,17 @@ note_indirect_write(mp_trace *T, PyObject *written)
 
 /* An input of the graph was written: itself, or through a view or an alias. */
 static void
-note_writes(mp_trace *T, const mp_pending_op *op, bool has_old, bool named)
+note_writes(mp_trace *T, const mp_pending_op *op, bool has_old)
 {
     for (int i = 0; i < op->n_inputs; i++) {
         mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
-        if (n == NULL || !op_input_changed(op, i, has_old, named)) {
+        if (n == NULL || !op_input_changed(T, op, i, has_old)) {
             continue;
         }
+        // A kernel that does not count what it writes: only memory tells of views.
+        T->uncounted = T->uncounted
+                       || (op->versions[i] >= 0
+                           && mp_tensor_version(op->inputs[i]) == op->versions[i]);
         if (n->reg >= 0) {
             node_changed(T, n);
         }
@@ -140,7 +194,7 @@ bool
 mp_op_mutated(mp_trace *T, bool has_old)
 {
     const mp_pending_op *op = &T->op;
-    bool mutated = false, named = false;
+    bool mutated = false;
     if (op->flags & MP_TORCH_SETS_STATE) {
         return true;
     }
@@ -148,29 +202,24 @@ mp_op_mutated(mp_trace *T, bool has_old)
         note_state(T, op);
         return true;
     }
-    for (int i = 0; i < op->n_inputs && !named; i++) {
-        named = op->versions[i] < 0 && op_is_named_inplace(op);
-    }
     for (int i = 0; i < op->n_inputs && !mutated; i++) {
-        mutated = op_input_changed(op, i, has_old, named);
+        mutated = op_input_changed(T, op, i, has_old);
     }
     if (mutated) {
-        note_writes(T, op, has_old, named);
+        note_writes(T, op, has_old);
     }
     return mutated;
 }
-
-static bool trains_batch_norm(const mp_pending_op *op);
 
 /* May writing to this tensor be seen from outside of the run? */
 static bool
 is_of_outside(mp_trace *T, PyObject *tensor)
 {
-    uintptr_t lo, hi, other_lo, other_hi;
     mp_node *n = mp_refgraph_find(&T->graph, tensor);
     if (n == NULL || n->reg >= 0 || T->uncounted) {
         return true;
     }
+    uintptr_t lo, hi, other_lo, other_hi;
     bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0;
     for (int i = 0; i < T->n_inputs && !shares; i++) {
         const mp_node *in = T->inputs[i];
@@ -181,55 +230,135 @@ is_of_outside(mp_trace *T, PyObject *tensor)
     return shares;
 }
 
-/* x.add_(y) writes to x; out=x and inplace=True to any of the arguments. */
 mp_rc
 mp_op_check_trial(mp_trace *T)
 {
     const mp_pending_op *op = &T->op;
-    bool named = op_is_named_inplace(op);
-    bool first = kwarg_borrow(op, "out") == NULL && kwarg_borrow(op, "inplace") == NULL;
-    bool writes =
-        (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0 || trains_batch_norm(op);
-    for (int i = 0; named && !writes && i < op->n_inputs && (i == 0 || !first); i++) {
-        writes = is_of_outside(T, op->inputs[i]);
+    bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
+    for (int i = 0; !writes && i < op->n_inputs; i++) {
+        bool says = op->effects == NULL || op_says_written(T, op, i);
+        writes = says && is_of_outside(T, op->inputs[i]);
     }
     return writes ? mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial") : MP_OK;
 }
 
-static bool
-is_batch_norm(PyObject *target)
-{
-    return mp_is_known(target, MP_K_TORCH_BATCH_NORM);
-}
+/* -- Memory with several counters -------------------------------------------------------------- */
 
-/* F.batch_norm(input, running_mean, running_var, weight, bias, training, ...) */
-static bool
-trains_batch_norm(const mp_pending_op *op)
+static PyObject *
+tensor_base(PyObject *tensor)
 {
-    return is_batch_norm(op->target)
-           && (PyTuple_GET_SIZE(op->args) > 5 ? PyTuple_GET_ITEM(op->args, 5)
-                                              : kwarg_borrow(op, "training"))
-                  == Py_True;
+    PyObject *base = PyObject_GetAttrString(tensor, "_base");
+    PyErr_Clear();  // without one it is its own
+    if (base == NULL || base == Py_None) {
+        Py_XSETREF(base, Py_NewRef(tensor));
+    }
+    return base;
 }
 
 void
-mp_op_note_statistics(mp_trace *T)
+mp_op_note_alias(mp_trace *T, PyObject *result)
 {
     const mp_pending_op *op = &T->op;
-    bool trains = trains_batch_norm(op);
-    for (int i = 1; trains && i < op->n_inputs; i++) {
-        mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
-        PyObject *leaf = n == NULL ? NULL : n->leaf;
-        bool is_statistic = leaf != NULL
-                            && (kwarg_borrow(op, "running_mean") == leaf
-                                || kwarg_borrow(op, "running_var") == leaf);
-        for (int at = 1; at <= 2 && at < PyTuple_GET_SIZE(op->args); at++) {
-            is_statistic = is_statistic || PyTuple_GET_ITEM(op->args, at) == leaf;
+    for (int i = 0; i < op->n_inputs && !T->uncounted; i++) {
+        if (op->versions[i] < 0 || !tensors_overlap(result, op->inputs[i])) {
+            continue;
         }
-        if (is_statistic && n->reg >= 0) {
-            node_changed(T, n);
+        PyObject *base = tensor_base(result), *other = tensor_base(op->inputs[i]);
+        T->uncounted = base != other;
+        Py_DECREF(base);
+        Py_DECREF(other);
+    }
+}
+
+/* -- Putting back ------------------------------------------------------------------------------- */
+
+// Of all written inputs together; _transaction.py has the same number.
+static const int64_t UNDO_BYTES = 16 << 20;
+
+/* x[1:, None]: in range when it was recorded, and so for every tensor of this shape. */
+static bool
+is_plain_index(PyObject *key)
+{
+    if (PyTuple_Check(key)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!is_plain_index(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (PySlice_Check(key)) {
+        const PySliceObject *sl = (PySliceObject *)key;
+        return is_plain_index(sl->start) && is_plain_index(sl->stop)
+               && is_plain_index(sl->step);
+    }
+    return key == Py_None || key == Py_Ellipsis || PyLong_CheckExact(key);
+}
+
+void
+mp_op_note_raises(mp_trace *T)
+{
+    const mp_pending_op *op = &T->op;
+    bool index = op->target == mp_operator_borrow("getitem")
+                 || op->target == mp_operator_borrow("setitem");
+    bool raises = op->effects == NULL
+                  || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RAISES;
+    if (raises && !(index && is_plain_index(PyTuple_GET_ITEM(op->args, 1)))) {
+        T->raises_at = (int32_t)PyList_GET_SIZE(T->ops);
+    }
+}
+
+/* Can the memory of a written input be put back, and that is all?  Adds its size. */
+static bool
+input_can_be_undone(const mp_node *n, int64_t *bytes)
+{
+    uintptr_t lo = 0, hi = 0;
+    if (n->restated || !mp_node_is_alive(n) || mp_tensor_extent(n->obj, &lo, &hi) < 0) {
+        return false;
+    }
+    *bytes += (int64_t)(hi - lo);
+    return true;
+}
+
+/* Has the run written to the history of an input, for gradients? */
+static bool
+input_has_history(const mp_node *n)
+{
+    PyObject *grad =
+        mp_node_is_alive(n) ? PyObject_GetAttrString(n->obj, "grad_fn") : NULL;
+    bool has = grad != NULL && grad != Py_None;
+    Py_XDECREF(grad);
+    PyErr_Clear();  // a tensor has grad_fn
+    return has;
+}
+
+mp_rc
+mp_check_writes(mp_trace *T)
+{
+    int64_t bytes = 0;
+    bool undone = true, history = false;
+    for (int i = 0; T->wrote_input && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        if (n->changed || n->restated) {
+            bool has_history = input_has_history(n);
+            undone = undone && !has_history && input_can_be_undone(n, &bytes);
+            history = history || (has_history && n->wrote_at <= T->raises_at);
         }
     }
+    if (T->op_caught && !(undone && bytes <= UNDO_BYTES)) {
+        // The handler would have to run, but the graph cannot be undone.
+        mp_blame(T, T->clash);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input is written and an operation stands in a try "
+                              "block");
+    }
+    if (history && T->host != NULL) {  // else the exception is the graph's
+        mp_blame(T, T->wrote);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input with gradients is written and an operation may "
+                              "raise");
+    }
+    return MP_OK;
 }
 
 /* Whether contiguous() made a copy, how many parts split() gave: decided by a shape that

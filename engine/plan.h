@@ -22,7 +22,8 @@ typedef struct {
      *   n_inputs Values 0 .. n_inputs-1 are the placeholders
      *   outputs  tuple of Value indices
      *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
-     *            "draws" bool: operations draw random numbers */
+     *            "written" tuple, for each of them the first operation that writes to it,
+     *            "caught" bool: an operation stands where the program catches exceptions */
     PyObject *graph;
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment

@@ -769,14 +769,8 @@ plan_graph(rebuilder *b, mp_plan *plan)
     if (PyList_GET_SIZE(T->ops) == 0) {
         return MP_OK;
     }
-    if ((T->wrote_input || T->random) && T->op_caught) {
-        // The handler would have to run, but the graph cannot be undone.
-        mp_blame(T, T->clash);
-        return mp_trace_abort(
-            T, MP_AB_MUTATION, "%s and an operation stands in a try block",
-            T->wrote_input ? "an input is written" : "random numbers are drawn");
-    }
-    mp_rc rc = mp_guard_apart(T);
+    mp_rc rc = mp_check_writes(T);
+    rc = rc != MP_OK ? rc : mp_guard_apart(T);
     if (rc != MP_OK) {
         return rc;
     }

@@ -22,6 +22,7 @@ segment_init(mp_trace *T)
 {
     T->locked = T->wrote = T->clash = T->raised = T->warned = T->blamed = MP_NO_SITE;
     T->lent_at = T->known_at = MP_NO_SITE;
+    T->raises_at = -1;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
     if (T->guards == NULL || T->ops == NULL

@@ -53,6 +53,7 @@ typedef struct mp_node {
     bool loose;        // external: in mp_refgraph.loose
     bool of_code;      // a constant of code: always this very object
     bool changed;      // external tensor: the run wrote to its memory
+    int32_t wrote_at;  // `changed`: position of the first operation that wrote to it
     bool restated;     // external tensor: the run changed its data or requires_grad
     bool distinct;     // external tensor: no other one that was looked at may be it
     bool passes;       // external: a tensor of a subclass, which is passed by at most

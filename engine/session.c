@@ -13,6 +13,7 @@
 
 #include "compat/compat.h"
 #include "notice.h"
+#include "transaction.h"
 #include "verify.h"
 
 #include <string.h>
@@ -336,16 +337,10 @@ static PyObject *
 session_raised(mp_session *s)
 {
     mp_entry *entry = s->hit.entry;
+    if (!s->hit.undone) {
+        return NULL;
+    }
     PyObject *exc = mp_err_take();
-    bool again = !entry->mutates && PyErr_GivenExceptionMatches(exc, PyExc_Exception);
-    if (entry->plan->ambient != NULL && mp_ambient_restore(entry->plan->ambient) < 0) {
-        Py_DECREF(exc);
-        return NULL;
-    }
-    if (!again) {
-        mp_err_restore_steal(exc);
-        return NULL;
-    }
     int rc = mp_dispatch_event(s->op, "graph_raised", "{s:K,s:O,s:O}", "entry",
                                (unsigned long long)entry->id, "exception", exc, "rerun",
                                Py_True);
@@ -356,8 +351,7 @@ session_raised(mp_session *s)
     entry->refs++;
     PyObject *result = session_plain(s);
     if (result != NULL) {
-        mp_entry_strike(entry);
-        if (mp_notice_useless(s->op, entry) < 0) {
+        if (mp_entry_strike(s->op, entry) < 0) {
             Py_CLEAR(result);
         }
     }
@@ -475,7 +469,7 @@ session_turn(mp_session *s)
         if (entry->state != MP_ENTRY_READY || entry->callable == NULL) {
             return session_plain(s);
         }
-        outputs = mp_hit_call_graph(&s->hit);
+        outputs = mp_transaction_run(&s->hit);
         if (outputs == NULL) {
             return session_raised(s);
         }

@@ -13,6 +13,7 @@ typedef struct {
     PyObject *difference;  // owned str or NULL; miss: of a tensor, if somebody listens
     PyObject **held;       // owned: sources of the replay, then inputs of the graph
     int32_t n_held;
+    bool undone;  // its graph raised, and all is as before
     PyObject *small[MP_HIT_SMALL];
 } mp_hit;
 
@@ -23,10 +24,11 @@ int mp_hit_gather(mp_hit *hit, PyObject *const *regs);
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 /* NEW -> READY, FAILED, or NEW again and -1. */
 MP_MAYRUN int mp_hit_compile(mp_CompiledObject *op, mp_hit *hit);
-/* Run the graph and leave torch as the run has: new tuple of n_outputs. */
+/* Call the graph and leave torch as the run has: new tuple of n_outputs.  Others use
+ * mp_transaction_run. */
 MP_MAYRUN PyObject *mp_hit_call_graph(mp_hit *hit);
-/* Eager did what the graph could not. */
-void mp_entry_strike(mp_entry *entry);
+/* Eager did what the graph could not.  0, or -1 with an exception. */
+int mp_entry_strike(mp_CompiledObject *op, mp_entry *entry);
 /* Tell the listener.  Its own exceptions are reported, but for interrupts.  0 / -1. */
 int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...);
 /* An mp_abort_info for the listener: format, and what it takes. */

@@ -142,6 +142,7 @@ typedef struct {
     int n_inputs, cap_inputs;
     mp_array_use array_use;  // what it may do with arrays of numpy
     PyObject *arrays;        // owned list: those it may share memory with, or NULL
+    PyObject *effects;       // owned answer of mp_op_effects, or NULL
 } mp_pending_op;
 
 /* A call of autograd.Function.apply in progress, and how far things were before it. */
@@ -180,12 +181,12 @@ typedef struct mp_trace {
     int64_t n_begin;  // n_instr when the segment began
     bool root_seen;
     bool wrote_input;   // some operation wrote to an input of the graph
-    bool random;        // some operation draws random numbers
+    int32_t raises_at;  // position of the last operation that may raise, or -1
     bool op_caught;     // some operation ran where the program would catch it
     bool lazy_calls;    // some iterator of C code calls torch operations, later
     uint8_t in_mode;    // mp_mode_state
     bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
-    bool uncounted;     // t.data was read: its memory has another counter than t's
+    bool uncounted;     // some memory has several counters (t.data, unsafe_chunk)
     bool lazy_indexes;  // some iterator of C code looks keys up in what it gets, later
     bool lazy_looks;    // some iterator of C code looks at what it gets, later
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
@@ -664,6 +665,13 @@ int mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
 /* A tensor whose value follows from constants: may be read while recording. */
 bool mp_tensor_is_constant(mp_trace *T, PyObject *obj);
 int mp_op_register(PyObject *callable, int flags);
+/* What it may do besides answering: tuple (bits, writes) of _effects.py, or NULL, without an
+ * exception, if nothing is known.  Its bits: */
+enum {
+    MP_OP_RANDOM = 1,  // what it answers is no function of its arguments
+    MP_OP_RAISES = 2,  // it may raise for the values of its tensors
+};
+PyObject *mp_op_effects(PyObject *callable);
 bool mp_is_op_object(PyObject *callable);
 /* A tensor operation is about to run: log it with its argument trees. */
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
@@ -714,13 +722,20 @@ void mp_apply_take_back(mp_trace *T);
 /* Has the operation that just ended written to an argument?  has_old: it answered with a
  * tensor that was known. */
 bool mp_op_mutated(mp_trace *T, bool has_old);
-void mp_op_note_statistics(mp_trace *T);
+/* The tensor is a new result of the operation: is its memory that of an argument, with a
+ * version counter of its own? */
+void mp_op_note_alias(mp_trace *T, PyObject *result);
+/* The operation that just ended may raise in a hit. */
+void mp_op_note_raises(mp_trace *T);
+/* Refuse a graph whose writes to inputs could not be put back where they must be. */
+mp_rc mp_check_writes(mp_trace *T);
 mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
-/* A handler cannot undo what the graph has written or drawn: is there both by now? */
+/* A handler of the program needs the state that eager has there: does the run write, and
+ * catch, by now? */
 static inline void
 mp_op_note_clash(mp_trace *T)
 {
-    if ((T->wrote_input || T->random) && T->op_caught && T->clash.code < 0) {
+    if (T->wrote_input && T->op_caught && T->clash.code < 0) {
         T->clash = T->graph.at;
     }
 }

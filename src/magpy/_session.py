@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from magpy import copies, logs, notices
-from magpy.backends import Backend, Executable, Settings, resolve
+from magpy.backends import Backend, Settings, resolve
 from magpy.config import config
 from magpy.errors import BackendError, MagpyError, Unsupported, describe
 
 if TYPE_CHECKING:
     import torch
 
+    from magpy._transaction import Undo
     from magpy.graph import Spec
 
 _KEPT_BREAKS = 16
@@ -61,13 +62,19 @@ class Session:
 
     # -- called by the engine --------------------------------------------------------
 
-    def compile(self, spec: Spec, inputs: Sequence[torch.Tensor]) -> Executable:
+    def compile(
+        self, spec: Spec, inputs: Sequence[torch.Tensor]
+    ) -> tuple[Callable[..., Any], bool, Undo | None]:
         """Turn a recorded run into something that runs, sealed off the program.
+
+        Returns:
+            What the backend has made of it, and how to undo a run that raises.
 
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
         """
         from magpy import graph, seal
+        from magpy._transaction import Transaction
         from magpy.backends import gradients
 
         backend, ops = self.backend, spec
@@ -84,12 +91,17 @@ class Session:
             logs.write("graph", self._graph_text(module))
         compile_graph = seal.without_dynamo(backend.compile)
         with seal.sealed(), gradients.node_classes() as classes:
-            result: Executable = compile_graph(
-                module, inputs, spec[3].get("mutated", ())
+            run, boxed = compile_graph(module, inputs, spec[3].get("mutated", ()))
+        if classes:
+            run = gradients.adopt(classes, run, spec, self._replay(spec))
+            boxed = False
+        in_order = backend.name == "eager"
+        transaction = Transaction(ops, inputs, in_order=in_order)
+        if in_order:
+            transaction.follows(
+                module.forward.__code__, graph.operations_of_lines(module)
             )
-        if not classes:
-            return result
-        return gradients.adopt(classes, result[0], spec, self._replay(spec)), False
+        return run, boxed, transaction.undo()
 
     def _replay(self, spec: Spec) -> Callable[[], Callable[..., Any]]:
         """Return what makes a function of the recorded operations."""
@@ -178,7 +190,7 @@ class Session:
 
     def _on_graph_raised(self, info: Mapping[str, Any]) -> None:
         error = info["exception"]
-        then = "ran eager instead" if info["rerun"] else "its inputs were written to"
+        then = "ran eager instead" if info["rerun"] else "it cannot be undone"
         self._raised = self._error_text(error)
         logs.write("breaks", f"{self.name}: the graph raised {self._raised}; {then}")
 

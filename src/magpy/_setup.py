@@ -160,6 +160,7 @@ def _teach_torch(c_engine: Any) -> None:
     """Hand the engine what it has to know about torch; see engine/record.h."""
     import torch
 
+    from magpy import _effects
     from magpy import _torch_table as table
 
     c_engine.setup_torch(
@@ -169,6 +170,7 @@ def _teach_torch(c_engine: Any) -> None:
         constant_types=table.constant_types(),
         op_object_types=table.op_object_types(),
         op_flags=table.op_flags,
+        op_effects=_effects.row,
         graph_object_type=torch._C._InferenceMode,
         script_function_type=torch.jit.ScriptFunction,
         skip_prefixes=table.skip_module_prefixes(),

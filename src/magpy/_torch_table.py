@@ -537,6 +537,19 @@ def _add_at(table: Table, text: str, flag: OpFlag) -> None:
                 table[obj] = int(flag)
 
 
+def _inference_modes() -> Iterable[Any]:
+    """Enter and leave inference mode: bound by pybind11, the C functions are inside."""
+    for method in ("__enter__", "__exit__"):
+        yield vars(torch._C._InferenceMode)[method].__func__
+
+
+def sets_state(target: Any) -> bool:
+    """Does a callable do nothing but set what ambient.def guards?"""
+    table: Table = dict.fromkeys(_inference_modes(), 0)
+    _add_at(table, _SETS_STATE_AT, OpFlag.SETS_STATE)
+    return target in table
+
+
 def build() -> Table:
     """Every known torch callable and its flags."""
     table: Table = {}
@@ -552,10 +565,7 @@ def build() -> Table:
         table[low_rank] = int(OpFlag.CALL)
     _add_listed(table, torch)
     _add_listed(table, torch.random)
-    for method in ("__enter__", "__exit__"):
-        # Bound by pybind11: the C function is inside.
-        inner = vars(torch._C._InferenceMode)[method].__func__
-        table[inner] = int(OpFlag.SETS_STATE)
+    table.update((f, int(OpFlag.SETS_STATE)) for f in _inference_modes())
     function = torch.autograd.Function
     table[vars(function)["apply"].__func__] = int(OpFlag.APPLY)
     for note in _CONTEXT_NOTES:

@@ -33,6 +33,7 @@ _RESERVED = frozenset(
 _PLAIN = frozenset(
     {type(None), bool, int, float, str, bytes, type(Ellipsis), type(NotImplemented)}
 )
+_NUMBER = "magpy_operation"  # of a node: its position in the spec
 # What changes a tensor besides its memory.
 _STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
 _C_CALLABLES = (
@@ -186,8 +187,8 @@ class Builder:
 
     # -- ops -------------------------------------------------------------------------
 
-    def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """Append one operation."""
+    def op(self, target: Any, args: Any, kwargs: Any, result: Any, number: int) -> None:
+        """Append one operation, the one of that number in the spec."""
         if isinstance(target, type):
             target, args, kwargs = _modern(target, args, kwargs)
         elif target is setattr:
@@ -203,6 +204,7 @@ class Builder:
         else:
             target = self.target(target)
             node = self.graph.create_node("call_function", target, mapped, named)
+        node.meta[_NUMBER] = number
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
 
@@ -356,8 +358,8 @@ def build(
     for index in range(n_inputs):
         source = names[index] if index < len(names) else f"input_{index}"
         builder.placeholder(index, source)
-    for target, args, kwargs, result in ops:
-        builder.op(target, args, kwargs, result)
+    for number, (target, args, kwargs, result) in enumerate(ops):
+        builder.op(target, args, kwargs, result, number)
     builder.graph.output(tuple([builder.nodes[index] for index in outputs]))
     root = torch.nn.Module()
     for key, value in builder.attributes.items():
@@ -365,6 +367,19 @@ def build(
     module = fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
     _bind_names(module, builder.targets())
     return module
+
+
+def operations_of_lines(module: GraphModule) -> dict[int, int]:
+    """Return which operation of the spec stands in which line of the module's code."""
+    nodes = list(module.graph.nodes)
+    first = module.forward.__code__.co_firstlineno
+    # FX counts lines from the head of the function; an older one does not tell.
+    lines: dict[int, int | None] = getattr(module, "_lineno_map", None) or {}
+    return {
+        first + line: nodes[at].meta[_NUMBER]
+        for line, at in lines.items()
+        if at is not None and _NUMBER in nodes[at].meta
+    }
 
 
 def without_parameters(spec: Spec) -> Spec:

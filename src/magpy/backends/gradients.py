@@ -82,6 +82,7 @@ def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
     """
     import torch
 
+    from magpy._transaction import draws
     from magpy.graph import enables_grad
 
     asking = [x for x in inputs if x.requires_grad]
@@ -93,7 +94,7 @@ def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
             name = names[i] if i < len(names) else f"input {i}"
             return f"gradients go through a graph that writes to {name}"
     # A plain leaf that asks for gradients is what gradient penalties are made of.
-    if spec[3].get("draws") and any(
+    if any(map(draws, spec[0])) and any(
         type(x) is torch.Tensor and x.is_leaf for x in asking
     ):
         return "it draws random numbers, and an input asks for gradients"
@@ -131,6 +132,8 @@ class TrainingGraph:
         spec: Spec,
         replay: Callable[[], Callable[..., Any]],
     ) -> None:
+        from magpy._transaction import draws
+
         _, self.n_inputs, outputs, notes = spec
         self.run = compiled
         self.notes = notes
@@ -138,7 +141,7 @@ class TrainingGraph:
         self._replay_maker = replay
         self._replay: Callable[..., Any] | None = None
         self._written = frozenset(notes.get("mutated", ()))
-        self._draws = bool(notes.get("draws"))
+        self._draws = any(map(draws, spec[0]))
         self._modes = _autocast_now()
         self._calls = self._recorded_passes = 0
         self._reach: list[frozenset[int]] | None = None

@@ -1,0 +1,362 @@
+"""A graph that raises for its values is no different from eager.
+
+Programs are put together from three lists: what happens before (draws, writes, warnings),
+what raises, and where both stand.  A call with good values, recorded and hit, is followed
+by calls with bad ones; after each, everything must be as in a world that runs eager:
+result or exception with its text, the frames of its traceback, random state, inputs with
+their version counters and history, warnings with their places, and what Python wrote.
+"""
+
+import hashlib
+import linecache
+import textwrap
+import types
+import warnings
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+import magpy
+
+PRELUDE = """
+import contextlib, warnings
+import torch, torch.nn.functional as F
+from torch import nn
+log = []
+torch.manual_seed(5)
+lstm = nn.LSTM(3, 3, num_layers=2, dropout=0.5)
+attention = nn.MultiheadAttention(4, 2, dropout=0.5)
+norm = nn.BatchNorm1d(4)
+weight = nn.Parameter(torch.ones(4, 4))
+state = torch.zeros(4)
+def data():
+    return torch.linspace(-1, 2, 16).reshape(4, 4)
+@contextlib.contextmanager
+def scope():
+    log.append("in")
+    try:
+        yield
+    finally:
+        log.append("out")
+class Twice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+"""
+
+#: What a graph may do before it raises.
+DRAWS = {
+    "dropout": "y = F.dropout(x)",
+    "dropout_in_place": "y = F.dropout(x, 0.5, True, True)",
+    "torch_dropout": "y = torch.dropout(x, 0.3, train=True)",
+    "rand": "y = x + torch.rand(4) + torch.randn_like(x) + torch.randperm(4)",
+    "normal": "y = x.clone().normal_()",
+    "bernoulli": "y = torch.bernoulli(x.sigmoid())",
+    "multinomial": "y = torch.multinomial(x.exp(), 2)",
+    "poisson": "y = torch.poisson(x.exp())",
+    "gumbel": "y = F.gumbel_softmax(x)",
+    "rrelu": "y = F.rrelu(x, training=True)",
+    "lstm": "y = lstm(x[:, :3])[0]",
+    "attention": "y = attention(x, x, x)[0]",
+    "scaled_dot_product": "y = F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)",
+    "svd_lowrank": "y = torch.svd_lowrank(x, q=2)[1]",
+    "pca_lowrank": "y = torch.pca_lowrank(x, q=2)[1]",
+    "fractional_pool": "y = F.fractional_max_pool2d(x[None, None], 2, output_size=2)",
+    "init": "y = nn.init.xavier_uniform_(x.clone())",
+}
+WRITES = {
+    "add_": "y = x.add_(1)",
+    "iadd": "x += 1; y = x",
+    "setitem": "x[0] = 2; y = x",
+    "setitem_by_tensor": "x[torch.tensor([1, 2])] = 3; y = x",
+    "view": "y = x[1:].t(); y.mul_(2)",
+    "out": "y = torch.add(x, 1, out=x)",
+    "foreach": "torch._foreach_add_([x, state], 1); y = x",
+    "inplace_argument": "y = F.relu(x, True)",
+    "unsafe_chunk": "y = torch.unsafe_chunk(x, 2)[1].add_(1)",
+    "unsafe_split": "y = torch.unsafe_split(x, 1)[2].zero_()",
+    "data": "with torch.no_grad(): y = x.data.add_(1)",
+    "detached": "y = x.detach().add_(1)",
+    "batch_norm": "y = torch.batch_norm(x, None, None, state, x[0], True, 0.1, 1e-5, False)",
+    "native_batch_norm": "y = torch.native_batch_norm("
+    "x, None, None, x[0], state, True, 0.1, 1e-5)[0]",
+    "functional_batch_norm": "y = F.batch_norm(x, state, x[3], training=True)",
+    "instance_norm": "y = F.instance_norm(x[None], state, x[0])",
+    "module_batch_norm": "y = norm(x)",
+    "embedding_renorm": "y = F.embedding(torch.tensor([0, 2]), x, max_norm=0.5)",
+    "embedding_renorm_later": "y = F.embedding(torch.tensor([0, 2]), x, max_norm=99.0)",
+    "embedding_bag_renorm": "y = F.embedding_bag("
+    "torch.tensor([[0, 2]]), x, max_norm=0.5, mode='sum')",
+    "index_add": "y = x.index_add_(0, torch.tensor([0, 3]), x[:2] + 1)",
+    "scatter": "y = x.scatter_(0, torch.tensor([[0, 1]]), 9.0)",
+    "masked_fill": "y = x.masked_fill_(x > 0, 7.0)",
+    "copy": "y = x.copy_(x + 1)",
+    "transposed": "y = x.t().contiguous(); x.t().copy_(y + 1)",
+    "parameter": "with torch.no_grad(): y = weight.mul_(2)",
+    "inference": "with torch.inference_mode(): y = x.add_(1) * 2",
+    "inference_renorm": "with torch.inference_mode(): "
+    "y = F.embedding(torch.tensor([1]), x, max_norm=0.5) + 1",
+    "module_state": "y = state.add_(x.sum())",
+    "gets_history": "y = x.add_(weight)",
+    "twice": "x.add_(1); y = F.dropout(x); x.mul_(2)",
+}
+OTHERS = {
+    "nothing": "y = x * 2",
+    "warns": "y = torch.meshgrid(x[0], x[1])[0]",
+    "warns_and_draws": "y = F.dropout(torch.meshgrid(x[0], x[1])[0])",
+    "python_state": "log.append('before'); y = x + 1",
+    "function": "y = Twice.apply(x)",
+}
+BEFORE = {**DRAWS, **WRITES, **OTHERS}
+
+#: What raises, for which values it does not and for which it does.
+RAISES = {
+    "cholesky": ("torch.linalg.cholesky(a)", "torch.eye(3)", "-torch.eye(3)"),
+    "inverse": ("a.inverse()", "torch.eye(2)", "torch.zeros(2, 2)"),
+    "index": ("x[a]", "torch.tensor([1])", "torch.tensor([9])"),
+    "index_select": ("x.index_select(0, a)", "torch.tensor([1])", "torch.tensor([7])"),
+    "gather": ("x.gather(1, a)", "torch.tensor([[1]])", "torch.tensor([[9]])"),
+    "embedding": ("F.embedding(a, x)", "torch.tensor([1])", "torch.tensor([-3])"),
+    "cross_entropy": (
+        "F.cross_entropy(x, a)",
+        "torch.tensor([0, 1, 2, 3])",
+        "torch.tensor([0, 1, 2, 8])",
+    ),
+    "multinomial": ("a.multinomial(1)", "torch.ones(3)", "-torch.ones(3)"),
+    "division": (
+        "torch.arange(3) // a",
+        "torch.ones(3).long()",
+        "torch.tensor([1, 0, 2])",
+    ),
+    "remainder": (
+        "torch.arange(3) % a",
+        "torch.ones(3).long()",
+        "torch.tensor([1, 0, 2])",
+    ),
+    "div_mode": (
+        "torch.arange(3).div(a, rounding_mode='trunc')",
+        "torch.ones(3).long()",
+        "torch.zeros(3).long()",
+    ),
+    "bernoulli": ("torch.bernoulli(a)", "torch.ones(3) / 2", "torch.ones(3) * 2"),
+    "one_hot": ("F.one_hot(a, 4)", "torch.tensor([1])", "torch.tensor([6])"),
+    "index_add": (
+        "x.index_add_(0, a, x[:2].clone())",
+        "torch.tensor([0, 1])",
+        "torch.tensor([2, 11])",
+    ),
+    "scatter": ("x.scatter_(0, a, 1.0)", "torch.tensor([[1]])", "torch.tensor([[9]])"),
+    "setitem": ("x.__setitem__(a, 5.0)", "torch.tensor([1])", "torch.tensor([9])"),
+    "in_two_pieces": (
+        "(torch.linalg.cholesky(a[0]), F.dropout(x), torch.linalg.cholesky(a[1]))",
+        "torch.stack([torch.eye(3), torch.eye(3)])",
+        "torch.stack([torch.eye(3), -torch.eye(3)])",
+    ),
+}
+
+#: Where both stand.  log tells what Python code has run.
+PLACES = {
+    "plain": """
+        def f(x, a):
+            {before}
+            log.append("between")
+            r = {raises}
+            log.append("after")
+            return y, r
+    """,
+    "in_a_handler": """
+        def f(x, a):
+            try:
+                {before}
+                log.append("between")
+                return y, {raises}
+            except Exception as error:
+                log.append(type(error).__name__)
+                return x * 2, F.dropout(x)
+    """,
+    "in_a_handler_of_others": """
+        def f(x, a):
+            {before}
+            try:
+                r = {raises}
+            except KeyError:
+                return None
+            finally:
+                log.append("finally")
+            return y, r
+    """,
+    "in_a_scope": """
+        def f(x, a):
+            with scope(), torch.autocast("cpu", torch.bfloat16, enabled=False):
+                {before}
+                return {raises}, y
+    """,
+    "in_callees": """
+        def first(x):
+            {before}
+            return y
+        def second(x, a):
+            return {raises}
+        def f(x, a):
+            y = first(x)
+            return [y, second(x, a)]
+    """,
+    "behind_a_break": """
+        def f(x, a):
+            z = F.dropout(x)
+            log.append(float(z.sum()))
+            {before}
+            log.append("between")
+            return y, {raises}, z
+    """,
+    "before_and_behind_a_break": """
+        def f(x, a):
+            {before}
+            log.append(float(x.sum()))
+            z = F.dropout(x)
+            r = {raises}
+            return y, r, z
+    """,
+    "raises_first": """
+        def f(x, a):
+            r = {raises}
+            {before}
+            return y, r
+    """,
+    "in_a_generator": """
+        def parts(x, a):
+            {before}
+            yield y
+            yield {raises}
+        def f(x, a):
+            return [p for p in parts(x, a)]
+    """,
+}
+
+
+def _frames(error):
+    """The traceback below this file, as the user would see it."""
+    found, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        positions = list(code.co_positions())[trace.tb_lasti // 2]
+        if code.co_filename != __file__:
+            found.append((code.co_filename, code.co_name, trace.tb_lineno, positions))
+        trace = trace.tb_next
+    return found
+
+
+def _history(tensor):
+    if tensor.is_inference():
+        return None
+    names, node = [], tensor.grad_fn
+    while node is not None and len(names) < 9:
+        names.append(node.name())
+        node = node.next_functions[0][0] if node.next_functions else None
+    return tensor._version, tensor.requires_grad, names
+
+
+def _text(value):
+    if isinstance(value, torch.Tensor):
+        bits = value.detach().clone().contiguous().view(torch.uint8).numpy().tobytes()
+        shape = tuple(value.shape), value.dtype, value.requires_grad
+        return f"{shape} {hashlib.sha1(bits).hexdigest()}"
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__ + str([_text(v) for v in value])
+    return repr(value)
+
+
+class World:
+    """One copy of a program, eager or compiled."""
+
+    def __init__(self, source, name, wrap=lambda f: f):
+        self.filename = f"<transaction {name}>"
+        linecache.cache[self.filename] = (
+            len(source), None, source.splitlines(True), self.filename,
+        )  # fmt: skip
+        self.module = types.ModuleType("transaction")
+        code = compile(source, self.filename, "exec")
+        exec(code, vars(self.module))
+        self.f = wrap(self.module.f)
+
+    def call(self, values, mode="always"):
+        """Everything that can be told after one call."""
+        space = vars(self.module)
+        x, a = space["data"](), eval(values, space)
+        torch.manual_seed(3)
+        said = []
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter(mode)
+            try:
+                said.append(_text(self.f(x, a)))
+            except Exception as error:
+                said += [type(error).__name__, str(error), *_frames(error)]
+        said.append(hashlib.sha1(torch.get_rng_state().numpy().tobytes()).hexdigest())
+        for name in ("state", "weight"):
+            said += [name, _text(space[name]), _history(space[name])]
+        for tensor in (x, a, space["norm"].running_mean, space["norm"].running_var):
+            said += [_text(tensor), _history(tensor)]
+        return [*said, *space["log"]], shown
+
+
+def _shown(warned):
+    return [(w.category, str(w.message)) for w in warned]
+
+
+def _check(place, before, raises, *, backend="eager", hits=True):
+    """The program in two worlds, with good values and with bad ones."""
+    statement, good, bad = RAISES[raises]
+    text = textwrap.dedent(PLACES[place])
+    source = PRELUDE + text.format(before=BEFORE[before], raises=statement)
+    eager = World(source, f"{place} {before} {raises}")
+    fast = World(
+        source,
+        f"{place} {before} {raises}",
+        lambda f: magpy.compile(f, backend=backend),
+    )
+    for values in (good, good, good, good, bad, bad, good, bad, good):
+        (ours, we_showed), (theirs, they_showed) = fast.call(values), eager.call(values)
+        assert ours == theirs, source
+        raised = values == bad
+        if (
+            raised
+        ):  # a hit warns for the graph's code, a call that raises for the program's
+            assert [(w.filename, w.lineno) for w in we_showed] == [
+                (w.filename, w.lineno) for w in they_showed
+            ]
+        assert _shown(we_showed) == _shown(they_showed)
+    stats = magpy.stats(fast.f)
+    if hits:
+        assert stats["hits"] >= 5, stats
+    return stats
+
+
+@pytest.fixture(autouse=True)
+def _once_warnings():
+    """Torch says some things once in a process; here it says them each time."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+EVERYWHERE = ("plain", "in_a_handler", "behind_a_break")
+SOME = "dropout add_ unsafe_chunk native_batch_norm gets_history warns function twice".split()
+PAIRS = [(p, b) for p in PLACES for b in (BEFORE if p in EVERYWHERE else SOME)]
+
+
+@pytest.mark.parametrize(("place", "before"), PAIRS)
+def test_what_happened_before(place, before):
+    _check(place, before, "cholesky")
+
+
+@pytest.mark.parametrize("raises", RAISES)
+@pytest.mark.parametrize("before", ["warns_and_draws", "add_"])
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_what_raises(place, before, raises):
+    _check(place, before, raises)
