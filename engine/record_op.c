@@ -260,10 +260,14 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return MP_ERR;
     }
     while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
+        if (!PyUnicode_Check(key)) {  // TypeError
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a keyword that is a %s",
+                                mp_type_name(key));
+        }
         PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
         args[count++] = value;
     }
-    rc = mp_record_callee(T, s, callee, args, nargs, names);
+    rc = rc != MP_OK ? rc : mp_record_callee(T, s, callee, args, nargs, names);
     Py_XDECREF(names);
     return rc;
 }

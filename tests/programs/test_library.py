@@ -579,6 +579,20 @@ def f(builtins):
 >>> 123
 !!! answers["k"] = 5
 
+=== keywords_that_are_no_texts | eager
+import functools
+def g(**kw): return kw
+def f(kw):
+    found = []
+    for call in (str, int, g, sorted, functools.partial(g), functools.partial, dict, type("T", (), {})):
+        try:
+            found.append(call("1", **kw))
+        except TypeError as error:
+            found.append(str(error).split(" ")[-1])
+    return found
+>>> {b"foo": 1}
+>>> {1: 1, "x": 2}
+
 === print_output | eager
 import io
 out = io.StringIO()
