@@ -170,19 +170,19 @@ keys_of_thread(void)
     return thread_keys;
 }
 
-/* A device is current only after torch.cuda has started; asking earlier would start the
- * driver, and a process that has done so cannot fork workers. */
+/* Asking before torch.cuda has started would start the driver, and a process that has done
+ * so cannot fork workers.  Until then it is as it is when it has: device 0, no capture.  (A
+ * compiler may start it, between a recording and its first hit.) */
 static bool
 cuda_is_ready(void)
 {
     return PyDict_GetItemWithError(cuda_dict, cuda_name) == Py_True;
 }
 
-/* -1: torch.cuda has not started. */
 static int64_t
 device_probe(int i)
 {
-    int8_t device = -1;
+    int8_t device = 0;
     if (cuda_is_ready() && found[i].probe.device(&device) != 0) {
         return -2;
     }
@@ -197,7 +197,7 @@ stream_probe(int i)
 {
     void *stream = NULL;
     if (!cuda_is_ready()) {
-        return -1;
+        return 0;
     }
     if (found[i].probe.stream(thread_device, &stream) == 0 && stream == NULL) {
         return 0;
@@ -293,7 +293,9 @@ ambient_answer(int i)
     }
     case READ_CUDA:
         if (!cuda_is_ready()) {
-            return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+            return PyErr_Occurred()                 ? NULL
+                   : rows[i].prober == PROBE_STREAM ? Py_NewRef(Py_False)
+                                                    : PyLong_FromLong(0);
         }
         break;
     case READ_NESTING:

@@ -251,6 +251,28 @@ def test_restore_of_warn_only():
     torch.use_deterministic_algorithms(False)
 
 
+def test_cuda_that_has_not_started():
+    """It is as it is when it has: a compiler may start it before the first hit."""
+    code = (
+        "import torch, magpy\n"
+        "f = magpy.compile(lambda x: x + 1, backend='eager')\n"
+        "f(torch.ones(1))\n"
+        "print(torch.cuda.is_initialized())\n"
+        "torch.cuda.is_available() and torch.cuda.init()\n"
+        "f(torch.ones(1))\n"
+        "print(magpy.stats(f)['hits'], *f.entries()[0]['ambient'], sep='\\n')"
+    )
+    out = subprocess.check_output(
+        [sys.executable, "-W", "ignore", "-c", code], text=True
+    )
+    lines = out.splitlines()
+    assert lines[:2] == ["False", "1"]
+    if not hasattr(torch._C, "_cuda_getDevice"):
+        return  # built without CUDA
+    assert "torch._C._cuda_getDevice() == 0" in lines
+    assert "torch._C._cuda_isCurrentStreamCapturing() == False" in lines
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda():
     torch.cuda.init()
