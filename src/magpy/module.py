@@ -226,14 +226,16 @@ _SPECIAL = (
 )
 
 
-# By class of the original; a class of ours goes with the last module of it.
-_classes: weakref.WeakValueDictionary[type, type[CompiledModule]] = (
-    weakref.WeakValueDictionary()
+# By class of the original.  A class of ours goes with the last module of it, and neither keeps
+# the other class alive.
+_classes: weakref.WeakKeyDictionary[type, weakref.ref[type[CompiledModule]]] = (
+    weakref.WeakKeyDictionary()
 )
 
 
 def _class_for(kind: type) -> type[CompiledModule]:
-    known = _classes.get(kind)
+    found = _classes.get(kind)
+    known = None if found is None else found()
     if known is not None:
         return known
     special = [name for name in _SPECIAL if hasattr(kind, name)]
@@ -242,7 +244,7 @@ def _class_for(kind: type) -> type[CompiledModule]:
     namespace["__module__"] = __name__
     namespace["forward"] = _Forward(_traced_forward(kind))
     made = type("CompiledModule", (CompiledModule,), namespace)
-    _classes[kind] = made
+    _classes[kind] = weakref.ref(made)
     return made
 
 

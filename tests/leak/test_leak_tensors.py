@@ -191,3 +191,27 @@ def peak_mib(how: str) -> int:
 def test_recording_frees_activations_as_eager_does():
     eager, recorded = peak_mib("eager"), peak_mib("magpy")
     assert recorded < eager + 40, f"eager {eager} MiB, recording {recorded} MiB"
+
+
+def test_class_of_a_compiled_module_dies_at_once():
+    """The first collection finds it, as it does in eager."""
+
+    def make():
+        inner = nn.Linear(2, 2)
+
+        class Outer(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x):
+                return self.inner(x)
+
+        compiled = magpy.compile(Outer(), backend="eager")
+        for _ in range(3):
+            compiled(torch.ones(1, 2))
+        return weakref.ref(Outer), weakref.ref(inner)
+
+    seen = make()
+    gc.collect()
+    assert [r() for r in seen] == [None] * 2
