@@ -226,8 +226,8 @@ _SPECIAL = (
 )
 
 
-# By class of the original.  A class of ours goes with the last module of it, and neither keeps
-# the other class alive.
+# By class of the original.  A class of ours goes with the last module of it, and neither
+# keeps the other class alive.
 _classes: weakref.WeakKeyDictionary[type, weakref.ref[type[CompiledModule]]] = (
     weakref.WeakKeyDictionary()
 )
