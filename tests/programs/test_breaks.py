@@ -910,7 +910,7 @@ def f(base, value):
 
 
 @pytest.mark.parametrize(
-    "base, value", [(int, 5), (str, "a"), (bytes, b"a"), (float, 0.5)]
+    ("base", "value"), [(int, 5), (str, "a"), (bytes, b"a"), (float, 0.5)]
 )
 def test_scalars_of_a_class_of_the_call_die(base, value):
     """A guard would know them by what they are, and keep them alive."""

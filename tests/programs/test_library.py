@@ -584,7 +584,8 @@ import functools
 def g(**kw): return kw
 def f(kw):
     found = []
-    for call in (str, int, g, sorted, functools.partial(g), functools.partial, dict, type("T", (), {})):
+    made = functools.partial(g), type("T", (), {})
+    for call in (str, int, g, sorted, functools.partial, dict, *made):
         try:
             found.append(call("1", **kw))
         except TypeError as error:
