@@ -1,5 +1,6 @@
 # make            build the extension into .venv
 # make test       all tests; ARGS="-k name" goes to pytest
+# make test-inductor   the programs with tensors, compiled by Inductor; BACKEND=aot_eager is quick
 # make demo       python -m magpy demo
 # make bench      python -m magpy bench; ARGS="..." goes to it
 # make lint       C rules, clang-format, ruff, mypy
@@ -35,7 +36,7 @@ BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
 
-.PHONY: build test demo bench lint format test-all-pythons asan fuzz refleak clean distclean
+.PHONY: build test test-inductor demo bench lint format test-all-pythons asan fuzz refleak clean distclean
 .DEFAULT_GOAL := build
 
 build: $(BUILT)
@@ -73,6 +74,15 @@ $(BUILT): $(REQUIREMENTS) $(SOURCES)
 test: $(BUILT)
 	$(say) 'test'
 	@$(RUN) -m pytest -q tests $(ARGS)
+
+# The programs with tensors again, compiled; and random ones.  An hour or more: nightly.
+BACKEND ?= inductor
+test-inductor: $(BUILT)
+	$(say) 'programs with tensors, compiled by $(BACKEND)'
+	@$(RUN) -m pytest -q --backend $(BACKEND) tests/torch_programs \
+	    tests/programs/test_tensors.py tests/property/test_property_tensors.py \
+	    tests/models/test_own.py $(ARGS)
+	@$(RUN) -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) --backend $(BACKEND)
 
 demo: $(BUILT)
 	@$(RUN) -m magpy demo $(ARGS)

@@ -41,6 +41,10 @@ SCALARS = (
 )  # fmt: skip
 MAX_RECORDINGS = 3  # of one call pattern, until it is stable
 VERIFY = os.environ.get("MAGPY_VERIFY", "0") != "0"  # hits prove themselves (--verify)
+BACKEND = os.environ.get("MAGPY_TEST_BACKEND", "eager")  # of programs with tensors
+COMPILED_TOLERANCE = 5e-3  # what is wrong is further off
+TOLERANCE = None if BACKEND == "eager" else COMPILED_TOLERANCE  # None: bitwise
+HALF_TOLERANCE = 10  # times that of other numbers
 _EMPTY = ([], (), {}, {}.values(), {}.items(), set(), "", range(0), reversed([]))
 ITERATORS = {type(iter(empty)) for empty in _EMPTY} | {
     zip, map, filter, enumerate, types.GeneratorType,
@@ -465,11 +469,22 @@ class Pair:
             )
             raise AssertionError(f"differs from eager\n{self.history()}\n{text[:6000]}")
         if not exact:
-            torch = sys.modules["torch"]
             for a, b in zip(ours.tensors, theirs.tensors, strict=True):
+                self.close(a, b)
+
+    def close(self, ours: Any, theirs: Any) -> None:
+        torch = sys.modules["torch"]
+        half = theirs.dtype in (torch.float16, torch.bfloat16)
+        limit = self.tolerance * (HALF_TOLERANCE if half else 1)
+        try:
+            with torch._C.DisableTorchFunctionSubclass():
+                plain = [t.detach().as_subclass(torch.Tensor) for t in (ours, theirs)]
                 torch.testing.assert_close(
-                    a, b, rtol=self.tolerance, atol=self.tolerance
+                    *plain, rtol=limit, atol=limit, equal_nan=True
                 )
+        except AssertionError as error:
+            text = f"compiled {ours}\neager {theirs}\n{error}"
+            raise AssertionError(f"not close\n{self.history()}\n{text}") from None
 
     def stable(
         self,
@@ -598,6 +613,18 @@ def engine_compile(fn: Callable[..., Any], **options: Any) -> Any:
     return compiled
 
 
+def torch_compile(fn: Callable[..., Any], **options: Any) -> Any:
+    """Compile with the backend of this test run (``--backend``).
+
+    Inductor is asked for eager's random numbers and roundings.
+    """
+    import magpy
+
+    if BACKEND == "inductor":
+        options["options"] = {"fallback_random": True, "emulate_precision_casts": True}
+    return magpy.compile(fn, backend=BACKEND, **options)
+
+
 def reasons(compiled: Any) -> set[str]:
     """Why calls were not recorded, as a whole or up to a break."""
     counted = compiled.stats()
@@ -615,9 +642,10 @@ def check(
     wrap: Callable[[Callable[..., Any]], Any] = engine_compile,
     stats: Callable[[Any], dict[str, Any]] = lambda compiled: compiled.stats(),
     whole: bool = True,
+    tolerance: float | None = None,
 ) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
-    pair = Pair(case.build, wrap, stats, whole=whole)
+    pair = Pair(case.build, wrap, stats, whole=whole, tolerance=tolerance)
     calls = [(text, evaluated(text)) for text in case.calls]
 
     def round_of_calls(hit: bool, hits: int) -> None:

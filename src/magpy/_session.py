@@ -19,6 +19,7 @@ from magpy.errors import BackendError, MagpyError, Unsupported, describe
 
 if TYPE_CHECKING:
     import torch
+    from torch.fx import GraphModule
 
     from magpy._transaction import Undo
     from magpy.graph import Spec
@@ -89,13 +90,14 @@ class Session:
         module = graph.build(ops, name=self.name, value_type=self._value_type)
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
-        compile_graph = seal.without_dynamo(backend.compile)
         with seal.sealed(), gradients.node_classes() as classes:
-            run, boxed = compile_graph(module, inputs, spec[3].get("mutated", ()))
-        if classes:
-            run = gradients.adopt(classes, run, spec, self._replay(spec))
+            run, boxed, recorded = self._made_by(backend, module, inputs, spec)
+        if recorded is not None:
+            module, ops = recorded, spec
+        elif classes:
+            run = gradients.adopt(classes, run, spec, lambda: self._recorded(spec).forward)
             boxed = False
-        in_order = backend.name == "eager"
+        in_order = recorded is not None or backend.name == "eager"
         transaction = Transaction(ops, inputs, in_order=in_order)
         if in_order:
             transaction.follows(
@@ -103,12 +105,44 @@ class Session:
             )
         return run, boxed, transaction.undo()
 
-    def _replay(self, spec: Spec) -> Callable[[], Callable[..., Any]]:
-        """Return what makes a function of the recorded operations."""
+    def _made_by(
+        self,
+        backend: Backend,
+        module: GraphModule,
+        inputs: Sequence[torch.Tensor],
+        spec: Spec,
+    ) -> tuple[Callable[..., Any], bool, GraphModule | None]:
+        """Return what the backend makes, or what runs the recorded operations.
+
+        In that case their module, too.
+        """
+        from magpy import seal
+        from magpy.backends import check, refusals
+
+        compile_graph = seal.without_dynamo(backend.compile)
+        recorded = None
+        try:
+            made = compile_graph(module, inputs, spec[3].get("mutated", ()))
+            why, reason = "", "differs"
+            if backend.checked and config.check_compiled:
+                recorded = self._recorded(spec)
+                wrong = check.difference(spec, recorded.forward, made, inputs)
+                why = wrong and f"what it computes differs from eager: {wrong}"
+            if not why:
+                return (*made, None)
+        except Exception as error:
+            why, reason = refusals.reason_in(error), "refused"
+            if not why:
+                raise
+        logs.write("breaks", self._as_recorded_text(why, reason))
+        recorded = recorded or self._recorded(spec)
+        return recorded.forward, False, recorded
+
+    def _recorded(self, spec: Spec) -> GraphModule:
+        """Return a module of the recorded operations."""
         from magpy import graph
 
-        name, value_type = self.name, self._value_type
-        return lambda: graph.build(spec, name=name, value_type=value_type).forward
+        return graph.build(spec, name=self.name, value_type=self._value_type)
 
     def on_abort(self, info: Mapping[str, Any]) -> MagpyError:
         """Return the exception that fullgraph raises: no recording, or no graph."""
@@ -244,6 +278,9 @@ class Session:
             "grad-later": "register the function as an operator: "
             "torch.library.custom_op",
             "tensor-state": "make parameters and set their state outside of the call",
+            "differs": "report it to the authors of the backend",
+            "memory": "use operations that follow strides: narrow, chunk, select",
+            "refused": "compile the parts around it by themselves",
             "replaced": "replace functions of torch before anything is compiled",
             "gradients": "compile the parts that do neither by themselves",
         }

@@ -178,6 +178,10 @@ class Config:
     size_asserts = Knob(
         False, "Keep Inductor's own checks of input sizes; guards prove them already."
     )
+    check_compiled = Knob(
+        True,
+        "Compare each graph that Inductor makes once with the recorded operations.",
+    )
     verify_every = Knob(
         0,
         "Verify every so many hits of a compiled object against the real call; 0: none.",

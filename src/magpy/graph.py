@@ -41,6 +41,12 @@ _C_CALLABLES = (
     types.MethodDescriptorType,
     types.WrapperDescriptorType,
 )
+# What compilers get wrong: these look at memory beyond what the tensor shows, or make
+# views that autograd and functionalization take for copies.
+_BY_MEMORY = frozenset(
+    "as_strided as_strided_ as_strided_copy as_strided_scatter"
+    " unsafe_chunk unsafe_split unsafe_split_with_sizes".split()
+)
 _TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
 
 
@@ -415,7 +421,11 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     from magpy._torch_table import tensor_makers
 
     makers = tensor_makers()
-    for target, args, *_ in spec[0]:
+    for target, args, kwargs, _ in spec[0]:
+        if kwargs.get("requires_grad") is True:
+            return "it makes a leaf that requires gradients", "tensor-state"
+        if _goes_by_memory(target):
+            return f"compilers do not follow the memory behind {target}", "memory"
         if is_replaced(target):
             return (
                 f"{target.__name__} was replaced, and compilers look it up",
@@ -431,6 +441,29 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def _goes_by_memory(target: Any) -> bool:
+    import torch
+
+    if isinstance(target, str):
+        return target in _BY_MEMORY
+    if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
+        namespace, _, name = str(target).partition(".")
+        return namespace == "aten" and name.partition(".")[0] in _BY_MEMORY
+    return target in _functions_by_memory()
+
+
+@functools.cache
+def _functions_by_memory() -> frozenset[Any]:
+    import torch
+
+    return frozenset(
+        getattr(home, name)
+        for home in (torch, torch.Tensor)
+        for name in _BY_MEMORY
+        if hasattr(home, name)
+    )
 
 
 def is_replaced(target: Any) -> bool:

@@ -33,9 +33,11 @@ def sealed() -> Iterator[None]:
     ]
     cache = torch.is_autocast_cache_enabled()
     recursion = sys.getrecursionlimit()  # Inductor raises it
+    keys = _dispatch_keys()
     try:
         yield
     finally:
+        _restore_dispatch_keys(keys)
         random.setstate(python_state)
         if numpy_random is not None:
             numpy_random.set_state(numpy_state)
@@ -49,6 +51,31 @@ def sealed() -> Iterator[None]:
             torch.set_autocast_dtype(device, kind)
         torch.set_autocast_cache_enabled(cache)
         sys.setrecursionlimit(recursion)
+
+
+def _dispatch_keys() -> tuple[Any, Any]:
+    import torch
+
+    return (
+        torch._C._dispatch_tls_local_include_set(),
+        torch._C._dispatch_tls_local_exclude_set(),
+    )
+
+
+def _restore_dispatch_keys(before: tuple[Any, Any]) -> None:
+    """Put back what a compiler that was interrupted has left to this thread."""
+    import torch
+
+    setters = (
+        torch._C._dispatch_tls_set_dispatch_key_included,
+        torch._C._dispatch_tls_set_dispatch_key_excluded,
+    )
+    for old, new, setter in zip(before, _dispatch_keys(), setters, strict=True):
+        if old == new:
+            continue
+        for key in torch._C.DispatchKey.__members__.values():
+            if old.has(key) != new.has(key):
+                setter(key, old.has(key))
 
 
 @contextmanager

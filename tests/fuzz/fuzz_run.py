@@ -46,6 +46,7 @@ class Outcome:
 
 
 SECONDS = 20  # for one program
+COMPILING_SECONDS = 400  # the same, with a backend that compiles
 HANDLING = 5  # each fifth call is made in the handler of an exception
 EAGER_TRIALS = 12  # runs of a program beside itself, to see whether it is stable
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.IGNORECASE)
@@ -104,7 +105,7 @@ def _wrap(program: Program) -> tuple[Callable[..., Any], Callable[..., Any]]:
     import magpy
 
     def compiled(fn: Callable[..., Any]) -> Any:
-        made = magpy.compile(fn, backend="eager")
+        made = oracle.torch_compile(fn)
         return magpy.verify(made, every=1) if oracle.VERIFY else made
 
     return compiled, magpy.stats
@@ -207,7 +208,8 @@ def _run(
 ) -> Outcome:
     outcome = Outcome()
     try:
-        pair = QuickPair(lambda: _build(program), wrap, stats, keep=4)
+        limit = oracle.TOLERANCE if program.torch else None
+        pair = QuickPair(lambda: _build(program), wrap, stats, keep=4, tolerance=limit)
     except Exception as error:  # the program itself is broken: counts as nothing
         outcome.reasons[f"broken: {type(error).__name__}: {error}"] += 1
         return outcome
@@ -233,7 +235,7 @@ def _undisturbed(program: Program) -> Iterator[None]:
     """Modes are put back; cycles die between programs only, in both worlds alike."""
     gc.disable()
     before = signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
+    signal.alarm(SECONDS if oracle.BACKEND == "eager" else COMPILING_SECONDS)
     torch = sys.modules.get("torch")
     grad = torch is None or torch.is_grad_enabled()
     try:

@@ -2,7 +2,8 @@
 
 The compiled and the eager model are built alike and get equal inputs; after every call
 the oracle compares outputs, all parameters and buffers, and what the model stored on
-itself.  The backend is the eager one with a counter, so results are bitwise equal.
+itself.  The backend is the eager one with a counter, so results are bitwise equal, or that
+of ``--backend``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.models import Spec
 from torch import nn
 
 import magpy
-from oracle import Pair, World
+from oracle import BACKEND, TOLERANCE, Pair, World, torch_compile
 
 Inputs = Callable[[World], tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -69,10 +70,16 @@ class ModelPair(Pair):
         self.original = spec.module()
         super().__init__(
             self.build,
-            lambda model: magpy.compile(model, backend=self.backend),
+            self.compile,
             magpy.stats,
             keep=2,
+            tolerance=TOLERANCE,
         )
+
+    def compile(self, model: nn.Module) -> Any:
+        if BACKEND != "eager":
+            return torch_compile(model)
+        return magpy.compile(model, backend=self.backend)
 
     def build(self) -> World:
         model = copy.deepcopy(self.original)
@@ -107,7 +114,7 @@ def check_one_graph(spec: Spec, fallbacks: bool = False, **kwargs: Any) -> None:
     pair.settle(hits=2)
     if not fallbacks:
         pair.assert_no_fallback()
-    made = len(pair.backend.graphs)
+    made = magpy.stats(pair.compiled)["graphs"]
     assert made == 1, f"{made} graphs\n{pair.history()}"
 
 

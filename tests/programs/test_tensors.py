@@ -2,7 +2,7 @@
 
 import pytest
 
-from oracle import cases, check
+from oracle import TOLERANCE, cases, check, torch_compile
 
 CASES = cases(r"""
 === add
@@ -753,12 +753,6 @@ def f(a):
 """)
 
 
-def compile_eager(fn):
-    import magpy
-
-    return magpy.compile(fn, backend="eager")
-
-
 def stats(compiled):
     import magpy
 
@@ -771,6 +765,6 @@ def test_tensors(case):
 
     before = torch.is_grad_enabled()
     try:
-        check(case, compile_eager, stats)
+        check(case, torch_compile, stats, tolerance=TOLERANCE)
     finally:
         torch.set_grad_enabled(before)

@@ -9,7 +9,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 import magpy
-from oracle import Case, Pair, evaluated, executed
+from oracle import TOLERANCE, Case, Pair, evaluated, executed, torch_compile
 
 PRELUDE = """
 import torch
@@ -113,9 +113,7 @@ def test_equal_to_eager(drawn):
     case, script = drawn
     gc.collect(1)
     note(case.source)
-    pair = Pair(
-        case.build, lambda fn: magpy.compile(fn, backend="eager"), magpy.stats, keep=3
-    )
+    pair = Pair(case.build, torch_compile, magpy.stats, keep=3, tolerance=TOLERANCE)
     for kind, text in script:
         if kind == "change":
             pair.change(text, executed(text))

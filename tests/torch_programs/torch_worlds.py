@@ -3,7 +3,8 @@
 A case is a program of a text table (see `oracle.cases`).  In both worlds each call starts
 from the same seed; after it the outputs that require gradients are differentiated, and
 the random generator and torch's modes are compared together with everything that the
-oracle compares.  The backend is the eager one, so all of it is bitwise.
+oracle compares.  With the eager backend all of it is bitwise; ``--backend inductor`` asks
+for the same within a tolerance.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 import torch
 
 import magpy
-from oracle import Case, Pair, World, evaluated, executed
+from oracle import TOLERANCE, Case, Pair, World, evaluated, executed, torch_compile
 
 #: In front of every program.  `t(2, 3)` is a new tensor at each call, the same ones in
 #: both worlds; `fixed(2, 3)` is always the same, `fresh(2, 3)` an inference tensor.  If the
@@ -150,9 +151,10 @@ def check_torch(case: Case) -> Pair:
     """Run a case: until stable, two hits, then each change and again."""
     pair = TorchPair(
         lambda: _build(case),
-        lambda fn: magpy.compile(fn, backend="eager"),
+        torch_compile,
         magpy.stats,
         keep=4,
+        tolerance=TOLERANCE,
     )
     calls = [(text, evaluated(text)) for text in case.calls]
 

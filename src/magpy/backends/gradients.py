@@ -88,6 +88,8 @@ def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
     asking = [x for x in inputs if x.requires_grad]
     if not asking or not enables_grad(spec):
         return ""
+    if any(target is torch._C._InferenceMode for target, *_ in spec[0]):
+        return "gradients go through a graph that turns inference mode on"
     names = spec[3].get("input_names", ())
     for i in spec[3].get("mutated", ()):
         if inputs[i].requires_grad or entry_matters(spec, i):

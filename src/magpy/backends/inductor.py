@@ -51,7 +51,7 @@ def make(settings: Settings) -> Backend:
             patches.setdefault("size_asserts", False)
         return _compile(gm, list(inputs), patches)
 
-    return Backend("inductor", compile_graph)
+    return Backend("inductor", compile_graph, checked=True)
 
 
 def _checked_options(options: Any) -> dict[str, Any]:

@@ -42,10 +42,13 @@ class Backend:
     Attributes:
         name: as shown to users.
         compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
+        checked: is what it makes compared with the recorded operations?  Not if it is the
+            program's own: that would see more runs than calls.
     """
 
     name: str
     compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
+    checked: bool = False
 
 
 def list_backends() -> list[str]:
@@ -152,7 +155,7 @@ def _foreign(
             )
         return result, False
 
-    return Backend(name, compile_graph)
+    return Backend(name, compile_graph, checked=function is None)
 
 
 def _examples(

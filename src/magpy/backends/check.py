@@ -1,0 +1,154 @@
+"""Compare a compiled graph with the recorded operations, once, when it is compiled.
+
+Compilers have faults of their own: a write through a view that is lost, an offset that is
+ignored, strides that are others, a result that is no leaf.  Both run on copies of the
+inputs.  Only what differs grossly counts: rounding is the compiler's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from magpy.backends.registry import Executable
+    from magpy.graph import Spec
+
+_LOOSE = 0.05  # of the largest number
+_COPIED = 1 << 28  # bytes of inputs that are copied although nothing tells of a write
+_META = ("shape", "dtype", "device", "layout", "requires_grad")
+
+
+def difference(
+    spec: Spec,
+    recorded: Callable[..., Any],
+    compiled: Executable,
+    inputs: Sequence[torch.Tensor],
+) -> str:
+    """Return in what the two differ for these inputs; "" if in nothing.
+
+    Nothing is said of graphs that raise, or whose operations are somebody's own code.
+    """
+    if not all(map(_is_torchs_own, _targets(spec))):
+        return ""
+    notes = spec[3]
+    written = notes.get("mutated", ())
+    run, boxed = compiled
+    try:
+        ours = _copies(inputs, written)
+        theirs = _copies(inputs, written)
+        wanted = recorded(*theirs)
+        got = run(list(ours)) if boxed else run(*ours)
+    except Exception:
+        return ""
+    if len(got) != len(wanted):
+        return "the number of results"
+    values = not notes.get("draws")
+    for at, (left, right) in enumerate(zip(got, wanted, strict=True)):
+        what = _different(left, right, values)
+        if what:
+            return f"{what} of result {at}"
+    if _sharing([*ours, *got]) != _sharing([*theirs, *wanted]):
+        return "which results share memory"
+    for at, (left, right) in enumerate(zip(ours, theirs, strict=True)):
+        what = "" if left is right else _different(left, right, values)
+        if what:
+            return f"{what} of input {at}"
+    return ""
+
+
+def _targets(spec: Spec) -> Iterator[Any]:
+    return (target for target, *_ in spec[0])
+
+
+def _is_torchs_own(target: Any) -> bool:
+    """Is running it once more nobody's business?"""
+    import torch
+
+    if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
+        name = getattr(target, "_qualified_op_name", None) or target.name()
+        return str(name).startswith(("aten::", "prims::"))
+    home = getattr(target, "__module__", None) or ""
+    return not (isinstance(target, torch._library.custom_ops.CustomOpDef)) and (
+        isinstance(target, str)
+        or home.partition(".")[0] in ("torch", "_operator", "operator", "builtins", "")
+    )
+
+
+def _copies(
+    inputs: Sequence[torch.Tensor], written: Sequence[int]
+) -> list[torch.Tensor]:
+    """Return the inputs, with memory of their own for those that are written to.
+
+    Not all operations tell of their writes, so others get it, too, if they are small.
+    """
+    import torch
+
+    copies = list(inputs)
+    left = _COPIED
+    for at, x in enumerate(inputs):
+        left -= x.untyped_storage().nbytes()
+        if at not in written and (left < 0 or isinstance(x, torch.nn.Parameter)):
+            continue
+        with torch.no_grad():
+            room = x.untyped_storage().clone()
+            copy = torch.empty(0, dtype=x.dtype, device=x.device)
+            copy.set_(room, x.storage_offset(), x.shape, x.stride())
+        copies[at] = copy.requires_grad_(x.requires_grad)
+    return copies
+
+
+def _different(ours: Any, theirs: Any, values: bool) -> str:
+    import torch
+
+    if type(ours) is not type(theirs):
+        return "the type"
+    if not isinstance(theirs, torch.Tensor):
+        return ""
+    for name in _META:
+        if getattr(ours, name) != getattr(theirs, name):
+            return f"the {name}"
+    if theirs.layout is torch.strided and theirs.numel() > 1:
+        if _strides(ours) != _strides(theirs):
+            return "the strides"
+    return "the numbers" if values and _is_far(ours, theirs) else ""
+
+
+def _strides(x: torch.Tensor) -> list[int]:
+    return [
+        stride for stride, size in zip(x.stride(), x.shape, strict=True) if size > 1
+    ]
+
+
+def _is_far(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    import torch
+
+    if theirs.layout is not torch.strided or not theirs.numel():
+        return False
+    with torch.no_grad():
+        a, b = ours.detach(), theirs.detach()
+        if not (b.is_floating_point() or b.is_complex()):
+            return bool((a != b).double().mean() > _LOOSE)
+        known = torch.isfinite(b)
+        if bool((torch.isfinite(a) != known).double().mean() > _LOOSE):
+            return True
+        known &= torch.isfinite(a)
+        if not bool(known.any()):
+            return False
+        a, b = a[known].to(torch.complex128), b[known].to(torch.complex128)
+        return bool((a - b).abs().max() > _LOOSE * (b.abs().max() + 1e-3))
+
+
+def _sharing(tensors: Sequence[Any]) -> list[int]:
+    """Return for each tensor the place of the first one with its memory."""
+    import torch
+
+    first: dict[int, int] = {}
+    found = []
+    for at, x in enumerate(tensors):
+        storage = x.untyped_storage() if x.layout is torch.strided else None
+        key = storage._cdata if storage is not None and storage.nbytes() else -1 - at
+        found.append(first.setdefault(key, at))
+    return found

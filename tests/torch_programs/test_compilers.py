@@ -1,0 +1,180 @@
+"""Graphs that compilers get wrong or refuse run as recorded; a sample of all programs.
+
+`make test-inductor` runs all programs with tensors that way.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+import magpy
+from magpy.backends import check
+from magpy.config import config
+
+needs_inductor = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="no C++ compiler"
+)
+BACKENDS = ["aot_eager", pytest.param("inductor", marks=needs_inductor)]
+
+
+def rows(number):
+    return torch.arange(24.0).reshape(8, 3)[number % 3 + 1 : number % 3 + 3]
+
+
+def chunk(x):
+    torch.unsafe_chunk(x, 2)[0].add_(1)
+    return x * 1
+
+
+def split(x):
+    torch.ops.aten.unsafe_split.Tensor(x, 1)[0].mul_(5)
+    return x + 0
+
+
+PROGRAMS = {
+    "unsafe-chunk": chunk,
+    "unsafe-chunk-result": lambda x: x.unsafe_chunk(2)[0].add_(1),
+    "unsafe-split": split,
+    "as-strided": lambda x: x.as_strided((2,), (1,), 0) + 1,
+    "as-strided-function": lambda x: torch.as_strided(x, (2,), (1,)) + 1,
+    "as-strided-operator": lambda x: torch.ops.aten.as_strided(x, (2,), (1,), 0) * 2,
+    "offset": lambda x: x + x.storage_offset(),
+    "out-with-strides": lambda x: torch.add(x, 1, out=torch.empty(3, 2).t()),
+    "empty-strided": lambda x: torch.empty_strided((2, 3), (1, 2)).copy_(x),
+    "leaf": lambda x: torch.ones(3, requires_grad=True) * x,
+    "leaf-returned": lambda x: (torch.zeros(2, requires_grad=True), x * 2),
+    "shape-of-data": lambda x: x[x > 4] * 2,
+    "nonzero": lambda x: (x > 4).nonzero(),
+    "chain-of-views": lambda x: x.swapaxes_(0, 1).fill_diagonal_(0),
+    "written-input": lambda x: (x.mul_(2), x[0].add_(1), x.sum()),
+}
+
+
+def facts(value):
+    if isinstance(value, (tuple, list)):
+        return [fact for item in value for fact in facts(item)]
+    same = (
+        value.shape,
+        value.stride(),
+        value.dtype,
+        value.requires_grad,
+        value.is_leaf,
+    )
+    return [(*same, [round(number, 3) for number in value.flatten().tolist()])]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_equal_to_eager(name, backend):
+    f = PROGRAMS[name]
+    compiled = magpy.compile(f, backend=backend)
+    for number in range(5):
+        theirs, ours = rows(number).clone()[:], rows(number).clone()[:]
+        if name.startswith(("as-strided", "offset")):
+            theirs, ours = rows(number), rows(number)
+        assert facts([f(theirs), theirs]) == facts([compiled(ours), ours]), number
+    assert magpy.stats(compiled)["hits"] >= 3
+
+
+def test_inference_mode_inside_a_training_graph():
+    def f(x):
+        with torch.inference_mode():
+            y = x.detach() * 2
+        return x.sin() + y.clone().sum(), y
+
+    compiled = magpy.compile(f, backend="aot_eager")
+    for _ in range(4):
+        x = torch.ones(3, requires_grad=True)
+        result, inside = compiled(x)
+        result.sum().backward()
+        assert torch.allclose(x.grad, torch.ones(3).cos())
+        assert inside.is_inference()
+        assert torch.equal(torch.ones(2) + 1, torch.full((2,), 2.0))
+
+
+class Value:
+    def __init__(self, index):
+        self.index = index
+
+
+V = [Value(i) for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (lambda x: (x + 1,), ""),
+        (lambda x: (x + 1.00001,), ""),
+        (lambda x: (x + 3,), "the numbers of result 0"),
+        (lambda x: (1 - x,), "the numbers of result 0"),
+        (lambda x: (x[:1] + 1,), "the shape of result 0"),
+        (lambda x: ((x + 1).double(),), "the dtype of result 0"),
+        (lambda x: ((x + 1).t().contiguous().t(),), "the strides of result 0"),
+        (lambda x: (x.requires_grad_() + 1,), "the requires_grad of result 0"),
+        (lambda x: (x.add_(1),), "which results share memory"),
+        (lambda x: (x + 1, x), "the number of results"),
+        (lambda x: ((x + 1) / 0,), "the numbers of result 0"),
+        (lambda x: (x[100],), ""),
+    ],
+    ids=map(str, range(12)),
+)
+def test_what_counts_as_a_difference(wrong, what):
+    spec = ([("add", (V[0], 1), {}, V[1])], 1, (1,), {"mutated": ()})
+    x = torch.arange(1.0, 7.0).reshape(2, 3)
+    found = check.difference(spec, lambda x: (x + 1,), (wrong, False), [x])
+    assert found == what
+    assert torch.equal(x, torch.arange(1.0, 7.0).reshape(2, 3))
+
+
+def test_a_graph_that_differs_runs_as_recorded(monkeypatch):
+    made = []
+
+    def broken(gm, inputs):
+        made.append(gm)
+        return lambda *args: tuple(r * 2 for r in gm(*args))
+
+    from torch._dynamo.backends import registry
+
+    monkeypatch.setitem(registry._BACKENDS, "broken", None)
+    monkeypatch.setitem(registry._COMPILER_FNS, "broken", broken)
+    x = torch.ones(3)
+    compiled = magpy.compile(lambda x: x + 1, backend="broken")
+    assert [compiled(x).sum().item() for _ in range(3)] == [6, 6, 6]
+    assert len(made) == 1
+    with config.patch(check_compiled=False):
+        trusting = magpy.compile(lambda x: x + 1, backend="broken")
+        assert [trusting(x).sum().item() for _ in range(3)] == [6, 12, 12]
+
+
+def test_backends_of_the_program_are_not_run_twice():
+    runs = []
+
+    def mine(gm, inputs):
+        def run(*args):
+            runs.append(1)
+            return gm(*args)
+
+        return run
+
+    compiled = magpy.compile(lambda x: x + 1, backend=mine)
+    for _ in range(3):
+        compiled(torch.ones(2))
+    assert len(runs) == 2
+
+
+def test_operators_of_the_program_run_once_a_call():
+    calls = []
+
+    @torch.library.custom_op("magpy_tests::counted", mutates_args=())
+    def counted(x: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return x * 2
+
+    counted.register_fake(torch.empty_like)
+    compiled = magpy.compile(lambda x: counted(x) + 1, backend="aot_eager")
+    for number in range(4):
+        assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 3.0))
+        assert len(calls) == number + 1
