@@ -30,17 +30,18 @@ guard_special(mp_trace *T, PyTypeObject *tp, const char *before, const char *nam
     return rc;
 }
 
-/* The other half of a comparison. */
+/* What the other operand is asked for instead: comparisons have no reversed methods, and
+ * sum() adds. */
 static const char *
-mirrored(const char *name)
+other_name(PyObject *callee, const char *name)
 {
     static const char *const pairs[] = {"lt", "gt", "le", "ge"};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++) {
-        if (strcmp(name, pairs[i]) == 0) {
+        if (callee == mp_operator_borrow(pairs[i])) {
             return pairs[i ^ 1];
         }
     }
-    return name;
+    return mp_callee_is(callee, MP_K_SUM) ? "add" : name;
 }
 
 /* operator.add(a, b): __add__, __radd__; operator.iadd: __iadd__ too; abs(a): __abs__. */
@@ -49,15 +50,13 @@ guard_operator(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t 
 {
     static const char *const sides[] = {"", "r"};
     const char *name = ((PyCFunctionObject *)callee)->m_ml->ml_name;
-    const char *names[] = {name, mirrored(name), name[0] == 'i' ? name + 1 : name};
-    if (strcmp(name, "sum") == 0) {
-        names[1] = "add";
-    }
-    mp_rc rc = MP_OK;
-    if (strcmp(name, "getattr") == 0 || strcmp(name, "setattr") == 0) {
+    const char *names[] = {name, other_name(callee, name), name + (name[0] == 'i')};
+    if (callee == mp_operator_borrow("getattr")
+        || callee == mp_operator_borrow("setattr") || strlen(name) > MAX_OPERATOR) {
         return MP_OK;  // the descriptor is known
     }
-    for (Py_ssize_t i = 0; i < nargs && strlen(name) <= MAX_OPERATOR; i++) {
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < nargs; i++) {
         for (size_t j = 0; j < 6 && rc == MP_OK && mp_tensor_is(args[i]); j++) {
             rc = guard_special(T, Py_TYPE(args[i]), sides[j % 2], names[j / 2]);
         }
