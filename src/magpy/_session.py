@@ -95,7 +95,9 @@ class Session:
         if recorded is not None:
             module, ops = recorded, spec
         elif classes:
-            run = gradients.adopt(classes, run, spec, lambda: self._recorded(spec).forward)
+            run = gradients.adopt(
+                classes, run, spec, lambda: self._recorded(spec).forward
+            )
             boxed = False
         in_order = recorded is not None or backend.name == "eager"
         transaction = Transaction(ops, inputs, in_order=in_order)
