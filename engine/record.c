@@ -16,7 +16,7 @@
 static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
                                    (char *)"collections.abc", (char *)"weakref",
                                    (char *)"_weakrefset"};
-enum { RECENT_CODES = 16 };
+enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
 static char **skip_prefixes = default_prefixes;
 static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
 
@@ -224,7 +224,9 @@ mp_callback
 mp_callback_begin(mp_trace *T)
 {
     T->busy = true;
-    return (mp_callback){.exc = mp_err_take(), .collects = PyGC_Disable()};
+    int collects = PyGC_Disable();
+    return (mp_callback){.exc = mp_err_take(),
+                         .collects = collects || (T->postpones && T->collects)};
 }
 
 void
@@ -234,7 +236,10 @@ mp_callback_end(mp_trace *T, mp_callback saved)
         && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
         mp_trace_drop(T);
     }
-    if (saved.collects) {
+    T->postpones = T->state == MP_TRACE_RECORDING;
+    T->collects = saved.collects;
+    T->overdue = T->overdue || (T->collects && mp_gc_is_due());
+    if (saved.collects && !T->postpones) {
         PyGC_Enable();
     }
     T->busy = false;
@@ -498,6 +503,9 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         T->releases = true;
         mp_refgraph_release(&T->graph);
         T->releases = false;
+    }
+    if (T->n_instr % COLLECT_EVERY == 0) {
+        mp_collect_garbage(T);
     }
     if (T->died) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies");

@@ -7,6 +7,11 @@
  * itself. */
 #include "trace.h"
 
+/* While a segment is recorded the collector is off: the garbage of others is no part of the
+ * run, and what its finalizers write must not be taken for the run's, nor for what was there
+ * at entry.  This many objects may wait for it. */
+enum { GARBAGE = 100000 };
+
 static PyObject *gc_callbacks;  // owned: gc.callbacks; NULL until the set-up
 
 int
@@ -89,6 +94,34 @@ mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
     }
     return !T->is_root && !fresh && parent != NULL && parent->below == MP_BELOW_NOTHING
            && mp_frame_is_in_block(f);
+}
+
+/* -- The collector -------------------------------------------------------------------------- */
+
+void
+mp_collect_garbage(mp_trace *T)
+{
+    if (!T->collects || mp_gc_waiting() < GARBAGE) {
+        return;
+    }
+    T->releases = true;
+    PyGC_Enable();
+    (void)PyGC_Collect();
+    (void)PyGC_Disable();
+    T->overdue = T->releases = false;
+}
+
+void
+mp_collector_restore(mp_trace *T)
+{
+    if (T->postpones && T->collects) {
+        PyGC_Enable();
+    }
+    T->postpones = false;
+    if (T->overdue) {
+        T->overdue = false;
+        mp_gc_catch_up();
+    }
 }
 
 /* -- Objects ----------------------------------------------------------------------------- */

@@ -91,6 +91,9 @@ mp_trace_again(mp_trace *T)
     T->codes = old.codes;
     T->handled = old.handled;
     T->busy = old.busy;
+    T->postpones = old.postpones;
+    T->collects = old.collects;
+    T->overdue = old.overdue;
     segment_fini(&old);
     mp_abort_clear(T->why);
     if (segment_init(T) < 0) {
@@ -123,6 +126,9 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
 static void
 trace_fini(mp_trace *T)
 {
+    PyObject *exc = mp_err_take();
+    mp_collector_restore(T);
+    mp_err_restore_steal(exc);
     segment_fini(T);
     Py_CLEAR(T->generators);
     Py_CLEAR(T->undo);

@@ -189,6 +189,9 @@ typedef struct mp_trace {
     bool uncounted;     // some memory has several counters (t.data, unsafe_chunk)
     bool lazy_indexes;  // some iterator of C code looks keys up in what it gets, later
     bool lazy_looks;    // some iterator of C code looks at what it gets, later
+    bool postpones;     // the collector is off, because the segment is recorded ...
+    bool collects;      // ... and was on before, ...
+    bool overdue;       // ... and would have run meanwhile
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;      // owned; at the segment's begin; NULL without torch
     mp_compiling *compiling;  // borrowed: what the run is told of compilers
@@ -448,6 +451,11 @@ bool mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f);
 bool mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh);
 /* Code of the library, or of the collector's users. */
 bool mp_death_is_harmless(mp_frame *f);
+/* So many objects that the collector looks at have been made since it was switched off that
+ * it has to run now.  What runs then and is not the library's ends the recording. */
+void mp_collect_garbage(mp_trace *T);
+/* No segment is recorded any more: the collector does what it would have done. */
+MP_MAYRUN void mp_collector_restore(mp_trace *T);
 /* Would its death run code of the program?  The same of what is behind an iterator. */
 bool mp_has_finalizer(PyObject *v);
 bool mp_reaches_finalizer(PyObject *v);

@@ -77,6 +77,12 @@ bool mp_frame_is_in_block(mp_frame *f);
 PyObject *mp_frame_generator_borrow(mp_frame *f);  // whose frame it is; NULL: no one's
 /* Does code of this generator or coroutine run when it dies?  It waits in a block. */
 bool mp_gen_runs_code(PyObject *o);
+/* Objects made and not freed since the collector ran last; 0 if that is not known. */
+int mp_gc_waiting(void);
+/* Would it run when the next object is made, if it were on? */
+bool mp_gc_is_due(void);
+/* It has been off and was due: let it run now, if it is on. */
+MP_MAYRUN void mp_gc_catch_up(void);
 /* Close such a generator without running any of its code. */
 MP_MAYRUN void mp_gen_discard(PyObject *o);
 int mp_frame_depth_saved(mp_frame *f);  // the interpreter's own; -1: not saved now

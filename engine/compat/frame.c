@@ -126,6 +126,34 @@ mp_gen_runs_code(PyObject *o)
            && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
 }
 
+int
+mp_gc_waiting(void)
+{
+    return PyInterpreterState_Get()->gc.generations[0].count;
+}
+
+bool
+mp_gc_is_due(void)
+{
+    const struct gc_generation *young = &PyInterpreterState_Get()->gc.generations[0];
+
+    return young->threshold > 0 && young->count > young->threshold;
+}
+
+void
+mp_gc_catch_up(void)
+{
+    struct gc_generation *young = &PyInterpreterState_Get()->gc.generations[0];
+
+    if (young->count <= young->threshold) {
+        young->count = young->threshold + 1;  // (objects have died since then)
+    }
+    PyObject *cell = PyCell_New(NULL);  // it looks at its counts when an object is made
+
+    PyErr_Clear();  // without memory it runs later
+    Py_XDECREF(cell);
+}
+
 void
 mp_gen_discard(PyObject *o)
 {
@@ -239,6 +267,23 @@ bool
 mp_gen_runs_code(PyObject *o)
 {
     return false;  // nobody asks
+}
+
+int
+mp_gc_waiting(void)
+{
+    return 0;
+}
+
+bool
+mp_gc_is_due(void)
+{
+    return false;
+}
+
+void
+mp_gc_catch_up(void)
+{
 }
 
 void

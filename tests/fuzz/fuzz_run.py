@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from fuzz_garbage import littered, notices
 from fuzz_maker import Program
 from fuzz_same import alike
 
@@ -47,6 +48,7 @@ class Outcome:
 
 SECONDS = 20  # for one program
 COMPILING_SECONDS = 400  # the same, with a backend that compiles
+LITTERS = 3  # in a third of the programs that cannot notice it, there is garbage around
 HANDLING = 5  # each fifth call is made in the handler of an exception
 EAGER_TRIALS = 12  # runs of a program beside itself, to see whether it is stable
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.IGNORECASE)
@@ -72,8 +74,17 @@ class PrintingWorld(World):
     """A world whose calls leave what they print; some callers handle an exception."""
 
     handles = 0
+    litters = False  # others leave garbage, and the collector runs
 
     def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict) -> None:
+        if not self.litters:
+            return self.call_quietly(fn, args, kwargs)
+        with littered(self.handles):
+            self.call_quietly(fn, args, kwargs)
+
+    def call_quietly(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
+    ) -> None:
         printed, warned = io.StringIO(), io.StringIO()
         call = super().call
         self.handles += 1
@@ -96,7 +107,9 @@ def _build(program: Program) -> World:
     random.seed(0)
     _seed(program, 0)
     world = Case("drawn", program.source, ()).build()
-    return PrintingWorld(world.fn, world.state)
+    made = PrintingWorld(world.fn, world.state)
+    made.litters = len(program.source) % LITTERS == 0 and not notices(program.source)
+    return made
 
 
 def _wrap(program: Program) -> tuple[Callable[..., Any], Callable[..., Any]]:
