@@ -486,6 +486,12 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         T->raised = T->graph.at;
     }
     T->unwinding = false;
+    if (T->computes) {
+        rc = mp_array_check_floats(T);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (!s->started) {
         s->pending = index;
         rc = mp_frame_start(T, s);

@@ -7,6 +7,7 @@
  */
 #include "trace.h"
 
+#include <fenv.h>
 #include <string.h>
 
 /* -- Functions ------------------------------------------------------------------------- */
@@ -71,11 +72,28 @@ check_function(mp_trace *T, PyObject *callee)
     return rc;
 }
 
+enum { FLOAT_ERRORS = FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW | FE_UNDERFLOW };
+
+mp_rc
+mp_array_check_floats(mp_trace *T)
+{
+    T->computes = false;
+    // Whether numpy has warned depends on filters and registries; a hit would not.
+    return fetestexcept(FLOAT_ERRORS) == 0
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may warn of its floats");
+}
+
 mp_rc
 mp_array_guard_state(mp_trace *T)
 {
     static const mp_known_id ids[] = {MP_K_ARRAY_ERRORS, MP_K_ARRAY_PRINTING};
     mp_rc rc = MP_OK;
+    if (T->state != MP_TRACE_RECORDING) {
+        return MP_OK;
+    }
+    T->computes = true;
+    feclearexcept(FLOAT_ERRORS);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(ids) && rc == MP_OK; i++) {
         PyObject *var = mp_known[ids[i]];
         mp_node *n;

@@ -236,6 +236,7 @@ typedef struct mp_trace {
     PyObject *known;  // owned list of external arrays whose content is guarded, or NULL
     PyObject *frozen;  // owned list beside it: what they held
     mp_site known_at;  // where the first of them was read
+    bool computes;     // the instruction in progress uses values of numpy
     bool exposes;      // the instruction in progress makes the last one's holder
 } mp_trace;
 
@@ -622,6 +623,8 @@ int mp_builtins_init(void);
 bool mp_is_numpy_callable(PyObject *callee);
 /* A value of numpy's is used: what numpy keeps in contexts is guarded (once). */
 mp_rc mp_array_guard_state(mp_trace *T);
+/* The instruction that did so has ended: was there anything to warn of? */
+mp_rc mp_array_check_floats(mp_trace *T);
 /* A function or type of numpy is called; its arguments are args, whatever their names. */
 mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                     Py_ssize_t count);

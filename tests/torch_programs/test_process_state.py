@@ -8,6 +8,7 @@ import contextlib
 import json
 import locale
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,10 +82,10 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {
     "float_of_numpy": (lambda: float(np.float64(TINY) * np.float64(1)), denormal, 2),
     "format_n": (lambda: f"{1234567.5:n}", numbers, 2),
     "str_format_n": (lambda: "{:n}".format(1234567), numbers, 2),  # noqa: UP032
-    "division": (lambda: float(ONE[0] / ZERO), lambda: np.errstate(divide="raise"), 2),
-    "ufunc": (
-        lambda: float(np.divide(ONE, ZERO)[0]),
-        lambda: np.errstate(divide="raise"),
+    "division": (lambda: float(ONE[0] / ZERO), lambda: np.errstate(divide="raise"), 0),
+    "integers": (
+        lambda: int(np.int8(100) + np.int8(100)),
+        lambda: np.errstate(over="raise"),
         2,
     ),
     "text_of_numpy": (lambda: repr(np.float64(1.25)), legacy, 2),
@@ -111,7 +112,7 @@ def answer(fn: Callable[[], Any]) -> Any:
         return type(error), str(error)
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow")
 @pytest.mark.parametrize(("program", "state", "hits"), CASES.values(), ids=CASES)
 def test_process_state(program: Any, state: Any, hits: int) -> None:
     fast = magpy.compile(program, backend="eager")
@@ -124,3 +125,35 @@ def test_process_state(program: Any, state: Any, hits: int) -> None:
             for _ in range(2):
                 assert answer(fast) == answer(program)
         assert answer(fast) == answer(program)
+
+
+WARNS: dict[str, tuple[Callable[[], Any], bool]] = {
+    # program; is it recorded whole?
+    "scalars": (lambda: ONE[0] / ZERO, False),
+    "arrays": (lambda: ONE / ZERO, False),
+    "ufunc": (lambda: np.log(np.array([0.0])), False),
+    "method": (lambda: np.array([1e200, 1e300]).prod(), False),
+    "overflow": (lambda: np.float32(1e38) * np.float32(1e10), False),
+    "power": (lambda: np.float64(10) ** 400, False),
+    "nothing": (lambda: np.sqrt(np.array([2.0])) * np.float64(3), True),
+}
+
+
+@pytest.mark.parametrize(("program", "whole"), WARNS.values(), ids=WARNS)
+def test_warnings_of_numpy(program: Any, whole: bool) -> None:
+    fast = magpy.compile(program, backend="eager")
+    for filters in ("ignore", "default", "always", "error", "always", "ignore"):
+        for _ in range(2):
+            told = []
+            for fn in (program, fast):
+                with warnings.catch_warnings(record=True) as shown:
+                    warnings.simplefilter(filters)  # type: ignore[arg-type]
+                    try:
+                        result = repr(fn())
+                    except RuntimeWarning as warning:
+                        result = str(warning)
+                found = {str(w.message) for w in shown if w.category is RuntimeWarning}
+                told.append((result, found))
+            assert told[0] == told[1], filters
+    counted = magpy.stats(fast)
+    assert (counted["hits"] > counted["partial_hits"]) == whole
