@@ -671,9 +671,12 @@ guard_test_imported(const mp_guard *op)
 {
     PyObject *value, *modules = PyImport_GetModuleDict();
     PyObject *name = PyTuple_GET_ITEM(op->obj, 0);
-    return modules != NULL && PyDict_Check(modules)
-           && mp_guard_dict_find(modules, name, op->hash, &value) > 0
-           && value == PyTuple_GET_ITEM(op->obj, 1);
+    if (modules == NULL || !PyDict_Check(modules)) {
+        return 0;
+    }
+    int found = mp_guard_dict_find(modules, name, op->hash, &value);
+    return found >= 0
+           && (found ? value : mp_guard_absent()) == PyTuple_GET_ITEM(op->obj, 1);
 }
 
 static int

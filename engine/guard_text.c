@@ -287,6 +287,10 @@ text_imported(PyObject *row)
 {
     PyObject *text = PyUnicode_FromString("sys.modules[");
     text_put_steal(&text, text_const(PyTuple_GET_ITEM(row, 0)));
+    if (PyTuple_GET_ITEM(row, 1) == mp_guard_absent()) {
+        text_put(&text, "] is absent");
+        return text;
+    }
     text_put(&text, "] is ");
     text_put_steal(&text, text_const(PyTuple_GET_ITEM(row, 1)));
     return text;

@@ -111,6 +111,21 @@ module_effect_rules(PyObject *module, PyObject *ignored)
 }
 
 static PyObject *
+module_opcodes(PyObject *module, PyObject *ignored)
+{
+    PyObject *list = PyList_New(0);
+    for (int op = 0; list != NULL && op < MP_OP_COUNT; op++) {
+        PyObject *row =
+            Py_BuildValue("{ssss}", "name", mp_op_name(op), "reads", mp_op_reads(op));
+        if (row == NULL || PyList_Append(list, row) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(row);
+    }
+    return list;
+}
+
+static PyObject *
 module_effect_class(PyObject *module, PyObject *callable)
 {
     if (mp_types_refresh() < 0) {
@@ -225,6 +240,8 @@ static PyMethodDef module_methods[] = {
      "effect_rows()\n--\n\nRows for C functions: list of dicts owner, name, rule."},
     {"effect_rules", module_effect_rules, METH_NOARGS,
      "effect_rules()\n--\n\nWhat rules mean: list of dicts rule, class, text."},
+    {"opcodes", module_opcodes, METH_NOARGS,
+     "opcodes()\n--\n\nWhat instructions read: list of dicts name, reads."},
     {"effect_class", module_effect_class, METH_O,
      "effect_class(callable)\n--\n\nHow calling it is recorded; 'unlisted': no row."},
     {"_set_enabled", module_set_enabled, METH_O,

@@ -142,25 +142,6 @@ mp_frame_start(mp_trace *T, mp_shadow *s)
 /* -- Results ------------------------------------------------------------------------------------ */
 
 static mp_rc
-post_import(mp_trace *T, PyObject *module)
-{
-    PyObject *name = PyModule_Check(module) ? PyModule_GetNameObject(module) : NULL;
-    if (name == NULL) {
-        PyErr_Clear();  // something else in sys.modules
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an import that is no module");
-    }
-    PyObject *row = PyTuple_Pack(2, name, module);
-    mp_rc rc = row == NULL ? MP_ERR : mp_load_const(T, module);
-    if (rc == MP_OK
-        && mp_guards_test(T->guards, MP_G_IMPORTED, -1, -1, row, 0, NULL) < 0) {
-        rc = MP_ERR;
-    }
-    Py_XDECREF(row);
-    Py_DECREF(name);
-    return rc;
-}
-
-static mp_rc
 post_const(mp_trace *T, PyObject *value)
 {
     if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
@@ -250,7 +231,7 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_SUM:
         return mp_sum_end(T, s, top);
     case MP_POST_IMPORT:
-        return post_import(T, top);
+        return mp_load_const(T, top);  // (its guard is there: record_import.c)
     case MP_POST_CLASS:
         return mp_post_class(T, top);
     case MP_POST_NESTED:

@@ -4,7 +4,7 @@
  * journals what it is about to write, and says in the shadow frame what may happen below
  * it and how its result is taken in.  Nothing here calls the user's code.
  */
-#include "trace.h"
+#include "builtins.h"
 
 /* -- Handlers: names and cells -------------------------------------------------------------------- */
 
@@ -123,6 +123,22 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
         return MP_OK;  // NameError
     }
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
+}
+
+/* A new function takes its module's name and the builtins from the globals. */
+static mp_rc
+make_function(mp_trace *T, mp_shadow *s)
+{
+    static const char *const names[] = {"__name__", "__builtins__"};
+    PyObject *dict, *value;
+    mp_node *n;
+    mp_rc rc = globals_node(T, s, &dict, &n);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
+        PyObject *key = PyUnicode_InternFromString(names[i]);
+        rc = key == NULL ? MP_ERR : mp_read_key(T, dict, n, key, &value);
+        Py_XDECREF(key);
+    }
+    return rc;
 }
 
 /* -- Handlers: class bodies ---------------------------------------------------------------------- */
@@ -510,63 +526,11 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
 }
 
-/* `case {"k": v}` calls get() of anything but a dict. */
 static mp_rc
-do_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
+do_known(mp_trace *T, PyObject *value)
 {
-    PyObject *name = PyUnicode_InternFromString("get"), *found = NULL, *own;
-    mp_rc rc = name == NULL ? MP_ERR : mp_unwrap_proxy(T, &mapping);
-    if (rc == MP_OK && !PyDict_CheckExact(mapping)) {
-        found = mp_type_lookup_borrow(Py_TYPE(mapping), name);
-        rc = mp_record_getattr(T, s, mapping, name);
-        PyObject *dict = rc == MP_OK ? mp_instance_dict_made_borrow(mapping) : NULL;
-        bool shadowed = dict != NULL && PyDict_GetItemWithError(dict, name) != NULL;
-        own = mp_type_lookup_borrow(&PyDict_Type, name);
-        if (rc == MP_OK
-            && (shadowed || found == NULL
-                || !(PyFunction_Check(found)
-                     || (found == own && PyDict_Check(mapping))))) {
-            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "get() of a %s, for a match",
-                                mp_type_name(mapping));
-        }
-        s->below = MP_BELOW_WATCH;
-    }
-    Py_XDECREF(name);
-    s->post = MP_POST_RESULT;
-    return rc != MP_OK || !PyDict_Check(mapping) ? rc : mp_read_items(T, mapping);
-}
-
-static mp_rc
-do_match_class(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    PyObject *subject = TOP(s, in, 3), *cls = TOP(s, in, 2), *names = TOP(s, in, 1);
-    mp_node *n;
-    mp_rc rc = mp_value(T, subject, &n);
-    rc = rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(subject));
-    if (rc != MP_OK || !PyType_Check(cls)
-        || !PyObject_TypeCheck(subject, (PyTypeObject *)cls)) {
-        return rc;
-    }
-    if (in->arg > 0 && (((PyTypeObject *)cls)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        PyObject *key = PyUnicode_InternFromString("__match_args__");
-        PyObject *found =
-            key == NULL ? NULL : mp_type_lookup_borrow((PyTypeObject *)cls, key);
-        rc = key == NULL ? MP_ERR
-                         : mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
-        Py_XDECREF(key);
-        for (Py_ssize_t i = 0; rc == MP_OK && found != NULL && PyTuple_Check(found)
-                               && i < in->arg && i < PyTuple_GET_SIZE(found)
-                               && PyUnicode_CheckExact(PyTuple_GET_ITEM(found, i));
-             i++) {  // (a name that is no str is a TypeError)
-            rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(found, i));
-        }
-    }
-    for (Py_ssize_t i = 0;
-         rc == MP_OK && PyTuple_Check(names) && i < PyTuple_GET_SIZE(names); i++) {
-        rc = mp_record_getattr(T, s, subject, PyTuple_GET_ITEM(names, i));
-    }
-    s->post = MP_POST_RESULT;
-    return rc;
+    mp_node *ignored;
+    return mp_value(T, value, &ignored);
 }
 
 static mp_rc
@@ -585,13 +549,6 @@ do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
     default:
         return mp_trace_abort(T, MP_AB_OPCODE, "intrinsic %d", in->arg);
     }
-}
-
-static mp_rc
-do_known(mp_trace *T, PyObject *value)
-{
-    mp_node *ignored;
-    return mp_value(T, value, &ignored);
 }
 
 /* An exception in flight: made by the run, as is its traceback; its class is known. */
@@ -649,21 +606,6 @@ do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc;
 }
 
-static mp_rc
-do_import(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    s->below = MP_BELOW_SKIP;
-    s->post = MP_POST_IMPORT;
-    PyObject *level = TOP(s, in, 2), *name = NAME(s, in);
-    if (PyLong_Check(level) && PyLong_AsLong(level) == 0) {
-        PyObject *modules = PyImport_GetModuleDict();
-        if (PyDict_GetItemWithError(modules, name) == NULL) {
-            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "import of %U", name);
-        }
-    }
-    return MP_OK;
-}
-
 mp_rc
 mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -686,10 +628,11 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_YIELD_VALUE:
     case MP_OP_END_FOR:
     case MP_OP_END_SEND:
-    case MP_OP_CHECK_EXC_MATCH:
     case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
+    case MP_OP_CHECK_EXC_MATCH:
+        return mp_record_except(T, TOP(s, in, 1));
     case MP_OP_LOAD_FAST:
     case MP_OP_LOAD_FAST_CHECK:
     case MP_OP_LOAD_FAST_AND_CLEAR:
@@ -752,7 +695,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_read_all(T, TOP(s, in, 1));
     case MP_OP_MAKE_FUNCTION:
         s->post = MP_POST_FRESH;
-        return mp_load_const(T, mp_frame_globals_borrow(s->f));
+        return make_function(T, s);
     case MP_OP_LOAD_GLOBAL:
         return load_global(T, s, NAME(s, in));
     case MP_OP_STORE_GLOBAL:
@@ -788,7 +731,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_LOAD_ATTR:
         return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
     case MP_OP_IMPORT_FROM:
-        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+        return mp_record_import_from(T, s, TOP(s, in, 1), NAME(s, in));
     case MP_OP_LOAD_METHOD:
         return do_method(T, s, in);
     case MP_OP_LOAD_SUPER_ATTR:
@@ -861,18 +804,18 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_BEFORE_WITH:
         return do_before_with(T, s, TOP(s, in, 1));
     case MP_OP_IMPORT_NAME:
-        return do_import(T, s, in);
+        return mp_record_import(T, s, NAME(s, in), TOP(s, in, 2), TOP(s, in, 1));
     case MP_OP_GET_LEN:
-        s->post = MP_POST_RESULT;
-        return mp_read_len(T, TOP(s, in, 1));
+        return mp_record_get_len(T, s, TOP(s, in, 1));
     case MP_OP_MATCH_MAPPING:
     case MP_OP_MATCH_SEQUENCE:
         s->post = MP_POST_RESULT;
-        return do_known(T, TOP(s, in, 1));
+        return mp_record_match_kind(T, TOP(s, in, 1));
     case MP_OP_MATCH_KEYS:
-        return do_match_keys(T, s, TOP(s, in, 2));
+        return mp_record_match_keys(T, s, TOP(s, in, 2));
     case MP_OP_MATCH_CLASS:
-        return do_match_class(T, s, in);
+        return mp_record_match_class(T, s, TOP(s, in, 3), TOP(s, in, 2), TOP(s, in, 1),
+                                     in->arg);
     // statements that only modules and coroutines have, and exception groups
     case MP_OP_UNKNOWN:
     case MP_OP_BEFORE_ASYNC_WITH:

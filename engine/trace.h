@@ -316,6 +316,24 @@ mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
 /* -- Instructions (record_op.c) ------------------------------------------------------------ */
 
 mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+/* -- Match statements (record_match.c) -- */
+/* Is it a sequence, or a mapping? */
+mp_rc mp_record_match_kind(mp_trace *T, PyObject *subject);
+mp_rc mp_record_get_len(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping);
+/* `case C(p, q, name=r)`: count is that of p and q, names those of the others. */
+mp_rc mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cls,
+                            PyObject *names, int count);
+
+/* -- Imports, except clauses (record_import.c) -- */
+/* names: those of `from m import ...`, or None. */
+mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *level,
+                       PyObject *names);
+mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
+                            PyObject *name);
+/* An exception is compared with these classes. */
+mp_rc mp_record_except(mp_trace *T, PyObject *classes);
+
 /* What the cell in local i holds is read. */
 mp_rc mp_read_cell(mp_trace *T, mp_shadow *s, int i);
 

@@ -265,6 +265,25 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def opcodes_page() -> str:
+    """What every instruction reads."""
+    from magpy import _engine
+
+    lines = [
+        NOTE,
+        "# What instructions read",
+        "",
+        "Beyond the identity and the type of its operands, which are guarded when they are",
+        "loaded, and who guards it.  The column stands in `engine/compat/opcodes.def`; the",
+        "handlers are in `engine/record_op.c` and what it calls.",
+        "",
+        "| instruction | reads |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{row['name']}` | {row['reads']} |" for row in _engine.opcodes()]
+    return "\n".join(lines) + "\n"
+
+
 def effect_classes_page() -> str:
     """Every rule for C code, and the rows by module or type."""
     from magpy import _engine
@@ -389,6 +408,7 @@ def renewed_pages() -> dict[Path, str]:
         DOCS / "env_vars.md": env_vars_page(),
         DOCS / "reasons.md": reasons_page(),
         DOCS / "effect_classes.md": effect_classes_page(),
+        DOCS / "internals" / "opcodes.md": opcodes_page(),
         DOCS / "outputs.md": outputs_page(),
     }
     if importlib.util.find_spec("torch") is None:

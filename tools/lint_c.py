@@ -54,7 +54,6 @@ NAMES = re.compile(
 )
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 ROW = re.compile(r"^([A-Z]+)\((\w+)", re.MULTILINE)
-SEVERAL_ROWS = re.compile(r"\b(OP)\((\w+)\)")
 # The identifier that a row of each table makes.
 PREFIX = {
     "aborts.def": ("MP_AB_",),
@@ -157,8 +156,7 @@ def check_tables(texts: dict[Path, str]) -> Iterator[str]:
         prefixes = PREFIX.get(path.name)
         if prefixes is None:
             continue
-        rows = SEVERAL_ROWS if path.name == "opcodes.def" else ROW
-        names = [row[1] for row in rows.findall(without_comments(text))]
+        names = [row[1] for row in ROW.findall(without_comments(text))]
         for name, count in Counter(names).items():
             if count > 1:
                 yield f"{name_of(path)}: {name} stands there twice"

@@ -24,7 +24,7 @@ typedef struct _PyInterpreterFrame mp_frame;
  *                     JUMP_BACKWARD / JUMP_FORWARD
  *   KW_NAMES          as is (the names tuple is co_consts[arg]) */
 typedef enum {
-#define OP(name) MP_OP_##name,
+#define OP(name, reads) MP_OP_##name,
 #include "opcodes.def"
 #undef OP
     MP_OP_COUNT
@@ -50,6 +50,7 @@ typedef struct {
  * exception set on failure. */
 const mp_code_info *mp_code_info_get(PyCodeObject *code);
 const char *mp_op_name(int op);
+const char *mp_op_reads(int op);  // for people
 /* Where an exception of this code unit goes (-1: out of the frame), and how many values
  * stay on the stack. */
 int mp_code_handler(PyCodeObject *code, int index, int *depth);

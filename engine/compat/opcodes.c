@@ -196,10 +196,22 @@ const char *
 mp_op_name(int op)
 {
     static const char *const names[MP_OP_COUNT] = {
-#define OP(name) #name,
+#define OP(name, reads) #name,
 #include "opcodes.def"
 #undef OP
     };
 
     return op >= 0 && op < MP_OP_COUNT ? names[op] : "CACHE";
+}
+
+const char *
+mp_op_reads(int op)
+{
+    static const char *const texts[MP_OP_COUNT] = {
+#define OP(name, reads) reads,
+#include "opcodes.def"
+#undef OP
+    };
+
+    return texts[op];
 }

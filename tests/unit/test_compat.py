@@ -17,6 +17,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -948,3 +949,19 @@ def test_taking_and_restoring_an_exception() -> None:
     assert caught.traceback[-1].name == "fail"
     with pytest.raises(ValueError, match="invalid literal"):
         testing.reraise(lazy)
+
+
+def test_every_opcode_says_what_it_reads():
+    """An answer for each, and who guards it: a function that exists."""
+    engine = pytest.importorskip("magpy._engine")
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text() for path in (root / "engine").glob("*.c"))
+    defined = set(re.findall(r"^(\w+)\([^;]*?\)\n\{", code, re.MULTILINE))
+    rows = {row["name"]: row["reads"] for row in engine.opcodes()}
+    for name, reads in rows.items():
+        first = reads.split()[0].rstrip(":,;")
+        if first in ("nothing", "refused"):
+            continue
+        if first in ("as", "the") and reads.split()[1].rstrip(":,") in {*rows, "same"}:
+            continue
+        assert set(re.findall(r"`(\w+)`", reads)) & defined, name
