@@ -40,9 +40,12 @@ def difference(
         ours = _copies(inputs, written)
         theirs = _copies(inputs, written)
         wanted = recorded(*theirs)
-        got = run(list(ours)) if boxed else run(*ours)
     except Exception:
         return ""
+    try:
+        got = run(list(ours)) if boxed else run(*ours)
+    except Exception as error:
+        return f"it raises {type(error).__name__}"
     if len(got) != len(wanted):
         return "the number of results"
     values = not notes.get("draws")
