@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import functools
 import importlib
 import inspect
@@ -115,8 +116,15 @@ class _Proxy:
         name = type(self._proxy_original).__qualname__
         return _call(self._proxy_target, name, args, kwargs)
 
+    def __copy__(self) -> _Proxy:
+        return _Proxy(copy.copy(self._proxy_target), copy.copy(self._proxy_original))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Proxy:
+        target = copy.deepcopy(self._proxy_target, memo)
+        return _Proxy(target, copy.deepcopy(self._proxy_original, memo))
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_proxy_"):  # a copy in the making
+        if name.startswith("_proxy_"):  # of an instance in the making
             raise AttributeError(name)
         if name == "_orig_mod":
             return self._proxy_original

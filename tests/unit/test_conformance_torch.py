@@ -43,6 +43,12 @@ class Good(torch._dynamo.test_case.TestCase):
         self.assertEqual(o(torch.ones(1, 2)), m(torch.ones(1, 2)))
         self.assertEqual(len(list(o.parameters())), 2)
 
+    def test_copies(self):
+        import copy
+        o = torch.compile(torch.nn.Linear(2, 2), backend="eager")
+        for p in (copy.copy(o), copy.deepcopy(o), copy.deepcopy([o])[0]):
+            self.assertEqual(p(torch.ones(1, 2)), o(torch.ones(1, 2)))
+
     def test_counts(self):
         count = torch._dynamo.testing.CompileCounter()
         fn = torch.compile(lambda x: x * 2, backend=count)
@@ -154,6 +160,7 @@ def test_outcomes(found):
         "test_same": "same",
         "test_decorated": "same",
         "test_module": "same",
+        "test_copies": "same",
         "test_counts": "internal",
         "test_refused": "internal",
         "test_raises": "same",
@@ -190,7 +197,7 @@ def test_what_is_told(report, found):
     assert "Segmentation fault" in found["test_crashes"].detail
     assert "test_hangs" in found["test_hangs"].detail
     assert len(report.bad) == 9
-    assert report.called == 16
+    assert report.called == 17
 
 
 def test_command(checkout, report, monkeypatch, capsys, tmp_path):
@@ -201,7 +208,7 @@ def test_command(checkout, report, monkeypatch, capsys, tmp_path):
     out = capsys.readouterr().out
     assert "internal" in out and "Bad.test_another_result: different" in out
     (module,) = json.loads(path.read_text())["modules"]
-    assert (module["same"], module["different"], module["not run"]) == (6, 7, 4)
+    assert (module["same"], module["different"], module["not run"]) == (7, 7, 4)
 
 
 def test_no_checkout(tmp_path, capsys):
