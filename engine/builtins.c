@@ -547,19 +547,10 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         }
         return rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
     case RULE_ISSUBCLASS:
+        return mp_rule_issubclass(T, s, args, count);
     case RULE_CALLABLE:
-        rc = count > 0 && rule == RULE_ISSUBCLASS ? mp_guard_mro_of(T, args[0]) : MP_OK;
-        if (rc == MP_OK && rule == RULE_ISSUBCLASS && count > 1) {
-            rc = mp_ask_metaclasses(T, args[1]);
-        }
-        if (rc != MP_OK) {
-            return rc;
-        }
         s->below = MP_BELOW_SKIP;
-        rc = mp_read_args(T, args, count, false, &has_tensor);
-        return rc != MP_OK || rule != RULE_ISSUBCLASS || count != 2
-                   ? rc
-                   : mp_guard_subclass_hooks(T, args[1]);
+        return mp_read_args(T, args, count, false, &has_tensor);
     case RULE_ABC:
         return mp_rule_abc(T, s, args, count);
     case RULE_HANDLED:

@@ -68,10 +68,11 @@ mp_rc mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count);
 mp_rc mp_rule_proxy(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 mp_rc mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs);
 
-/* isinstance() and what metaclasses say; property.__get__ and its kin (builtins_class.c). */
+/* isinstance(), issubclass(); property.__get__ and its kin (builtins_class.c). */
 mp_rc mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args,
                          Py_ssize_t nargs);
-mp_rc mp_ask_metaclasses(mp_trace *T, PyObject *classes);
+mp_rc mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args,
+                         Py_ssize_t count);
 mp_rc mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t nargs);
 

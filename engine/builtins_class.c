@@ -1,24 +1,71 @@
-/* builtins_class.c - what asks an object for its class, and properties called by themselves. */
+/* builtins_class.c - isinstance and issubclass: which classes they ask, at any depth.
+ *
+ * The second argument is a class, a union, or a tuple of such, as deep as one likes.  Each
+ * class becomes known: by the items of a tuple, or because the union never changes and an
+ * external one is pinned.  Whatever else answers from attributes that nobody guards.
+ * Properties called by themselves are here, too.
+ */
 #include "builtins.h"
 
-/* issubclass(x, classes): what their metaclasses say. */
-mp_rc
-mp_ask_metaclasses(mp_trace *T, PyObject *classes)
+enum { MAX_CLASSES_DEPTH = 16 };
+
+/* Called with every class that C code asks. */
+typedef mp_rc (*class_step)(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls);
+
+static mp_rc classes_walk(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info,
+                          int depth, class_step step);
+
+static mp_rc
+classes_of_union(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info, int depth,
+                 class_step step)
 {
-    PyObject *found;
-    mp_rc rc = MP_OK;
-    if (!PyTuple_Check(classes)) {
-        return mp_special(T, classes, "__subclasscheck__", &found);
+    mp_node *n = mp_refgraph_find(&T->graph, info);
+    mp_rc rc = n != NULL && n->reg >= 0 ? mp_load_const(T, info) : MP_OK;
+    PyObject *args = rc == MP_OK ? PyObject_GetAttrString(info, "__args__") : NULL;
+    if (args == NULL) {
+        return rc != MP_OK ? rc : MP_ERR;
     }
-    if (Py_EnterRecursiveCall(" while recording")) {
-        PyErr_Clear();
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(args); i++) {
+        rc = mp_load_const(T, PyTuple_GET_ITEM(args, i));  // the union never changes
+        rc = rc != MP_OK
+                 ? rc
+                 : classes_walk(T, s, obj, PyTuple_GET_ITEM(args, i), depth + 1, step);
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(classes) && rc == MP_OK; i++) {
-        rc = mp_ask_metaclasses(T, PyTuple_GET_ITEM(classes, i));
-    }
-    Py_LeaveRecursiveCall();
+    Py_DECREF(args);
     return rc;
+}
+
+static mp_rc
+classes_walk(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info, int depth,
+             class_step step)
+{
+    mp_node *ignored;
+    mp_rc rc = mp_value(T, info, &ignored);
+    if (rc == MP_OK && depth > MAX_CLASSES_DEPTH) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "classes nested too deeply");
+    }
+    if (rc == MP_OK && mp_type_is(info, MP_K_UNION)) {
+        return classes_of_union(T, s, obj, info, depth, step);
+    }
+    if (rc != MP_OK || !PyTuple_Check(info)) {
+        return rc != MP_OK ? rc : step(T, s, obj, info);
+    }
+    rc = mp_read_all(T, info);
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(info); i++) {
+        rc = classes_walk(T, s, obj, PyTuple_GET_ITEM(info, i), depth + 1, step);
+    }
+    return rc;
+}
+
+/* An object that is no class answers by a method in Python, or from its attributes. */
+static mp_rc
+check_is_known(mp_trace *T, PyObject *cls, PyObject *check)
+{
+    return PyType_Check(cls) || (check != NULL && PyFunction_Check(check))
+                   || mp_is_constant(cls)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s in place of a class",
+                                mp_type_name(cls));
 }
 
 /* obj.__class__ is asked: object's own answers, or a property in Python, which runs. */
@@ -41,6 +88,30 @@ ask_class(mp_trace *T, PyObject *obj)
                                 mp_type_name(obj));
 }
 
+static mp_rc
+ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
+{
+    PyObject *check;
+    mp_rc rc = mp_special(T, cls, "__instancecheck__", &check);
+    rc = rc != MP_OK ? rc : check_is_known(T, cls, check);
+    if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
+        // ABCs answer from the classes' registries; their own frames are of no use.
+        bool is_abc = mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC);
+        s->below =
+            is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+        if (is_abc && !PyObject_TypeCheck(obj, (PyTypeObject *)cls)) {
+            rc = mp_guard_abc(T);
+        }
+    }
+    if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(obj)
+        && !PyObject_TypeCheck(obj, (PyTypeObject *)cls)) {
+        // The type says no: what the object says of its class counts.
+        rc = mp_special(T, obj, "__getattribute__", &check);
+        rc = rc != MP_OK ? rc : ask_class(T, obj);
+    }
+    return rc;
+}
+
 mp_rc
 mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -50,29 +121,33 @@ mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t 
         return rc;
     }
     rc = mp_guard_mro(T, Py_TYPE(args[0]));
-    rc = rc != MP_OK ? rc : mp_read_all(T, args[1]);
-    Py_ssize_t count = PyTuple_Check(args[1]) ? PyTuple_GET_SIZE(args[1]) : 1;
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        PyObject *cls = PyTuple_Check(args[1]) ? PyTuple_GET_ITEM(args[1], i) : args[1];
-        PyObject *check;
-        rc = mp_special(T, cls, "__instancecheck__", &check);
-        if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
-            // ABCs answer from the classes' registries; their own frames are of no use.
-            bool is_abc = mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC);
-            s->below =
-                is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
-            if (is_abc && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
-                rc = mp_guard_abc(T);
-            }
-        }
-        if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(args[0])
-            && !PyObject_TypeCheck(args[0], (PyTypeObject *)cls)) {
-            // The type says no: what the object says of its class counts.
-            rc = mp_special(T, args[0], "__getattribute__", &check);
-            rc = rc != MP_OK ? rc : ask_class(T, args[0]);
-        }
+    return rc != MP_OK ? rc : classes_walk(T, s, args[0], args[1], 0, ask_instance);
+}
+
+static mp_rc
+ask_subclass(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
+{
+    PyObject *check;
+    mp_rc rc = mp_special(T, cls, "__subclasscheck__", &check);
+    if (rc == MP_OK && check != NULL && PyFunction_Check(check)
+        && !mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC)) {
+        s->below = MP_BELOW_WATCH;  // Python code of a metaclass, or of a type hint
     }
-    return rc;
+    return rc != MP_OK ? rc : check_is_known(T, cls, check);
+}
+
+mp_rc
+mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    mp_rc rc = count > 0 ? mp_guard_mro_of(T, args[0]) : MP_OK;
+    s->below = MP_BELOW_SKIP;
+    rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
+    if (rc != MP_OK || count != 2) {
+        return rc;
+    }
+    rc = classes_walk(T, s, args[0], args[1], 0, ask_subclass);
+    return rc != MP_OK ? rc : mp_guard_subclass_hooks(T, args[1]);
 }
 
 /* property.__get__(p, obj, type) and its kin, called by themselves. */

@@ -10,6 +10,7 @@
 #include <stddef.h>  // offsetof
 
 #include "compat/compat.h"
+#include "dispatch.h"
 #include "guard.h"
 
 static const char *const guard_field_names[] = {
@@ -140,6 +141,9 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     }
     if (field == MP_F_TYPE_NAME || field == MP_F_TYPE_QUALNAME) {
         return guard_type_name_borrow(o, field == MP_F_TYPE_QUALNAME);
+    }
+    if (field == MP_F_COMPILED) {
+        return mp_compiled_original_borrow(o);
     }
     const guard_layout *where = &guard_fields[field];
     for (int i = 0; i < 2; i++) {

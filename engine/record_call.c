@@ -552,6 +552,14 @@ mp_record_method_parts(mp_trace *T, PyObject *method)
                : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
 }
 
+mp_rc
+mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner)
+{
+    return n != NULL && n->reg >= 0
+               ? mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, field, inner)
+               : mp_load_const(T, inner);
+}
+
 static mp_rc
 call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames)
@@ -607,7 +615,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     PyObject *original = mp_compiled_original_borrow(callee);
     if (original != NULL) {
         // One of ours, called while recording, runs its original.
-        mp_rc rc = mp_load_const(T, original);
+        mp_rc rc = mp_load_wrapped(T, n, MP_F_COMPILED, original);
         return rc != MP_OK ? rc
                            : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
@@ -724,7 +732,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         if (inner == NULL) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a staticmethod of nothing");
         }
-        rc = mp_load_const(T, inner);
+        rc = mp_load_wrapped(T, n, MP_F_STATIC_FUNC, inner);
         return rc != MP_OK ? rc : mp_record_callee(T, s, inner, args, nargs, kwnames);
     }
     return call_instance(T, s, callee, n, args, nargs, kwnames);

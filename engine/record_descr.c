@@ -266,6 +266,16 @@ mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, PyTypeObject *owner_ty
     return rc != MP_OK ? rc : mp_attr_runs(T, s, func);
 }
 
+/* A property or the like, found in a class, and what it holds: __init__ may fill it anew. */
+mp_rc
+mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part)
+{
+    mp_rc rc = mp_load_const(T, descr);
+    return rc != MP_OK
+               ? rc
+               : mp_load_wrapped(T, mp_refgraph_find(&T->graph, descr), field, part);
+}
+
 /* A value found in a class: bind it to the owner as its type says. */
 mp_rc
 mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name,
@@ -275,15 +285,15 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     s->post = MP_POST_RESULT;
     if (tp->tp_descr_get == PyProperty_Type.tp_descr_get) {
         PyObject *getter_func = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
-        mp_rc rc = mp_load_const(T, descr);
+        mp_rc rc = mp_load_part(T, descr, MP_F_PROP_GET,
+                                getter_func == NULL ? Py_None : getter_func);
         if (rc != MP_OK || getter_func == NULL) {
             return rc;
         }
         if (PyFunction_Check(getter_func)) {
             return mp_attr_runs(T, s, getter_func);
         }
-        rc = mp_load_const(T, getter_func);
-        return rc != MP_OK ? rc : mp_record_callee(T, s, getter_func, &owner, 1, NULL);
+        return mp_record_callee(T, s, getter_func, &owner, 1, NULL);
     }
     if ((tp == &PyMemberDescr_Type || tp == &PyGetSetDescr_Type) && !PyType_Check(owner)
         && !mp_descr_fits(descr, owner)) {
@@ -309,7 +319,9 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
         PyObject *inner = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
         mp_rc rc = mp_load_const(T, (PyObject *)Py_TYPE(owner));
-        return rc != MP_OK || inner == NULL ? rc : mp_load_const(T, inner);
+        return rc != MP_OK || inner == NULL
+                   ? rc
+                   : mp_load_part(T, descr, MP_F_STATIC_FUNC, inner);
     }
     if (tp == &PyInstanceMethod_Type) {
         // pybind11's methods: what is bound is the C function inside
@@ -338,7 +350,9 @@ mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *n
     if (tp->tp_descr_set == PyProperty_Type.tp_descr_set) {
         PyObject **fields = (PyObject **)((char *)descr + sizeof(PyObject));
         PyObject *setter_func = value != NULL ? fields[1] : fields[2];
-        rc = mp_load_const(T, descr);
+        rc = value != NULL ? mp_load_part(T, descr, MP_F_PROP_SET,
+                                          setter_func == NULL ? Py_None : setter_func)
+                           : mp_load_const(T, descr);
         if (rc != MP_OK || setter_func == NULL) {
             return rc;  // AttributeError: no setter
         }

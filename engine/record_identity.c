@@ -5,8 +5,8 @@
  * objects are marked here; in the end every two of them get a guard that they differ.
  * An external dict is looked up with the key of the recording, so there the key is pinned.
  */
+#include "builtins.h"
 #include "guard_value.h"
-#include "trace.h"
 
 #include <math.h>
 #include <string.h>
@@ -80,6 +80,18 @@ mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
                           mp_type_name(a));
 }
 
+/* Objects of C types may hash and compare by what they hold: a date. */
+static mp_rc
+read_compared(mp_trace *T, PyObject *obj, mp_node *n)
+{
+    PyTypeObject *base = mp_c_base(Py_TYPE(obj));
+    return PyMethod_Check(obj) ? MP_OK
+           : base->tp_hash != PyBaseObject_Type.tp_hash
+                   || base->tp_richcompare != PyBaseObject_Type.tp_richcompare
+               ? mp_read_c_object(T, obj, n)
+               : MP_OK;
+}
+
 mp_rc
 mp_note_identity(mp_trace *T, PyObject *obj)
 {
@@ -95,8 +107,13 @@ mp_note_identity(mp_trace *T, PyObject *obj)
          rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
         rc = mp_note_identity(T, PyTuple_GET_ITEM(obj, i));
     }
+    if (rc == MP_OK && PyMethod_Check(obj)) {  // it compares what it is bound to
+        rc = n != NULL && n->reg >= 0 ? mp_record_method_parts(T, obj) : MP_OK;
+        rc = rc != MP_OK ? rc : mp_note_identity(T, PyMethod_GET_SELF(obj));
+    }
     if (n != NULL && n->reg >= 0 && !n->pinned) {
         n->compared = true;
+        rc = rc != MP_OK ? rc : read_compared(T, obj, n);
     }
     return rc;
 }

@@ -563,6 +563,8 @@ mp_rc mp_descr_guard_kind(mp_trace *T, PyObject *descr);
 /* Special method `name` of a descriptor's class, if it is Python code. */
 mp_rc mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr,
                     PyTypeObject *owner_type, const char *name, bool *runs);
+/* Guard a descriptor of C and what it holds in this field. */
+mp_rc mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part);
 /* A value found in a class: bind it to the owner as its type says. */
 mp_rc mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                     PyObject *name, PyObject *descr);
@@ -586,6 +588,9 @@ mp_rc mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs);
 bool mp_constructor_reads(PyTypeObject *cls);
 /* `call`, which the class of obj has as __call__, is a slot with one of our functions. */
 bool mp_is_compiled_call(PyObject *obj, PyObject *call);
+/* What the callable in node n stands for, in this field: a wrapper from outside is told by
+ * that, one that the run made holds what is known, and what no register has is a constant. */
+mp_rc mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner);
 /* A C method or slot bound to an object: its descriptor (overrides of its name do not
  * count; NULL if there is none), and the object. */
 PyObject *mp_bound_descr_borrow(PyObject *bound);

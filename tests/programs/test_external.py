@@ -47,7 +47,8 @@ USES = """
     [t(x) for x in reversed(o)]; t(next(iter(o))); len(o); bool(o); t(o[0])
     [t(x) for x in collections.deque(o)]; [t(x) for x in itertools.islice(o, 2)]
     [t(x) for x in itertools.chain.from_iterable([o])]; sorted(map(t, o))
-    (d := {}, d.update(enumerate(o)), t(d[0]))[-1]; bytes(o); bytearray(o); sum(o); 1 in o
+    (d := {}, d.update(enumerate(o)), t(d[0]))[-1]; bytes(o); bytearray(o); t(sum(o));
+    1 in o
     (b := bytearray(3), b.__setitem__(slice(None), o), bytes(b))[-1]; b"".join([o, o])
     (b := bytearray(), b.extend(o), bytes(b))[-1]; b"xyabc".find(o);
     int.from_bytes(o, "big")
