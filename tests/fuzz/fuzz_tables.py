@@ -783,7 +783,6 @@ G|  part
 !|  Deco.__call__ = lambda s, x: 1
 
 === caches 3
-kept = []
 def keep(x):
     kept.append(x)
     return x + 1
@@ -819,6 +818,7 @@ class Lazy:
         kept.append(self.n)
         return self.n + 2
 lazy = Lazy()
+kept = log_of.cache_clear() or two_of.cache_clear() or list_of.cache_clear() or []
 part_of: object = functools.partial(typed_of, k=2)
 I|  log_of(@I)  log_of(x=2)  list_of(@I)[0]  two_of(@I)  two_of(3)  fib_of(5)  fib_of(@I % 6)
 I|  len(kept)  never(@I)  lazy.size  part_of(@I, k=1)[1]  part_of(2)[0]  log_of(True)
