@@ -935,9 +935,15 @@ def test_caches_count_and_keep() -> None:
         assert cache(2, "k") is answer
         assert cache(1) == 1
         assert cache.cache_info()[:2] == (4, 2)
+    program = Program(bounded, [3])
+    program.emit("CACHED_FILL", a=0, b=1, obj=(2, "k"))
+    program.run()
+    assert bounded(2, "k") == [2]  # what is there stays
+    assert bounded(1) == 1
+    assert bounded.cache_info() == (6, 2, 2, 2)
     bounded(3)  # throws out what was not asked for longest
     assert bounded(1) == 1
-    assert bounded.cache_info()[:2] == (5, 3)
+    assert bounded.cache_info()[:2] == (7, 3)
     with pytest.raises(TypeError):
         bounded(2, "k")
     kept = weakref.ref(held := type("Held", (), {})())
