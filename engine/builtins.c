@@ -53,6 +53,19 @@ prepare_callable(mp_trace *T, PyObject *arg, mp_node *n)
     return mp_load_const(T, func);
 }
 
+/* C code stores these, and looks at none. */
+static mp_rc
+pass_args(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        mp_node *n;
+        rc = mp_value(T, args[i], &n);
+        rc = rc != MP_OK ? rc : prepare_callable(T, args[i], n);
+    }
+    return rc;
+}
+
 mp_rc
 mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
              bool *has_tensor)
@@ -275,38 +288,6 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 }
 
 static mp_rc
-rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
-{
-    mp_node *ignored;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
-    if (rc != MP_OK || nargs > 0) {
-        return rc;
-    }
-    // Zero arguments: the class is in the cell __class__ of the function.
-    PyCodeObject *code = s->info->code;
-    int first = code->co_nlocalsplus - code->co_nfreevars;
-    for (int i = first; i < code->co_nlocalsplus; i++) {
-        PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
-        if (!mp_name_is(name, "__class__")) {
-            continue;
-        }
-        PyObject *cell = mp_frame_local_borrow(s->f, i);
-        mp_node *n = mp_refgraph_find(&T->graph, cell);
-        if (n == NULL) {
-            rc = mp_load_const(T, cell);
-            n = mp_refgraph_find(&T->graph, cell);
-        }
-        if (rc == MP_OK && n != NULL && n->reg >= 0 && PyCell_GET(cell) != NULL) {
-            rc = mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
-        }
-    }
-    return rc;
-}
-
-static mp_rc
 rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
     mp_node *n = NULL, *ignored;
@@ -468,6 +449,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
 {
     Py_ssize_t count = mp_count_args(nargs, kwnames);
     bool has_tensor = false;
+    mp_node *self;
     mp_rc rc;
     switch (rule) {
     case RULE_EVAL:
@@ -489,6 +471,10 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_ITER:
         s->below = MP_BELOW_WATCH;
         rc = mp_look_at_calls(T, s, callee, args, count);
+        if (rc == MP_OK && rule == RULE_SPREAD) {  // dict(**names) only stores them
+            rc = pass_args(T, args + nargs, count - nargs);
+            count = nargs;
+        }
         rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
         for (Py_ssize_t i = 0; i < count && rc == MP_OK && PyType_Check(callee); i++) {
             rc = iterates_tensor(T, args[i]);
@@ -507,6 +493,15 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_operate(T, s, callee, args, nargs, kwnames);
     case RULE_APPEND:
         return rule_append(T, args, nargs);
+    case RULE_CONTENT_PASS:
+        if (nargs < 1 || !has_content(T, callee, args[0])) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(callee));
+        }
+        s->below = MP_BELOW_WATCH;  // (of an index)
+        rc = mp_value(T, args[0], &self);
+        rc = rc != MP_OK ? rc : pass_args(T, args + 1, count - 1);
+        rc = rc != MP_OK || nargs < 3 ? rc : mp_prepare_instance(T, args[1]);
+        return rc != MP_OK ? rc : mp_write_content(T, self);
     case RULE_CONTENT:
     case RULE_CONTENT_EVAL:
         if (nargs < 1 || !has_content(T, callee, args[0])) {
@@ -549,8 +544,13 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_ISSUBCLASS:
         return mp_rule_issubclass(T, s, args, count);
     case RULE_CALLABLE:
-        s->below = MP_BELOW_SKIP;
-        return mp_read_args(T, args, count, false, &has_tensor);
+        rc = count == 1 ? mp_value(T, args[0], &(mp_node *){NULL}) : MP_OK;
+        return rc != MP_OK || count != 1
+                   ? rc
+                   : mp_special_any(T, args[0], "__call__", &(PyObject *){NULL});
+    case RULE_PASS:
+        s->below = MP_BELOW_WATCH;
+        return pass_args(T, args, count);
     case RULE_ABC:
         return mp_rule_abc(T, s, args, count);
     case RULE_HANDLED:
@@ -598,7 +598,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
                    ? MP_ERR
                    : mp_value(T, args[0], &(mp_node *){NULL});
     case RULE_SUPER:
-        return rule_super(T, s, args, nargs);
+        return mp_rule_super(T, s, args, nargs);
     case RULE_NEW:
         rc = rule_new(T, s, callee, args, count);
         s->below = MP_BELOW_WATCH;  // of what a tuple is made of
@@ -714,6 +714,7 @@ mp_builtin_effect(PyObject *callable)
     case RULE_VALUE:
     case RULE_EVAL:
     case RULE_MOVE:
+    case RULE_PASS:
     case RULE_SPREAD:
     case RULE_READ:
     case RULE_ITER:
@@ -729,6 +730,7 @@ mp_builtin_effect(PyObject *callable)
         return MP_C_COMPUTES;
     case RULE_APPEND:
     case RULE_CONTENT:
+    case RULE_CONTENT_PASS:
     case RULE_SETITEM:
     case RULE_DICT_POP:
     case RULE_DICT_SETDEFAULT:

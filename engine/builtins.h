@@ -73,6 +73,7 @@ mp_rc mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args,
                          Py_ssize_t nargs);
 mp_rc mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args,
                          Py_ssize_t count);
+mp_rc mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs);
 mp_rc mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee,
                        PyObject *const *args, Py_ssize_t nargs);
 

@@ -3,7 +3,7 @@
  * The second argument is a class, a union, or a tuple of such, as deep as one likes.  Each
  * class becomes known: by the items of a tuple, or because the union never changes and an
  * external one is pinned.  Whatever else answers from attributes that nobody guards.
- * Properties called by themselves are here, too.
+ * super() and properties called by themselves are here, too.
  */
 #include "builtins.h"
 
@@ -115,8 +115,8 @@ ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
 mp_rc
 mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    bool has_tensor = false;
-    mp_rc rc = nargs == 2 ? mp_read_args(T, args, 1, false, &has_tensor) : MP_OK;
+    mp_node *ignored;  // (its type is guarded; nobody asks what it holds)
+    mp_rc rc = nargs == 2 ? mp_value(T, args[0], &ignored) : MP_OK;
     if (rc != MP_OK || nargs != 2) {
         return rc;
     }
@@ -177,4 +177,37 @@ mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     return rc != MP_OK
                ? rc
                : mp_record_callee(T, s, func, args + 1, gets ? 1 : nargs - 1, NULL);
+}
+
+/* super(): the class and the object of the calling method. */
+mp_rc
+mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *ignored;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs > 0) {
+        return rc;
+    }
+    // Zero arguments: the class is in the cell __class__ of the function.
+    PyCodeObject *code = s->info->code;
+    int first = code->co_nlocalsplus - code->co_nfreevars;
+    for (int i = first; i < code->co_nlocalsplus; i++) {
+        PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
+        if (!mp_name_is(name, "__class__")) {
+            continue;
+        }
+        PyObject *cell = mp_frame_local_borrow(s->f, i);
+        mp_node *n = mp_refgraph_find(&T->graph, cell);
+        if (n == NULL) {
+            rc = mp_load_const(T, cell);
+            n = mp_refgraph_find(&T->graph, cell);
+        }
+        if (rc == MP_OK && n != NULL && n->reg >= 0 && PyCell_GET(cell) != NULL) {
+            rc = mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+        }
+    }
+    return rc;
 }

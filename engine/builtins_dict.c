@@ -44,12 +44,14 @@ mp_rc
 mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
-    mp_node *n;
+    mp_node *n, *ignored;
     bool has_tensor = false;
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc == MP_OK) {
-        rc = mp_read_args(T, args + 1, mp_count_args(nargs, kwnames) - 1, false,
-                          &has_tensor);
+        rc = mp_read_args(T, args + 1, nargs - 1, false, &has_tensor);
+    }
+    for (Py_ssize_t i = nargs; rc == MP_OK && i < mp_count_args(nargs, kwnames); i++) {
+        rc = mp_value(T, args[i], &ignored);  // (stored)
     }
     s->below = MP_BELOW_WATCH;  // of what hands out the pairs
     rc = rc != MP_OK ? rc : mp_look_into(T, s, "dict.update", args + 1, nargs - 1);

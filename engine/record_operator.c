@@ -124,6 +124,17 @@ static const char *const binary_names[] = {
 };
 enum { BINARY_MOD = 6 };
 
+/* xs + ys, xs * 2: the items of the list or tuple xs are passed on, not looked at. */
+static bool
+joins_items(PyObject *xs, PyObject *other, int op)
+{
+    enum { ADD = 0, MULTIPLY = 5 };  // in binary_names
+    bool is_sequence = PyList_CheckExact(xs) || PyTuple_CheckExact(xs);
+    return is_sequence
+           && ((op == ADD && Py_IS_TYPE(other, Py_TYPE(xs)))
+               || (op == MULTIPLY && PyLong_CheckExact(other)));
+}
+
 mp_rc
 mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
@@ -175,10 +186,12 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
     if (rc == MP_OK) {
-        rc = read_operand(T, a, na, false);
+        rc =
+            joins_items(a, b, base) ? mp_read_all(T, a) : read_operand(T, a, na, false);
     }
     if (rc == MP_OK) {
-        rc = read_operand(T, b, nb, is_text);
+        rc = joins_items(b, a, base) ? mp_read_all(T, b)
+                                     : read_operand(T, b, nb, is_text);
     }
     if (rc == MP_OK && is_text && base == BINARY_MOD) {
         rc = mp_look_at_text(T, b);
