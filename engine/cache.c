@@ -111,6 +111,9 @@ static PyObject *
 entry_effects(const mp_plan *plan)
 {
     const mp_replay *replay = plan->replay;
+    if (plan->guards->dead) {
+        return PyList_New(0);  // their objects have died
+    }
     PyObject *names =
         entry_sources(plan->guards, replay->source_regs, replay->n_sources);
     if (names == NULL) {
@@ -286,6 +289,33 @@ mp_cache_touch(mp_cache *cache, int32_t i)
     mp_entry *entry = cache->at[i];
     memmove(cache->at + 1, cache->at, (size_t)i * sizeof(*cache->at));
     cache->at[0] = entry;
+}
+
+int32_t
+mp_cache_alive(const mp_cache *cache)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < cache->n; i++) {
+        n += !cache->at[i]->plan->guards->dead;
+    }
+    return n;
+}
+
+void
+mp_cache_purge(mp_cache *cache)
+{
+    for (int32_t i = 0; i < cache->n;) {
+        mp_entry *entry = cache->at[i];
+        if (!entry->plan->guards->dead) {
+            i++;
+            continue;
+        }
+        cache->n--;
+        memmove(cache->at + i, cache->at + i + 1,
+                (size_t)(cache->n - i) * sizeof(*cache->at));
+        mp_entry_release(entry);  // may run Python, which may change the table
+        i = 0;
+    }
 }
 
 mp_entry *

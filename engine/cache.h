@@ -69,6 +69,9 @@ typedef struct {
 /* Put in front; takes a reference of its own.  0 / -1. */
 int mp_cache_insert(mp_cache *cache, mp_entry *entry);
 void mp_cache_touch(mp_cache *cache, int32_t i);  // entry i was used: to the front
+/* Drop the entries that can never answer again: objects of their guards have died. */
+MP_MAYRUN void mp_cache_purge(mp_cache *cache);
+int32_t mp_cache_alive(const mp_cache *cache);  // how many others there are
 /* The least recently used entry, unlinked: the caller releases it; NULL if empty. */
 mp_entry *mp_cache_pop(mp_cache *cache);
 /* Not in the cache any more, if it is. */

@@ -70,16 +70,50 @@ mp_hit_init(mp_hit *hit)
     hit->entry = NULL;
     hit->difference = NULL;
     hit->held = hit->small;
-    hit->n_held = 0;
     hit->undone = false;
+    hit->n_held = hit->n_kept = 0;
+    hit->kept = NULL;
+}
+
+void
+mp_hit_drop(mp_hit *hit)
+{
+    while (hit->n_held > 0) {
+        Py_XDECREF(hit->held[--hit->n_held]);
+    }
+    while (hit->n_kept > 0) {
+        Py_DECREF(hit->kept[--hit->n_kept]);
+    }
+    PyMem_Free(hit->kept);
+    hit->kept = NULL;
+}
+
+/* What the replay has borrowed must outlive the graph, which may run Python. */
+static int
+dispatch_keep_borrowed(mp_hit *hit)
+{
+    const mp_replay *replay = hit->entry->plan->replay;
+    int32_t n = 0;
+    for (int32_t i = 0; i < replay->n_ops; i++) {
+        n += replay->ops[i].loose;
+    }
+    hit->kept = n == 0 ? NULL : PyMem_New(PyObject *, n);
+    if (n > 0 && hit->kept == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (int32_t i = 0; n > 0 && i < replay->n_ops; i++) {
+        if (replay->ops[i].loose) {
+            hit->kept[hit->n_kept++] = Py_NewRef(replay->ops[i].obj);
+        }
+    }
+    return 0;
 }
 
 void
 mp_hit_release(mp_hit *hit)
 {
-    for (int32_t i = 0; i < hit->n_held; i++) {
-        Py_XDECREF(hit->held[i]);
-    }
+    mp_hit_drop(hit);
     if (hit->held != hit->small) {
         PyMem_Free(hit->held);
     }
@@ -111,7 +145,7 @@ mp_hit_gather(mp_hit *hit, PyObject *const *regs)
         hit->held[replay->n_sources + i] = Py_NewRef(regs[plan->inputs[i]]);
     }
     hit->n_held = n;
-    return 0;
+    return plan->guards->weak == NULL ? 0 : dispatch_keep_borrowed(hit);
 }
 
 /* Does the entry answer this call?  If not, *blame says why.  Runs no Python. */
@@ -148,6 +182,9 @@ dispatch_search(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
     for (int32_t i = 0; i < op->cache.n; i++) {
         mp_entry *entry = op->cache.at[i];
         int32_t blame;
+        if (entry->plan->guards->dead) {
+            continue;  // goes with the next recording
+        }
         if (dispatch_matches(op, entry, bound, &blame)) {
             mp_cache_touch(&op->cache, i);
             entry->last_used = op->stats.calls;
@@ -442,9 +479,7 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
     if (result == NULL || entry->plan->exit == NULL) {
         return result;
     }
-    while (hit->n_held > 0) {  // what the rest of the call uses is in the result
-        Py_DECREF(hit->held[--hit->n_held]);
-    }
+    mp_hit_drop(hit);  // what the rest of the call uses is in the result
     return mp_session_continue(op, entry, result);
 }
 
@@ -458,6 +493,7 @@ mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObjec
         return -1;
     }
     entry->last_used = op->stats.calls;
+    mp_cache_purge(cache);
     while (cache->n >= op->max_entries) {
         mp_entry_release(mp_cache_pop(cache));
     }
@@ -629,7 +665,7 @@ static bool
 dispatch_is_full(const mp_CompiledObject *op)
 {
     const mp_cache *cache = &op->cache;
-    if (cache->n < op->max_entries) {
+    if (mp_cache_alive(cache) < op->max_entries) {
         return false;
     }
     uint64_t age = op->stats.calls - cache->at[cache->n - 1]->last_used;
@@ -706,9 +742,7 @@ dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
     int rc = dispatch_verify_again(op, hit, call, dry);
     if (rc > 0) {
         // What the hit would have used must die when it dies in eager.
-        while (hit->n_held > 0) {
-            Py_DECREF(hit->held[--hit->n_held]);
-        }
+        mp_hit_drop(hit);
         *result = mp_verify_call(op, hit->entry, notes, call->args, call->nargsf,
                                  call->kwnames);
     }

@@ -117,7 +117,9 @@ mp_replay_free(mp_replay *p)
         return;
     }
     for (int32_t i = 0; i < p->n_ops; i++) {
-        Py_CLEAR(p->ops[i].obj);
+        if (!p->ops[i].loose) {
+            Py_CLEAR(p->ops[i].obj);
+        }
     }
     PyMem_Free(p->ops);
     PyMem_Free(p->pool);
@@ -129,7 +131,9 @@ int
 mp_replay_visit(mp_replay *p, visitproc visit, void *arg)
 {
     for (int32_t i = 0; i < p->n_ops; i++) {
-        Py_VISIT(p->ops[i].obj);
+        if (!p->ops[i].loose) {
+            Py_VISIT(p->ops[i].obj);
+        }
     }
     return 0;
 }

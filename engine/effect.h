@@ -26,6 +26,8 @@ typedef struct {
     int32_t items;  // first index into mp_replay.pool
     int32_t count;  // how many items there
     PyObject *obj;  // owned constant, type or key; NULL if none
+    bool loose;  // obj is borrowed: the guards' death tells of its own (guard_weak.h);
+                 // who replays holds it
 } mp_effect;
 
 typedef struct {

@@ -21,6 +21,7 @@
 #include "compat/compat.h"
 #include "guard_order.h"
 #include "guard_value.h"
+#include "guard_weak.h"
 #include "plant.h"
 
 /* Facts about this process, found once; never changed or freed after. */
@@ -88,8 +89,9 @@ mp_guards_free(mp_guards *g)
     if (g == NULL) {
         return;
     }
+    mp_guards_unwatch(g);
     for (int32_t i = 0; i < g->n_ops; i++) {
-        Py_CLEAR(g->ops[i].obj);
+        mp_guard_release(&g->ops[i]);
         mp_tensor_meta_free(g->ops[i].meta);
     }
     PyMem_Free(g->ops);
@@ -98,18 +100,6 @@ mp_guards_free(mp_guards *g)
     PyMem_Free(g->order);
     PyMem_Free(g->known);
     PyMem_Free(g);
-}
-
-int
-mp_guards_visit(mp_guards *g, visitproc visit, void *arg)
-{
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        Py_VISIT(g->ops[i].obj);
-        if (g->ops[i].meta != NULL) {
-            Py_VISIT(g->ops[i].meta->type);
-        }
-    }
-    return 0;
 }
 
 static bool
@@ -748,7 +738,7 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_TYPE_IS:
         return (PyObject *)Py_TYPE(o) == op->obj;
     case MP_G_IS:
-        return o == op->obj;
+        return o == op->obj || (op->loose > 1 && mp_guard_has_items(o, op));
     case MP_G_EQUALS:
         return mp_guard_equals(o, op->obj);
     case MP_G_SAME:
@@ -882,8 +872,8 @@ guard_walk(mp_guards *g, PyObject *const *args, PyObject **regs)
 int
 mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
 {
-    if (g->n_ordered != g->n_ops && mp_guards_order(g) < 0) {
-        g->failed = 0;  // no memory: a miss
+    if (g->dead || (g->n_ordered != g->n_ops && mp_guards_order(g) < 0)) {
+        g->failed = 0;  // or no memory: a miss
         return 0;
     }
     // An instance dict may have to be made; it must not set off a collection.

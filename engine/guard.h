@@ -36,6 +36,7 @@ typedef struct {
     Py_hash_t hash;        // of obj, for key look-ups
     mp_tensor_meta *meta;  // owned or NULL
     int32_t dict;          // index into mp_guards.dicts for dict ops, else -1
+    uint64_t loose;        // what is borrowed: 1: obj; 2 << i: item i of the tuple obj
 } mp_guard;
 
 typedef struct {
@@ -68,6 +69,11 @@ typedef struct {
     mp_guard_known *known;  // by dict
     int32_t n_known;
     int32_t failed;  // op index of the last miss, -1
+    PyObject
+        *weak;  // owned list or NULL: references to what is borrowed (guard_weak.h)
+    PyObject *watch;  // owned or NULL: what their callback knows us by
+    bool dead;        // one of these objects has died: it never holds again, and obj of
+                      // its ops must not be looked at
 } mp_guards;
 
 mp_guards *mp_guards_new(void);

@@ -190,6 +190,9 @@ cover_find(const mp_guards *old, const mp_guard *fresh, const mp_cover *cover,
 bool
 mp_cover_is_vague(const mp_cover *cover, const mp_guards *old, const mp_guard *fresh)
 {
+    if (old->dead) {
+        return true;
+    }
     bool empty = fresh->kind == MP_G_IS && PyTuple_CheckExact(fresh->obj)
                  && PyTuple_GET_SIZE(fresh->obj) == 0;
     for (int32_t i = 0; empty && i < old->n_ops; i++) {
@@ -239,7 +242,7 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
                     mp_cover *cover)
 {
     int32_t at = 0;  // behind the last op that was found
-    for (int32_t i = 0; i < fresh->n_ops; i++) {
+    for (int32_t i = 0; !old->dead && !fresh->dead && i < fresh->n_ops; i++) {
         const mp_guard *op = &fresh->ops[i];
         if (op->kind == MP_G_SAME) {
             cover_join(old, cover, cover->map[op->a], cover->map[op->b]);

@@ -20,6 +20,8 @@
 
 enum { TEXT_REPR_MAX = 80 };  // characters of one constant
 
+static const char text_gone[] = "an object of the recorded call, which has died";
+
 static const char *const text_formats[] = {
 #define GUARD(id, format) format,
 #include "guards.def"
@@ -500,6 +502,9 @@ mp_guards_source(const mp_guards *g, int32_t reg)
 {
     text_source s = {NULL, false, NULL};
     Py_ssize_t depth = 0;
+    if (g->dead) {
+        return PyUnicode_FromString(text_gone);
+    }
     if (reg < 0 || reg >= g->n_regs) {
         PyErr_BadInternalCall();
         return NULL;
@@ -532,6 +537,9 @@ mp_guards_line(const mp_guards *g, int32_t op)
         return NULL;
     }
     const mp_guard *guard = &g->ops[op];
+    if (g->dead) {
+        return PyUnicode_FromString(text_gone);
+    }
     if (guard->dst >= 0) {
         PyObject *source = mp_guards_source(g, guard->dst);
         text_put(&source, " exists");
@@ -589,7 +597,7 @@ mp_guards_miss(const mp_guards *g, PyObject *const *regs)
         return NULL;
     }
     const mp_guard *op = &g->ops[g->failed];
-    if (op->dst >= 0 || op->a < 0) {
+    if (g->dead || op->dst >= 0 || op->a < 0) {
         return line;
     }
     PyObject *o = Py_NewRef(regs[op->a]);

@@ -110,6 +110,9 @@ int
 mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
 {
     const mp_guard *guard = &guards->ops[at];
+    if (guards->dead) {
+        return 0;
+    }
     if (guard->kind != MP_G_EQUALS
         || !(PyLong_CheckExact(guard->obj) || PyFloat_CheckExact(guard->obj))) {
         return 0;

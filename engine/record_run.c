@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "guard_weak.h"
 #include "trace.h"
 
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
@@ -180,6 +181,9 @@ mp_plan_make(mp_trace *T, PyObject *result)
         return NULL;
     }
     T->state = MP_TRACE_DONE;
+    if (mp_guards_weaken(T->guards, plan->replay) < 0) {
+        PyErr_Clear();  // without memory they keep more objects alive
+    }
     plan->guards = T->guards;
     plan->ambient = T->ambient;
     T->guards = NULL;

@@ -152,7 +152,7 @@ session_arrive(void *ctx, const mp_point *p)
     }
     session_note_change(s, point, p);
     if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
-        || point->cache.n >= SESSION_ENTRIES) {
+        || mp_cache_alive(&point->cache) >= SESSION_ENTRIES) {
         return session_pass(s);
     }
     s->here = point;
@@ -320,9 +320,7 @@ session_compile(mp_session *s)
 {
     mp_entry *entry = s->hit.entry;
     int rc = mp_hit_compile(s->op, &s->hit);
-    while (s->hit.n_held > 0) {
-        Py_DECREF(s->hit.held[--s->hit.n_held]);
-    }
+    mp_hit_drop(&s->hit);
     if (rc < 0 || entry->state != MP_ENTRY_READY || s->op->points.serial != s->serial) {
         return rc;
     }

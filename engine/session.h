@@ -14,6 +14,8 @@ typedef struct {
     PyObject **held;       // owned: sources of the replay, then inputs of the graph
     int32_t n_held;
     bool undone;  // its graph raised, and all is as before
+    PyObject **kept;  // owned: what the replay has borrowed; NULL: nothing
+    int32_t n_kept;
     PyObject *small[MP_HIT_SMALL];
 } mp_hit;
 
@@ -22,6 +24,7 @@ void mp_hit_init(mp_hit *hit);
  * just succeeded.  Runs no Python. */
 int mp_hit_gather(mp_hit *hit, PyObject *const *regs);
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
+MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
 /* NEW -> READY, FAILED, or NEW again and -1. */
 MP_MAYRUN int mp_hit_compile(mp_CompiledObject *op, mp_hit *hit);
 /* Call the graph and leave torch as the run has: new tuple of n_outputs.  Others use
