@@ -33,7 +33,6 @@
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
-#include <internal/pycore_interp.h>
 #pragma GCC diagnostic pop
 
 /* -- Instructions (opcodes.c) -- raw numbers of this version ------------------------ */
