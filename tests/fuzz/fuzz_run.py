@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import linecache
 import random
@@ -14,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fuzz_garbage import littered, notices
@@ -99,8 +101,19 @@ class PrintingWorld(World):
         self.seen[-1] = (*self.seen[-1], printed.getvalue())
         if "torch" not in self.state:
             self.seen[-1] = (*self.seen[-1], warned.getvalue())
+        elif oracle.BACKEND != "eager":  # a backward pass, through some of the results
+            grads = _worlds().differentiate(self.seen[-1][0][1], self.handles % 3, 2)
+            self.seen[-1] = (*self.seen[-1], grads)
         # torch warns once per process: in one of the worlds
         self.state.pop("__warningregistry__", None)
+
+
+def _worlds() -> Any:
+    """Import what only programs with tensors need."""
+    folder = str(Path(oracle.__file__).parent / "torch_programs")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module("torch_worlds")
 
 
 def _build(program: Program) -> World:

@@ -249,6 +249,34 @@ def test_retained_graphs():
     compare(critic, step, rounds=7)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_results_are_differentiated_one_by_one(backend):
+    """One node answers for all of them; those that share nothing do not disturb."""
+
+    class Apart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.one(x)
+            return y.tanh(), self.two(x).exp(), y.sigmoid(), x + 1
+
+    def step(f, module, number):
+        x = start(module, number)
+        outcomes = []
+        results = f(x)
+        for i in [(0, 1), (1, 0, 3), (0, 2), (3, 3), (1, 1), (3, 0, 3, 1)][number % 6]:
+            try:
+                results[i].sum().backward()
+                outcomes.append(None)
+            except RuntimeError as error:
+                outcomes.append("a second time" in str(error))
+        return state(module, x.grad, *outcomes)
+
+    compare(Apart, step, backend, rounds=13)
+
+
 def test_deterministic_backward():
     def step(f, module, number):
         x = start(module, number)

@@ -57,10 +57,14 @@ def _tensors(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
         _tensors(getattr(value, "__dict__", {}), found, seen)
 
 
-def _differentiate(result: Any) -> str:
-    """Backward through all outputs; leaves receive their gradients."""
+def differentiate(result: Any, first: int = 0, step: int = 1) -> str:
+    """Backward through outputs, those at `first`, `first + step`... if there are enough.
+
+    Leaves receive their gradients.
+    """
     found: list[torch.Tensor] = []
     _tensors(result, found, set())
+    found = found[first % max(len(found), 1) :: step]
     with torch.enable_grad(), torch.inference_mode(False):
         losses = []
         for t in found:
@@ -100,7 +104,7 @@ class TorchWorld(World):
             super().call(fn, args, kwargs)
         outcome = self.seen[-1][0]
         modes = _modes()
-        self.seen[-1] = (*self.seen[-1], modes, _differentiate(outcome[1]))
+        self.seen[-1] = (*self.seen[-1], modes, differentiate(outcome[1]))
 
 
 def _level(number: int) -> None:

@@ -5,6 +5,8 @@ AOTAutograd makes a node of autograd for each training graph, a class named
 
 - a gradient through an output that nobody used is undefined, not zero: what is reached
   through such outputs alone keeps ``.grad`` None;
+- a second pass through other results works, although the first has freed what the node
+  had saved;
 - a gradient of the gradient exists.  Where the backward pass is recorded itself
   (``create_graph=True``), or runs under ``vmap``, the recorded operations run again, on
   the inputs of the call, and autograd differentiates those;
@@ -146,7 +148,10 @@ class TrainingGraph:
         self._draws = any(map(draws, spec[0]))
         self._modes = _autocast_now()
         self._calls = self._recorded_passes = 0
+        # For each result: the inputs that autograd reaches, the nodes that save tensors.
         self._reach: list[frozenset[int]] | None = None
+        self._savers: list[frozenset[int]] | None = None
+        self._has_saved: bool | None = None
         self._forward, self._backward = cls.forward, cls.backward
         self._boxed = getattr(cls, "boxed_grads_call", False)
         cls.forward = staticmethod(self._forward_pass)
@@ -163,7 +168,7 @@ class TrainingGraph:
         kept = self._keep(args) if len(args) == self.n_inputs else None
         outputs = self._forward(ctx, *args)
         ctx.set_materialize_grads(False)
-        ctx.magpy_kept = kept
+        ctx.magpy_kept, ctx.magpy_used = kept, None
         return outputs
 
     def _keep(self, args: Sequence[torch.Tensor]) -> list[tuple[Any, Any, int]]:
@@ -198,15 +203,15 @@ class TrainingGraph:
         recorded = torch.is_grad_enabled()
         if recorded:
             self._note_recorded_pass()
-        if recorded or self._refuses(grads):
+        if recorded or self._refuses(grads) or self._passes_again(ctx, missing, grads):
             answer = self._again(ctx, grads)
             if answer is not None:
                 return answer
         unreached = self._unreached(ctx, missing, len(grads)) if missing else ()
         for i in missing:
             grads[i] = _zeros(ctx._input_metadata[i])
-        if not recorded and not _keeps_graph():
-            ctx.magpy_kept = None
+        if not (recorded or missing or not self._saves(ctx) or _keeps_graph()):
+            ctx.magpy_kept = None  # nothing is left to go back through
         if self._cls.compiled_bw is None:
             with seal.sealed():
                 answer = self._compiled_backward(ctx, grads)
@@ -240,6 +245,29 @@ class TrainingGraph:
                 and _keeps_graph()
             )
         )
+
+    def _saves(self, ctx: Any) -> bool:
+        """Do the nodes need tensors that a backward pass frees?"""
+        if self._has_saved is None:
+            self._has_saved = bool(ctx.saved_tensors)
+        return self._has_saved
+
+    def _passes_again(self, ctx: Any, missing: Sequence[int], grads: Any) -> bool:
+        """Is what this node saved gone, but not what the nodes of autograd had saved?
+
+        An earlier pass went through other results, or through nodes that save nothing.
+        """
+        used: frozenset[int] | None = ctx.magpy_used
+        now = frozenset(range(len(grads))) - frozenset(missing)
+        if not _keeps_graph():
+            ctx.magpy_used = now | (used or frozenset())
+        if used is None or ctx.magpy_kept is None:
+            return False
+        self._look(ctx)
+        if self._savers is None or len(self._savers) != len(grads):
+            return False
+        gone: frozenset[Any] = frozenset().union(*(self._savers[i] for i in used))
+        return not any(self._savers[i] & gone for i in now)
 
     def _note_recorded_pass(self) -> None:
         """Leave the compiled graph where it is of no use."""
@@ -327,38 +355,50 @@ class TrainingGraph:
         self, ctx: Any, missing: Sequence[int], n_outputs: int
     ) -> frozenset[int]:
         """Return the inputs that autograd would not reach through the other outputs."""
-        if self._reach is None:
-            if ctx.magpy_kept is None:
-                return frozenset()
-            with seal.sealed():
-                self._reach = self._find_reach(ctx.magpy_kept)
-        if len(self._reach) != n_outputs:
+        self._look(ctx)
+        if self._reach is None or len(self._reach) != n_outputs:
             return frozenset()
         reached: frozenset[int] = frozenset().union(
             *(nodes for i, nodes in enumerate(self._reach) if i not in missing)
         )
         return frozenset(range(self.n_inputs)) - reached
 
-    def _find_reach(self, kept: Sequence[tuple[Any, Any, int]]) -> list[frozenset[int]]:
-        aliases, outputs = self._second_run(kept)
+    def _look(self, ctx: Any) -> None:
+        """Find out, once, where autograd gets to from each result."""
+        if self._reach is not None or ctx.magpy_kept is None:
+            return
+        with seal.sealed():
+            aliases, outputs = self._second_run(ctx.magpy_kept)
         starts = {a.grad_fn: i for i, a in enumerate(aliases) if a.grad_fn is not None}
-        return [_reached_from(out, starts) for out in outputs]
+        seen = [_reached_from(out, starts) for out in outputs]
+        places: dict[Any, int] = {}
+        self._reach = [
+            frozenset(starts[n] for n in nodes if n in starts) for nodes in seen
+        ]
+        self._savers = [
+            frozenset(places.setdefault(n, len(places)) for n in nodes if _saves(n))
+            for nodes in seen
+        ]
 
 
-def _reached_from(output: Any, starts: dict[Any, int]) -> frozenset[int]:
-    """Return the inputs that a way through autograd's graph leads to."""
+def _reached_from(output: Any, starts: Any) -> set[Any]:
+    """Return the nodes of autograd's graph below a result, down to those of inputs."""
     todo = [output.grad_fn] if output is not None and output.grad_fn is not None else []
-    seen, found = set(todo), set()
+    seen = set(todo)
     while todo:
         node = todo.pop()
         if node in starts:
-            found.add(starts[node])
             continue
         for follower, _ in node.next_functions:
             if follower is not None and follower not in seen:
                 seen.add(follower)
                 todo.append(follower)
-    return frozenset(found)
+    return seen
+
+
+def _saves(node: Any) -> bool:
+    """Has the node tensors that it frees after a backward pass?"""
+    return any(name.startswith("_raw_saved_") for name in dir(node))
 
 
 def _is_plain(grad: Any) -> bool:
