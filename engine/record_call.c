@@ -113,6 +113,13 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (is_disabled(func) || is_disabled_for(func, args, nargs)) {
         return call_disabled(T, func);
     }
+    if (mp_is_known(func, MP_K_DYNAMO_TAG)) {
+        // TorchDynamo has put itself into nn.Module.__init__, to keep a book of modules that
+        // nobody else looks into: a hit makes none, and writes nothing there.
+        s->below = MP_BELOW_SKIP;
+        s->post = MP_POST_CONST;
+        return MP_OK;
+    }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *ignored;

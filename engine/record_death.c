@@ -42,6 +42,20 @@ is_weakref_frame(mp_frame *f)
            || mp_is_module(globals, MP_MODULE_WEAKREFSET);
 }
 
+/* Callbacks of tables that others in the library keep (TorchDynamo's, of modules): code of
+ * it that gets a dead reference.  Code that the run does not see has made the function, so
+ * its address may have been that of something that the run made. */
+static bool
+is_library_callback(mp_trace *T, mp_frame *f)
+{
+    const mp_node *n = mp_refgraph_find(&T->graph, mp_frame_func_borrow(f));
+    PyObject *ref =
+        mp_frame_code_borrow(f)->co_argcount == 1 ? mp_frame_local_borrow(f, 0) : NULL;
+    return ref != NULL && PyWeakref_CheckRef(ref)
+           && PyWeakref_GET_OBJECT(ref) == Py_None && is_of_library(f)
+           && (n == NULL || n->kind == MP_NODE_FRESH);
+}
+
 static bool
 is_gc_callback(PyObject *func)
 {
@@ -71,8 +85,9 @@ mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f)
     if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {  // mp-ok: a suspicion
         return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }
-    if (mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
-        && is_weakref_frame(f)) {
+    if ((mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
+         && is_weakref_frame(f))
+        || is_library_callback(T, f)) {
         return true;
     }
     return (parent->below == MP_BELOW_NOTHING && is_of_library(f))

@@ -166,6 +166,9 @@ types_find(const char *owner_name, const char *name, bool later)
         if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
             Py_SETREF(found, PyObject_GetAttrString(owner, name));
         }
+        if (found != NULL && Py_IS_TYPE(found, &PyClassMethod_Type)) {
+            Py_SETREF(found, PyObject_GetAttrString(found, "__func__"));
+        }
         if (found == NULL && !PyErr_Occurred()) {
             found = PyObject_GetAttrString(owner, name);
         }
@@ -255,6 +258,22 @@ mp_types_init(void)
         Py_DECREF(module);
     }
     return 0;
+}
+
+bool
+mp_types_dynamo_came(void)
+{
+    static PyObject *name;  // owned for the process
+    if (mp_known[MP_K_DYNAMO_TAG] != NULL) {
+        return false;
+    }
+    if (name == NULL) {
+        name = PyUnicode_InternFromString("torch._dynamo.mutation_guard");
+    }
+    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    PyErr_Clear();  // on doubt it is looked for again
+    Py_XDECREF(module);
+    return module != NULL;
 }
 
 int

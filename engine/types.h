@@ -84,11 +84,15 @@ extern PyObject *mp_known[MP_K_COUNT];  // owned for the process; NULL: not ther
 int mp_types_init(void);
 MP_MAYRUN int mp_types_later(void);
 
-/* The same, if numpy was not there yet. */
+/* Has the program loaded TorchDynamo by now, and we do not know it yet? */
+bool mp_types_dynamo_came(void);
+
+/* The same, if numpy or TorchDynamo was not there yet. */
 static inline int
 mp_types_refresh(void)
 {
-    return mp_known[MP_K_ARRAY] == NULL ? mp_types_later() : 0;
+    return mp_known[MP_K_ARRAY] == NULL || mp_types_dynamo_came() ? mp_types_later()
+                                                                  : 0;
 }
 
 /* Is it exactly an instance of this type? */

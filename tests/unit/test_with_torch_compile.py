@@ -1,7 +1,7 @@
 """torch.compile inside and around compiled functions, and a compile without memory.
 
 Not among the torch programs: once imported, TorchDynamo patches nn.Module.__init__ for
-good, and then a run that makes modules stays eager.
+good.
 """
 
 import copy
@@ -66,6 +66,76 @@ def test_torch_compile_around():
     same(torch.compile(fast, backend="eager"), inner)
     counted = magpy.stats(fast)
     assert counted["hits"] > 6 or (VERIFY and counted["verified"] > 6)
+
+
+# -- runs that make modules ----------------------------------------------------------------
+
+
+class Sliced(torch.nn.Module):
+    """A slice of a ModuleList is a module; it dies in the loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(3, 3) for _ in range(3))
+
+    def forward(self, x):
+        for layer in self.layers[:2]:
+            x = layer(x).relu()
+        return x * 2
+
+
+class Made(torch.nn.Module):
+    def forward(self, x):
+        self.last = torch.nn.Identity()
+        parts = torch.nn.ModuleDict({"act": torch.nn.ReLU(), "id": self.last})
+        kept = torch.nn.Sequential(parts["act"], torch.nn.Flatten())
+        return kept(x) * 2, parts
+
+
+def whole(model, calls=4):
+    fast = magpy.compile(model, backend="eager")
+    for _ in range(calls):
+        x = torch.randn(2, 3)
+        ours, theirs = fast(x), model(x)
+        if isinstance(ours, tuple):
+            assert repr(ours[1]) == repr(theirs[1])
+            assert fast.last is ours[1]["id"] or model.last is theirs[1]["id"]
+            ours, theirs = ours[0], theirs[0]
+        assert torch.equal(ours, theirs)
+    return fast
+
+
+@pytest.mark.parametrize("kind", [Sliced, Made])
+def test_models_that_make_modules(kind):
+    """Before, after and around torch.compile: one graph, one recording more at most."""
+    if VERIFY:
+        pytest.skip("hits are counted")
+    before = whole(kind())
+    counted = magpy.stats(before)
+    model = kind()
+    theirs = torch.compile(model, backend="eager")
+    x = torch.randn(2, 3)
+    first = theirs(x)
+    if kind is Sliced:
+        assert torch.equal(first, model(x))
+    after = whole(kind())
+    same_model = whole(model)
+    torch._dynamo.reset()
+    again = whole(kind())
+    for fast in (before, after, same_model, again):
+        s = magpy.stats(fast)
+        assert not s["reasons"], s
+        assert not s["breaks"], s
+        assert s["graphs"] == 1
+        assert (s["hits"], s["recordings"]) == (counted["hits"], counted["recordings"])
+    more = magpy.stats(before)["recordings"]
+    for _ in range(4):
+        x = torch.randn(2, 3)
+        before(x)
+    s = magpy.stats(before)
+    assert s["recordings"] <= more + 1
+    assert not s["reasons"], s
+    assert not s["breaks"], s
 
 
 def refused(pred, x):
