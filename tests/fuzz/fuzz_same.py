@@ -118,7 +118,7 @@ def parts(value: Any) -> Parts | None:
         return (), [value()]
     if issubclass(kind, enum.Enum):
         return value._name_, [kind]
-    if kind.__module__.partition(".")[0] in ("torch", "numpy"):
+    if str(kind.__module__).partition(".")[0] in ("torch", "numpy"):
         return None
     content = _content(value, kind)
     if content is None:

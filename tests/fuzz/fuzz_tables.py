@@ -835,6 +835,89 @@ G|  lazy
 !|  lazy.__dict__.pop('size', None)  log_of = keep  two_of = log_of  raises_for.cache_clear()
 !|  log_of(1); log_of(2); log_of(3); log_of(4)
 
+=== namesakes 3
+class Zip:
+    def __init__(self, v):
+        self.v = v
+    def __iter__(self):
+        return iter([self.v, 2])
+    def __len__(self):
+        return self.v % 3
+    def __getitem__(self, k):
+        return (k, self.v)
+Zip.__name__ = 'zip'
+class Part:
+    func, args, keywords, __wrapped__ = len, (), {}, len
+    def __init__(self, n):
+        self.n = n
+    def __call__(self, x):
+        return (x * self.n) % 7
+Part.__name__ = 'functools.partial'
+class Get:
+    def __init__(self, i):
+        self.i = i
+    def __get__(self, obj, cls=None):
+        return self.i if obj is None else len(obj) + self.i
+    def __reduce__(self):
+        return (1, 2)
+Get.__name__ = '_collections._tuplegetter'
+class Pair(tuple):
+    at = Get(1)
+class Meta2(type):
+    def __instancecheck__(cls, obj):
+        return cls.yes
+Meta2.__name__ = 'EnumMeta'
+class Kin(metaclass=Meta2):
+    yes = False
+zz, pp, tt = Zip(3), Part(2), Pair((1, 2))
+I|  pp(@I)  tt.at  Pair.at  sum(zz)  max(zz)  len(zz)  pp.n  zz[1][1]  len(dict(zip(zz, zz)))
+B|  bool(zz)  isinstance(@O, Kin)  @I in zz
+L|  list(zz)  sorted(zz)  list(map(pp, @L))  sorted(@L, key=pp)  [x for x in zz]
+T|  tuple(zz)  tuple(enumerate(zz))
+F|  pp  Part(@I)
+O|  zz  pp  dict(zip(zz, zz))  [*zz]  list(filter(pp, @L))
+-|  zz.v = @I  pp.n = @I  zz = Zip(@I)  pp = Part(@I)  Kin.yes = @B
+G|  zz  pp
+!|  zz.v = 5  pp.n = 4  Get.__get__ = lambda s, o, c=None: 9  Kin.yes = True  pp = Part(3)
+!|  Zip.keys = lambda s: ['k']  Zip.__iter__ = lambda s: iter([7])  Part.__call__ = lambda s, x: x
+
+=== pairs_in_c 4
+from magpy._engine import CompiledFunction
+def plus(x): return x + 1
+def times(x): return (x * 3) % 7
+st1: object = staticmethod(plus)
+st2: object = staticmethod(times)
+cm1: object = CompiledFunction(plus)
+cm2: object = CompiledFunction(times)
+pt1: object = functools.partial(pow, 2)
+pt2: object = functools.partial(cm2)
+un1: object = int | str
+un2: object = float | list
+nest1: object = ((int, (str,)), un2)
+nest2: object = ((float, (un1,)), list)
+ig1: object = operator.itemgetter(0)
+ig2: object = operator.itemgetter(1)
+bm1: object = [1, 1, 2].count
+bm2: object = [1].count
+fn, kind, get = st1, un1, ig1
+class Held:
+    go = st1
+    @property
+    def size(self):
+        return fn(2)
+held = Held()
+I|  fn(@I)  st1(@I)  cm1(@I)  [fn][0](@I)  held.size  Held.go(@I)  held.go(@I)  get((4, 5))
+I|  (lambda g: g(2))(fn)  bm1(1)  pt2(@I)  {'f': fn}['f'](@I)
+B|  isinstance(@O, kind)  isinstance(@I, nest1)  issubclass(type(@O), kind)
+B|  isinstance(@O, (str, (kind, bytes)))  isinstance(1.5, nest2)
+F|  fn  cm1  st2  pt2  bm1
+L|  list(map(fn, @L))
+-|  fn = st2  fn = cm1  kind = nest1  get = ig2  held.f = fn
+G|  fn  kind  get
+!|  fn = st2  fn = cm1  fn = cm2  fn = pt1  fn = bm1  fn = bm2  kind = un2  kind = nest2
+!|  st1.__init__(times)  Held.go = cm2  get = ig2  fn = staticmethod(cm1)  kind = nest1
+!|  Held.size = property(times)  fn = st1
+
 === inheritance 4
 class Base:
     kind = 'base'
