@@ -6,7 +6,7 @@
  * R: a result that is a known tensor object is that tensor; the call is kept only if it
  * changed something.
  */
-#include "trace.h"
+#include "builtins.h"
 
 #include <string.h>
 
@@ -365,7 +365,7 @@ result_constant(mp_trace *T, PyObject *obj)
 static bool
 is_object(PyObject *arg)
 {
-    return (Py_TYPE(arg)->tp_flags & Py_TPFLAGS_HEAPTYPE) && !mp_is_identity(arg)
+    return mp_c_base(Py_TYPE(arg)) != Py_TYPE(arg) && !mp_is_identity(arg)
            && !mp_tensor_is_any(arg) && !mp_is_constant(arg);
 }
 
