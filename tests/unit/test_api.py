@@ -633,7 +633,7 @@ def test_session_compiles_sealed(log):
 
     session = Session("f", Backend("noisy", noisy), fullgraph=False)
     state, python_state = torch.get_rng_state(), random.getstate()
-    run, boxed = session.compile(([], 1, (0,), {}), [torch.ones(2)])
+    run, boxed, _ = session.compile(([], 1, (0,), {}), [torch.ones(2)])
     assert not boxed
     assert torch.equal(run(torch.ones(2))[0], torch.ones(2))
     assert torch.equal(torch.get_rng_state(), state)
