@@ -677,6 +677,17 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
 
 /* -- The finished log -------------------------------------------------------------------------- */
 
+/* Does the run change what an input is, not only what it holds? */
+static bool
+spec_restates(mp_trace *T)
+{
+    bool restates = false;
+    for (int i = 0; i < T->n_inputs; i++) {
+        restates = restates || T->inputs[i]->restated;
+    }
+    return restates;
+}
+
 /* The inputs that the run changes: new list of their positions, and a list of the positions
  * of the operations that do it first. */
 static PyObject *
@@ -725,9 +736,10 @@ spec_notes(mp_trace *T)
     }
     if (mutated != NULL) {
         notes =
-            Py_BuildValue("{s:O,s:N,s:N,s:O}", "input_names", names, "mutated",
+            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O}", "input_names", names, "mutated",
                           PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
-                          "caught", T->op_caught ? Py_True : Py_False);
+                          "caught", T->op_caught ? Py_True : Py_False, "restated",
+                          spec_restates(T) ? Py_True : Py_False);
     }
     Py_XDECREF(mutated);
     Py_XDECREF(names);

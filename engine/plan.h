@@ -23,7 +23,8 @@ typedef struct {
      *   outputs  tuple of Value indices
      *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
      *            "written" tuple, for each of them the first operation that writes to it,
-     *            "caught" bool: an operation stands where the program catches exceptions */
+     *            "caught" bool: an operation stands where the program catches exceptions,
+     *            "restated" bool: an input becomes another tensor */
     PyObject *graph;
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment

@@ -198,10 +198,12 @@ transaction_save(const mp_hit *hit)
 
 /* Ask the Python half to put everything back after this exception. */
 static bool
-transaction_restore(const mp_entry *entry, PyObject *token, PyObject *exc)
+transaction_restore(const mp_entry *entry, PyObject *token, PyObject *exc,
+                    PyObject *messages)
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(
-        PyTuple_GET_ITEM(entry->undo, 1), token == NULL ? Py_None : token, exc, NULL);
+        PyTuple_GET_ITEM(entry->undo, 1), token == NULL ? Py_None : token, exc,
+        messages == NULL ? Py_None : messages, NULL);
     bool done = answer == Py_True;
     Py_XDECREF(answer);
     PyErr_Clear();  // what cannot be put back is not run again
@@ -210,7 +212,7 @@ transaction_restore(const mp_entry *entry, PyObject *token, PyObject *exc)
 
 /* The graph has raised.  The exception stays set, or one of ours comes in its place. */
 static void
-transaction_undo(mp_hit *hit, PyObject *token)
+transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
 {
     mp_entry *entry = hit->entry;
     PyObject *exc = mp_err_take();  // owned
@@ -221,8 +223,9 @@ transaction_undo(mp_hit *hit, PyObject *token)
         return;
     }
     if (PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
-        hit->undone = entry->undo == NULL ? !entry->mutates
-                                          : transaction_restore(entry, token, exc);
+        hit->undone = entry->undo == NULL
+                          ? !entry->mutates
+                          : transaction_restore(entry, token, exc, messages);
     }
     mp_err_restore_steal(exc);
 }
@@ -242,7 +245,7 @@ transaction_end(mp_hit *hit, PyObject *token, held_warnings *warned, PyObject *a
 {
     hold_end(warned);
     if (answer == NULL) {
-        transaction_undo(hit, token);
+        transaction_undo(hit, token, warned->messages);
     }
     if (answer != NULL || !hit->undone) {
         PyObject *exc = mp_err_take();
@@ -269,7 +272,7 @@ mp_transaction_run(mp_hit *hit)
     if (entry->undo == NULL) {
         PyObject *answer = mp_hit_call_graph(hit);
         if (answer == NULL) {
-            transaction_undo(hit, NULL);
+            transaction_undo(hit, NULL, NULL);
         }
         return answer;
     }

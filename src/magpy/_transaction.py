@@ -14,6 +14,8 @@ first run of a graph saves everything, since that is where a backend fails.
 from __future__ import annotations
 
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,10 @@ SAVES, TAKES_INPUTS, MAY_RAISE, CHANGES, CAUGHT = 1, 2, 4, 8, 16
 #: Larger inputs are not copied for a graph that seldom raises.  engine/oplog_writes.c
 #: has the same number.
 LIMIT = 16 << 20
+
+# Copies of no more than that stay for the next run.
+_KEPT = 1 << 20
+_IDLE = 2
 
 Operation = tuple[Any, Any, Any, Any]
 #: save, restore, flags
@@ -90,37 +96,50 @@ def _generators() -> Iterator[torch.Generator]:
         yield from torch.cuda.default_generators
 
 
-class _Saved:
-    """One input that the graph may write, as it is before."""
+class _Inputs:
+    """Copies of inputs as they were, with their version counters."""
 
-    __slots__ = ("_copy", "_grad_fn", "_layout", "_version", "tensor")
+    __slots__ = ("_copies", "_tensors", "_versions")
 
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self.tensor = tensor
-        self._copy = tensor.detach().clone()
-        self._version = None if tensor.is_inference() else tensor._version
-        self._grad_fn = tensor.grad_fn  # keeps its address
-        self._layout = self._now()
-
-    def _now(self) -> tuple[Any, ...]:
-        tensor = self.tensor
-        layout = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
-        return *layout, tensor.requires_grad, id(tensor.grad_fn)
+    def __init__(self, tensors: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
+        self._tensors, self._copies = tensors, copies
+        # Inference tensors have none.
+        self._versions = [None if t.is_inference() else t._version for t in tensors]
 
     def can_restore(self) -> bool:
-        """Has the graph changed nothing but values?"""
-        return self._now() == self._layout
+        """Has the graph changed nothing but values?  Guards fix what they were before."""
+        return all(
+            now.shape == then.shape
+            and now.dtype == then.dtype
+            and (now.grad_fn is None or not torch.is_grad_enabled())
+            for now, then in zip(self._tensors, self._copies, strict=True)
+        )
 
     def restore(self) -> None:
-        tensor = self.tensor
-        with torch.inference_mode(self._version is None), torch.no_grad():
-            tensor.copy_(self._copy)
-        if self._version is not None:
-            set_version = torch._C._autograd._unsafe_set_version_counter
-            set_version((tensor,), (self._version,))
+        parts = zip(self._tensors, self._copies, self._versions, strict=True)
+        for tensor, copy, version in parts:
+            with torch.inference_mode(version is None), torch.no_grad():
+                tensor.copy_(copy)
+            if version is not None:
+                set_version = torch._C._autograd._unsafe_set_version_counter
+                set_version((tensor,), (version,))
 
 
-Token = tuple[list[tuple[torch.Generator, torch.Tensor]], list[_Saved], bool]
+Token = tuple[list[tuple[torch.Generator, torch.Tensor]], _Inputs, bool]
+
+
+def _forget(message: Any) -> None:
+    """Let a warning be given again: it was registered as given, and then dropped."""
+    text, category = str(message.message), message.category
+    registries = [getattr(warnings, "onceregistry", None)]
+    for module in list(sys.modules.values()):
+        space = getattr(module, "__dict__", {})
+        if space.get("__file__") == message.filename:
+            registries.append(space.get("__warningregistry__"))
+    for registry in registries:
+        for key in ((text, category), (text, category, message.lineno)):
+            if type(registry) is dict:
+                registry.pop(key, None)
 
 
 class Transaction:
@@ -161,6 +180,11 @@ class Transaction:
         self.complete = self.saves_states == self.draws and set(self.saves) == set(
             self.writes
         )
+        #: it changes what tensors are, not only what they hold
+        self._restates = bool(notes.get("restated", False))
+        self._asks = any(inputs[n].requires_grad for n in self.writes)
+        self._buffers: list[torch.Tensor] | None = None
+        self._keeps = size <= _KEPT
         self._code: Any = None
         self._lines: dict[int, int] = {}
 
@@ -187,29 +211,46 @@ class Transaction:
         """Copy what the graph may change before it raises; at its first run, anything."""
         states = self.draws if first else self.saves_states
         kept = [(g, g.get_state()) for g in _generators()] if states else []
-        return (
-            kept,
-            [_Saved(inputs[n]) for n in (self.writes if first else self.saves)],
-            first or self.complete,
-        )
+        tensors = [inputs[n] for n in (self.writes if first else self.saves)]
+        copies = self._copied(tensors, first) if tensors else []
+        return kept, _Inputs(tensors, copies), first or self.complete
 
-    def restore(self, token: Token | None, error: BaseException) -> bool:
+    def _copied(self, tensors: list[torch.Tensor], first: bool) -> list[torch.Tensor]:
+        """Copy tensors, into the same memory each time unless it is in use."""
+        plain = [t.detach() for t in tensors] if self._asks else tensors
+        if first or not self._keeps:
+            return [t.clone() for t in plain]
+        # One reference is ours, one the call's: no run in progress needs them.
+        if self._buffers is None or sys.getrefcount(self._buffers) > _IDLE:
+            self._buffers = [t.clone() for t in plain]
+        else:
+            torch._foreach_copy_(self._buffers, plain)
+        return self._buffers
+
+    def restore(
+        self, token: Token | None, error: BaseException, messages: list[Any] | None
+    ) -> bool:
         """Put everything back as it was before the graph.
+
+        Args:
+            token: what `save` has answered, if it was called.
+            error: what the graph has raised.
+            messages: the warnings that it gave, which nobody has seen.
 
         Returns:
             False if that cannot be done; then nothing has been touched.
         """
-        states, saved, complete = (
-            token if token is not None else ([], [], self.complete)
-        )
-        if not complete and not self._was_expected(error):
+        nothing: Token = [], _Inputs([], []), self.complete
+        states, saved, complete = nothing if token is None else token
+        if self._restates or not (complete or self._was_expected(error)):
             return False
-        if not all(each.can_restore() for each in saved):
+        if not saved.can_restore():
             return False
         for generator, state in states:
             generator.set_state(state)
-        for each in saved:
-            each.restore()
+        saved.restore()
+        for message in messages or ():
+            _forget(message)
         return True
 
     def _was_expected(self, error: BaseException) -> bool:

@@ -360,3 +360,175 @@ def test_what_happened_before(place, before):
 @pytest.mark.parametrize("place", EVERYWHERE)
 def test_what_raises(place, before, raises):
     _check(place, before, raises)
+
+
+@pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
+@pytest.mark.parametrize(
+    ("place", "before"),
+    [("plain", "dropout"), ("in_a_handler", "add_"), ("plain", "twice")],
+)
+def test_compiled_graphs(place, before, backend):
+    """They may do things in another order; the run in eager starts where they began.
+
+    Their own random numbers are others, so a call that raises is compared alone.
+    """
+    statement, good, bad = RAISES["cholesky"]
+    text = textwrap.dedent(PLACES[place])
+    source = PRELUDE + text.format(before=BEFORE[before], raises=statement)
+    eager = World(source, f"{place} {before} cholesky")
+    fast = World(
+        source,
+        f"{place} {before} cholesky",
+        lambda f: magpy.compile(f, backend=backend),
+    )
+    for values in (good, good, good, bad, bad, good, bad):
+        ours, theirs = fast.call(values)[0], eager.call(values)[0]
+        if values == bad:
+            assert ours == theirs
+    assert magpy.stats(fast.f)["reasons"] == {"graph-raised": 3}
+
+
+@pytest.mark.parametrize("mode", ["default", "once", "ignore", "error", "module"])
+@pytest.mark.parametrize("place", ["plain", "in_a_handler", "behind_a_break"])
+def test_filters_of_warnings(place, mode):
+    """Whatever becomes of a warning, the graph that raises has not given it."""
+    statement, good, bad = RAISES["cholesky"]
+    text = textwrap.dedent(PLACES[place])
+    source = PRELUDE + text.format(before=BEFORE["warns_and_draws"], raises=statement)
+    name = f"{place} {mode} warns"
+    eager = World(source, name)
+    fast = World(source, name, lambda f: magpy.compile(f, backend="eager"))
+    for values in (good, good, good):
+        fast.call(values, "ignore"), eager.call(values, "ignore")
+    for values in (bad, good, bad, bad):
+        (ours, we_showed), (theirs, they_showed) = (
+            fast.call(values, mode), eager.call(values, mode),
+        )  # fmt: skip
+        assert ours == theirs
+        if values == bad:
+            assert _shown(we_showed) == _shown(they_showed)
+
+
+def test_warnings_of_other_threads_pass():
+    """Only the thread that runs a graph that may raise waits for the graph."""
+    import threading
+
+    class Slow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            if entered is not None:
+                entered.set()
+                assert seen.wait(20)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    entered = seen = None
+
+    def f(x, i):
+        return Slow.apply(x)[i]
+
+    fast = magpy.compile(f, backend="eager")
+    x, i = torch.ones(3), torch.tensor([1])
+    shows = warnings._showwarnmsg
+    for _ in range(3):
+        fast(x, i)
+    stats = magpy.stats(fast)
+    entered, seen = threading.Event(), threading.Event()
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=fast, args=(x, i))
+        thread.start()
+        assert entered.wait(20)
+        warnings.warn("from elsewhere", stacklevel=1)
+        found = [str(w.message) for w in shown]
+        seen.set()
+        thread.join()
+    assert stats["hits"] == 2
+    assert found == ["from elsewhere"]
+    assert warnings._showwarnmsg is shows
+
+
+def test_an_interrupt_is_the_graphs():
+    """Nothing runs again for it, and its warnings have been given."""
+
+    class Interrupts(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            if stop:
+                raise KeyboardInterrupt
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    stop = []
+    log = []
+
+    def f(x, i):
+        y = Interrupts.apply(x)[i]
+        log.append(1)
+        return y
+
+    fast = magpy.compile(f, backend="eager")
+    x, i = torch.ones(3), torch.tensor([1])
+    for _ in range(3):
+        fast(x, i)
+    hits = magpy.stats(fast)["hits"]
+    if not hits:
+        pytest.skip("the function is not recorded")
+    stop.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        fast(x, i)
+
+
+def test_a_large_input_is_not_copied_each_time():
+    """Then an exception is the graph's, and nothing is written twice."""
+
+    def f(x, a):
+        x.add_(1)
+        return torch.linalg.cholesky(a)
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.zeros(5 << 20)
+    for _ in range(4):
+        fast(x, torch.eye(2))
+    with pytest.raises(RuntimeError, match="cholesky"):
+        fast(x, -torch.eye(2))
+    assert float(x[0]) == 5
+    assert magpy.stats(fast)["fallbacks"] == 0
+
+
+def test_nothing_is_saved_where_nothing_raises():
+    """The engine is told so when it gets the graph."""
+    from magpy._transaction import SAVES, Transaction
+
+    told = []
+    original = Transaction.undo
+
+    def undo(self):
+        told.append(original(self))
+        return told[-1]
+
+    x, i = torch.ones(3), torch.tensor([1])
+    programs = {
+        "writes": (lambda: magpy.compile(lambda: x.add_(1), backend="eager"), 0),
+        "draws": (
+            lambda: magpy.compile(lambda: torch.nn.functional.dropout(x), backend="eager"), 0,
+        ),
+        "raises_before": (
+            lambda: magpy.compile(lambda: x[i].sum() + x.mul_(2), backend="eager"), 0,
+        ),
+        "raises_behind": (lambda: magpy.compile(lambda: x.mul_(2)[i], backend="eager"), SAVES),
+    }  # fmt: skip
+    Transaction.undo = undo
+    try:
+        for make, saves in programs.values():
+            fast = make()
+            fast(), fast()
+            assert told.pop()[2] & SAVES == saves
+    finally:
+        Transaction.undo = original
