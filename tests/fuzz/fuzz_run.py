@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import hashlib
 import importlib
 import io
 import linecache
@@ -91,6 +92,7 @@ class PrintingWorld(World):
     ) -> None:
         printed, warned = io.StringIO(), io.StringIO()
         call = super().call
+        fn, frames = _told(fn, self.state.get("__name__"))
         self.handles += 1
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(warned):
             if self.handles % HANDLING:
@@ -100,12 +102,14 @@ class PrintingWorld(World):
                     raise LookupError("of the caller")
                 except LookupError:
                     call(fn, args, kwargs)
-        self.seen[-1] = (*self.seen[-1], printed.getvalue())
+        self.seen[-1] = (*self.seen[-1], printed.getvalue(), tuple(frames))
         if "torch" not in self.state:
             self.seen[-1] = (*self.seen[-1], warned.getvalue())
         elif oracle.BACKEND != "eager":  # a backward pass, through some of the results
             grads = _worlds().differentiate(self.seen[-1][0][1], self.handles % 3, 2)
             self.seen[-1] = (*self.seen[-1], grads)
+        else:  # as many random numbers were drawn
+            self.seen[-1] = (*self.seen[-1], _drawn())
         # torch warns once per process: in one of the worlds
         self.state.pop("__warningregistry__", None)
 
@@ -116,6 +120,30 @@ def _worlds() -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return importlib.import_module("torch_worlds")
+
+
+def _drawn() -> str:
+    state = sys.modules["torch"].get_rng_state()
+    return hashlib.sha1(state.numpy().tobytes()).hexdigest()
+
+
+def _told(fn: Callable[..., Any], name: Any) -> tuple[Callable[..., Any], list[Any]]:
+    """Call `fn`, and note where in the program an exception has come from."""
+    frames: list[Any] = []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except Exception as error:
+            trace = error.__traceback__
+            while trace is not None:
+                if trace.tb_frame.f_globals.get("__name__") == name:
+                    code = trace.tb_frame.f_code
+                    frames.append(code.co_name)
+                trace = trace.tb_next
+            raise
+
+    return call, frames
 
 
 def _build(program: Program) -> World:

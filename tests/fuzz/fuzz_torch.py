@@ -27,9 +27,9 @@ def f(*args, **kw):
     try:
         return body(*args, **kw)
     except Exception as e:
-        return type(e).__name__
+        return type(e).__name__, torch.rand(2)
 """
-TORCH_WRAPS = ["f = body\n"] * 19 + [_CAUGHT]
+TORCH_WRAPS = ["f = body\n"] * 18 + [_CAUGHT] * 2
 
 TORCH_CORE = features(r"""
 === torch_core 0
@@ -239,6 +239,34 @@ H|  with torch.no_grad():  if hasattr(@W, 'tag'):
 !|  tagged.tag = 2  tagged.box = [w]  tagged = fixed(1)  tagged = w  w = tagged  w.tag = 1
 !|  par2.requires_grad_(False)  par2.data = w  par2 = tagged  h.t = tagged  w.note = [v]
 !|  tagged.requires_grad_()  w = tagged.view(2, 3)  torch.set_grad_enabled(False)
+
+=== raises 4
+at, sq, share = torch.tensor([1, 0]), torch.eye(3), torch.full((2, 3), 0.5)
+def careful(z, k):
+    try:
+        y = F.dropout(z, 0.5)
+        return y[k] + torch.linalg.cholesky(sq)[:2]
+    except (IndexError, RuntimeError):
+        return torch.rand(2, 3)
+    finally:
+        w.mul_(0.5)
+X|  (@X)[at]  (@X).index_select(0, at)  F.embedding(at, @X)  (@X) @ torch.linalg.cholesky(sq)
+X|  (@X) @ sq.inverse()  torch.bernoulli(share)  (@X).gather(0, at.expand(3, 2).t())
+X|  F.dropout(@X, 0.5)  torch.rand_like(@X)  careful(@X, at)  (@X) + (at // at)[0]
+X|  F.embedding(at, (@X).detach().clone(), max_norm=1.0)  careful(careful(@X, at), at)
+-|  t = (@X)[at]  out.append(torch.linalg.cholesky(sq))  t = F.dropout(@X, 0.5)[at]
+-|  (@W).add_(1); t = (@X)[at]  (@W)[at] = @X  (@W).index_add_(0, at, @X)
+-|  torch.unsafe_chunk(@W, 2)[0].add_(1)  torch.unsafe_split(@W, 1)[1].mul_(2)
+-|  F.batch_norm(@X, (@W)[0], (@W)[1].abs(), training=True)
+-|  torch.native_batch_norm(@X, None, None, (@W)[0], (@W)[1], True, 0.1, 1e-5)
+-|  F.instance_norm((@X)[None], (@W)[0, :2], (@W)[1, :2])  torch._foreach_mul_([@W, @W], 0.5)
+-|  t = F.embedding(at, @W, max_norm=1.0)  torch.bernoulli(share, out=@W)  t = F.rrelu(@X, training=True)
+-|  t = F.scaled_dot_product_attention(@X, @X, @X, dropout_p=0.5)
+-|  out.append(F.cross_entropy(@X, at))  t = careful(@X, at)  share = torch.rand_like(@X)
+G|  share
+!|  at = torch.tensor([7, 0])  at = torch.tensor([1, 1])  at = torch.tensor([0, 5])
+!|  at = at - 9  sq = -torch.eye(3)  sq = torch.eye(3)  sq = torch.zeros(3, 3)
+!|  share = torch.full((2, 3), 2.0)  share = torch.full((2, 3), 0.3)  at = torch.tensor([0, 1])
 
 === structures 3
 from typing import NamedTuple
