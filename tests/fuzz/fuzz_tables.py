@@ -1021,4 +1021,60 @@ G|  err
 !|  err.code = 6  err = Oops(5)  boom = lambda x: 1/0  Oops.__str__ = lambda s: 'oops'
 !|  err.args = (1,)  boom = helper  err = KeyError('a')
 
+=== calls_of_c 5
+cl: object = [5, 6, 7]
+cd: object = {1: 10, 2: 2, 3: 'a', 'a': 3}
+cdd: object = collections.defaultdict(list, {1: [2]})
+class Seq:
+    __len__ = cl.__len__
+    __iter__ = cl.__iter__
+    __getitem__ = cl.__getitem__
+    __contains__ = cl.__contains__
+    __reversed__ = cl.__reversed__
+class Num:
+    __add__ = __radd__ = cd.get
+    __neg__ = cl.__len__
+    __int__ = __index__ = cl.__len__
+    __lt__ = cl.__contains__
+    __hash__ = cl.__len__
+    __round__ = functools.partial(cd.get, 1)
+class Txt:
+    __str__ = functools.partial(repr, cl)
+    __bool__ = functools.partial(bool, cl)
+    __call__ = cl.append
+    __getattr__ = cd.get
+    __enter__ = functools.partial(len, cl)
+    __exit__ = lambda s, *a: None
+class Puts:
+    __setitem__ = cd.__setitem__
+    __delitem__ = cd.__delitem__
+    __iadd__ = cl.append
+    __getitem__ = cdd.__getitem__
+    __missing__ = cd.pop
+seq: object = Seq()
+num: object = Num()
+txt: object = Txt()
+puts: object = Puts()
+I|  len(seq)  -num  int(num)  num + 1  1 + num  len(txt.a or 'b')  seq[0]  max(seq)  sum(seq)
+I|  operator.neg(num)  round(num)  operator.call(len, cl)  hash(num)  len(cdd[@I])
+I|  bisect.bisect([1, 2, 3], 1, key=cl.__len__.__class__)  len(puts[@I])  next(iter(seq))
+I|  operator.getitem(cd, 1)  functools.reduce(operator.add, seq)  functools.reduce(cd.get, [1])
+B|  5 in seq  bool(txt)  num < 5  not txt  any(seq)  isinstance(num, (Seq, Num))  cl in [cl]
+S|  str(txt)  f'{txt}'  str.format('{}', txt)  ''.join(map(str, seq))  '%s' % txt
+L|  list(seq)  [*seq]  sorted(seq)  list(reversed(seq))  list(map(cl.__contains__, @L))
+L|  sorted([2, 1], key=cd.get)  sorted(cl, key=cl.index)  list(filter(cd.get, @L))
+L|  [x for x in seq]  list(map(len, [seq, cl]))  cdd.__getitem__(@I)
+O|  list(map(cd.get, @L))  list(itertools.starmap(cd.get, [(1,), (2,)]))  tuple(seq)
+O|  list(map(operator.itemgetter(@I), [cdd]))  min([1, 2], key=cd.get)  operator.mod('%s', cl)
+O|  list(map(operator.getitem, [cd, cdd], [1, 1]))  list(zip(seq, seq))  dict(enumerate(seq))
+F|  cd.get  cl.__contains__  cd.setdefault  txt  functools.partial(max, cl)  cdd.__getitem__
+-|  puts[@I] = @I  puts[1] = @V  operator.call(cl.append, @I)  txt(@I)  operator.setitem(cd, 2, @I)
+-|  list(map(cl.append, @L))  functools.reduce(cd.setdefault, [1, 2])  cl.sort(key=cl.index)
+-|  bisect.insort(cl, @I, key=cl.count)  a, *b = seq  heapq.heapify(cl)  collections.deque(map(txt, @L))
+-|  operator.call(operator.setitem, cd, @I, @I)  del puts[2]  list(itertools.accumulate(seq, cd.get))
+H|  with txt:  for q in seq:  while len(seq) > 9:
+!|  cl.append(8)  cl[:] = [5, 6, 7]  cl.clear()  cd[1] = 20  cd.clear()  cd.update({1: 10, 2: 2})
+!|  cdd.clear()  Seq.__len__ = lambda s: 2  Num.__neg__ = cl.__len__  Num.__neg__ = lambda s: 4
+!|  Txt.__str__ = lambda s: 'txt'  Num.__add__ = cd.get  del Seq.__contains__  Txt.__call__ = cd.get
+
 """)
