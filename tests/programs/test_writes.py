@@ -788,6 +788,43 @@ def f(v):
     except AttributeError as e:
         return str(e)
 >>> 5
+
+=== init_of_a_deque_again | eager
+import collections
+def f(d):
+    d.__init__([1, 2, 3, 4], 2)
+    return d
+>>> collections.deque([1, 2, 3], 5)
+>>> collections.deque([1, 2, 3])
+>>> collections.deque([1], 2)
+
+=== init_of_a_deque_without_bound | eager
+import collections
+class D(collections.deque): pass
+def f(d):
+    collections.deque.__init__(d, [1, 2, 3])
+    return d
+>>> collections.deque([1, 2, 3], 2)
+>>> D([1, 2, 3], 2)
+
+=== init_of_a_new_deque
+import collections
+class D(collections.deque):
+    def __init__(self, xs, n):
+        super().__init__(xs, n)
+def f(n):
+    d = D([1, 2, 3], n)
+    d.__init__([4, 5, 6], 1)
+    return d
+>>> 2
+
+=== init_of_descriptors_again | eager
+def a(*x): return 1
+def b(*x): return 2
+def f(p):
+    p.__init__(b)
+    return p.__get__(1)
+>>> property(a)
 """)
 
 
