@@ -35,14 +35,15 @@ typedef enum {
 typedef struct {
     Py_ssize_t refs;  // the cache holds one, so does everyone who runs it
     mp_entry_state state;
-    mp_plan *plan;       // owned
-    PyCodeObject *code;  // owned; the root function's code when it was recorded
-    PyObject *callable;  // owned or NULL, see above
-    bool boxed;          // callable takes one list
-    bool mutates;        // the graph writes to an input
-    bool untried;        // it broke, and a trial may do better (trial.h)
-    bool told;           // recorded in a trial
-    bool bare;           // callable has answered a tensor instead of a tuple of one
+    mp_plan *plan;           // owned
+    PyCodeObject *code;      // owned; the root function's code when it was recorded
+    PyObject *callable;      // owned or NULL, see above
+    bool boxed;              // callable takes one list
+    bool mutates;            // the graph writes to an input
+    bool untried;            // it broke, and a trial may do better (trial.h)
+    bool told;               // recorded in a trial
+    uint8_t short_of_stack;  // times that its compiler ran into the recursion limit
+    bool bare;               // callable has answered a tensor instead of a tuple of one
     PyObject *undo;  // owned (save, restore, flags) of _transaction.py; NULL: the graph
     int undo_flags;  //   changes nothing and cannot raise, or its compiler is not ours
     int raised;      // times in a row that the graph raised and eager did not

@@ -301,6 +301,12 @@ dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
         entry->state = MP_ENTRY_NEW;
         return -1;
     }
+    if (!op->fullgraph && PyErr_ExceptionMatches(PyExc_RecursionError)
+        && ++entry->short_of_stack < DISPATCH_STRIKES) {
+        PyErr_Clear();  // the call stands too deep for the compiler: another may not
+        entry->state = MP_ENTRY_NEW;
+        return 1;
+    }
     entry->state = op->fullgraph ? MP_ENTRY_NEW : MP_ENTRY_FAILED;
     PyObject *exc = mp_err_take();
     if (op->fullgraph) {
@@ -317,7 +323,7 @@ dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
     return rc;
 }
 
-/* NEW -> READY, FAILED, or NEW again and -1. */
+/* NEW -> READY, FAILED, or NEW again and -1, or 1 without an exception: not at this depth. */
 int
 mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
 {
@@ -815,6 +821,9 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
             mp_hit_release(&hit);
             if (rc < 0) {
                 return NULL;
+            }
+            if (rc > 0) {
+                return dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
             }
             continue;  // (3)
         }

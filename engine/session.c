@@ -321,8 +321,9 @@ session_compile(mp_session *s)
     mp_entry *entry = s->hit.entry;
     int rc = mp_hit_compile(s->op, &s->hit);
     mp_hit_drop(&s->hit);
-    if (rc < 0 || entry->state != MP_ENTRY_READY || s->op->points.serial != s->serial) {
-        return rc;
+    if (rc != 0 || entry->state != MP_ENTRY_READY
+        || s->op->points.serial != s->serial) {
+        return rc < 0 ? -1 : 0;
     }
     if (!session_matches(s->there, entry->plan, s->at.values)) {
         return 0;
