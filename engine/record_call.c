@@ -657,7 +657,9 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     if (mp_is_numpy_callable(callee)) {
         return mp_numpy_call(T, s, callee, args, nargs);
     }
-    return call == NULL || mp_c_base(Py_TYPE(callee)) == Py_TYPE(callee)
+    // A row for the __call__ of a C type asks for what an exact instance does: a circle.
+    bool around = call != NULL && mp_rule_of(call) == RULE_TYPE_CALL;
+    return call == NULL || around || mp_c_base(Py_TYPE(callee)) == Py_TYPE(callee)
                ? call_opaque(T, callee)
                : mp_call_special(T, s, callee, call, args, nargs, kwnames);
 }

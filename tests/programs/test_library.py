@@ -594,6 +594,26 @@ def f(kw):
 >>> {b"foo": 1}
 >>> {1: 1, "x": 2}
 
+=== instances_of_classes_of_c_callables | eager
+import functools, operator, types, weakref
+class P(functools.partial): pass
+class S(staticmethod): pass
+class R(weakref.ref): pass
+class G(types.GenericAlias): pass
+class O: pass
+kept = O()
+p, s, r, g = P(max, 1), S(len), R(kept), G(list, int)
+def f(x):
+    found = [p(x), s([x]), r() is kept, g((x,)), operator.call(p, x)]
+    for kind in (type(p), type(g)):
+        try:
+            found.append(type(kind()))
+        except TypeError as error:
+            found.append(str(error))
+    return found
+>>> 1
+>>> 2
+
 === print_output | eager
 import io
 out = io.StringIO()
