@@ -267,7 +267,7 @@ watcher_abandon(mp_watcher *w, mp_frame *f)
 {
     int collects = PyGC_Disable();
 
-    w->collects = w->n_muted > 0 ? w->collects : collects;
+    w->collects = w->collects || collects;  // (it may be raised again and again)
     Py_XDECREF(mp_err_take());  // what is in flight, an exception of the call that ends
     if (watcher_reserve(w, watch_activations() + 1) < 0) {
         return -1;  // (without memory handlers may see this exception)
@@ -294,9 +294,6 @@ mp_watch_mute(PyObject *generator)
     if (watcher_reserve(w, 1) < 0) {
         PyErr_Clear();  // without memory its handlers run when it dies
         return;
-    }
-    if (w->n_muted == 0) {
-        w->collects = PyGC_Disable();
     }
     watcher_mute(w, mp_frame_code_borrow(f));
 }

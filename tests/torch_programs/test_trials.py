@@ -1,5 +1,7 @@
 """Runs that are tried again, told that a compiler is at work: no trace, or whole graphs."""
 
+import gc
+
 import pytest
 
 pytest.importorskip("torch")
@@ -143,7 +145,9 @@ def f(x, m):
 def test_no_trace(act):
     program = PROGRAM.replace("ACT", ACTS[act].strip())
     calls = ("t(3), fixed(3) < 9", "t(3), fixed(3) > 9")
+    assert gc.isenabled()
     check_torch(Case(act, program, calls, (("n = 3", False),), hit=False))
+    assert gc.isenabled()
 
 
 CASES = cases(r"""
