@@ -13,7 +13,7 @@ typedef struct {
     PyObject *difference;  // owned str or NULL; miss: of a tensor, if somebody listens
     PyObject **held;       // owned: sources of the replay, then inputs of the graph
     int32_t n_held;
-    bool undone;  // its graph raised, and all is as before
+    bool undone;      // its graph raised, and all is as before
     PyObject **kept;  // owned: what the replay has borrowed; NULL: nothing
     int32_t n_kept;
     PyObject *small[MP_HIT_SMALL];
