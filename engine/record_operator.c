@@ -5,6 +5,7 @@
  * all that its operands hold, so that is guarded first.
  */
 #include "builtins.h"
+#include "guard_value.h"
 
 #include <string.h>
 
@@ -254,6 +255,28 @@ text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
            || PyFunction_Check(obj) || mp_is_array(obj);  // (as print options say)
 }
 
+static mp_rc look_at_text(mp_trace *T, PyObject *obj, bool nested);
+
+/* A partial or a method that the run made shows the objects that it holds. */
+static mp_rc
+look_at_parts(mp_trace *T, PyObject *obj)
+{
+    static const int fields[] = {MP_F_PARTIAL_FUNC, MP_F_PARTIAL_ARGS, MP_F_PARTIAL_KW,
+                                 MP_F_METHOD_FUNC, MP_F_METHOD_SELF};
+    bool has_tensor = false;
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; rc == MP_OK && i < Py_ARRAY_LENGTH(fields); i++) {
+        PyObject *part = mp_guard_field_borrow(obj, fields[i]);
+        bool holds = part != NULL && (PyTuple_Check(part) || PyDict_Check(part));
+        rc = part == NULL || !holds ? MP_OK : mp_fresh(T, part);
+        rc = rc != MP_OK || part == NULL ? rc : mp_read_deep(T, part, &has_tensor);
+        rc = rc != MP_OK || part == NULL ? rc : look_at_text(T, part, true);
+    }
+    return rc == MP_OK && has_tensor
+               ? mp_trace_abort(T, MP_AB_HOST_READ, "the text of a tensor")
+               : rc;
+}
+
 static mp_rc
 look_at_text(mp_trace *T, PyObject *obj, bool nested)
 {
@@ -267,6 +290,8 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
         return text_is_opaque(T, obj, nested)
                    ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s",
                                     mp_type_name(obj))
+               : mp_type_is(obj, MP_K_PARTIAL) || PyMethod_Check(obj)
+                   ? look_at_parts(T, obj)
                    : MP_OK;
     }
     if (mp_is_default_dict(obj)) {  // it shows its factory

@@ -121,6 +121,22 @@ x = [[1, 2]]
 >>> 3
 !!! x[0][0] = 5
 
+=== text_of_a_partial
+import functools
+def f(l):
+    return repr(functools.partial(min, l, key=l))
+x = [[1, 2]]
+>>> x
+!!! x[0][0] = 5
+
+=== text_of_a_method | eager
+import types
+def f(l):
+    return repr(types.MethodType(len, l))
+x = [[1, 2]]
+>>> x
+!!! x[0][0] = 5
+
 === namespace_filled_later | eager
 import types
 def f(l):
