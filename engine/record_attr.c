@@ -70,6 +70,10 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
         && !(Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT)) {
         return MP_OK;  // such objects never get a dict
     }
+    if (n != NULL && n->kind == MP_NODE_FRESH && PyExceptionInstance_Check(owner)
+        && mp_instance_dict_made_borrow(owner) == NULL) {
+        return MP_OK;  // and __reduce__ would show one that we made
+    }
     if (n != NULL && n->reg >= 0 && !PyModule_Check(owner)
         && mp_instance_dict_borrow(owner) == NULL) {
         return PyErr_Occurred() ? MP_ERR : mp_test(T, MP_G_NO_DICT, n, name, 0);

@@ -101,6 +101,13 @@ x = [[1, 2]]
 >>> x
 !!! x[0][0] = 5
 
+=== state_of_an_exception
+def f(l):
+    return repr(ValueError(l).__reduce__()), ValueError(1).__reduce__()
+x = [[1, 2]]
+>>> x
+!!! x[0][0] = 5
+
 === arguments_set_later
 def f(l):
     e = ValueError()
