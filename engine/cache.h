@@ -42,6 +42,9 @@ typedef struct {
     bool mutates;            // the graph writes to an input
     bool untried;            // it broke, and a trial may do better (trial.h)
     bool told;               // recorded in a trial
+    int timed;               // hits still to be timed, as it may be slow (trial.h) ...
+    int64_t best_ns;         // ... the fastest of them
+    int64_t eager_ns;        // what the real call took
     uint8_t short_of_stack;  // times that its compiler ran into the recursion limit
     bool bare;               // callable has answered a tensor instead of a tuple of one
     PyObject *undo;  // owned (save, restore, flags) of _transaction.py; NULL: the graph

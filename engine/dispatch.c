@@ -776,11 +776,24 @@ dispatch_follow(mp_CompiledObject *op, mp_fallback *why)
 }
 
 static PyObject *
+dispatch_run_timed(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
+{
+    int64_t start = mp_stats_now();
+    PyObject *result = dispatch_run(op, hit, call);
+    int64_t spent = mp_stats_now() - start;
+    if (result != NULL && hit->entry->timed > 0) {
+        mp_trial_time(op, hit->entry, spent);
+    }
+    return result;
+}
+
+static PyObject *
 dispatch_use(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
     switch (hit->entry->state) {
     case MP_ENTRY_READY:
-        return dispatch_run(op, hit, call);
+        return hit->entry->timed > 0 ? dispatch_run_timed(op, hit, call)
+                                     : dispatch_run(op, hit, call);
     case MP_ENTRY_COMPILING:
         return dispatch_fall_back(op, MP_FB_COMPILING, call);
     case MP_ENTRY_DIVERGED:

@@ -11,6 +11,8 @@
 
 enum {
     TRIAL_FAILS = 3,              // in a row: no more of them
+    TRIAL_TIMED = 5,              // hits that are timed
+    TRIAL_SLOWER = 3,             // times as long as eager: all of them
     TRIAL_INSTRUCTIONS = 5000000  // what is longer is given up
 };
 
@@ -31,6 +33,17 @@ mp_trial_note(mp_CompiledObject *op, const mp_compiling *told, mp_entry *broke)
     op->tries = true;
     if (broke != NULL) {
         broke->untried = true;
+    }
+}
+
+void
+mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
+{
+    bool best = entry->timed == TRIAL_TIMED || ns < entry->best_ns;
+    entry->best_ns = best ? ns : entry->best_ns;
+    if (--entry->timed == 0 && entry->best_ns > TRIAL_SLOWER * entry->eager_ns) {
+        op->trials_failed = TRIAL_FAILS;
+        mp_cache_remove(&op->cache, entry);
     }
 }
 
@@ -145,8 +158,10 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
            PyObject *ours, mp_entry *broke)
 {
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
+    int64_t start = mp_stats_now();
     PyObject *result = PyObject_Vectorcall(op->target.callable, call->args,
                                            call->nargsf, call->kwnames);
+    int64_t spent = mp_stats_now() - start;
     int rc = 0;
     if (result == NULL) {
         PyObject *exc = mp_err_take();
@@ -159,6 +174,10 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
     else {
         rc = trial_judge(op, plan, code, ours, result);
         if (rc > 0) {
+            if (op->cache.n > 0 && op->cache.at[0]->told) {
+                op->cache.at[0]->timed = TRIAL_TIMED;
+                op->cache.at[0]->eager_ns = spent;
+            }
             op->stats.plans++;
             mp_backoff_reset(&op->stats.aborts);
             if (broke != NULL) {

@@ -313,3 +313,18 @@ def test_torch_itself_is_not_told():
     for pad in (full, full, full, padded, padded, full, padded):
         x = torch.randn(2, 5, 8)
         assert torch.equal(fast(x, pad), f(x, pad))
+
+
+def test_slow_entries_go():
+    def f(x, m):
+        if torch.compiler.is_compiling():
+            for _ in range(500):
+                x = x + 0
+            return x * 2
+        return x * 2 if m.all() else x
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(12):
+        x = torch.randn(3)
+        assert torch.equal(fast(x, ALL), x * 2)
+    assert not any(e["is_compiling"] for e in fast.entries())
