@@ -59,6 +59,21 @@ mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
     return rc;
 }
 
+static bool
+can_have_no_dict(PyObject *owner)
+{
+    return Py_TYPE(owner)->tp_dictoffset == 0
+           && !(Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT);
+}
+
+/* A new exception without a dict: __reduce__ would show one that we made. */
+static bool
+is_bare_exception(PyObject *owner, const mp_node *n)
+{
+    return n != NULL && n->kind == MP_NODE_FRESH && PyExceptionInstance_Check(owner)
+           && mp_instance_dict_made_borrow(owner) == NULL;
+}
+
 /* Look at the instance dict; *found tells whether the name is there. */
 static mp_rc
 get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *found)
@@ -66,13 +81,8 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *dict;
     mp_node *node;
     *found = false;
-    if (Py_TYPE(owner)->tp_dictoffset == 0
-        && !(Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT)) {
-        return MP_OK;  // such objects never get a dict
-    }
-    if (n != NULL && n->kind == MP_NODE_FRESH && PyExceptionInstance_Check(owner)
-        && mp_instance_dict_made_borrow(owner) == NULL) {
-        return MP_OK;  // and __reduce__ would show one that we made
+    if (can_have_no_dict(owner) || is_bare_exception(owner, n)) {
+        return MP_OK;
     }
     if (n != NULL && n->reg >= 0 && !PyModule_Check(owner)
         && mp_instance_dict_borrow(owner) == NULL) {
