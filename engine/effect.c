@@ -81,6 +81,7 @@ static const uint8_t effect_needs[MP_E_COUNT] = {
     [MP_E_SET_ASSIGN] = EFFECT_A | EFFECT_ITEMS | EFFECT_STAGED,
     [MP_E_DICT_ASSIGN] = EFFECT_A | EFFECT_PAIRS | EFFECT_STAGED,
     [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
+    [MP_E_DEQUE_ITEMS] = EFFECT_A | EFFECT_ITEMS,
     [MP_E_BYTES_ASSIGN] = EFFECT_A | EFFECT_B,
     [MP_E_ADVANCE] = EFFECT_A,
     [MP_E_CACHED_HIT] = EFFECT_A,
@@ -424,6 +425,7 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     case MP_E_SET_ASSIGN:
         return PySet_Check(a);
     case MP_E_DEQUE_ASSIGN:
+    case MP_E_DEQUE_ITEMS:
         return PyObject_TypeCheck(a, mp_effect_c.deque);
     case MP_E_BYTES_ASSIGN:
         return PyByteArray_Check(a);
@@ -454,6 +456,7 @@ effect_replaces(const mp_effect *op, PyObject *a)
     case MP_E_DICT_ASSIGN:
         return 2 * PyDict_GET_SIZE(a);
     case MP_E_DEQUE_ASSIGN:
+    case MP_E_DEQUE_ITEMS:
         return mp_effect_c.deque->tp_as_sequence->sq_length(a);
     case MP_E_SET_ASSIGN:
         return PySet_GET_SIZE(a);
@@ -702,7 +705,7 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
         }
         past->at[past->n++] = item;
     }
-    if (size == op->count) {  // its iterators go on, as behind d[i] = x
+    if (op->kind == MP_E_DEQUE_ITEMS && size == op->count) {  // iterators go on
         for (Py_ssize_t i = 0; i < size; i++) {
             if (methods->sq_ass_item(deque, i, regs[items[i]]) < 0) {
                 return -1;
@@ -710,7 +713,12 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
         }
         return 0;
     }
-    PyObject *none = PyObject_CallOneArg(mp_effect_c.deque_clear, deque);
+    if (size == 0) {  // an empty one that is cleared does not tell its iterators
+        PyObject *args[2] = {deque, Py_None};
+        Py_XDECREF(PyObject_Vectorcall(mp_effect_c.deque_append, args, 2, NULL));
+    }
+    PyObject *none =
+        PyErr_Occurred() ? NULL : PyObject_CallOneArg(mp_effect_c.deque_clear, deque);
     if (none == NULL) {
         return -1;
     }
@@ -763,6 +771,7 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
     case MP_E_DICT_ASSIGN:
         return effect_replace_dict(a, regs[op->dst], past);
     case MP_E_DEQUE_ASSIGN:
+    case MP_E_DEQUE_ITEMS:
         return effect_replace_deque(a, op, items, regs, past);
     case MP_E_BYTES_ASSIGN:
         return effect_put_bytes(a, b);

@@ -654,6 +654,19 @@ stage_bytes(rebuilder *b, PyObject *obj, staged *out)
     return rc;
 }
 
+/* Has the run only set items of a deque?  An iterator made before its first write tells:
+ * any other change, though the items are the same again, makes it raise. */
+static bool
+iterators_go_on(const mp_node *deque)
+{
+    PyObject *it = deque->entry_iterator;
+    PyObject *item = it == NULL ? NULL : Py_TYPE(it)->tp_iternext(it);
+    bool fits = it != NULL && !PyErr_Occurred();
+    Py_XDECREF(item);
+    PyErr_Clear();  // RuntimeError: changed
+    return fits;
+}
+
 /* Build the values of one write; its commit comes after all building. */
 static mp_rc
 stage_write(rebuilder *b, const mp_write *w, staged *out)
@@ -669,10 +682,11 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
         rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
         out->count = s.n_items;
         out->obj = NULL;
-        out->kind = PyDict_Check(obj)     ? MP_E_DICT_ASSIGN
-                    : PyAnySet_Check(obj) ? MP_E_SET_ASSIGN
-                    : PyList_Check(obj)   ? MP_E_LIST_ASSIGN
-                                          : MP_E_DEQUE_ASSIGN;
+        out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
+                    : PyAnySet_Check(obj)      ? MP_E_SET_ASSIGN
+                    : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
+                    : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
+                                               : MP_E_DEQUE_ASSIGN;
         mp_shape_fini(&s);
         return rc;
     }

@@ -164,6 +164,19 @@ loosen_ends(mp_trace *T, PyObject *obj)
     }
 }
 
+/* Iterators over a deque notice what is done to it, but not that an item is set. */
+static mp_rc
+note_iterators(mp_node *n)
+{
+    if (!mp_is_instance(n->obj, MP_K_DEQUE)) {
+        return MP_OK;
+    }
+    // Its own slot: a subclass may have an __iter__ in Python.
+    PyTypeObject *deque = (PyTypeObject *)mp_known[MP_K_DEQUE];
+    n->entry_iterator = deque->tp_iter(n->obj);
+    return n->entry_iterator == NULL ? MP_ERR : MP_OK;
+}
+
 mp_rc
 mp_write_content(mp_trace *T, mp_node *n)
 {
@@ -175,6 +188,7 @@ mp_write_content(mp_trace *T, mp_node *n)
         return MP_OK;
     }
     mp_rc rc = mp_read_all(T, n->obj);
+    rc = rc != MP_OK ? rc : note_iterators(n);
     if (rc != MP_OK) {
         return rc;
     }

@@ -55,6 +55,7 @@ node_free(mp_node *n)
     Py_XDECREF(n->leaf);
     Py_XDECREF(n->written);
     Py_XDECREF(n->entry_keys);
+    Py_XDECREF(n->entry_iterator);
     PyMem_Free(n);
     Py_XDECREF(obj);
 }

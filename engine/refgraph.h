@@ -30,13 +30,14 @@ typedef struct {
 typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
 
 typedef struct mp_node {
-    PyObject *obj;         // owned if external and no tensor; else an address only
-    PyTypeObject *type;    // of obj; an external object's is held by its TYPE_IS guard
-    PyObject *weak;        // owned weak reference of a tensor
-    PyObject *leaf;        // owned Value of a tensor that the op log uses, or NULL
-    PyObject *written;     // owned dict: keys written since entry, and which entry of
-                           // the journal is their newest; NULL: none
-    PyObject *entry_keys;  // owned tuple: a written dict's keys at entry, in order
+    PyObject *obj;       // owned if external and no tensor; else an address only
+    PyTypeObject *type;  // of obj; an external object's is held by its TYPE_IS guard
+    PyObject *weak;      // owned weak reference of a tensor
+    PyObject *leaf;      // owned Value of a tensor that the op log uses, or NULL
+    PyObject *written;   // owned dict: keys written since entry, and which entry of
+                         // the journal is their newest; NULL: none
+    PyObject *entry_iterator;  // owned: over a written deque, made before; or NULL
+    PyObject *entry_keys;      // owned tuple: a written dict's keys at entry, in order
     Py_ssize_t entry_len;  // lists that were only appended to, tables of caches: length
                            // at entry
     Py_ssize_t taken;      // iterators from outside: items that the run took; caches:

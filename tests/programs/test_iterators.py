@@ -7,6 +7,32 @@ import pytest
 from oracle import cases, check
 
 CASES = cases("""
+=== iterators_over_a_deque_notice
+from collections import deque
+d, seen = deque([1]), []
+it = iter(d)
+def look():
+    global it
+    try:
+        seen.append(next(it))
+    except RuntimeError as error:
+        seen.append(str(error))
+    it = iter(d)
+def f():
+    d.insert(0, 1)
+    d.pop()
+!!! look()
+!!! look()
+
+=== iterators_over_a_deque_go_on
+from collections import deque
+d, seen = deque([1, 2]), []
+it = iter(d)
+def f():
+    d[0] = 1
+!!! seen.append(next(it))
+!!! seen.append(next(it))
+
 === given_iterators
 def f(it):
     out = []

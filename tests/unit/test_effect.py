@@ -795,6 +795,19 @@ def test_deque_assign(cls: type) -> None:
     assert target.maxlen == 100
 
 
+@pytest.mark.parametrize("items", [(), (1,), (1, 2)])
+def test_iterators_over_a_deque_notice(items: tuple[int, ...]) -> None:
+    target = collections.deque(items)
+    before = iter(target)
+    apply(target, "DEQUE_ITEMS", *items)
+    assert list(before) == list(items)
+    before = iter(target)
+    apply(target, "DEQUE_ASSIGN", *items)
+    with pytest.raises(RuntimeError, match="mutated"):
+        next(before)
+    assert list(target) == list(items)
+
+
 @pytest.mark.parametrize("after", [b"", b"ab", b"c" * 1000])
 def test_bytes_assign(after: bytes) -> None:
     target = bytearray(b"ab")
@@ -1049,6 +1062,7 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("SET_ASSIGN", MISSING),
         ("DICT_ASSIGN", MISSING),
         ("DEQUE_ASSIGN", MISSING),
+        ("DEQUE_ITEMS", MISSING),
         ("BYTES_ASSIGN", MISSING),
         ("ADVANCE", MISSING),
         ("CACHED_HIT", 1),

@@ -595,6 +595,11 @@ from collections import deque
 def f(x): x.append(1)
 >>> deque()
 
+=== DEQUE_ITEMS
+from collections import deque
+def f(x): x[0] = 2
+>>> deque([1])
+
 === BYTES_ASSIGN
 def f(x): x.append(1)
 >>> bytearray()
