@@ -124,6 +124,12 @@ class Session:
         compile_graph = seal.without_dynamo(backend.compile)
         recorded = None
         try:
+            if backend.name != "eager":
+                why = refusals.foreseen(spec, self._forward_of, inputs)
+                if why:
+                    logs.write("breaks", self._as_recorded_text(why, "refused"))
+                    recorded = self._recorded(spec)
+                    return recorded.forward, False, recorded
             made = compile_graph(module, inputs, spec[3].get("mutated", ()))
             why, reason = "", "differs"
             if backend.checked and config.check_compiled:
@@ -139,6 +145,10 @@ class Session:
         logs.write("breaks", self._as_recorded_text(why, reason))
         recorded = recorded or self._recorded(spec)
         return recorded.forward, False, recorded
+
+    def _forward_of(self, spec: Spec) -> Callable[..., Any]:
+        forward: Callable[..., Any] = self._recorded(spec).forward
+        return forward
 
     def _recorded(self, spec: Spec) -> GraphModule:
         """Return a module of the recorded operations."""

@@ -125,6 +125,23 @@ def test_inference_mode_inside_a_training_graph():
         assert torch.equal(torch.ones(2) + 1, torch.full((2,), 2.0))
 
 
+def test_a_compile_that_would_fail_in_inference_mode_leaves_nothing():
+    def f(x):
+        with torch.inference_mode():
+            selected = x[x > 0]
+        return selected, x + 1
+
+    compiled = magpy.compile(f, backend="aot_eager")
+    for _ in range(3):
+        assert torch.equal(compiled(torch.ones(2))[1], torch.full((2,), 2.0))
+    assert magpy.stats(compiled)["hits"] == 2
+    assert not torch.is_inference_mode_enabled()
+    assert torch.equal(torch.arange(3) + 1, torch.tensor([1, 2, 3]))
+    x = torch.ones(2, requires_grad=True)
+    (x * 2).sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 2.0))
+
+
 class Value:
     def __init__(self, index):
         self.index = index

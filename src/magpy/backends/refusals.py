@@ -6,12 +6,46 @@ no failure, the graph then runs as recorded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from magpy import seal
+
+if TYPE_CHECKING:
+    from magpy.graph import Spec
+
+_ENTERS = ("__enter__", "__exit__")
 # The text is all that tells these from other errors.
 _TEXTS = {
     "encountered a mutation on a view chain": "it writes through a chain of views",
     "There was no fake impl registered": "an operator has no fake implementation",
     "attempting to assign a gradient": "an input has a gradient of another kind",
 }
+
+
+def foreseen(
+    spec: Spec, build: Callable[[Spec], Callable[..., Any]], inputs: Sequence[Any]
+) -> str:
+    """Return why a graph that turns inference mode on will be refused, "" if it is not.
+
+    R: no compiler may raise inside that mode: the object that leaves it dies too late, and
+    puts back what the compiler had set up.  So shapes are worked out without it before.
+    """
+    import torch
+
+    ops, n_inputs, outputs, notes = spec
+    mode = torch._C._InferenceMode
+    if all(target is not mode for target, *_ in ops):
+        return ""
+    plain = [op for op in ops if op[0] is not mode and op[0] not in _ENTERS]
+    try:
+        run = build((plain, n_inputs, outputs, notes))
+        with seal.sealed(), seal.tracing() as context, torch.no_grad():
+            with context.fake_mode:
+                run(*[context.fake_mode.from_tensor(x) for x in inputs])
+    except Exception as error:
+        return reason_in(error) or f"its shapes raise {type(error).__name__}"
+    return ""
 
 
 def reason_in(error: BaseException | None) -> str:
