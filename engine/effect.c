@@ -713,17 +713,7 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
         }
         return 0;
     }
-    if (size == 0) {  // an empty one that is cleared does not tell its iterators
-        PyObject *args[2] = {deque, Py_None};
-        Py_XDECREF(PyObject_Vectorcall(mp_effect_c.deque_append, args, 2, NULL));
-    }
-    PyObject *none =
-        PyErr_Occurred() ? NULL : PyObject_CallOneArg(mp_effect_c.deque_clear, deque);
-    if (none == NULL) {
-        return -1;
-    }
-    Py_DECREF(none);
-    return mp_effect_extend(deque, items, op->count, regs);
+    return mp_effect_refill_deque(deque, items, op->count, regs);
 }
 
 /* An exhausted iterator lets go of what it went through: that dies with the rest. */

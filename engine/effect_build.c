@@ -253,6 +253,22 @@ mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
     return rc;
 }
 
+int
+mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
+                       PyObject *const *regs)
+{
+    Py_ssize_t size = mp_effect_c.deque->tp_as_sequence->sq_length(deque);
+    if (size == 0 && effect_deque_append(deque, Py_None) < 0) {
+        return -1;  // clearing an empty one does not tell its iterators
+    }
+    PyObject *none = PyObject_CallOneArg(mp_effect_c.deque_clear, deque);
+    if (none == NULL) {
+        return -1;
+    }
+    Py_DECREF(none);
+    return mp_effect_extend(deque, items, count, regs);
+}
+
 static int
 effect_dict_put(PyObject *dict, PyObject *key, PyObject *value)
 {

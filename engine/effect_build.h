@@ -61,6 +61,9 @@ MP_MAYRUN int mp_effect_fill(const mp_effect *op, const int32_t *items,
  * frozenset too, as long as it is fresh. */
 int mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
                      PyObject *const *regs);
+/* A deque gets new content, and iterators over it notice. */
+int mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
+                           PyObject *const *regs);
 /* Where o keeps the attribute of op's member descriptor; NULL if o has none. */
 PyObject **mp_effect_slot(const mp_effect *op, PyObject *o);
 /* Sets TypeError: op does not fit o.  Always -1. */
