@@ -176,6 +176,46 @@ def test_what_counts_as_a_difference(wrong, what):
     assert torch.equal(x, torch.arange(1.0, 7.0).reshape(2, 3))
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        (torch.rand, (3,), {}, V[0]),
+        (torch.nn.functional.dropout, (V[0], 0.5, True), {}, V[0]),
+        (torch.empty, (3,), {}, V[0]),
+    ],
+    ids=["rand", "dropout", "empty"],
+)
+def test_random_numbers_are_no_difference(op):
+    spec = ([op], 0, (0,), {"mutated": ()})
+    ones = torch.ones(3)
+    found = check.difference(spec, lambda: (ones,), (lambda: (-ones,), False), [])
+    assert found == ""
+    found = check.difference(spec, lambda: (ones,), (lambda: (ones[:2],), False), [])
+    assert found == "the shape of result 0"
+
+
+@pytest.mark.parametrize(("p", "random"), [(0.5, True), (0.0, False)])
+def test_what_draws_is_compiled(monkeypatch, p, random):
+    made = []
+
+    def noisy(gm, inputs):
+        made.append(gm)
+        return lambda *args: (gm(*args)[0] * 0 + len(made),)
+
+    noisy._tags = ()
+
+    from torch._dynamo.backends import registry
+
+    monkeypatch.setitem(registry._BACKENDS, "noisy", None)
+    monkeypatch.setitem(registry._COMPILER_FNS, "noisy", noisy)
+    compiled = magpy.compile(
+        lambda x: torch.nn.functional.dropout(x, p, True), backend="noisy"
+    )
+    x = torch.full((64,), 5.0)
+    results = [compiled(x) for _ in range(3)]
+    assert all(torch.equal(r, torch.ones(64)) for r in results[1:]) is random
+
+
 def test_a_graph_that_differs_runs_as_recorded(monkeypatch):
     made = []
 
