@@ -605,6 +605,7 @@ static PyObject *
 dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
 {
     mp_plan *plan = NULL;
+    PyObject *result = NULL;
     PyObject *state = NULL;  // owned; of the random generators at the begin
     mp_abort_info why = {.detail = NULL};
     PyObject *root = Py_NewRef(op->target.root);  // a call below may follow another one
@@ -615,19 +616,16 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session_init(&session, op);
     if (op->fullgraph && op->judge != NULL
         && (state = PyObject_CallMethod(op->judge, "save", NULL)) == NULL) {
-        Py_DECREF(code);
-        return NULL;
+        goto done;
     }
     if (dispatch_checks(op) && mp_verify_start(&check, &session) < 0) {
-        Py_DECREF(code);
-        Py_DECREF(root);
-        return NULL;
+        goto done;
     }
     int64_t start = mp_stats_now();
-    PyObject *result = mp_record_call(
-        op->target.callable, call->args, call->nargsf, call->kwnames, root,
-        op->max_instructions, check.outputs, op->segments ? &mp_session_host : NULL,
-        &session, &session.compiling, &plan, &why);
+    result = mp_record_call(op->target.callable, call->args, call->nargsf,
+                            call->kwnames, root, op->max_instructions, check.outputs,
+                            op->segments ? &mp_session_host : NULL, &session,
+                            &session.compiling, &plan, &why);
     op->stats.recordings++;
     op->stats.record_ns += mp_stats_now() - start;
     if (session.departed > 0) {
@@ -658,6 +656,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     if (rc < 0) {
         Py_CLEAR(result);
     }
+done:
     Py_XDECREF(state);
     mp_session_fini(&session);
     mp_abort_clear(&why);

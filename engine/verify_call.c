@@ -32,8 +32,9 @@ mp_verify_start(mp_verification *v, mp_session *s)
     v->outputs = PyList_New(0);
     v->stop = Py_BuildValue("OisO", Py_None, (int)MP_AB_OPCODE, "", Py_True);
     if (v->outputs == NULL || v->stop == NULL) {
-        Py_XDECREF(v->outputs);
-        Py_XDECREF(v->stop);
+        Py_CLEAR(v->outputs);
+        Py_CLEAR(v->stop);
+        v->op = NULL;
         return -1;
     }
     s->verify = v;

@@ -452,6 +452,25 @@ def test_fullgraph_with_a_broken_on_abort(answer, error):
         compiled(1)
 
 
+def test_a_judge_that_raises_leaks_nothing():
+    class Judge:
+        def save(self):
+            raise ZeroDivisionError
+
+    def program(x):
+        return x
+
+    compiled = CompiledFunction(
+        program, fullgraph=True, on_abort=RuntimeError, judge=Judge()
+    )
+    counts = []
+    for _ in range(4):
+        with pytest.raises(ZeroDivisionError):
+            compiled(1)
+        counts.append((sys.getrefcount(program), sys.getrefcount(program.__code__)))
+    assert len(set(counts)) == 1
+
+
 # -- misses and limits -----------------------------------------------------------------
 
 
