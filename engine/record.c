@@ -238,7 +238,8 @@ mp_callback_end(mp_trace *T, mp_callback saved)
     }
     T->postpones = T->state == MP_TRACE_RECORDING;
     T->collects = saved.collects;
-    T->overdue = T->overdue || (T->collects && mp_gc_is_due());
+    bool scheduled = T->postpones && mp_gc_take_scheduled();
+    T->overdue = T->overdue || scheduled || (T->collects && mp_gc_is_due());
     if (saved.collects && !T->postpones) {
         PyGC_Enable();
     }

@@ -82,6 +82,9 @@ bool mp_gen_runs_code(PyObject *o);
 int mp_gc_waiting(void);
 /* Would it run when the next object is made, if it were on? */
 bool mp_gc_is_due(void);
+/* From 3.12 on it runs at a later instruction than the one that made it due, even if it has
+ * been switched off meanwhile.  Was that to come?  Then it no longer is. */
+bool mp_gc_take_scheduled(void);
 /* It has been off and was due: let it run now, if it is on. */
 MP_MAYRUN void mp_gc_catch_up(void);
 /* Close such a generator without running any of its code. */

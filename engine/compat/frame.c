@@ -126,6 +126,8 @@ mp_gen_runs_code(PyObject *o)
            && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
 }
 
+enum { GC_MARGIN = PY_VERSION_HEX >= 0x030c0000 ? 1000 : 0 };
+
 int
 mp_gc_waiting(void)
 {
@@ -140,13 +142,27 @@ mp_gc_is_due(void)
     return young->threshold > 0 && young->count > young->threshold;
 }
 
+bool
+mp_gc_take_scheduled(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    struct _ceval_state *ceval = &PyInterpreterState_Get()->ceval;
+    if (_Py_atomic_load_relaxed(&ceval->gc_scheduled)) {
+        _Py_atomic_store_relaxed(&ceval->gc_scheduled, 0);
+        return true;
+    }
+#endif
+    return false;
+}
+
 void
 mp_gc_catch_up(void)
 {
     struct gc_generation *young = &PyInterpreterState_Get()->gc.generations[0];
 
-    if (young->count <= young->threshold) {
-        young->count = young->threshold + 1;  // (objects have died since then)
+    // Objects have died since it was due; from 3.12 on, more may until it runs.
+    if (young->count <= young->threshold + GC_MARGIN) {
+        young->count = young->threshold + GC_MARGIN + 1;
     }
     PyObject *cell = PyCell_New(NULL);  // it looks at its counts when an object is made
 
@@ -277,6 +293,12 @@ mp_gc_waiting(void)
 
 bool
 mp_gc_is_due(void)
+{
+    return false;
+}
+
+bool
+mp_gc_take_scheduled(void)
 {
     return false;
 }
