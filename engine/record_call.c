@@ -598,6 +598,31 @@ mp_is_compiled_call(PyObject *obj, PyObject *call)
     return slot != NULL && mp_compiled_original_borrow(slot) != NULL;
 }
 
+/* A weak reference: its object.
+ * R: what the run has taken from its place may be dead on a hit though it was not here, or
+ * not be dead though it was: others may hold it or not, and no guard counts references. */
+static mp_rc
+call_weakref(mp_trace *T, mp_shadow *s, PyObject *ref, const mp_node *n)
+{
+    PyObject *target = PyWeakref_GET_OBJECT(ref);
+    const mp_node *t = mp_refgraph_find(&T->graph, target);
+    bool ours =
+        t != NULL && t->reg < 0;  // it dies by what the run does, and that alone
+    if (T->lets_go && !ours) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak reference after a write");
+    }
+    s->post = MP_POST_RESULT;
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    if (mp_is_identity(target) && t == NULL) {
+        // The guard would keep alive what the reference does not.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak reference to a %s",
+                              mp_type_name(target));
+    }
+    return mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
+}
+
 /* An instance: its class's __call__. */
 static mp_rc
 call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
@@ -607,17 +632,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return call_partial(T, s, callee, n, args, nargs, kwnames);
     }
     if (PyWeakref_CheckRef(callee)) {
-        PyObject *target = PyWeakref_GET_OBJECT(callee);
-        s->post = MP_POST_RESULT;
-        if (n == NULL || n->reg < 0) {
-            return MP_OK;
-        }
-        if (mp_is_identity(target) && mp_refgraph_find(&T->graph, target) == NULL) {
-            // The guard would keep alive what the reference does not.
-            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak reference to a %s",
-                                  mp_type_name(target));
-        }
-        return mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_WEAKREF, target);
+        return call_weakref(T, s, callee, n);
     }
     PyObject *original = mp_compiled_original_borrow(callee);
     if (original != NULL) {

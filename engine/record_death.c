@@ -34,8 +34,8 @@ is_of_library(mp_frame *f)
 }
 
 /* Callbacks of WeakKeyDictionary, WeakSet and the like. */
-static bool
-is_weakref_frame(mp_frame *f)
+bool
+mp_is_weakref_frame(mp_frame *f)
 {
     PyObject *globals = mp_frame_globals_borrow(f);
     return mp_is_module(globals, MP_MODULE_WEAKREF)
@@ -71,7 +71,7 @@ is_gc_callback(PyObject *func)
 bool
 mp_death_is_harmless(mp_frame *f)
 {
-    return is_of_library(f) || is_weakref_frame(f)
+    return is_of_library(f) || mp_is_weakref_frame(f)
            || is_gc_callback(mp_frame_func_borrow(f));
 }
 
@@ -86,7 +86,7 @@ mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f)
         return mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL;
     }
     if ((mp_refgraph_find(&T->graph, mp_frame_func_borrow(f)) == NULL
-         && is_weakref_frame(f))
+         && mp_is_weakref_frame(f))
         || is_library_callback(T, f)) {
         return true;
     }

@@ -127,6 +127,10 @@ mp_frame_start(mp_trace *T, mp_shadow *s)
 {
     mp_rc rc = MP_OK;
     s->started = true;
+    if (T->lets_go && !s->root && mp_is_weakref_frame(s->f)) {
+        // Such tables lose what dies, and on a hit other things may (call_weakref).
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak table after a write");
+    }
     if (!s->root) {
         rc = mp_read_kwdefaults(T, mp_frame_func_borrow(s->f));
     }

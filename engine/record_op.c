@@ -639,7 +639,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_segment_load_local(T, s, in->arg);
     case MP_OP_STORE_FAST:
     case MP_OP_DELETE_FAST:
-        mp_segment_store_local(s, in->arg);
+        mp_segment_store_local(T, s, in->arg);
         return MP_OK;
     case MP_OP_LIST_APPEND:
     case MP_OP_SET_ADD:

@@ -650,9 +650,11 @@ mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
 }
 
 void
-mp_segment_store_local(mp_shadow *s, int i)
+mp_segment_store_local(mp_trace *T, mp_shadow *s, int i)
 {
     if (s->unread != NULL) {
+        PyObject *old = mp_frame_local_borrow(s->f, i);
+        T->lets_go |= old != NULL;  // the frame alone may have held it
         s->unread[i] = 0;
     }
 }

@@ -192,6 +192,7 @@ typedef struct mp_trace {
     bool postpones;     // the collector is off, because the segment is recorded ...
     bool collects;      // ... and was on before, ...
     bool overdue;       // ... and would have run meanwhile
+    bool lets_go;       // a write may have let something die that was there before
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;      // owned; at the segment's begin; NULL without torch
     mp_compiling *compiling;  // borrowed: what the run is told of compilers
@@ -470,6 +471,8 @@ bool mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f);
 bool mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh);
 /* Code of the library, or of the collector's users. */
 bool mp_death_is_harmless(mp_frame *f);
+/* Code of WeakKeyDictionary, WeakSet and the like. */
+bool mp_is_weakref_frame(mp_frame *f);
 /* So many objects that the collector looks at have been made since it was switched off that
  * it has to run now.  What runs then and is not the library's ends the recording. */
 void mp_collect_garbage(mp_trace *T);
@@ -876,7 +879,7 @@ mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int in
                      bool *begun);
 /* Local i is about to be loaded, or stored; all of them are looked at. */
 mp_rc mp_segment_load_local(mp_trace *T, mp_shadow *s, int i);
-void mp_segment_store_local(mp_shadow *s, int i);
+void mp_segment_store_local(mp_trace *T, mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 /* Are these the globals of a module whose frames may run below an operation? */
 bool mp_is_library(PyObject *globals);
