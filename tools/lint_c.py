@@ -52,6 +52,8 @@ NAMES = re.compile(
     r"|func_qualname|func_module|co_name|co_qualname|mp_type_name|mp_callee_name"
     r"|mp_module_name|module)\b|\b(?:who|callee|type)_?name\b"
 )
+ENUM = re.compile(r"\benum\b[^{};]*\{([^}]*)\}")
+FLAG = re.compile(r"\b(\w+)\s*=\s*1\s*<<\s*(\d+)\s*,")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 ROW = re.compile(r"^([A-Z]+)\((\w+)", re.MULTILINE)
 # The identifier that a row of each table makes.
@@ -134,6 +136,15 @@ def check_names(path: Path, text: str) -> Iterator[str]:
             )
 
 
+def check_flags(path: Path, text: str) -> Iterator[str]:
+    """No two flags of an enum are the same bit."""
+    for match in ENUM.finditer(without_comments(text)):
+        owners: dict[str, str] = {}
+        for flag, bit in FLAG.findall(match.group(1)):
+            if owners.setdefault(bit, flag) != flag:
+                yield f"{name_of(path)}: {owners[bit]} and {flag} are the same bit"
+
+
 def check_file(path: Path, text: str) -> Iterator[str]:
     lines = text.count("\n")
     if lines > MAX_LINES and path.suffix == ".c":
@@ -191,6 +202,7 @@ def lint(paths: list[Path]) -> list[str]:
     for path, text in texts.items():
         found += check_lines(path, text)
         found += check_names(path, text)
+        found += check_flags(path, text)
         found += check_file(path, text)
     return found
 

@@ -57,6 +57,21 @@ def test_names_of_attributes_may_be_compared(tmp_path: Path) -> None:
     assert subprocess.run(lint, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(("bit", "expected"), [(0, 1), (1, 0)])
+def test_two_flags_of_one_bit_break_a_rule(
+    tmp_path: Path, bit: int, expected: int
+) -> None:
+    planted = tmp_path / "planted.h"
+    planted.write_text(
+        "/* Planted. */\nenum flags {\n    ONE = 1 << 0,  // one\n"
+        f"    OTHER = 1 << {bit},\n}};\nenum others {{ LAST = 1 << 0, }};\n",
+        encoding="utf-8",
+    )
+    lint = [sys.executable, str(ROOT / "tools" / "lint_c.py"), str(planted)]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert done.returncode == expected, done.stdout
+
+
 def test_meson_lists_every_source() -> None:
     text = (ROOT / "meson.build").read_text(encoding="utf-8")
     listed = re.findall(r"'(engine/[\w/]+\.c)'", text)
