@@ -336,26 +336,26 @@ weak_find_all(const mp_guards *g, weak_list *list, weak_list *owned)
 int
 mp_guards_weaken(mp_guards *g, mp_replay *replay)
 {
-    weak_list list = {NULL, 0, 0}, owned = {NULL, 0, 0}, held = {NULL, 0, 0};
+    weak_list list = {NULL, 0, 0}, owned = {NULL, 0, 0};
     weak_sets sets = {&list, &owned};
     int rc = weak_find_all(g, &list, &owned);
-    if (rc == 0 && list.n > 0) {
+    int32_t n_held = rc == 0 ? list.n : 0;
+    // What dies must not die while the guards are walked.
+    for (int32_t i = 0; i < n_held; i++) {
+        Py_INCREF(list.at[i]);
+    }
+    if (n_held > 0) {
         rc = weak_watch(g, &list);
-        // What dies must not die while the guards are walked.
-        for (int32_t i = 0; rc == 0 && i < list.n; i++) {
-            rc = weak_add(&held, Py_NewRef(list.at[i]));
-        }
         rc = rc < 0 ? rc : weak_release(g, &sets);
         if (rc == 0) {
             weak_release_replay(replay, &list);
         }
     }
-    for (int32_t i = 0; i < held.n; i++) {
-        Py_DECREF(held.at[i]);
+    for (int32_t i = 0; i < n_held; i++) {
+        Py_DECREF(list.at[i]);
     }
     PyMem_Free(list.at);
     PyMem_Free(owned.at);
-    PyMem_Free(held.at);
     return rc;
 }
 
