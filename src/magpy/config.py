@@ -46,8 +46,8 @@ class Knob(Generic[T]):
             knob's type.
         doc: one sentence for users.
         minimum: smallest value of an int knob.
-        choices: all values of a knob that takes a word, or True or False.
         maximum: its largest value.
+        choices: all values of a knob that takes a word, or True or False.
         env: name of the environment variable, if it is not the usual one.
     """
 

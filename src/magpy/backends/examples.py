@@ -38,9 +38,8 @@ def annotate(gm: GraphModule, inputs: Sequence[torch.Tensor]) -> None:
         with FakeTensorMode(allow_non_fake_inputs=True):
             fakes = [_like(x) for x in inputs]
             Annotator(gm).run(*fakes, enable_io_processing=False)
-    except (
-        Exception
-    ) as error:  # data-dependent, no fake kernel: the rest has no example
+    except Exception as error:
+        # Data-dependent, or no fake kernel: the rest has no example.
         text = f"example values end early: {type(error).__name__}: {error}"
         logs.write("graph", text, logging.DEBUG)
 
