@@ -1,6 +1,7 @@
 /* array.c - arrays of numpy: what they hold, through the buffer protocol.
  *
- * Nothing of numpy is linked; its types are found when the program has loaded it (types.h).  A view of the buffer protocol belongs to the caller.
+ * Nothing of numpy is linked; its types are found when the program has loaded it
+ * (types.h).  A view of the buffer protocol belongs to the caller.
  */
 #include "array.h"
 
@@ -13,7 +14,6 @@ mp_is_array(PyObject *o)
 {
     return mp_type_is(o, MP_K_ARRAY);
 }
-
 
 bool
 mp_is_dtype(PyObject *o)

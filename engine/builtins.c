@@ -354,8 +354,6 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
     return rc;
 }
 
-/* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
- * counts how deep.  A variable that stays set is a write that no effect replays. */
 mp_rc
 mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
 {
@@ -377,6 +375,8 @@ mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
     return rc;
 }
 
+/* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
+ * counts how deep.  A variable that stays set is a write that no effect replays. */
 static mp_rc
 rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
 {

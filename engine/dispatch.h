@@ -8,13 +8,14 @@
 /* magpy._engine.CompiledFunction(fn, *, compiler=None, on_event=None, on_abort=None,
  *                                fullgraph=False, max_entries=64,
  *                                max_instructions=50_000_000, segments=True,
- *                                on_copy=None, wrapped=fn)
+ *                                on_copy=None, wrapped=fn, judge=None)
  *   fn        function, bound method, functools.partial of one, or an object whose
  *             class defines __call__ in Python (an nn.Module: the Python layer passes
  *             its bound __call__); another CompiledFunction stands for what it wraps
- *   compiler  callable(graph, inputs) -> (callable, boxed): called at the first hit of
+ *   compiler  callable(graph, inputs) -> (callable, boxed[, undo]): called at the first hit of
  *             an entry with its graph spec (plan.h) and the live inputs as a list.
  *             boxed: callable takes one list (and may clear it); else *inputs.
+ *             undo: see transaction.h, None: there is nothing to undo.
  *             It must answer with a tuple or list of n_outputs tensors.
  *             None: entries that have a graph stay eager ("compile-failed").
  *   on_event  callable(kind, info_dict) for logs; never called on a plain hit.  An
@@ -29,12 +30,16 @@
  *               bare_result     entry: its graph answers a tensor, not a tuple
  *               stopped         reason, detail, file, line, what, hint: it stays eager
  *                               for a while (back-off), or there is no room for entries
+ *               break           as abort: a call that goes on behind it
+ *               trial           as abort: why a trial was given up (trial.h)
+ *               differs         what: where the result of a trial is not eager's
  *             "entry" is the id that entries() shows.
  *   on_abort  with fullgraph: callable(info of the abort) -> exception to raise; for
  *             the backend's failure the info has reason "backend-failed" and exception
  *   on_copy   callable(compiled, how, memo) for "copy", "deepcopy" (with its memo) and
  *             "pickle" (the answer is that of __reduce__); None: copied as functions are
  *   wrapped   what the object stands for, where fn is only a frame around it
+ *   judge     what trials ask (trial.h); None: there are none
  * Attributes: __wrapped__, disabled (settable), stats() -> dict, entries() -> list of
  * dicts, reset(); everything else is read and written on fn. */
 extern PyType_Spec mp_compiled_spec;

@@ -13,7 +13,6 @@
 
 #include <string.h>  // strchr, strncmp
 
-
 #include "compat/compat.h"
 #include "guard_value.h"
 #include "types.h"

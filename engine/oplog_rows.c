@@ -8,7 +8,6 @@
  */
 #include "trace.h"
 
-
 struct op_row {
     const void *key;
     int flags;

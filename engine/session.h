@@ -25,13 +25,14 @@ void mp_hit_init(mp_hit *hit);
 int mp_hit_gather(mp_hit *hit, PyObject *const *regs);
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
-/* NEW -> READY, FAILED, or NEW again and -1. */
+/* NEW -> READY, FAILED, or NEW again and -1, or 1 without an exception: the call stands too
+ * deep for the compiler. */
 MP_MAYRUN int mp_hit_compile(mp_CompiledObject *op, mp_hit *hit);
 /* Call the graph and leave torch as the run has: new tuple of n_outputs.  Others use
  * mp_transaction_run. */
 MP_MAYRUN PyObject *mp_hit_call_graph(mp_hit *hit);
 /* Eager did what the graph could not.  0, or -1 with an exception. */
-int mp_entry_strike(mp_CompiledObject *op, mp_entry *entry);
+MP_MAYRUN int mp_entry_strike(mp_CompiledObject *op, mp_entry *entry);
 /* Tell the listener.  Its own exceptions are reported, but for interrupts.  0 / -1. */
 int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...);
 /* An mp_abort_info for the listener: format, and what it takes. */

@@ -317,6 +317,7 @@ mp_rc mp_prepare_instance(mp_trace *T, PyObject *obj);
 /* -- Instructions (record_op.c) ------------------------------------------------------------ */
 
 mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+
 /* -- Match statements (record_match.c) -- */
 /* Is it a sequence, or a mapping? */
 mp_rc mp_record_match_kind(mp_trace *T, PyObject *subject);
@@ -418,6 +419,7 @@ bool mp_is_opaque_external(PyObject *obj, const mp_node *n);
 /* A Python frame below the instruction of `caller` has answered. */
 mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                         PyObject *answer);
+
 /* -- Callables that C code calls (record_callback.c) ----------------------------------------- */
 
 /* The C function gets these arguments and calls those that are callable. */

@@ -10,7 +10,7 @@
  * Warnings of operations belong to the program, where it runs again.  They are held back
  * at `warnings._showwarnmsg`, which C code and Python code call for each warning that the
  * filters let through.  It is replaced while some thread runs a graph that may raise; what
- * other threads warn of passes.  What must hold: held_depth counts these graphs, and the
+ * other threads warn of passes.  What must hold: `held` lists these graphs, and the
  * last one puts the original back if nobody else has put something there. */
 #include "transaction.h"
 
