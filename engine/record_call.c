@@ -598,6 +598,38 @@ mp_is_compiled_call(PyObject *obj, PyObject *call)
     return slot != NULL && mp_compiled_original_borrow(slot) != NULL;
 }
 
+static const mp_guard *
+load_of(const mp_guards *g, int32_t reg)
+{
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].dst == reg) {
+            return &g->ops[i];
+        }
+    }
+    return NULL;
+}
+
+/* Does a path of strong references hold it from the call's begin on, of which the run has
+ * written to no part? */
+static bool
+is_held(const mp_trace *T, const mp_node *n)
+{
+    while (n != NULL && n->reg >= 0 && n->kind == MP_NODE_EXTERNAL && !n->loose
+           && !n->released) {
+        const mp_guard *load = load_of(T->guards, n->reg);
+        if (load == NULL
+            || (load->kind == MP_G_LOAD_FIELD && load->n == MP_F_WEAKREF)) {
+            return false;
+        }
+        if (load->kind == MP_G_LOAD_ARG || load->kind == MP_G_LOAD_CONST) {
+            return true;
+        }
+        n = load->a < 0 || load->a >= T->graph.cap_by_reg ? NULL
+                                                          : T->graph.by_reg[load->a];
+    }
+    return false;
+}
+
 /* A weak reference: its object.
  * R: what the run has taken from its place may be dead on a hit though it was not here, or
  * not be dead though it was: others may hold it or not, and no guard counts references. */
@@ -608,7 +640,7 @@ call_weakref(mp_trace *T, mp_shadow *s, PyObject *ref, const mp_node *n)
     const mp_node *t = mp_refgraph_find(&T->graph, target);
     bool ours =
         t != NULL && t->reg < 0;  // it dies by what the run does, and that alone
-    if (T->lets_go && !ours) {
+    if (T->lets_go && !ours && !is_held(T, t)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak reference after a write");
     }
     s->post = MP_POST_RESULT;

@@ -5,6 +5,7 @@ asked to answer in the others."""
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -47,6 +48,10 @@ PROGRAMS = {
     "pop": "items.pop(); return ref().v",
     "clear": "items.clear(); return ref() is None",
     "asked_twice": "x = ref().v; hold = None; return x, ref() is None",
+    "held_by_a_name": "x = ob; hold = None; return ref() is x, ref() is None",
+    "held_by_an_item": "x = items[0]; hold = None; return ref() is x, ref() is None",
+    "item_replaced": "x = items[0].v; items[0] = 0; return x, ref() is None",
+    "list_replaced": "x = items[0].v; items = 0; return x, ref() is None",
     "new_reference": "r = weakref.ref(ob); ob = Obj(1); return r() is None",
     "unbound_call": "hold = None; return weakref.ref.__call__(ref) is None",
     "called_by_c": "hold = None; return operator.call(ref) is None",
@@ -70,7 +75,7 @@ PROGRAMS = {
 def answer(fn: Any) -> Any:
     try:
         return fn()
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, IndexError) as error:
         return str(error)
 
 
@@ -96,4 +101,16 @@ def test_a_weak_reference_is_read_before_anything_is_let_go_of() -> None:
     space["anew"]()
     compiled = engine_compile(space["f"])
     assert [compiled() for _ in range(4)] == [9] * 4
+    assert compiled.stats()["hits"] >= 2
+
+
+def test_what_is_held_anyway_is_asked() -> None:
+    """By a name that was read, and that the run does not write to."""
+    space: dict[str, Any] = {}
+    exec(HEAD + "    x = ob.v; hold = x; return x, ref().v", space)
+    space["anew"]()
+    space["ref"] = weakref.ref(space["ob"])
+    compiled = engine_compile(space["f"])
+    assert [compiled() for _ in range(4)] == [(0, 0)] * 4
+    assert compiled.stats()["breaks"] == {}
     assert compiled.stats()["hits"] >= 2
