@@ -78,9 +78,8 @@ ask_class(mp_trace *T, PyObject *obj)
     if (rc != MP_OK || found == NULL || found == own || PyType_Check(obj)) {
         return rc;
     }
-    PyObject *get = Py_IS_TYPE(found, &PyProperty_Type)
-                        ? *(PyObject **)((char *)found + sizeof(PyObject))
-                        : NULL;
+    PyObject *get =
+        Py_IS_TYPE(found, &PyProperty_Type) ? mp_descr_part_borrow(found, 0) : NULL;
     bool is_in_c = mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj);
     return is_in_c || (get != NULL && PyFunction_Check(get))
                ? MP_OK
@@ -157,8 +156,7 @@ mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
 {
     bool gets = mp_is_known(callee, MP_K_PROPERTY_GET);
     bool sets = mp_is_known(callee, MP_K_PROPERTY_SET);
-    PyObject **funcs = (PyObject **)((char *)args[0] + sizeof(PyObject));
-    PyObject *func = gets ? funcs[0] : sets ? funcs[1] : funcs[2];
+    PyObject *func = mp_descr_part_borrow(args[0], gets ? 0 : sets ? 1 : 2);
     mp_node *n;
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc != MP_OK || func == NULL || nargs < 2 || (gets && args[1] == Py_None)) {

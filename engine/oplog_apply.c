@@ -57,7 +57,7 @@ static_method(mp_trace *T, PyTypeObject *cls, PyObject *name, PyObject **functio
     }
     if (Py_IS_TYPE(found, &PyStaticMethod_Type)
         || Py_IS_TYPE(found, &PyClassMethod_Type)) {
-        found = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
+        found = mp_descr_part_borrow(found, 0);
     }
     if (found == NULL || !PyFunction_Check(found)) {
         return MP_OK;

@@ -435,7 +435,7 @@ shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
     }
     else if (tp == &PyDictProxy_Type) {
         s->kind = MP_E_PROXY;
-        inner = *(PyObject **)((char *)obj + sizeof(PyObject));
+        inner = mp_descr_part_borrow(obj, 0);
     }
     else if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
              && PyWeakref_GET_OBJECT(obj) != Py_None) {

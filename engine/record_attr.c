@@ -297,7 +297,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     }
     PyTypeObject *tp = Py_TYPE(attr);
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
-        PyObject *inner = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
+        PyObject *inner = mp_descr_part_borrow(attr, 0);
         return inner == NULL ? MP_OK : mp_load_part(T, attr, MP_F_STATIC_FUNC, inner);
     }
     if (tp->tp_descr_get == NULL || tp == &PyFunction_Type || tp == &PyMethodDescr_Type

@@ -163,7 +163,7 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name, bool *runs)
         return rc;
     }
     if (Py_TYPE(attr) == &PyStaticMethod_Type) {
-        attr = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
+        attr = mp_descr_part_borrow(attr, 0);
     }
     if (attr != NULL && PyFunction_Check(attr)) {
         *runs = true;
@@ -784,7 +784,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         return call_operator(T, s, callee, args, nargs, kwnames);
     }
     if (Py_TYPE(callee) == &PyStaticMethod_Type) {
-        PyObject *inner = ((PyObject **)((char *)callee + sizeof(PyObject)))[0];
+        PyObject *inner = mp_descr_part_borrow(callee, 0);
         if (inner == NULL) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a staticmethod of nothing");
         }

@@ -108,7 +108,7 @@ class_function_borrow(PyObject *attr)
     if (attr != NULL
         && (Py_IS_TYPE(attr, &PyStaticMethod_Type)
             || Py_IS_TYPE(attr, &PyClassMethod_Type))) {
-        attr = ((PyObject **)((char *)attr + sizeof(PyObject)))[0];
+        attr = mp_descr_part_borrow(attr, 0);
     }
     return attr != NULL && PyFunction_Check(attr) ? attr : NULL;
 }

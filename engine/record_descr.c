@@ -284,7 +284,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     PyTypeObject *tp = Py_TYPE(descr);
     s->post = MP_POST_RESULT;
     if (tp->tp_descr_get == PyProperty_Type.tp_descr_get) {
-        PyObject *getter_func = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
+        PyObject *getter_func = mp_descr_part_borrow(descr, 0);
         mp_rc rc = mp_load_part(T, descr, MP_F_PROP_GET,
                                 getter_func == NULL ? Py_None : getter_func);
         if (rc != MP_OK || getter_func == NULL) {
@@ -317,7 +317,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         return mp_load_const(T, descr);
     }
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
-        PyObject *inner = ((PyObject **)((char *)descr + sizeof(PyObject)))[0];
+        PyObject *inner = mp_descr_part_borrow(descr, 0);
         mp_rc rc = mp_load_const(T, (PyObject *)Py_TYPE(owner));
         return rc != MP_OK || inner == NULL
                    ? rc
@@ -348,8 +348,7 @@ mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *n
     PyTypeObject *tp = Py_TYPE(descr), *tp_owner = Py_TYPE(owner);
     mp_rc rc;
     if (tp->tp_descr_set == PyProperty_Type.tp_descr_set) {
-        PyObject **fields = (PyObject **)((char *)descr + sizeof(PyObject));
-        PyObject *setter_func = value != NULL ? fields[1] : fields[2];
+        PyObject *setter_func = mp_descr_part_borrow(descr, value != NULL ? 1 : 2);
         rc = value != NULL ? mp_load_part(T, descr, MP_F_PROP_SET,
                                           setter_func == NULL ? Py_None : setter_func)
                            : mp_load_const(T, descr);

@@ -225,7 +225,7 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
         return rc;
     }
     if (Py_TYPE(found) == &PyClassMethod_Type) {
-        PyObject *inner = ((PyObject **)((char *)found + sizeof(PyObject)))[0];
+        PyObject *inner = mp_descr_part_borrow(found, 0);
         if (inner != NULL && PyFunction_Check(inner)) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, inner);

@@ -54,6 +54,7 @@ NAMES = re.compile(
 )
 ENUM = re.compile(r"\benum\b[^{};]*\{([^}]*)\}")
 FLAG = re.compile(r"\b(\w+)\s*=\s*1\s*<<\s*(\d+)\s*,")
+PRIVATE_LAYOUT = re.compile(r"\+ sizeof\(PyObject\)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 ROW = re.compile(r"^([A-Z]+)\((\w+)", re.MULTILINE)
 # The identifier that a row of each table makes.
@@ -94,6 +95,8 @@ def check_lines(path: Path, text: str) -> Iterator[str]:
             continue
         if not path.is_relative_to(COMPAT) and (found := VERSION_WORDS.search(bare)):
             yield f"{where}: {found.group()} belongs into engine/compat/"
+        if not path.is_relative_to(COMPAT) and PRIVATE_LAYOUT.search(bare):
+            yield f"{where}: a private layout belongs into engine/compat/"
         if found := BANNED_CALL.search(bare):
             yield f"{where}: {found.group(1)}: {BANNED[found.group(1)]}"
         if found := UNFINISHED.search(line):

@@ -138,6 +138,9 @@ void mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size);
 int mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item);
 /* What it goes through, borrowed; NULL: exhausted, or a range. */
 PyObject *mp_iterator_sequence_borrow(PyObject *it);
+/* What a staticmethod, a classmethod or a mapping proxy holds (0); the functions of a
+ * property that get (0), set (1) and delete (2).  NULL: nothing. */
+PyObject *mp_descr_part_borrow(PyObject *o, int i);
 /* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
 bool mp_descr_fits(PyObject *descr, PyObject *obj);
 bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__

@@ -333,6 +333,12 @@ mp_descr_fits(PyObject *descr, PyObject *obj)
     return PyObject_TypeCheck(obj, PyDescr_TYPE(descr));
 }
 
+PyObject *
+mp_descr_part_borrow(PyObject *o, int i)
+{
+    return ((PyObject **)((char *)o + sizeof(PyObject)))[i];
+}
+
 bool
 mp_is_method_wrapper(PyObject *o)
 {

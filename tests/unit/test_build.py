@@ -57,6 +57,19 @@ def test_names_of_attributes_may_be_compared(tmp_path: Path) -> None:
     assert subprocess.run(lint, check=False).returncode == 0
 
 
+def test_a_private_layout_breaks_a_rule(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.c"
+    planted.write_text(
+        "/* Planted. */\nstatic PyObject *\npart(PyObject *o)\n{\n"
+        "    return *(PyObject **)((char *)o + sizeof(PyObject));\n}\n",
+        encoding="utf-8",
+    )
+    lint = [sys.executable, str(ROOT / "tools" / "lint_c.py"), str(planted)]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "engine/compat/" in done.stdout
+
+
 @pytest.mark.parametrize(("bit", "expected"), [(0, 1), (1, 0)])
 def test_two_flags_of_one_bit_break_a_rule(
     tmp_path: Path, bit: int, expected: int

@@ -25,12 +25,32 @@ def effects(target):
     return _effects.effects_of(target)
 
 
-def test_bits_are_those_of_the_engine():
+def engine_text(name):
     from pathlib import Path
 
-    text = (Path(__file__).parents[2] / "engine/trace.h").read_text()
+    return (Path(__file__).parents[2] / "engine" / name).read_text()
+
+
+def test_bits_are_those_of_the_engine():
+    text = engine_text("trace.h")
     assert f"MP_OP_RANDOM = {_effects.RANDOM}," in text
     assert f"MP_OP_RAISES = {_effects.RAISES}," in text
+
+
+def test_numbers_of_transactions_are_those_of_the_engine():
+    from magpy import _transaction
+
+    text = engine_text("cache.h")
+    for name, flag in (
+        ("SAVES", _transaction.SAVES),
+        ("INPUTS", _transaction.TAKES_INPUTS),
+        ("RAISES", _transaction.MAY_RAISE),
+        ("CHANGES", _transaction.CHANGES),
+        ("CAUGHT", _transaction.CAUGHT),
+    ):
+        assert f"MP_UNDO_{name} = {flag}," in text
+    limit = f"UNDO_BYTES = {_transaction.LIMIT >> 20} << 20;"
+    assert limit in engine_text("oplog_writes.c")
 
 
 def test_tags_tell_what_draws():
