@@ -39,7 +39,9 @@ mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %zd arguments", count);
     }
     all[0] = self;
-    memcpy(all + 1, args, (size_t)count * sizeof(*all));
+    if (count > 0) {
+        memcpy(all + 1, args, (size_t)count * sizeof(*all));
+    }
     return mp_record_callee(T, s, callee, all, nargs + 1, kwnames);
 }
 
