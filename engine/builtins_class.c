@@ -156,6 +156,7 @@ mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
 {
     bool gets = mp_is_known(callee, MP_K_PROPERTY_GET);
     bool sets = mp_is_known(callee, MP_K_PROPERTY_SET);
+    int field = gets ? MP_F_PROP_GET : sets ? MP_F_PROP_SET : MP_F_PROP_DEL;
     PyObject *func = mp_descr_part_borrow(args[0], gets ? 0 : sets ? 1 : 2);
     mp_node *n;
     mp_rc rc = mp_value(T, args[0], &n);
@@ -163,11 +164,10 @@ mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         return rc;
     }
     if (n != NULL && n->reg >= 0) {
-        rc = !(gets || sets) || !Py_IS_TYPE(args[0], &PyProperty_Type)
+        rc = !Py_IS_TYPE(args[0], &PyProperty_Type)
                  ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "property.%s",
                                   mp_callee_name(callee))
-                 : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL,
-                           gets ? MP_F_PROP_GET : MP_F_PROP_SET, func);
+                 : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, field, func);
     }
     else {
         rc = mp_result(T, func);

@@ -91,7 +91,8 @@ guard_fields_members(void)
     if (guard_field_find(MP_F_STATIC_FUNC, 0, &PyStaticMethod_Type) < 0
         || guard_field_find(MP_F_STATIC_FUNC, 1, &PyClassMethod_Type) < 0
         || guard_field_find(MP_F_PROP_GET, 0, &PyProperty_Type) < 0
-        || guard_field_find(MP_F_PROP_SET, 0, &PyProperty_Type) < 0) {
+        || guard_field_find(MP_F_PROP_SET, 0, &PyProperty_Type) < 0
+        || guard_field_find(MP_F_PROP_DEL, 0, &PyProperty_Type) < 0) {
         return -1;
     }
     PyTypeObject *partial = mp_guard_import_type("functools", "partial");

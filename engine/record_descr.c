@@ -46,6 +46,7 @@ static const struct {
     {&PyMethod_Type, "__self__", MP_F_METHOD_SELF},
     {&PyProperty_Type, "fget", MP_F_PROP_GET},
     {&PyProperty_Type, "fset", MP_F_PROP_SET},
+    {&PyProperty_Type, "fdel", MP_F_PROP_DEL},
     {&PySlice_Type, "start", MP_F_SLICE_START},
     {&PySlice_Type, "stop", MP_F_SLICE_STOP},
     {&PySlice_Type, "step", MP_F_SLICE_STEP},
@@ -349,9 +350,8 @@ mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *n
     mp_rc rc;
     if (tp->tp_descr_set == PyProperty_Type.tp_descr_set) {
         PyObject *setter_func = mp_descr_part_borrow(descr, value != NULL ? 1 : 2);
-        rc = value != NULL ? mp_load_part(T, descr, MP_F_PROP_SET,
-                                          setter_func == NULL ? Py_None : setter_func)
-                           : mp_load_const(T, descr);
+        rc = mp_load_part(T, descr, value != NULL ? MP_F_PROP_SET : MP_F_PROP_DEL,
+                          setter_func == NULL ? Py_None : setter_func);
         if (rc != MP_OK || setter_func == NULL) {
             return rc;  // AttributeError: no setter
         }

@@ -34,6 +34,27 @@ def f():
 >>>
 !!! p.__init__(lambda self: 2, lambda self, v: self.__dict__.update(w=v))
 
+=== property_with_another_deleter
+p = property(None, None, lambda self: self.__dict__.update(v=1))
+class C:
+    x = p
+c = C()
+def f():
+    del c.x
+    return dict(vars(c)), C.__dict__["x"].fdel
+>>>
+!!! p.__init__(None, None, lambda self: self.__dict__.update(w=2))
+
+=== property_delete_called
+p = property(None, None, lambda self: self.__dict__.update(v=1))
+class C: pass
+c = C()
+def f():
+    property.__delete__(p, c)
+    return dict(vars(c))
+>>>
+!!! p.__init__(None, None, lambda self: self.__dict__.update(w=2))
+
 === compiled_functions_as_arguments
 from magpy._engine import CompiledFunction
 a, b = CompiledFunction(lambda x: x + 1), CompiledFunction(lambda x: x * 5)

@@ -944,6 +944,7 @@ FIELDS = {
     ],
     "PROP_GET": [(Meth.p, Meth.p.fget)],
     "PROP_SET": [(Meth.p, Meth.p.fset), (property(len), None)],
+    "PROP_DEL": [(property(None, None, len), len), (property(len), None)],
     "TYPE": [(meth, Meth), (1, int)],
     "PARTIAL_FUNC": [(functools.partial(len, 1), len)],
     "PARTIAL_ARGS": [(functools.partial(len, 1), (1,))],
