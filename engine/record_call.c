@@ -165,14 +165,17 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name, bool *runs)
         return rc;
     }
     if (Py_TYPE(attr) == &PyStaticMethod_Type) {
-        attr = mp_descr_part_borrow(attr, 0);
+        PyObject *held = mp_descr_part_borrow(attr, 0);
+        rc = held == NULL ? MP_OK : mp_load_part(T, attr, MP_F_STATIC_FUNC, held);
+        attr = held;
     }
     if (attr != NULL && PyFunction_Check(attr)) {
         *runs = true;
-        rc = mp_load_const(T, attr);
+        rc = rc != MP_OK ? rc : mp_load_const(T, attr);
         return rc != MP_OK ? rc : mp_guard_function(T, attr);
     }
-    return attr != NULL && constructor_stores(name, attr)
+    return rc != MP_OK ? rc
+           : attr != NULL && constructor_stores(name, attr)
                ? MP_OK
                : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s.%U, which is a %s",
                                 cls->tp_name, name,

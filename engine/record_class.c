@@ -127,7 +127,8 @@ class_prepare_hook(mp_trace *T, PyTypeObject *cls, PyTypeObject *plain,
     PyObject *func = class_function_borrow(attr);
     mp_rc rc = mp_guard_type_attr(T, cls, key, attr);
     if (rc == MP_OK && func != NULL) {
-        rc = mp_load_const(T, func);
+        rc = func == attr ? MP_OK : mp_load_part(T, attr, MP_F_STATIC_FUNC, func);
+        rc = rc != MP_OK ? rc : mp_load_const(T, func);
         rc = rc != MP_OK ? rc : mp_guard_function(T, func);
     }
     else if (rc == MP_OK && attr != mp_type_lookup_borrow(plain, key)) {

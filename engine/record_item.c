@@ -228,7 +228,7 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
         PyObject *inner = mp_descr_part_borrow(found, 0);
         if (inner != NULL && PyFunction_Check(inner)) {
             s->below = MP_BELOW_WATCH;
-            return mp_load_const(T, inner);
+            return mp_load_part(T, found, MP_F_STATIC_FUNC, inner);
         }
     }
     return Py_TYPE(found) == &PyClassMethodDescr_Type

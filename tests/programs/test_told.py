@@ -23,6 +23,55 @@ def f(x):
 >>> 2
 !!! s.__init__(lambda x: x * 7)
 
+=== new_filled_anew
+class C:
+    def __new__(cls, v):
+        made = object.__new__(cls)
+        made.v = v
+        return made
+def other(cls, v):
+    made = object.__new__(cls)
+    made.v = v * 10
+    return made
+def f(x):
+    return C(x).v
+>>> 2
+!!! vars(C)["__new__"].__init__(other)
+
+=== class_getitem_filled_anew
+class C:
+    @classmethod
+    def __class_getitem__(cls, k):
+        return cls, k + 1
+def f(x):
+    return C[x]
+>>> 2
+!!! vars(C)["__class_getitem__"].__init__(lambda cls, k: (cls, k * 7))
+
+=== init_subclass_filled_anew
+class C:
+    @classmethod
+    def __init_subclass__(cls):
+        cls.v = 1
+def f(x):
+    class D(C):
+        pass
+    return D.v + x
+>>> 2
+!!! vars(C)["__init_subclass__"].__init__(lambda cls: setattr(cls, "v", 7))
+
+=== prepare_filled_anew
+class M(type):
+    @classmethod
+    def __prepare__(meta, name, bases):
+        return {"v": 1}
+def f(x):
+    class D(metaclass=M):
+        pass
+    return D.v + x
+>>> 2
+!!! vars(M)["__prepare__"].__init__(lambda meta, name, bases: {"v": 7})
+
 === property_filled_anew
 p = property(lambda self: 1, lambda self, v: self.__dict__.update(v=v))
 class C:
