@@ -396,6 +396,9 @@ rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
     if (rule == RULE_CONTEXT_RESET && !n->appended) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set before");
     }
+    if (T->trial) {  // it would stay set where the trial is given up
+        return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    }
     n->entry_len += rule == RULE_CONTEXT_SET ? (n->appended ? 1 : 2) : -1;
     n->appended = n->entry_len > 0;
     return MP_OK;

@@ -40,21 +40,62 @@ class Judge:
     def agree(self, ours: object, theirs: object) -> str | None:
         """Return where two results differ, None if they agree.
 
-        Tensors agree within the tolerance of their dtype, all else must be equal.
+        Tensors agree within the tolerance of their dtype, all else must be equal, and
+        what is one object or shares memory in one result does so in the other.
         """
-        return _difference(ours, theirs, "result", _DEEP)
+        return _difference(ours, theirs, "result", _DEEP, _Twins())
 
 
-def _difference(ours: Any, theirs: Any, path: str, deep: int) -> str | None:
+class _Twins:
+    """Which objects, and which memory of tensors, stand for which in the other result."""
+
+    def __init__(self) -> None:
+        self._ours: dict[Any, Any] = {}
+        self._theirs: dict[Any, Any] = {}
+
+    def pair(self, ours: Any, theirs: Any) -> bool:
+        """Is this pairing at one with those before?"""
+        forth = self._ours.setdefault(ours, theirs)
+        back = self._theirs.setdefault(theirs, ours)
+        return bool(forth == theirs and back == ours)
+
+    def pair_memory(self, ours: Any, theirs: Any) -> bool:
+        """Pair what two tensors show; memory of no bytes has no address."""
+        if "strided" not in str(ours.layout) or "strided" not in str(theirs.layout):
+            return True
+        a, b = ours.untyped_storage().data_ptr(), theirs.untyped_storage().data_ptr()
+        return (a == 0) == (b == 0) and (
+            a == 0 or self.pair(("memory", a), ("memory", b))
+        )
+
+
+def _has_only_attributes(kind: type) -> bool:
+    """Is the ``__dict__`` all that there is to its instances?  No slots, nothing of C."""
+    words = (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ != 0)
+    word = tuple.__itemsize__
+    return (
+        kind.__dictoffset__ != 0
+        and kind.__itemsize__ == 0
+        and kind.__basicsize__ <= object.__basicsize__ + words * word
+    )
+
+
+def _difference(
+    ours: Any, theirs: Any, path: str, deep: int, twins: _Twins
+) -> str | None:
     import torch
 
-    if ours is theirs:
-        return None
     kind = type(ours)
     if kind is not type(theirs):
         return f"{path}: {kind.__name__} instead of {type(theirs).__name__}"
+    if kind not in _PLAIN and not twins.pair(id(ours), id(theirs)):
+        return f"{path}: shared in one result only"
     if isinstance(ours, torch.Tensor):
+        if not twins.pair_memory(ours, theirs):
+            return f"{path}: memory that is shared in one result only"
         return _tensor_difference(ours, theirs, path)
+    if ours is theirs:
+        return None
     if deep == 0:
         return f"{path}: nested too deeply"
     parts: list[tuple[str, Any, Any]] = []
@@ -78,14 +119,14 @@ def _difference(ours: Any, theirs: Any, path: str, deep: int) -> str | None:
     elif kind in (*_PLAIN, torch.device, torch.finfo, torch.iinfo):
         same = ours == theirs or (ours != ours and theirs != theirs)
         return None if same else f"{path}: other value"
-    elif not hasattr(ours, "__dict__"):
+    elif not _has_only_attributes(kind):
         return f"{path}: a {kind.__name__} that cannot be compared"
     own, other = (getattr(v, "__dict__", {}) for v in (ours, theirs))
     if list(own) != list(other):
         return f"{path}: other attributes"
     parts += [(f".{k}", own[k], other[k]) for k in own]
     for part, a, b in parts:
-        found = _difference(a, b, path + part, deep - 1)
+        found = _difference(a, b, path + part, deep - 1, twins)
         if found:
             return found
     return None

@@ -1,5 +1,6 @@
 """Runs that are tried again, told that a compiler is at work: no trace, or whole graphs."""
 
+import functools
 import gc
 
 import pytest
@@ -29,6 +30,7 @@ ACTS = {
     "draws_and_differs": "return torch.rand(3)",
     "differs": "return x * 2 + 1",
     "other_type": "return [x * 2]",
+    "sets_a_context_variable": "var.set(var.get() + 1); raise KeyError",
     "prints": "print('no'); sys.stderr.flush()",
     "leaves": "import os; os._exit(3)",
     "exits": "sys.exit(3)",
@@ -137,7 +139,7 @@ def g(x, m):
         return x * 2
     return x * 2
 def f(x, m):
-    return g(x, m), len(log), n, torch.is_grad_enabled()
+    return g(x, m), len(log), n, torch.is_grad_enabled(), var.get()
 """
 
 
@@ -286,6 +288,45 @@ def test_differs_is_counted():
         y = torch.randn(k, 3)
         assert torch.equal(fast(y, ALL), y * 2)
     assert magpy.stats(fast)["reasons"]["is_compiling-differs"] == 3
+
+
+class Named:
+    def __init__(self, value):
+        self.value = value
+
+
+class Numbers(set):
+    pass
+
+
+#: What is answered where a compiler is at work, and what eager answers.
+DIFFERENT = {
+    "one_object": ("[x * 2] * 2", "[x * 2, x * 2]"),
+    "one_memory": ("(y := x * 2, y.detach())", "(x * 2, (x * 2).detach())"),
+    "two_objects": ("[x * 2, x * 2]", "[x * 2] * 2"),
+    "function": ("(lambda: 1)", "(lambda: 2)"),
+    "partial": ("functools.partial(int, 1)", "functools.partial(int, 2)"),
+    "set": ("Numbers([1])", "Numbers([2])"),
+    "attribute": ("Named(1)", "Named(2)"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_results_that_only_look_alike(case):
+    told, real = DIFFERENT[case]
+    space = {**globals(), "functools": functools}
+    program = f"""
+def f(x, m):
+    if torch.compiler.is_compiling():
+        return {told}
+    return {real} if m.all() else None
+"""
+    exec(program, space)
+    fast = magpy.compile(space["f"], backend="eager")
+    for _ in range(6):
+        fast(torch.randn(3), ALL)
+    assert "is_compiling-differs" in reasons(fast)
+    assert whole_hits(fast) == 0
 
 
 def test_no_trials_when_told_what_to_say():
