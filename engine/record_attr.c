@@ -261,6 +261,15 @@ get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     return MP_OK;
 }
 
+/* A static or class method, or one of a subclass, and what it holds. */
+static mp_rc
+load_method_part(mp_trace *T, PyObject *method)
+{
+    PyObject *inner = mp_descr_part_borrow(method, 0);
+    return inner == NULL ? mp_load_const(T, method)
+                         : mp_load_part(T, method, MP_F_STATIC_FUNC, inner);
+}
+
 /* `C.name`: the metaclass first, then the MRO of C. */
 static mp_rc
 get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
@@ -297,8 +306,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     }
     PyTypeObject *tp = Py_TYPE(attr);
     if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
-        PyObject *inner = mp_descr_part_borrow(attr, 0);
-        return inner == NULL ? MP_OK : mp_load_part(T, attr, MP_F_STATIC_FUNC, inner);
+        return load_method_part(T, attr);
     }
     if (tp->tp_descr_get == NULL || tp == &PyFunction_Type || tp == &PyMethodDescr_Type
         || tp == &PyWrapperDescr_Type || tp == &PyClassMethodDescr_Type
@@ -308,7 +316,13 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     }
     bool runs;
     rc = mp_descr_runs(T, s, attr, cls, "__get__", &runs);
-    return rc != MP_OK || runs ? rc : mp_load_const(T, attr);
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    return PyObject_TypeCheck(attr, &PyStaticMethod_Type)
+                   || PyObject_TypeCheck(attr, &PyClassMethod_Type)
+               ? load_method_part(T, attr)
+               : mp_load_const(T, attr);
 }
 
 static PyObject *

@@ -72,6 +72,18 @@ def f(x):
 >>> 2
 !!! vars(M)["__prepare__"].__init__(lambda meta, name, bases: {"v": 7})
 
+=== subclasses_of_methods_filled_anew
+class S(staticmethod): pass
+class M(classmethod): pass
+class C:
+    s = S(lambda x: x + 1)
+    m = M(lambda cls, x: (cls, x + 1))
+def f(x):
+    return C.s(x), C.m(x)
+>>> 2
+!!! vars(C)["s"].__init__(lambda x: x * 7)
+!!! vars(C)["m"].__init__(lambda cls, x: (cls, x * 7))
+
 === property_filled_anew
 p = property(lambda self: 1, lambda self, v: self.__dict__.update(v=v))
 class C:
