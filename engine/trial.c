@@ -122,12 +122,32 @@ trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
     return rc;
 }
 
+/* What both calls could reach: new tuple of the callable and all arguments. */
+static PyObject *
+trial_given(const mp_CompiledObject *op, const mp_call_args *call)
+{
+    Py_ssize_t n = PyVectorcall_NARGS(call->nargsf)
+                   + (call->kwnames == NULL ? 0 : PyTuple_GET_SIZE(call->kwnames));
+    PyObject *given = PyTuple_New(n + 1);
+    if (given != NULL) {
+        PyTuple_SET_ITEM(given, 0, Py_NewRef(op->target.callable));
+    }
+    for (Py_ssize_t i = 0; given != NULL && i < n; i++) {
+        PyTuple_SET_ITEM(given, i + 1, Py_NewRef(call->args[i]));
+    }
+    return given;
+}
+
 /* Keep the plan (taken over) if the trial had the result of the real call.  1, 0, -1. */
 static int
-trial_judge(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code, PyObject *ours,
-            PyObject *theirs)
+trial_judge(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
+            PyCodeObject *code, PyObject *ours, PyObject *theirs)
 {
-    PyObject *text = PyObject_CallMethod(op->judge, "agree", "OO", ours, theirs);
+    PyObject *given = trial_given(op, call);
+    PyObject *text = given == NULL ? NULL
+                                   : PyObject_CallMethod(op->judge, "agree", "OOO",
+                                                         ours, theirs, given);
+    Py_XDECREF(given);
     if (text == NULL) {
         mp_plan_free(plan);
         return -1;
@@ -172,7 +192,7 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
         mp_err_restore_steal(exc);
     }
     else {
-        rc = trial_judge(op, plan, code, ours, result);
+        rc = trial_judge(op, call, plan, code, ours, result);
         if (rc > 0) {
             if (op->cache.n > 0 && op->cache.at[0]->told) {
                 op->cache.at[0]->timed = TRIAL_TIMED;
@@ -233,7 +253,7 @@ mp_trial_after(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
     Py_XDECREF(done);
     Py_XDECREF(now);
     if (rc > 0) {
-        rc = trial_judge(op, plan, code, ours, result);
+        rc = trial_judge(op, call, plan, code, ours, result);
         Py_DECREF(ours);
     }
     Py_DECREF(code);

@@ -9,7 +9,7 @@
  * judge: an object of Python with
  *   save() -> state           of the random generators
  *   restore(state)
- *   agree(ours, theirs) -> None, or in what they differ: str */
+ *   agree(ours, theirs, given) -> None, or in what they differ: str */
 #ifndef MP_TRIAL_H
 #define MP_TRIAL_H
 

@@ -15,6 +15,9 @@ _PLAIN = (int, float, complex, bool, str, bytes, range, slice)
 #: Deeper nestings of results are not compared, and so do not agree.
 _DEEP = 32
 
+#: So deep is looked for what both calls were given.
+_GIVEN = 4
+
 
 class Judge:
     """Keeps random states, and compares results."""
@@ -37,13 +40,24 @@ class Judge:
         """Put the generators back."""
         state()
 
-    def agree(self, ours: object, theirs: object) -> str | None:
+    def agree(self, ours: object, theirs: object, given: tuple[Any, ...]) -> str | None:
         """Return where two results differ, None if they agree.
 
         Tensors agree within the tolerance of their dtype, all else must be equal, and
-        what is one object or shares memory in one result does so in the other.
+        what is one object or shares memory in one result does so in the other, with
+        what was given (the callable and its arguments), too.
         """
-        return _difference(ours, theirs, "result", _DEEP, _Twins())
+        import torch
+
+        try:
+            with torch._C.DisableTorchFunctionSubclass():
+                twins = _Twins()
+                twins.know(getattr(given[0], "__self__", None), _GIVEN)
+                for argument in given:
+                    twins.know(argument, _GIVEN)
+                return _difference(ours, theirs, "result", _DEEP, twins)
+        except Exception as error:  # a tensor without values, an object that refuses
+            return f"result: {type(error).__name__} while it was compared"
 
 
 class _Twins:
@@ -58,6 +72,26 @@ class _Twins:
         forth = self._ours.setdefault(ours, theirs)
         back = self._theirs.setdefault(theirs, ours)
         return bool(forth == theirs and back == ours)
+
+    def know(self, given: Any, deep: int) -> None:
+        """Pair what was there before the calls with itself."""
+        import torch
+
+        inside: list[Any] = []
+        if isinstance(given, (list, tuple)):
+            inside = list(given)
+        elif isinstance(given, dict):
+            inside = list(given.values())
+        elif isinstance(given, torch.nn.Module):
+            # (Its own methods may do anything.)
+            for name in ("_parameters", "_buffers", "_modules"):
+                inside += given.__dict__.get(name, {}).values()
+        elif isinstance(given, torch.Tensor):
+            self.pair_memory(given, given)
+        if not isinstance(given, _PLAIN):
+            self.pair(id(given), id(given))
+        for part in inside if deep else ():
+            self.know(part, deep - 1)
 
     def pair_memory(self, ours: Any, theirs: Any) -> bool:
         """Pair what two tensors show; memory of no bytes has no address."""

@@ -295,6 +295,28 @@ class Named:
         self.value = value
 
 
+class Odd(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            if func is torch.Tensor.untyped_storage:
+                raise KeyError("no storage")
+            return func(*args, **(kwargs or {}))
+
+
+def test_a_comparison_that_fails_is_no_failure():
+    def f(x, m):
+        if torch.compiler.is_compiling():
+            return memoryview(b"1"), x * 2
+        return (memoryview(b"1"), x * 2) if m.all() else None
+
+    fast = magpy.compile(f, backend="eager")
+    for kind in (torch.Tensor, Odd):
+        for _ in range(4):
+            x = torch.randn(3).as_subclass(kind)
+            assert torch.equal(fast(x, ALL)[1], x * 2)
+
+
 class Numbers(set):
     pass
 
@@ -304,6 +326,8 @@ DIFFERENT = {
     "one_object": ("[x * 2] * 2", "[x * 2, x * 2]"),
     "one_memory": ("(y := x * 2, y.detach())", "(x * 2, (x * 2).detach())"),
     "two_objects": ("[x * 2, x * 2]", "[x * 2] * 2"),
+    "argument": ("torch.where(m, x, 0)", "x"),
+    "memory_of_an_argument": ("x.clone()", "x.view(-1)"),
     "function": ("(lambda: 1)", "(lambda: 2)"),
     "partial": ("functools.partial(int, 1)", "functools.partial(int, 2)"),
     "set": ("Numbers([1])", "Numbers([2])"),
