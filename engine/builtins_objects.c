@@ -375,7 +375,7 @@ mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
     mp_node *known = mp_refgraph_find(&T->graph, owner);
     if (PyWeakref_CheckProxy(owner) && known != NULL && known->kind == MP_NODE_FRESH) {
-        return mp_record_getattr(T, s, PyWeakref_GET_OBJECT(owner), name);
+        return mp_record_getattr(T, s, mp_weakref_borrow(owner), name);
     }
     bool is_alias = mp_type_is(owner, MP_K_GENERIC_ALIAS);
     bool is_args = mp_name_is(name, "__args__");

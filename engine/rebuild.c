@@ -146,7 +146,7 @@ dict_key_is_plain(PyObject *key)
         }
         return true;
     }
-    return tp == &_PyWeakref_RefType ? dict_key_is_plain(PyWeakref_GET_OBJECT(key))
+    return tp == &_PyWeakref_RefType ? dict_key_is_plain(mp_weakref_borrow(key))
                                      : !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
 }
 

@@ -438,9 +438,9 @@ shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
         inner = mp_descr_part_borrow(obj, 0);
     }
     else if (tp == &_PyWeakref_RefType && ((PyWeakReference *)obj)->wr_callback == NULL
-             && PyWeakref_GET_OBJECT(obj) != Py_None) {
+             && mp_weakref_borrow(obj) != Py_None) {
         s->kind = MP_E_WEAKREF;
-        inner = PyWeakref_GET_OBJECT(obj);
+        inner = mp_weakref_borrow(obj);
     }
     else if (tp == &PyByteArray_Type) {
         PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),

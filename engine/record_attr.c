@@ -556,7 +556,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         return rc;
     }
     if (PyWeakref_CheckProxy(owner) && n->kind == MP_NODE_FRESH) {
-        owner = PyWeakref_GET_OBJECT(owner);
+        owner = mp_weakref_borrow(owner);
         return mp_record_setattr(T, s, owner, name, value);
     }
     PyTypeObject *tp = Py_TYPE(owner);

@@ -641,7 +641,7 @@ is_held(const mp_trace *T, const mp_node *n)
 static mp_rc
 call_weakref(mp_trace *T, mp_shadow *s, PyObject *ref, const mp_node *n)
 {
-    PyObject *target = PyWeakref_GET_OBJECT(ref);
+    PyObject *target = mp_weakref_borrow(ref);
     const mp_node *t = mp_refgraph_find(&T->graph, target);
     bool ours =
         t != NULL && t->reg < 0;  // it dies by what the run does, and that alone

@@ -73,7 +73,7 @@ mp_trial_yielded(mp_trace *T, mp_frame *f)
         return MP_ERR;
     }
     for (Py_ssize_t i = PyList_GET_SIZE(T->generators); i-- > 0;) {
-        if (PyWeakref_GET_OBJECT(PyList_GET_ITEM(T->generators, i)) == gen) {
+        if (mp_weakref_borrow(PyList_GET_ITEM(T->generators, i)) == gen) {
             return MP_OK;
         }
     }
@@ -89,7 +89,7 @@ mp_trial_give_up(mp_trace *T)
 {
     for (Py_ssize_t i = T->generators == NULL ? 0 : PyList_GET_SIZE(T->generators);
          i-- > 0;) {
-        PyObject *gen = PyWeakref_GET_OBJECT(PyList_GET_ITEM(T->generators, i));
+        PyObject *gen = mp_weakref_borrow(PyList_GET_ITEM(T->generators, i));
         if (gen != Py_None && mp_gen_runs_code(gen)) {
             mp_watch_mute(gen);
         }
@@ -143,8 +143,7 @@ mp_trial_end(mp_trace *T)
     T->trial = false;
     for (Py_ssize_t i = 0; T->generators != NULL && i < PyList_GET_SIZE(T->generators);
          i++) {
-        PyObject *gen =
-            Py_NewRef(PyWeakref_GET_OBJECT(PyList_GET_ITEM(T->generators, i)));
+        PyObject *gen = Py_NewRef(mp_weakref_borrow(PyList_GET_ITEM(T->generators, i)));
         if (gen != Py_None && mp_gen_runs_code(gen)) {
             mp_gen_discard(gen);
             left = true;

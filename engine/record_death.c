@@ -51,9 +51,8 @@ is_library_callback(mp_trace *T, mp_frame *f)
     const mp_node *n = mp_refgraph_find(&T->graph, mp_frame_func_borrow(f));
     PyObject *ref =
         mp_frame_code_borrow(f)->co_argcount == 1 ? mp_frame_local_borrow(f, 0) : NULL;
-    return ref != NULL && PyWeakref_CheckRef(ref)
-           && PyWeakref_GET_OBJECT(ref) == Py_None && is_of_library(f)
-           && (n == NULL || n->kind == MP_NODE_FRESH);
+    return ref != NULL && PyWeakref_CheckRef(ref) && mp_weakref_borrow(ref) == Py_None
+           && is_of_library(f) && (n == NULL || n->kind == MP_NODE_FRESH);
 }
 
 static bool

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "compat/compat.h"
 #include "tensor.h"
 
 struct mp_slot {
@@ -79,7 +80,7 @@ mp_refgraph_fini(mp_refgraph *g)
 bool
 mp_node_is_alive(const mp_node *n)
 {
-    return n->weak == NULL ? !n->released : PyWeakref_GET_OBJECT(n->weak) == n->obj;
+    return n->weak == NULL ? !n->released : mp_weakref_borrow(n->weak) == n->obj;
 }
 
 static struct mp_slot *

@@ -138,6 +138,8 @@ void mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size);
 int mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item);
 /* What it goes through, borrowed; NULL: exhausted, or a range. */
 PyObject *mp_iterator_sequence_borrow(PyObject *it);
+/* The object of a weak reference or proxy; None: it has died. */
+PyObject *mp_weakref_borrow(PyObject *ref);
 /* What a staticmethod, a classmethod or a mapping proxy holds (0); the functions of a
  * property that get (0), set (1) and delete (2).  NULL: nothing. */
 PyObject *mp_descr_part_borrow(PyObject *o, int i);

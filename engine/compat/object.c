@@ -334,6 +334,18 @@ mp_descr_fits(PyObject *descr, PyObject *obj)
 }
 
 PyObject *
+mp_weakref_borrow(PyObject *ref)
+{
+#if PY_VERSION_HEX < 0x030d0000
+    return PyWeakref_GET_OBJECT(ref);
+#else
+    PyObject *obj = ((PyWeakReference *)ref)->wr_object;
+
+    return Py_REFCNT(obj) > 0 ? obj : Py_None;
+#endif
+}
+
+PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
 {
     return ((PyObject **)((char *)o + sizeof(PyObject)))[i];
