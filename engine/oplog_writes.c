@@ -149,7 +149,7 @@ note_state(mp_trace *T, const mp_pending_op *op)
 static bool
 shares_memory(mp_trace *T, PyObject *written, PyObject *input)
 {
-    return T->uncounted && tensors_overlap(written, input);
+    return (T->uncounted || T->recounted) && tensors_overlap(written, input);
 }
 
 /* The run wrote to a tensor of its own that may be a view or an alias of an input. */
@@ -265,6 +265,8 @@ mp_op_note_alias(mp_trace *T, PyObject *result)
         }
         PyObject *base = tensor_base(result), *other = tensor_base(op->inputs[i]);
         T->uncounted = base != other;
+        // In inference mode a view of a tensor may have a counter of its own.
+        T->recounted = T->recounted || !mp_grad_is_enabled();
         Py_DECREF(base);
         Py_DECREF(other);
     }

@@ -186,6 +186,7 @@ typedef struct mp_trace {
     bool lazy_calls;    // some iterator of C code calls torch operations, later
     uint8_t in_mode;    // mp_mode_state
     bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
+    bool recounted;     // some view may count its writes by itself
     bool uncounted;     // some memory has several counters (t.data, unsafe_chunk)
     bool lazy_indexes;  // some iterator of C code looks keys up in what it gets, later
     bool lazy_looks;    // some iterator of C code looks at what it gets, later

@@ -100,7 +100,6 @@ WRITES = {
     "copy": "y = x.copy_(x + 1)",
     "transposed": "y = x.t().contiguous(); x.t().copy_(y + 1)",
     "parameter": "with torch.no_grad(): y = weight.mul_(2)",
-    "inference": "with torch.inference_mode(): y = x.add_(1) * 2",
     "inference_renorm": "with torch.inference_mode(): "
     "y = F.embedding(torch.tensor([1]), x, max_norm=0.5) + 1",
     "module_state": "y = state.add_(x.sum())",
@@ -535,3 +534,33 @@ def test_nothing_is_saved_where_nothing_raises():
             assert told.pop()[2] & SAVES == saves
     finally:
         Transaction.undo = original
+
+
+VIEWS = {
+    "unsafe_split": lambda y: torch.unsafe_split(y, 1)[1],
+    "unsafe_chunk": lambda y: torch.unsafe_chunk(y, 2)[1],
+    "split": lambda y: torch.split(y, 1)[1],
+    "index": lambda y: y[1:],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_views_of_inference_mode_have_counters_of_their_own(view):
+    """What was written through one is put back when a later hit raises."""
+    spd = [torch.eye(2)]
+
+    def f(y):
+        with torch.inference_mode():
+            view(y).mul_(2)
+        return torch.linalg.cholesky(spd[0])
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(3):
+        fast(torch.ones(2, 3))
+    assert magpy.stats(fast)["hits"] == 2
+    spd[0] = torch.zeros(2, 2)
+    for fn in (f, fast):
+        y = torch.ones(2, 3)
+        with pytest.raises(torch.linalg.LinAlgError):
+            fn(y)
+        assert y.tolist() == [[1.0] * 3, [2.0] * 3]
