@@ -640,6 +640,13 @@ mp_effect_slot(const mp_effect *op, PyObject *o)
 }
 
 static int
+effect_no_dict(PyObject *o)
+{
+    PyErr_Format(PyExc_TypeError, "%.200s object has no __dict__", Py_TYPE(o)->tp_name);
+    return -1;
+}
+
+static int
 effect_fill_attr(PyObject *o, PyObject *name, PyObject *value)
 {
     PyObject *found = mp_type_lookup_borrow(Py_TYPE(o), name);
@@ -648,13 +655,9 @@ effect_fill_attr(PyObject *o, PyObject *name, PyObject *value)
     if (found == NULL || Py_TYPE(found)->tp_descr_set == NULL) {
         return PyObject_GenericSetAttr(o, name, value);
     }
-    PyObject *dict = mp_instance_dict_borrow(o);
+    PyObject *dict = mp_instance_dict_make_borrow(o);
     if (dict == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_TypeError, "%.200s object has no __dict__",
-                         Py_TYPE(o)->tp_name);
-        }
-        return -1;
+        return PyErr_Occurred() ? -1 : effect_no_dict(o);
     }
     return PyDict_SetItem(dict, name, value);
 }
@@ -663,6 +666,9 @@ static int
 effect_fill_attrs(PyObject *o, const int32_t *pairs, int32_t count,
                   PyObject *const *regs)
 {
+    if (count == 0 && mp_instance_dict_make_borrow(o) == NULL) {
+        return PyErr_Occurred() ? -1 : effect_no_dict(o);
+    }
     for (int32_t i = 0; i < count; i += 2) {
         PyObject *name = regs[pairs[i]];
         if (!PyUnicode_CheckExact(name)) {

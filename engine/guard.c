@@ -396,9 +396,9 @@ guard_key_borrow(const mp_guard *op, PyObject *dict)
                : NULL;
 }
 
-/* The __dict__ of anything; *unknown if it exists but cannot be had. */
+/* The __dict__ of anything, made if asked for; *unknown if it exists but cannot be had. */
 static PyObject *
-guard_dict_borrow(PyObject *o, bool *unknown)
+guard_dict_borrow(PyObject *o, bool make, bool *unknown)
 {
     *unknown = false;
     if (PyModule_Check(o)) {
@@ -407,7 +407,8 @@ guard_dict_borrow(PyObject *o, bool *unknown)
     if (PyType_Check(o)) {
         return mp_type_dict_borrow((PyTypeObject *)o);
     }
-    PyObject *dict = mp_instance_dict_borrow(o);
+    PyObject *dict =
+        make ? mp_instance_dict_make_borrow(o) : mp_instance_dict_borrow(o);
     if (dict == NULL && PyErr_Occurred()) {
         PyErr_Clear();  // no memory to make it: the caller misses
         *unknown = true;
@@ -437,7 +438,7 @@ guard_field(PyObject *o, int64_t field)
 {
     bool unknown;
     if (field == MP_F_FUNC_DICT) {
-        return PyFunction_Check(o) ? guard_dict_borrow(o, &unknown) : NULL;
+        return PyFunction_Check(o) ? guard_dict_borrow(o, true, &unknown) : NULL;
     }
     return mp_guard_field_borrow(o, field);
 }
@@ -470,7 +471,7 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
     case MP_G_LOAD_KEY:
         return guard_key_borrow(op, regs[op->a]);
     case MP_G_LOAD_DICT:
-        return guard_dict_borrow(regs[op->a], &unknown);
+        return guard_dict_borrow(regs[op->a], op->n != 0, &unknown);
     case MP_G_LOAD_SLOT:
         return guard_slot_borrow(regs[op->a], op->obj);
     case MP_G_LOAD_CELL:
@@ -534,7 +535,7 @@ guard_test_no_dict(const mp_guard *op, PyObject *o)
 {
     PyObject *value;
     bool unknown;
-    PyObject *dict = guard_dict_borrow(o, &unknown);
+    PyObject *dict = guard_dict_borrow(o, false, &unknown);
     if (dict == NULL) {
         return !unknown;
     }

@@ -212,8 +212,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
 static PyObject *
 tensor_attrs_borrow(const mp_node *n)
 {
-    return n->attrs && mp_node_is_alive(n) ? mp_instance_dict_made_borrow(n->obj)
-                                           : NULL;
+    return n->attrs && mp_node_is_alive(n) ? mp_instance_dict_borrow(n->obj) : NULL;
 }
 
 static mp_rc
@@ -430,7 +429,7 @@ fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
 {
     int32_t *attrs = NULL;
     mp_rc rc = MP_OK;
-    if (s->n_attrs > 0) {
+    if (s->n_attrs > 0 || s->shows_dict) {
         rc = make_all(b, s->attrs, s->n_attrs, &attrs);
         rc = rc != MP_OK
                  ? rc

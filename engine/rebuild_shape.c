@@ -126,12 +126,14 @@ mp_shape_pairs(mp_shape *s, PyObject *dict)
 static mp_rc
 shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
 {
-    PyObject *dict = mp_instance_dict_made_borrow(obj), *key, *value;
+    PyObject *dict = mp_instance_dict_borrow(obj), *key, *value;
     Py_ssize_t pos = 0;
     if (dict == NULL) {
         return PyErr_Occurred() ? MP_ERR : MP_OK;
     }
     s->dict = dict;
+    // An empty one, too, is seen: in the __reduce__ of an exception, say.
+    s->shows_dict = !PyType_HasFeature(Py_TYPE(obj), Py_TPFLAGS_MANAGED_DICT);
     while (PyDict_Next(dict, &pos, &key, &value)) {
         if (!PyUnicode_CheckExact(key)) {
             return mp_trace_abort(T, MP_AB_OUTPUT, "a new %s with a %s in its __dict__",

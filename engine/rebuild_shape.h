@@ -11,6 +11,7 @@ typedef struct {
     PyObject **items;  // content
     int n_items, cap_items;
     PyObject *dict;    // borrowed from the object: its instance dict, or NULL
+    bool shows_dict;   // others can tell that it is there, even if it is empty
     PyObject **attrs;  // name, value, ... of the instance dict
     int n_attrs, cap_attrs;
     PyObject **slots;  // member descriptor, value, ...

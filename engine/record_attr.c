@@ -34,25 +34,40 @@ attr_strings(void)
                : -1;
 }
 
+/* Was the dict in `known` loaded as that of n?  (Then it need not be made again.) */
+static bool
+is_dict_of(mp_trace *T, const mp_node *known, const mp_node *n)
+{
+    if (known == NULL || known->reg < 0) {
+        return false;
+    }
+    const mp_guard *op = &T->guards->ops[T->guards->def[known->reg]];
+    return op->kind == MP_G_LOAD_DICT && op->a == n->reg;
+}
+
 mp_rc
 mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                       mp_node **dict_node)
 {
     *dict_node = NULL;
     *dict = mp_instance_dict_borrow(owner);
+    bool make = *dict == NULL;
+    if (make && !PyErr_Occurred()) {
+        *dict = mp_instance_dict_make_borrow(owner);
+    }
     if (*dict == NULL) {
         return PyErr_Occurred() ? MP_ERR : MP_OK;
     }
-    if (n == NULL || n->reg < 0) {
-        *dict_node = mp_refgraph_find(&T->graph, *dict);
+    mp_node *known = mp_refgraph_find(&T->graph, *dict);
+    if (n == NULL || n->reg < 0 || is_dict_of(T, known, n)) {
+        *dict_node = known;
         return MP_OK;
     }
-    mp_node *stale = mp_refgraph_find(&T->graph, *dict);
-    if (stale != NULL && stale->kind == MP_NODE_FRESH) {
+    if (known != NULL && known->kind == MP_NODE_FRESH) {
         // The dict was made just now, for an object that is not new.
         mp_refgraph_forget(&T->graph, *dict);
     }
-    mp_rc rc = mp_load(T, MP_G_LOAD_DICT, n->reg, NULL, 0, *dict);
+    mp_rc rc = mp_load(T, MP_G_LOAD_DICT, n->reg, NULL, make, *dict);
     if (rc == MP_OK) {
         *dict_node = mp_refgraph_find(&T->graph, *dict);
     }
@@ -60,18 +75,10 @@ mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
 }
 
 static bool
-can_have_no_dict(PyObject *owner)
+can_have_dict(PyObject *owner)
 {
-    return Py_TYPE(owner)->tp_dictoffset == 0
-           && !(Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT);
-}
-
-/* A new exception without a dict: __reduce__ would show one that we made. */
-static bool
-is_bare_exception(PyObject *owner, const mp_node *n)
-{
-    return n != NULL && n->kind == MP_NODE_FRESH && PyExceptionInstance_Check(owner)
-           && mp_instance_dict_made_borrow(owner) == NULL;
+    return Py_TYPE(owner)->tp_dictoffset != 0
+           || (Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT);
 }
 
 /* Look at the instance dict; *found tells whether the name is there. */
@@ -81,12 +88,13 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *dict;
     mp_node *node;
     *found = false;
-    if (can_have_no_dict(owner) || is_bare_exception(owner, n)) {
+    if (!can_have_dict(owner)) {
         return MP_OK;
     }
-    if (n != NULL && n->reg >= 0 && !PyModule_Check(owner)
-        && mp_instance_dict_borrow(owner) == NULL) {
-        return PyErr_Occurred() ? MP_ERR : mp_test(T, MP_G_NO_DICT, n, name, 0);
+    if (mp_instance_dict_borrow(owner) == NULL) {
+        return PyErr_Occurred()           ? MP_ERR
+               : n != NULL && n->reg >= 0 ? mp_test(T, MP_G_NO_DICT, n, name, 0)
+                                          : MP_OK;
     }
     mp_rc rc = mp_instance_dict_node(T, owner, n, &dict, &node);
     if (rc != MP_OK || dict == NULL) {
@@ -169,7 +177,7 @@ static mp_rc
 get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
                      bool *found)
 {
-    PyObject *dict = mp_instance_dict_made_borrow(owner);
+    PyObject *dict = mp_instance_dict_borrow(owner);
     PyObject *value = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
     mp_node *known = dict == NULL ? NULL : mp_refgraph_find(&T->graph, dict), *ignored;
     if (PyErr_Occurred()) {

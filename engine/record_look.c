@@ -88,7 +88,7 @@ static PyObject *
 held_borrow(PyObject *obj)
 {
     return PyExceptionInstance_Check(obj)        ? ((PyBaseExceptionObject *)obj)->args
-           : mp_is_instance(obj, MP_K_NAMESPACE) ? mp_instance_dict_made_borrow(obj)
+           : mp_is_instance(obj, MP_K_NAMESPACE) ? mp_instance_dict_borrow(obj)
                                                  : NULL;
 }
 

@@ -75,7 +75,7 @@ mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
     if (rc == MP_OK && !PyDict_CheckExact(mapping)) {
         found = mp_type_lookup_borrow(Py_TYPE(mapping), name);
         rc = mp_record_getattr(T, s, mapping, name);
-        PyObject *dict = rc == MP_OK ? mp_instance_dict_made_borrow(mapping) : NULL;
+        PyObject *dict = rc == MP_OK ? mp_instance_dict_borrow(mapping) : NULL;
         bool shadowed = dict != NULL && PyDict_GetItemWithError(dict, name) != NULL;
         own = mp_type_lookup_borrow(&PyDict_Type, name);
         if (rc == MP_OK

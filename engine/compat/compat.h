@@ -100,11 +100,13 @@ int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _
 
 /* -- Objects whose layout is private ------------------------------------------------ */
 
-/* The instance dict of o, materialised if needed: borrowed, NULL if the type has none
- * (no exception) or on error (exception set). */
+/* The instance dict of o: borrowed, NULL (without an exception) if there is none, or not yet.
+ * Attributes that an instance keeps in compact form are moved into a dict, which nobody can
+ * tell; an exception or a partial shows in its __reduce__ whether it has a dict, so none is
+ * made for looking.  NULL with an exception if memory is short. */
 PyObject *mp_instance_dict_borrow(PyObject *o);
-/* The same, but NULL for an object that has not needed one yet: some C types can tell. */
-PyObject *mp_instance_dict_made_borrow(PyObject *o);
+/* The same, made if the type can have one, as a store or o.__dict__ does. */
+PyObject *mp_instance_dict_make_borrow(PyObject *o);
 bool mp_str_is_ready(PyObject *text);  // has its canonical form, as all do from 3.12
 uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
 bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))

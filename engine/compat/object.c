@@ -10,7 +10,7 @@
 #include "../types.h"
 
 PyObject *
-mp_instance_dict_borrow(PyObject *o)
+mp_instance_dict_make_borrow(PyObject *o)
 {
     PyObject **slot = _PyObject_GetDictPtr(o);
 
@@ -29,8 +29,11 @@ mp_instance_dict_borrow(PyObject *o)
 }
 
 PyObject *
-mp_instance_dict_made_borrow(PyObject *o)
+mp_instance_dict_borrow(PyObject *o)
 {
+    if (PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_MANAGED_DICT)) {
+        return mp_instance_dict_make_borrow(o);
+    }
     PyObject **slot = _PyObject_GetDictPtr(o);
     return slot == NULL ? NULL : *slot;
 }

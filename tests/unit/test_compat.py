@@ -884,7 +884,10 @@ def test_instance_dict() -> None:
     assert testing.instance_dict(Slots()) is None
     assert testing.instance_dict(3) is None
     assert testing.instance_dict(json) is json.__dict__
-    assert testing.instance_dict(add) is add.__dict__
+    assert add.__dict__ is testing.instance_dict(add)
+    late = ValueError(1)  # its __reduce__ shows a dict
+    assert testing.instance_dict(late) is None
+    assert late.__reduce__() == (ValueError, (1,))
 
 
 def test_dict_version_changes() -> None:

@@ -169,11 +169,17 @@ def load_dict():
     o.x = 1
     assert p.value(o) is o.__dict__
     assert p.value(sys) is sys.__dict__
-    assert p.value(load_dict) is load_dict.__dict__
+    assert loading("LOAD_DICT", n=1).value(load_dict) is load_dict.__dict__
     assert p.value(C)["__module__"] == __name__
     assert p.value(int)["__doc__"] == int.__doc__
     assert not p(Slots())
     assert not p(1)
+    late = ValueError(1)  # its __reduce__ shows a dict
+    assert not p(late)
+    assert late.__reduce__() == (ValueError, (1,))
+    assert loading("LOAD_DICT", n=1).value(late) == {}
+    assert late.__reduce__() == (ValueError, (1,), {})
+    assert p(late)
     fresh = C()  # its dict is made by the check
     fresh.a = 2
     assert p.value(fresh) == {"a": 2}
