@@ -82,13 +82,21 @@ def test_files(supported: bool) -> list[str]:
     """All tests without torch; where the engine is off, those of its refusal only."""
     unit = ROOT / "tests" / "unit"
     if not supported:
-        return [str(unit / "test_compat.py")]
+        return [str(unit / "test_compat.py"), str(unit / "test_watch.py")]
+    texts = {p: p.read_text(encoding="utf-8") for p in sorted(unit.glob("*.py"))}
+    helpers = [
+        f"from {path.stem} import"
+        for path, text in texts.items()
+        if TORCH_FREE in text and not path.name.startswith("test_")
+    ]
+    free = [
+        path
+        for path, text in texts.items()
+        if path.name.startswith("test_")
+        and any(mark in text for mark in (TORCH_FREE, *helpers))
+    ]
     whole = [ROOT / "tests" / "test_oracle.py", ROOT / "tests" / "programs"]
-    return [
-        str(path)
-        for path in sorted(unit.glob("test_*.py"))
-        if TORCH_FREE in path.read_text(encoding="utf-8")
-    ] + [str(path) for path in whole]
+    return [str(path) for path in free + whole]
 
 
 def run_one(name: str, python: Path, pytest: Path, arguments: list[str]) -> bool:

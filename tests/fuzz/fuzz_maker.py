@@ -17,9 +17,14 @@ from fuzz_breaks import (
     TORCH_BREAK_FEATURES,
     TORCH_BREAK_HEAD,
 )
-from fuzz_tables import CORE, FEATURES, HOLE, REFUSED, Feature
+from fuzz_calls import CALL_FEATURES
+from fuzz_containers import CONTAINER_FEATURES
+from fuzz_objects import OBJECT_FEATURES
+from fuzz_tables import CORE, HOLE, REFUSED, Feature
 from fuzz_torch import TORCH_CALLS, TORCH_CORE, TORCH_FEATURES, TORCH_HEAD, TORCH_WRAPS
 from fuzz_values import VALUE_FEATURES
+
+FEATURES = OBJECT_FEATURES + CONTAINER_FEATURES + CALL_FEATURES + VALUE_FEATURES
 
 TENSOR_SHARE = 0.15  # of programs
 BLOCK_SHARE = 0.3  # of statements, while there is depth left
@@ -265,7 +270,7 @@ def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
 
 def _plain(draw: random.Random) -> Program:
     breaks = _choose_breaks(draw, BREAK_FEATURES)
-    chosen = breaks + _choose(draw, FEATURES + VALUE_FEATURES, 3)
+    chosen = breaks + _choose(draw, FEATURES, 3)
     maker = Maker(draw, CORE, chosen)
     names = sorted({n for f in (CORE, *chosen) for n in f.of("G")})
     body = maker.block(2, "    ") + maker.block(1, "    ")
