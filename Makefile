@@ -1,4 +1,4 @@
-# make            build the extension into .venv
+# make            build the extension into .venv, and install experiments/ beside it
 # make test       all tests; ARGS="-k name" goes to pytest
 # make test-inductor   the programs with tensors, compiled by Inductor; BACKEND=aot_eager is quick
 # make demo       python -m magpy demo
@@ -29,9 +29,10 @@ say = @printf '== %s\n'
 # Stamps carry a hash: changed requirements or an added or deleted file make a new one.
 hash = $(firstword $(shell $(1) | cksum))
 REQUIREMENTS := $(VENV)/requirements-$(call hash,cat requirements/dev.txt).stamp
-SOURCES := $(shell find engine src tools -type f \
+SOURCES := $(shell find engine src experiments tools -type f \
     \( -name '*.[ch]' -o -name '*.def' -o -name '*.py' -o -name '*.pyi' \
-    -o -name meson.build \)) meson.build meson.options pyproject.toml
+    -o -name meson.build -o -name pyproject.toml \)) \
+    meson.build meson.options pyproject.toml
 BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
@@ -60,13 +61,17 @@ $(REQUIREMENTS): requirements/dev.txt | $(RUN)
 	@rm -f $(VENV)/requirements-*.stamp
 	@touch $@
 
+INSTALL = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m pip install --quiet \
+    --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall
+
+# The package, and beside it what measures and shows it.
 $(BUILT): $(REQUIREMENTS) $(SOURCES)
 	$(say) 'build'
-	@mkdir -p build/meson
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m pip install --quiet \
-	    --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
-	    -Cbuild-dir=build/meson -Csetup-args=-Dtesting=true . > build/build.log 2>&1 \
-	    || { cat build/build.log; exit 1; }
+	@mkdir -p build/meson build/experiments
+	@$(INSTALL) -Cbuild-dir=build/meson -Csetup-args=-Dtesting=true . \
+	    > build/build.log 2>&1 || { cat build/build.log; exit 1; }
+	@$(INSTALL) -Cbuild-dir=build/experiments ./experiments \
+	    >> build/build.log 2>&1 || { cat build/build.log; exit 1; }
 	@grep -s 'warning:' build/build.log || true
 	@rm -f $(VENV)/built-*.stamp
 	@touch $@

@@ -19,6 +19,13 @@ for folder in (HERE, HERE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+# The experiments of this checkout, here and in the processes that tests start.
+EXPERIMENTS = str(HERE.parent / "experiments")
+sys.path.insert(0, EXPERIMENTS)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (EXPERIMENTS, os.environ.get("PYTHONPATH")))
+)
+
 
 def pytest_addoption(parser: Any) -> None:
     parser.addoption(

@@ -2,9 +2,9 @@
 
     python tools/build_engine.py OUT [--python PYTHON] [--cflags FLAGS] [--full]
 
-OUT/magpy gets the modules; with --full also links to the package's Python files, else it
-is a namespace package that needs no torch.  Used where meson is not at hand or not wanted:
-other interpreters, sanitizers.
+OUT/magpy gets the modules; with --full also links to the package's Python files and to
+the experiments, else it is a namespace package that needs no torch.  Used where meson is
+not at hand or not wanted: other interpreters, sanitizers.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ def link_package(package: Path) -> None:
         link = package / path.name
         if path.name != "__pycache__" and not link.exists():
             link.symlink_to(path)
+    experiments = package.parent / "magpy_experiments"
+    if not experiments.exists():
+        experiments.symlink_to(ROOT / "experiments" / "magpy_experiments")
 
 
 def main() -> int:

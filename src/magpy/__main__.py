@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import magpy
 
-COMMANDS = ("demo", "explain", "bench", "parity", "conformance", "env")
+COMMANDS = ("explain", "env")
+#: Commands of the package that stands beside this one.
+EXPERIMENTS = ("demo", "bench", "parity", "conformance")
+_ABSENT = (
+    "it belongs to the package magpy-experiments, which is not installed; "
+    "in a checkout of MagPy: pip install ./experiments"
+)
+
+
+def _module(name: str) -> Any:
+    """Return the module of a subcommand, None if its package is not installed."""
+    if name in COMMANDS:
+        return importlib.import_module(f"magpy.cli.{name}")
+    if importlib.util.find_spec("magpy_experiments") is None:
+        return None
+    return importlib.import_module(f"magpy_experiments.cli.{name}")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -24,8 +41,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"magpy {magpy.__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"magpy.cli.{name}")
+    for name in (*COMMANDS, *EXPERIMENTS):
+        module = _module(name)
+        if module is None:
+            sub = commands.add_parser(name, help="not installed", add_help=False)
+            sub.set_defaults(run=_not_installed)
+            continue
         doc = (module.__doc__ or "").strip()
         sub = commands.add_parser(
             name,
@@ -38,9 +59,16 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _not_installed(args: argparse.Namespace) -> int:
+    raise magpy.MagpyError(f"{args.command}: {_ABSENT}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code."""
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    args, unknown = parser.parse_known_args(argv)
+    if unknown and args.run is not _not_installed:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from benchmarks import models
-from benchmarks.models import Spec
 from torch import nn
 
 import magpy
+from magpy_experiments import models
+from magpy_experiments.models import Spec
 from oracle import BACKEND, TOLERANCE, Pair, World, torch_compile
 
 Inputs = Callable[[World], tuple[tuple[Any, ...], dict[str, Any]]]

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from benchmarks.models import OWN
 from model_checks import check_changes, check_gradients, check_one_graph
+
+from magpy_experiments.models import OWN
 
 # These run a backward pass beside eager as well.
 TRAINED = ["resnet18", "unet", "lstm", "lstm_by_hand", "tridentnet", "gru"]

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "magpy"
+EXPERIMENTS = ROOT / "experiments"
 
 
 def test_c_rules() -> None:
@@ -122,6 +123,13 @@ def test_versions_agree() -> None:
     meson = (ROOT / "meson.build").read_text(encoding="utf-8")
     assert f"version: '{version}'" in meson
     package = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert f'__version__ = "{version}"' in package
+    other = tomllib.loads((EXPERIMENTS / "pyproject.toml").read_text("utf-8"))
+    assert other["project"]["version"] == version
+    assert f"magpy=={version}" in other["project"]["dependencies"]
+    meson = (EXPERIMENTS / "meson.build").read_text(encoding="utf-8")
+    assert f"version: '{version}'" in meson
+    package = (EXPERIMENTS / "magpy_experiments/__init__.py").read_text("utf-8")
     assert f'__version__ = "{version}"' in package
 
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 import magpy
-from magpy.__main__ import COMMANDS, main
-from magpy.cli import _measure
+from magpy.__main__ import COMMANDS, EXPERIMENTS, main
+from magpy_experiments import measure
 
 PROGRAM = """
 def f(x, y=1):
@@ -40,12 +40,32 @@ def test_help_needs_no_torch():
     assert result.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *EXPERIMENTS])
 def test_help_of_commands(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("usage: magpy " + command)
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["--root", "here", "more"]])
+@pytest.mark.parametrize("command", EXPERIMENTS)
+def test_absent_experiments_say_how_to_get_them(command, args, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "magpy_experiments", None)
+    assert main([command, *args]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"magpy: {command}: ")
+    assert captured.err.endswith(": pip install ./experiments\n")
+
+
+def test_without_experiments_the_rest_works(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "magpy_experiments", None)
+    assert main(["env", "--no-check"]) == 0
+    with pytest.raises(SystemExit) as caught:
+        main(["env", "--nonsense"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
 
 
 def test_version_and_usage(capsys):
@@ -105,20 +125,20 @@ def test_explain_usage_errors(program, monkeypatch, capsys, target, args, words)
 
 
 def test_durations():
-    texts = [_measure.duration(s) for s in (1.234e-6, 0.0123, 2.0)]
+    texts = [measure.duration(s) for s in (1.234e-6, 0.0123, 2.0)]
     assert texts == ["1.23 us", "12.3 ms", "2 s"]
 
 
 def test_interleaved_takes_turns():
     order = []
     functions = {name: lambda name=name: order.append(name) for name in "ab"}
-    times = _measure.interleaved(functions, "cpu", rounds=2, inner=2)
+    times = measure.interleaved(functions, "cpu", rounds=2, inner=2)
     assert order == list("aabbaabb")
     assert set(times) == {"a", "b"}
 
 
 def test_steps_go_to_stderr(capsys):
-    with _measure.step("working"):
+    with measure.step("working"):
         pass
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -127,7 +147,7 @@ def test_steps_go_to_stderr(capsys):
 
 def test_models_run():
     torch = pytest.importorskip("torch")
-    from magpy.cli._models import WORKLOADS, first_tensor
+    from magpy_experiments.workloads import WORKLOADS, first_tensor
 
     for name in ("resnet18", "add"):
         model, inputs = WORKLOADS[name]("cpu")

@@ -11,9 +11,9 @@ import unittest
 import pytest
 
 import magpy
-from magpy import conformance
 from magpy.__main__ import main
-from magpy.cli import conformance as command
+from magpy_experiments.cli import conformance as command
+from magpy_experiments.conformance import cpython
 
 FAKE = """
 import ctypes, os, sys, time, unittest
@@ -100,7 +100,7 @@ def fake_report(tmp_path_factory):
     sys.path.insert(0, str(folder))
     try:
         seen = []
-        report = conformance.check_module(
+        report = cpython.check_module(
             "conformance_fake",
             timeout=4,
             progress=lambda done, total: seen.append((done, total)),
@@ -150,9 +150,9 @@ def test_details_of_what_went_wrong(fake_report):
 def test_recorded_and_reasons(fake_report):
     cases = by_name(fake_report)
     assert cases["test_same"].recorded
-    assert cases["test_same"].hits == conformance.RUNS - 1
+    assert cases["test_same"].hits == cpython.RUNS - 1
     assert cases["test_breaks"].recorded
-    assert cases["test_breaks"].hits == conformance.RUNS - 1
+    assert cases["test_breaks"].hits == cpython.RUNS - 1
     assert not cases["test_skipped"].called
     assert not cases["test_raises_alike"].recorded
     assert cases["test_raises_alike"].reason == "raised"
@@ -164,7 +164,7 @@ def test_recorded_and_reasons(fake_report):
 def test_a_case_that_stays_eager(fake):
     case = importlib.import_module(fake).Good("test_breaks")
     with magpy.config.patch(segments=False):
-        line = conformance._check(case, fake, conformance.RUNS)
+        line = cpython._check(case, fake, cpython.RUNS)
     assert line["called"] and not line["recorded"] and line["hits"] == 0
     assert (line["status"], line["reason"]) == ("same", "opaque-call")
     assert "builtins.dir" in line["detail"]
@@ -173,8 +173,8 @@ def test_a_case_that_stays_eager(fake):
 def test_excluded_cases_do_not_run(fake, monkeypatch):
     case = importlib.import_module(fake).Good("test_fails_alike")
     key = "conformance_fake.Good.test_fails_alike"
-    monkeypatch.setitem(conformance.EXCLUDED, key, "for a reason")
-    line = conformance._check(case, fake, conformance.RUNS)
+    monkeypatch.setitem(cpython.EXCLUDED, key, "for a reason")
+    line = cpython._check(case, fake, cpython.RUNS)
     assert (line["status"], line["detail"]) == ("excluded", "for a reason")
     assert not line["called"]
 
@@ -188,16 +188,16 @@ def test_the_class_is_as_before():
         pass
 
     original = Base.test
-    assert conformance.check_case(Case, "test").status == "same"
+    assert cpython.check_case(Case, "test").status == "same"
     assert "test" not in vars(Case)
-    assert conformance.check_case(Base, "test").recorded
+    assert cpython.check_case(Base, "test").recorded
     assert Base.test is original
 
 
 def test_a_module_that_cannot_be_imported(tmp_path, monkeypatch):
     (tmp_path / "conformance_broken.py").write_text("raise ValueError('no')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    report = conformance.check_module("conformance_broken")
+    report = cpython.check_module("conformance_broken")
     assert report.error == "ValueError: no"
     assert report.cases == []
 
@@ -206,7 +206,7 @@ def test_no_such_module():
     with pytest.raises(
         magpy.MagpyError, match="there is no test module 'test_nothing'"
     ):
-        conformance.full_name("test_nothing")
+        cpython.full_name("test_nothing")
 
 
 def test_interpreter_without_tests(monkeypatch, capsys):

@@ -10,10 +10,10 @@ pytest.importorskip("torch")
 
 import torch
 
-from magpy import conformance_torch
 from magpy.__main__ import main
-from magpy.conformance import ConformanceError
-from magpy.conformance_describe import describe, error_text
+from magpy_experiments.conformance import dynamo
+from magpy_experiments.conformance.cpython import ConformanceError
+from magpy_experiments.conformance.describe import describe, error_text
 
 PLANTED = """
 import ctypes, random, sys, time, unittest
@@ -145,8 +145,8 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(checkout):
-    folder = conformance_torch.find_tests(checkout)
-    return conformance_torch.check_module("test_misc", folder, timeout=25)
+    folder = dynamo.find_tests(checkout)
+    return dynamo.check_module("test_misc", folder, timeout=25)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_what_is_told(report, found):
 
 
 def test_command(checkout, report, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(conformance_torch, "check_module", lambda *_, **__: report)
+    monkeypatch.setattr(dynamo, "check_module", lambda *_, **__: report)
     path = tmp_path / "out.json"
     arguments = ["conformance", "--torch", str(checkout), "--json", str(path)]
     assert main([*arguments, "test_misc"]) == 1
@@ -213,17 +213,17 @@ def test_command(checkout, report, monkeypatch, capsys, tmp_path):
 
 def test_no_checkout(tmp_path, capsys):
     with pytest.raises(ConformanceError, match="there are no tests"):
-        conformance_torch.find_tests(tmp_path)
+        dynamo.find_tests(tmp_path)
     assert main(["conformance", "--torch", str(tmp_path)]) == 1
     assert "there are no tests" in capsys.readouterr().err
 
 
 def test_modules_of_a_checkout(checkout):
-    folder = conformance_torch.find_tests(checkout)
-    assert conformance_torch.modules_of(folder) == ["test_misc", "test_sets"]
-    missing = conformance_torch.check_module("test_dicts", folder)
+    folder = dynamo.find_tests(checkout)
+    assert dynamo.modules_of(folder) == ["test_misc", "test_sets"]
+    missing = dynamo.check_module("test_dicts", folder)
     assert missing.error == "there is no test_dicts.py"
-    broken = conformance_torch.check_module("test_sets", folder)
+    broken = dynamo.check_module("test_sets", folder)
     assert broken.error == "ValueError: no"
 
 

@@ -25,7 +25,8 @@ FOLDERS = [
     ROOT / name
     for name in (
         ".", "engine", "engine/compat", "engine/testing", "src/magpy",
-        "src/magpy/backends", "tests", "tests/unit", "tests/programs",
+        "src/magpy/backends", "experiments/magpy_experiments",
+        "experiments/magpy_experiments/conformance", "tests", "tests/unit", "tests/programs",
         "tests/torch_programs", "tests/property", "tests/crash", "tests/leak",
         "tests/fuzz", "docs/internals",
     )
@@ -46,7 +47,7 @@ def relative(path: Path) -> str:
 def words() -> set[str]:
     """Every identifier of the tree's code."""
     found: set[str] = set()
-    for folder in ("engine", "src", "tests", "tools"):
+    for folder in ("engine", "src", "experiments", "tests", "tools"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in (".c", ".h", ".def", ".py", ".pyi"):
                 if path != Path(__file__):

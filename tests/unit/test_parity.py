@@ -17,11 +17,11 @@ import torch
 
 import magpy
 from magpy.__main__ import main
-from magpy.parity import report, schedule, stubs
-from magpy.parity.compare import Comparison
-from magpy.parity.results import Case, Project, Reason
-from magpy.parity.server import Progress
-from magpy.parity.summary import Summary, populate
+from magpy_experiments.parity import report, schedule, stubs
+from magpy_experiments.parity.compare import Comparison
+from magpy_experiments.parity.results import Case, Project, Reason
+from magpy_experiments.parity.server import Progress
+from magpy_experiments.parity.summary import Summary, populate
 
 HEAD = """
 import ctypes, os, random, sys, time
@@ -491,7 +491,7 @@ def test_comparing_compilers(tmp_path):
 
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib")
-    from magpy.parity import plot
+    from magpy_experiments.parity import plot
 
     runs = {
         "magpy": make_run(a=[ONE], b=[SEVERAL]),
@@ -569,7 +569,7 @@ def test_selecting_files(tmp_path):
 
 def test_magpy_server_does_not_import_dynamo():
     code = (
-        "import sys, magpy.parity.server as s\n"
+        "import sys, magpy_experiments.parity.server as s\n"
         "s.Server(s.Settings('magpy', 'eager', 'cpu', False, 1.0, 0.0), 0).warm()\n"
         "print('torch._dynamo' in sys.modules)"
     )

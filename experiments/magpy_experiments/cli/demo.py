@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import magpy
-from magpy.cli._measure import duration, interleaved, once, step
 from magpy.seal import sealed
+from magpy_experiments.measure import duration, interleaved, once, step
 
 _TOLERANCE = 1e-3  # relative to the largest result; float32, other order of sums
 _SHOWN = 5
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(name: str, args: argparse.Namespace) -> bool:
-    from magpy.cli._models import WORKLOADS, first_tensor
+    from magpy_experiments.workloads import WORKLOADS, first_tensor
 
     device: str = args.device
     model, inputs = WORKLOADS[name](device)

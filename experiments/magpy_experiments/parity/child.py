@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from magpy.parity import case
-from magpy.parity.compilers import Compiler
-from magpy.parity.results import Settings
+from magpy_experiments.parity import case
+from magpy_experiments.parity.compilers import Compiler
+from magpy_experiments.parity.results import Settings
 
 _PR_SET_PDEATHSIG = 1
 _FILE_LIMIT = 1 << 28  # bytes that a child may write into one file

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from magpy.errors import MagpyError
-from magpy.parity.results import Project, Settings, project_name
+from magpy_experiments.parity.results import Project, Settings, project_name
 
 Tell = Callable[[Project], None]
 
@@ -138,7 +138,7 @@ class _Link:
     """A server process, seen from the command."""
 
     def __init__(self, settings: Settings) -> None:
-        command = [sys.executable, "-m", "magpy.parity.server"]
+        command = [sys.executable, "-m", "magpy_experiments.parity.server"]
         self.process = subprocess.Popen(
             [*command, json.dumps(asdict(settings))],
             stdin=subprocess.PIPE,

@@ -18,10 +18,10 @@ from typing import Any
 import numpy
 import torch
 
-from magpy.parity import stubs
-from magpy.parity.compare import Comparison
-from magpy.parity.compilers import Compiler
-from magpy.parity.results import EAGER_OK, EAGER_RANDOM, Case
+from magpy_experiments.parity import stubs
+from magpy_experiments.parity.compare import Comparison
+from magpy_experiments.parity.compilers import Compiler
+from magpy_experiments.parity.results import EAGER_OK, EAGER_RANDOM, Case
 
 _SEED = 1337
 _EAGER_CALLS = 2  # of each of the two eager runs that must agree

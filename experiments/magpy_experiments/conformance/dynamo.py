@@ -4,7 +4,7 @@ The tests are not ours and are not shipped: they are read from a checkout of tor
 test module runs in three processes.  In two of them `torch.compile` and its relatives
 return the program as it is, so that a test says what eager does; in the third they compile
 with MagPy.  What a test sees (results of compiled calls, the operands of its assertions,
-whether they hold) is written down as events (``conformance_worlds.py``), and the events of
+whether they hold) is written down as events (``worlds.py``), and the events of
 MagPy must be those of eager.  An assertion that fails in eager too is about Dynamo:
 counted frames, guards, graphs, refusals.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from magpy.conformance import (
+from magpy_experiments.conformance.cpython import (
     Case,
     ConformanceError,
     Report,
@@ -118,7 +118,8 @@ def check_module(
                 progress(number * total + done, len(_WORLDS) * total)
 
         command = [
-            *(sys.executable, "-X", "faulthandler", "-m", "magpy.conformance_worlds"),
+            *(sys.executable, "-X", "faulthandler"),
+            *("-m", "magpy_experiments.conformance.worlds"),
             *(str(folder / f"{module}.py"), world),
         ]
         lines, report.error = _run_world(command, timeout, runs, tell)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import magpy
-from magpy.cli._measure import duration, interleaved, once, step
+from magpy_experiments.measure import duration, interleaved, once, step
 
 _SUITES = ("capture", "overhead", "models")
 
@@ -71,7 +71,7 @@ def _capture(device: str, quick: bool) -> list[dict[str, Any]]:
     """Time of the first call, in seconds and in eager runs."""
     import torch
 
-    from magpy.cli._models import WORKLOADS
+    from magpy_experiments.workloads import WORKLOADS
 
     rows = []
     for name in _workloads(quick):
@@ -98,8 +98,8 @@ def _overhead(device: str, quick: bool) -> list[dict[str, Any]]:
     """Time of one call minus the time of the bare graph."""
     import torch
 
-    from magpy.cli._models import WORKLOADS
-    from magpy.cli.demo import compiled_entries
+    from magpy_experiments.cli.demo import compiled_entries
+    from magpy_experiments.workloads import WORKLOADS
 
     model, inputs = WORKLOADS["add"](device)
     ours, theirs = magpy.compile(model), torch.compile(model)
@@ -150,7 +150,7 @@ def _models(device: str, quick: bool) -> list[dict[str, Any]]:
     """Time of one call with Inductor."""
     import torch
 
-    from magpy.cli._models import WORKLOADS, first_tensor
+    from magpy_experiments.workloads import WORKLOADS, first_tensor
 
     rows = []
     for name in _workloads(quick):

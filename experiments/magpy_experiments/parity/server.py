@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from magpy.parity import child
-from magpy.parity.compilers import make
-from magpy.parity.results import Case, Project, Settings, project_name
+from magpy_experiments.parity import child
+from magpy_experiments.parity.compilers import make
+from magpy_experiments.parity.results import Case, Project, Settings, project_name
 
 #: Imported by most projects; where they are installed, one import must do.
 _OFTEN = ("matplotlib", "pandas", "scipy", "sklearn", "torchvision")
@@ -256,7 +256,7 @@ def _requests() -> Iterator[Path]:
 
 def main() -> int:
     """Serve until stdin ends; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m magpy.parity.server")
+    parser = argparse.ArgumentParser(prog="python -m magpy_experiments.parity.server")
     parser.add_argument("settings", help="fields of Settings, as JSON")
     settings = Settings(**json.loads(parser.parse_args().settings))
     server = Server(settings, sys.stdin.fileno())

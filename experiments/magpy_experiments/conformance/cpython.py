@@ -614,7 +614,9 @@ def _tail(errors: IO[bytes], limit: int = 3000) -> str:
 
 def main() -> int:
     """Check one module in this process; see :func:`check_module`."""
-    parser = argparse.ArgumentParser(prog="python -m magpy.conformance")
+    parser = argparse.ArgumentParser(
+        prog="python -m magpy_experiments.conformance.cpython"
+    )
     parser.add_argument("module")
     parser.add_argument("path", help="file for one JSON line per case")
     parser.add_argument("--runs", type=int, default=RUNS)

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import magpy
-from magpy.parity import report
-from magpy.parity.results import COMPILERS, Project, Settings, project_name
-from magpy.parity.schedule import (
+from magpy_experiments.parity import report
+from magpy_experiments.parity.results import COMPILERS, Project, Settings, project_name
+from magpy_experiments.parity.schedule import (
     ParityError,
     Results,
     Tell,
@@ -29,7 +29,7 @@ from magpy.parity.schedule import (
     run_all,
     select,
 )
-from magpy.parity.summary import Summary, populate
+from magpy_experiments.parity.summary import Summary, populate
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -202,7 +202,7 @@ def _report(
         print("not run in eager mode")
         print(text)
     if args.plot is not None:
-        from magpy.parity import plot
+        from magpy_experiments.parity import plot
 
         plot.draw(args.plot, summaries, sets)
         print(f"drawn to {args.plot}", file=sys.stderr)

@@ -22,8 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from magpy import conformance_torch
-from magpy.conformance import MODULES, RUNS, Report, check_module, full_name
+from magpy_experiments.conformance import dynamo
+from magpy_experiments.conformance.cpython import (
+    MODULES,
+    RUNS,
+    Report,
+    check_module,
+    full_name,
+)
 
 #: Heading of a column, and the statuses that it counts.
 _COLUMNS = {
@@ -88,9 +94,9 @@ def _what_to_run(
     args: argparse.Namespace,
 ) -> tuple[Sequence[str], Callable[..., Report]]:
     if args.torch is not None:
-        folder = conformance_torch.find_tests(args.torch)
-        check = functools.partial(conformance_torch.check_module, folder=folder)
-        return args.modules or conformance_torch.modules_of(folder), check
+        folder = dynamo.find_tests(args.torch)
+        check = functools.partial(dynamo.check_module, folder=folder)
+        return args.modules or dynamo.modules_of(folder), check
     for module in args.modules or MODULES:
         full_name(module)  # says what is missing before anything runs
     return args.modules or MODULES, check_module

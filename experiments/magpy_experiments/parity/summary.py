@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from magpy.parity.results import CLASSES, EAGER_RANDOM, Case, Project
+from magpy_experiments.parity.results import CLASSES, EAGER_RANDOM, Case, Project
 
 #: Table 3 of the paper: static projects, and how many of them failed.
 PAPER = {"magpy": (1191, 79), "dynamo": (1191, 272), "torchscript": (1191, 769)}

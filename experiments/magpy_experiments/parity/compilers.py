@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from magpy.parity.results import Reason
+from magpy_experiments.parity.results import Reason
 
 #: Reasons that stand for data: a Python value or a shape follows from a tensor's values.
 _MAGPY_DYNAMIC = ("host-read", "dynamic-shape")

@@ -1,10 +1,11 @@
 """One module of Dynamo's tests in one world: `torch.compile` is the identity, or ours.
 
-A process of :mod:`magpy.conformance_torch`.  Everything that a test does with what was
-compiled is written down as an event: the results and arguments of a call, the operands of
-an assertion and whether it holds.  A failed assertion does not end the test, so that one
-about counted frames hides none about results.  What the events say must depend on nothing
-but the program, so that those of two processes can be compared as text.
+A process of :mod:`magpy_experiments.conformance.dynamo`.  Everything that a test does
+with what was compiled is written down as an event: the results and arguments of a call,
+the operands of an assertion and whether it holds.  A failed assertion does not
+end the test, so that one about counted frames hides none about results.  What the events
+say must depend on nothing but the program, so that those of two processes can be compared
+as text.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from magpy import conformance
-from magpy.conformance_describe import describe, error_text
-from magpy.conformance_torch import EXCLUDED, RUNS
+from magpy_experiments.conformance import cpython
+from magpy_experiments.conformance.describe import describe, error_text
+from magpy_experiments.conformance.dynamo import EXCLUDED, RUNS
 
 _MEMORY = 8 << 30  # bytes of address space; a test that wants more gets a MemoryError
 _MAX_STAND_INS = 40  # names that this torch lacks, per module
@@ -424,7 +425,7 @@ def run_test(cls: type[unittest.TestCase], name: str, runs: int) -> dict[str, An
         now = _Now()
         now.times = times
         _seed()
-        outcome = conformance.run_once(cls, name)
+        outcome = cpython.run_once(cls, name)
         text = outcome.text()
         events += [f"{times} calls each", *now.events, f"ends: {text}"]
         counts["calls"] += now.calls
@@ -452,7 +453,7 @@ def _seed() -> None:
 
 
 def _work(path: Path, world: str, log_path: str, runs: int) -> int:
-    seen = {n["begin"] for n in conformance.read_lines(log_path) if "begin" in n}
+    seen = {n["begin"] for n in cpython.read_lines(log_path) if "begin" in n}
     folder = path.parent
     with open(log_path, "a", encoding="utf-8") as log:
 
@@ -487,7 +488,9 @@ def _work(path: Path, world: str, log_path: str, runs: int) -> int:
 
 def main() -> int:
     """Run one module of tests in this process."""
-    parser = argparse.ArgumentParser(prog="python -m magpy.conformance_worlds")
+    parser = argparse.ArgumentParser(
+        prog="python -m magpy_experiments.conformance.worlds"
+    )
     parser.add_argument("file", type=Path)
     parser.add_argument("world", choices=("eager", "magpy"))
     parser.add_argument("log", help="file for one JSON line per test")
@@ -499,4 +502,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     # one copy of this module: the tests' assertions must see the state of this run
-    sys.exit(importlib.import_module("magpy.conformance_worlds").main())
+    sys.exit(importlib.import_module("magpy_experiments.conformance.worlds").main())

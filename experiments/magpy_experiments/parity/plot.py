@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from magpy.parity.report import percent
-from magpy.parity.results import CLASSES
-from magpy.parity.schedule import ParityError
-from magpy.parity.summary import PAPER, Summary
+from magpy_experiments.parity.report import percent
+from magpy_experiments.parity.results import CLASSES
+from magpy_experiments.parity.schedule import ParityError
+from magpy_experiments.parity.summary import PAPER, Summary
 
 _COLOURS = dict(
     zip(

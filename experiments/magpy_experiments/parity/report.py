@@ -6,8 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from magpy.parity.results import CLASSES, Case, Project
-from magpy.parity.summary import BAD, PAPER, Population, Ranked, Summary, general
+from magpy_experiments.parity.results import CLASSES, Case, Project
+from magpy_experiments.parity.summary import (
+    BAD,
+    PAPER,
+    Population,
+    Ranked,
+    Summary,
+    general,
+)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

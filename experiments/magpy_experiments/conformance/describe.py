@@ -20,6 +20,7 @@ _DEPTH = 6
 _NODES = 400
 _LENGTH = 400  # longer texts are cut and get a checksum
 
+_LIBRARIES = ("torch", "magpy", "magpy_experiments", "unittest", "numpy")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _PLAIN = (int, float, complex, bool, type(None), bytes, type(...), range)
 
@@ -113,7 +114,7 @@ class _Describer:
         if not isinstance(state, dict) or not state:
             return ""
         module = type(value).__module__ or ""
-        if module.partition(".")[0] in ("torch", "magpy", "unittest", "numpy"):
+        if module.partition(".")[0] in _LIBRARIES:
             if "_parameters" not in state:
                 return ""
         shown = [(k, v) for k, v in dict.items(state) if k not in _HIDDEN]

@@ -1,1 +1,0 @@
-"""Models and measurements that tests, demo and benchmarks share."""
