@@ -3,7 +3,7 @@
 # make test-inductor   the programs with tensors, compiled by Inductor; BACKEND=aot_eager is quick
 # make demo       python -m magpy demo
 # make bench      python -m magpy bench; ARGS="..." goes to it
-# make lint       C rules, clang-format, ruff, mypy
+# make lint       lengths, commit subjects, C rules, clang-format, ruff, mypy
 # make format     clang-format and ruff, in place
 # make test-all-pythons   the engine's tests on every CPython >= 3.11 found
 # make asan       tests without models under AddressSanitizer and UBSan
@@ -96,6 +96,8 @@ bench: $(BUILT)
 	@$(RUN) -m magpy bench $(ARGS)
 
 lint: $(REQUIREMENTS)
+	$(say) 'lengths of files, subjects of commits'
+	@$(RUN) tools/lint_tree.py
 	$(say) 'C rules'
 	@$(RUN) tools/lint_c.py
 	$(say) 'clang-format'

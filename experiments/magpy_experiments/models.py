@@ -136,7 +136,9 @@ class ResNet(nn.Module):
 # -- DenseNet -------------------------------------------------------------------------
 
 
-def bn_function_factory(norm: nn.Module, relu: nn.Module, conv: nn.Module) -> Callable[..., Any]:
+def bn_function_factory(
+    norm: nn.Module, relu: nn.Module, conv: nn.Module
+) -> Callable[..., Any]:
     def bn_function(*inputs: Tensor) -> Tensor:
         return conv(relu(norm(torch.cat(inputs, 1))))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,67 @@ def test_c_rules() -> None:
         check=False,
     )
     assert done.returncode == 0, "\n" + done.stdout + done.stderr
+
+
+def lint_tree() -> Any:
+    path = ROOT / "tools" / "lint_tree.py"
+    spec = importlib.util.spec_from_file_location("lint_tree", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def test_no_file_is_too_long() -> None:
+    assert [*lint_tree().check_lengths(ROOT)] == []
+
+
+def test_a_long_file_breaks_a_rule(tmp_path: Path) -> None:
+    for name, lines in (("long.py", 901), ("full.c", 900), ("long.txt", 901)):
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests" / name).write_text("\n" * lines, encoding="utf-8")
+    found = [*lint_tree().check_lengths(tmp_path)]
+    assert [line.partition(":")[0] for line in found] == ["tests/long.py"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "faults"),
+    [
+        ("guard: ask for less", 0),
+        ("Bug: record: a break lost a local", 0),
+        ("guard: " + "x" * 58, 0),
+        ("guard: " + "x" * 59, 1),
+        ("Ask for less", 1),
+        ("Ask for less " + "x" * 60, 2),
+    ],
+)
+def test_subjects_of_commits(subject: str, faults: int) -> None:
+    assert len([*lint_tree().check_subject(subject)]) == faults
+
+
+def test_subjects_are_looked_at_before_they_are_pushed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        names = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True)
+
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    tree = lint_tree()
+    assert tree.new_subjects(tmp_path / "nowhere") == []
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    git("commit", "-q", "--allow-empty", "-m", "second")
+    assert tree.new_subjects(tmp_path) == ["second"]
+    git("checkout", "-q", "-b", "work", "--track")
+    assert tree.new_subjects(tmp_path) == []
+    git("commit", "-q", "--allow-empty", "-m", "third")
+    git("commit", "-q", "--allow-empty", "-m", "fourth")
+    assert tree.new_subjects(tmp_path) == ["fourth", "third"]
 
 
 @pytest.mark.parametrize(

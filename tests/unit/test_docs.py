@@ -26,9 +26,9 @@ FOLDERS = [
     for name in (
         ".", "engine", "engine/compat", "engine/testing", "src/magpy",
         "src/magpy/backends", "experiments/magpy_experiments",
-        "experiments/magpy_experiments/conformance", "tests", "tests/unit", "tests/programs",
-        "tests/torch_programs", "tests/property", "tests/crash", "tests/leak",
-        "tests/fuzz", "docs/internals",
+        "experiments/magpy_experiments/conformance", "tests", "tests/unit",
+        "tests/programs", "tests/torch_programs", "tests/property", "tests/crash",
+        "tests/leak", "tests/fuzz", "docs/internals",
     )
 ]  # fmt: skip
 CODE = re.compile(r"```.*?^```", re.MULTILINE | re.DOTALL)
