@@ -79,7 +79,7 @@ class Session:
         from magpy.backends import gradients
 
         backend, ops = self.backend, spec
-        if backend.name != "eager":
+        if not backend.as_recorded:
             ops = graph.without_parameters(spec)
             why, reason = graph.runs_as_recorded(ops)
             if not why and (why := gradients.refuses(ops, inputs)):
@@ -99,7 +99,7 @@ class Session:
                 classes, run, spec, lambda: self._recorded(spec).forward
             )
             boxed = False
-        in_order = recorded is not None or backend.name == "eager"
+        in_order = recorded is not None or backend.as_recorded
         transaction = Transaction(ops, inputs, in_order=in_order)
         if in_order:
             transaction.follows(
@@ -124,7 +124,7 @@ class Session:
         compile_graph = seal.without_dynamo(backend.compile)
         recorded = None
         try:
-            if backend.name != "eager":
+            if not backend.as_recorded:
                 why = refusals.foreseen(spec, self._forward_of, inputs)
                 if why:
                     logs.write("breaks", self._as_recorded_text(why, "refused"))

@@ -345,8 +345,10 @@ def verify(compiled: F, *, every: int = 1, raise_on_divergence: bool = True) -> 
 
 
 def _verify(compiled: Any, session: Session, every: int, *, raises: bool) -> None:
-    exact = session.backend.name == "eager"
-    verifier = Verifier(session.name, exact=exact, raises=raises) if every else None
+    verifier = None
+    if every:
+        exact = session.backend.exact
+        verifier = Verifier(session.name, exact=exact, raises=raises)
     compiled.set_verify(every, verifier)
 
 

@@ -115,6 +115,24 @@ def test_eager_is_bitwise_equal():
     assert torch.equal(call(executable, [x, w, b])[0], expected)
 
 
+def test_a_function_called_eager_is_not_our_backend():
+    def eager(gm, inputs):
+        return lambda *args: tuple(out * (1 + 2e-7) for out in gm(*args))
+
+    ours = backends.resolve("eager", Settings())
+    theirs = backends.resolve(eager, Settings())
+    assert theirs.name == ours.name
+    assert (ours.exact, ours.as_recorded) == (True, True)
+    assert (theirs.exact, theirs.as_recorded) == (False, False)
+    # Eager itself may not round differently; somebody's compiler may.
+    compiled = magpy.compile(lambda x: x.sin() + 1, backend=eager)
+    x = torch.linspace(-1, 1, 9)
+    expected = [compiled(x) for _ in range(3)][0]
+    magpy.verify(compiled, every=1)
+    assert torch.equal(compiled(x), expected)
+    assert magpy.stats(compiled)["verified"] == 1
+
+
 def test_inductor_settings_are_checked():
     resolve = backends.resolve
     assert resolve("inductor", Settings("max-autotune-no-cudagraphs")).name

@@ -91,20 +91,21 @@ class Magpy(Compiler):
     calls = 8
 
     def __init__(self, backend: str) -> None:
+        from magpy import backends
+
         super().__init__(backend)
-        self.exact = backend == "eager"
+        self.exact = backends.resolve(backend, backends.Settings()).exact
         self._compiled: Any = None
         self._misses = _Misses()
 
     def warm(self) -> None:
-        from magpy import _setup, backends
+        from magpy import _setup
         from magpy.config import config
 
         config.logs = "recompiles"
         logger = logging.getLogger("magpy.recompiles")
         logger.addHandler(self._misses)
         logger.propagate = False
-        backends.resolve(self.backend, backends.Settings())
         state = _setup.status()
         if not state.enabled:
             raise RuntimeError(f"MagPy is off: {state.reason}")

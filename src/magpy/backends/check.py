@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from magpy.backends.registry import Executable
+    from magpy.backends.base import Executable
     from magpy.graph import Spec
 
 _LOOSE = 0.05  # of the largest number

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from magpy.backends.registry import Backend, Executable, Settings
+from magpy.backends.base import Backend, Executable, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ def make(settings: Settings) -> Backend:
     if settings.options:
         names = ", ".join(map(repr, settings.options))
         raise ValueError(f"backend 'eager' has no options, got {names}")
-    return Backend("eager", _compile)
+    return Backend("eager", _compile, exact=True, as_recorded=True)
 
 
 def _compile(

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magpy import notices, seal
-from magpy.backends.registry import Backend, Executable, Settings
+from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import config, nearest
 from magpy.errors import describe
 

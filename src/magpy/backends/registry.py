@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magpy import notices, seal
+from magpy.backends import eager, inductor
+from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import nearest
 from magpy.errors import BackendError, describe
 
@@ -17,38 +18,22 @@ if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
-#: What a backend answers: the callable, and whether it takes one list of inputs (which
-#: it may clear) instead of the inputs themselves.
-Executable = tuple[Callable[..., Any], bool]
-
 _GROUP = "torch_dynamo_backends"
-_OWN = ("eager", "inductor")
 # Names that torch registers; used only for messages while torch._dynamo is not loaded.
 _TORCH_NAMES = ("aot_eager", "cudagraphs", "openxla", "tvm")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the user asked for a graph to be compiled."""
+class _Own(NamedTuple):
+    """A backend of ours, and the modes that it has."""
 
-    mode: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[[Settings], Backend]
+    modes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Backend:
-    """A named way to compile graphs.
-
-    Attributes:
-        name: as shown to users.
-        compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
-        checked: is what it makes compared with the recorded operations?  Not if it is the
-            program's own: that would see more runs than calls.
-    """
-
-    name: str
-    compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
-    checked: bool = False
+_OWN = {
+    "eager": _Own(eager.make, ()),
+    "inductor": _Own(inductor.make, inductor.MODES),
+}
 
 
 def list_backends() -> list[str]:
@@ -75,14 +60,8 @@ def resolve(backend: object, settings: Settings) -> Backend:
 
 
 def _by_name(name: str, settings: Settings) -> Backend:
-    if name == "eager":
-        from magpy.backends import eager
-
-        return eager.make(settings)
-    if name == "inductor":
-        from magpy.backends import inductor
-
-        return inductor.make(settings)
+    if name in _OWN:
+        return _OWN[name].make(settings)
     known = _entry_point_names() | set(_TORCH_NAMES)
     if name not in known and name not in _torch_backends(debug=True):
         names = list_backends()
@@ -93,6 +72,11 @@ def _by_name(name: str, settings: Settings) -> Backend:
     return _foreign(name, None, settings)
 
 
+def modes(name: str) -> tuple[str, ...]:
+    """Return the modes that a backend is known to have."""
+    return _OWN[name].modes if name in _OWN else ()
+
+
 def mode_is_unused(backend: object, settings: Settings) -> bool:
     """Is there a mode, and can it be told by now that the backend has none?
 
@@ -100,10 +84,11 @@ def mode_is_unused(backend: object, settings: Settings) -> bool:
         backend: a name or a callable.
         settings: what the user asked for.
     """
-    if settings.mode in (None, "default") or backend == "inductor":
+    if settings.mode in (None, "default"):
         return False
     if isinstance(backend, str):
-        return backend == "eager" or backend in _TORCH_NAMES
+        own = backend in _OWN or backend in _TORCH_NAMES
+        return own and not modes(backend)
     try:
         parameters = inspect.signature(backend).parameters  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from magpy.backends.registry import list_backends
+from magpy.backends.registry import list_backends, modes
 
 _ROUNDS = 4  # recorded, compiled, and again: CUDA graphs are captured late
 
@@ -15,13 +15,10 @@ def candidates() -> Iterator[tuple[str, str | None]]:
     """Return each backend that can be named, and each mode of Inductor on a GPU."""
     import torch
 
-    from magpy.backends import inductor
-
     for name in list_backends():
         yield name, None
-        if name == "inductor" and torch.cuda.is_available():
-            for mode in inductor.MODES[1:]:
-                yield name, mode
+        if torch.cuda.is_available():
+            yield from ((name, mode) for mode in modes(name) if mode != "default")
 
 
 def check(backend: Any, mode: str | None = None) -> str:

@@ -1,0 +1,45 @@
+"""What a backend is: the types that backends, their registry and sessions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+#: What a backend answers: the callable, and whether it takes one list of inputs (which
+#: it may clear) instead of the inputs themselves.
+Executable = tuple[Callable[..., Any], bool]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the user asked for a graph to be compiled."""
+
+    mode: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A named way to compile graphs.
+
+    Attributes:
+        name: as shown to users; decides nothing, a user's function may have any name.
+        compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
+        checked: is what it makes compared with the recorded operations?  Not if it is the
+            program's own: that would see more runs than calls.
+        exact: do its results agree bit by bit with those of the program?
+        as_recorded: does it run the recorded operations themselves, one after the other?
+            Then there is nothing to keep from it or to simplify for it, and an exception
+            tells how far a run has come.
+    """
+
+    name: str
+    compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
+    checked: bool = False
+    exact: bool = False
+    as_recorded: bool = False
