@@ -7,7 +7,8 @@
  *       is NULL.  A check that meets another dict or version clears `seen` before it
  *       looks anything up, so no pointer in `known` that a failed check left is used.
  *   (3) A version is never given to two states of a dict, nor to two dicts, so an equal
- *       version proves that the dict lives on and holds what it held.
+ *       version proves that the dict lives on and holds what it held
+ *       (test_compat.py::test_versions_of_dicts_never_come_back).
  * Ownership: a program owns the `obj` and `meta` of its ops, nothing else; registers
  * and `known` borrow from the arguments, from objects loaded before, or from `obj`.
  * Re-entrancy: building may run Python code (it allocates); checking may not.

@@ -233,6 +233,67 @@ def test_dict_version_changes() -> None:
         assert testing.dict_version(d) == testing.dict_version(d)
 
 
+def test_versions_of_dicts_never_come_back() -> None:
+    """Guards take a dict of a known version for the same dict with the same content."""
+    if UNAVAILABLE is not None:
+        pytest.skip(UNAVAILABLE)
+
+    class Plain:
+        pass
+
+    o = Plain()
+    changes: list[Callable[[dict[Any, Any]], object]] = [
+        lambda d: None,
+        lambda d: d.__setitem__("a", 1),
+        lambda d: d.__setitem__("a", 2),
+        lambda d: d.setdefault("b", 3),
+        lambda d: d.update(c=4),
+        lambda d: d.__ior__({"e": 5}),
+        lambda d: d.pop("c"),
+        lambda d: d.popitem(),
+        lambda d: d.__delitem__("a"),
+        lambda d: d.clear(),
+        lambda d: d.__init__(f=6),  # type: ignore[misc]
+    ]
+    makers: list[Callable[[], dict[Any, Any]]] = [
+        dict, Plain().__dict__.copy, lambda: vars(o), lambda: {"a": 0}.copy(),
+        lambda: dict.fromkeys("ab"), lambda: {**{"a": 0}}, lambda: {k: k for k in "ab"},
+    ]  # fmt: skip
+    states: dict[int, tuple[object, str]] = {}
+    for i in range(100):  # what is freed is used again, at the same addresses
+        for make in makers:
+            d = make()
+            which = "o" if d is vars(o) else (i, make)
+            for change in changes:
+                change(d)
+                state = (which, repr(d))
+                assert states.setdefault(testing.dict_version(d), state) == state
+    assert len(states) > 100 * len(makers) * (len(changes) - 3)
+
+
+def test_versions_of_types_never_come_back() -> None:
+    seen = 0
+    kept = type("Kept", (), {"x": 0})
+    for i in range(300):  # what is freed is used again, at the same addresses
+        made = type(f"Made{i % 3}", (kept,), {"y": i})
+        for change in (
+            lambda: None,
+            lambda: setattr(made, "y", 1),
+            lambda: setattr(kept, "x", i),
+            lambda: setattr(made, "__bases__", (type("Base", (kept,), {}),)),
+            lambda: delattr(made, "y"),
+            sys._clear_type_cache,
+        ):
+            change()
+            version = testing.type_lookup(made, "x")[1]
+            assert version > seen or change is sys._clear_type_cache
+            assert version >= seen
+            seen = version
+        del made
+        if i % 50 == 0:
+            gc.collect()
+
+
 def test_dict_lookups() -> None:
     class Odd(str):
         pass
