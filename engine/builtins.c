@@ -583,7 +583,8 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         return rule_text(T, s, args, count);
     case RULE_LOCK:
         return mp_is_cache_lock(s, args[0])
-                   ? mp_take_lock(T, (mp_marks_of(callee) & MP_MARK_TAKES) != 0)
+                   ? mp_take_lock(T, s, args[0],
+                                  (mp_marks_of(callee) & MP_MARK_TAKES) != 0)
                    : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(callee));
     case RULE_REFERENCES:
         T->whole_only = true;  // the next segment would hold references again

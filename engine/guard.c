@@ -756,6 +756,8 @@ guard_test(mp_guard *op, PyObject *const *regs)
                && mp_guard_maxlen(guard_static.deque, o) == op->n;
     case MP_G_ROOM:
         return mp_is_cached(o) && mp_cached_has_room(o, op->n);
+    case MP_G_UNLOCKED:
+        return mp_lock_is_known(o) && mp_lock_is_free(o);
     case MP_G_NONEMPTY:
         return mp_guard_len(o) > 0;
     case MP_G_KEYS:

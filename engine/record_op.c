@@ -297,20 +297,52 @@ mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
                || mp_is_module(globals, MP_MODULE_LOGGING));
 }
 
-mp_rc
-mp_take_lock(mp_trace *T, bool takes)
+/* A hit runs its graph between the guards and the effects, and other threads run then. */
+static bool
+writes_while_locked(mp_trace *T)
 {
+    for (int i = T->n_free_writes; i < T->n_writes; i++) {
+        const mp_write *w = &T->writes[i];
+        if (!w->dead && w->kind <= MP_W_CONTENT && w->node->reg >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A hit takes no lock: it runs where nobody has it (UNLOCKED), and what is written under a lock
+ * of logging is not written by a hit.  What cached_property writes is the same whoever wrote it
+ * last (since 3.12 it has no lock). */
+mp_rc
+mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
+{
+    mp_node *n;
     if (T->trial) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a lock, in a trial");
     }
     if (!takes && T->n_locks == 0) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that was taken before");
     }
-    if (takes && T->n_locks == 0) {
-        T->locked = T->graph.at;
+    mp_rc rc = mp_value(T, lock, &n);
+    if (rc == MP_OK && !mp_lock_is_known(lock)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock");
     }
-    T->n_locks += takes ? 1 : -1;
-    return MP_OK;
+    if (rc != MP_OK || !takes) {
+        T->n_locks -= takes ? 0 : 1;
+        if (rc == MP_OK && T->n_locks == 0
+            && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
+            && writes_while_locked(T)) {
+            mp_blame(T, T->locked);
+            rc = mp_trace_abort(T, MP_AB_MUTATION, "a write under a lock of logging");
+        }
+        return rc;
+    }
+    if (T->n_locks == 0) {
+        T->locked = T->graph.at;
+        T->n_free_writes = T->n_writes;
+    }
+    T->n_locks++;
+    return mp_test(T, MP_G_UNLOCKED, n, NULL, 0);
 }
 
 static mp_rc
@@ -330,7 +362,7 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (mp_is_cache_lock(s, obj)) {
         s->post = MP_POST_PAIR;
-        return mp_take_lock(T, true);
+        return mp_take_lock(T, s, obj, true);
     }
     bool own = n != NULL && n->kind == MP_NODE_FRESH;  // as methods of its own objects
     if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))

@@ -210,7 +210,8 @@ typedef struct mp_trace {
     mp_site raised;       // where the exception in flight came from
     bool unwinding;       // a frame has just ended by it
     int n_locks;          // that the segment holds (mp_take_lock)
-    mp_site locked;       // where it took the first of them
+    int n_free_writes;    // n_writes when it took the first of them
+    mp_site locked;       // where it did
     PyObject *warn_view;  // owned: what shows the warnings of the segment, or NULL
     mp_site warned;       // the first of them
     mp_site blamed;       // what made that no plan can be made
@@ -893,7 +894,7 @@ int mp_note_gap_made(mp_trace *T, PyObject *v);
 /* A lock that only functools and logging use, in code of theirs. */
 bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // record_op.c
 /* A hit takes no such lock, so the segment that takes it must give it back. */
-mp_rc mp_take_lock(mp_trace *T, bool takes);
+mp_rc mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes);
 mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // record_op.c
 /* record_run.c: forget the segment but for the frames; NULL if it cannot be planned. */
 mp_rc mp_trace_again(mp_trace *T);

@@ -155,6 +155,14 @@ void mp_err_restore_steal(PyObject *exc);  // NULL is allowed
 /* The most digits that the text of an int may have; 0: any number. */
 int mp_int_max_digits(void);
 
+/* -- threading.RLock (lock.c) ---------------------------------------------------------- */
+
+/* As mp_cached_init, of locks. */
+int mp_lock_init(void);
+bool mp_lock_is_known(PyObject *o);  // only where the layout is known
+/* o is such a lock: could this thread take it without waiting? */
+bool mp_lock_is_free(PyObject *o);
+
 /* -- functools.lru_cache (cached.c) -------------------------------------------------- */
 
 /* Find out whether such objects are what we take them for.  0, or -1 with an exception. */

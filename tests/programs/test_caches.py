@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import re
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -393,6 +395,56 @@ def test_what_a_cache_keeps_dies_with_it() -> None:
         gc.collect()
         assert [thing() for thing in things] == [None] * 5
     assert fast.stats()["hits"] >= 5
+
+
+def test_a_hit_waits_for_a_lock() -> None:
+    """It does what eager does where another thread has the lock of a cached_property."""
+
+    class A:
+        @functools.cached_property
+        def size(self) -> list[int]:
+            return [1]
+
+    def f(a: A) -> list[int]:
+        return a.size
+
+    fast = engine_compile(f)
+    lock = vars(A)["size"].lock
+    for _ in range(3):
+        assert fast(A()) == [1]
+    assert fast.stats()["hits"] == 2
+    with lock:
+        assert fast(A()) == [1]
+        assert fast.stats()["hits"] == 3  # the lock is its own
+        seen: list[object] = []
+        given = A()
+        thread = threading.Thread(target=lambda: seen.append(fast(given)))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        given.__dict__["size"] = [2]
+    thread.join(10)
+    assert seen == [[2]]
+    assert fast(A()) == [1]
+    assert fast.stats()["hits"] == 4
+
+
+def test_what_logging_writes_under_its_lock_is_not_written_by_a_hit() -> None:
+    log = logging.Logger("magpy.test.locks")
+
+    def f() -> bool:
+        return log.isEnabledFor(logging.INFO)
+
+    fast = engine_compile(f)
+    for level in (logging.WARNING, logging.INFO):
+        log.setLevel(level)
+        for _ in range(4):
+            log._cache.clear()  # type: ignore[attr-defined]
+            assert fast() is (level == logging.INFO)
+            assert log._cache == {logging.INFO: fast()}  # type: ignore[attr-defined]
+    hits = fast.stats()["hits"]
+    assert fast()
+    assert fast.stats()["hits"] == hits + 1
 
 
 def test_a_cache_is_filled_where_its_layout_is_known() -> None:

@@ -289,7 +289,7 @@ def test_versions_of_types_never_come_back() -> None:
             assert version > seen or change is sys._clear_type_cache
             assert version >= seen
             seen = version
-        del made
+        made = None
         if i % 50 == 0:
             gc.collect()
 

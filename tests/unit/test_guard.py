@@ -693,6 +693,22 @@ def room():
     assert bounded.cache_info()[:2] == (0, 1)
 
 
+def unlocked():
+    lock = threading.RLock()
+    p = with_test("UNLOCKED")
+    assert p(lock)
+    with lock:
+        assert p(lock)  # its owner does not wait
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(bool(p(lock))))
+        thread.start()
+        thread.join()
+        assert answers == [False]
+    assert p(lock)
+    assert not p(threading.Lock())
+    assert not p(1)
+
+
 def imported():
     module = types.ModuleType("magpy_test_module")
     p = Program().test("IMPORTED", -1, ("magpy_test_module", module))
@@ -728,6 +744,7 @@ GUARDS = {
     "ITEMS_LEFT": items_left,
     "MAXLEN": maxlen,
     "ROOM": room,
+    "UNLOCKED": unlocked,
     "NONEMPTY": nonempty,
     "KEYS": keys,
     "HAS_KEY": has_key,

@@ -151,6 +151,14 @@ def c(n): return n
 def f(x): return c(1)
 >>> c.cache_clear()
 
+=== UNLOCKED
+import functools
+class C:
+    @functools.cached_property
+    def x(self): return 1
+def f(c): return c.x
+>>> C()
+
 === NONEMPTY
 L = [1, 2]
 def f(x): return "some" if x else "none"
