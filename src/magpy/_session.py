@@ -74,14 +74,14 @@ class Session:
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
         """
-        from magpy import graph, seal
+        from magpy import graph, policy, seal
         from magpy._transaction import Transaction
         from magpy.backends import gradients
 
         backend, ops = self.backend, spec
         if not backend.as_recorded:
-            ops = graph.without_parameters(spec)
-            why, reason = graph.runs_as_recorded(ops)
+            ops = policy.without_parameters(spec)
+            why, reason = policy.runs_as_recorded(ops)
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:

@@ -11,11 +11,9 @@ the objects are the same, and the graph keeps the order of reads and writes.
 from __future__ import annotations
 
 import builtins
-import functools
 import keyword
 import operator
 import re
-import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +32,6 @@ _PLAIN = frozenset(
     {type(None), bool, int, float, str, bytes, type(Ellipsis), type(NotImplemented)}
 )
 _NUMBER = "magpy_operation"  # of a node: its position in the spec
-# What changes a tensor besides its memory.
-_STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
-_C_CALLABLES = (
-    types.BuiltinFunctionType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-)
-# What compilers get wrong: these look at memory beyond what the tensor shows, or make
-# views that autograd and functionalization take for copies.
-_BY_MEMORY = frozenset(
-    "as_strided as_strided_ as_strided_copy as_strided_scatter"
-    " unsafe_chunk unsafe_split unsafe_split_with_sizes".split()
-)
 _TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
 
 
@@ -60,7 +45,8 @@ def placeholder_name(source: str) -> str:
     return name if name and not name[0].isdigit() else f"arg_{name}".rstrip("_")
 
 
-def _is_value(obj: object) -> bool:
+def is_value(obj: object) -> bool:
+    """Does it stand for a tensor in a spec?"""
     return type(obj).__name__ == "Value" and isinstance(
         getattr(obj, "index", None), int
     )
@@ -95,7 +81,7 @@ class Builder:
             return obj
         if kind is self._legacy:  # x.type(torch.FloatTensor): FX takes no classes
             return f"{obj.__module__}.{obj.__name__}"
-        if kind is self._value_type or (self._value_type is None and _is_value(obj)):
+        if kind is self._value_type or (self._value_type is None and is_value(obj)):
             return self.nodes[obj.index]
         if kind is tuple or kind is self._size:
             return tuple([self.argument(item) for item in obj])
@@ -132,7 +118,7 @@ class Builder:
             True if the tree holds a Value.
         """
         kind = type(tree)
-        if kind is self._value_type or (self._value_type is None and _is_value(tree)):
+        if kind is self._value_type or (self._value_type is None and is_value(tree)):
             self.nodes[tree.index] = node
             return True
         if isinstance(tree, (tuple, list)):
@@ -154,9 +140,7 @@ class Builder:
         if isinstance(tree, dict):
             return any(self._holds_value(item) for item in tree.values())
         kind = type(tree)
-        return kind is self._value_type or (
-            self._value_type is None and _is_value(tree)
-        )
+        return kind is self._value_type or (self._value_type is None and is_value(tree))
 
     def _item(self, node: Node, key: Any) -> Node:
         return self.graph.create_node("call_function", operator.getitem, (node, key))
@@ -386,152 +370,3 @@ def operations_of_lines(module: GraphModule) -> dict[int, int]:
         for line, at in lines.items()
         if at is not None and _NUMBER in nodes[at].meta
     }
-
-
-def without_parameters(spec: Spec) -> Spec:
-    """Return the graph with ``detach`` for each Parameter that nobody can tell from it.
-
-    It does not leave the graph, and no gradient asks for it: ``x + Parameter(pe, False)``.
-    """
-    from magpy._torch_table import tensor_makers
-
-    makers, grad = tensor_makers(), enables_grad(spec)
-    ops, n_inputs, outputs, notes = spec
-    plain = []
-    for op in ops:
-        target, args, kwargs, result = op
-        if target in makers and _is_value(result) and result.index not in outputs:
-            given = dict(zip(("data", "requires_grad"), args, strict=False)) | kwargs
-            asks = target is not makers[0] or given.get("requires_grad") is not False
-            if "data" in given and not (grad and asks):
-                op = ("detach", (given["data"],), {}, result)
-        plain.append(op)
-    return plain, n_inputs, outputs, notes
-
-
-def runs_as_recorded(spec: Spec) -> tuple[str, str]:
-    """Return why no compiler may have the graph, and the name of that reason.
-
-    Compilers keep neither the class of a tensor nor what a graph does to a tensor
-    besides writing its memory.
-
-    Returns:
-        Two empty texts if one may.
-    """
-    from magpy._torch_table import tensor_makers
-
-    makers = tensor_makers()
-    for target, args, kwargs, _ in spec[0]:
-        if kwargs.get("requires_grad") is True:
-            return "it makes a leaf that requires gradients", "tensor-state"
-        if _goes_by_memory(target):
-            return f"compilers do not follow the memory behind {target}", "memory"
-        if is_replaced(target):
-            return (
-                f"{target.__name__} was replaced, and compilers look it up",
-                "replaced",
-            )
-        if target in makers:
-            return f"it makes a {target.__name__}", "tensor-state"
-        if target is setattr:
-            return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
-        if type(target) is str and target in _STATE_METHODS:
-            return f"it calls {target} of a tensor", "tensor-state"
-    later = _later_python(spec)
-    if not later:
-        return "", ""
-    return f"{later}.backward is Python code that runs later", "grad-later"
-
-
-def _goes_by_memory(target: Any) -> bool:
-    import torch
-
-    if isinstance(target, str):
-        return target in _BY_MEMORY
-    if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
-        namespace, _, name = str(target).partition(".")
-        return namespace == "aten" and name.partition(".")[0] in _BY_MEMORY
-    return target in _functions_by_memory()
-
-
-@functools.cache
-def _functions_by_memory() -> frozenset[Any]:
-    import torch
-
-    return frozenset(
-        getattr(home, name)
-        for home in (torch, torch.Tensor)
-        for name in _BY_MEMORY
-        if hasattr(home, name)
-    )
-
-
-def is_replaced(target: Any) -> bool:
-    """Has the program put something else where this function of torch is found?
-
-    Where a torch-function mode is active, as in AOTAutograd, torch's functions call what
-    is found there in their own place.
-    """
-    import sys
-
-    import torch
-
-    name = getattr(target, "__name__", None)
-    if isinstance(target, types.FunctionType):
-        homes = [sys.modules.get(target.__module__), torch.Tensor]
-    elif type(target) in (types.MethodDescriptorType, types.WrapperDescriptorType):
-        homes = [torch.Tensor]
-    else:
-        return False
-    found = [getattr(home, name, None) for home in homes if isinstance(name, str)]
-    return any(
-        each is not None and each is not target and not _is_own(each) for each in found
-    )
-
-
-def _is_own(function: Any) -> bool:
-    """Is it one of torch's, C or Python?"""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return type(function) in _C_CALLABLES
-    file: str = code.co_filename
-    return file.startswith(_torch_home())
-
-
-@functools.cache
-def _torch_home() -> str:
-    import os
-
-    import torch
-
-    return os.path.join(os.path.dirname(torch.__file__), "")
-
-
-def _later_python(spec: Spec) -> str:
-    """Return the name of an autograd.Function whose backward runs later, "" if none.
-
-    Its Python code reads what it finds then.  A compiler would trace it now, and keep
-    the answers.
-    """
-    import torch
-
-    for target, *_ in spec[0]:
-        owner = getattr(target, "__self__", None)
-        if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
-            return owner.__name__ if enables_grad(spec) else ""
-    return ""
-
-
-def enables_grad(spec: Spec) -> bool:
-    """Are gradients on anywhere in the graph?"""
-    import torch
-
-    setter = torch._C._set_grad_enabled
-    return torch.is_grad_enabled() or any(
-        target is setter and args == (True,) for target, args, *_ in spec[0]
-    )
-
-
-def count_ops(spec: Spec) -> int:
-    """Return how many tensor operations `spec` has."""
-    return len(spec[0])

@@ -85,7 +85,7 @@ def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
     import torch
 
     from magpy._transaction import draws
-    from magpy.graph import enables_grad
+    from magpy.policy import enables_grad
 
     asking = [x for x in inputs if x.requires_grad]
     if not asking or not enables_grad(spec):
