@@ -54,6 +54,10 @@ class Options:
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
 
+    def compile(self, model: Any) -> Any:
+        """Compile another model with the same options."""
+        return compile_with(model, self)
+
     def __copy__(self) -> Options:
         return self
 

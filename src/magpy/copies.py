@@ -20,7 +20,7 @@ def make(compiled: Any, how: str, memo: Any, options: Any) -> Any:
         compiled: the engine's object, or its eager stand-in.
         how: "copy", "deepcopy" or "pickle".
         memo: of ``copy.deepcopy``.
-        options: with which it was compiled.
+        options: with which it was compiled; ``options.compile(model)`` does so again.
     """
     if how == "copy":
         return _copy(compiled, options)
@@ -30,9 +30,7 @@ def make(compiled: Any, how: str, memo: Any, options: Any) -> Any:
 
 
 def _compiled(model: Any, options: Any) -> Any:
-    from magpy.api import compile_with
-
-    return compile_with(model, options)
+    return options.compile(model)
 
 
 def _copy(compiled: Any, options: Any) -> Any:

@@ -25,9 +25,6 @@ import torch.nn
 
 from magpy import _setup
 
-#: ``(target, options) -> compiled function``; api.py's, handed in to avoid a cycle.
-Compiler = Callable[[Callable[..., Any], Any], Any]
-
 _OWN = ("_magpy_original", "_magpy_options", "_magpy_forward", "_magpy_call")
 
 
@@ -77,9 +74,7 @@ class _Forward:
         original = obj._magpy_original.forward
         known, compiled = obj._magpy_forward
         if known != original:  # bound methods are equal, not identical
-            from magpy.api import compile_with
-
-            compiled = compile_with(original, obj._magpy_options)
+            compiled = obj._magpy_options.compile(original)
             object.__setattr__(obj, "_magpy_forward", (original, compiled))
         return compiled
 
@@ -254,15 +249,14 @@ def wrap(original: torch.nn.Module, compiled: Any, options: object) -> CompiledM
     Args:
         original: the module; it stays usable and shares all its state.
         compiled: compiled function over the module.
-        options: what compiles it again after unpickling or copying.
+        options: what compiles it again after unpickling or copying, by its method
+            ``compile(model)``.
     """
     return _class_for(type(original))(original, compiled, options)
 
 
 def _rebuild(original: torch.nn.Module, options: Any) -> CompiledModule:
-    from magpy.api import compile_with
-
-    module: CompiledModule = compile_with(original, options)
+    module: CompiledModule = options.compile(original)
     return module
 
 
