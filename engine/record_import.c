@@ -248,11 +248,3 @@ mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module, PyObject *nam
     s->post = MP_POST_RESULT;
     return fall_back(T, module, name);
 }
-
-mp_rc
-mp_record_except(mp_trace *T, PyObject *classes)
-{
-    mp_node *n;
-    mp_rc rc = mp_value(T, classes, &n);
-    return rc != MP_OK || !PyTuple_Check(classes) ? rc : mp_read_all(T, classes);
-}

@@ -1,4 +1,5 @@
-/* record_match.c - what a match statement reads: kinds, lengths, keys, attributes. */
+/* record_match.c - what a match statement reads (kinds, lengths, keys, attributes), and the
+ * classes of an except clause. */
 #include "builtins.h"
 
 /* A class may be registered as a sequence or mapping later. */
@@ -90,4 +91,12 @@ mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
     Py_XDECREF(name);
     s->post = MP_POST_RESULT;
     return rc != MP_OK || !PyDict_Check(mapping) ? rc : mp_read_items(T, mapping);
+}
+
+mp_rc
+mp_record_except(mp_trace *T, PyObject *classes)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, classes, &n);
+    return rc != MP_OK || !PyTuple_Check(classes) ? rc : mp_read_all(T, classes);
 }
