@@ -12,6 +12,7 @@
 #include "ambient.h"
 
 #include "ambient_own.h"
+#include "compat/compat.h"
 #include "tensor.h"
 
 #include <string.h>
@@ -204,7 +205,7 @@ stream_probe(int i)
     }
     PyObject *capturing = PyObject_CallNoArgs(found[i].getter);
     if (capturing == NULL) {
-        PyErr_Clear();  // mp-ok: a state that cannot be read equals no other
+        mp_err_drop();  // mp-ok: a state that cannot be read equals no other
         return -2;
     }
     int64_t answer = capturing == Py_True;
@@ -324,7 +325,7 @@ answer_equal(PyObject *a, PyObject *b)
     }
     int same = PyObject_RichCompareBool(a, b, Py_EQ);
     if (same < 0) {
-        PyErr_Clear();  // mp-ok: "not known to be equal" is the answer
+        mp_err_drop();  // mp-ok: "not known to be equal" is the answer
     }
     return same == 1;
 }
@@ -373,7 +374,7 @@ ambient_take_row(mp_ambient *a, int i)
         if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) {
             return MP_ERR;
         }
-        PyErr_Clear();
+        mp_err_drop();
         return MP_ABORTED;
     }
     if (found[i].probed) {
@@ -421,7 +422,7 @@ ambient_answer_same(const mp_ambient *a, int i)
 {
     PyObject *now = ambient_answer(i);
     if (now == NULL) {
-        PyErr_Clear();  // mp-ok: a state that cannot be read is not the recorded one
+        mp_err_drop();  // mp-ok: a state that cannot be read is not the recorded one
         return false;
     }
     bool same = answer_equal(now, a->answers[i]);
@@ -622,7 +623,7 @@ path_find(PyObject *torch, const char *path, PyObject **out)
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return MP_ERR;
         }
-        PyErr_Clear();
+        mp_err_drop();
         return MP_ABORTED;
     }
     *out = at;
@@ -739,7 +740,7 @@ deque_confirm(PyObject *torch, int i)
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    PyErr_Clear();
+    mp_err_drop();
     return 0;
 }
 
@@ -771,7 +772,7 @@ probe_find(PyObject *torch, int i)
         if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) {
             return -1;
         }
-        PyErr_Clear();
+        mp_err_drop();
         return 0;
     }
     found[i].probed = probe_agrees(i, answer, probe_read_row(i));

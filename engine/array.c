@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "compat/compat.h"
 #include "types.h"
 
 bool
@@ -24,7 +25,7 @@ mp_is_dtype(PyObject *o)
     PyObject *builtin = PyObject_GetAttrString(o, "isbuiltin");
     bool found =
         builtin != NULL && PyLong_Check(builtin) && PyLong_AsLong(builtin) == 1;
-    PyErr_Clear();  // a dtype says so; what does not is none
+    mp_err_drop();  // a dtype says so; what does not is none
     Py_XDECREF(builtin);
     return found;
 }
@@ -46,7 +47,7 @@ bool
 mp_array_view(PyObject *a, Py_buffer *view)
 {
     if (PyObject_GetBuffer(a, view, PyBUF_FULL_RO) < 0) {
-        PyErr_Clear();  // a dtype that the buffer protocol does not know
+        mp_err_drop();  // a dtype that the buffer protocol does not know
         return false;
     }
     if (is_plain_format(view->format)) {
@@ -109,7 +110,7 @@ mp_array_root(PyObject *a)
     }
     bool owns = base == Py_None;
     Py_XDECREF(base);
-    PyErr_Clear();  // an array has a base; without it the memory is unknown
+    mp_err_drop();  // an array has a base; without it the memory is unknown
     if (!owns) {
         Py_CLEAR(root);
     }

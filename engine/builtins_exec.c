@@ -118,7 +118,7 @@ mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
     long depth = nargs == 0 ? 0 : -1;
     if (nargs == 1 && PyLong_CheckExact(args[0])) {
         depth = PyLong_AsLong(args[0]);
-        PyErr_Clear();  // too large a number: -1
+        mp_err_drop();  // too large a number: -1
     }
     return nargs > 1 || depth < 0 || depth >= T->n_stack
                ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "_getframe of the caller")

@@ -74,7 +74,7 @@ text_of(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject **text)
     }
     *text = PyObject_Str(obj);
     if (*text == NULL) {
-        PyErr_Clear();  // a number with too many digits: the call will say so
+        mp_err_drop();  // a number with too many digits: the call will say so
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "print of a %s", mp_type_name(obj));
     }
     return MP_OK;
@@ -89,7 +89,7 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
     mp_node *n;
     bool ascii = text == NULL || PyUnicode_IS_ASCII(text);
     if (!ascii && PyUnicode_AsUTF8(text) == NULL) {
-        PyErr_Clear();
+        mp_err_drop();
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s of a lone surrogate", who);
     }
     mp_rc rc = mp_value(T, file, &n);

@@ -32,7 +32,7 @@ mp_hashes_by_value(PyObject *obj)
     for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(items); i++) {
         fits = mp_hashes_by_value(PyTuple_GET_ITEM(items, i));
     }
-    PyErr_Clear();  // without memory for the items nothing is known of them
+    mp_err_drop();  // without memory for the items nothing is known of them
     Py_XDECREF(items);
     return fits;
 }
@@ -164,7 +164,7 @@ stored_attr_borrow(PyObject *obj, PyObject *name)
     }
     PyObject *dict = mp_instance_dict_borrow(obj);
     PyObject *found = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
-    PyErr_Clear();  // no dict, or a look-up that failed: not stored there
+    mp_err_drop();  // no dict, or a look-up that failed: not stored there
     return found != NULL ? found : descr;
 }
 

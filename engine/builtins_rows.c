@@ -127,7 +127,7 @@ row_callable(PyObject *owner, const char *name)
         f = PyObject_GetAttrString(owner, name);
     }
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();  // a name that this CPython lacks needs no row
+        mp_err_drop();  // a name that this CPython lacks needs no row
     }
     if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
         Py_SETREF(f, PyObject_GetAttrString(owner, name));
@@ -182,7 +182,7 @@ mp_builtins_init(void)
     for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {
         PyObject *owner = owner_find(builtin_rows[i].owner);
         if (owner == NULL && owner_is_missing()) {
-            PyErr_Clear();
+            mp_err_drop();
             continue;
         }
         int rc = owner == NULL

@@ -141,13 +141,13 @@ warn_parse(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
     if (level != NULL) {
         call->level = PyLong_CheckExact(level) ? PyLong_AsLong(level) : -1;
         if (call->level == -1) {
-            PyErr_Clear();  // too large a number
+            mp_err_drop();  // too large a number
             return warn_refuse(T, "another stacklevel");
         }
     }
     if (call->message == NULL || (call->source != NULL && call->source != Py_None)
         || (call->skipped != NULL && PyObject_Size(call->skipped) != 0)) {
-        PyErr_Clear();  // of what has no length
+        mp_err_drop();  // of what has no length
         return warn_refuse(T, "a source, or files to skip");
     }
     call->category = call->category == Py_None ? NULL : call->category;
@@ -208,7 +208,7 @@ warn_message(mp_trace *T, warn_call *call)
         return warn_refuse(T, "a message that is no text");
     }
     if (!PyUnicode_IS_ASCII(message) && PyUnicode_AsUTF8(message) == NULL) {
-        PyErr_Clear();
+        mp_err_drop();
         return warn_refuse(T, "a lone surrogate");
     }
     call->text = message;
@@ -225,7 +225,7 @@ warn_is_internal(mp_frame *f)
     PyObject *file = mp_frame_code_borrow(f)->co_filename;
     const char *text = PyUnicode_Check(file) ? PyUnicode_AsUTF8(file) : NULL;
     if (text == NULL) {
-        PyErr_Clear();  // a lone surrogate
+        mp_err_drop();  // a lone surrogate
         return true;
     }
     return strstr(text, "importlib") != NULL && strstr(text, "_bootstrap") != NULL;
@@ -323,7 +323,7 @@ warn_matches(PyObject *pattern, PyObject *text)
     }
     PyObject *match = PyObject_CallMethod(pattern, "match", "O", text);
     int rc = match == NULL ? -1 : match != Py_None;
-    PyErr_Clear();  // a pattern of bytes, no memory: not known
+    mp_err_drop();  // a pattern of bytes, no memory: not known
     Py_XDECREF(match);
     return rc;
 }
@@ -342,7 +342,7 @@ warn_applies(PyObject *item, const warn_call *call, PyObject *module, long line)
     int place = warn_matches(PyTuple_GET_ITEM(item, 3), module);
     long at = PyLong_AsLong(PyTuple_GET_ITEM(item, 4));
     if (text < 0 || place < 0 || (at == -1 && PyErr_Occurred())) {
-        PyErr_Clear();
+        mp_err_drop();
         return -1;
     }
     return text && place && (at == 0 || at == line)
@@ -583,7 +583,7 @@ warn_is_log(const mp_shadow *s)
     PyObject *self = mp_frame_local_borrow(s->f, 0);
     PyObject *dict = self == NULL ? NULL : mp_instance_dict_borrow(self);
     PyObject *record = dict == NULL ? NULL : mp_dict_text_borrow(dict, "_record");
-    PyErr_Clear();  // no memory for the dict: no answer
+    mp_err_drop();  // no memory for the dict: no answer
     return record != Py_False;
 }
 

@@ -174,7 +174,7 @@ compiled_getattro(PyObject *self, PyObject *name)
         || !PyErr_ExceptionMatches(PyExc_AttributeError)) {
         return value;
     }
-    PyErr_Clear();
+    mp_err_drop();
     return PyObject_GetAttr(op->wrapped, name);
 }
 
@@ -240,7 +240,7 @@ compiled_repr(PyObject *self)
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return NULL;
         }
-        PyErr_Clear();
+        mp_err_drop();
         name = PyUnicode_FromString("callable");
     }
     if (name == NULL) {

@@ -297,13 +297,13 @@ dispatch_call_compiler(mp_CompiledObject *op, mp_hit *hit)
 static int
 dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (mp_err_is_signal()) {
         entry->state = MP_ENTRY_NEW;
         return -1;
     }
     if (!op->fullgraph && PyErr_ExceptionMatches(PyExc_RecursionError)
         && ++entry->short_of_stack < DISPATCH_STRIKES) {
-        PyErr_Clear();  // the call stands too deep for the compiler: another may not
+        mp_err_drop();  // the call stands too deep for the compiler: another may not
         entry->state = MP_ENTRY_NEW;
         return 1;
     }
@@ -560,7 +560,7 @@ static void
 dispatch_aborted_raising(mp_CompiledObject *op, const mp_abort_info *why)
 {
     PyObject *exc = mp_err_take();
-    if (dispatch_aborted(op, why, true) < 0) {
+    if (dispatch_aborted(op, why, true) < 0 && !mp_err_drop()) {
         PyErr_WriteUnraisable((PyObject *)op);
     }
     mp_err_restore_steal(exc);
@@ -717,7 +717,7 @@ dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *c
 {
     mp_hit again;
     if (dry < 0) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        if (mp_err_is_signal()) {
             return -1;
         }
         PyErr_WriteUnraisable((PyObject *)op);

@@ -355,7 +355,7 @@ effect_make_struct(PyTypeObject *type, const int32_t *items, int32_t count,
         o = args == NULL ? NULL : make(type, args, NULL);
         Py_XDECREF(args);
         if (o == NULL && !is_python && PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Clear();  // it takes them one by one, like what isocalendar() makes
+            mp_err_drop();  // it takes them one by one, like what isocalendar() makes
             o = make(type, fields, NULL);
         }
     }

@@ -92,7 +92,7 @@ mp_effect_can_iterate(mp_effect_kind kind, PyTypeObject *type)
                || type == &PyFilter_Type;
     }
     if (effect_iter_init() < 0) {
-        PyErr_Clear();  // without memory there are no rows
+        mp_err_drop();  // without memory there are no rows
         return false;
     }
     return effect_iter_find(type) != NULL;

@@ -131,7 +131,7 @@ file_is_plain(PyObject *file, const file_base *base)
     }
     PyObject *dict = mp_instance_dict_borrow(file), *value;
     if (dict == NULL && PyErr_Occurred()) {
-        PyErr_Clear();  // no memory to make it
+        mp_err_drop();  // no memory to make it
         return false;
     }
     for (int i = 0; i < FILE_NAMES; i++) {
@@ -178,7 +178,7 @@ file_is_open(PyObject *file, const file_base *base)
         Py_TYPE(closed)->tp_descr_get(closed, file, (PyObject *)Py_TYPE(file));
     bool open = answer == Py_False;
     if (answer == NULL) {
-        PyErr_Clear();  // detached or never set up
+        mp_err_drop();  // detached or never set up
     }
     Py_XDECREF(answer);
     return open;

@@ -381,7 +381,7 @@ guard_deque_borrow(PyObject *o, int64_t n)
     // The C slot of deque itself, also for subclasses; it allocates nothing.
     PyObject *item = guard_static.deque->tp_as_sequence->sq_item(o, at);
     if (item == NULL) {
-        PyErr_Clear();  // out of range after all: miss
+        mp_err_drop();  // out of range after all: miss
         return NULL;
     }
     Py_DECREF(item);  // the deque holds it
@@ -411,7 +411,7 @@ guard_dict_borrow(PyObject *o, bool make, bool *unknown)
     PyObject *dict =
         make ? mp_instance_dict_make_borrow(o) : mp_instance_dict_borrow(o);
     if (dict == NULL && PyErr_Occurred()) {
-        PyErr_Clear();  // no memory to make it: the caller misses
+        mp_err_drop();  // no memory to make it: the caller misses
         *unknown = true;
     }
     return dict;
@@ -451,7 +451,7 @@ guard_context_borrow(PyObject *var)
 {
     PyObject *value = NULL;
     if (PyContextVar_Get(var, NULL, &value) < 0) {
-        PyErr_Clear();  // only out of memory: a miss
+        mp_err_drop();  // only out of memory: a miss
         return NULL;
     }
     Py_XDECREF(value);
@@ -691,7 +691,7 @@ guard_test_abc_token(PyObject *expected)
 {
     PyObject *token = mp_guard_abc_token();
     if (token == NULL) {
-        PyErr_Clear();  // only out of memory: a miss
+        mp_err_drop();  // only out of memory: a miss
         return 0;
     }
     int same = mp_guard_equals(token, expected);

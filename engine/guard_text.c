@@ -66,7 +66,7 @@ text_str_at_borrow(PyObject *dict, const char *name)
     PyObject *key = PyUnicode_FromString(name);
     Py_hash_t hash = key == NULL ? -1 : PyObject_Hash(key);
     if (hash == -1) {
-        PyErr_Clear();  // no memory for a nicer name
+        mp_err_drop();  // no memory for a nicer name
     }
     else {
         found = mp_dict_find_borrow(dict, key, hash);
@@ -127,7 +127,7 @@ mp_guard_repr(PyObject *o)
 {
     PyObject *text = PyObject_Repr(o);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
-        PyErr_Clear();  // an int with more digits than the interpreter will print
+        mp_err_drop();  // an int with more digits than the interpreter will print
         return PyUnicode_FromFormat("<%s>", Py_TYPE(o)->tp_name);
     }
     return text_cut_steal(text);

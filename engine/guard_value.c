@@ -181,13 +181,13 @@ value_slot_answer(richcmpfunc slot, PyObject *a, PyObject *b)
 {
     PyObject *r = slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(a, b, Py_EQ);
     if (r == NULL) {
-        PyErr_Clear();  // MemoryError or RecursionError of C code: equality is unknown
+        mp_err_drop();  // MemoryError or RecursionError of C code: equality is unknown
         return -1;
     }
     int answer = r == Py_NotImplemented ? 0 : PyObject_IsTrue(r);
     Py_DECREF(r);  // bool, numpy.bool or NotImplemented: nothing of the user's
     if (answer < 0) {
-        PyErr_Clear();  // not a truth value: unknown as well
+        mp_err_drop();  // not a truth value: unknown as well
     }
     return answer;
 }
@@ -593,7 +593,7 @@ mp_guard_maxlen(PyTypeObject *deque, PyObject *o)
         PyObject *bound = def->get(o, def->closure);
         int64_t n = bound == NULL || bound == Py_None ? -1 : PyLong_AsLongLong(bound);
         Py_XDECREF(bound);
-        PyErr_Clear();  // no memory: no bound that any deque was recorded with
+        mp_err_drop();  // no memory: no bound that any deque was recorded with
         return bound == NULL ? -2 : n;
     }
     return -2;

@@ -48,6 +48,12 @@ module_list(const module_cell (*rows)[MODULE_CELLS], Py_ssize_t n)
 }
 
 static PyObject *
+module_raised_by_signal(PyObject *module, PyObject *exc)
+{
+    return PyBool_FromLong(PyExceptionInstance_Check(exc) && mp_exc_is_signal(exc));
+}
+
+static PyObject *
 module_reasons(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
@@ -224,6 +230,8 @@ static PyMethodDef module_methods[] = {
      "supported()\n--\n\n(True, None), or (False, why recording can never work here)."},
     {"tensor_path", module_tensor_path, METH_NOARGS,
      "tensor_path()\n--\n\nHow tensor metadata is read: shim, getters or off."},
+    {"raised_by_signal", module_raised_by_signal, METH_O,
+     "raised_by_signal(exc)\n--\n\nHas a signal handler of the program raised it?"},
     {"reasons", module_reasons, METH_NOARGS,
      "reasons()\n--\n\nWhy recordings abort: list of dicts slug, what, hint, kind."},
     {"guard_kinds", module_guard_kinds, METH_NOARGS,

@@ -4,6 +4,7 @@
  * number of a stats place behind them. */
 #include "notice.h"
 
+#include "compat/compat.h"
 #include "record.h"
 #include "session.h"
 
@@ -26,7 +27,7 @@ mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, .
     PyObject *answer = PyObject_CallFunction(listener, "sO", kind, info);
     Py_DECREF(info);
     int rc = answer == NULL ? -1 : 0;
-    if (rc < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (rc < 0 && !mp_err_is_signal()) {
         PyErr_WriteUnraisable(listener);
         rc = 0;
     }

@@ -193,7 +193,7 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     }
     if (PyList_CheckExact(obj) || PyTuple_Check(obj) || PyDict_Check(obj)) {
         if (Py_EnterRecursiveCall(" while recording")) {
-            PyErr_Clear();  // a container that holds itself, or is nested too deeply
+            mp_err_drop();  // a container that holds itself, or is nested too deeply
             return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s nested too deeply",
                                   mp_type_name(obj));
         }
@@ -256,7 +256,7 @@ mp_grad_is_enabled(void)
     PyObject *r = is_enabled == NULL ? NULL : PyObject_CallNoArgs(is_enabled);
     bool on = r != Py_False;  // on doubt: yes
     Py_XDECREF(r);
-    PyErr_Clear();
+    mp_err_drop();
     return on;
 }
 
@@ -308,7 +308,7 @@ mp_op_target_name(PyObject *target)
     bool is_script = Py_IS_TYPE(target, mp_op_types.script_function);
     PyObject *name = PyObject_GetAttrString(target, is_script ? "name" : "__name__");
     if (name == NULL) {
-        PyErr_Clear();  // an operation without a name is described by its type
+        mp_err_drop();  // an operation without a name is described by its type
         return PyUnicode_FromString(mp_type_name(target));
     }
     return name;
@@ -353,7 +353,7 @@ result_constant(mp_trace *T, PyObject *obj)
     PyObject *dim = PyObject_GetAttrString(obj, "ndim");
     bool is_number = dim != NULL && PyLong_AsLong(dim) == 0;
     Py_XDECREF(dim);
-    PyErr_Clear();  // a tensor has ndim; without it the value is not read
+    mp_err_drop();  // a tensor has ndim; without it the value is not read
     bool known = T->op.flags == MP_TORCH_SIZED || inputs_are_constant(T);
     return is_number && !T->op.dynamic && known && !PyMethod_Check(T->op.target)
                    && !op_is_random(&T->op)
@@ -439,7 +439,7 @@ reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t
     bool memory = text == NULL || strstr(text, "numpy") != NULL
                   || strstr(text, "data_ptr") != NULL || strstr(text, "array") != NULL
                   || strstr(text, "dlpack") != NULL;
-    PyErr_Clear();  // a read without a usable name is refused
+    mp_err_drop();  // a read without a usable name is refused
     Py_XDECREF(name);
     if (memory) {
         return false;

@@ -144,7 +144,7 @@ mp_apply_is_context(mp_trace *T, PyObject *obj)
     PyObject *name = PyUnicode_InternFromString("_forward_cls");
     PyObject *cls = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(obj), name);
     Py_XDECREF(name);
-    PyErr_Clear();  // out of memory: it stays a value that is not known
+    mp_err_drop();  // out of memory: it stays a value that is not known
     return cls != NULL && cls == (PyObject *)T->apply.cls;
 }
 

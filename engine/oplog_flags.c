@@ -20,7 +20,7 @@ mp_op_index_is_dynamic(PyObject *key)
     PyObject *dtype = PyObject_GetAttrString(key, "dtype");
     bool is_mask = dtype == mp_op_types.masks[0] || dtype == mp_op_types.masks[1];
     Py_XDECREF(dtype);
-    PyErr_Clear();  // a tensor has a dtype; a failing is_enabled only costs the flag
+    mp_err_drop();  // a tensor has a dtype; a failing is_enabled only costs the flag
     return is_mask;
 }
 
@@ -34,7 +34,7 @@ mp_op_holds_tensor(PyObject *obj, bool nested_only)
         return false;
     }
     if (Py_EnterRecursiveCall(" while recording")) {
-        PyErr_Clear();  // it holds itself, or is nested too deeply: it may
+        mp_err_drop();  // it holds itself, or is nested too deeply: it may
         return true;
     }
     bool holds = false;

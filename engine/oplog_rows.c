@@ -111,7 +111,7 @@ op_object_flags(PyObject *op)
     Py_XDECREF(row);
     bool stays = !Py_IS_TYPE(op, mp_op_types.script_function);
     if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
-        PyErr_Clear();  // without an answer it is opaque
+        mp_err_drop();  // without an answer it is opaque
         flags = 0;
     }
     return flags;
@@ -158,7 +158,7 @@ mp_op_effects(PyObject *callable)
         Py_CLEAR(found);
     }
     if (found == NULL) {
-        PyErr_Clear();  // nothing is known of it then
+        mp_err_drop();  // nothing is known of it then
         return NULL;
     }
     row = row_of(callable);  // asking may have added rows

@@ -25,7 +25,7 @@ static PyObject *
 op_argument(const mp_pending_op *op, Py_ssize_t at, PyObject *name)
 {
     PyObject *value = PyDict_GetItemWithError(op->kwargs, name);
-    PyErr_Clear();  // texts compare without errors
+    mp_err_drop();  // texts compare without errors
     return value == NULL && at < PyTuple_GET_SIZE(op->args)
                ? PyTuple_GET_ITEM(op->args, at)
                : value;
@@ -248,7 +248,7 @@ static PyObject *
 tensor_base(PyObject *tensor)
 {
     PyObject *base = PyObject_GetAttrString(tensor, "_base");
-    PyErr_Clear();  // without one it is its own
+    mp_err_drop();  // without one it is its own
     if (base == NULL || base == Py_None) {
         Py_XSETREF(base, Py_NewRef(tensor));
     }
@@ -330,7 +330,7 @@ input_has_history(const mp_node *n)
         mp_node_is_alive(n) ? PyObject_GetAttrString(n->obj, "grad_fn") : NULL;
     bool has = grad != NULL && grad != Py_None;
     Py_XDECREF(grad);
-    PyErr_Clear();  // a tensor has grad_fn
+    mp_err_drop();  // a tensor has grad_fn
     return has;
 }
 

@@ -101,7 +101,7 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
     }
     PyObject *key = avoid_key(code, index);
     PyObject *row = key == NULL ? NULL : PyDict_GetItemWithError(points->avoided, key);
-    PyErr_Clear();  // without memory the instruction fails again
+    mp_err_drop();  // without memory the instruction fails again
     Py_XDECREF(key);
     return row != NULL && PyTuple_GET_ITEM(row, 3) == Py_True ? row : NULL;
 }
@@ -135,7 +135,7 @@ mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
     PyObject *source = mp_guards_source(guards, reg);
     int found = source == NULL ? -1 : PySet_Contains(points->changing, source);
     Py_XDECREF(source);
-    PyErr_Clear();  // without memory it is pinned once more
+    mp_err_drop();  // without memory it is pinned once more
     return found > 0;
 }
 

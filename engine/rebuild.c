@@ -194,7 +194,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
         mp_blame(b->T, n->born);
     }
     if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
-        PyErr_Clear();  // nested beyond what can be rebuilt
+        mp_err_drop();  // nested beyond what can be rebuilt
         rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
     }
     else if (rc == MP_OK) {
@@ -222,7 +222,7 @@ scan_tensor_attrs(rebuilder *b, const mp_node *n)
     Py_ssize_t pos = 0;
     mp_rc rc = MP_OK;
     if (dict != NULL && Py_EnterRecursiveCall(" while planning a replay")) {
-        PyErr_Clear();  // nested beyond what can be rebuilt
+        mp_err_drop();  // nested beyond what can be rebuilt
         return mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
     }
     while (dict != NULL && rc == MP_OK && PyDict_Next(dict, &pos, &key, &value)) {
@@ -334,7 +334,7 @@ emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
     int32_t r = mp_replay_emit(b->p, kind, obj, a, c, items, count);
     if (r == -2) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Clear();  // the type has no layout row
+            mp_err_drop();  // the type has no layout row
             const char *name = obj != NULL && PyType_Check(obj)
                                    ? ((PyTypeObject *)obj)->tp_name
                                    : "an object";
@@ -662,7 +662,7 @@ iterators_go_on(const mp_node *deque)
     PyObject *item = it == NULL ? NULL : Py_TYPE(it)->tp_iternext(it);
     bool fits = it != NULL && !PyErr_Occurred();
     Py_XDECREF(item);
-    PyErr_Clear();  // RuntimeError: changed
+    mp_err_drop();  // RuntimeError: changed
     return fits;
 }
 

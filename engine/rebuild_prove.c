@@ -100,7 +100,7 @@ mp_shape_prove(mp_trace *T, const mp_shape *s, PyObject *obj)
         rc = MP_ERR;
     }
     else if (built == NULL || !is_alike(s, built, obj)) {
-        PyErr_Clear();  // it is no type that the recipe is for
+        mp_err_drop();  // it is no type that the recipe is for
         rc = mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", mp_type_name(obj));
     }
     Py_XDECREF(built);

@@ -211,12 +211,17 @@ mp_trace_settle(mp_trace *T, mp_rc rc)
     if (rc != MP_ERR && !PyErr_Occurred()) {
         return;
     }
+    bool interrupted = mp_err_is_signal();
     PyObject *exc = mp_err_take();
     const char *type = exc == NULL ? "unknown error" : Py_TYPE(exc)->tp_name;
     PyObject *text = exc == NULL ? NULL : PyObject_Str(exc);
     (void)mp_trace_abort(T, MP_AB_INTERNAL, "%s: %S", type, text ? text : Py_None);
-    PyErr_Clear();  // an exception's text that cannot be made is left out
+    mp_err_drop();  // an exception's text that cannot be made is left out
     Py_XDECREF(text);
+    if (interrupted) {
+        mp_err_defer_steal(exc);
+        return;
+    }
     Py_XDECREF(exc);
 }
 
@@ -280,7 +285,7 @@ enter_gap(mp_trace *T, mp_frame *f, bool fresh)
     }
     const mp_code_info *info = mp_code_info_get(mp_frame_code_borrow(f));
     if (info == NULL || shadow_push(T, f, true) != MP_OK) {
-        PyErr_Clear();  // not watched; its caller cannot be gone on from, either
+        mp_err_drop();  // not watched; its caller cannot be gone on from, either
         T->skip++;
         return false;
     }
@@ -531,7 +536,7 @@ gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     bool begun;
     mp_rc rc = mp_segment_gap(T, s, info, index, &begun);
     if (rc == MP_ERR && T->state == MP_TRACE_GAP) {
-        PyErr_Clear();  // no memory for the next segment: the call ends in eager
+        mp_err_drop();  // no memory for the next segment: the call ends in eager
         T->state = MP_TRACE_ABORTED;
         mp_watch_stop();
         return;
@@ -565,7 +570,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     }
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
-        PyErr_Clear();  // without memory the call goes on in eager
+        mp_err_drop();  // without memory the call goes on in eager
         mp_watch_stop();
     }
     if (T->state == MP_TRACE_RECORDING) {

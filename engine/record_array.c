@@ -40,7 +40,7 @@ calls_python(PyObject *ufunc)
 {
     PyObject *types = PyObject_GetAttrString(ufunc, "types");
     bool found = types == NULL || !PyList_Check(types) || PyList_GET_SIZE(types) == 1;
-    PyErr_Clear();  // without its types it may do anything
+    mp_err_drop();  // without its types it may do anything
     Py_XDECREF(types);
     return found;
 }
@@ -66,7 +66,7 @@ check_function(mp_trace *T, PyObject *callee)
         return MP_OK;
     }
     PyObject *name = PyObject_GetAttrString(callee, "__name__");
-    PyErr_Clear();  // numpy's own functions have one
+    mp_err_drop();  // numpy's own functions have one
     rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%V", name, "?");
     Py_XDECREF(name);
     return rc;
@@ -183,7 +183,7 @@ tells_time(PyObject *o)
     PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "kind");
     bool is_date = kind == NULL || !PyUnicode_Check(kind) || mp_name_is(kind, "M")
                    || mp_name_is(kind, "V");  // (a record may hold one)
-    PyErr_Clear();  // an array without a dtype could be anything
+    mp_err_drop();  // an array without a dtype could be anything
     Py_XDECREF(kind);
     Py_XDECREF(dtype);
     return is_date;
@@ -198,7 +198,7 @@ mp_numpy_result(mp_trace *T, PyObject *result)
     mp_rc rc = mp_result(T, result);
     bool nests = PyTuple_CheckExact(result) || PyList_CheckExact(result);
     if (rc != MP_OK || !nests || Py_EnterRecursiveCall(" while recording")) {
-        PyErr_Clear();  // (nested too deeply: what is in there is not known)
+        mp_err_drop();  // (nested too deeply: what is in there is not known)
         return rc;
     }
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(result) && rc == MP_OK; i++) {
@@ -346,7 +346,7 @@ mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
     }
     if (PyType_Check(callee)) {  // torch.FloatTensor(a); of a number it would be a size
         bool items = nargs == 1 && mp_is_array(args[0]) && PyObject_Size(args[0]) >= 0;
-        PyErr_Clear();
+        mp_err_drop();
         return items ? MP_ARRAY_SHARED : MP_ARRAY_REFUSED;
     }
     return mp_callee_is(callee, MP_K_TORCH_TENSOR)
@@ -519,7 +519,7 @@ copies_alike(PyObject *a)
 {
     PyObject *copy = mp_array_copy(a);
     bool alike = copy != NULL && mp_array_same(a, copy);
-    PyErr_Clear();  // no memory for a copy: no recipe
+    mp_err_drop();  // no memory for a copy: no recipe
     Py_XDECREF(copy);
     return alike;
 }

@@ -65,7 +65,7 @@ is_disabled_for(PyObject *func, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *dict = nargs > 0 ? mp_instance_dict_borrow(args[0]) : NULL;
     PyObject *marks = dict == NULL ? NULL : mp_dict_text_borrow(dict, "_magpy_disable");
-    PyErr_Clear();  // without memory for the dict of an instance it has no mark
+    mp_err_drop();  // without memory for the dict of an instance it has no mark
     if (marks == NULL || !PyTuple_CheckExact(marks)) {
         return false;
     }
@@ -371,13 +371,13 @@ callee_text(PyObject *callee)
 {
     PyObject *name = PyObject_GetAttrString(callee, "__qualname__");
     if (name == NULL || !PyUnicode_Check(name)) {
-        PyErr_Clear();  // no usable name: the type's name describes it
+        mp_err_drop();  // no usable name: the type's name describes it
         Py_XDECREF(name);
         return PyUnicode_FromString(mp_type_name(callee));
     }
     PyObject *module = PyObject_GetAttrString(callee, "__module__");
     if (module == NULL) {
-        PyErr_Clear();  // a missing module only shortens the text
+        mp_err_drop();  // a missing module only shortens the text
     }
     else if (PyUnicode_Check(module)) {
         Py_SETREF(name, PyUnicode_FromFormat("%U.%U", module, name));

@@ -43,7 +43,7 @@ is_of_torch(mp_frame *f)
     PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
     const char *text =
         name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    PyErr_Clear();  // a module without a usable name is the program's
+    mp_err_drop();  // a module without a usable name is the program's
     return text != NULL && strncmp(text, "torch", 5) == 0  // mp-ok: a module's
            && (text[5] == '.' || text[5] == '\0');
 }
@@ -132,7 +132,7 @@ trial_undo(mp_trace *T)
             (void)PyDict_SetItem(row[0], row[1], row[2]);  // the key is there
         }
     }
-    PyErr_Clear();
+    mp_err_drop();
     return changed;
 }
 

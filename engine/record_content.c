@@ -318,7 +318,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
         return rc;
     }
     if (Py_EnterRecursiveCall(" while recording")) {
-        PyErr_Clear();  // a container that holds itself, or is nested too deeply
+        mp_err_drop();  // a container that holds itself, or is nested too deeply
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
     }
     rc = read_children(T, obj, has_tensor);

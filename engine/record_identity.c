@@ -30,7 +30,7 @@ is_nan(PyObject *o)
     int differs = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
     if (differs < 0) {
-        PyErr_Clear();  // on doubt it is one
+        mp_err_drop();  // on doubt it is one
     }
     return differs != 0;
 }

@@ -122,7 +122,7 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     }
     Py_ssize_t i = PyLong_AsSsize_t(key), size = PySequence_Fast_GET_SIZE(obj);
     if (i == -1 && PyErr_Occurred()) {
-        PyErr_Clear();  // an index that no sequence has: IndexError is the program's
+        mp_err_drop();  // an index that no sequence has: IndexError is the program's
         return mp_read_len(T, obj);
     }
     Py_ssize_t at = i < 0 ? i + size : i;

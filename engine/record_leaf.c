@@ -25,7 +25,7 @@ tensor_keeps(PyObject *tensor, PyObject *name, PyObject *value)
     PyObject *now = PyObject_GetAttr(tensor, name);  // a C getter
     bool same = now == value;
     Py_XDECREF(now);
-    PyErr_Clear();  // what cannot be read is not the same
+    mp_err_drop();  // what cannot be read is not the same
     return same;
 }
 
@@ -36,7 +36,7 @@ mp_keeps_requires_grad(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
     PyObject *name = PyUnicode_InternFromString("requires_grad");
     bool keeps = name != NULL && nargs > 0 && count <= 2 && mp_tensor_is(args[0])
                  && tensor_keeps(args[0], name, count > 1 ? args[1] : Py_True);
-    PyErr_Clear();  // without the name it counts as another value
+    mp_err_drop();  // without the name it counts as another value
     Py_XDECREF(name);
     return keeps;
 }
@@ -50,7 +50,7 @@ data_fits(mp_trace *T, PyObject *tensor, PyObject *data, bool *fits)
     mp_rc rc = MP_OK;
     *fits = false;
     if (new == NULL) {
-        PyErr_Clear();  // no dense description: not for a graph
+        mp_err_drop();  // no dense description: not for a graph
         rc = mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute data");
     }
     else {

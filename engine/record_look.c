@@ -42,7 +42,7 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
         PyObject *items = PySequence_List(obj);  // (runs no code: an exact deque)
         found = items == NULL ? MP_YIELDS_TENSORS | MP_YIELDS_OBJECTS
                               : yields_of(T, items, depth, true);
-        PyErr_Clear();  // without memory for the list it may hold anything
+        mp_err_drop();  // without memory for the list it may hold anything
         Py_XDECREF(items);
     }
     else if (n != NULL && n->kind == MP_NODE_FRESH) {
@@ -139,7 +139,7 @@ mp_is_opaque_external(PyObject *obj, const mp_node *n)
         return hands_out_raw(mp_c_base(Py_TYPE(obj)));
     }
     if (name == NULL && (name = PyUnicode_InternFromString("__iter__")) == NULL) {
-        PyErr_Clear();
+        mp_err_drop();
         return true;
     }
     // A class in Python has a function there; array.array and those that extend it do not.

@@ -130,7 +130,7 @@ mp_mode_off(mp_trace *T)
     T->in_mode = MP_MODE_OFF;  // first: a finalizer's frame comes here as well
     mode_trace = NULL;
     PyObject *popped = PyObject_CallNoArgs(mode_pop);
-    PyErr_Clear();  // (unreachable: what was pushed is there)
+    mp_err_drop();  // (unreachable: what was pushed is there)
     Py_XDECREF(popped);
     mp_err_restore_steal(saved);
 }
@@ -148,7 +148,7 @@ mp_mode_on(mp_trace *T, const mp_shadow *s)
         T->in_mode = MP_MODE_ON;
         mode_trace = T;
     }
-    PyErr_Clear();  // without the mode the results are unknown, and that is noticed
+    mp_err_drop();  // without the mode the results are unknown, and that is noticed
     Py_XDECREF(done);
     mp_err_restore_steal(saved);
 }

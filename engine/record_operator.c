@@ -298,7 +298,7 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(obj));
     }
     if (Py_EnterRecursiveCall(" while recording")) {
-        PyErr_Clear();  // a container that holds itself, or is nested too deeply
+        mp_err_drop();  // a container that holds itself, or is nested too deeply
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
     }
     Py_hash_t hash;

@@ -182,7 +182,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     }
     T->state = MP_TRACE_DONE;
     if (mp_guards_weaken(T->guards, plan->replay) < 0) {
-        PyErr_Clear();  // without memory they keep more objects alive
+        mp_err_drop();  // without memory they keep more objects alive
     }
     plan->guards = T->guards;
     plan->ambient = T->ambient;
@@ -200,7 +200,7 @@ set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
     why->id = id;
     why->detail = PyUnicode_FromString(detail);
     if (why->detail == NULL) {
-        PyErr_Clear();  // the reason stands without its detail
+        mp_err_drop();  // the reason stands without its detail
     }
 }
 
@@ -237,7 +237,7 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
     mp_trace T;
     *plan = NULL;
     if (mp_types_refresh() < 0) {
-        PyErr_Clear();  // as if numpy were not there
+        mp_err_drop();  // as if numpy were not there
     }
     if (!mp_watch_available(&text)) {
         set_reason(why, MP_AB_WATCHER, text);
@@ -285,7 +285,7 @@ mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
         return mp_point_run(point, NULL, NULL);
     }
     if (trace_init(&T, point->values[MP_POINT_FUNC], max_instructions, why) < 0) {
-        PyErr_Clear();  // without memory for watching the call goes on all the same
+        mp_err_drop();  // without memory for watching the call goes on all the same
         trace_fini(&T);
         return mp_point_run(point, NULL, NULL);
     }

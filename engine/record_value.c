@@ -116,7 +116,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
             break;
         }
     }
-    PyErr_Clear();  // a detail that could not be formatted is left out
+    mp_err_drop();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
     if (T->trial) {
         mp_trial_give_up(T);
@@ -215,7 +215,7 @@ load_tensor(mp_trace *T, int32_t reg, PyObject *value)
 {
     mp_tensor_meta *meta = mp_tensor_meta_new(value);
     if (meta == NULL) {
-        PyErr_Clear();  // no dense description: not for a graph
+        mp_err_drop();  // no dense description: not for a graph
         return mp_trace_abort(T, MP_AB_SUBCLASS, "a tensor without dense metadata");
     }
     if (mp_guards_test(T->guards, MP_G_TENSOR, reg, -1, NULL, 0, meta) < 0) {
@@ -271,7 +271,7 @@ is_local(PyObject *v)
     }
     static PyObject *mark;  // interned
     if (mark == NULL && (mark = PyUnicode_InternFromString("<locals>")) == NULL) {
-        PyErr_Clear();  // then it may be
+        mp_err_drop();  // then it may be
         return true;
     }
     return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, mark) != 0;
@@ -303,7 +303,7 @@ is_gap_made(mp_trace *T, PyObject *v)
     PyObject *address = PyLong_FromVoidPtr(v);
     int found = address == NULL ? -1 : PySet_Contains(made, address);
     Py_XDECREF(address);
-    PyErr_Clear();  // without memory nothing is recorded with it
+    mp_err_drop();  // without memory nothing is recorded with it
     return found != 0;
 }
 

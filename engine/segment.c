@@ -38,7 +38,7 @@ type_attr(PyTypeObject *type, const char *name)
     PyObject *key = PyUnicode_InternFromString(name);
     PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(type, key);
     Py_XDECREF(key);
-    PyErr_Clear();  // without the name nothing was found
+    mp_err_drop();  // without the name nothing was found
     return found;
 }
 
@@ -372,7 +372,7 @@ drop_outputs(mp_trace *T)
 {
     if (T->outputs != NULL
         && PyList_SetSlice(T->outputs, 0, PyList_GET_SIZE(T->outputs), NULL) < 0) {
-        PyErr_Clear();  // without memory they live until the call has ended
+        mp_err_drop();  // without memory they live until the call has ended
     }
 }
 
@@ -401,7 +401,7 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
         plan = NULL;  // taken over
     }
     mp_plan_free(plan);
-    PyErr_Clear();  // without memory the run stays eager
+    mp_err_drop();  // without memory the run stays eager
     drop_outputs(T);
     mp_abort_clear(T->why);
     *T->why = why;

@@ -69,7 +69,7 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
     mp_guards *guards = point->cache.at[0]->plan->guards;
     if (!mp_guards_check(guards, p->values, point->cache.regs)
         && mp_points_note_change(&s->op->points, guards, guards->failed) < 0) {
-        PyErr_Clear();  // without memory it is pinned once more
+        mp_err_drop();  // without memory it is pinned once more
     }
 }
 
@@ -132,7 +132,7 @@ session_arrive(void *ctx, const mp_point *p)
     mp_session *s = ctx;
     mp_resume_point *point = mp_points_find(&s->op->points, p);
     if (point == NULL || s->op->disabled || s->op->points.serial != s->serial) {
-        PyErr_Clear();  // without memory the call ends in eager
+        mp_err_drop();  // without memory the call ends in eager
         return MP_ARRIVE_STOP;
     }
     int found = session_search(s, point, p);
@@ -147,7 +147,7 @@ session_arrive(void *ctx, const mp_point *p)
     }
     if (found != 0) {
         session_forget(s);
-        PyErr_Clear();  // as above
+        mp_err_drop();  // as above
         return MP_ARRIVE_STOP;
     }
     session_note_change(s, point, p);
@@ -231,7 +231,7 @@ session_avoid(void *ctx, PyCodeObject *code, int index, bool at_once,
         why->detail != NULL ? Py_NewRef(why->detail) : PyUnicode_FromString("");
     if (detail == NULL
         || mp_points_avoid(&s->op->points, code, index, at_once, why->id, detail) < 0) {
-        PyErr_Clear();  // without memory it fails again
+        mp_err_drop();  // without memory it fails again
     }
     Py_XDECREF(detail);
     s->avoided = true;
@@ -422,7 +422,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
         Py_CLEAR(result);
         return NULL;
     }
-    PyErr_Clear();  // the program's own exception wins
+    mp_err_drop();  // the program's own exception wins
     mp_err_restore_steal(exc);
     return result;
 }

@@ -12,6 +12,7 @@
  * here runs Python code; the getters test for an active torch-function mode, which
  * ambient.def refuses before a tensor is looked at.
  */
+#include "compat/compat.h"
 #include "tensor_state.h"
 
 #include <string.h>
@@ -502,7 +503,7 @@ shim_grad_matches(PyObject *o, const mp_tensor_meta *m)
 {
     int grad = shim_requires_grad(o, shim_impl(o));
     if (grad < 0) {
-        PyErr_Clear();
+        mp_err_drop();
         return 0;
     }
     return grad == m->requires_grad;

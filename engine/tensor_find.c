@@ -10,6 +10,7 @@
  * Ownership: mp_torch holds its references until the process ends.  Re-entrancy:
  * runs Python code (it makes tensors); called once, when the engine starts.
  */
+#include "compat/compat.h"
 #include "tensor_state.h"
 
 #include <dlfcn.h>
@@ -268,7 +269,7 @@ calib_shim_failed(void)
     if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) {
         return -1;
     }
-    PyErr_Clear();
+    mp_err_drop();
     return 0;
 }
 

@@ -3,6 +3,7 @@
  * Ownership: every function gives out a new str.  Re-entrancy: repr() of a torch.dtype
  * is the only foreign code, and it is C.
  */
+#include "compat/compat.h"
 #include "tensor_state.h"
 
 #include <string.h>
@@ -206,7 +207,7 @@ mp_tensor_meta_diff(PyObject *o, const mp_tensor_meta *m)
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
             return NULL;
         }
-        PyErr_Clear();
+        mp_err_drop();
         return PyUnicode_FromString("layout: expected a plain strided tensor");
     }
     PyObject *text = diff_metas(m, now);

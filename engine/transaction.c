@@ -14,6 +14,8 @@
  * last one puts the original back if nobody else has put something there. */
 #include "transaction.h"
 
+#include "compat/compat.h"
+
 /* Warnings of one graph.  The innermost one of a thread takes them. */
 typedef struct held_warnings {
     PyObject *messages;  // owned list, or NULL: none yet
@@ -127,7 +129,7 @@ hold_end(held_warnings *h)
     held_original = NULL;
     if (PyDict_GetItemWithError(warnings_dict, str_show) == held_function
         && PyDict_SetItem(warnings_dict, str_show, original) < 0) {
-        PyErr_Clear();  // without memory it stays, and passes warnings on to nobody
+        mp_err_drop();  // without memory it stays, and passes warnings on to nobody
     }
     Py_DECREF(original);
     if (exc != NULL) {
@@ -196,17 +198,22 @@ transaction_save(const mp_hit *hit)
     return token;
 }
 
+enum { RESTORE_TRIES = 4 };  // signals may come while everything is put back
+
 /* Ask the Python half to put everything back after this exception. */
 static bool
 transaction_restore(const mp_entry *entry, PyObject *token, PyObject *exc,
                     PyObject *messages)
 {
-    PyObject *answer = PyObject_CallFunctionObjArgs(
-        PyTuple_GET_ITEM(entry->undo, 1), token == NULL ? Py_None : token, exc,
-        messages == NULL ? Py_None : messages, NULL);
-    bool done = answer == Py_True;
-    Py_XDECREF(answer);
-    PyErr_Clear();  // what cannot be put back is not run again
+    bool done = false, interrupted = true;
+    for (int i = 0; i < RESTORE_TRIES && interrupted; i++) {  // (twice is as once)
+        PyObject *answer = PyObject_CallFunctionObjArgs(
+            PyTuple_GET_ITEM(entry->undo, 1), token == NULL ? Py_None : token, exc,
+            messages == NULL ? Py_None : messages, NULL);
+        done = answer == Py_True;
+        Py_XDECREF(answer);
+        interrupted = mp_err_drop();  // what cannot be put back is not run again
+    }
     return done;
 }
 
@@ -215,6 +222,7 @@ static void
 transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
 {
     mp_entry *entry = hit->entry;
+    bool interrupted = mp_err_is_signal();
     PyObject *exc = mp_err_take();  // owned
     bool restored =
         entry->plan->ambient == NULL || mp_ambient_restore(entry->plan->ambient) == 0;
@@ -222,7 +230,7 @@ transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
         Py_DECREF(exc);
         return;
     }
-    if (PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
+    if (!interrupted) {
         hit->undone = entry->undo == NULL
                           ? !entry->mutates
                           : transaction_restore(entry, token, exc, messages);
@@ -251,7 +259,7 @@ transaction_end(mp_hit *hit, PyObject *token, held_warnings *warned, PyObject *a
         PyObject *exc = mp_err_take();
         int rc = hold_show(warned);
         if (exc != NULL) {
-            PyErr_Clear();  // the graph's own exception wins
+            mp_err_drop();  // the graph's own exception wins
             mp_err_restore_steal(exc);
         }
         else if (rc < 0) {
@@ -277,10 +285,10 @@ mp_transaction_run(mp_hit *hit)
         return answer;
     }
     if (saves(entry) && (token = transaction_save(hit)) == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        if (mp_err_is_signal()) {
             return NULL;
         }
-        PyErr_Clear();  // then it is not run again
+        mp_err_drop();  // then it is not run again
     }
     bool holds = entry->undo_flags & MP_UNDO_RAISES || entry->hits == 0;
     PyObject *answer = holds && hold_begin(&warned) < 0 ? NULL : mp_hit_call_graph(hit);

@@ -65,7 +65,7 @@ trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
     op->stats.record_ns += mp_stats_now() - start;
     if (*result == NULL && PyErr_Occurred()
         && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyErr_Clear();  // the real call raises its own
+        mp_err_drop();  // the real call raises its own
     }
     if (plan == NULL && !PyErr_Occurred()) {
         op->trials_failed++;
@@ -83,7 +83,7 @@ trial_restore(mp_CompiledObject *op, PyObject *state)
     int rc = done == NULL ? -1 : 0;
     Py_XDECREF(done);
     if (exc != NULL) {
-        PyErr_Clear();  // the older one tells
+        mp_err_drop();  // the older one tells
         mp_err_restore_steal(exc);
         return -1;
     }
@@ -109,7 +109,7 @@ trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
         rc = -1;
     }
     if (exc != NULL) {
-        PyErr_Clear();
+        mp_err_drop();
         mp_err_restore_steal(exc);
     }
     mp_ambient_free(ambient);
@@ -188,7 +188,7 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
         op->trials_failed++;
         mp_plan_free(plan);
         rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
-        PyErr_Clear();
+        mp_err_drop();
         mp_err_restore_steal(exc);
     }
     else {

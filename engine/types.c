@@ -145,7 +145,7 @@ types_owner(const char *owner, bool later)
     if (module != NULL || dot == NULL || dot - owner > 60) {
         return module;
     }
-    PyErr_Clear();  // no module: a type of one
+    mp_err_drop();  // no module: a type of one
     char name[64];
     memcpy(name, owner, (size_t)(dot - owner));
     name[dot - owner] = '\0';
@@ -180,7 +180,7 @@ types_find(const char *owner_name, const char *name, bool later)
     if (found == NULL && PyErr_Occurred()
         && (PyErr_ExceptionMatches(PyExc_ImportError)
             || PyErr_ExceptionMatches(PyExc_AttributeError))) {
-        PyErr_Clear();  // this process lacks it
+        mp_err_drop();  // this process lacks it
     }
     return found;
 }
@@ -271,7 +271,7 @@ mp_types_dynamo_came(void)
         name = PyUnicode_InternFromString("torch._dynamo.mutation_guard");
     }
     PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
-    PyErr_Clear();  // on doubt it is looked for again
+    mp_err_drop();  // on doubt it is looked for again
     Py_XDECREF(module);
     return module != NULL;
 }
@@ -340,7 +340,7 @@ mp_module_has(mp_module_id id, PyTypeObject *tp)
         tp->tp_flags & Py_TPFLAGS_HEAPTYPE ? ((PyHeapTypeObject *)tp)->ht_name : NULL;
     PyObject *found =
         name == NULL ? NULL : PyDict_GetItemWithError(module_dicts[id], name);
-    PyErr_Clear();  // (a name is a text)
+    mp_err_drop();  // (a name is a text)
     return found == (PyObject *)tp;
 }
 
@@ -352,7 +352,7 @@ is_listed_module(PyObject *globals, PyObject *name)
     PyObject *modules = PyImport_GetModuleDict();  // (looking there runs no code)
     PyObject *module =
         PyDict_CheckExact(modules) ? PyDict_GetItemWithError(modules, name) : NULL;
-    PyErr_Clear();  // (a name is a text)
+    mp_err_drop();  // (a name is a text)
     return module != NULL
            && (!PyModule_CheckExact(module) || PyModule_GetDict(module) == globals);
 }
@@ -367,7 +367,7 @@ mp_module_name(PyObject *globals)
         return NULL;
     }
     const char *text = PyUnicode_AsUTF8(name);
-    PyErr_Clear();  // a name that is no text of UTF-8 is the program's own
+    mp_err_drop();  // a name that is no text of UTF-8 is the program's own
     return text;
 }
 

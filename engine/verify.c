@@ -290,7 +290,7 @@ int
 mp_verify_raised(PyObject *verifier, const mp_entry *entry, PyObject *notes,
                  PyObject *exc, PyObject **report)
 {
-    bool own = PyErr_GivenExceptionMatches(exc, PyExc_Exception)
+    bool own = !mp_exc_is_signal(exc)
                && !PyErr_GivenExceptionMatches(exc, PyExc_MemoryError)
                && !PyErr_GivenExceptionMatches(exc, PyExc_RecursionError);
     if (own && notes != NULL) {

@@ -44,7 +44,7 @@ mp_verify_start(mp_verification *v, mp_session *s)
 void
 mp_verify_failed(mp_verification *v)
 {
-    if (v->error == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (v->error == NULL && mp_err_is_signal()) {
         v->error = mp_err_take();
     }
     else {

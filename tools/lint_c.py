@@ -28,6 +28,7 @@ BANNED = {
     "PyDict_GetItemString": "swallows errors",
     "PyObject_HasAttr": "swallows errors",
     "PyObject_HasAttrString": "swallows errors",
+    "PyErr_Clear": "loses what a signal raised; use mp_err_drop",
     "PyErr_Print": "prints; raise, or PyErr_WriteUnraisable",
     "PyModule_AddObject": "steals only on success; use PyModule_AddObjectRef",
     "abort": "never stop the user's process",

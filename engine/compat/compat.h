@@ -151,6 +151,15 @@ bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).
 /* Exceptions in flight, as one object (3.12's API on every version). */
 PyObject *mp_err_take(void);               // new reference or NULL
 void mp_err_restore_steal(PyObject *exc);  // NULL is allowed
+/* Has a signal handler raised it?  Its frame is in the traceback, or it is no Exception
+ * (KeyboardInterrupt, SystemExit). */
+bool mp_exc_is_signal(PyObject *exc);
+bool mp_err_is_signal(void);  // the exception in flight, if any
+/* The exception in flight, if any, is of no interest to the program.  What a signal handler
+ * raised is deferred, and the answer is true. */
+bool mp_err_drop(void);
+/* Raise it in the program, in this thread, as soon as that runs on. */
+void mp_err_defer_steal(PyObject *exc);
 
 /* The most digits that the text of an int may have; 0: any number. */
 int mp_int_max_digits(void);

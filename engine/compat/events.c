@@ -143,7 +143,7 @@ mp_events_rebuilt(mp_activation *act)
     if (fo != NULL) {
         events_flag_frame(act, fo);
     }
-    PyErr_Clear();  // without memory for its object the frame is not told
+    mp_err_drop();  // without memory for its object the frame is not told
 }
 
 /* The evaluator copies use_tracing from its caller's cframe and writes it back there. */
@@ -308,7 +308,7 @@ mp_events_available(const char **why)
     int rc = events_acquire();
 
     if (rc < 0) {
-        Py_XDECREF(mp_err_take());  // told as text
+        mp_err_drop();  // told as text
         *why = "sys.monitoring does not answer";
     }
     else if (rc == 0) {

@@ -102,7 +102,7 @@ mp_frame_is_in_block(mp_frame *f)
     int depth, at = mp_code_handler(f->f_code, mp_frame_lasti(f), &depth);
     const mp_code_info *info = at < 0 ? NULL : mp_code_info_get(f->f_code);
     if (at >= 0 && info == NULL) {
-        PyErr_Clear();  // no memory: as if it were
+        mp_err_drop();  // no memory: as if it were
         return true;
     }
     // 3.12 puts a handler of its own around all of a generator.
@@ -166,7 +166,7 @@ mp_gc_catch_up(void)
     }
     PyObject *cell = PyCell_New(NULL);  // it looks at its counts when an object is made
 
-    PyErr_Clear();  // without memory it runs later
+    mp_err_drop();  // without memory it runs later
     Py_XDECREF(cell);
 }
 
@@ -180,7 +180,7 @@ mp_gen_discard(PyObject *o)
 
     code->co_exceptiontable = empty;
     PyObject *done = PyObject_CallMethod(o, "close", NULL);
-    PyErr_Clear();  // it may have been closed by force already
+    mp_err_drop();  // it may have been closed by force already
     Py_XDECREF(done);
     Py_SETREF(code->co_exceptiontable, table);
     Py_DECREF(code);

@@ -5,6 +5,7 @@
  */
 #include "private.h"  // before any system header: Python.h asks for all of POSIX
 
+#include <signal.h>
 #include <string.h>
 
 #include "../types.h"
@@ -322,7 +323,7 @@ mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
     if (hash != NULL) {
         *hash = PyObject_Hash(found);
         if (*hash == -1) {
-            Py_XDECREF(mp_err_take());
+            mp_err_drop();
         }
     }
     return 1;
@@ -409,6 +410,137 @@ mp_err_restore_steal(PyObject *exc)
 
 #endif
 
+/* The code that runs when a handler of the program is called, or NULL.  Borrowed from it. */
+static PyObject *
+err_handler_code_borrow(PyObject *handler)
+{
+    if (PyMethod_Check(handler)) {
+        handler = PyMethod_GET_FUNCTION(handler);
+    }
+    else if (!PyFunction_Check(handler)) {
+        PyObject *type = (PyObject *)Py_TYPE(handler);
+        handler =
+            mp_dict_text_borrow(mp_type_dict_borrow((PyTypeObject *)type), "__call__");
+    }
+    return handler != NULL && PyFunction_Check(handler) ? PyFunction_GET_CODE(handler)
+                                                        : NULL;
+}
+
+/* What stands in the traceback from the frame of a signal handler on; NULL: none does.  New
+ * reference.  No exception is set. */
+static PyObject *
+err_from_handler(PyObject *exc)
+{
+    PyObject *traceback = PyException_GetTraceback(exc);  // new
+    PyObject *module =
+        traceback == NULL ? NULL : PyImport_ImportModule("_signal");  // new
+    PyObject *found = NULL;                                           // owned
+
+    for (int n = 1; module != NULL && n < NSIG && found == NULL; n++) {
+        PyObject *handler = PyObject_CallMethod(module, "getsignal", "i", n);  // new
+        PyObject *code = handler == NULL ? NULL : err_handler_code_borrow(handler);
+        PyTracebackObject *at = (PyTracebackObject *)traceback;  // borrowed
+
+        for (; at != NULL && code != NULL && found == NULL; at = at->tb_next) {
+            PyCodeObject *ran = PyFrame_GetCode(at->tb_frame);  // new
+            found = (PyObject *)ran == code ? Py_NewRef(at) : NULL;
+            Py_DECREF(ran);
+        }
+        Py_XDECREF(handler);
+        PyErr_Clear();  // mp-ok: a number without a signal
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(traceback);
+    PyErr_Clear();  // mp-ok: without memory it is taken for an error
+    return found;
+}
+
+bool
+mp_exc_is_signal(PyObject *exc)
+{
+    if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
+        return !PyErr_GivenExceptionMatches(exc, PyExc_GeneratorExit);
+    }
+    PyObject *from = err_from_handler(exc);  // owned
+
+    Py_XDECREF(from);
+    return from != NULL;
+}
+
+/* What a signal raised, on its way to the thread that it was raised in. */
+struct err_deferred {
+    PyObject *exc;  // owned
+    unsigned long thread;
+};
+
+/* Runs in the main thread, between two instructions of the program. */
+static int
+err_arrive(void *arg)
+{
+    struct err_deferred *d = arg;
+    PyObject *exc = d->exc;  // owned
+    unsigned long thread = d->thread;
+
+    PyMem_RawFree(d);
+    if (thread == PyThread_get_thread_ident()) {
+        mp_err_restore_steal(exc);
+        return -1;
+    }
+    PyThreadState_SetAsyncExc(thread, (PyObject *)Py_TYPE(exc));
+    Py_DECREF(exc);
+    return 0;
+}
+
+void
+mp_err_defer_steal(PyObject *exc)
+{
+    struct err_deferred *d = PyMem_RawMalloc(sizeof(*d));
+    unsigned long thread = PyThread_get_thread_ident();
+
+    // Without frames of ours and what they hold, but with what tells it from errors.
+    PyObject *from = err_from_handler(exc);  // owned
+
+    (void)PyException_SetTraceback(exc, from == NULL ? Py_None : from);
+    Py_XDECREF(from);
+    if (d != NULL) {
+        *d = (struct err_deferred){.exc = exc, .thread = thread};
+        if (Py_AddPendingCall(err_arrive, d) == 0) {
+            return;
+        }
+        PyMem_RawFree(d);
+    }
+    PyThreadState_SetAsyncExc(thread, (PyObject *)Py_TYPE(exc));  // without its text
+    Py_DECREF(exc);
+}
+
+bool
+mp_err_is_signal(void)
+{
+    if (PyErr_Occurred() == NULL) {
+        return false;
+    }
+    PyObject *exc = mp_err_take();  // owned
+    bool found = mp_exc_is_signal(exc);
+
+    mp_err_restore_steal(exc);
+    return found;
+}
+
+bool
+mp_err_drop(void)
+{
+    if (PyErr_Occurred() == NULL) {
+        return false;
+    }
+    bool defers = mp_err_is_signal();
+
+    if (defers) {
+        mp_err_defer_steal(mp_err_take());
+    }
+    PyErr_Clear();  // mp-ok: the others
+    return defers;
+}
+
 PyObject *
 mp_dict_text_borrow(PyObject *dict, const char *name)
 {
@@ -416,7 +548,7 @@ mp_dict_text_borrow(PyObject *dict, const char *name)
     PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(dict, key);
     Py_XDECREF(key);
     if (value == NULL) {
-        PyErr_Clear();  // out of memory: as if it were not there
+        mp_err_drop();  // out of memory: as if it were not there
     }
     return value;
 }

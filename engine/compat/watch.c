@@ -268,7 +268,12 @@ watcher_abandon(mp_watcher *w, mp_frame *f)
     int collects = PyGC_Disable();
 
     w->collects = w->collects || collects;  // (it may be raised again and again)
-    Py_XDECREF(mp_err_take());  // what is in flight, an exception of the call that ends
+    // What is in flight is an exception of the call that ends, which will raise its own.
+    PyObject *exc = mp_err_take();  // owned
+    if (exc != NULL && PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt)) {
+        mp_err_defer_steal(Py_NewRef(exc));
+    }
+    Py_XDECREF(exc);
     if (watcher_reserve(w, watch_activations() + 1) < 0) {
         return -1;  // (without memory handlers may see this exception)
     }
@@ -292,7 +297,7 @@ mp_watch_mute(PyObject *generator)
     mp_frame *f = (mp_frame *)((PyGenObject *)generator)->gi_iframe;
 
     if (watcher_reserve(w, 1) < 0) {
-        PyErr_Clear();  // without memory its handlers run when it dies
+        mp_err_drop();  // without memory its handlers run when it dies
         return;
     }
     watcher_mute(w, mp_frame_code_borrow(f));
@@ -314,7 +319,7 @@ watcher_unmute(mp_watcher *w)
     if (muted == NULL) {
         return;
     }
-    PyErr_Clear();  // first: a traceback may hold what the frames held
+    mp_err_drop();  // first: a traceback may hold what the frames held
     w->muted = NULL;
     for (int32_t i = w->n_muted; i-- > 0;) {  // a code object may be there twice
         Py_SETREF(muted[i].code->co_exceptiontable, muted[i].table);
@@ -358,7 +363,7 @@ watch_arm(mp_watcher *w, mp_frame *f)
         entry = NULL;
     }
     if (entry == NULL) {
-        Py_XDECREF(mp_err_take());  // told as the reason below
+        mp_err_drop();  // told as the reason below
     }
     mp_err_restore_steal(exc);
     if (entry == NULL) {

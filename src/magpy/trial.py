@@ -49,6 +49,8 @@ class Judge:
         """
         import torch
 
+        from magpy import _engine
+
         try:
             with torch._C.DisableTorchFunctionSubclass():
                 twins = _Twins()
@@ -57,6 +59,8 @@ class Judge:
                     twins.know(argument, _GIVEN)
                 return _difference(ours, theirs, "result", _DEEP, twins)
         except Exception as error:  # a tensor without values, an object that refuses
+            if _engine.raised_by_signal(error):
+                raise
             return f"result: {type(error).__name__} while it was compared"
 
 
