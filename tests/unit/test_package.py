@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import venv
+import zipfile
 from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -86,3 +94,140 @@ def test_the_product_imports_nothing_of_the_experiments() -> None:
     for name, path in modules_of(PRODUCT).items():
         roots = {module.partition(".")[0] for module, _ in imported(path)}
         assert not roots & {"magpy_experiments", "tests", "tools"}, name
+
+
+# -- Wheels ----------------------------------------------------------------------------
+
+PROGRAM = """
+import sys
+import torch
+import magpy
+
+assert magpy.__file__.startswith(sys.prefix), magpy.__file__
+
+def program(x, y):
+    return (x @ y).relu() + 1
+
+compiled = magpy.compile(program, backend="eager", fullgraph=True)
+x = torch.randn(3, 3)
+for _ in range(3):
+    assert torch.equal(compiled(x, x), program(x, x))
+assert magpy.stats(compiled)["hits"] == 2
+assert "1 graph" in str(magpy.explain(program)(x, x))
+magpy.list_backends()
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+UNWANTED = {"magpy_experiments", "matplotlib", "rich", "transformers", "hypothesis"}
+
+
+def wheel_of(source: Path, build: Path, *options: str) -> Path:
+    """Build a wheel with what is installed here; build folders are kept for the next."""
+    build.mkdir(parents=True, exist_ok=True)
+    out = build / "wheel"
+    for old in out.glob("*.whl"):
+        old.unlink()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--no-build-isolation"]
+    command += [f"-Cbuild-dir={build}", *options, "-w", str(out), str(source)]
+    subprocess.run(command, check=True, env={**os.environ, "PATH": path})
+    (found,) = out.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    """The product as `pip install .` gets it, but quickly compiled."""
+    if importlib.util.find_spec("mesonpy") is None:
+        pytest.skip("needs meson-python")
+    quick = ("-Csetup-args=-Dbuildtype=plain", "-Csetup-args=-Dc_args=-O0")
+    return wheel_of(ROOT, ROOT / "build" / "product", *quick)
+
+
+def files_in(wheel: Path) -> set[str]:
+    names = zipfile.ZipFile(wheel).namelist()
+    return {name for name in names if ".dist-info/" not in name}
+
+
+def sources_of(package: Path) -> set[str]:
+    return {
+        path.relative_to(package.parent).as_posix()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".pyi", ".typed")
+    }
+
+
+def test_the_product_is_installed_alone(wheel: Path) -> None:
+    rest = files_in(wheel) - sources_of(PRODUCT)
+    assert sources_of(PRODUCT) <= files_in(wheel)
+    assert len(rest) == 1
+    assert re.fullmatch(r"magpy/_engine\.[\w.-]+\.so", rest.pop())
+
+
+def test_the_experiments_have_a_wheel_of_their_own() -> None:
+    pytest.importorskip("mesonpy")
+    made = wheel_of(EXPERIMENTS.parent, ROOT / "build" / "beside")
+    assert files_in(made) == sources_of(EXPERIMENTS)
+
+
+def needed_by(name: str) -> dict[str, Distribution]:
+    """A distribution and all that it needs, as far as it is installed."""
+    found: dict[str, Distribution] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        try:
+            made = distribution(name)
+        except PackageNotFoundError:  # for another system
+            continue
+        if found.setdefault(made.metadata["Name"], made) is made:
+            needs = [need for need in made.requires or [] if "extra ==" not in need]
+            waiting += [re.match(r"[\w.-]+", need)[0] for need in needs]  # type: ignore[index]
+    return found
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the product, torch, and what torch needs."""
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    for made in needed_by("torch").values():
+        for top in {file.parts[0] for file in made.files or ()}:
+            original = Path(str(made.locate_file(top)))
+            if top not in ("..", "__pycache__") and original.suffix != ".pth":
+                if not (site / top).exists():
+                    (site / top).symlink_to(original)
+    return folder / "bin" / "python"
+
+
+def run(python: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MAGPY"))}
+    command = [str(python), "-W", "ignore", *args]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def test_the_product_works_with_torch_alone(bare: Path) -> None:
+    for name in UNWANTED:
+        assert run(bare, "-c", f"import {name}").returncode == 1
+    done = run(bare, "-c", PROGRAM)
+    assert done.returncode == 0, done.stderr
+    assert not UNWANTED & set(done.stdout.split())
+
+
+def test_the_commands_of_the_product_work_with_torch_alone(
+    bare: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("def f(x):\n    return x + 1\n")
+    assert run(bare, "-m", "magpy", "--help").returncode == 0
+    assert run(bare, "-m", "magpy", "env", "--no-check").returncode == 0
+    done = run(bare, "-m", "magpy", "explain", f"{program}:f", "--args", "(1,)")
+    assert done.returncode == 0, done.stderr
+    for command in ("demo", "bench", "parity", "conformance"):
+        done = run(bare, "-m", "magpy", command, "--anything")
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.endswith(": pip install ./experiments\n")
