@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dis
+import gc
 import json
 import opcode
 import random
 import re
 import subprocess
+import sys
 import textwrap
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 

@@ -9,6 +9,7 @@ import functools
 import io
 import struct
 import sys
+import threading
 import types
 
 import pytest
