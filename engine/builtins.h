@@ -38,6 +38,7 @@ mp_rc mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args,
 
 /* Objects of C types (builtins_objects.c). */
 int mp_objects_init(void);
+int mp_re_init(void);
 mp_rc mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee,
                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 /* The C function calls an operator.attrgetter with items of these arguments. */

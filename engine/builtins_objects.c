@@ -1,6 +1,6 @@
 /* builtins_objects.c - objects of C types of the standard library that call or look up.
  *
- * Patterns, operator.itemgetter and its kin, json's encoder and scanner, read-only views:
+ * operator.itemgetter and its kin, json's encoder and scanner, read-only views:
  * what such an object holds never changes, so an external one is pinned, and a call of it
  * is taken for what it does with that.
  */
@@ -37,10 +37,7 @@ mp_hashes_by_value(PyObject *obj)
     return fits;
 }
 
-/* -- Patterns ------------------------------------------------------------------------------ */
-
-static PyTypeObject *match_type;   // owned for the process, as the next
-static PyObject *newobj_function;  // copyreg.__newobj__
+static PyObject *newobj_function;  // copyreg.__newobj__; owned for the process
 
 static PyObject *
 imported_attr(const char *module, const char *name)
@@ -54,43 +51,10 @@ imported_attr(const char *module, const char *name)
 int
 mp_objects_init(void)
 {
-    if (match_type == NULL) {
-        match_type = (PyTypeObject *)imported_attr("re", "Match");
-    }
-    if (newobj_function == NULL && match_type != NULL) {
+    if (newobj_function == NULL) {
         newobj_function = imported_attr("copyreg", "__newobj__");
     }
-    return match_type == NULL || newobj_function == NULL ? -1 : 0;
-}
-
-/* The argument behind self, or the keyword `name`: borrowed, or NULL. */
-static PyObject *
-second_arg(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *name)
-{
-    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
-        PyObject *key = PyTuple_GET_ITEM(kwnames, i);
-        if (mp_name_is(key, name)) {
-            return args[nargs + i];
-        }
-    }
-    return nargs > 1 ? args[1] : NULL;
-}
-
-/* pattern.sub(x, s), match.expand(x): a text becomes a template in frames of re; anything
- * else is called with a new match. */
-mp_rc
-mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames)
-{
-    s->below = MP_BELOW_WATCH;
-    mp_rc rc = mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
-    PyObject *repl = second_arg(args, nargs, kwnames, "repl");
-    if (rc == MP_OK && repl != NULL
-        && (PyUnicode_CheckExact(repl) || PyBytes_CheckExact(repl))) {
-        s->below = MP_BELOW_TRUSTED;
-    }
-    s->makes = match_type;
-    return rc;
+    return newobj_function == NULL ? -1 : mp_re_init();
 }
 
 /* -- operator.itemgetter, attrgetter, methodcaller --------------------------------------------- */

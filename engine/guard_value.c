@@ -17,6 +17,7 @@
 #include "array.h"
 #include "compat/compat.h"
 #include "file.h"
+#include "types.h"
 
 enum { VALUE_DEPTH = 32 };  // nesting of constant tuples; bounds the C recursion
 
@@ -37,7 +38,8 @@ typedef struct {
 static struct {
     bool odict_proved;
     Py_ssize_t range_offsets[3];
-    PyTypeObject **constants;  // owned array of owned types
+    Py_ssize_t pattern_offset;  // of what a compiled pattern was made of
+    PyTypeObject **constants;   // owned array of owned types
     int32_t n_constants, cap_constants;
 } value_static;
 
@@ -156,6 +158,24 @@ mp_guard_value_init(void)
         }
     }
     return mp_file_init() < 0 ? -1 : value_odict_prove();
+}
+
+bool
+mp_guard_is_pattern(PyObject *o)
+{
+    if (!mp_type_is(o, MP_K_PATTERN)) {
+        return false;
+    }
+    PyTypeObject *tp = Py_TYPE(o);
+    if (value_static.pattern_offset == 0) {
+        value_static.pattern_offset = mp_guard_member_offset(tp, "pattern");
+        mp_err_drop();  // another layout: none is known
+    }
+    if (value_static.pattern_offset < 0) {
+        return false;
+    }
+    PyObject *text = *(PyObject **)((char *)o + value_static.pattern_offset);
+    return text == NULL || PyUnicode_CheckExact(text) || PyBytes_CheckExact(text);
 }
 
 /* -- Equality without user code --------------------------------------------------- */
@@ -358,7 +378,7 @@ value_eq_is_c(PyObject *o)
            || eq == PyLong_Type.tp_richcompare || eq == PyFloat_Type.tp_richcompare
            || eq == PyComplex_Type.tp_richcompare || eq == PyBytes_Type.tp_richcompare
            || eq == PyTuple_Type.tp_richcompare || eq == PyRange_Type.tp_richcompare
-           || eq == PyCFunction_Type.tp_richcompare;
+           || eq == PyCFunction_Type.tp_richcompare || mp_guard_is_pattern(o);
 }
 
 bool
@@ -375,7 +395,7 @@ mp_guard_hash_is_c(PyObject *o, int depth)
         }
         return true;
     }
-    return mp_guard_is_registered(tp)
+    return mp_guard_is_registered(tp) || mp_guard_is_pattern(o)
            || (mp_guard_is_identity(tp) && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE))
            || (value_eq_is_c(o)
                && (hash == PyUnicode_Type.tp_hash || hash == PyBaseObject_Type.tp_hash

@@ -24,6 +24,8 @@ Py_ssize_t mp_guard_member_offset(PyTypeObject *type, const char *name);
 
 /* Registered as a constant type, or a static C type below such a one? */
 bool mp_guard_is_registered(PyTypeObject *type);
+/* A compiled pattern, which C code compares? */
+bool mp_guard_is_pattern(PyObject *o);
 /* Are instances equal only to themselves? */
 bool mp_guard_is_identity(PyTypeObject *tp);
 /* May o be the constant of EQUALS?  Then it is immutable and not nested too deeply. */

@@ -21,7 +21,8 @@ cached_argument(mp_trace *T, PyObject *arg)
     bool has_tensor = false;
     mp_node *n = mp_refgraph_find(&T->graph, arg);
     if (mp_hashes_by_value(arg)
-        || (mp_is_identity(arg) && (n == NULL || n->kind != MP_NODE_FRESH))) {
+        || ((mp_is_identity(arg) || mp_guard_is_pattern(arg))
+            && (n == NULL || n->kind != MP_NODE_FRESH))) {
         mp_rc rc = mp_read_deep(T, arg, &has_tensor);
         return rc != MP_OK ? rc : mp_note_identity(T, arg);
     }
@@ -86,7 +87,7 @@ find_entry(mp_trace *T, PyObject *table, PyObject **key, PyObject **found)
         return MP_ERR;
     }
     while (mp_dict_next(table, &pos, &k, &value, &hash)) {
-        if (!mp_key_is_safe(k)) {
+        if (!mp_key_is_safe(k) && !mp_guard_hash_is_c(k, 0)) {
             return mp_trace_abort(T, MP_AB_HASH,
                                   "a cache whose keys have their own __eq__");
         }

@@ -182,6 +182,9 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
             return rc;
         }
     }
+    if (mp_type_is(owner, MP_K_PATTERN)) {
+        return mp_read_pattern(T, s, owner, name);
+    }
     if (PyCFunction_Check(owner) || Py_TYPE(owner) == &PyCode_Type
         || Py_TYPE(owner) == &PyMethodDescr_Type
         || Py_TYPE(owner) == &PyWrapperDescr_Type) {
@@ -207,7 +210,7 @@ get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *des
     if (field >= 0) {
         return mp_descr_load_field(T, n, owner, name, field);
     }
-    if (PyType_Check(owner)) {
+    if (PyType_Check(owner) || mp_type_is(owner, MP_K_PATTERN)) {
         return get_getset(T, s, owner, n, name);
     }
     if (m->type != T_OBJECT_EX && m->type != T_OBJECT) {

@@ -64,6 +64,16 @@ check_hook(mp_trace *T, mp_shadow *s)
     return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a replaced __import__");
 }
 
+mp_rc
+mp_read_module(mp_trace *T, mp_shadow *s, const char *name, PyObject **module)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    mp_rc rc = key == NULL ? MP_ERR : check_hook(T, s);
+    rc = rc != MP_OK ? rc : look_up_module(T, key, module);
+    Py_XDECREF(key);
+    return rc;
+}
+
 /* What a module's spec says of its package: spec.parent.  *parent: new, or NULL. */
 static mp_rc
 read_parent(mp_trace *T, PyObject *spec, PyObject **parent)

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "guard_value.h"
+
 /* -- Keys ----------------------------------------------------------------------------- */
 
 /* Enum members hash by name and compare by identity, unless the enum says otherwise. */
@@ -49,7 +51,7 @@ mp_key_is_safe(PyObject *key)
         }
         return true;
     }
-    if (mp_is_constant(key) || is_enum_member(key)) {
+    if (mp_is_constant(key) || is_enum_member(key) || mp_guard_is_pattern(key)) {
         return true;
     }
     return tp->tp_hash == PyBaseObject_Type.tp_hash

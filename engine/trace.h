@@ -331,6 +331,8 @@ mp_rc mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObje
 
 /* -- Imports, except clauses (record_import.c) -- */
 /* names: those of `from m import ...`, or None. */
+/* The module that C code imports by name: borrowed. */
+mp_rc mp_read_module(mp_trace *T, mp_shadow *s, const char *name, PyObject **module);
 mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *level,
                        PyObject *names);
 mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
@@ -782,6 +784,9 @@ mp_op_note_clash(mp_trace *T)
 }
 /* Would the program notice if the instruction in progress raised? */
 bool mp_shadow_catches(const mp_shadow *s);
+
+/* Attributes of compiled patterns (builtins_re.c). */
+mp_rc mp_read_pattern(mp_trace *T, mp_shadow *s, PyObject *pattern, PyObject *name);
 
 /* -- Caches of functools.lru_cache (record_cached.c) ----------------------------------------- */
 

@@ -125,14 +125,15 @@ now: object = datetime.datetime(2024, 1, 2, 3, 4)
 dates: object = {day: 1}
 raw = b'\x01\x00\x02'
 I|  ~st1.size  st1.unpack(raw)[0]  ~day.day  (day + gap).toordinal() % 5  ~gap.days
-I|  ~now.hour  (now - now) and 1  len(pat.findall(@S))  ~pat.groups
+I|  ~now.hour  (now - now) and 1  len(pat.findall(@S))  pat.groups
 I|  day.weekday()  day.toordinal() % 7  struct.calcsize('<hb')  ~dates[day]
 I|  ~dates.get(day + gap, 0)  day.isoweekday()  now.replace(hour=1).weekday()
 I|  int(gap.total_seconds())
 B|  pat.match(@S)  pat.fullmatch(@S) is None  day < day + gap  ~day in dates  bool(gap)
 B|  day == datetime.date(2024, 2, 28)  gap > datetime.timedelta(0)
-S|  pat.match('ab').group(1)  pat.sub('x', @S)  ~pat.pattern  day.isoformat()  str(gap)
+S|  pat.match('ab').group(1)  pat.sub('x', @S)  pat.pattern  day.isoformat()  str(gap)
 S|  pat.split(@S)[0]  str(now)  pat.sub(r'\1', @S)
+S|  pat.match('ab').expand(r'\1\n\g<0>')  re.sub('(a)', r'<\1\\>', @S)
 S|  f'{day}'  repr(gap)  ''.join(x for x, _ in pat.findall(@S))
 S|  (pat.search(@S) or pat.match('k')).group()
 T|  st1.unpack(raw)  pat.match('abc').groups()  now.timetuple()[:3]  day.isocalendar()[:2]
@@ -146,7 +147,7 @@ G|  raw
 !|  pat = re.compile('b+')  pat = re.compile(r'([a-z])([a-z0-9]*)')
 !|  day = datetime.date(2024, 12, 31)  day = datetime.date(2024, 2, 28)
 !|  gap = datetime.timedelta(0)  now = now + gap  st1 = struct.Struct('>hb')
-!|  raw = b'\x05\x00\x01'  raw = b''  dates = {}
+!|  raw = b'\x05\x00\x01'  raw = b''  dates = {}  re.purge()
 !|  dates = {datetime.date(2024, 2, 28): 2}  day = now  pat = None
 
 === consume 4
