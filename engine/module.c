@@ -6,16 +6,16 @@
  * over the same state, whose types live as long as the process.
  *
  * The functions here only forward and list tables; they own nothing. */
-#include "ambient.h"
+#include "call/dispatch.h"
+#include "call/transaction.h"
 #include "compat/compat.h"
-#include "dispatch.h"
-#include "guard.h"
-#include "plant.h"
-#include "record.h"
-#include "tensor.h"
-#include "transaction.h"
-#include "types.h"
-#include "value.h"
+#include "guard/guard.h"
+#include "guard/plant.h"
+#include "objects/types.h"
+#include "plan/value.h"
+#include "torch/ambient.h"
+#include "torch/tensor.h"
+#include "trace/record.h"
 
 /* -- Tables ------------------------------------------------------------------------ */
 
@@ -59,7 +59,7 @@ module_reasons(PyObject *module, PyObject *ignored)
     static const module_cell rows[][MODULE_CELLS] = {
 #define ABORT(id, slug, what, hint, kind)                                              \
     {{"slug", slug}, {"what", what}, {"hint", hint}, {"kind", #kind}},
-#include "aborts.def"
+#include "plan/aborts.def"
 #undef ABORT
     };
     return module_list(rows, Py_ARRAY_LENGTH(rows));
@@ -70,7 +70,7 @@ module_guard_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
 #define GUARD(id, format) {{"id", #id}, {"format", format}},
-#include "guards.def"
+#include "guard/guards.def"
 #undef GUARD
     };
     return module_list(rows, Py_ARRAY_LENGTH(rows));
@@ -81,7 +81,7 @@ module_effect_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
 #define EFFECT(id, name, format) {{"id", #id}, {"name", name}, {"format", format}},
-#include "effects.def"
+#include "effect/effects.def"
 #undef EFFECT
     };
     return module_list(rows, Py_ARRAY_LENGTH(rows));
@@ -92,7 +92,7 @@ module_field_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
 #define FIELD(id, name) {{"id", #id}, {"name", name}},
-#include "fields.def"
+#include "guard/fields.def"
 #undef FIELD
     };
     return module_list(rows, Py_ARRAY_LENGTH(rows));
@@ -223,7 +223,8 @@ static PyMethodDef module_methods[] = {
     {"setup_torch", (PyCFunction)(void (*)(void))module_setup_torch,
      METH_VARARGS | METH_KEYWORDS,
      "setup_torch(*, ops, tensor_types, ...)\n--\n\n"
-     "Teach the engine torch, which must be imported: the registries of record.h."},
+     "Teach the engine torch, which must be imported: the registries of "
+     "trace/record.h."},
     {"available", module_available, METH_NOARGS,
      "available()\n--\n\n(True, None), or (False, why recording cannot work now)."},
     {"supported", module_supported, METH_NOARGS,

@@ -62,7 +62,16 @@ def build(out: Path, python: str, cflags: list[str], full: bool) -> None:
 
     def compile_one(source: Path) -> Path:
         target = objects / (str(source.relative_to(ROOT)).replace("/", "_") + ".o")
-        command = [*cc, *flags, f"-I{include}", "-c", str(source), "-o", str(target)]
+        command = [
+            *cc,
+            *flags,
+            f"-I{ROOT / 'engine'}",
+            f"-I{include}",
+            "-c",
+            str(source),
+            "-o",
+            str(target),
+        ]
         subprocess.run(command, check=True)
         return target
 

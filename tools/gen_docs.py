@@ -205,9 +205,9 @@ def env_vars_page() -> str:
 
 
 def dispatch_reasons() -> dict[str, str]:
-    """Slug and meaning of each `mp_fallback`, from engine/stats.h and stats.c."""
-    header = (ROOT / "engine" / "stats.h").read_text(encoding="utf-8")
-    source = (ROOT / "engine" / "stats.c").read_text(encoding="utf-8")
+    """Slug and meaning of each `mp_fallback`, from engine/call/stats.h and call/stats.c."""
+    header = (ROOT / "engine" / "call" / "stats.h").read_text(encoding="utf-8")
+    source = (ROOT / "engine" / "call" / "stats.c").read_text(encoding="utf-8")
     meanings = dict(re.findall(r"^    (MP_FB_\w+), +// (.+)$", header, re.MULTILINE))
     slugs = dict(re.findall(r'\[(MP_FB_\w+)\] = "([\w-]+)"', source))
     if not meanings or meanings.keys() != slugs.keys():
@@ -275,7 +275,7 @@ def opcodes_page() -> str:
         "",
         "Beyond the identity and the type of its operands, which are guarded when they are",
         "loaded, and who guards it.  The column stands in `engine/compat/opcodes.def`; the",
-        "handlers are in `engine/record_op.c` and what it calls.",
+        "handlers are in `engine/python/instr.c` and what it calls.",
         "",
         "| instruction | reads |",
         "| --- | --- |",
@@ -294,8 +294,8 @@ def effect_classes_page() -> str:
         "# What C code does",
         "",
         "Python code is watched while a call is recorded; C code is not.  What it reads,",
-        "writes and returns stands in `engine/builtins.def`, and means what",
-        "`engine/rules.def` says.  A call without a row is refused (`opaque-call`).",
+        "writes and returns stands in `engine/cfunc/builtins.def`, and means what",
+        "`engine/cfunc/rules.def` says.  A call without a row is refused (`opaque-call`).",
         "`magpy._engine.effect_class(f)` tells the class of any callable: one of these, or",
         "`python` (it runs in frames), `torch` (an operation or a row of its own), `numpy`",
         "(pure on constants and on arrays that the run made).",

@@ -39,11 +39,11 @@ BANNED = {
     "strcat": "has no bound",
 }
 BANNED_CALL = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
-# R: types and functions are recognised by address (types.h); types.c finds them.
-NAME_OWNER = ENGINE / "types.c"
+# R: types and functions are recognised by address (objects/types.h); types.c finds them.
+NAME_OWNER = ENGINE / "objects" / "types.c"
 COMPARES_TEXT = re.compile(r"\bstr(?:n|case|ncase)?cmp\s*\(")
 # What these compare is the text of the engine's own tables, if it is not in NAMES.
-OWN_TEXTS = {"ambient.c", "effect_text.c", "guard_text.c", "plant.c", "tensor_text.c"}
+OWN_TEXTS = {"ambient.c", "plant.c", "text.c"}
 COMPARES_NAME = re.compile(
     r"\b(?:PyUnicode_\w*Compare\w*|mp_name_is|_PyUnicode_Equal\w*)\s*\("
 )
@@ -135,7 +135,7 @@ def check_names(path: Path, text: str) -> Iterator[str]:
                 continue
             yield (
                 f"{name_of(path)}:{number + 1}: {match.group().rstrip('( ')} on a name: "
-                "recognise by address (types.def), or say `mp-ok: reason`"
+                "recognise by address (objects/types.def), or say `mp-ok: reason`"
             )
 
 

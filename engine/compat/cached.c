@@ -6,7 +6,7 @@
  *
  * The table is a dict from key to answer, or to a link if the cache has a bound.  Links
  * stand in a ring, the one that was not asked for longest behind the root. */
-#include "private.h"
+#include "compat/private.h"
 
 #include <stddef.h>  // offsetof
 

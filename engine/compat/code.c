@@ -7,7 +7,7 @@
  * exception table gives them.  Code that contradicts itself has no depths at all (-1), and
  * the recorder refuses instructions without one.
  */
-#include "private.h"
+#include "compat/private.h"
 
 #include <string.h>
 

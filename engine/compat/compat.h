@@ -6,7 +6,7 @@
 #ifndef MP_COMPAT_H
 #define MP_COMPAT_H
 
-#include "../engine.h"
+#include "engine.h"
 
 typedef struct _PyInterpreterFrame mp_frame;
 
@@ -25,7 +25,7 @@ typedef struct _PyInterpreterFrame mp_frame;
  *   KW_NAMES          as is (the names tuple is co_consts[arg]) */
 typedef enum {
 #define OP(name, reads) MP_OP_##name,
-#include "opcodes.def"
+#include "compat/opcodes.def"
 #undef OP
     MP_OP_COUNT
 } mp_op;

@@ -8,7 +8,7 @@
  *
  * Both end up in mp_watch_tell.  Nothing here changes an exception that is in flight.
  */
-#include "private.h"
+#include "compat/private.h"
 
 #if MP_CAN_WATCH
 

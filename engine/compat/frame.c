@@ -4,7 +4,7 @@
  * instruction that replaces the slot.  Nothing here allocates or runs Python.  On versions
  * whose frames are not known all answers are NULL or -1; no frame is ever handed out there.
  */
-#include "private.h"
+#include "compat/private.h"
 
 #if MP_CAN_WATCH
 

@@ -2,7 +2,7 @@
  *
  * It is that of CPython 3.11 to 3.13, and is believed only after a lock was made, taken and
  * given back (mp_lock_init).  Elsewhere nobody knows whether a lock is free. */
-#include "private.h"
+#include "compat/private.h"
 
 #include <pythread.h>
 

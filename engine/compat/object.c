@@ -3,12 +3,12 @@
  * Look-ups here run no user code: dicts are probed with keys whose hash and equality are C
  * functions, types through the method cache.  All answers are borrowed from the container.
  */
-#include "private.h"  // before any system header: Python.h asks for all of POSIX
+#include "compat/private.h"  // before any system header: Python.h asks for all of POSIX
 
 #include <signal.h>
 #include <string.h>
 
-#include "../types.h"
+#include "objects/types.h"
 
 PyObject *
 mp_instance_dict_make_borrow(PyObject *o)

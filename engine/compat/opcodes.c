@@ -3,7 +3,7 @@
  * One table per version; a number without a row is MP_OP_UNKNOWN, which is 0.  Only
  * de-specialised and de-instrumented code is looked up here.
  */
-#include "private.h"
+#include "compat/private.h"
 
 #if MP_CAN_WATCH
 
@@ -197,7 +197,7 @@ mp_op_name(int op)
 {
     static const char *const names[MP_OP_COUNT] = {
 #define OP(name, reads) #name,
-#include "opcodes.def"
+#include "compat/opcodes.def"
 #undef OP
     };
 
@@ -209,7 +209,7 @@ mp_op_reads(int op)
 {
     static const char *const texts[MP_OP_COUNT] = {
 #define OP(name, reads) reads,
-#include "opcodes.def"
+#include "compat/opcodes.def"
 #undef OP
     };
 

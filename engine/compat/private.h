@@ -5,7 +5,7 @@
 #ifndef MP_COMPAT_PRIVATE_H
 #define MP_COMPAT_PRIVATE_H
 
-#include "compat.h"
+#include "compat/compat.h"
 
 /* Versions whose frames we know.  Elsewhere the engine is off: frames answer nothing and
  * mp_watch_available says no. */

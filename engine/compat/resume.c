@@ -8,7 +8,7 @@
  * Nothing of the program runs between the call and the filling, but what a collection on
  * 3.11 runs: those frames are none of ours and are passed on.
  */
-#include "private.h"
+#include "compat/private.h"
 
 #if MP_CAN_WATCH
 

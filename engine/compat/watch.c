@@ -18,7 +18,7 @@
  * Re-entrancy: callbacks may run Python.  What that runs passes through unseen if the
  * watcher is paused or an instruction callback is in progress (tstate->tracing).
  */
-#include "private.h"
+#include "compat/private.h"
 
 #if MP_CAN_WATCH
 

@@ -4,8 +4,8 @@
  * engine of its own (hook, tool id, caches), so tests of parts need no torch and do not
  * meet a recording of magpy._engine.
  */
-#include "../compat/compat.h"
-#include "../types.h"
+#include "compat/compat.h"
+#include "objects/types.h"
 
 extern PyMethodDef mp_testing_compat_methods[];
 extern PyMethodDef mp_testing_guard_methods[];

@@ -4,7 +4,7 @@
  * depths with what really is on the stack.  A callback that fails itself (no memory) says
  * so through sys.unraisablehook: it must not disturb the watched call.
  */
-#include "../compat/compat.h"
+#include "compat/compat.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
  *
  * Ownership: the capsule owns the program and is held for the time of a run; sources
  * and graph outputs are held by tuples of our own. */
-#include "../effect.h"
-#include "../types.h"
+#include "effect/effect.h"
+#include "objects/types.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static const char testing_replay_name[] = "magpy.replay";
 
 static const char *const testing_effect_ids[] = {
 #define EFFECT(id, name, format) #id,
-#include "../effects.def"
+#include "effect/effects.def"
 #undef EFFECT
 };
 

@@ -5,8 +5,8 @@
  *
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
-#include "../guard.h"
-#include "../types.h"
+#include "guard/guard.h"
+#include "objects/types.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static const char testing_guards_name[] = "magpy.guards";
 
 static const char *const testing_guard_ids[] = {
 #define GUARD(id, format) #id,
-#include "../guards.def"
+#include "guard/guards.def"
 #undef GUARD
 };
 
@@ -40,7 +40,7 @@ testing_guard_kind(const char *id)
             return i;
         }
     }
-    PyErr_Format(PyExc_ValueError, "no row %s in guards.def", id);
+    PyErr_Format(PyExc_ValueError, "no row %s in guard/guards.def", id);
     return -1;
 }
 

@@ -1,9 +1,9 @@
-/* testing_tensor.c - what the tests see of tensor.h and ambient.h.
+/* testing_tensor.c - what the tests see of torch/tensor.h and torch/ambient.h.
  *
  * Blocks of metadata and snapshots travel as capsules, which own them.
  */
-#include "../ambient.h"
-#include "../tensor.h"
+#include "torch/ambient.h"
+#include "torch/tensor.h"
 
 #include <time.h>
 

@@ -1,4 +1,4 @@
-"""The C engine; see engine/dispatch.h and engine/plan.h for what the values mean."""
+"""The C engine; engine/call/dispatch.h and engine/plan/plan.h tell the values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, final

@@ -5,7 +5,7 @@ method or getset descriptor) to its flags.  What has no row is handled like any 
 code: a Python function is watched, a C function is opaque and ends the recording.  So a
 missing row costs speed, a wrong row costs correctness: in doubt leave it out.
 
-Single flags mean what engine/record.h says.  Some operations are harmless with some
+Single flags mean what engine/trace/record.h says.  Some operations are harmless with some
 arguments only; for these the flags are combined (`FACTORY` and what follows it).
 
 A row comes from the lists of names in this file, or else from its namespace: a public
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class OpFlag(enum.IntFlag):
-    """The names and numbers of `mp_torch_flags` in engine/record.h."""
+    """The names and numbers of `mp_torch_flags` in engine/trace/record.h."""
 
     CALL = 1
     METADATA = 2
@@ -285,7 +285,7 @@ _CONTEXT_NOTES = _names(
 
 # -- Functions with a home of their own: "module: names" -------------------------------
 
-# Answers that follow from state in ambient.def.
+# Answers that follow from state in torch/ambient.def.
 _AMBIENT_AT = """
 torch: is_grad_enabled is_inference_mode_enabled is_anomaly_enabled is_autocast_enabled
 torch: is_autocast_cpu_enabled is_autocast_xla_enabled is_autocast_ipu_enabled
@@ -317,7 +317,7 @@ torch.compiler: is_compiling
 torch._dynamo.external_utils: is_compiling
 """
 
-# Written state that ambient.def guards and restores.
+# Written state that torch/ambient.def guards and restores.
 _SETS_STATE_AT = """
 torch._C: _set_grad_enabled
 torch: set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled
@@ -544,7 +544,7 @@ def _inference_modes() -> Iterable[Any]:
 
 
 def sets_state(target: Any) -> bool:
-    """Does a callable do nothing but set what ambient.def guards?"""
+    """Does a callable do nothing but set what torch/ambient.def guards?"""
     table: Table = dict.fromkeys(_inference_modes(), 0)
     _add_at(table, _SETS_STATE_AT, OpFlag.SETS_STATE)
     return target in table

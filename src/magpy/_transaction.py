@@ -26,10 +26,10 @@ from magpy._effects import Parameter, effects_of
 if TYPE_CHECKING:
     from magpy.graph import Spec
 
-#: What the engine does around a graph (`mp_undo_flags` in engine/cache.h).
+#: What the engine does around a graph (`mp_undo_flags` in engine/call/cache.h).
 SAVES, TAKES_INPUTS, MAY_RAISE, CHANGES, CAUGHT = 1, 2, 4, 8, 16
 
-#: Larger inputs are not copied for a graph that seldom raises.  engine/oplog_writes.c
+#: Larger inputs are not copied for a graph that seldom raises.  engine/graph/writes.c
 #: has the same number.
 LIMIT = 16 << 20
 

@@ -1,6 +1,6 @@
 """From the engine's operator log to a ``torch.fx.GraphModule``.
 
-A spec is the tuple ``(ops, n_inputs, outputs, notes)`` of ``engine/plan.h``.  Values
+A spec is the tuple ``(ops, n_inputs, outputs, notes)`` of ``engine/plan/plan.h``.  Values
 are numbered: the first `n_inputs` are the placeholders, each op defines the Values of
 its result tree.  One pass, in program order; the graph always returns a tuple.
 

@@ -1,6 +1,6 @@
 """What the engine asks when it tries a run that is told that a compiler is at work.
 
-See ``engine/trial.h``: the trial's result must be that of the real call, which is told
+See ``engine/call/trial.h``: the trial's result must be that of the real call, which is told
 what eager tells it.
 """
 

@@ -1,7 +1,7 @@
 """Verify mode: hits prove themselves against the real call; see docs/verify.md.
 
 The engine decides which hit is verified, makes the real call, and compares guards and
-effects (``engine/verify.c``).  What needs torch is done here: the graph runs dry, on
+effects (``engine/verify/verify.c``).  What needs torch is done here: the graph runs dry, on
 clones of what it writes and with random states put back, and its tensors are compared
 with those of the real call.
 """

@@ -1,4 +1,4 @@
-"""C code by effect class: programs that go wrong if a class in builtins.def were wrong."""
+"""C code by effect class: programs that go wrong if one in cfunc/builtins.def were."""
 
 import copy
 import threading

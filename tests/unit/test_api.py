@@ -1,6 +1,6 @@
 """Public verbs, knobs, logs and messages, with a stand-in engine.
 
-The stand-in has the interface of engine/dispatch.h and does what each test tells it.
+The stand-in has the interface of engine/call/dispatch.h and does what each test tells it.
 """
 
 from __future__ import annotations

@@ -348,7 +348,7 @@ def test_every_opcode_says_what_it_reads():
     """An answer for each, and who guards it: a function that exists."""
     engine = pytest.importorskip("magpy._engine")
     root = Path(__file__).parents[2]
-    code = "".join(path.read_text() for path in (root / "engine").glob("*.c"))
+    code = "".join(path.read_text() for path in (root / "engine").rglob("*.c"))
     defined = set(re.findall(r"^(\w+)\([^;]*?\)\n\{", code, re.MULTILINE))
     rows = {row["name"]: row["reads"] for row in engine.opcodes()}
     for name, reads in rows.items():

@@ -77,7 +77,7 @@ def unknown(text: str, words: set[str]) -> list[str]:
 
 def test_the_check_itself() -> None:
     text = (
-        "`engine/nowhere.c` `mp_no_such` `NO_SUCH()` `guard.c` `mp_load` `x + y` `len`"
+        "`engine/nowhere.c` `mp_no_such` `NO_SUCH()` `guard/guard.c` `mp_load` `x + y`"
     )
     assert unknown(text, {"mp_load"}) == ["engine/nowhere.c", "mp_no_such", "NO_SUCH()"]
 

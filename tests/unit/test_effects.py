@@ -32,7 +32,7 @@ def engine_text(name):
 
 
 def test_bits_are_those_of_the_engine():
-    text = engine_text("trace.h")
+    text = engine_text("trace/trace.h")
     assert f"MP_OP_RANDOM = {_effects.RANDOM}," in text
     assert f"MP_OP_RAISES = {_effects.RAISES}," in text
 
@@ -40,7 +40,7 @@ def test_bits_are_those_of_the_engine():
 def test_numbers_of_transactions_are_those_of_the_engine():
     from magpy import _transaction
 
-    text = engine_text("cache.h")
+    text = engine_text("call/cache.h")
     for name, flag in (
         ("SAVES", _transaction.SAVES),
         ("INPUTS", _transaction.TAKES_INPUTS),
@@ -50,7 +50,7 @@ def test_numbers_of_transactions_are_those_of_the_engine():
     ):
         assert f"MP_UNDO_{name} = {flag}," in text
     limit = f"UNDO_BYTES = {_transaction.LIMIT >> 20} << 20;"
-    assert limit in engine_text("oplog_writes.c")
+    assert limit in engine_text("graph/writes.c")
 
 
 def test_tags_tell_what_draws():

@@ -1,4 +1,4 @@
-"""Every row of guards.def: hit and miss."""
+"""Every row of guard/guards.def: hit and miss."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def load_cell():
 
 
 def load_field():
-    assert set(FIELDS) == set(rows("fields.def"))
+    assert set(FIELDS) == set(rows("guard/fields.def"))
 
 
 def load_deque():
@@ -772,7 +772,7 @@ GUARDS = {
 
 
 def test_every_guard_row_has_a_test():
-    assert list(GUARDS) == rows("guards.def")
+    assert list(GUARDS) == rows("guard/guards.def")
 
 
 @pytest.mark.parametrize(

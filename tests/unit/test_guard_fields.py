@@ -1,4 +1,4 @@
-"""Fields and keys that guard programs load and test: every row of fields.def."""
+"""Fields and keys that guard programs load and test: every row of guard/fields.def."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from guard_program import (
 )
 
 
-@pytest.mark.parametrize("row", rows("fields.def"))
+@pytest.mark.parametrize("row", rows("guard/fields.def"))
 def test_field(row):
-    p = loading("LOAD_FIELD", n=rows("fields.def").index(row))
+    p = loading("LOAD_FIELD", n=rows("guard/fields.def").index(row))
     for owner, want in FIELDS[row]:
         got = p.value(owner)
         assert got == want
@@ -38,7 +38,7 @@ def test_field_of_subclasses():
     class Prop(property):
         pass
 
-    at = rows("fields.def").index
+    at = rows("guard/fields.def").index
     assert loading("LOAD_FIELD", n=at("PARTIAL_FUNC")).value(Partial(len)) is len
     assert loading("LOAD_FIELD", n=at("PROP_GET")).value(Prop(len)) is len
 

@@ -436,7 +436,7 @@ def test_sources():
     dotted = p.load("LOAD_KEY", d, "not an identifier")
     key = p.load("LOAD_KEY", item, 5)
     slot = p.load("LOAD_SLOT", key, Slotted.a)
-    field = p.load("LOAD_FIELD", slot, n=rows("fields.def").index("METHOD_FUNC"))
+    field = p.load("LOAD_FIELD", slot, n=rows("guard/fields.def").index("METHOD_FUNC"))
     cell = p.load("LOAD_CELL", field)
     module = p.load("LOAD_DICT", p.const(sys))
     flags = p.load("LOAD_KEY", module, "flags")

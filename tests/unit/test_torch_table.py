@@ -44,7 +44,7 @@ def flag(rows, fn):
 
 
 def test_numbers_are_those_of_the_engine():
-    text = (ROOT / "engine/record.h").read_text()
+    text = (ROOT / "engine/trace/record.h").read_text()
     found = {}
     for name, value in re.findall(r"MP_TORCH_(\w+) =\s+([^,]+),", text):
         terms = value.replace("MP_TORCH_", "").replace("|", " ").split()

@@ -1,0 +1,14 @@
+/* call/blame.h - why no entry answers a call. */
+#ifndef MP_BLAME_H
+#define MP_BLAME_H
+
+#include "call/session.h"
+
+/* What a miss is blamed on, if not on a guard (>= 0: index of the op). */
+enum { MP_BLAME_AMBIENT = -1, MP_BLAME_CODE = -2 };
+
+/* Why is there no entry for this call?  Remember it, and tell the listener.  near: the
+ * nearest miss.  0 / -1. */
+MP_MAYRUN int mp_blame_miss(mp_CompiledObject *op, const mp_hit *near);
+
+#endif

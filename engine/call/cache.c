@@ -1,0 +1,398 @@
+/* call/cache.c - entries and their order.
+ *
+ * Entries are counted by reference: the cache holds one reference to each, and whoever
+ * runs an entry, or reads it while Python code can run, holds another.  So an entry
+ * that is evicted, or dropped by reset(), while it runs dies when the run has ended.
+ *
+ * Releasing the last reference runs arbitrary finalizers.  Therefore the table is
+ * always consistent before a release: unlink first, then release.
+ *
+ * The collector sees an entry through the cache that holds it.  An entry that has left
+ * the cache is held by C stack frames only, so it is rightly reachable. */
+#include "call/cache.h"
+
+/* -- One entry --------------------------------------------------------------------- */
+
+/* Does the graph spec say that inputs are written?  1 / 0 / -1. */
+static int
+entry_mutates(PyObject *graph)
+{
+    if (graph == NULL) {
+        return 0;
+    }
+    if (!PyTuple_CheckExact(graph) || PyTuple_GET_SIZE(graph) != 4
+        || !PyDict_CheckExact(PyTuple_GET_ITEM(graph, 3))) {
+        PyErr_SetString(PyExc_SystemError, "malformed graph spec");
+        return -1;
+    }
+    PyObject *name = PyUnicode_FromString("mutated");
+    if (name == NULL) {
+        return -1;
+    }
+    PyObject *mutated = PyDict_GetItemWithError(PyTuple_GET_ITEM(graph, 3), name);
+    Py_DECREF(name);
+    if (mutated == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    return PyObject_IsTrue(mutated);
+}
+
+mp_entry *
+mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id)
+{
+    int mutates = entry_mutates(plan->graph);
+    mp_entry *entry = mutates < 0 ? NULL : PyMem_Calloc(1, sizeof(*entry));
+    if (entry == NULL) {
+        if (mutates >= 0) {
+            PyErr_NoMemory();
+        }
+        mp_plan_free(plan);
+        return NULL;
+    }
+    entry->refs = 1;
+    entry->state = plan->graph != NULL ? MP_ENTRY_NEW : MP_ENTRY_READY;
+    entry->plan = plan;
+    entry->code = (PyCodeObject *)Py_NewRef(code);
+    entry->mutates = mutates;
+    entry->id = id;
+    return entry;
+}
+
+void
+mp_entry_release(mp_entry *entry)
+{
+    assert(entry->refs > 0);
+    if (--entry->refs > 0) {
+        return;
+    }
+    mp_plan_free(entry->plan);
+    Py_XDECREF(entry->callable);
+    Py_XDECREF(entry->undo);
+    Py_DECREF(entry->code);
+    PyMem_Free(entry);
+}
+
+static int
+entry_visit(mp_entry *entry, visitproc visit, void *arg)
+{
+    Py_VISIT(entry->callable);
+    Py_VISIT(entry->undo);
+    Py_VISIT(entry->code);
+    return mp_plan_visit(entry->plan, visit, arg);
+}
+
+const char *
+mp_entry_state_name(const mp_entry *entry)
+{
+    static const char *const names[] = {"new", "compiling", "ready", "failed",
+                                        "diverged"};
+    return names[entry->state];
+}
+
+/* -- Texts ------------------------------------------------------------------------- */
+
+/* Source texts of n guard registers: new list. */
+static PyObject *
+entry_sources(const mp_guards *guards, const int32_t *regs, int32_t n)
+{
+    PyObject *list = PyList_New(n);
+    for (int32_t i = 0; list != NULL && i < n; i++) {
+        PyObject *text = mp_guards_source(guards, regs[i]);
+        if (text == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, i, text);
+    }
+    return list;
+}
+
+static PyObject *
+entry_effects(const mp_plan *plan)
+{
+    const mp_replay *replay = plan->replay;
+    if (plan->guards->dead) {
+        return PyList_New(0);  // their objects have died
+    }
+    PyObject *names =
+        entry_sources(plan->guards, replay->source_regs, replay->n_sources);
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *text = mp_replay_text(replay, names);
+    Py_DECREF(names);
+    return text;
+}
+
+/* dict[key] = value; value is consumed, NULL means that making it failed. */
+static int
+entry_put_steal(PyObject *dict, const char *key, PyObject *value)
+{
+    if (value == NULL) {
+        return -1;
+    }
+    int rc = PyDict_SetItemString(dict, key, value);
+    Py_DECREF(value);
+    return rc;
+}
+
+static PyObject *
+entry_or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static PyObject *
+entry_ambient(const mp_plan *plan)
+{
+    return plan->ambient != NULL ? mp_ambient_text(plan->ambient) : PyList_New(0);
+}
+
+PyObject *
+mp_entry_describe(const mp_entry *entry)
+{
+    const mp_plan *p = entry->plan;
+    PyObject *dict = PyDict_New();
+    if (dict == NULL) {
+        return NULL;
+    }
+    if (entry_put_steal(dict, "ambient", entry_ambient(p)) < 0
+        || entry_put_steal(dict, "id", PyLong_FromUnsignedLongLong(entry->id)) < 0
+        || entry_put_steal(dict, "state",
+                           PyUnicode_FromString(mp_entry_state_name(entry)))
+               < 0
+        || entry_put_steal(dict, "hits", PyLong_FromUnsignedLongLong(entry->hits)) < 0
+        || entry_put_steal(dict, "instructions", PyLong_FromLong(p->n_instr)) < 0
+        || entry_put_steal(dict, "guards", mp_guards_text(p->guards)) < 0
+        || entry_put_steal(dict, "inputs",
+                           entry_sources(p->guards, p->inputs, p->n_inputs))
+               < 0
+        || entry_put_steal(dict, "effects", entry_effects(p)) < 0
+        || entry_put_steal(dict, "is_compiling", PyBool_FromLong(entry->told)) < 0
+        || entry_put_steal(dict, "graph", entry_or_none(p->graph)) < 0
+        || entry_put_steal(dict, "callable", entry_or_none(entry->callable)) < 0) {
+        Py_DECREF(dict);
+        return NULL;
+    }
+    return dict;
+}
+
+/* -- Kinds ------------------------------------------------------------------------- */
+
+/* counts[name]++: 0 / -1. */
+static int
+kinds_count(PyObject *counts, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *old = key == NULL ? NULL : PyDict_GetItemWithError(counts, key);
+    long n = old == NULL ? 0 : PyLong_AsLong(old);
+    PyObject *value = PyErr_Occurred() ? NULL : PyLong_FromLong(n + 1);
+    int rc = value == NULL ? -1 : PyDict_SetItem(counts, key, value);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static const char *
+kinds_guard_name(const mp_guard *op)
+{
+    static const char *const names[] = {
+#define GUARD(id, format) #id,
+#include "guard/guards.def"
+#undef GUARD
+    };
+    static const char *const fields[] = {
+#define FIELD(id, name) "LOAD_FIELD " #id,
+#include "guard/fields.def"
+#undef FIELD
+    };
+    return op->kind == MP_G_LOAD_FIELD ? fields[op->n] : names[op->kind];
+}
+
+static const char *
+kinds_effect_name(const mp_effect *op)
+{
+    static const char *const names[] = {
+#define EFFECT(id, name, format) #id,
+#include "effect/effects.def"
+#undef EFFECT
+    };
+    return names[op->kind];
+}
+
+int
+mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
+{
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < cache->n; i++) {
+        const mp_plan *plan = cache->at[i]->plan;
+        if (cache->at[i]->hits == 0) {
+            continue;
+        }
+        for (int32_t k = 0; rc == 0 && k < plan->guards->n_ops; k++) {
+            rc = kinds_count(guards, kinds_guard_name(&plan->guards->ops[k]));
+        }
+        for (int32_t k = 0; rc == 0 && k < plan->replay->n_ops; k++) {
+            rc = kinds_count(effects, kinds_effect_name(&plan->replay->ops[k]));
+        }
+    }
+    return rc;
+}
+
+/* -- The table --------------------------------------------------------------------- */
+
+static int
+cache_grow_regs(mp_cache *cache, int32_t n)
+{
+    if (n <= cache->n_regs) {
+        return 0;
+    }
+    PyObject **regs = cache->regs;
+    PyMem_Resize(regs, PyObject *, n);
+    if (regs == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    cache->regs = regs;
+    cache->n_regs = n;
+    return 0;
+}
+
+int
+mp_cache_insert(mp_cache *cache, mp_entry *entry)
+{
+    if (cache_grow_regs(cache, entry->plan->guards->n_regs) < 0) {
+        return -1;
+    }
+    if (cache->n == cache->cap) {
+        int32_t cap = cache->cap == 0 ? 4 : cache->cap * 2;
+        mp_entry **at = cache->at;
+        PyMem_Resize(at, mp_entry *, cap);
+        if (at == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        cache->at = at;
+        cache->cap = cap;
+    }
+    memmove(cache->at + 1, cache->at, (size_t)cache->n * sizeof(*cache->at));
+    cache->at[0] = entry;
+    cache->n++;
+    entry->refs++;
+    return 0;
+}
+
+void
+mp_cache_touch(mp_cache *cache, int32_t i)
+{
+    assert(i < cache->n);
+    mp_entry *entry = cache->at[i];
+    memmove(cache->at + 1, cache->at, (size_t)i * sizeof(*cache->at));
+    cache->at[0] = entry;
+}
+
+int32_t
+mp_cache_alive(const mp_cache *cache)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < cache->n; i++) {
+        n += !cache->at[i]->plan->guards->dead;
+    }
+    return n;
+}
+
+void
+mp_cache_purge(mp_cache *cache)
+{
+    for (int32_t i = 0; i < cache->n;) {
+        mp_entry *entry = cache->at[i];
+        if (!entry->plan->guards->dead) {
+            i++;
+            continue;
+        }
+        cache->n--;
+        memmove(cache->at + i, cache->at + i + 1,
+                (size_t)(cache->n - i) * sizeof(*cache->at));
+        mp_entry_release(entry);  // may run Python, which may change the table
+        i = 0;
+    }
+}
+
+mp_entry *
+mp_cache_pop(mp_cache *cache)
+{
+    return cache->n == 0 ? NULL : cache->at[--cache->n];
+}
+
+void
+mp_cache_remove(mp_cache *cache, mp_entry *entry)
+{
+    for (int32_t i = 0; i < cache->n; i++) {
+        if (cache->at[i] == entry) {
+            cache->n--;
+            memmove(cache->at + i, cache->at + i + 1,
+                    (size_t)(cache->n - i) * sizeof(*cache->at));
+            mp_entry_release(entry);
+            return;
+        }
+    }
+}
+
+int
+mp_cache_visit(mp_cache *cache, visitproc visit, void *arg)
+{
+    for (int32_t i = 0; i < cache->n; i++) {
+        int rc = entry_visit(cache->at[i], visit, arg);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void
+mp_cache_clear(mp_cache *cache)
+{
+    mp_cache old = *cache;
+    memset(cache, 0, sizeof(*cache));
+    cache->last_id = old.last_id;
+    for (int32_t i = 0; i < old.n; i++) {
+        mp_entry_release(old.at[i]);
+    }
+    PyMem_Free(old.at);
+    PyMem_Free(old.regs);
+}
+
+/* Release the first n of a private copy of the table. */
+static void
+cache_release_copy(mp_entry **copy, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        mp_entry_release(copy[i]);
+    }
+    PyMem_Free(copy);
+}
+
+PyObject *
+mp_cache_describe(mp_cache *cache)
+{
+    int32_t n = cache->n;
+    mp_entry **copy = PyMem_New(mp_entry *, n);
+    if (copy == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (int32_t i = 0; i < n; i++) {
+        copy[i] = cache->at[i];
+        copy[i]->refs++;
+    }
+    PyObject *list = PyList_New(0);
+    for (int32_t i = 0; list != NULL && i < n; i++) {
+        PyObject *dict = mp_entry_describe(copy[i]);
+        if (dict == NULL || PyList_Append(list, dict) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(dict);
+    }
+    cache_release_copy(copy, n);
+    return list;
+}

@@ -1,0 +1,26 @@
+/* call/notice.h - what the listener of a compiled function is told once, for the user. */
+#ifndef MP_NOTICE_H
+#define MP_NOTICE_H
+
+#include "call/compiled.h"
+
+/* Each is one bit of mp_stats.noticed: said once, until reset(). */
+typedef enum {
+    MP_NOTICE_ABORTS = 1,   // back-off: no run of it can be recorded
+    MP_NOTICE_MISSES = 2,   // back-off: one guard keeps missing
+    MP_NOTICE_LIMIT = 4,    // as many entries as it may keep, all in use
+    MP_NOTICE_USELESS = 8,  // its graph raises where eager does not
+    MP_NOTICE_BARE = 16,    // its graph answers a tensor instead of a tuple of one
+} mp_notice;
+
+/* "stopped": it stays eager for a while, for the reason of this place.  0 / -1, as all. */
+MP_MAYRUN int mp_notice_stopped(mp_CompiledObject *op, mp_notice what, int32_t place);
+/* "graph_useless": eager did what the graph of this entry could not. */
+MP_MAYRUN int mp_notice_useless(mp_CompiledObject *op, const mp_entry *entry);
+/* "bare_result", if it was one. */
+MP_MAYRUN int mp_notice_bare(mp_CompiledObject *op, const mp_entry *entry);
+
+/* fullgraph: on_abort makes the exception out of info, which is consumed; it is set. */
+MP_MAYRUN void mp_notice_raise(mp_CompiledObject *op, PyObject *info);
+
+#endif

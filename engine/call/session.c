@@ -1,0 +1,527 @@
+/* call/session.c - the rest of a call after its first break.
+ *
+ *   watched frames run the instruction of the break
+ *     -> the next place to go on: no entry there -> recorded in place
+ *                                 an entry       -> the frames are left; graph, effects,
+ *                                                   new frames at its break, and again
+ *     -> the call returns
+ *
+ * A loop, however many breaks there are: each turn begins with no frame of the call on the
+ * C stack.  What must hold: a point that was left owns its values until the next frames
+ * have them, so nothing dies in between that eager would keep. */
+#include "call/session.h"
+
+#include "call/notice.h"
+#include "call/transaction.h"
+#include "compat/compat.h"
+#include "verify/verify.h"
+
+#include <string.h>
+
+enum {
+    SESSION_FAILS = 3,    // recordings that began at a point and came to nothing
+    SESSION_EMPTY = 2,    // segments without content there
+    SESSION_CHANGES = 5,  // entries there before a number of theirs is one that changes
+    SESSION_ENTRIES = 16,  // ways to go on there
+    SESSION_PASSES = 500,  // events without a segment: the rest of the call is not ours
+};
+
+/* -- What the recording asks ------------------------------------------------------------ */
+
+static bool
+session_matches(const mp_resume_point *point, const mp_plan *plan, PyObject **values)
+{
+    return mp_guards_check(plan->guards, values, point->cache.regs)
+           && (plan->ambient == NULL || mp_ambient_check(plan->ambient));
+}
+
+/* The entry whose guards hold, with its references gathered: 1; 0: none; -1: exception, or
+ * it is known to be wrong. */
+static int
+session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    for (int32_t i = 0; i < point->cache.n; i++) {
+        mp_entry *entry = point->cache.at[i];
+        bool wrong = entry->state == MP_ENTRY_DIVERGED;
+        if ((entry->state != MP_ENTRY_READY && entry->state != MP_ENTRY_NEW && !wrong)
+            || !session_matches(point, entry->plan, p->values)) {
+            continue;
+        }
+        if (wrong) {
+            return -1;
+        }
+        mp_cache_touch(&point->cache, i);
+        entry->last_used = s->op->stats.calls;
+        s->hit.entry = entry;
+        entry->refs++;
+        return mp_hit_gather(&s->hit, point->cache.regs) < 0 ? -1 : 1;
+    }
+    return 0;
+}
+
+/* No entry answers: is it for a number that is another one each time? */
+static void
+session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    if (point->cache.n < SESSION_CHANGES) {
+        return;
+    }
+    mp_guards *guards = point->cache.at[0]->plan->guards;
+    if (!mp_guards_check(guards, p->values, point->cache.regs)
+        && mp_points_note_change(&s->op->points, guards, guards->failed) < 0) {
+        mp_err_drop();  // without memory it is pinned once more
+    }
+}
+
+static int
+session_copy(mp_session *s, const mp_point *p)
+{
+    if (mp_point_init(&s->at, p->n_frames, p->n_values) < 0) {
+        return -1;
+    }
+    memcpy(s->at.frames, p->frames, (size_t)p->n_frames * sizeof(*p->frames));
+    memcpy(s->at.values, p->values, (size_t)p->n_values * sizeof(*p->values));
+    mp_point_own(&s->at);
+    return 0;
+}
+
+static void
+session_forget(mp_session *s)
+{
+    mp_hit_release(&s->hit);
+    mp_hit_init(&s->hit);
+}
+
+/* The entry that was found is compared with what the program does from here on.  Its graph
+ * runs now, dry; nothing may hold its inputs when the program goes on. */
+static mp_arrival
+session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
+{
+    mp_entry *entry = s->hit.entry;
+    PyObject *notes = NULL;  // owned
+    int rc = entry->state == MP_ENTRY_NEW ? mp_hit_compile(s->op, &s->hit) : 0;
+    bool answers = rc == 0 && entry->state == MP_ENTRY_READY;
+    if (answers) {
+        rc = mp_verify_dry(s->op->verifier, entry,
+                           s->hit.held + entry->plan->replay->n_sources, &notes);
+        answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
+                  && entry->state == MP_ENTRY_READY
+                  && session_matches(point, entry->plan, p->values);
+    }
+    if (rc < 0) {
+        mp_verify_failed(s->verify);
+    }
+    if (answers) {
+        mp_verify_follow(s->verify, entry, notes);
+        s->passed = 0;
+    }
+    Py_XDECREF(notes);
+    session_forget(s);
+    return answers ? MP_ARRIVE_FOLLOW : MP_ARRIVE_STOP;
+}
+
+static mp_arrival
+session_pass(mp_session *s)
+{
+    return ++s->passed > SESSION_PASSES ? MP_ARRIVE_STOP : MP_ARRIVE_PASS;
+}
+
+static mp_arrival
+session_arrive(void *ctx, const mp_point *p)
+{
+    mp_session *s = ctx;
+    mp_resume_point *point = mp_points_find(&s->op->points, p);
+    if (point == NULL || s->op->disabled || s->op->points.serial != s->serial) {
+        mp_err_drop();  // without memory the call ends in eager
+        return MP_ARRIVE_STOP;
+    }
+    int found = session_search(s, point, p);
+    if (found > 0 && s->verify != NULL) {
+        return session_follow(s, point, p);
+    }
+    if (found > 0 && session_copy(s, p) == 0) {
+        s->there = point;
+        s->left = true;
+        s->passed = 0;
+        return MP_ARRIVE_LEAVE;
+    }
+    if (found != 0) {
+        session_forget(s);
+        mp_err_drop();  // as above
+        return MP_ARRIVE_STOP;
+    }
+    session_note_change(s, point, p);
+    if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
+        || mp_cache_alive(&point->cache) >= SESSION_ENTRIES) {
+        return session_pass(s);
+    }
+    s->here = point;
+    s->passed = 0;
+    return MP_ARRIVE_RECORD;
+}
+
+/* Is the segment in progress compared with an entry? */
+static bool
+session_follows(const mp_session *s)
+{
+    return s->verify != NULL && s->verify->entry != NULL;
+}
+
+/* Count the break where it happened: 0 / -1. */
+static int
+session_count(mp_session *s, const mp_abort_info *why)
+{
+    int32_t place = mp_stats_place(&s->op->stats, mp_abort_slug(why->id), why->detail,
+                                   why->file, why->line);
+    if (place < 0) {
+        return -1;
+    }
+    mp_stats_count_break(&s->op->stats, place, why->id);
+    s->has_news = true;
+    return 0;
+}
+
+static int
+session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
+{
+    mp_session *s = ctx;
+    mp_CompiledObject *op = s->op;
+    mp_resume_point *here = s->here;
+    bool root = s->departed == 0 && !s->resumed;
+    s->here = NULL;
+    if (session_follows(s)) {
+        s->departed++;
+        int rc = mp_verify_judge(s->verify, plan, NULL, why);
+        mp_plan_free(plan);
+        return rc;
+    }
+    if (op->points.serial != s->serial) {
+        mp_plan_free(plan);
+        return -1;
+    }
+    if (plan == NULL) {
+        here->empty++;
+        return 0;
+    }
+    PyCodeObject *code = plan->exit->frames[0].code;
+    if (session_count(s, why) < 0) {
+        mp_plan_free(plan);
+        return -1;
+    }
+    s->departed++;
+    if (here != NULL) {
+        here->failed = 0;
+    }
+    assert(root == (here == NULL));
+    s->has_news = true;
+    int rc = mp_entry_keep(op, root ? &op->cache : &here->cache, plan, code);
+    s->root_id = root ? op->cache.last_id : s->root_id;
+    return rc;
+}
+
+static void
+session_avoid(void *ctx, PyCodeObject *code, int index, bool at_once,
+              const mp_abort_info *why)
+{
+    mp_session *s = ctx;
+    if (session_follows(s)) {
+        return;  // it breaks where its entry does
+    }
+    PyObject *detail =
+        why->detail != NULL ? Py_NewRef(why->detail) : PyUnicode_FromString("");
+    if (detail == NULL
+        || mp_points_avoid(&s->op->points, code, index, at_once, why->id, detail) < 0) {
+        mp_err_drop();  // without memory it fails again
+    }
+    Py_XDECREF(detail);
+    s->avoided = true;
+}
+
+static PyObject *
+session_avoids(void *ctx, PyCodeObject *code, int index)
+{
+    mp_session *s = ctx;
+    return session_follows(s) ? mp_verify_avoids(s->verify, code, index)
+                              : mp_points_avoids(&s->op->points, code, index);
+}
+
+static bool
+session_ends(void *ctx)
+{
+    const mp_session *s = ctx;
+    return session_follows(s) && mp_verify_ends(s->verify);
+}
+
+static bool
+session_reads(void *ctx, int32_t at)
+{
+    return mp_verify_reads(((mp_session *)ctx)->verify, at);
+}
+
+static bool
+session_changes(void *ctx, const mp_guards *guards, int32_t reg)
+{
+    mp_session *s = ctx;
+    return !session_follows(s) && mp_points_changes(&s->op->points, guards, reg);
+}
+
+/* The frames of a break have been rebuilt and hold their values themselves. */
+static void
+session_rebuilt(void *ctx)
+{
+    mp_point_clear(&((mp_session *)ctx)->next);
+}
+
+static PyObject **
+session_gap_made(void *ctx)
+{
+    return &((mp_session *)ctx)->gap_made;
+}
+
+const mp_host mp_session_host = {session_arrive, session_depart,  session_avoid,
+                                 session_avoids, session_changes, session_rebuilt,
+                                 session_reads,  session_ends,    session_gap_made};
+
+void
+mp_session_init(mp_session *s, mp_CompiledObject *op)
+{
+    memset(s, 0, sizeof(*s));
+    s->op = op;
+    s->serial = op->points.serial;
+    s->told = op->cache.last_id;
+    s->compiling = mp_compiling_plain();
+    mp_hit_init(&s->hit);
+}
+
+void
+mp_session_fini(mp_session *s)
+{
+    session_forget(s);
+    mp_point_clear(&s->at);
+    mp_point_clear(&s->next);
+    Py_CLEAR(s->gap_made);
+}
+
+/* -- Going on ------------------------------------------------------------------------------ */
+
+/* The run is where it was left, and nothing of the entry has happened: eager. */
+static PyObject *
+session_plain(mp_session *s)
+{
+    session_forget(s);
+    PyObject *result = mp_point_run(&s->at, NULL, NULL);
+    mp_point_clear(&s->at);
+    return result;
+}
+
+/* Compile the entry at its first hit, and look again whether it answers. */
+static int
+session_compile(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    int rc = mp_hit_compile(s->op, &s->hit);
+    mp_hit_drop(&s->hit);
+    if (rc != 0 || entry->state != MP_ENTRY_READY
+        || s->op->points.serial != s->serial) {
+        return rc < 0 ? -1 : 0;
+    }
+    if (!session_matches(s->there, entry->plan, s->at.values)) {
+        return 0;
+    }
+    return mp_hit_gather(&s->hit, s->there->cache.regs) < 0 ? -1 : 1;
+}
+
+/* The graph raised: as dispatch does it, but from where the run was left. */
+static PyObject *
+session_raised(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    if (!s->hit.undone) {
+        return NULL;
+    }
+    PyObject *exc = mp_err_take();
+    int rc = mp_dispatch_event(s->op, "graph_raised", "{s:K,s:O,s:O}", "entry",
+                               (unsigned long long)entry->id, "exception", exc, "rerun",
+                               Py_True);
+    Py_DECREF(exc);
+    if (rc < 0) {
+        return NULL;
+    }
+    entry->refs++;
+    PyObject *result = session_plain(s);
+    if (result != NULL) {
+        if (mp_entry_strike(s->op, entry) < 0) {
+            Py_CLEAR(result);
+        }
+    }
+    mp_entry_release(entry);
+    return result;
+}
+
+/* Tell the listener of the breaks that are new, and of the entries.  Its own Python may
+ * reset the counters.  0 / -1. */
+static int
+session_tell(mp_session *s)
+{
+    mp_CompiledObject *op = s->op;
+    int rc = 0;
+    s->has_news = false;
+    for (int32_t i = 0; rc == 0 && i < op->stats.n_places; i++) {
+        mp_place *row = &op->stats.places[i];
+        if (row->breaks == 0 || row->told) {
+            continue;
+        }
+        row->told = true;
+        mp_abort_info why = {row->abort, Py_XNewRef(row->detail), Py_XNewRef(row->file),
+                             row->line, false};
+        rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
+        mp_abort_clear(&why);
+    }
+    while (rc == 0 && s->told < op->cache.last_id) {
+        rc = mp_dispatch_event(op, "record", "{s:K}", "entry",
+                               (unsigned long long)++s->told);
+    }
+    return rc;
+}
+
+/* Watching has ended: keep what its last segment has become. */
+static PyObject *
+session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_info *why)
+{
+    if (s->left && (result != NULL || PyErr_Occurred())) {
+        s->left = false;  // it could not be left after all
+        session_forget(s);
+        mp_point_clear(&s->at);
+    }
+    PyObject *exc = mp_err_take();
+    int rc = 0;
+    if (session_follows(s)) {
+        (void)mp_verify_judge(s->verify, plan, exc, why);
+        mp_plan_free(plan);
+        plan = NULL;
+        s->has_news = true;
+    }
+    bool valid = s->here != NULL && s->op->points.serial == s->serial;
+    if (plan != NULL && valid) {
+        s->here->failed = 0;
+        rc = mp_entry_keep(s->op, &s->here->cache, plan,
+                           (PyCodeObject *)s->op->target.root->func_code);
+    }
+    else {
+        mp_plan_free(plan);
+        if (valid) {
+            s->here->failed++;
+            rc = why->file != NULL ? session_count(s, why) : 0;
+        }
+    }
+    s->here = NULL;
+    if (rc == 0 && s->has_news) {
+        rc = session_tell(s);
+    }
+    if (rc < 0 && exc == NULL) {
+        Py_CLEAR(result);
+        return NULL;
+    }
+    mp_err_drop();  // the program's own exception wins
+    mp_err_restore_steal(exc);
+    return result;
+}
+
+/* The frames at the entry's break are rebuilt and run on. */
+static PyObject *
+session_resume(mp_session *s, mp_entry *entry, PyObject *values)
+{
+    mp_plan *plan = NULL;
+    mp_abort_info why = {.detail = NULL};
+    int rc = mp_point_after(&s->next, entry->plan->exit, values, &s->at);
+    Py_DECREF(values);
+    mp_point_clear(&s->at);
+    if (rc < 0) {
+        return NULL;
+    }
+    s->resumed = true;
+    s->here = NULL;
+    PyObject *result =
+        mp_record_resume(&s->next, entry->plan->exit, s->op->max_instructions,
+                         &mp_session_host, s, &s->compiling, &plan, &why);
+    mp_point_clear(&s->next);
+    result = session_ended(s, result, plan, &why);
+    mp_abort_clear(&why);
+    return result;
+}
+
+/* One segment: its graph, its effects, and on to its break.  The call's result, or NULL:
+ * an exception, or the run was left once more. */
+static PyObject *
+session_turn(mp_session *s)
+{
+    mp_entry *entry = s->hit.entry;
+    PyObject *outputs = NULL;
+    s->left = false;
+    if (entry->state == MP_ENTRY_NEW) {
+        int rc = session_compile(s);
+        if (rc <= 0) {
+            return rc < 0 ? NULL : session_plain(s);
+        }
+    }
+    if (entry->plan->graph != NULL) {
+        if (entry->state != MP_ENTRY_READY || entry->callable == NULL) {
+            return session_plain(s);
+        }
+        outputs = mp_transaction_run(&s->hit);
+        if (outputs == NULL) {
+            return session_raised(s);
+        }
+        entry->raised = 0;
+    }
+    entry->hits++;
+    PyObject *values =
+        mp_replay_run(entry->plan->replay, s->hit.held,
+                      outputs == NULL ? NULL : ((PyTupleObject *)outputs)->ob_item);
+    Py_XDECREF(outputs);
+    if (values != NULL && entry->bare && mp_notice_bare(s->op, entry) < 0) {
+        Py_CLEAR(values);
+    }
+    mp_hit turned = s->hit;  // the entry lives until its exit was used
+    if (turned.held == s->hit.small) {
+        turned.held = turned.small;
+    }
+    mp_hit_init(&s->hit);
+    entry->refs++;
+    mp_hit_release(&turned);
+    PyObject *result = values;
+    if (values != NULL && entry->plan->exit != NULL) {
+        result = session_resume(s, entry, values);
+    }
+    else {
+        mp_point_clear(&s->at);
+    }
+    mp_entry_release(entry);
+    return result;
+}
+
+static PyObject *
+session_loop(mp_session *s, PyObject *result)
+{
+    while (s->left) {
+        assert(result == NULL);
+        result = session_turn(s);
+    }
+    return result;
+}
+
+PyObject *
+mp_session_run(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_info *why)
+{
+    return session_loop(s, session_ended(s, result, plan, why));
+}
+
+PyObject *
+mp_session_continue(mp_CompiledObject *op, mp_entry *entry, PyObject *values)
+{
+    mp_session s;
+    mp_session_init(&s, op);
+    PyObject *result = session_loop(&s, session_resume(&s, entry, values));
+    mp_session_fini(&s);
+    return result;
+}

@@ -1,0 +1,298 @@
+/* call/transaction.c - a graph that raises has changed nothing.
+ *
+ *   save (if the graph may change something and then raise) -> hold warnings back -> graph
+ *     returned -> show the warnings
+ *     raised   -> modes, generators and inputs as they were; drop the warnings
+ *
+ * What has to be saved is decided once, when the graph is compiled (_transaction.py); a
+ * graph that cannot raise for its values costs a test of a pointer.
+ *
+ * Warnings of operations belong to the program, where it runs again.  They are held back
+ * at `warnings._showwarnmsg`, which C code and Python code call for each warning that the
+ * filters let through.  It is replaced while some thread runs a graph that may raise; what
+ * other threads warn of passes.  What must hold: `held` lists these graphs, and the
+ * last one puts the original back if nobody else has put something there. */
+#include "call/transaction.h"
+
+#include "compat/compat.h"
+
+/* Warnings of one graph.  The innermost one of a thread takes them. */
+typedef struct held_warnings {
+    PyObject *messages;  // owned list, or NULL: none yet
+    unsigned long thread;
+    struct held_warnings *outer;  // of any thread
+    bool on;
+} held_warnings;
+
+static held_warnings *held;      // under the GIL
+static PyObject *held_original;  // owned while something is held
+static PyObject *held_function;  // ours, for the life of the process
+static PyObject *warnings_dict;  // borrowed from the module, which is kept
+static PyObject *str_show;
+
+static held_warnings *
+held_of_thread(void)
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    held_warnings *h = held;
+    while (h != NULL && h->thread != thread) {
+        h = h->outer;
+    }
+    return h;
+}
+
+/* warnings._showwarnmsg while graphs run. */
+static PyObject *
+held_show(PyObject *self, PyObject *message)
+{
+    held_warnings *h = held_of_thread();
+    if (h != NULL) {
+        if (h->messages == NULL && (h->messages = PyList_New(0)) == NULL) {
+            return NULL;
+        }
+        if (PyList_Append(h->messages, message) < 0) {
+            return NULL;
+        }
+        Py_RETURN_NONE;
+    }
+    if (held_original == NULL) {  // a thread had looked it up before
+        PyObject *show = PyDict_GetItemWithError(warnings_dict, str_show);
+        return show == NULL || show == held_function
+                   ? Py_NewRef(Py_None)
+                   : PyObject_CallOneArg(show, message);
+    }
+    PyObject *show = Py_NewRef(held_original);
+    PyObject *answer = PyObject_CallOneArg(show, message);
+    Py_DECREF(show);
+    return answer;
+}
+
+static PyMethodDef held_method = {"_showwarnmsg", held_show, METH_O, NULL};
+
+int
+mp_transaction_init(void)
+{
+    if (held_function != NULL) {
+        return 0;
+    }
+    PyObject *module = PyImport_ImportModule("warnings");  // kept for the process
+    str_show = PyUnicode_InternFromString("_showwarnmsg");
+    if (module == NULL || str_show == NULL) {
+        return -1;
+    }
+    warnings_dict = PyModule_GetDict(module);
+    held_function = PyCFunction_New(&held_method, NULL);
+    return held_function == NULL ? -1 : 0;
+}
+
+/* 0 / -1.  Without a function to show warnings there are none to hold back. */
+static int
+hold_begin(held_warnings *h)
+{
+    h->messages = NULL;
+    h->thread = PyThread_get_thread_ident();
+    h->outer = held;
+    h->on = false;
+    if (held == NULL) {
+        PyObject *show = PyDict_GetItemWithError(warnings_dict, str_show);
+        if (show == NULL) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
+        held_original = Py_NewRef(show);
+        if (PyDict_SetItem(warnings_dict, str_show, held_function) < 0) {
+            Py_CLEAR(held_original);
+            return -1;
+        }
+    }
+    h->on = true;
+    held = h;
+    return 0;
+}
+
+/* An exception may be set, and stays. */
+static void
+hold_end(held_warnings *h)
+{
+    if (!h->on) {
+        return;
+    }
+    held_warnings **at = &held;
+    while (*at != h) {  // another thread's graph may have begun since
+        at = &(*at)->outer;
+    }
+    *at = h->outer;
+    h->on = false;
+    if (held != NULL) {
+        return;
+    }
+    PyObject *exc = mp_err_take(), *original = held_original;
+    held_original = NULL;
+    if (PyDict_GetItemWithError(warnings_dict, str_show) == held_function
+        && PyDict_SetItem(warnings_dict, str_show, original) < 0) {
+        mp_err_drop();  // without memory it stays, and passes warnings on to nobody
+    }
+    Py_DECREF(original);
+    if (exc != NULL) {
+        mp_err_restore_steal(exc);
+    }
+}
+
+/* Show what was held back, where it goes now.  0 / -1. */
+static int
+hold_show(held_warnings *h)
+{
+    int rc = 0;
+    PyObject *messages = h->messages;
+    h->messages = NULL;
+    for (Py_ssize_t i = 0; messages != NULL && rc == 0 && i < PyList_GET_SIZE(messages);
+         i++) {
+        PyObject *show = Py_XNewRef(PyDict_GetItemWithError(warnings_dict, str_show));
+        PyObject *answer =
+            show == NULL ? NULL
+                         : PyObject_CallOneArg(show, PyList_GET_ITEM(messages, i));
+        rc = answer == NULL && PyErr_Occurred() ? -1 : 0;
+        Py_XDECREF(answer);
+        Py_XDECREF(show);
+    }
+    Py_XDECREF(messages);
+    return rc;
+}
+
+/* -- Saving and putting back -------------------------------------------------------- */
+
+int
+mp_transaction_take(mp_entry *entry, PyObject *undo)
+{
+    if (undo == Py_None) {
+        return 0;
+    }
+    if (!PyTuple_Check(undo) || PyTuple_GET_SIZE(undo) != 3) {
+        PyErr_SetString(PyExc_TypeError, "undo must be (save, restore, flags)");
+        return -1;
+    }
+    entry->undo_flags = (int)PyLong_AsLong(PyTuple_GET_ITEM(undo, 2));
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    Py_XSETREF(entry->undo, Py_NewRef(undo));
+    return 0;
+}
+
+/* save(first, *inputs): new token. */
+static PyObject *
+transaction_save(const mp_hit *hit)
+{
+    const mp_entry *entry = hit->entry;
+    int32_t n = entry->undo_flags & MP_UNDO_INPUTS ? entry->plan->n_inputs : 0;
+    PyObject *args = PyTuple_New(n + 1);
+    if (args == NULL) {
+        return NULL;
+    }
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(entry->hits == 0 ? Py_True : Py_False));
+    for (int32_t i = 0; i < n; i++) {
+        PyObject *input = hit->held[entry->plan->replay->n_sources + i];
+        PyTuple_SET_ITEM(args, i + 1, Py_NewRef(input));
+    }
+    PyObject *token = PyObject_CallObject(PyTuple_GET_ITEM(entry->undo, 0), args);
+    Py_DECREF(args);
+    return token;
+}
+
+enum { RESTORE_TRIES = 4 };  // signals may come while everything is put back
+
+/* Ask the Python half to put everything back after this exception. */
+static bool
+transaction_restore(const mp_entry *entry, PyObject *token, PyObject *exc,
+                    PyObject *messages)
+{
+    bool done = false, interrupted = true;
+    for (int i = 0; i < RESTORE_TRIES && interrupted; i++) {  // (twice is as once)
+        PyObject *answer = PyObject_CallFunctionObjArgs(
+            PyTuple_GET_ITEM(entry->undo, 1), token == NULL ? Py_None : token, exc,
+            messages == NULL ? Py_None : messages, NULL);
+        done = answer == Py_True;
+        Py_XDECREF(answer);
+        interrupted = mp_err_drop();  // what cannot be put back is not run again
+    }
+    return done;
+}
+
+/* The graph has raised.  The exception stays set, or one of ours comes in its place. */
+static void
+transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
+{
+    mp_entry *entry = hit->entry;
+    bool interrupted = mp_err_is_signal();
+    PyObject *exc = mp_err_take();  // owned
+    bool restored =
+        entry->plan->ambient == NULL || mp_ambient_restore(entry->plan->ambient) == 0;
+    if (!restored) {
+        Py_DECREF(exc);
+        return;
+    }
+    if (!interrupted) {
+        hit->undone = entry->undo == NULL
+                          ? !entry->mutates
+                          : transaction_restore(entry, token, exc, messages);
+    }
+    mp_err_restore_steal(exc);
+}
+
+static bool
+saves(const mp_entry *entry)
+{
+    return entry->undo != NULL
+           && (entry->undo_flags & MP_UNDO_SAVES
+               || (entry->hits == 0 && entry->undo_flags & MP_UNDO_CHANGES));
+}
+
+/* The graph has returned, or raised: what becomes of its warnings?  New reference to its
+ * answer, or NULL. */
+static PyObject *
+transaction_end(mp_hit *hit, PyObject *token, held_warnings *warned, PyObject *answer)
+{
+    hold_end(warned);
+    if (answer == NULL) {
+        transaction_undo(hit, token, warned->messages);
+    }
+    if (answer != NULL || !hit->undone) {
+        PyObject *exc = mp_err_take();
+        int rc = hold_show(warned);
+        if (exc != NULL) {
+            mp_err_drop();  // the graph's own exception wins
+            mp_err_restore_steal(exc);
+        }
+        else if (rc < 0) {
+            Py_CLEAR(answer);
+        }
+    }
+    Py_CLEAR(warned->messages);
+    return answer;
+}
+
+PyObject *
+mp_transaction_run(mp_hit *hit)
+{
+    mp_entry *entry = hit->entry;
+    PyObject *token = NULL;  // owned
+    held_warnings warned = {.on = false};
+    hit->undone = false;
+    if (entry->undo == NULL) {
+        PyObject *answer = mp_hit_call_graph(hit);
+        if (answer == NULL) {
+            transaction_undo(hit, NULL, NULL);
+        }
+        return answer;
+    }
+    if (saves(entry) && (token = transaction_save(hit)) == NULL) {
+        if (mp_err_is_signal()) {
+            return NULL;
+        }
+        mp_err_drop();  // then it is not run again
+    }
+    bool holds = entry->undo_flags & MP_UNDO_RAISES || entry->hits == 0;
+    PyObject *answer = holds && hold_begin(&warned) < 0 ? NULL : mp_hit_call_graph(hit);
+    answer = transaction_end(hit, token, &warned, answer);
+    Py_XDECREF(token);
+    return answer;
+}

@@ -1,0 +1,16 @@
+/* call/transaction.h - a graph that raises has changed nothing. */
+#ifndef MP_TRANSACTION_H
+#define MP_TRANSACTION_H
+
+#include "call/session.h"
+
+/* Run the graph of a hit: new tuple of its outputs.  NULL: it has raised, and hit->undone
+ * says whether torch, generators and inputs are as they were before; then its warnings have
+ * not been shown either, and the original can run from the start. */
+MP_MAYRUN PyObject *mp_transaction_run(mp_hit *hit);
+/* What the compiler says of undoing the graph: (save, restore, flags) or None.  0 / -1. */
+int mp_transaction_take(mp_entry *entry, PyObject *undo);
+/* The callable that holds warnings back, once per process.  0 / -1. */
+int mp_transaction_init(void);
+
+#endif

@@ -1,0 +1,261 @@
+/* call/trial.c - see call/trial.h.
+ *
+ * What must hold: a trial leaves no trace.  run/compiling.c gives it up before it writes
+ * anything, torch's state and random generators are put back here, and its result is
+ * dropped.  The program's own exceptions in it are dropped too: the real call has the last
+ * word.  An interrupt is not the trial's, and goes on. */
+#include "call/trial.h"
+
+#include "call/session.h"
+#include "compat/compat.h"
+
+enum {
+    TRIAL_FAILS = 3,              // in a row: no more of them
+    TRIAL_TIMED = 5,              // hits that are timed
+    TRIAL_SLOWER = 3,             // times as long as eager: all of them
+    TRIAL_INSTRUCTIONS = 5000000  // what is longer is given up
+};
+
+bool
+mp_trial_is_due(const mp_CompiledObject *op)
+{
+    return op->tries && op->judge != NULL && op->trials_failed < TRIAL_FAILS
+           && mp_compiling_knob() == MP_COMPILING_AUTO;
+}
+
+void
+mp_trial_note(mp_CompiledObject *op, const mp_compiling *told, mp_entry *broke)
+{
+    if (told->tells != MP_TELL_FALSE || !told->asked || !told->values
+        || (broke != NULL && broke->mutates)) {
+        return;
+    }
+    op->tries = true;
+    if (broke != NULL) {
+        broke->untried = true;
+    }
+}
+
+void
+mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
+{
+    bool best = entry->timed == TRIAL_TIMED || ns < entry->best_ns;
+    entry->best_ns = best ? ns : entry->best_ns;
+    if (--entry->timed == 0 && entry->best_ns > TRIAL_SLOWER * entry->eager_ns) {
+        op->trials_failed = TRIAL_FAILS;
+        mp_cache_remove(&op->cache, entry);
+    }
+}
+
+/* The trial itself.  New plan and *result, or NULL; an exception only if the call must
+ * not go on. */
+static mp_plan *
+trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
+{
+    mp_plan *plan = NULL;
+    mp_abort_info why = {.detail = NULL};
+    mp_compiling told = {.tells = MP_TELL_PROGRAM, .trial = true};
+    int64_t limit = op->max_instructions;
+    int64_t start = mp_stats_now();
+    *result = mp_record_call(op->target.callable, call->args, call->nargsf,
+                             call->kwnames, (PyObject *)op->target.root,
+                             limit < TRIAL_INSTRUCTIONS ? limit : TRIAL_INSTRUCTIONS,
+                             NULL, NULL, NULL, &told, &plan, &why);
+    op->stats.recordings++;
+    op->stats.record_ns += mp_stats_now() - start;
+    if (*result == NULL && PyErr_Occurred()
+        && PyErr_ExceptionMatches(PyExc_Exception)) {
+        mp_err_drop();  // the real call raises its own
+    }
+    if (plan == NULL && !PyErr_Occurred()) {
+        op->trials_failed++;
+        (void)mp_dispatch_event(op, "trial", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
+    }
+    mp_abort_clear(&why);
+    return plan;
+}
+
+static int
+trial_restore(mp_CompiledObject *op, PyObject *state)
+{
+    PyObject *exc = mp_err_take();
+    PyObject *done = PyObject_CallMethod(op->judge, "restore", "O", state);
+    int rc = done == NULL ? -1 : 0;
+    Py_XDECREF(done);
+    if (exc != NULL) {
+        mp_err_drop();  // the older one tells
+        mp_err_restore_steal(exc);
+        return -1;
+    }
+    return rc;
+}
+
+/* The trial, and all is as before.  1: *plan and *result; 0: neither; -1: exception. */
+static int
+trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
+          mp_plan **plan, PyObject **result)
+{
+    const char *refused;
+    mp_ambient *ambient =
+        mp_watch_available(&refused) ? mp_ambient_take(&refused) : NULL;
+    if (ambient == NULL) {  // what cannot be watched would be a real call
+        int rc = PyErr_Occurred() ? -1 : 0;
+        return trial_restore(op, state) < 0 ? -1 : rc;
+    }
+    *plan = trial_record(op, call, result);
+    int rc = PyErr_Occurred() ? -1 : *plan != NULL;
+    PyObject *exc = mp_err_take();
+    if (mp_ambient_restore(ambient) < 0) {
+        rc = -1;
+    }
+    if (exc != NULL) {
+        mp_err_drop();
+        mp_err_restore_steal(exc);
+    }
+    mp_ambient_free(ambient);
+    rc = trial_restore(op, state) < 0 ? -1 : rc;
+    if (rc <= 0) {
+        mp_plan_free(*plan);
+        *plan = NULL;
+        Py_CLEAR(*result);
+    }
+    return rc;
+}
+
+/* What both calls could reach: new tuple of the callable and all arguments. */
+static PyObject *
+trial_given(const mp_CompiledObject *op, const mp_call_args *call)
+{
+    Py_ssize_t n = PyVectorcall_NARGS(call->nargsf)
+                   + (call->kwnames == NULL ? 0 : PyTuple_GET_SIZE(call->kwnames));
+    PyObject *given = PyTuple_New(n + 1);
+    if (given != NULL) {
+        PyTuple_SET_ITEM(given, 0, Py_NewRef(op->target.callable));
+    }
+    for (Py_ssize_t i = 0; given != NULL && i < n; i++) {
+        PyTuple_SET_ITEM(given, i + 1, Py_NewRef(call->args[i]));
+    }
+    return given;
+}
+
+/* Keep the plan (taken over) if the trial had the result of the real call.  1, 0, -1. */
+static int
+trial_judge(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
+            PyCodeObject *code, PyObject *ours, PyObject *theirs)
+{
+    PyObject *given = trial_given(op, call);
+    PyObject *text = given == NULL ? NULL
+                                   : PyObject_CallMethod(op->judge, "agree", "OOO",
+                                                         ours, theirs, given);
+    Py_XDECREF(given);
+    if (text == NULL) {
+        mp_plan_free(plan);
+        return -1;
+    }
+    int rc = 0;
+    if (text != Py_None) {
+        op->trials_failed++;
+        mp_plan_free(plan);
+        rc = mp_dispatch_event(op, "differs", "{s:O}", "what", text);
+    }
+    else if (mp_entry_keep(op, &op->cache, plan, code) < 0) {
+        rc = -1;
+    }
+    else {
+        op->trials_failed = 0;
+        op->cache.at[0]->told = true;
+        rc = mp_dispatch_event(op, "record", "{s:K}", "entry",
+                               (unsigned long long)op->cache.last_id);
+        rc = rc < 0 ? -1 : 1;
+    }
+    Py_DECREF(text);
+    return rc;
+}
+
+/* The real call, and which entry answers from now on. */
+static PyObject *
+trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
+           PyObject *ours, mp_entry *broke)
+{
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
+    int64_t start = mp_stats_now();
+    PyObject *result = PyObject_Vectorcall(op->target.callable, call->args,
+                                           call->nargsf, call->kwnames);
+    int64_t spent = mp_stats_now() - start;
+    int rc = 0;
+    if (result == NULL) {
+        PyObject *exc = mp_err_take();
+        op->trials_failed++;
+        mp_plan_free(plan);
+        rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
+        mp_err_drop();
+        mp_err_restore_steal(exc);
+    }
+    else {
+        rc = trial_judge(op, call, plan, code, ours, result);
+        if (rc > 0) {
+            if (op->cache.n > 0 && op->cache.at[0]->told) {
+                op->cache.at[0]->timed = TRIAL_TIMED;
+                op->cache.at[0]->eager_ns = spent;
+            }
+            op->stats.plans++;
+            mp_backoff_reset(&op->stats.aborts);
+            if (broke != NULL) {
+                mp_cache_remove(&op->cache, broke);
+            }
+        }
+        else if (rc == 0) {
+            rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
+        }
+    }
+    if (rc < 0) {
+        Py_CLEAR(result);
+    }
+    Py_DECREF(code);
+    return result;
+}
+
+int
+mp_trial_call(mp_CompiledObject *op, const mp_call_args *call, mp_entry *broke,
+              PyObject **result)
+{
+    mp_plan *plan = NULL;
+    PyObject *ours = NULL;
+    PyObject *state = PyObject_CallMethod(op->judge, "save", NULL);
+    if (state == NULL) {
+        return -1;
+    }
+    if (broke != NULL) {
+        broke->untried = false;
+    }
+    int rc = trial_run(op, call, state, &plan, &ours);
+    Py_DECREF(state);
+    if (rc > 0) {
+        *result = trial_real(op, call, plan, ours, broke);
+        PyObject *exc = mp_err_take();
+        Py_DECREF(ours);
+        mp_err_restore_steal(exc);
+    }
+    return rc;
+}
+
+int
+mp_trial_after(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
+               PyObject *result)
+{
+    mp_plan *plan = NULL;
+    PyObject *ours = NULL;
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
+    PyObject *now = PyObject_CallMethod(op->judge, "save", NULL);
+    PyObject *done =
+        now == NULL ? NULL : PyObject_CallMethod(op->judge, "restore", "O", state);
+    int rc = done == NULL ? -1 : trial_run(op, call, now, &plan, &ours);
+    Py_XDECREF(done);
+    Py_XDECREF(now);
+    if (rc > 0) {
+        rc = trial_judge(op, call, plan, code, ours, result);
+        Py_DECREF(ours);
+    }
+    Py_DECREF(code);
+    return rc;
+}

@@ -1,0 +1,43 @@
+/* call/trial.h - another recording of a call that broke, told that a compiler is at work.
+ *
+ * The oracle is eager, where nobody is told so.  Where a recording broke at a value that
+ * it could not know, and the program had asked (is_compiling = "auto"), the next call that
+ * it would answer, and each that nothing answers, is recorded twice: tried, told True and
+ * given up before it changes anything outside; then really, in eager.  The entry of the
+ * trial is kept if both results agree.
+ *
+ * judge: an object of Python with
+ *   save() -> state           of the random generators
+ *   restore(state)
+ *   agree(ours, theirs, given) -> None, or in what they differ: str */
+#ifndef MP_TRIAL_H
+#define MP_TRIAL_H
+
+#include "call/compiled.h"
+#include "trace/record.h"
+
+typedef struct {
+    PyObject *const *args;
+    size_t nargsf;
+    PyObject *kwnames;
+} mp_call_args;
+
+/* Are trials of use for this object? */
+bool mp_trial_is_due(const mp_CompiledObject *op);
+/* A recording has ended, told False: was it one for which they are?  broke: the entry that
+ * it made, or NULL. */
+void mp_trial_note(mp_CompiledObject *op, const mp_compiling *told, mp_entry *broke);
+/* A hit of an entry that is still timed has taken so long.  One that is much slower than
+ * eager goes, and there are no more trials. */
+MP_MAYRUN void mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns);
+/* Try it, and call the original.  1: *result is the answer of the call, or NULL with its
+ * exception; 0: no trial, nothing has happened; -1: exception, nothing has happened.
+ * broke: the entry that would answer, or NULL. */
+MP_MAYRUN int mp_trial_call(mp_CompiledObject *op, const mp_call_args *call,
+                            mp_entry *broke, PyObject **result);
+/* Try what a call with this result would have been, from the random state it began with.
+ * 1: the entry is kept; 0: not; -1: exception. */
+MP_MAYRUN int mp_trial_after(mp_CompiledObject *op, const mp_call_args *call,
+                             PyObject *state, PyObject *result);
+
+#endif

@@ -1,0 +1,211 @@
+/* cfunc/class.c - isinstance and issubclass: which classes they ask, at any depth.
+ *
+ * The second argument is a class, a union, or a tuple of such, as deep as one likes.  Each
+ * class becomes known: by the items of a tuple, or because the union never changes and an
+ * external one is pinned.  Whatever else answers from attributes that nobody guards.
+ * super() and properties called by themselves are here, too.
+ */
+#include "cfunc/builtins.h"
+
+enum { MAX_CLASSES_DEPTH = 16 };
+
+/* Called with every class that C code asks. */
+typedef mp_rc (*class_step)(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls);
+
+static mp_rc classes_walk(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info,
+                          int depth, class_step step);
+
+static mp_rc
+classes_of_union(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info, int depth,
+                 class_step step)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, info);
+    mp_rc rc = n != NULL && n->reg >= 0 ? mp_load_const(T, info) : MP_OK;
+    PyObject *args = rc == MP_OK ? PyObject_GetAttrString(info, "__args__") : NULL;
+    if (args == NULL) {
+        return rc != MP_OK ? rc : MP_ERR;
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(args); i++) {
+        rc = mp_load_const(T, PyTuple_GET_ITEM(args, i));  // the union never changes
+        rc = rc != MP_OK
+                 ? rc
+                 : classes_walk(T, s, obj, PyTuple_GET_ITEM(args, i), depth + 1, step);
+    }
+    Py_DECREF(args);
+    return rc;
+}
+
+static mp_rc
+classes_walk(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info, int depth,
+             class_step step)
+{
+    mp_node *ignored;
+    mp_rc rc = mp_value(T, info, &ignored);
+    if (rc == MP_OK && depth > MAX_CLASSES_DEPTH) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "classes nested too deeply");
+    }
+    if (rc == MP_OK && mp_type_is(info, MP_K_UNION)) {
+        return classes_of_union(T, s, obj, info, depth, step);
+    }
+    if (rc != MP_OK || !PyTuple_Check(info)) {
+        return rc != MP_OK ? rc : step(T, s, obj, info);
+    }
+    rc = mp_read_all(T, info);
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(info); i++) {
+        rc = classes_walk(T, s, obj, PyTuple_GET_ITEM(info, i), depth + 1, step);
+    }
+    return rc;
+}
+
+/* An object that is no class answers by a method in Python, or from its attributes. */
+static mp_rc
+check_is_known(mp_trace *T, PyObject *cls, PyObject *check)
+{
+    return PyType_Check(cls) || (check != NULL && PyFunction_Check(check))
+                   || mp_is_constant(cls)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s in place of a class",
+                                mp_type_name(cls));
+}
+
+/* obj.__class__ is asked: object's own answers, or a property in Python, which runs. */
+static mp_rc
+ask_class(mp_trace *T, PyObject *obj)
+{
+    PyObject *found, *own;
+    mp_rc rc = mp_special_any(T, obj, "__class__", &found);
+    own = mp_dict_text_borrow(mp_type_dict_borrow(&PyBaseObject_Type), "__class__");
+    if (rc != MP_OK || found == NULL || found == own || PyType_Check(obj)) {
+        return rc;
+    }
+    PyObject *get =
+        Py_IS_TYPE(found, &PyProperty_Type) ? mp_descr_part_borrow(found, 0) : NULL;
+    bool is_in_c = mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj);
+    return is_in_c || (get != NULL && PyFunction_Check(get))
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "__class__ of a %s",
+                                mp_type_name(obj));
+}
+
+static mp_rc
+ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
+{
+    PyObject *check;
+    mp_rc rc = mp_special(T, cls, "__instancecheck__", &check);
+    rc = rc != MP_OK ? rc : check_is_known(T, cls, check);
+    if (rc == MP_OK && check != NULL && PyFunction_Check(check)) {
+        // ABCs answer from the classes' registries; their own frames are of no use.
+        bool is_abc = mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC);
+        s->below =
+            is_abc && s->below != MP_BELOW_WATCH ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+        if (is_abc && !PyObject_TypeCheck(obj, (PyTypeObject *)cls)) {
+            rc = mp_guard_abc(T);
+        }
+    }
+    if (rc == MP_OK && PyType_Check(cls) && !mp_tensor_is_any(obj)
+        && !PyObject_TypeCheck(obj, (PyTypeObject *)cls)) {
+        // The type says no: what the object says of its class counts.
+        rc = mp_special(T, obj, "__getattribute__", &check);
+        rc = rc != MP_OK ? rc : ask_class(T, obj);
+    }
+    return rc;
+}
+
+mp_rc
+mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *ignored;  // (its type is guarded; nobody asks what it holds)
+    mp_rc rc = nargs == 2 ? mp_value(T, args[0], &ignored) : MP_OK;
+    if (rc != MP_OK || nargs != 2) {
+        return rc;
+    }
+    rc = mp_guard_mro(T, Py_TYPE(args[0]));
+    return rc != MP_OK ? rc : classes_walk(T, s, args[0], args[1], 0, ask_instance);
+}
+
+static mp_rc
+ask_subclass(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
+{
+    PyObject *check;
+    mp_rc rc = mp_special(T, cls, "__subclasscheck__", &check);
+    if (rc == MP_OK && check != NULL && PyFunction_Check(check)
+        && !mp_is_module(PyFunction_GET_GLOBALS(check), MP_MODULE_ABC)) {
+        s->below = MP_BELOW_WATCH;  // Python code of a metaclass, or of a type hint
+    }
+    return rc != MP_OK ? rc : check_is_known(T, cls, check);
+}
+
+mp_rc
+mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    mp_rc rc = count > 0 ? mp_guard_mro_of(T, args[0]) : MP_OK;
+    s->below = MP_BELOW_SKIP;
+    rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
+    if (rc != MP_OK || count != 2) {
+        return rc;
+    }
+    rc = classes_walk(T, s, args[0], args[1], 0, ask_subclass);
+    return rc != MP_OK ? rc : mp_guard_subclass_hooks(T, args[1]);
+}
+
+/* property.__get__(p, obj, type) and its kin, called by themselves. */
+mp_rc
+mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                 Py_ssize_t nargs)
+{
+    bool gets = mp_is_known(callee, MP_K_PROPERTY_GET);
+    bool sets = mp_is_known(callee, MP_K_PROPERTY_SET);
+    int field = gets ? MP_F_PROP_GET : sets ? MP_F_PROP_SET : MP_F_PROP_DEL;
+    PyObject *func = mp_descr_part_borrow(args[0], gets ? 0 : sets ? 1 : 2);
+    mp_node *n;
+    mp_rc rc = mp_value(T, args[0], &n);
+    if (rc != MP_OK || func == NULL || nargs < 2 || (gets && args[1] == Py_None)) {
+        return rc;
+    }
+    if (n != NULL && n->reg >= 0) {
+        rc = !Py_IS_TYPE(args[0], &PyProperty_Type)
+                 ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "property.%s",
+                                  mp_callee_name(callee))
+                 : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, field, func);
+    }
+    else {
+        rc = mp_result(T, func);
+    }
+    return rc != MP_OK
+               ? rc
+               : mp_record_callee(T, s, func, args + 1, gets ? 1 : nargs - 1, NULL);
+}
+
+/* super(): the class and the object of the calling method. */
+mp_rc
+mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+{
+    mp_node *ignored;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+        rc = mp_value(T, args[i], &ignored);
+    }
+    if (rc != MP_OK || nargs > 0) {
+        return rc;
+    }
+    // Zero arguments: the class is in the cell __class__ of the function.
+    PyCodeObject *code = s->info->code;
+    int first = code->co_nlocalsplus - code->co_nfreevars;
+    for (int i = first; i < code->co_nlocalsplus; i++) {
+        PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
+        if (!mp_name_is(name, "__class__")) {
+            continue;
+        }
+        PyObject *cell = mp_frame_local_borrow(s->f, i);
+        mp_node *n = mp_refgraph_find(&T->graph, cell);
+        if (n == NULL) {
+            rc = mp_load_const(T, cell);
+            n = mp_refgraph_find(&T->graph, cell);
+        }
+        if (rc == MP_OK && n != NULL && n->reg >= 0 && PyCell_GET(cell) != NULL) {
+            rc = mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,61 @@
+/* cfunc/identity.c - id() and hash(): numbers that depend on where objects lie. */
+#include "cfunc/builtins.h"
+
+/* The identity of an external object is a constant once it is pinned.  That of a new one
+ * is another number in every run: it may serve as a key inside the run, no more. */
+mp_rc
+mp_rule_id(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
+        return mp_load_const(T, obj);
+    }
+    rc = mp_is_constant(obj) ? MP_OK : mp_note_identity(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *number = PyLong_FromVoidPtr(obj);
+    if (T->fresh_ids == NULL) {
+        T->fresh_ids = PySet_New(NULL);
+    }
+    if (number == NULL || T->fresh_ids == NULL || PySet_Add(T->fresh_ids, number) < 0) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(number);
+    return rc;
+}
+
+mp_rc
+mp_refuse_fresh_id(mp_trace *T, PyObject *obj)
+{
+    return mp_is_fresh_id(T, obj)
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object")
+               : MP_OK;
+}
+
+mp_rc
+mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    if (count == 1 && mp_tensor_is_any(args[0])) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of a tensor");
+    }
+    if (count == 1 && !mp_hashes_by_value(args[0]) && !PyTuple_Check(args[0])) {
+        PyObject *func;
+        mp_rc rc = mp_special(T, args[0], "__hash__", &func);
+        if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
+            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
+        }
+        s->below = MP_BELOW_WATCH;
+        return rc;
+    }
+    bool has_tensor = false;
+    mp_rc rc = mp_read_args(T, args, count, true, &has_tensor);
+    rc = rc != MP_OK || count == 0 ? rc : mp_refuse_nan(T, args[0]);
+    return rc == MP_OK && count == 1 && !mp_hashes_by_value(args[0])
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object")
+               : rc;
+}

@@ -1,0 +1,299 @@
+/* cfunc/look.c - values that C code sees without an event of ours.
+ *
+ * any(), sorted(key=f), `x in [..]` or filter() test and compare what iterators and Python
+ * callbacks hand to them.  When that is a tensor, its value decides: a host read.  When it
+ * is a container, its content decides: guarded here.  Three ways in:
+ *   iterators and views  marked with what they may hand out (node->yields) when made
+ *   Python frames        their answers pass by when they leave (mp_look_at_answer)
+ *   C callables          map(f, xs) calls f out of sight: f may only read (mp_look_at_calls)
+ */
+#include "cfunc/builtins.h"
+
+#include <string.h>
+
+/* -- What iterators hand out --------------------------------------------------------------- */
+
+/* values: of a dict, not only its keys */
+static uint8_t
+yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
+{
+    mp_node *n;
+    uint8_t found = 0;
+    if (mp_is_constant(obj) || depth > 8) {
+        return depth > 8 ? MP_YIELDS_TENSORS | MP_YIELDS_OBJECTS : 0;
+    }
+    if (mp_tensor_is_any(obj)) {
+        return mp_tensor_is_constant(T, obj) ? 0 : MP_YIELDS_TENSORS;
+    }
+    n = mp_refgraph_find(&T->graph, obj);
+    if (PyList_Check(obj) || PyTuple_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            found |= yields_of(T, PySequence_Fast_GET_ITEM(obj, i), depth + 1, true);
+        }
+    }
+    else if (PyDict_Check(obj) && (depth > 0 || values)) {
+        PyObject *value;
+        Py_ssize_t pos = 0;
+        while (PyDict_Next(obj, &pos, NULL, &value)) {
+            found |= yields_of(T, value, depth + 1, true);
+        }
+    }
+    else if (mp_type_is(obj, MP_K_DEQUE)) {
+        PyObject *items = PySequence_List(obj);  // (runs no code: an exact deque)
+        found = items == NULL ? MP_YIELDS_TENSORS | MP_YIELDS_OBJECTS
+                              : yields_of(T, items, depth, true);
+        mp_err_drop();  // without memory for the list it may hold anything
+        Py_XDECREF(items);
+    }
+    else if (n != NULL && n->kind == MP_NODE_FRESH) {
+        return n->yields;
+    }
+    if (depth > 0 && n != NULL && n->reg >= 0 && PyTuple_Check(obj)) {
+        found |= MP_YIELDS_OBJECTS | MP_YIELDS_TUPLES;
+    }
+    if (depth > 0 && n != NULL && n->reg >= 0
+        && (PyList_Check(obj) || PyDict_Check(obj) || PyAnySet_Check(obj))) {
+        found |=
+            MP_YIELDS_OBJECTS;  // reading it needs guards that nobody has asked for
+    }
+    return found;
+}
+
+uint8_t
+mp_yields(mp_trace *T, PyObject *maker, PyObject *const *args, Py_ssize_t count,
+          bool values)
+{
+    uint8_t found = MP_YIELDS_KNOWN;
+    if (maker != NULL && (mp_marks_of(maker) & MP_MARK_ANSWERS)) {
+        return found;  // answers of a function: they pass by, or all that it read is guarded
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        found |= yields_of(T, args[i], 0, values);
+    }
+    return found;
+}
+
+/* The dict behind d.values() or d.items(), borrowed, or NULL. */
+static PyObject *
+viewed_dict(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, &PyDictValues_Type)
+                   || PyObject_TypeCheck(obj, &PyDictItems_Type)
+               ? mp_view_dict_borrow(obj)
+               : NULL;
+}
+
+/* What an object that the run made shows of itself in C code, borrowed, or NULL. */
+static PyObject *
+held_borrow(PyObject *obj)
+{
+    return PyExceptionInstance_Check(obj)        ? ((PyBaseExceptionObject *)obj)->args
+           : mp_is_instance(obj, MP_K_NAMESPACE) ? mp_instance_dict_borrow(obj)
+                                                 : NULL;
+}
+
+mp_rc
+mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    bool has_tensor = false;
+    PyObject *held = n != NULL && n->kind == MP_NODE_FRESH ? held_borrow(obj) : NULL;
+    if (held != NULL) {
+        mp_rc rc = mp_fresh(T, held);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, held, &has_tensor);
+        return rc == MP_OK && has_tensor
+                   ? mp_trace_abort(T, MP_AB_HOST_READ, "C code looks at a tensor")
+                   : rc;
+    }
+    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_OBJECTS)) {
+        return MP_OK;
+    }
+    PyObject *dict = viewed_dict(obj);
+    return dict != NULL ? mp_read_deep(T, dict, &has_tensor)
+                        : mp_look_behind(T, obj, who);
+}
+
+/* C code gets at items or bytes of such an object without an iterator of its own. */
+static bool
+hands_out_raw(PyTypeObject *base)
+{
+    PySequenceMethods *sequence = base->tp_as_sequence;
+    PyBufferProcs *buffer = base->tp_as_buffer;
+    return (sequence != NULL && sequence->sq_item != NULL)
+           || (buffer != NULL && buffer->bf_getbuffer != NULL);
+}
+
+bool
+mp_is_opaque_external(PyObject *obj, const mp_node *n)
+{
+    static PyObject *name;  // interned, for the process
+    if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(obj)
+        || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type) || mp_is_array(obj)
+        || mp_is_dtype(obj)) {
+        return false;  // (mp_read_all looks through a proxy)
+    }
+    if (mp_is_sized(obj) || PyUnicode_Check(obj) || PyBytes_Check(obj)) {
+        return false;
+    }
+    if (Py_TYPE(obj)->tp_iter == NULL) {
+        return hands_out_raw(mp_c_base(Py_TYPE(obj)));
+    }
+    if (name == NULL && (name = PyUnicode_InternFromString("__iter__")) == NULL) {
+        mp_err_drop();
+        return true;
+    }
+    // A class in Python has a function there; array.array and those that extend it do not.
+    PyObject *iter = mp_type_lookup_borrow(Py_TYPE(obj), name);
+    return iter != NULL && Py_IS_TYPE(iter, &PyWrapperDescr_Type);
+}
+
+/* -- Items that C code takes apart ----------------------------------------------------------- */
+
+/* Iterators whose items are tuples of their own making. */
+static bool
+makes_tuples(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, &PyDictItems_Type)
+           || (mp_type_marks(obj) & MP_MARK_TUPLES) != 0;
+}
+
+/* dict(x) asks an object for keys(), before it takes it for pairs. */
+static mp_rc
+look_for_keys(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    if (!(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE) || mp_is_identity(obj)
+        || mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj)) {
+        return MP_OK;
+    }
+    PyObject *name = PyUnicode_InternFromString("keys");
+    uint8_t post = s->post;
+    mp_rc rc = name == NULL ? MP_ERR : mp_record_getattr(T, s, obj, name);
+    Py_XDECREF(name);
+    s->post = post;
+    s->below = MP_BELOW_WATCH;
+    return rc;
+}
+
+mp_rc
+mp_prepare_merge(mp_trace *T, PyObject *dict)
+{
+    static const char *const names[] = {"__iter__", "__getitem__", "keys"};
+    PyTypeObject *tp = Py_TYPE(dict), *base = mp_c_base(tp);
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK && tp != base; i++) {
+        PyObject *key = PyUnicode_InternFromString(names[i]);
+        PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(tp, key);
+        rc = key == NULL ? MP_ERR : mp_guard_type_attr(T, tp, key, found);
+        // A dict's own __iter__ means that C code does not ask for the others.
+        bool is_own = rc == MP_OK && found == mp_type_lookup_borrow(base, key);
+        Py_XDECREF(key);
+        if (rc == MP_OK && !is_own) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
+                                  mp_type_name(dict));
+        }
+        if (is_own && i == 0 && tp->tp_iter == PyDict_Type.tp_iter) {
+            return MP_OK;
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *obj)
+{
+    bool has_tensor = false;
+    mp_rc rc = MP_OK;
+    if (PyDict_Check(obj)) {
+        return mp_prepare_merge(T, obj);
+    }
+    if (mp_is_constant(obj) || makes_tuples(obj)) {
+        return MP_OK;
+    }
+    PyObject *dict = viewed_dict(obj), *items = NULL;
+    if (dict != NULL) {
+        items = PyDict_Values(dict);  // (runs no code, as the next line)
+    }
+    else if (PyList_Check(obj) || PyTuple_Check(obj) || mp_is_deque(obj)) {
+        items = PySequence_List(obj);
+    }
+    else {
+        rc = look_for_keys(T, s, obj);
+        return rc != MP_OK ? rc : mp_look_at_yields(T, obj, who);
+    }
+    if (items == NULL) {
+        return MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && rc == MP_OK; i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        rc = mp_read_args(T, &item, 1, false, &has_tensor);
+        bool is_pair = (PyTuple_Check(item) || PyList_Check(item))
+                       && PySequence_Fast_GET_SIZE(item) == 2;
+        if (rc == MP_OK && is_pair) {
+            rc = mp_note_identity(T, PySequence_Fast_GET_ITEM(item, 0));  // a key
+        }
+    }
+    Py_DECREF(items);
+    return rc;
+}
+
+mp_rc
+mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
+             Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    s->spreads = true;
+    T->lazy_spreads = true;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = look_into(T, s, who, args[i]);
+    }
+    return rc;
+}
+
+/* -- Answers of Python code ---------------------------------------------------------------- */
+
+mp_rc
+mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
+                  PyObject *answer)
+{
+    bool has_tensor = false;
+    if (caller->summands != NULL) {
+        mp_rc rc = mp_sum_take(T, caller, left, answer);
+        if (rc != MP_OK || caller->summands != NULL) {
+            return rc;
+        }
+    }
+    if (answer != NULL && caller->hashes && mp_note_identity(T, answer) != MP_OK) {
+        return T->state == MP_TRACE_RECORDING ? MP_ERR : MP_ABORTED;
+    }
+    if (answer != NULL && PyGen_CheckExact(answer) && mp_fresh(T, answer) != MP_OK) {
+        return MP_ERR;  // what a generator function answers is new
+    }
+    if (answer != NULL && caller->through_c) {
+        mp_rc rc = mp_prepare_instance(T, answer);  // C code goes on with it
+        rc = rc != MP_OK || !T->lazy_indexes ? rc
+                                             : mp_refuse_default(T, answer, "C code");
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    bool looks = caller->looks || (T->lazy_looks && caller->through_c);
+    bool spreads = caller->spreads || (T->lazy_spreads && caller->through_c);
+    if (answer == NULL || !(looks || spreads) || mp_is_constant(answer)
+        || mp_is_identity(answer)) {
+        return answer != NULL && looks ? mp_refuse_fresh_id(T, answer) : MP_OK;
+    }
+    if (!looks) {
+        mp_rc rc = mp_read_args(T, &answer, 1, false, &has_tensor);
+        return rc != MP_OK || makes_tuples(answer)
+                   ? rc
+                   : mp_look_at_yields(T, answer, "C code");
+    }
+    if (PyTuple_CheckExact(answer) && yields_of(T, answer, 0, true) == 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_read_deep(T, answer, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "C code looks at a tensor");
+    }
+    return rc;
+}

@@ -1,0 +1,415 @@
+/* cfunc/rows.c - which row of cfunc/builtins.def a callable has.
+ *
+ * A row is found by the C function (its PyMethodDef), or for types and slot wrappers by
+ * the object; then by the type that a method belongs to.  Rows are looked up once, when
+ * the engine starts, and never change. */
+#include "cfunc/builtins.h"
+
+#include <string.h>
+
+static const struct {
+    const char *owner, *name;
+    mp_rule rule;
+} builtin_rows[] = {
+#define BUILTIN(owner, name, rule) {owner, name, RULE_##rule},
+#include "cfunc/builtins.def"
+#undef BUILTIN
+};
+
+static const struct {
+    const char *id, *effect, *text;
+} rule_rows[] = {
+#define RULE(id, effect, text) [RULE_##id] = {#id, #effect, text},
+#include "cfunc/rules.def"
+#undef RULE
+};
+
+enum { RULE_SLOTS = 8192 };  // a power of two, over twice the number of rows
+
+/* Open addressing.  A key is a mp_callable_key, whose object is held for the process, or
+ * the methods_key of a type. */
+static struct rule_slot {
+    const void *key;
+    mp_rule rule;
+} rules[RULE_SLOTS];
+static uint32_t n_rules;
+static bool rules_ready;
+static destructor python_dealloc;  // of every class that is made by a class statement
+
+/* The row of all methods of a type; the type itself is the key of its row as a callable. */
+static const void *
+methods_key(PyTypeObject *tp)
+{
+    return (const char *)tp + 1;
+}
+
+static struct rule_slot *
+rule_find(const void *key)
+{
+    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
+    for (i &= RULE_SLOTS - 1; rules[i].key != NULL && rules[i].key != key;) {
+        i = (i + 1) & (RULE_SLOTS - 1);
+    }
+    return &rules[i];
+}
+
+static int
+rule_put(const void *key, PyObject *holder, mp_rule rule, bool override)
+{
+    struct rule_slot *slot = rule_find(key);
+    if (slot->key == NULL && 2 * ++n_rules > RULE_SLOTS) {
+        PyErr_SetString(PyExc_SystemError, "magpy: too many rows for C functions");
+        return -1;
+    }
+    if (slot->key == NULL || override) {
+        slot->key = key;
+        slot->rule = rule;
+        Py_INCREF(holder);  // rows live for the process: addresses stay unique
+    }
+    return 0;
+}
+
+/* -- Filling the table ------------------------------------------------------------------ */
+
+/* "a.b": attribute b of module a; "a": the module. */
+static PyObject *
+owner_find(const char *owner)
+{
+    const char *dot = strrchr(owner, '.');
+    if (dot == NULL) {
+        return PyImport_ImportModule(owner);
+    }
+    PyObject *name = PyUnicode_FromStringAndSize(owner, dot - owner);
+    PyObject *module = name == NULL ? NULL : PyImport_Import(name);
+    PyObject *found = module == NULL ? NULL : PyObject_GetAttrString(module, dot + 1);
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return found;
+}
+
+/* Types of a module are called, too; what is refused is refused of them as well. */
+static bool
+row_covers(PyObject *value, mp_rule rule)
+{
+    if (PyCFunction_Check(value)) {
+        return true;
+    }
+    return (rule == RULE_HIDDEN || rule == RULE_REFUSE || rule == RULE_OPAQUE)
+           && PyType_Check(value)
+           && !PyType_IsSubtype((PyTypeObject *)value,
+                                (PyTypeObject *)PyExc_BaseException);
+}
+
+static int
+row_add_module(PyObject *module, mp_rule rule)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    while (PyDict_Next(PyModule_GetDict(module), &pos, &key, &value)) {
+        if (row_covers(value, rule)
+            && rule_put(mp_callable_key(value), value, rule, false) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The callable that a row names: new, or NULL, with an exception only on failure. */
+static PyObject *
+row_callable(PyObject *owner, const char *name)
+{
+    PyObject *f = NULL;
+    if (PyType_Check(owner)) {
+        f = Py_XNewRef(
+            mp_dict_text_borrow(mp_type_dict_borrow((PyTypeObject *)owner), name));
+    }
+    else {
+        f = PyObject_GetAttrString(owner, name);
+    }
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        mp_err_drop();  // a name that this CPython lacks needs no row
+    }
+    if (f != NULL && Py_TYPE(f) == &PyStaticMethod_Type) {
+        Py_SETREF(f, PyObject_GetAttrString(owner, name));
+    }
+    return f;
+}
+
+static int
+row_add(PyObject *owner, const char *name, mp_rule rule)
+{
+    if (name[0] == '*') {
+        return PyType_Check(owner)
+                   ? rule_put(methods_key((PyTypeObject *)owner), owner, rule, true)
+                   : row_add_module(owner, rule);
+    }
+    PyObject *f = row_callable(owner, name);
+    if (f == NULL) {
+        return PyErr_Occurred() != NULL ? -1 : 0;
+    }
+    int rc = rule_put(mp_callable_key(f), f, rule, true);
+    Py_DECREF(f);
+    return rc;
+}
+
+/* What this CPython lacks, or was built without, needs no row. */
+static bool
+owner_is_missing(void)
+{
+    return PyErr_ExceptionMatches(PyExc_ImportError)
+           || PyErr_ExceptionMatches(PyExc_AttributeError);
+}
+
+static int
+python_dealloc_find(void)
+{
+    PyObject *cls = owner_find("abc.ABC");  // written in Python
+    if (cls == NULL) {
+        return -1;
+    }
+    python_dealloc = ((PyTypeObject *)cls)->tp_dealloc;
+    Py_DECREF(cls);
+    return 0;
+}
+
+int
+mp_builtins_init(void)
+{
+    if (!rules_ready
+        && (python_dealloc_find() < 0 || mp_objects_init() < 0 || mp_warn_init() < 0)) {
+        return -1;
+    }
+    for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {
+        PyObject *owner = owner_find(builtin_rows[i].owner);
+        if (owner == NULL && owner_is_missing()) {
+            mp_err_drop();
+            continue;
+        }
+        int rc = owner == NULL
+                     ? -1
+                     : row_add(owner, builtin_rows[i].name, builtin_rows[i].rule);
+        Py_XDECREF(owner);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    rules_ready = true;
+    return 0;
+}
+
+/* -- Looking up ------------------------------------------------------------------------- */
+
+PyTypeObject *
+mp_method_owner(PyObject *callee)
+{
+    if (Py_TYPE(callee) == &PyMethodDescr_Type
+        || Py_TYPE(callee) == &PyWrapperDescr_Type
+        || Py_TYPE(callee) == &PyClassMethodDescr_Type) {
+        return ((PyDescrObject *)callee)->d_type;
+    }
+    return NULL;
+}
+
+PyTypeObject *
+mp_c_base(PyTypeObject *tp)
+{
+    while (tp->tp_base != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
+           && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)
+           && tp->tp_dealloc == python_dealloc) {
+        tp = tp->tp_base;
+    }
+    return tp;
+}
+
+mp_rule
+mp_rule_of_type(PyTypeObject *tp)
+{
+    return rule_find(methods_key(tp))->rule;
+}
+
+mp_rule
+mp_rule_of(PyObject *callable)
+{
+    mp_rule rule = rule_find(mp_callable_key(callable))->rule;
+    PyTypeObject *owner = mp_method_owner(callable);
+    if (rule == RULE_NONE && PyCFunction_Check(callable)
+        && PyCFunction_GET_SELF(callable) != NULL
+        && PyType_Check(PyCFunction_GET_SELF(callable))) {
+        owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
+        if (mp_is_new(callable)) {
+            return RULE_OPAQUE;  // it makes instances of any subclass
+        }
+    }
+    return rule == RULE_NONE && owner != NULL ? mp_rule_of_type(owner) : rule;
+}
+
+/* A method that reads only immutable state, whatever it is. */
+bool
+mp_is_value_type(PyTypeObject *tp)
+{
+    return mp_rule_of_type(tp) == RULE_VALUE || mp_is_numpy_type(tp)
+           || (mp_marks_of((PyObject *)tp) & MP_MARK_TORCH) != 0;
+}
+
+/* -- Objects of C types ------------------------------------------------------------------ */
+
+/* Can C code get at what such an object holds without an attribute or a call? */
+static bool
+shows_content(PyTypeObject *tp)
+{
+    static const PyNumberMethods no_number;
+    static const PySequenceMethods no_sequence;
+    static const PyMappingMethods no_mapping;
+    static const PyBufferProcs no_buffer;
+    return (tp->tp_richcompare != NULL
+            && tp->tp_richcompare != PyBaseObject_Type.tp_richcompare)
+           || tp->tp_iter != NULL
+           || (tp->tp_as_number != NULL
+               && memcmp(tp->tp_as_number, &no_number, sizeof(no_number)) != 0)
+           || (tp->tp_as_sequence != NULL
+               && memcmp(tp->tp_as_sequence, &no_sequence, sizeof(no_sequence)) != 0)
+           || (tp->tp_as_mapping != NULL
+               && memcmp(tp->tp_as_mapping, &no_mapping, sizeof(no_mapping)) != 0)
+           || (tp->tp_as_buffer != NULL
+               && memcmp(tp->tp_as_buffer, &no_buffer, sizeof(no_buffer)) != 0);
+}
+
+static mp_rc
+read_slice(mp_trace *T, PyObject *obj, mp_node *n)
+{
+    PySliceObject *slice = (PySliceObject *)obj;
+    mp_rc rc =
+        mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_START, slice->start);
+    if (rc == MP_OK) {
+        rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_STOP, slice->stop);
+    }
+    return rc == MP_OK
+               ? mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_STEP, slice->step)
+               : rc;
+}
+
+mp_rc
+mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
+{
+    PyTypeObject *base = mp_c_base(Py_TYPE(obj));
+    if (n == NULL || n->reg < 0 || n->pinned || n->kind == MP_NODE_TENSOR
+        || base == &PyBaseObject_Type || base == &PyDictProxy_Type || mp_is_sized(obj)
+        || PyMethod_Check(obj) || mp_is_identity(obj)) {
+        return MP_OK;
+    }
+    if (PySlice_Check(obj)) {
+        return read_slice(T, obj, n);
+    }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
+    if (mp_rule_of_type(base) == RULE_VALUE || mp_is_dtype(obj)
+        || (PyObject *)base == mp_known[MP_K_ARRAY_UFUNC]) {
+        return mp_load_const(T, obj);
+    }
+    return shows_content(base) || mp_rule_of_type(base) == RULE_NONE
+               ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
+                                mp_type_name(obj))
+               : MP_OK;
+}
+
+/* -- For people and tests ------------------------------------------------------------- */
+
+/* What a bound C method is a method of, and what stands behind wrappers: borrowed. */
+static const char *
+class_of_bound(PyObject *callable)
+{
+    PyObject *self = PyCFunction_GET_SELF(callable);
+    if (self == NULL || PyModule_Check(self) || PyType_Check(self)) {
+        return NULL;
+    }
+    PyObject *descr = mp_bound_descr_borrow(callable);
+    return descr == NULL ? "opaque" : mp_record_class_of(descr);
+}
+
+/* An instance of a C type: what its __call__ does. */
+static const char *
+class_of_instance(PyTypeObject *tp)
+{
+    PyObject *dict = mp_type_dict_borrow(tp);
+    PyObject *call = dict == NULL ? NULL : mp_dict_text_borrow(dict, "__call__");
+    mp_rule rule = call == NULL ? RULE_NONE : mp_rule_of(call);
+    return rule == RULE_NONE ? NULL : rule_rows[rule].effect;
+}
+
+const char *
+mp_record_class_of(PyObject *callable)
+{
+    PyTypeObject *tp = Py_TYPE(callable);
+    if (mp_op_flags_of(callable) != 0) {
+        return "torch";
+    }
+    if (PyFunction_Check(callable)) {
+        return "python";
+    }
+    if (PyMethod_Check(callable)) {
+        return mp_record_class_of(PyMethod_GET_FUNCTION(callable));
+    }
+    const char *bound = PyCFunction_Check(callable) ? class_of_bound(callable) : NULL;
+    if (bound != NULL) {
+        return bound;
+    }
+    mp_rule rule = mp_rule_of(callable);
+    if (rule != RULE_NONE) {
+        return rule_rows[rule].effect;
+    }
+    if (PyType_Check(callable)) {
+        PyTypeObject *base = mp_c_base((PyTypeObject *)callable);
+        return base != (PyTypeObject *)callable ? "python"
+               : mp_is_storing_type(base)       ? rule_rows[RULE_MOVE].effect
+               : mp_is_numpy_callable(callable) ? "numpy"
+                                                : NULL;
+    }
+    if (mp_is_numpy_callable(callable)) {
+        return "numpy";
+    }
+    return mp_c_base(tp) != tp ? "python" : class_of_instance(tp);
+}
+
+/* List of n dicts: new. */
+static PyObject *
+rows_list(Py_ssize_t n, PyObject *(*row)(Py_ssize_t))
+{
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t i = 0; list != NULL && i < n; i++) {
+        PyObject *dict = row(i);
+        if (dict == NULL || PyList_Append(list, dict) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(dict);
+    }
+    return list;
+}
+
+static PyObject *
+row_dict(Py_ssize_t i)
+{
+    return Py_BuildValue("{ssssss}", "owner", builtin_rows[i].owner, "name",
+                         builtin_rows[i].name, "rule",
+                         rule_rows[builtin_rows[i].rule].id);
+}
+
+static PyObject *
+rule_dict(Py_ssize_t i)
+{
+    i++;  // past RULE_NONE
+    return Py_BuildValue("{ssssss}", "rule", rule_rows[i].id, "class",
+                         rule_rows[i].effect, "text", rule_rows[i].text);
+}
+
+PyObject *
+mp_record_rows(void)
+{
+    return rows_list(Py_ARRAY_LENGTH(builtin_rows), row_dict);
+}
+
+PyObject *
+mp_record_rules(void)
+{
+    return rows_list(Py_ARRAY_LENGTH(rule_rows) - 1, rule_dict);
+}

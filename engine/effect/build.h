@@ -1,0 +1,78 @@
+/* effect/build.h - making and filling objects by C layout; private to effect*.c. */
+#ifndef MP_EFFECT_BUILD_H
+#define MP_EFFECT_BUILD_H
+
+#include "effect/effect.h"
+
+/* Items of FUNCTION. */
+enum {
+    MP_FN_GLOBALS,
+    MP_FN_NAME,
+    MP_FN_QUALNAME,
+    MP_FN_DEFAULTS,
+    MP_FN_KWDEFAULTS,
+    MP_FN_CLOSURE,
+    MP_FN_DICT,
+    MP_FN_ANNOTATIONS,
+    MP_FN_DOC,
+    MP_FN_MODULE,
+    MP_FN_COUNT
+};
+
+/* C types and C functions that have no C API: looked up once, never changed, kept for
+ * the life of the process. */
+typedef struct {
+    bool ready;
+    PyTypeObject *deque, *defaultdict, *partial, *namespace;  // owned
+    // Owned descriptors.
+    PyObject *deque_append, *deque_clear, *deque_maxlen, *odict_clear;
+    PyObject *default_factory, *partial_set, *partial_parts[3];
+    PyObject *no_args;          // owned: ()
+    newfunc struct_new;         // tp_new of every struct sequence
+    newfunc python_new;         // tp_new of every class with a __new__ in Python
+    destructor python_dealloc;  // tp_dealloc of every class in Python
+} mp_effect_tools;
+
+extern mp_effect_tools mp_effect_c;
+
+/* Fill mp_effect_c: 0 / -1.  May be called again. */
+int mp_effect_init(void);
+
+/* Can the row (those whose obj is a type) make objects of this type?  The same test as
+ * T.__new__(type) makes; mp_effect_build relies on it. */
+bool mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type);
+
+/* ITERATOR and ITER_CALL (effect/iter.c). */
+bool mp_effect_can_iterate(mp_effect_kind kind, PyTypeObject *type);
+PyObject *mp_effect_make_iterator(PyTypeObject *type, const int32_t *items,
+                                  int32_t count, PyObject *const *regs);
+PyObject *mp_effect_call_iterator(PyTypeObject *type, const int32_t *items,
+                                  int32_t count, PyObject *const *regs);
+/* The state of a C iterator that a recipe can hold.  1: *sequence and *index are new
+ * references, both NULL if it is exhausted; 0: it has no such state; -1: exception. */
+int mp_effect_iterator_state(PyObject *it, PyObject **sequence, PyObject **index);
+
+/* The new object of a builder, or the new content of an ASSIGN write. */
+MP_MAYRUN PyObject *mp_effect_build(const mp_effect *op, const int32_t *items,
+                                    PyObject *const *regs);
+MP_MAYRUN int mp_effect_fill(const mp_effect *op, const int32_t *items,
+                             PyObject *const *regs);
+/* Add to a list, set, deque, or a subclass's instance, past its own methods; to a
+ * frozenset too, as long as it is fresh. */
+int mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
+                     PyObject *const *regs);
+/* A deque gets new content, and iterators over it notice. */
+int mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
+                           PyObject *const *regs);
+/* Where o keeps the attribute of op's member descriptor; NULL if o has none. */
+PyObject **mp_effect_slot(const mp_effect *op, PyObject *o);
+/* Sets TypeError: op does not fit o.  Always -1. */
+int mp_effect_wrong_target(const mp_effect *op, PyObject *o);
+
+static inline PyObject *
+mp_effect_reg_borrow(PyObject *const *regs, int32_t reg)
+{
+    return reg < 0 ? NULL : regs[reg];
+}
+
+#endif

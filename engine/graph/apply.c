@@ -1,0 +1,262 @@
+/* graph/apply.c - functions with a backward of their own: MyFunction.apply(x).
+ *
+ * The call is one operation of the graph, so that a hit makes a real context and autograd
+ * finds the real backward.  While it is recorded, its `forward` is watched all the same:
+ * what it reads becomes guards.  What it logged is thrown away at the end.
+ * R: a hit runs `forward` before the effects.  So it may not come near anything that was
+ * written before the call, nor write, and it takes nothing that a graph would hand over as a
+ * copy.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+#include "plan/value.h"
+
+static PyObject *str_forward, *str_setup_context;
+
+static int
+apply_strings(void)
+{
+    if (str_forward == NULL) {
+        str_forward = PyUnicode_InternFromString("forward");
+    }
+    if (str_setup_context == NULL) {
+        str_setup_context = PyUnicode_InternFromString("setup_context");
+    }
+    return str_forward != NULL && str_setup_context != NULL ? 0 : -1;
+}
+
+/* Lists and dicts reach a graph's operation as copies: the context could keep one. Where
+ * no context is kept (`lists`), a copy of a list is as good: `forward` cannot write to it,
+ * and may not ask which list it is (mp_apply_refuse_is). */
+static bool
+holds_container(PyObject *obj, bool lists)
+{
+    if (PyTuple_Check(obj) || (lists && PyList_CheckExact(obj))) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            if (holds_container(PySequence_Fast_GET_ITEM(obj, i), lists)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    return obj != Py_None && !mp_tensor_is_any(obj) && !mp_is_constant(obj);
+}
+
+/* The Python function behind a static method of the class, or a class method, guarded;
+ * NULL: another kind. */
+static mp_rc
+static_method(mp_trace *T, PyTypeObject *cls, PyObject *name, PyObject **function)
+{
+    PyObject *found = mp_type_lookup_borrow(cls, name);
+    *function = NULL;
+    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
+    if (rc != MP_OK || found == NULL) {
+        return rc;
+    }
+    if (Py_IS_TYPE(found, &PyStaticMethod_Type)
+        || Py_IS_TYPE(found, &PyClassMethod_Type)) {
+        found = mp_descr_part_borrow(found, 0);
+    }
+    if (found == NULL || !PyFunction_Check(found)) {
+        return MP_OK;
+    }
+    *function = found;
+    return mp_load_const(T, found);
+}
+
+static mp_rc
+apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t count)
+{
+    if (T->apply.cls != NULL) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s inside the forward of another",
+                              cls->tp_name);
+    }
+    bool lists = !mp_grad_is_enabled();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (holds_container(args[i], lists)) {
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s for %s",
+                                  mp_type_name(args[i]), cls->tp_name);
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+               Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *forward, *setup;
+    if (apply_strings() < 0) {
+        return MP_ERR;
+    }
+    if (nargs < 1 || !PyType_Check(args[0])) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "apply without a class");
+    }
+    PyTypeObject *cls = (PyTypeObject *)args[0];
+    mp_rc rc = apply_check(T, cls, args + 1, count - 1);
+    rc = rc != MP_OK ? rc : static_method(T, cls, str_forward, &forward);
+    rc = rc != MP_OK ? rc : static_method(T, cls, str_setup_context, &setup);
+    if (rc == MP_OK && (forward == NULL || setup == NULL)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "the forward of %s", cls->tp_name);
+    }
+    rc = rc != MP_OK
+             ? rc
+             : mp_op_take(T, func, args + 1, nargs - 1, kwnames, MP_TORCH_EITHER);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    T->op.target = PyMethod_New(func, (PyObject *)cls);
+    if (T->op.target == NULL) {
+        return MP_ERR;
+    }
+    T->op_caught = T->op_caught || mp_shadow_catches(s);
+    mp_op_note_clash(T);
+    T->apply = (mp_apply){.op = T->op,
+                          .cls = cls,
+                          .forward = forward,
+                          .setup_context = setup,
+                          .n_ops = PyList_GET_SIZE(T->ops),
+                          .n_nodes = T->graph.n_nodes,
+                          .n_values = T->n_values,
+                          .n_inputs = T->n_inputs,
+                          .n_mutations = T->n_mutations,
+                          .n_writes = T->n_writes};
+    T->graph.touched = false;
+    memset(&T->op, 0, sizeof(T->op));  // it belongs to T->apply now
+    s->owns_op = true;
+    s->below = MP_BELOW_APPLY;
+    s->post = MP_POST_APPLY;
+    return MP_OK;
+}
+
+bool
+mp_apply_watches(mp_trace *T, PyObject *func)
+{
+    return func == T->apply.forward || func == T->apply.setup_context;
+}
+
+bool
+mp_apply_is_context(mp_trace *T, PyObject *obj)
+{
+    PyObject *name = PyUnicode_InternFromString("_forward_cls");
+    PyObject *cls = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(obj), name);
+    Py_XDECREF(name);
+    mp_err_drop();  // out of memory: it stays a value that is not known
+    return cls != NULL && cls == (PyObject *)T->apply.cls;
+}
+
+int
+mp_apply_note_flags(mp_trace *T, int flags, PyObject *context)
+{
+    if (flags != MP_TORCH_NOTE) {
+        return flags;
+    }
+    const mp_node *n = context == NULL ? NULL : mp_refgraph_find(&T->graph, context);
+    bool own = T->apply.cls != NULL && n != NULL && n->kind == MP_NODE_FRESH
+               && mp_apply_is_context(T, context);
+    return own ? MP_TORCH_PURE : MP_TORCH_INLINE;
+}
+
+/* One that it was not given would be hidden from a compiler, behind Python. */
+bool
+mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n)
+{
+    const mp_apply *a = &T->apply;
+    if (n->reg < 0 && n->leaf != NULL && -1 - mp_value_index(n->leaf) >= a->n_values) {
+        return true;  // of its own making
+    }
+    for (int i = 0; i < a->op.n_inputs; i++) {
+        if (a->op.inputs[i] == tensor) {
+            return true;
+        }
+    }
+    return false;
+}
+
+mp_rc
+mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b)
+{
+    if (T->apply.cls == NULL || !PyList_CheckExact(a) || !PyList_CheckExact(b)) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT,
+                          "the forward of %s asks which list it is",
+                          T->apply.cls->tp_name);
+}
+
+/* The tensors that `forward` made are not the graph's: the operation's results are new. */
+static bool
+forget_inner(mp_trace *T)
+{
+    bool dynamic = false;
+    for (int32_t i = T->apply.n_nodes; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (n->kind != MP_NODE_TENSOR || n->reg >= 0) {
+            continue;
+        }
+        dynamic = dynamic || n->dynamic;
+        n->attrs = false;  // a hit runs the code that puts them there
+        if (mp_node_is_alive(n) && mp_refgraph_find(&T->graph, n->obj) == n) {
+            mp_refgraph_forget(&T->graph, n->obj);
+        }
+    }
+    return dynamic;
+}
+
+mp_rc
+mp_apply_refuse_input(mp_trace *T)
+{
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT,
+                          "the forward of %s uses a tensor that it is not given",
+                          T->apply.cls->tp_name);
+}
+
+static mp_rc
+apply_settle(mp_trace *T, PyObject *result)
+{
+    const char *name = T->apply.cls->tp_name;
+    if (T->graph.touched && T->apply.n_writes > 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                              "%s, which looks at what was written before", name);
+    }
+    if (T->n_writes > T->apply.n_writes) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "the forward of %s writes to state",
+                              name);
+    }
+    if (T->n_inputs > T->apply.n_inputs) {
+        return mp_apply_refuse_input(T);
+    }
+    if (holds_container(result, false)) {
+        return mp_trace_abort(T, MP_AB_OP_RESULT, "a %s from %s", mp_type_name(result),
+                              name);
+    }
+    return PyList_SetSlice(T->ops, T->apply.n_ops, PyList_GET_SIZE(T->ops), NULL) < 0
+               ? MP_ERR
+               : MP_OK;
+}
+
+mp_rc
+mp_apply_end(mp_trace *T, PyObject *result)
+{
+    mp_rc rc = apply_settle(T, result);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    bool dynamic = forget_inner(T), wrote = T->n_mutations != T->apply.n_mutations;
+    mp_apply_take_back(T);
+    T->op.dynamic = T->op.dynamic || dynamic;
+    return mp_op_end_written(T, result, wrote);
+}
+
+void
+mp_apply_take_back(mp_trace *T)
+{
+    mp_op_drop(T);
+    PyMem_Free(T->op.inputs);
+    PyMem_Free(T->op.versions);
+    T->op = T->apply.op;
+    memset(&T->apply, 0, sizeof(T->apply));
+}

@@ -1,0 +1,162 @@
+/* graph/names.c - what an operation finds by name when it runs again.
+ *
+ * A graph calls a method by its name, `a + b` asks the classes of its operands, and a
+ * function of torch that is written in Python looks up others in its module.  The program
+ * may replace any of them.  A compiler looked when it compiled; a hit of the eager backend
+ * looks when it runs.  R: both must find what the recorded call found, so each such
+ * look-up is guarded.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+enum { MAX_OPERATOR = 16 };  // no operator of Python has a longer name
+
+/* -- Special methods ----------------------------------------------------------------------- */
+
+static mp_rc
+guard_special(mp_trace *T, PyTypeObject *tp, const char *before, const char *name)
+{
+    char text[32];
+    size_t size = strlen(name);
+    int stem = (int)(size > 0 && name[size - 1] == '_' ? size - 1 : size);
+    snprintf(text, sizeof(text), "__%s%.*s__", before, stem, name);
+    PyObject *key = PyUnicode_InternFromString(text);
+    if (key == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_guard_type_attr(T, tp, key, mp_type_lookup_borrow(tp, key));
+    Py_DECREF(key);
+    return rc;
+}
+
+/* What the other operand is asked for instead: comparisons have no reversed methods, and
+ * sum() adds. */
+static const char *
+other_name(PyObject *callee, const char *name)
+{
+    static const char *const pairs[] = {"lt", "gt", "le", "ge"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++) {
+        if (callee == mp_operator_borrow(pairs[i])) {
+            return pairs[i ^ 1];
+        }
+    }
+    return mp_callee_is(callee, MP_K_SUM) ? "add" : name;
+}
+
+/* operator.add(a, b): __add__, __radd__; operator.iadd: __iadd__ too; abs(a): __abs__. */
+static mp_rc
+guard_operator(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
+{
+    static const char *const sides[] = {"", "r"};
+    const char *name = ((PyCFunctionObject *)callee)->m_ml->ml_name;
+    const char *names[] = {name, other_name(callee, name), name + (name[0] == 'i')};
+    if (callee == mp_operator_borrow("getattr")
+        || callee == mp_operator_borrow("setattr") || strlen(name) > MAX_OPERATOR) {
+        return MP_OK;  // the descriptor is known
+    }
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        for (size_t j = 0; j < 6 && rc == MP_OK && mp_tensor_is(args[i]); j++) {
+            rc = guard_special(T, Py_TYPE(args[i]), sides[j % 2], names[j / 2]);
+        }
+    }
+    return rc;
+}
+
+/* -- Functions in Python ------------------------------------------------------------------- */
+
+/* Something that could be replaced to change what the function computes. */
+static bool
+is_part(PyObject *value, PyObject *globals)
+{
+    return (PyFunction_Check(value)
+            && ((PyFunctionObject *)value)->func_globals == globals)
+           || (mp_op_flags_of(value) & MP_TORCH_CALL) != 0;
+}
+
+/* If the dict has something of that kind, it must stay. */
+static mp_rc
+guard_part(mp_trace *T, PyObject *dict, PyObject *name, PyObject *globals)
+{
+    PyObject *value = PyDict_GetItemWithError(dict, name);
+    if (value == NULL || !is_part(value, globals)) {
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, dict);
+    return rc != MP_OK
+               ? rc
+               : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+}
+
+/* The names in the function's code that the module has such things under. */
+static mp_rc
+guard_attributes(mp_trace *T, PyObject *module, PyObject *names, PyObject *globals)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && rc == MP_OK; i++) {
+        rc = guard_part(T, module, PyTuple_GET_ITEM(names, i), globals);
+    }
+    return rc;
+}
+
+/* Its names are globals, attributes of a module that is a global (`torch`), or methods of
+ * tensors.  One guard too many costs a recording where something was replaced. */
+static mp_rc
+guard_names(mp_trace *T, PyObject *function)
+{
+    PyFunctionObject *f = (PyFunctionObject *)function;
+    PyObject *globals = f->func_globals,
+             *names = ((PyCodeObject *)f->func_code)->co_names;
+    PyTypeObject *tensor = (PyTypeObject *)mp_op_types.tensor;
+    mp_rc rc = guard_attributes(T, globals, names, globals);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && rc == MP_OK; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        PyObject *method = mp_type_lookup_borrow(tensor, name);
+        PyObject *value = PyDict_GetItemWithError(globals, name);
+        if (value == NULL && PyErr_Occurred()) {
+            return MP_ERR;
+        }
+        if (value != NULL && PyModule_CheckExact(value)) {
+            rc = guard_attributes(T, PyModule_GetDict(value), names, globals);
+        }
+        if (rc == MP_OK && method != NULL
+            && (mp_op_flags_of(method) & MP_TORCH_CALL) != 0) {
+            rc = mp_guard_type_attr(T, tensor, name, method);
+        }
+    }
+    return rc;
+}
+
+/* -- Names of methods ------------------------------------------------------------------------ */
+
+static PyObject *
+method_name_borrow(PyObject *callee)
+{
+    if (Py_TYPE(callee) == &PyMethodDescr_Type
+        || Py_TYPE(callee) == &PyWrapperDescr_Type) {
+        return ((PyDescrObject *)callee)->d_name;
+    }
+    return PyFunction_Check(callee) ? ((PyFunctionObject *)callee)->func_name : NULL;
+}
+
+mp_rc
+mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+                PyObject **target)
+{
+    PyObject *name = NULL;
+    if (nargs > 0 && mp_tensor_is(args[0]) && mp_op_types.tensor != NULL) {
+        name = method_name_borrow(callee);
+    }
+    bool leads = name != NULL && PyUnicode_CheckExact(name)
+                 && mp_type_lookup_borrow(Py_TYPE(args[0]), name) == callee;
+    *target = Py_NewRef(leads ? name : callee);
+    mp_rc rc = leads ? mp_guard_type_attr(T, Py_TYPE(args[0]), name, callee) : MP_OK;
+    if (rc == MP_OK && PyFunction_Check(callee) && mp_op_types.tensor != NULL) {
+        rc = guard_names(T, callee);
+    }
+    if (rc == MP_OK && PyCFunction_Check(callee) && mp_op_flags_of(callee) == 0) {
+        rc = guard_operator(T, callee, args, nargs);
+    }
+    return rc;
+}

@@ -1,0 +1,780 @@
+/* graph/oplog.c - tensor operations of a run, in order, at the level users wrote.
+ *
+ * An entry is (target, args, kwargs, result): trees of Python containers and constants
+ * with a Value where a tensor stood.  Trees are taken before the call, so a list that
+ * changes later does no harm.  The log owns no tensor.
+ * R: a result that is a known tensor object is that tensor; the call is kept only if it
+ * changed something.
+ */
+#include "cfunc/builtins.h"
+
+#include <string.h>
+
+#include "plan/value.h"
+
+/* -- Argument trees ------------------------------------------------------------------------ */
+
+mp_rc
+mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
+{
+    if (n->leaf == NULL) {
+        assert(n->reg >= 0);  // results of operations got theirs when they were made
+        if (T->n_inputs == T->cap_inputs) {
+            int cap = T->cap_inputs ? T->cap_inputs * 2 : 64;
+            mp_node **in = PyMem_Realloc(T->inputs, (size_t)cap * sizeof(*in));
+            if (in == NULL) {
+                PyErr_NoMemory();
+                return MP_ERR;
+            }
+            T->inputs = in;
+            T->cap_inputs = cap;
+        }
+        n->leaf = mp_value_new(T->n_inputs);
+        if (n->leaf == NULL) {
+            return MP_ERR;
+        }
+        T->inputs[T->n_inputs++] = n;
+    }
+    *leaf = Py_NewRef(n->leaf);
+    return MP_OK;
+}
+
+static mp_rc
+op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
+{
+    mp_pending_op *op = &T->op;
+    if (T->apply.cls != NULL && !mp_apply_may_use(T, tensor, n)) {
+        return mp_apply_refuse_input(T);
+    }
+    if (op->n_inputs == op->cap_inputs) {
+        int cap = op->cap_inputs ? op->cap_inputs * 2 : 16;
+        PyObject **in = PyMem_Realloc(op->inputs, (size_t)cap * sizeof(*in));
+        if (in != NULL) {
+            op->inputs = in;
+        }
+        int64_t *v = PyMem_Realloc(op->versions, (size_t)cap * sizeof(*v));
+        if (v != NULL) {
+            op->versions = v;
+        }
+        if (in == NULL || v == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        op->cap_inputs = cap;
+    }
+    op->inputs[op->n_inputs] = Py_NewRef(tensor);
+    op->versions[op->n_inputs++] = mp_tensor_version(tensor);
+    op->dynamic = op->dynamic || n->dynamic;
+    return mp_op_value(T, n, leaf);
+}
+
+/* A mode object (inference mode): made by an operation, used by others, never leaves. */
+static bool
+is_graph_object(PyObject *obj)
+{
+    return mp_op_types.graph_object != NULL
+           && Py_IS_TYPE(obj, mp_op_types.graph_object);
+}
+
+static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
+
+static mp_rc
+tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    bool is_list = PyList_Check(obj);
+    PyObject *out = is_list ? PyList_New(size) : PyTuple_New(size);
+    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = NULL;
+        rc = op_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item);
+        if (rc == MP_OK && is_list) {
+            PyList_SET_ITEM(out, i, item);
+        }
+        else if (rc == MP_OK) {
+            PyTuple_SET_ITEM(out, i, item);
+        }
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+static mp_rc
+tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    PyObject *out = PyDict_New(), *key, *value;
+    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
+    Py_ssize_t pos = 0;
+    while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
+        PyObject *item = NULL;
+        if (!mp_is_constant(key)) {
+            rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a dict key of type %s",
+                                mp_type_name(key));
+            break;
+        }
+        rc = op_tree(T, value, &item);
+        if (rc == MP_OK && PyDict_SetItem(out, key, item) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(item);
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+static mp_rc
+tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    PySliceObject *sl = (PySliceObject *)obj;
+    PyObject *parts[3] = {NULL, NULL, NULL}, *from[3] = {sl->start, sl->stop, sl->step};
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        mp_node *n = mp_refgraph_find(&T->graph, from[i]);
+        if (n != NULL && n->kind == MP_NODE_TENSOR) {
+            if (!mp_tensor_is_constant(T, from[i])) {
+                rc = mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a slice bound");
+                break;
+            }
+            parts[i] = PyNumber_Index(from[i]);
+            rc = parts[i] == NULL ? MP_ERR : MP_OK;
+            continue;
+        }
+        rc = op_tree(T, from[i], &parts[i]);
+    }
+    if (rc == MP_OK) {
+        *tree = PySlice_New(parts[0], parts[1], parts[2]);
+        rc = *tree == NULL ? MP_ERR : MP_OK;
+    }
+    for (int i = 0; i < 3; i++) {
+        Py_XDECREF(parts[i]);
+    }
+    return rc;
+}
+
+static mp_rc
+op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
+{
+    mp_node *n;
+    if (PySlice_Check(obj)) {
+        mp_rc rc = mp_fresh(T, obj);
+        rc = rc != MP_OK ? rc
+                         : mp_read_c_object(T, obj, mp_refgraph_find(&T->graph, obj));
+        return rc != MP_OK ? rc : tree_slice(T, obj, tree);
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n == NULL && mp_is_fresh_id(T, obj)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
+    if (n == NULL) {
+        *tree = Py_NewRef(obj);
+        return MP_OK;
+    }
+    if (n->kind == MP_NODE_TENSOR) {
+        return op_input(T, obj, n, tree);
+    }
+    if (is_graph_object(obj) && n->leaf != NULL) {
+        *tree = Py_NewRef(n->leaf);
+        return MP_OK;
+    }
+    rc = mp_read_all(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyList_CheckExact(obj) || PyTuple_Check(obj) || PyDict_Check(obj)) {
+        if (Py_EnterRecursiveCall(" while recording")) {
+            mp_err_drop();  // a container that holds itself, or is nested too deeply
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s nested too deeply",
+                                  mp_type_name(obj));
+        }
+        rc = PyDict_Check(obj) ? tree_dict(T, obj, tree) : tree_sequence(T, obj, tree);
+        Py_LeaveRecursiveCall();
+        return rc;
+    }
+    if (obj == (PyObject *)&PyFloat_Type || obj == (PyObject *)&PyLong_Type
+        || obj == (PyObject *)&PyBool_Type) {
+        *tree = Py_NewRef(obj);
+        return MP_OK;
+    }
+    if (mp_is_array(obj)
+        && (T->op.array_use == MP_ARRAY_COPIED || T->op.array_use == MP_ARRAY_INDEX
+            || (T->op.array_use == MP_ARRAY_SHARED && n->kind == MP_NODE_FRESH))) {
+        rc = mp_array_read(T, obj, n);
+        return rc != MP_OK ? rc : mp_array_leaf(T, obj, tree);
+    }
+    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",
+                          mp_type_name(obj));
+}
+
+/* -- Begin and end of an operation ----------------------------------------------------------- */
+
+void
+mp_op_drop(mp_trace *T)
+{
+    Py_CLEAR(T->op.target);
+    Py_CLEAR(T->op.args);
+    Py_CLEAR(T->op.kwargs);
+    Py_CLEAR(T->op.arrays);
+    Py_CLEAR(T->op.effects);
+    T->op.array_use = MP_ARRAY_REFUSED;
+    T->op.dynamic = false;
+    while (T->op.n_inputs > 0) {
+        Py_DECREF(T->op.inputs[--T->op.n_inputs]);
+    }
+}
+
+mp_rc
+mp_tensor_observe(mp_trace *T, PyObject *tensor)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, tensor);
+    if (n != NULL && n->kind == MP_NODE_TENSOR && n->dynamic) {
+        return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "the shape of a selection");
+    }
+    return MP_OK;
+}
+
+bool
+mp_grad_is_enabled(void)
+{
+    static PyObject *is_enabled;  // torch.is_grad_enabled, kept for the process
+    if (is_enabled == NULL) {
+        PyObject *torch = PyImport_ImportModule("torch");
+        is_enabled =
+            torch == NULL ? NULL : PyObject_GetAttrString(torch, "is_grad_enabled");
+        Py_XDECREF(torch);
+    }
+    PyObject *r = is_enabled == NULL ? NULL : PyObject_CallNoArgs(is_enabled);
+    bool on = r != Py_False;  // on doubt: yes
+    Py_XDECREF(r);
+    mp_err_drop();
+    return on;
+}
+
+/* Methods are called by name, so that the graph reads as users write. */
+static mp_rc
+op_target(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs > 0 && is_graph_object(args[0]) && PyCFunction_Check(callee)) {
+        T->op.target =
+            PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
+        return T->op.target == NULL ? MP_ERR : MP_OK;
+    }
+    return mp_op_call_name(T, callee, args, nargs, &T->op.target);
+}
+
+static mp_rc
+op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    mp_pending_op *op = &T->op;
+    op->args = PyTuple_New(nargs);
+    op->kwargs = PyDict_New();
+    mp_rc rc = op->args == NULL || op->kwargs == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
+        PyObject *tree = NULL;
+        rc = op_tree(T, args[i], &tree);
+        if (rc == MP_OK) {
+            PyTuple_SET_ITEM(op->args, i, tree);
+        }
+    }
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
+        PyObject *tree = NULL;
+        rc = op_tree(T, args[nargs + i], &tree);
+        if (rc == MP_OK
+            && PyDict_SetItem(op->kwargs, PyTuple_GET_ITEM(kwnames, i), tree) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(tree);
+    }
+    return rc;
+}
+
+PyObject *
+mp_op_target_name(PyObject *target)
+{
+    if (PyUnicode_Check(target)) {
+        return Py_NewRef(target);
+    }
+    bool is_script = Py_IS_TYPE(target, mp_op_types.script_function);
+    PyObject *name = PyObject_GetAttrString(target, is_script ? "name" : "__name__");
+    if (name == NULL) {
+        mp_err_drop();  // an operation without a name is described by its type
+        return PyUnicode_FromString(mp_type_name(target));
+    }
+    return name;
+}
+
+bool
+mp_tensor_is_constant(mp_trace *T, PyObject *obj)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    return n != NULL && n->kind == MP_NODE_TENSOR && n->constant == T->n_mutations + 1;
+}
+
+static bool
+inputs_are_constant(mp_trace *T)
+{
+    for (int i = 0; i < T->op.n_inputs; i++) {
+        if (!mp_tensor_is_constant(T, T->op.inputs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is the result of the pending operation no function of its arguments? */
+static bool
+op_is_random(const mp_pending_op *op)
+{
+    return op->effects == NULL
+           || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RANDOM;
+}
+
+static bool
+op_is_either(int flags)
+{
+    return flags == MP_TORCH_EITHER || flags == MP_TORCH_SIZED;
+}
+
+/* Can the result be read while recording?  Numbers only: reading is cheap and exact. */
+static int32_t
+result_constant(mp_trace *T, PyObject *obj)
+{
+    PyObject *dim = PyObject_GetAttrString(obj, "ndim");
+    bool is_number = dim != NULL && PyLong_AsLong(dim) == 0;
+    Py_XDECREF(dim);
+    mp_err_drop();  // a tensor has ndim; without it the value is not read
+    bool known = T->op.flags == MP_TORCH_SIZED || inputs_are_constant(T);
+    return is_number && !T->op.dynamic && known && !PyMethod_Check(T->op.target)
+                   && !op_is_random(&T->op)
+               ? T->n_mutations + 1
+               : 0;
+}
+
+/* An object of a class in Python, which such a row may ask for anything. */
+static bool
+is_object(PyObject *arg)
+{
+    return mp_c_base(Py_TYPE(arg)) != Py_TYPE(arg) && !mp_is_identity(arg)
+           && !mp_tensor_is_any(arg) && !mp_is_constant(arg);
+}
+
+/* What has_torch_function() reads: an attribute of the argument, or of its items. */
+static mp_rc
+ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
+{
+    static PyObject *name;  // interned
+    if (name == NULL
+        && (name = PyUnicode_InternFromString("__torch_function__")) == NULL) {
+        return MP_ERR;
+    }
+    bool holds = PyTuple_Check(arg) || PyList_Check(arg);
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && holds && depth == 0 && i < PySequence_Fast_GET_SIZE(arg); i++) {
+        rc = ask_override(T, s, PySequence_Fast_GET_ITEM(arg, i), 1);
+    }
+    bool asked = is_object(arg) || (PyType_Check(arg) && !mp_tensor_is_any(arg));
+    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
+}
+
+/* Rows that log nothing: the answer follows from guarded state. */
+static mp_rc
+op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
+            int flags)
+{
+    bool has_tensor = false;
+    s->below = MP_BELOW_SKIP;
+    uint8_t post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
+        if (rc == MP_OK && flags & MP_TORCH_METADATA) {
+            rc = mp_tensor_observe(T, args[i]);
+        }
+        if (rc == MP_OK && flags == MP_TORCH_ASKS) {
+            rc = ask_override(T, s, args[i], 0);
+        }
+        else if (rc == MP_OK && is_object(args[i])
+                 && !mp_apply_is_context(T, args[i])) {
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a question about a %s",
+                                mp_type_name(args[i]));
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    s->post = post;
+    return MP_OK;
+}
+
+static mp_rc
+op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
+{
+    PyObject *name = mp_op_target_name(callee);
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_trace_abort(T, id, "%S", name);
+    Py_DECREF(name);
+    return rc;
+}
+
+/* A host read of tensors whose values are known from constants; not of their memory. */
+static bool
+reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t count)
+{
+    bool any = false;
+    PyObject *name = mp_op_target_name(callee);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    bool memory = text == NULL || strstr(text, "numpy") != NULL
+                  || strstr(text, "data_ptr") != NULL || strstr(text, "array") != NULL
+                  || strstr(text, "dlpack") != NULL;
+    mp_err_drop();  // a read without a usable name is refused
+    Py_XDECREF(name);
+    if (memory) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (mp_tensor_is_any(args[i])) {
+            if (!mp_tensor_is_constant(T, args[i])) {
+                return false;
+            }
+            any = true;
+        }
+        else if (mp_op_holds_tensor(args[i], false)) {
+            return false;
+        }
+    }
+    return any;
+}
+
+mp_rc
+mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames, int flags)
+{
+    mp_op_drop(T);
+    T->op.flags = flags;
+    T->op.effects = mp_op_effects(callee);
+    T->op.array_use = mp_op_array_use(callee, args, nargs);
+    T->op.dynamic = (flags & MP_TORCH_DYNAMIC) != 0;
+    mp_rc rc = op_take_args(T, args, nargs, kwnames);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+    }
+    return rc;
+}
+
+mp_rc
+mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames, int flags)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    flags = mp_op_resolve_flags(flags, args, nargs, kwnames);
+    if (flags & MP_TORCH_COMPILING) {
+        return mp_record_compiling(T, s);
+    }
+    if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, callee, args, count)) {
+        flags = MP_TORCH_METADATA;
+    }
+    if (flags & MP_TORCH_HOST_READ) {
+        return op_refuse(T, MP_AB_HOST_READ, callee);
+    }
+    if (PyFunction_Check(callee) && flags == MP_TORCH_METADATA
+        && mp_is_known(callee, MP_K_TORCH_HASH)) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);  // an address, as a number
+    }
+    if (flags & MP_TORCH_REFUSE) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
+    }
+    if ((flags & MP_TORCH_LATER) && mp_grad_is_enabled()) {
+        return op_refuse(T, MP_AB_GRAD_LATER, callee);
+    }
+    if (flags & MP_TORCH_STATE && mp_keeps_requires_grad(args, nargs, kwnames)) {
+        flags = MP_TORCH_PURE;
+    }
+    if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
+        && !op_is_either(flags)) {
+        return op_constant(T, s, args, count, flags);
+    }
+    mp_rc rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
+        T->op.dynamic = true;
+    }
+    rc = op_target(T, callee, args, nargs);
+    if (rc == MP_OK && T->trial) {
+        rc = mp_op_check_trial(T);
+    }
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
+    T->op_caught = T->op_caught || mp_shadow_catches(s);
+    mp_op_note_clash(T);
+    s->owns_op = true;
+    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
+    s->post = MP_POST_OP;
+    return MP_OK;
+}
+
+static mp_rc
+result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
+{
+    mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
+    if (n == NULL) {
+        return MP_ERR;
+    }
+    Py_XSETREF(n->leaf, mp_value_new(-1 - T->n_values));
+    if (n->leaf == NULL) {
+        return MP_ERR;
+    }
+    T->n_values++;
+    *has_new = true;
+    *tree = Py_NewRef(n->leaf);
+    return MP_OK;
+}
+
+/* The result's shape: Value for a new tensor, None for a known one or for None. */
+static mp_rc
+result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *has_old)
+{
+    if (obj == Py_None) {
+        *tree = Py_NewRef(Py_None);
+        return MP_OK;
+    }
+    if (mp_tensor_is(obj)) {
+        mp_node *known = mp_refgraph_find(&T->graph, obj);
+        if (known != NULL && known->kind == MP_NODE_TENSOR) {
+            *has_old = true;
+            *tree = Py_NewRef(Py_None);
+            return MP_OK;
+        }
+        mp_node *n = mp_refgraph_add_tensor(&T->graph, obj, -1);
+        if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
+            return MP_ERR;
+        }
+        T->n_values++;
+        n->dynamic = T->op.dynamic;
+        n->constant = result_constant(T, obj);
+        mp_op_note_alias(T, obj);
+        *has_new = true;
+        *tree = Py_NewRef(n->leaf);
+        return MP_OK;
+    }
+    if (op_is_either(T->op.flags) && mp_is_constant(obj)) {
+        if (T->op.dynamic && mp_is_op_object(T->op.target)) {
+            return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
+        }
+        *tree = Py_NewRef(Py_None);
+        return MP_OK;
+    }
+    if ((T->op.flags & MP_TORCH_SETS_STATE) && mp_is_constant(obj)) {
+        *tree = Py_NewRef(Py_None);  // a nesting depth: it follows from guarded state
+        return MP_OK;
+    }
+    if (is_graph_object(obj)) {
+        return result_object(T, obj, tree, has_new);
+    }
+    if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
+        return op_refuse(T, mp_is_constant(obj) ? MP_AB_HOST_READ : MP_AB_OP_RESULT,
+                         T->op.target);
+    }
+    mp_rc rc = mp_fresh(T, obj);
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    PyObject *out = rc == MP_OK ? PyTuple_New(size) : NULL;
+    if (rc == MP_OK && out == NULL) {
+        rc = MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = NULL;
+        rc = result_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item, has_new, has_old);
+        if (rc == MP_OK) {
+            PyTuple_SET_ITEM(out, i, item);
+        }
+    }
+    if (rc != MP_OK) {
+        Py_XDECREF(out);
+        return rc;
+    }
+    *tree = out;
+    return MP_OK;
+}
+
+mp_rc
+mp_op_end(mp_trace *T, PyObject *result)
+{
+    return mp_op_end_written(T, result, false);
+}
+
+mp_rc
+mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
+{
+    mp_pending_op *op = &T->op;
+    bool has_new = false, has_old = false;
+    PyObject *tree = NULL, *entry = NULL;
+    bool mutated = mp_op_mutated(T, has_old) || wrote,
+         sets_state = op->flags & MP_TORCH_SETS_STATE;
+    T->n_mutations += mutated && !sets_state;
+    mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
+    if (!mutated && mp_op_mutated(T, has_old)) {
+        mutated = true;
+        T->n_mutations += !sets_state;
+    }
+    rc = mp_array_lend(T, result);
+    if (rc != MP_OK) {
+        Py_DECREF(tree);
+        mp_op_drop(T);
+        return rc;
+    }
+    rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
+    mp_op_note_clash(T);
+    if (rc == MP_OK
+        && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
+        mp_op_note_raises(T);
+        entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
+        if (entry == NULL || PyList_Append(T->ops, entry) < 0) {
+            rc = MP_ERR;
+        }
+    }
+    Py_XDECREF(entry);
+    Py_XDECREF(tree);
+    mp_op_drop(T);
+    return rc;
+}
+
+mp_rc
+mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject *result)
+{
+    mp_op_drop(T);
+    T->op.target = Py_NewRef(target);
+    T->op.args = Py_NewRef(args);
+    T->op.kwargs = PyDict_New();
+    T->op.flags = MP_TORCH_CALL;
+    T->op.effects = mp_op_effects(target);
+    T->op.dynamic = dynamic;
+    if (T->op.kwargs == NULL) {
+        mp_op_drop(T);
+        return MP_ERR;
+    }
+    return mp_op_end(T, result);
+}
+
+/* -- The finished log -------------------------------------------------------------------------- */
+
+/* Does the run change what an input is, not only what it holds? */
+static bool
+spec_restates(mp_trace *T)
+{
+    bool restates = false;
+    for (int i = 0; i < T->n_inputs; i++) {
+        restates = restates || T->inputs[i]->restated;
+    }
+    return restates;
+}
+
+/* The inputs that the run changes: new list of their positions, and a list of the positions
+ * of the operations that do it first. */
+static PyObject *
+spec_mutated(mp_trace *T, PyObject *written)
+{
+    PyObject *mutated = PyList_New(0);
+    for (int i = 0; mutated != NULL && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        if (!n->changed && !n->restated) {
+            continue;
+        }
+        PyObject *index = PyLong_FromLong(i);
+        PyObject *at = PyLong_FromLong(n->changed && !n->restated ? n->wrote_at : 0);
+        if (index == NULL || at == NULL || PyList_Append(mutated, index) < 0
+            || PyList_Append(written, at) < 0) {
+            Py_CLEAR(mutated);
+        }
+        Py_XDECREF(index);
+        Py_XDECREF(at);
+    }
+    return mutated;
+}
+
+/* Source texts of the inputs: new tuple. */
+static PyObject *
+spec_names(mp_trace *T)
+{
+    PyObject *names = PyTuple_New(T->n_inputs);
+    for (int i = 0; names != NULL && i < T->n_inputs; i++) {
+        PyObject *name = mp_guards_source(T->guards, T->inputs[i]->reg);
+        if (name == NULL) {
+            Py_CLEAR(names);
+            break;
+        }
+        PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+static PyObject *
+spec_notes(mp_trace *T)
+{
+    PyObject *written = PyList_New(0), *names = NULL, *mutated = NULL, *notes = NULL;
+    if (written != NULL && (names = spec_names(T)) != NULL) {
+        mutated = spec_mutated(T, written);
+    }
+    if (mutated != NULL) {
+        notes =
+            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O}", "input_names", names, "mutated",
+                          PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
+                          "caught", T->op_caught ? Py_True : Py_False, "restated",
+                          spec_restates(T) ? Py_True : Py_False);
+    }
+    Py_XDECREF(mutated);
+    Py_XDECREF(names);
+    Py_XDECREF(written);
+    return notes;
+}
+
+/* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
+PyObject *
+mp_op_spec(mp_trace *T, PyObject *outputs)
+{
+    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
+             *spec = NULL;
+    if (indices == NULL) {
+        return NULL;
+    }
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        if (T->graph.nodes[i]->leaf != NULL) {
+            mp_value_finish(T->graph.nodes[i]->leaf, T->n_inputs);
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
+        PyObject *index =
+            PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
+        if (index == NULL) {
+            goto done;
+        }
+        PyTuple_SET_ITEM(indices, i, index);
+    }
+    notes = spec_notes(T);
+    if (notes != NULL) {
+        spec = Py_BuildValue("(OiOO)", T->ops, T->n_inputs, indices, notes);
+    }
+done:
+    Py_XDECREF(notes);
+    Py_DECREF(indices);
+    return spec;
+}

@@ -1,0 +1,263 @@
+/* graph/rows.c - which callables are tensor operations, and of which kind.
+ *
+ * Rows come from _torch_table.py, once per process: callable -> mp_torch_flags.  C
+ * functions are found by their PyMethodDef, so that bound and unbound ones share a row.
+ * Operator objects (torch.ops, scripted functions) are judged when they are first called.
+ * Ownership: the table keeps its callables for the life of the process, so a key is never
+ * the address of something else.
+ */
+#include "trace/trace.h"
+
+struct op_row {
+    const void *key;
+    int flags;
+    PyObject *effects;  // owned answer of _effects.py, NULL: not asked yet
+};
+
+static struct op_row *op_rows;  // open addressing; lives as long as the engine
+static uint32_t n_op_rows, used_op_rows;
+static PyTypeObject *op_object_types[8];
+static int n_op_object_types;
+static PyObject *op_flags;    // Python function: flags of an operator object
+static PyObject *op_effects;  // Python function: what a callable may do
+static PyObject *operators;   // dict of the operator module, plus getattr and setattr
+mp_op_types_t mp_op_types;
+
+bool
+mp_is_new(PyObject *callable)
+{
+    static const PyMethodDef *new_def;  // all C types share that of their __new__
+    if (new_def == NULL) {
+        PyObject *f =
+            mp_dict_text_borrow(mp_type_dict_borrow(&PyBaseObject_Type), "__new__");
+        assert(f != NULL && PyCFunction_Check(f));
+        new_def = ((PyCFunctionObject *)f)->m_ml;
+    }
+    return PyCFunction_Check(callable)
+           && ((PyCFunctionObject *)callable)->m_ml == new_def;
+}
+
+const void *
+mp_callable_key(PyObject *callable)
+{
+    if (PyCFunction_Check(callable)) {
+        return mp_is_new(callable) ? (const void *)callable
+                                   : ((PyCFunctionObject *)callable)->m_ml;
+    }
+    if (Py_TYPE(callable) == &PyMethodDescr_Type
+        || Py_TYPE(callable) == &PyClassMethodDescr_Type) {
+        return ((PyMethodDescrObject *)callable)->d_method;
+    }
+    return callable;
+}
+
+static struct op_row *
+row_find(struct op_row *rows, uint32_t count, const void *key)
+{
+    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
+    for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
+        i = (i + 1) & (count - 1);
+    }
+    return &rows[i];
+}
+
+int
+mp_op_register(PyObject *callable, int flags)
+{
+    if (used_op_rows * 2 >= n_op_rows) {
+        uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
+        struct op_row *rows = PyMem_Calloc(count, sizeof(*rows));
+        if (rows == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (uint32_t i = 0; i < n_op_rows; i++) {
+            if (op_rows[i].key != NULL) {
+                *row_find(rows, count, op_rows[i].key) = op_rows[i];
+            }
+        }
+        PyMem_Free(op_rows);
+        op_rows = rows;
+        n_op_rows = count;
+    }
+    struct op_row *row = row_find(op_rows, n_op_rows, mp_callable_key(callable));
+    if (row->key == NULL) {
+        row->key = mp_callable_key(callable);
+        Py_INCREF(callable);  // the table lives for the process: keys stay unique
+        used_op_rows++;
+    }
+    row->flags = flags;
+    return 0;
+}
+
+bool
+mp_is_op_object(PyObject *callable)
+{
+    for (int i = 0; i < n_op_object_types; i++) {
+        if (PyObject_TypeCheck(callable, op_object_types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An operator object (torch.ops..., a scripted function): its row is asked for once, if it
+ * lives as long as the process.  No row: it is opaque. */
+static int
+op_object_flags(PyObject *op)
+{
+    PyObject *row = op_flags == NULL ? NULL : PyObject_CallOneArg(op_flags, op);
+    int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
+    Py_XDECREF(row);
+    bool stays = !Py_IS_TYPE(op, mp_op_types.script_function);
+    if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
+        mp_err_drop();  // without an answer it is opaque
+        flags = 0;
+    }
+    return flags;
+}
+
+int
+mp_op_flags_of(PyObject *callable)
+{
+    if (n_op_rows == 0) {
+        return 0;
+    }
+    int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
+    return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
+}
+
+static struct op_row *
+row_of(PyObject *callable)
+{
+    struct op_row *row =
+        n_op_rows == 0 ? NULL : row_find(op_rows, n_op_rows, mp_callable_key(callable));
+    return row == NULL || row->key == NULL ? NULL : row;
+}
+
+/* A function of `operator` lives as long as the process. */
+static bool
+is_operator(PyObject *callable)
+{
+    return PyCFunction_Check(callable)
+           && mp_operator_borrow(((PyCFunctionObject *)callable)->m_ml->ml_name)
+                  == callable;
+}
+
+PyObject *
+mp_op_effects(PyObject *callable)
+{
+    struct op_row *row = row_of(callable);
+    if (row != NULL && row->effects != NULL) {
+        return Py_NewRef(row->effects);
+    }
+    PyObject *found =
+        op_effects == NULL ? NULL : PyObject_CallOneArg(op_effects, callable);
+    if (found != NULL && row == NULL && is_operator(callable)
+        && mp_op_register(callable, 0) < 0) {
+        Py_CLEAR(found);
+    }
+    if (found == NULL) {
+        mp_err_drop();  // nothing is known of it then
+        return NULL;
+    }
+    row = row_of(callable);  // asking may have added rows
+    if (row != NULL && row->effects == NULL) {
+        row->effects = Py_NewRef(found);
+    }
+    return found;
+}
+
+bool
+mp_op_is_whole(int flags)
+{
+    return flags != 0 && flags != MP_TORCH_INLINE && flags != MP_TORCH_LATER_INLINE;
+}
+
+PyObject *
+mp_operator_borrow(const char *name)
+{
+    return mp_dict_text_borrow(operators, name);
+}
+
+static int
+setup_operators(void)
+{
+    PyObject *module = PyImport_ImportModule("operator");
+    if (module == NULL) {
+        return -1;
+    }
+    Py_XSETREF(operators, PyDict_Copy(PyModule_GetDict(module)));
+    Py_DECREF(module);
+    if (operators == NULL) {
+        return -1;
+    }
+    PyObject *builtins = PyEval_GetBuiltins();
+    static const char *const names[] = {"getattr", "setattr"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *function = mp_dict_text_borrow(builtins, names[i]);
+        if (function == NULL
+            || PyDict_SetItemString(operators, names[i], function) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+setup_types(PyObject *setup)
+{
+    PyObject *types = mp_dict_text_borrow(setup, "op_object_types");
+    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
+        if (n_op_object_types < (int)Py_ARRAY_LENGTH(op_object_types)) {
+            op_object_types[n_op_object_types++] =
+                (PyTypeObject *)Py_NewRef(PyTuple_GET_ITEM(types, i));
+        }
+    }
+    Py_XSETREF(op_flags, Py_XNewRef(mp_dict_text_borrow(setup, "op_flags")));
+    Py_XSETREF(op_effects, Py_XNewRef(mp_dict_text_borrow(setup, "op_effects")));
+    Py_XSETREF(mp_op_types.graph_object, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
+                                             setup, "graph_object_type")));
+    Py_XSETREF(
+        mp_op_types.script_function,
+        (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(setup, "script_function_type")));
+    PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
+    if (tensors != NULL) {
+        Py_XSETREF(mp_op_types.tensor, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));
+    }
+    PyObject *masks = mp_dict_text_borrow(setup, "mask_dtypes");
+    for (int i = 0; masks != NULL && i < 2; i++) {
+        Py_XSETREF(mp_op_types.masks[i], Py_NewRef(PyTuple_GET_ITEM(masks, i)));
+    }
+    return 0;
+}
+
+int
+mp_oplog_init(PyObject *setup)
+{
+    if (operators == NULL && setup_operators() < 0) {
+        return -1;
+    }
+    static bool done;  // an interrupt may have ended the first try half way
+    if (setup == NULL || done) {
+        return 0;
+    }
+    PyObject *ops = mp_dict_text_borrow(setup, "ops"), *callable, *flags;
+    Py_ssize_t pos = 0;
+    PyObject *aliases = mp_dict_text_borrow(setup, "op_aliases");
+    for (Py_ssize_t i = 0; aliases != NULL && i < PyTuple_GET_SIZE(aliases); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(aliases, i);
+        if (mp_op_register(PyTuple_GET_ITEM(pair, 0),
+                           (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 1)))
+            < 0) {
+            return -1;
+        }
+    }
+    while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
+        if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
+            return -1;
+        }
+    }
+    done = setup_types(setup) == 0;
+    return done ? 0 : -1;
+}

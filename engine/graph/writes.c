@@ -1,0 +1,488 @@
+/* graph/writes.c - which inputs the operations of a run write to, and what follows.
+ *
+ * Torch counts writes per memory (`_version`), so a write through a view shows on the
+ * tensor it views.  Not all count: inference tensors have no counter, some kernels do not
+ * move it (running statistics), and some memory has several (t.data, unsafe_chunk).  There
+ * the schema of the operation tells (_effects.py), and where memory lies.
+ * R: an operation may stand where the program would catch its exception only if all that
+ * the graph writes can be put back: the handler runs in eager, from the entry on.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+static bool
+tensors_overlap(PyObject *a, PyObject *b)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    return mp_tensor_extent(a, &lo, &hi) > 0
+           && mp_tensor_extent(b, &other_lo, &other_hi) > 0 && lo < other_hi
+           && other_lo < hi;
+}
+
+/* Argument `at` of the operation, or the keyword: borrowed, or NULL. */
+static PyObject *
+op_argument(const mp_pending_op *op, Py_ssize_t at, PyObject *name)
+{
+    PyObject *value = PyDict_GetItemWithError(op->kwargs, name);
+    mp_err_drop();  // texts compare without errors
+    return value == NULL && at < PyTuple_GET_SIZE(op->args)
+               ? PyTuple_GET_ITEM(op->args, at)
+               : value;
+}
+
+/* Is the tensor with this leaf in an argument tree? */
+static bool
+tree_holds(PyObject *tree, PyObject *leaf)
+{
+    if (tree == NULL || tree == leaf) {
+        return tree != NULL;
+    }
+    bool holds = false;
+    if (PyTuple_Check(tree) || PyList_Check(tree)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree) && !holds; i++) {
+            holds = tree_holds(PySequence_Fast_GET_ITEM(tree, i), leaf);
+        }
+    }
+    return holds;
+}
+
+/* `training`, `inplace`, `max_norm`: (position, name, default), or None: always. */
+static bool
+write_happens(const mp_pending_op *op, PyObject *unless)
+{
+    if (unless == Py_None) {
+        return true;
+    }
+    PyObject *value = op_argument(op, PyLong_AsSsize_t(PyTuple_GET_ITEM(unless, 0)),
+                                  PyTuple_GET_ITEM(unless, 1));
+    value = value == NULL ? PyTuple_GET_ITEM(unless, 2) : value;
+    return value != Py_False && value != Py_None;
+}
+
+/* One of `writes`: (unless, ((position, name), ...)). */
+static bool
+write_has(const mp_pending_op *op, PyObject *write, PyObject *leaf)
+{
+    PyObject *places = PyTuple_GET_ITEM(write, 1);
+    if (!write_happens(op, PyTuple_GET_ITEM(write, 0))) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(places); i++) {
+        PyObject *place = PyTuple_GET_ITEM(places, i);
+        Py_ssize_t at = PyLong_AsSsize_t(PyTuple_GET_ITEM(place, 0));
+        if (tree_holds(op_argument(op, at, PyTuple_GET_ITEM(place, 1)), leaf)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does torch say that the operation writes to input i? */
+static bool
+op_says_written(mp_trace *T, const mp_pending_op *op, int i)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
+    if (n == NULL || n->leaf == NULL) {
+        return false;
+    }
+    if (tree_holds(mp_dict_text_borrow(op->kwargs, "out"), n->leaf)) {
+        return true;
+    }
+    PyObject *writes = op->effects == NULL ? NULL : PyTuple_GET_ITEM(op->effects, 1);
+    for (Py_ssize_t k = 0; writes != NULL && k < PyTuple_GET_SIZE(writes); k++) {
+        if (write_has(op, PyTuple_GET_ITEM(writes, k), n->leaf)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was input i written in place? */
+static bool
+op_input_changed(mp_trace *T, const mp_pending_op *op, int i, bool has_old)
+{
+    int64_t now = mp_tensor_version(op->inputs[i]);
+    if (op->flags & MP_TORCH_WRITES) {
+        return true;  // a kernel of its own: which one is not told
+    }
+    return now != op->versions[i] || (now < 0 && has_old) || op_says_written(T, op, i);
+}
+
+static void
+node_changed(mp_trace *T, mp_node *n)
+{
+    if (!n->changed) {
+        // What a `forward` did is done by one operation of the graph.
+        Py_ssize_t at = T->apply.cls != NULL ? T->apply.n_ops : PyList_GET_SIZE(T->ops);
+        n->wrote_at = (int32_t)at;
+    }
+    n->changed = true;
+    T->wrote_input = true;
+    T->wrote = T->wrote.code < 0 ? T->graph.at : T->wrote;
+    mp_op_note_clash(T);
+}
+
+/* t.data = x, t.requires_grad_(), t.resize_(2): no memory was written, but t is another
+ * tensor now. */
+static void
+note_state(mp_trace *T, const mp_pending_op *op)
+{
+    mp_node *n = op->n_inputs > 0 ? mp_refgraph_find(&T->graph, op->inputs[0]) : NULL;
+    // Two tensors, whose counters are their own, may share memory from here on.
+    T->uncounted = T->uncounted || op->n_inputs > 1;
+    if (n == NULL) {
+        return;
+    }
+    n->dynamic = n->dynamic || op->dynamic;
+    if (n->reg >= 0) {
+        n->restated = true;
+        // (of t.data = x the store has told whether metadata changed)
+        n->distinct = n->distinct || op->target != mp_operator_borrow("setattr");
+        T->wrote_input = true;
+        mp_op_note_clash(T);
+    }
+}
+
+/* May a write to `written` have changed what `input` holds, although its counter does
+ * not tell? */
+static bool
+shares_memory(mp_trace *T, PyObject *written, PyObject *input)
+{
+    return (T->uncounted || T->recounted) && tensors_overlap(written, input);
+}
+
+/* The run wrote to a tensor of its own that may be a view or an alias of an input. */
+static void
+note_indirect_write(mp_trace *T, PyObject *written)
+{
+    for (int i = 0; i < T->n_inputs; i++) {
+        mp_node *n = T->inputs[i];
+        // One that the run dropped, or that does not count, may have been meant.
+        if (!n->changed
+            && (!mp_node_is_alive(n) || n->version < 0
+                || mp_tensor_version(n->obj) != n->version
+                || shares_memory(T, written, n->obj))) {
+            node_changed(T, n);
+        }
+    }
+}
+
+/* An input of the graph was written: itself, or through a view or an alias. */
+static void
+note_writes(mp_trace *T, const mp_pending_op *op, bool has_old)
+{
+    for (int i = 0; i < op->n_inputs; i++) {
+        mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
+        if (n == NULL || !op_input_changed(T, op, i, has_old)) {
+            continue;
+        }
+        // A kernel that does not count what it writes: only memory tells of views.
+        T->uncounted = T->uncounted
+                       || (op->versions[i] >= 0
+                           && mp_tensor_version(op->inputs[i]) == op->versions[i]);
+        if (n->reg >= 0) {
+            node_changed(T, n);
+        }
+        if (n->reg < 0 || T->uncounted) {
+            note_indirect_write(T, op->inputs[i]);
+        }
+    }
+}
+
+bool
+mp_op_mutated(mp_trace *T, bool has_old)
+{
+    const mp_pending_op *op = &T->op;
+    bool mutated = false;
+    if (op->flags & MP_TORCH_SETS_STATE) {
+        return true;
+    }
+    if (op->flags & MP_TORCH_STATE) {
+        note_state(T, op);
+        return true;
+    }
+    for (int i = 0; i < op->n_inputs && !mutated; i++) {
+        mutated = op_input_changed(T, op, i, has_old);
+    }
+    if (mutated) {
+        note_writes(T, op, has_old);
+    }
+    return mutated;
+}
+
+/* May writing to this tensor be seen from outside of the run? */
+static bool
+is_of_outside(mp_trace *T, PyObject *tensor)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, tensor);
+    if (n == NULL || n->reg >= 0 || T->uncounted) {
+        return true;
+    }
+    uintptr_t lo, hi, other_lo, other_hi;
+    bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0;
+    for (int i = 0; i < T->n_inputs && !shares; i++) {
+        const mp_node *in = T->inputs[i];
+        shares = !mp_node_is_alive(in)
+                 || mp_tensor_extent(in->obj, &other_lo, &other_hi) <= 0
+                 || (lo < other_hi && other_lo < hi);
+    }
+    return shares;
+}
+
+mp_rc
+mp_op_check_trial(mp_trace *T)
+{
+    const mp_pending_op *op = &T->op;
+    bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
+    for (int i = 0; !writes && i < op->n_inputs; i++) {
+        bool says = op->effects == NULL || op_says_written(T, op, i);
+        writes = says && is_of_outside(T, op->inputs[i]);
+    }
+    return writes ? mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial") : MP_OK;
+}
+
+/* -- Memory with several counters -------------------------------------------------------------- */
+
+static PyObject *
+tensor_base(PyObject *tensor)
+{
+    PyObject *base = PyObject_GetAttrString(tensor, "_base");
+    mp_err_drop();  // without one it is its own
+    if (base == NULL || base == Py_None) {
+        Py_XSETREF(base, Py_NewRef(tensor));
+    }
+    return base;
+}
+
+void
+mp_op_note_alias(mp_trace *T, PyObject *result)
+{
+    const mp_pending_op *op = &T->op;
+    for (int i = 0; i < op->n_inputs && !T->uncounted; i++) {
+        if (op->versions[i] < 0 || !tensors_overlap(result, op->inputs[i])) {
+            continue;
+        }
+        PyObject *base = tensor_base(result), *other = tensor_base(op->inputs[i]);
+        T->uncounted = base != other;
+        // In inference mode a view of a tensor may have a counter of its own.
+        T->recounted = T->recounted || !mp_grad_is_enabled();
+        Py_DECREF(base);
+        Py_DECREF(other);
+    }
+}
+
+/* -- Putting back ------------------------------------------------------------------------------- */
+
+// Of all written inputs together; _transaction.py has the same number.
+static const int64_t UNDO_BYTES = 16 << 20;
+
+/* x[1:, None]: in range when it was recorded, and so for every tensor of this shape. */
+static bool
+is_plain_index(PyObject *key)
+{
+    if (PyTuple_Check(key)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!is_plain_index(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (PySlice_Check(key)) {
+        const PySliceObject *sl = (PySliceObject *)key;
+        return is_plain_index(sl->start) && is_plain_index(sl->stop)
+               && is_plain_index(sl->step);
+    }
+    return key == Py_None || key == Py_Ellipsis || PyLong_CheckExact(key);
+}
+
+void
+mp_op_note_raises(mp_trace *T)
+{
+    const mp_pending_op *op = &T->op;
+    bool index = op->target == mp_operator_borrow("getitem")
+                 || op->target == mp_operator_borrow("setitem");
+    bool raises = op->effects == NULL
+                  || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RAISES;
+    if (raises && !(index && is_plain_index(PyTuple_GET_ITEM(op->args, 1)))) {
+        T->raises_at = (int32_t)PyList_GET_SIZE(T->ops);
+    }
+}
+
+/* Can the memory of a written input be put back, and that is all?  Adds its size. */
+static bool
+input_can_be_undone(const mp_node *n, int64_t *bytes)
+{
+    uintptr_t lo = 0, hi = 0;
+    if (n->restated || !mp_node_is_alive(n) || mp_tensor_extent(n->obj, &lo, &hi) < 0) {
+        return false;
+    }
+    *bytes += (int64_t)(hi - lo);
+    return true;
+}
+
+/* Has the run written to the history of an input, for gradients? */
+static bool
+input_has_history(const mp_node *n)
+{
+    PyObject *grad =
+        mp_node_is_alive(n) ? PyObject_GetAttrString(n->obj, "grad_fn") : NULL;
+    bool has = grad != NULL && grad != Py_None;
+    Py_XDECREF(grad);
+    mp_err_drop();  // a tensor has grad_fn
+    return has;
+}
+
+mp_rc
+mp_check_writes(mp_trace *T)
+{
+    int64_t bytes = 0;
+    bool undone = true, history = false;
+    for (int i = 0; T->wrote_input && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        if (n->changed || n->restated) {
+            bool has_history = input_has_history(n);
+            undone = undone && !has_history && input_can_be_undone(n, &bytes);
+            history = history || (has_history && n->wrote_at <= T->raises_at);
+        }
+    }
+    if (T->op_caught && !(undone && bytes <= UNDO_BYTES)) {
+        // The handler would have to run, but the graph cannot be undone.
+        mp_blame(T, T->clash);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input is written and an operation stands in a try "
+                              "block");
+    }
+    if (history && T->host != NULL) {  // else the exception is the graph's
+        mp_blame(T, T->wrote);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input with gradients is written and an operation may "
+                              "raise");
+    }
+    return MP_OK;
+}
+
+/* Whether contiguous() made a copy, how many parts split() gave: decided by a shape that
+ * the next run will have different. */
+mp_rc
+mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
+{
+    static const char *const parts[] = {"split", "chunk", "unbind"};
+    const mp_pending_op *op = &T->op;
+    bool refuse = false,
+         is_list = PyTuple_CheckExact(result) || PyList_CheckExact(result);
+    if (!op->dynamic || (!has_old && !is_list)) {
+        return MP_OK;
+    }
+    PyObject *name = mp_op_target_name(op->target);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    if (text == NULL) {
+        Py_XDECREF(name);
+        return MP_ERR;
+    }
+    if (has_old) {
+        refuse = strcmp(text, "contiguous") == 0
+                 || strcmp(text, "to") == 0;  // mp-ok: torch's operations
+    }
+    for (size_t i = 0; is_list && i < Py_ARRAY_LENGTH(parts); i++) {
+        refuse = refuse || strstr(text, parts[i]) != NULL;
+    }
+    mp_rc rc = refuse
+                   ? mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "%s of a selection", text)
+                   : MP_OK;
+    Py_DECREF(name);
+    return rc;
+}
+
+/* -- Handlers of exceptions ------------------------------------------------------------------ */
+
+/* `with torch.no_grad():` only sets modes back, and that is done anyway; what
+ * `with warnings.catch_warnings():` would set back, a replay has not set yet. */
+static bool
+exit_sets_back(PyObject *leave)
+{
+    if (leave == NULL || !PyMethod_Check(leave)
+        || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
+        return false;
+    }
+    PyObject *globals = PyFunction_GET_GLOBALS(PyMethod_GET_FUNCTION(leave));
+    return mp_is_of_package(globals, "torch")
+           || mp_is_module(globals, MP_MODULE_WARNINGS);
+}
+
+static int
+next_reraise(const mp_code_info *info, int i)
+{
+    while (i >= 0 && i < info->count && info->at[i].op != MP_OP_RERAISE) {
+        i = info->at[i].next;
+    }
+    return i < info->count ? i : -1;
+}
+
+/* Wrappers of these libraries use `finally:` to set back what they set themselves. */
+static bool
+is_wrapper_frame(mp_frame *f)
+{
+    PyObject *globals = mp_frame_globals_borrow(f);
+    return mp_is_module(globals, MP_MODULE_CONTEXTLIB)
+           || mp_is_of_package(globals, "torch")
+           || mp_is_of_package(globals, "transformers");
+}
+
+/* `finally:` in such a wrapper: its handler neither matches the exception nor drops it.
+ * What it would set back, a replay has not set yet: effects come after the graph. */
+static bool
+is_finally(mp_frame *f, const mp_code_info *info, int at)
+{
+    if (!is_wrapper_frame(f)) {
+        return false;
+    }
+    for (int i = at; i >= 0 && i < info->count; i = info->at[i].next) {
+        int op = info->at[i].op;
+        if (op == MP_OP_CHECK_EXC_MATCH || op == MP_OP_POP_EXCEPT
+            || op == MP_OP_CHECK_EG_MATCH) {
+            return false;
+        }
+        if (op == MP_OP_RERAISE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Would the program see an exception of the instruction at i in this frame?  Handlers of
+ * the compiler's own and those that set something back only pass it on. */
+static bool
+frame_catches(const mp_shadow *s, int i)
+{
+    const mp_code_info *info = s->info;
+    for (int hops = 0; hops < 32; hops++) {
+        int depth, at = mp_code_handler(info->code, i, &depth);
+        if (at < 0) {
+            return false;
+        }
+        if (info->at[at].op == MP_OP_PUSH_EXC_INFO) {
+            bool is_with = info->at[info->at[at].next].op == MP_OP_WITH_EXCEPT_START;
+            if (is_with ? depth < 1
+                              || !exit_sets_back(mp_frame_stack_borrow(s->f, depth - 1))
+                        : !is_finally(s->f, info, at)) {
+                return true;
+            }
+        }
+        i = next_reraise(info, at);
+        if (i < 0) {
+            return true;
+        }
+    }
+    return true;
+}
+
+bool
+mp_shadow_catches(const mp_shadow *s)
+{
+    return s->caught
+           || (s->info != NULL && s->pending >= 0
+               && PyBytes_GET_SIZE(s->info->code->co_exceptiontable) > 0
+               && frame_catches(s, s->pending));
+}

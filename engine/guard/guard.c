@@ -1,0 +1,894 @@
+/* guard/guard.c - guard programs: build them and check them (texts: guard/text.c).
+ *
+ * Invariants
+ *   (1) Ops are linear: op i reads only registers that an earlier op loaded, and every
+ *       successful check has run all of them.
+ *   (2) A dict's `seen` and `version` are those of the last successful check, or `seen`
+ *       is NULL.  A check that meets another dict or version clears `seen` before it
+ *       looks anything up, so no pointer in `known` that a failed check left is used.
+ *   (3) A version is never given to two states of a dict, nor to two dicts, so an equal
+ *       version proves that the dict lives on and holds what it held
+ *       (test_compat.py::test_versions_of_dicts_never_come_back).
+ * Ownership: a program owns the `obj` and `meta` of its ops, nothing else; registers
+ * and `known` borrow from the arguments, from objects loaded before, or from `obj`.
+ * Re-entrancy: building may run Python code (it allocates); checking may not.
+ * It holds the GIL throughout, so two threads may share one program.
+ */
+#include "guard/guard.h"
+
+#include <structmember.h>  // T_OBJECT_EX
+
+#include "compat/compat.h"
+#include "guard/order.h"
+#include "guard/plant.h"
+#include "guard/value.h"
+#include "guard/weak.h"
+#include "objects/array.h"
+
+/* Facts about this process, found once; never changed or freed after. */
+static struct {
+    bool ready;
+    PyTypeObject *deque;  // owned
+    PyObject *abc_token;  // owned: _abc.get_cache_token
+} guard_static;
+
+static struct {
+    PyObject_HEAD
+} guard_absent_marker = {PyObject_HEAD_INIT(&PyBaseObject_Type)};
+
+PyObject *
+mp_guard_absent(void)
+{
+    return (PyObject *)&guard_absent_marker;
+}
+
+int
+mp_guard_init(void)
+{
+    if (guard_static.ready) {
+        return 0;
+    }
+    if (mp_guard_field_init() < 0 || mp_guard_value_init() < 0) {
+        return -1;
+    }
+    if (guard_static.deque == NULL) {
+        guard_static.deque = mp_guard_import_type("collections", "deque");
+    }
+    if (guard_static.deque == NULL) {
+        return -1;
+    }
+    if (guard_static.abc_token == NULL) {
+        guard_static.abc_token = mp_guard_import("_abc", "get_cache_token");
+    }
+    if (guard_static.abc_token == NULL) {
+        return -1;
+    }
+    guard_static.ready = true;
+    return 0;
+}
+
+/* -- Building --------------------------------------------------------------------- */
+
+mp_guards *
+mp_guards_new(void)
+{
+    if (mp_guard_init() < 0) {
+        return NULL;
+    }
+    mp_guards *g = PyMem_Calloc(1, sizeof(*g));
+    if (g == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    g->failed = -1;
+    return g;
+}
+
+void
+mp_guards_free(mp_guards *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    mp_guards_unwatch(g);
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        mp_guard_release(&g->ops[i]);
+        mp_tensor_meta_free(g->ops[i].meta);
+    }
+    PyMem_Free(g->ops);
+    PyMem_Free(g->def);
+    PyMem_Free(g->dicts);
+    PyMem_Free(g->order);
+    PyMem_Free(g->known);
+    PyMem_Free(g);
+}
+
+static bool
+guard_uses_dict(mp_guard_kind kind)
+{
+    return kind == MP_G_LOAD_KEY || kind == MP_G_KEYS || kind == MP_G_HAS_KEY
+           || kind == MP_G_NO_KEY;
+}
+
+static bool
+guard_has_parent(mp_guard_kind kind)
+{
+    return kind != MP_G_LOAD_CONST && kind != MP_G_LOAD_ARG && kind != MP_G_TYPE_ATTR
+           && kind != MP_G_TYPE_SPECIALS && kind != MP_G_SUPER_ATTR
+           && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
+           && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
+           && kind != MP_G_HANDLING && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
+}
+
+static int
+guard_refuse(mp_guard_kind kind, PyObject *obj)
+{
+    static const char *const names[] = {
+#define GUARD(id, format) #id,
+#include "guard/guards.def"
+#undef GUARD
+    };
+    PyErr_Format(PyExc_TypeError, "guard %s cannot take a constant of type %s",
+                 names[kind], obj == NULL ? "NULL" : Py_TYPE(obj)->tp_name);
+    return -1;
+}
+
+static bool
+guard_is_row(PyObject *obj, Py_ssize_t size, Py_ssize_t name_at)
+{
+    return obj != NULL && PyTuple_CheckExact(obj)
+           && (size < 0 || PyTuple_GET_SIZE(obj) == size)
+           && (name_at < 0 || PyUnicode_CheckExact(PyTuple_GET_ITEM(obj, name_at)));
+}
+
+static bool
+guard_is_names(PyObject *names)
+{
+    bool fits = PyTuple_CheckExact(names);
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(names); i++) {
+        fits = PyUnicode_CheckExact(PyTuple_GET_ITEM(names, i));
+    }
+    return fits;
+}
+
+/* The constant must be one that the check can handle without asking again. */
+static bool
+guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
+{
+    switch (kind) {
+    case MP_G_LOAD_CONST:
+    case MP_G_IS:
+    case MP_G_LEAF:
+        return obj != NULL;
+    case MP_G_LOAD_ARG:
+        return obj != NULL && PyUnicode_Check(obj) && n >= 0;
+    case MP_G_LOAD_KEY:
+    case MP_G_HAS_KEY:
+    case MP_G_NO_KEY:
+        return obj != NULL
+               && (mp_guard_hash_is_c(obj, 0) || mp_guard_is_identity(Py_TYPE(obj)));
+    case MP_G_BYTES:
+        return obj != NULL && PyBytes_CheckExact(obj);
+    case MP_G_ARRAY:
+        return obj != NULL && mp_is_array(obj);
+    case MP_G_NO_DICT:
+    case MP_G_FILE:
+        return obj != NULL && PyUnicode_CheckExact(obj);
+    case MP_G_LOAD_SLOT:
+    case MP_G_SLOT_EMPTY:
+        if (obj == NULL || !Py_IS_TYPE(obj, &PyMemberDescr_Type)) {
+            return false;
+        }
+        int type = ((PyMemberDescrObject *)obj)->d_member->type;
+        return type == T_OBJECT || type == T_OBJECT_EX;
+    case MP_G_LOAD_FIELD:
+        return n >= 0 && n < MP_F_COUNT;
+    case MP_G_TYPE_IS:
+        return obj != NULL && PyType_Check(obj);
+    case MP_G_EQUALS:
+        return obj != NULL && mp_guard_is_constant(obj, 0);
+    case MP_G_KEYS:
+    case MP_G_SET_EQUALS:
+        return guard_is_row(obj, -1, -1) && mp_guard_is_constant(obj, 0);
+    case MP_G_TYPE_ATTR:
+        return guard_is_row(obj, 3, 1) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_TYPE_SPECIALS:
+        return guard_is_row(obj, 3, -1) && PyType_Check(PyTuple_GET_ITEM(obj, 0))
+               && guard_is_names(PyTuple_GET_ITEM(obj, 1))
+               && guard_is_row(PyTuple_GET_ITEM(obj, 2),
+                               PyTuple_GET_SIZE(PyTuple_GET_ITEM(obj, 1)), -1);
+    case MP_G_SUPER_ATTR:
+        return guard_is_row(obj, 4, 2) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_FUNCTION:
+        return guard_is_row(obj, 5, -1) && PyFunction_Check(PyTuple_GET_ITEM(obj, 0));
+    case MP_G_IMPORTED:
+        return guard_is_row(obj, 2, 0);
+    case MP_G_APART:
+        return obj != NULL && PyBytes_CheckExact(obj) && n >= 0
+               && n <= PyBytes_GET_SIZE(obj) / (Py_ssize_t)sizeof(int32_t);
+    case MP_G_LOAD_CONTEXT:
+    case MP_G_CONTEXT_UNSET:
+        return obj != NULL && PyContextVar_CheckExact(obj);
+    case MP_G_HANDLING:
+        return obj != NULL && PyBool_Check(obj);
+    case MP_G_ABC_TOKEN:
+        return obj != NULL && PyLong_CheckExact(obj);
+    default:
+        return true;
+    }
+}
+
+/* The hash that the check needs; -1 without an exception where none is needed. */
+static Py_hash_t
+guard_obj_hash(mp_guard_kind kind, PyObject *obj)
+{
+    PyObject *key = NULL;
+    if (guard_uses_dict(kind) && kind != MP_G_KEYS && mp_guard_hash_is_c(obj, 0)) {
+        key = obj;
+    }
+    else if (kind == MP_G_NO_DICT) {
+        key = obj;
+    }
+    else if (kind == MP_G_TYPE_ATTR) {
+        key = PyTuple_GET_ITEM(obj, 1);
+    }
+    else if (kind == MP_G_SUPER_ATTR) {
+        key = PyTuple_GET_ITEM(obj, 2);
+    }
+    else if (kind == MP_G_IMPORTED) {
+        key = PyTuple_GET_ITEM(obj, 0);
+    }
+    return key == NULL ? -1 : PyObject_Hash(key);
+}
+
+/* Find or add the record of the dict in register reg. */
+static int32_t
+guard_dict_index(mp_guards *g, int32_t reg)
+{
+    for (int32_t i = g->n_dicts - 1; i >= 0; i--) {
+        if (g->dicts[i].reg == reg) {
+            return i;
+        }
+    }
+    mp_guard_dict *grown =
+        mp_guard_reserve(g->dicts, &g->cap_dicts, g->n_dicts + 1, sizeof(*grown));
+    if (grown == NULL) {
+        return -1;
+    }
+    g->dicts = grown;
+    g->dicts[g->n_dicts] = (mp_guard_dict){.reg = reg};
+    return g->n_dicts++;
+}
+
+/* Append one op; all memory is there before anything is changed. */
+static int
+guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b,
+             PyObject *obj, int64_t n, mp_tensor_meta *meta)
+{
+    if (!guard_obj_fits(kind, obj, n)) {
+        return guard_refuse(kind, obj);
+    }
+    Py_hash_t hash = guard_obj_hash(kind, obj);
+    if (hash == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    mp_guard *ops = mp_guard_reserve(g->ops, &g->cap_ops, g->n_ops + 1, sizeof(*ops));
+    if (ops == NULL) {
+        return -1;
+    }
+    g->ops = ops;
+    int32_t dict = -1;
+    if (guard_uses_dict(kind)) {
+        dict = guard_dict_index(g, a);
+        if (dict < 0) {
+            return -1;
+        }
+        n = 0;
+    }
+    else if (kind == MP_G_TYPE_ATTR || kind == MP_G_TYPE_SPECIALS
+             || kind == MP_G_SUPER_ATTR) {
+        n = 0;  // the type's version at the last success
+    }
+    ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind,
+                                 .dst = dst,
+                                 .a = a,
+                                 .b = b,
+                                 .n = n,
+                                 .obj = Py_XNewRef(obj),
+                                 .hash = hash,
+                                 .meta = meta,
+                                 .dict = dict};
+    return 0;
+}
+
+int32_t
+mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64_t n)
+{
+    bool has_parent = guard_has_parent(kind);
+    if ((int)kind >= MP_G_TYPE_IS || (has_parent && (a < 0 || a >= g->n_regs))) {
+        PyErr_BadInternalCall();
+        return -1;
+    }
+    int32_t *def = mp_guard_reserve(g->def, &g->cap_regs, g->n_regs + 1, sizeof(*def));
+    if (def == NULL) {
+        return -1;
+    }
+    g->def = def;
+    int32_t reg = g->n_regs;
+    def[reg] = g->n_ops;
+    if (guard_append(g, kind, reg, has_parent ? a : -1, -1, obj, n, NULL) < 0) {
+        return -1;
+    }
+    g->n_regs++;
+    return reg;
+}
+
+int
+mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
+               int64_t n, mp_tensor_meta *meta)
+{
+    bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME;
+    bool has_parent = guard_has_parent(kind);
+    int rc = -1;
+    if (mp_plant_has_guard(kind)) {
+        mp_tensor_meta_free(meta);
+        return 0;
+    }
+    if ((int)kind < MP_G_TYPE_IS || (int)kind >= MP_G_COUNT
+        || (has_parent && (a < 0 || a >= g->n_regs))
+        || (pair && (b < 0 || b >= g->n_regs))
+        || (kind == MP_G_TENSOR) != (meta != NULL)) {
+        PyErr_BadInternalCall();
+    }
+    else {
+        rc =
+            guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n, meta);
+    }
+    if (rc < 0) {
+        mp_tensor_meta_free(meta);
+    }
+    return rc;
+}
+
+/* -- Loads ------------------------------------------------------------------------ */
+
+static PyObject *
+guard_item_borrow(PyObject *o, int64_t n)
+{
+    bool is_list = PyList_Check(o);
+    if (!is_list && !PyTuple_Check(o)) {
+        return NULL;
+    }
+    Py_ssize_t size = Py_SIZE(o);
+    Py_ssize_t at = (Py_ssize_t)(n < 0 ? n + size : n);
+    if (at < 0 || at >= size) {
+        return NULL;
+    }
+    return is_list ? PyList_GET_ITEM(o, at) : PyTuple_GET_ITEM(o, at);
+}
+
+static PyObject *
+guard_deque_borrow(PyObject *o, int64_t n)
+{
+    if (!PyObject_TypeCheck(o, guard_static.deque)) {
+        return NULL;
+    }
+    Py_ssize_t size = Py_SIZE(o);
+    Py_ssize_t at = (Py_ssize_t)(n < 0 ? n + size : n);
+    if (at < 0 || at >= size) {
+        return NULL;
+    }
+    // The C slot of deque itself, also for subclasses; it allocates nothing.
+    PyObject *item = guard_static.deque->tp_as_sequence->sq_item(o, at);
+    if (item == NULL) {
+        mp_err_drop();  // out of range after all: miss
+        return NULL;
+    }
+    Py_DECREF(item);  // the deque holds it
+    return item;
+}
+
+static PyObject *
+guard_key_borrow(const mp_guard *op, PyObject *dict)
+{
+    PyObject *value;
+    return PyDict_Check(dict) && mp_guard_dict_find(dict, op->obj, op->hash, &value) > 0
+               ? value
+               : NULL;
+}
+
+/* The __dict__ of anything, made if asked for; *unknown if it exists but cannot be had. */
+static PyObject *
+guard_dict_borrow(PyObject *o, bool make, bool *unknown)
+{
+    *unknown = false;
+    if (PyModule_Check(o)) {
+        return PyModule_GetDict(o);
+    }
+    if (PyType_Check(o)) {
+        return mp_type_dict_borrow((PyTypeObject *)o);
+    }
+    PyObject *dict =
+        make ? mp_instance_dict_make_borrow(o) : mp_instance_dict_borrow(o);
+    if (dict == NULL && PyErr_Occurred()) {
+        mp_err_drop();  // no memory to make it: the caller misses
+        *unknown = true;
+    }
+    return dict;
+}
+
+static PyObject **
+guard_slot_place(PyObject *o, PyObject *descr)
+{
+    PyMemberDescrObject *d = (PyMemberDescrObject *)descr;
+    if (!PyObject_TypeCheck(o, d->d_common.d_type)) {
+        return NULL;
+    }
+    return (PyObject **)((char *)o + d->d_member->offset);
+}
+
+static PyObject *
+guard_slot_borrow(PyObject *o, PyObject *descr)
+{
+    PyObject **place = guard_slot_place(o, descr);
+    return place == NULL ? NULL : *place;
+}
+
+static PyObject *
+guard_field(PyObject *o, int64_t field)
+{
+    bool unknown;
+    if (field == MP_F_FUNC_DICT) {
+        return PyFunction_Check(o) ? guard_dict_borrow(o, true, &unknown) : NULL;
+    }
+    return mp_guard_field_borrow(o, field);
+}
+
+/* The value of a ContextVar in the current context (or its default).  The context, or the
+ * variable, holds it, so the reference that the API gives can be dropped at once. */
+static PyObject *
+guard_context_borrow(PyObject *var)
+{
+    PyObject *value = NULL;
+    if (PyContextVar_Get(var, NULL, &value) < 0) {
+        mp_err_drop();  // only out of memory: a miss
+        return NULL;
+    }
+    Py_XDECREF(value);
+    return value;
+}
+
+static PyObject *
+guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
+{
+    bool unknown;
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_LOAD_CONST:
+        return op->obj;
+    case MP_G_LOAD_ARG:
+        return args[op->n];
+    case MP_G_LOAD_ITEM:
+        return guard_item_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_KEY:
+        return guard_key_borrow(op, regs[op->a]);
+    case MP_G_LOAD_DICT:
+        return guard_dict_borrow(regs[op->a], op->n != 0, &unknown);
+    case MP_G_LOAD_SLOT:
+        return guard_slot_borrow(regs[op->a], op->obj);
+    case MP_G_LOAD_CELL:
+        return PyCell_Check(regs[op->a]) ? PyCell_GET(regs[op->a]) : NULL;
+    case MP_G_LOAD_FIELD:
+        return guard_field(regs[op->a], op->n);
+    case MP_G_LOAD_DEQUE:
+        return guard_deque_borrow(regs[op->a], op->n);
+    case MP_G_LOAD_NEXT: {
+        PyObject *item;
+        return mp_iterator_peek(regs[op->a], op->n, &item) > 0 ? item : NULL;
+    }
+    case MP_G_LOAD_CONTEXT:
+        return guard_context_borrow(op->obj);
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* -- Tests ------------------------------------------------------------------------ */
+
+Py_ssize_t
+mp_guard_len(PyObject *o)
+{
+    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)
+        || PyByteArray_Check(o)) {
+        return Py_SIZE(o);
+    }
+    if (PyDict_Check(o)) {
+        return PyDict_GET_SIZE(o);
+    }
+    if (PyUnicode_Check(o)) {
+        return mp_str_is_ready(o) ? PyUnicode_GET_LENGTH(o) : -1;
+    }
+    if (PyAnySet_Check(o)) {
+        return PySet_GET_SIZE(o);
+    }
+    return PyObject_TypeCheck(o, guard_static.deque) ? Py_SIZE(o) : -1;
+}
+
+/* KEYS, HAS_KEY, NO_KEY. */
+static int
+guard_test_keys(const mp_guard *op, PyObject *o)
+{
+    PyObject *value;
+    int expected = op->kind == MP_G_HAS_KEY;
+    if (PyAnySet_Check(o) && op->kind != MP_G_KEYS) {
+        return mp_guard_set_find(o, op->obj, op->hash) == expected;
+    }
+    if (!PyDict_Check(o)) {
+        return 0;
+    }
+    if (op->kind == MP_G_KEYS) {
+        return mp_guard_dict_keys(o, op->obj);
+    }
+    return mp_guard_dict_find(o, op->obj, op->hash, &value) == expected;
+}
+
+static int
+guard_test_no_dict(const mp_guard *op, PyObject *o)
+{
+    PyObject *value;
+    bool unknown;
+    PyObject *dict = guard_dict_borrow(o, false, &unknown);
+    if (dict == NULL) {
+        return !unknown;
+    }
+    return mp_guard_dict_find(dict, op->obj, op->hash, &value) == 0;
+}
+
+/* First class of the MRO (after `after`, if not NULL) whose own dict has name: 1 / 0,
+ * -1: unknown.  *plain: all dicts on the way can be asked without user code. */
+static int
+guard_mro_find(PyTypeObject *type, PyObject *after, PyObject *name, Py_hash_t hash,
+               PyObject **value, bool *plain)
+{
+    PyObject *mro = type->tp_mro;
+    bool passed = after == NULL;
+    *plain = true;
+    *value = NULL;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *base = PyTuple_GET_ITEM(mro, i);
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)base);
+        if (dict == NULL) {
+            return -1;
+        }
+        *plain = *plain && mp_dict_keys_are_str(dict);
+        int found = passed ? mp_guard_dict_find(dict, name, hash, value) : 0;
+        if (found != 0) {
+            return found;
+        }
+        passed = passed || base == after;
+    }
+    return passed ? 0 : -1;
+}
+
+/* Is the type as it was when the check last passed? */
+static bool
+guard_type_settles(mp_guard *op)
+{
+    unsigned int version =
+        mp_type_version((PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0));
+    if (version != 0 && (uint64_t)version == (uint64_t)op->n) {
+        return true;
+    }
+    op->n = 0;
+    return false;
+}
+
+static bool
+guard_attr_holds(PyTypeObject *type, PyObject *after, PyObject *name, Py_hash_t hash,
+                 PyObject *expected, bool *plain)
+{
+    PyObject *value;
+    int found = guard_mro_find(type, after, name, hash, &value, plain);
+    return found >= 0 && (found ? value : mp_guard_absent()) == expected;
+}
+
+/* Only a look-up gives a changed type a version again; its answer is known. */
+static void
+guard_note_type(mp_guard *op, PyObject *name, bool plain)
+{
+    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
+    if (mp_type_version(type) == 0 && plain) {
+        (void)mp_type_lookup_borrow(type, name);
+    }
+    op->n = (int64_t)mp_type_version(type);
+}
+
+/* TYPE_ATTR and SUPER_ATTR; after = NULL for the first. */
+static int
+guard_test_attr(mp_guard *op, PyObject *after, PyObject *name, PyObject *expected)
+{
+    bool plain;
+    if (guard_type_settles(op)) {
+        return 1;
+    }
+    if (!guard_attr_holds((PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0), after, name,
+                          op->hash, expected, &plain)) {
+        return 0;
+    }
+    guard_note_type(op, name, plain);
+    return 1;
+}
+
+static int
+guard_test_specials(mp_guard *op)
+{
+    PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0);
+    PyObject *names = PyTuple_GET_ITEM(op->obj, 1), *name = NULL;
+    bool all_plain = true, plain;
+    if (guard_type_settles(op)) {
+        return 1;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        name = PyTuple_GET_ITEM(names, i);
+        if (!guard_attr_holds(type, NULL, name, PyObject_Hash(name),
+                              PyTuple_GET_ITEM(PyTuple_GET_ITEM(op->obj, 2), i),
+                              &plain)) {
+            return 0;
+        }
+        all_plain = all_plain && plain;
+    }
+    if (name != NULL) {
+        guard_note_type(op, name, all_plain);
+    }
+    return 1;
+}
+
+static PyObject *
+guard_or_none(PyObject *o)
+{
+    return o == NULL ? Py_None : o;
+}
+
+static int
+guard_test_function(PyObject *row)
+{
+    PyFunctionObject *f = (PyFunctionObject *)PyTuple_GET_ITEM(row, 0);
+    return f->func_code == PyTuple_GET_ITEM(row, 1)
+           && guard_or_none(f->func_defaults) == PyTuple_GET_ITEM(row, 2)
+           && guard_or_none(f->func_kwdefaults) == PyTuple_GET_ITEM(row, 3)
+           && guard_or_none(f->func_closure) == PyTuple_GET_ITEM(row, 4);
+}
+
+static int
+guard_test_imported(const mp_guard *op)
+{
+    PyObject *value, *modules = PyImport_GetModuleDict();
+    PyObject *name = PyTuple_GET_ITEM(op->obj, 0);
+    if (modules == NULL || !PyDict_Check(modules)) {
+        return 0;
+    }
+    int found = mp_guard_dict_find(modules, name, op->hash, &value);
+    return found >= 0
+           && (found ? value : mp_guard_absent()) == PyTuple_GET_ITEM(op->obj, 1);
+}
+
+static int
+guard_test_handling(PyObject *expected)
+{
+    PyObject *handled = PyErr_GetHandledException();
+    Py_XDECREF(handled);  // the caller's frame holds it
+    return (handled != NULL) == (expected == Py_True);
+}
+
+PyObject *
+mp_guard_abc_token(void)
+{
+    return PyObject_CallNoArgs(guard_static.abc_token);
+}
+
+/* The token is an int made by C code, so no user code runs and nothing is collected. */
+static int
+guard_test_abc_token(PyObject *expected)
+{
+    PyObject *token = mp_guard_abc_token();
+    if (token == NULL) {
+        mp_err_drop();  // only out of memory: a miss
+        return 0;
+    }
+    int same = mp_guard_equals(token, expected);
+    Py_DECREF(token);
+    return same;
+}
+
+static int
+guard_test_apart(const mp_guard *op, PyObject *const *regs)
+{
+    const int32_t *list = (const int32_t *)PyBytes_AS_STRING(op->obj);
+    Py_ssize_t count = PyBytes_GET_SIZE(op->obj) / (Py_ssize_t)sizeof(*list);
+    PyObject **tensors = PyMem_Malloc((size_t)count * sizeof(*tensors));
+    if (tensors == NULL) {
+        return 0;  // no memory to look: a miss
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        tensors[i] = regs[list[i]];
+    }
+    bool apart = mp_guard_are_apart(tensors, op->n, count);
+    PyMem_Free(tensors);
+    return apart;
+}
+
+static int
+guard_test_slot_empty(PyObject *o, PyObject *descr)
+{
+    PyObject **place = guard_slot_place(o, descr);
+    return place != NULL && *place == NULL;
+}
+
+static bool
+guard_items_left(PyObject *it, int64_t n)
+{
+    PyObject *item;
+    return mp_iterator_peek(it, (Py_ssize_t)n, &item) == 0
+           && (n == 0 || mp_iterator_peek(it, (Py_ssize_t)n - 1, &item) > 0);
+}
+
+static int
+guard_test(mp_guard *op, PyObject *const *regs)
+{
+    PyObject *o = op->a < 0 ? NULL : regs[op->a];
+    PyObject *row = op->obj;
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_TYPE_IS:
+        return (PyObject *)Py_TYPE(o) == op->obj;
+    case MP_G_IS:
+        return o == op->obj || (op->loose > 1 && mp_guard_has_items(o, op));
+    case MP_G_EQUALS:
+        return mp_guard_equals(o, op->obj);
+    case MP_G_SAME:
+        return o == regs[op->b];
+    case MP_G_NOT_SAME:
+        return o != regs[op->b];
+    case MP_G_LEN:
+        return mp_guard_len(o) == op->n;
+    case MP_G_ITEMS_LEFT:
+        return guard_items_left(o, op->n);
+    case MP_G_MAXLEN:
+        return PyObject_TypeCheck(o, guard_static.deque)
+               && mp_guard_maxlen(guard_static.deque, o) == op->n;
+    case MP_G_ROOM:
+        return mp_is_cached(o) && mp_cached_has_room(o, op->n);
+    case MP_G_UNLOCKED:
+        return mp_lock_is_known(o) && mp_lock_is_free(o);
+    case MP_G_NONEMPTY:
+        return mp_guard_len(o) > 0;
+    case MP_G_KEYS:
+    case MP_G_HAS_KEY:
+    case MP_G_NO_KEY:
+        return guard_test_keys(op, o);
+    case MP_G_SET_EQUALS:
+        return mp_guard_set_equals(o, op->obj);
+    case MP_G_TENSOR:
+        return mp_tensor_meta_check(o, op->meta);
+    case MP_G_APART:
+        return guard_test_apart(op, regs);
+    case MP_G_SLOT_EMPTY:
+        return guard_test_slot_empty(o, op->obj);
+    case MP_G_CELL_EMPTY:
+        return PyCell_Check(o) && PyCell_GET(o) == NULL;
+    case MP_G_NO_DICT:
+        return guard_test_no_dict(op, o);
+    case MP_G_TYPE_ATTR:
+        return guard_test_attr(op, NULL, PyTuple_GET_ITEM(row, 1),
+                               PyTuple_GET_ITEM(row, 2));
+    case MP_G_TYPE_SPECIALS:
+        return guard_test_specials(op);
+    case MP_G_SUPER_ATTR:
+        return guard_test_attr(op, PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2),
+                               PyTuple_GET_ITEM(row, 3));
+    case MP_G_FUNCTION:
+        return guard_test_function(op->obj);
+    case MP_G_IMPORTED:
+        return guard_test_imported(op);
+    case MP_G_CONTEXT_UNSET:
+        return guard_context_borrow(op->obj) == NULL;
+    case MP_G_HANDLING:
+        return guard_test_handling(op->obj);
+    case MP_G_ABC_TOKEN:
+        return guard_test_abc_token(op->obj);
+    case MP_G_BYTES:
+    case MP_G_ARRAY:
+    case MP_G_LEAF:
+    case MP_G_FILE:
+        return mp_guard_object_holds((mp_guard_kind)op->kind, o, op->obj);
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* -- Checking --------------------------------------------------------------------- */
+
+/* The dicts that changed are now known to be good as they are (2). */
+static void
+guard_commit(mp_guards *g, PyObject *const *regs)
+{
+    for (int32_t i = 0; i < g->n_dicts; i++) {
+        mp_guard_dict *d = &g->dicts[i];
+        if (d->unchanged || !PyDict_Check(regs[d->reg])) {
+            continue;
+        }
+        d->seen = regs[d->reg];
+        d->version = d->pending;
+        for (int32_t k = d->known; k < d->known + d->n_known; k++) {
+            g->known[k].value = regs[g->known[k].reg];
+        }
+    }
+}
+
+/* The header of a block: true if the dict is unchanged; its loads are done then. */
+static bool
+guard_dict_settles(mp_guards *g, mp_guard_dict *d, PyObject **regs)
+{
+    PyObject *dict = regs[d->reg];
+    d->unchanged = false;
+    if (!PyDict_Check(dict)) {
+        return false;
+    }
+    d->pending = mp_dict_version(dict);
+    if (d->seen != dict || d->version != d->pending) {
+        d->seen = NULL;
+        return false;
+    }
+    for (int32_t k = d->known; k < d->known + d->n_known; k++) {
+        regs[g->known[k].reg] = g->known[k].value;
+    }
+    return d->unchanged = true;
+}
+
+static bool
+guard_run(mp_guard *op, PyObject *const *args, PyObject **regs)
+{
+    if (op->dst < 0) {
+        return guard_test(op, regs);
+    }
+    PyObject *value = guard_load(op, args, regs);
+    regs[op->dst] = value;
+    return value != NULL;
+}
+
+/* The index of the op that failed, -1: none. */
+static int32_t
+guard_walk(mp_guards *g, PyObject *const *args, PyObject **regs)
+{
+    for (int32_t at = 0; at < g->n_order; at++) {
+        int32_t i = g->order[at];
+        if (i < 0) {
+            mp_guard_dict *dict = &g->dicts[~i];
+            if (guard_dict_settles(g, dict, regs)) {
+                at += dict->n_settled;
+            }
+        }
+        else if (!guard_run(&g->ops[i], args, regs)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int
+mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
+{
+    if (g->dead || (g->n_ordered != g->n_ops && mp_guards_order(g) < 0)) {
+        g->failed = 0;  // or no memory: a miss
+        return 0;
+    }
+    // An instance dict may have to be made; it must not set off a collection.
+    int collecting = PyGC_Disable();
+    g->failed = guard_walk(g, args, regs);
+    if (collecting) {
+        PyGC_Enable();
+    }
+    if (g->failed >= 0) {
+        return 0;
+    }
+    guard_commit(g, regs);
+    return 1;
+}

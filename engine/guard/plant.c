@@ -1,0 +1,85 @@
+/* guard/plant.c - planted holes, see guard/plant.h; empty without MP_TESTING.
+ *
+ * A test that is planted is left out.  A load cannot be, because others need its
+ * register: it is replaced by what it found (a copy, if that is a dict that the program
+ * names).  A builder makes None instead, a filler or write is left out. */
+#include "guard/plant.h"
+
+#ifdef MP_TESTING
+
+#include <string.h>
+
+static int plant_guard = -1, plant_effect = -1;  // kinds, -1: none
+
+static int
+plant_find(const char *const *ids, int n, const char *id, int *kind)
+{
+    *kind = -1;
+    for (int i = 0; id != NULL && i < n; i++) {
+        if (strcmp(ids[i], id) == 0) {
+            *kind = i;
+        }
+    }
+    if (id != NULL && *kind < 0) {
+        PyErr_Format(PyExc_ValueError, "no kind %s", id);
+        return -1;
+    }
+    return 0;
+}
+
+int
+mp_plant_set(const char *family, const char *id)
+{
+    static const char *const guards[] = {
+#define GUARD(name, format) #name,
+#include "guard/guards.def"
+#undef GUARD
+    };
+    static const char *const effects[] = {
+#define EFFECT(row, name, format) #row,
+#include "effect/effects.def"
+#undef EFFECT
+    };
+    if (strcmp(family, "guard") == 0) {
+        return plant_find(guards, MP_G_COUNT, id, &plant_guard);
+    }
+    if (strcmp(family, "effect") == 0) {
+        return plant_find(effects, MP_E_COUNT, id, &plant_effect);
+    }
+    PyErr_Format(PyExc_ValueError, "no family %s", family);
+    return -1;
+}
+
+bool
+mp_plant_has_guard(mp_guard_kind kind)
+{
+    return (int)kind == plant_guard;
+}
+
+int
+mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value)
+{
+    mp_guard *op = &g->ops[g->def[reg]];
+    if ((int)op->kind != plant_guard) {
+        return 0;
+    }
+    PyObject *frozen = op->kind == MP_G_LOAD_CONST && PyDict_CheckExact(value)
+                           ? PyDict_Copy(value)
+                           : Py_NewRef(value);
+    if (frozen == NULL) {
+        return -1;
+    }
+    op->kind = MP_G_LOAD_CONST;
+    op->a = -1;
+    op->dict = -1;
+    Py_XSETREF(op->obj, frozen);
+    return 0;
+}
+
+bool
+mp_plant_has_effect(mp_effect_kind kind)
+{
+    return (int)kind == plant_effect;
+}
+
+#endif

@@ -1,0 +1,410 @@
+/* guard/weak.c - objects that guards compare with but do not keep alive.
+ *
+ * A function, a class or a key that came with the arguments of one call would live as long
+ * as the entry.  When it has died no call can bring it again, so the entry is dead, too.
+ *
+ * (1) Only objects are let go of that the guards compare a register with which an argument
+ *     leads to, what their classes have under a name, and what functions among them own for
+ *     good (closure and cells).
+ * (2) Each of the former has a weak reference whose callback marks the program dead; it
+ *     comes before the memory is used again.  A dead program is never looked into.
+ * (3) The weak references are not visited: the collector takes them for reachable, and so
+ *     calls back even when the whole compiled object goes with the object.
+ * (4) A tuple with borrowed items is not tracked, and mp_guards_visit visits the others. */
+#include "guard/weak.h"
+
+#include <structmember.h>
+
+enum { WEAK_ITEMS = 63 };  // of a tuple that can be borrowed
+
+typedef struct {
+    PyObject **at;  // borrowed
+    int32_t n, cap;
+} weak_list;
+
+static bool
+weak_has(const weak_list *list, PyObject *obj)
+{
+    for (int32_t i = 0; i < list->n; i++) {
+        if (list->at[i] == obj) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+weak_add(weak_list *list, PyObject *obj)
+{
+    if (weak_has(list, obj)) {
+        return 0;
+    }
+    if (list->n == list->cap) {
+        int32_t cap = list->cap == 0 ? 8 : list->cap * 2;
+        PyObject **at = list->at;
+        PyMem_Resize(at, PyObject *, cap);
+        if (at == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        list->at = at;
+        list->cap = cap;
+    }
+    list->at[list->n++] = obj;
+    return 0;
+}
+
+/* -- What can be let go of --------------------------------------------------------------- */
+
+static bool
+weak_can_be(PyObject *obj)
+{
+    if (PyFunction_Check(obj)) {
+        return true;
+    }
+    if (PyType_Check(obj)) {
+        PyTypeObject *type = (PyTypeObject *)obj;
+        return (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+               && !(type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
+    }
+    PyTypeObject *type = Py_TYPE(obj);
+    return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) && PyType_SUPPORTS_WEAKREFS(type)
+           && !PyModule_Check(obj) && !mp_tensor_is_any(obj);
+}
+
+static int
+weak_add_keys(weak_list *list, PyObject *keys)
+{
+    int rc = 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < PyTuple_GET_SIZE(keys); i++) {
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        rc = weak_can_be(key) ? weak_add(list, key) : 0;
+    }
+    return rc;
+}
+
+/* The objects that guards compare with what an argument leads to.  from: by register. */
+static int
+weak_find(const mp_guards *g, bool *from, weak_list *list, const weak_list *owned)
+{
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
+        const mp_guard *op = &g->ops[i];
+        if (op->dst >= 0) {
+            from[op->dst] =
+                op->kind == MP_G_LOAD_ARG
+                || (op->kind == MP_G_LOAD_CONST
+                        ? weak_has(list, op->obj) || weak_has(owned, op->obj)
+                        : op->a >= 0 && from[op->a]);
+        }
+        if (op->obj == NULL || op->a < 0 || !from[op->a]) {
+            continue;
+        }
+        switch (op->kind) {
+        case MP_G_IS:
+        case MP_G_LOAD_KEY:
+        case MP_G_HAS_KEY:
+        case MP_G_NO_KEY:
+            rc = weak_can_be(op->obj) ? weak_add(list, op->obj) : 0;
+            break;
+        case MP_G_KEYS:
+            rc = weak_add_keys(list, op->obj);
+            break;
+        default:
+            break;
+        }
+    }
+    return rc;
+}
+
+/* What classes among them have: a function there may hold its class. */
+static int
+weak_find_attributes(const mp_guards *g, weak_list *list)
+{
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
+        const mp_guard *op = &g->ops[i];
+        if ((op->kind == MP_G_TYPE_ATTR || op->kind == MP_G_SUPER_ATTR)
+            && weak_has(list, PyTuple_GET_ITEM(op->obj, 0))) {
+            Py_ssize_t last = PyTuple_GET_SIZE(op->obj) - 1;
+            PyObject *found = PyTuple_GET_ITEM(op->obj, last);
+            rc = PyFunction_Check(found) ? weak_add(list, found) : 0;
+        }
+    }
+    return rc;
+}
+
+static int
+weak_find_owned(const weak_list *list, weak_list *owned)
+{
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < list->n; i++) {
+        PyObject *closure =
+            PyFunction_Check(list->at[i]) ? PyFunction_GET_CLOSURE(list->at[i]) : NULL;
+        Py_ssize_t n = closure == NULL ? 0 : PyTuple_GET_SIZE(closure);
+        rc = n == 0 ? 0 : weak_add(owned, closure);
+        for (Py_ssize_t k = 0; rc == 0 && k < n; k++) {
+            rc = weak_add(owned, PyTuple_GET_ITEM(closure, k));
+        }
+    }
+    return rc;
+}
+
+/* -- Weak references --------------------------------------------------------------------- */
+
+static PyObject *
+weak_died(PyObject *capsule, PyObject *ref)
+{
+    mp_guards *g = PyCapsule_GetContext(capsule);
+    if (g != NULL) {
+        g->dead = true;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef weak_died_def = {"died", weak_died, METH_O, NULL};
+
+/* The context is the program; mp_guards_unwatch takes it away. */
+static PyObject *
+weak_capsule(mp_guards *g)
+{
+    PyObject *capsule = PyCapsule_New(&weak_died_def, NULL, NULL);
+    if (capsule != NULL && PyCapsule_SetContext(capsule, g) < 0) {
+        Py_CLEAR(capsule);
+    }
+    return capsule;
+}
+
+static int
+weak_watch(mp_guards *g, const weak_list *list)
+{
+    PyObject *callback = NULL;
+    g->watch = weak_capsule(g);
+    g->weak = g->watch == NULL ? NULL : PyList_New(0);
+    if (g->weak != NULL) {
+        callback = PyCFunction_New(&weak_died_def, g->watch);
+    }
+    int rc = callback == NULL ? -1 : 0;
+    for (int32_t i = 0; rc == 0 && i < list->n; i++) {
+        PyObject *ref = PyWeakref_NewRef(list->at[i], callback);
+        rc = ref == NULL ? -1 : PyList_Append(g->weak, ref);
+        Py_XDECREF(ref);
+    }
+    Py_XDECREF(callback);
+    if (rc == 0) {
+        PyObject_GC_UnTrack(g->weak);  // (3)
+    }
+    else {
+        mp_guards_unwatch(g);
+    }
+    return rc;
+}
+
+void
+mp_guards_unwatch(mp_guards *g)
+{
+    if (g->watch != NULL) {
+        // It fails for no capsule only.  The program may hold the references: they are
+        // found with weakref.getweakrefs.
+        (void)PyCapsule_SetContext(g->watch, NULL);
+    }
+    Py_CLEAR(g->weak);
+    Py_CLEAR(g->watch);
+}
+
+/* -- Letting go -------------------------------------------------------------------------- */
+
+typedef struct {
+    const weak_list *list, *owned;
+} weak_sets;
+
+static bool
+weak_is(const weak_sets *sets, PyObject *obj)
+{
+    return obj != NULL && (weak_has(sets->list, obj) || weak_has(sets->owned, obj));
+}
+
+/* A tuple of the guard's own; its borrowed items are noted. */
+static int
+weak_release_items(mp_guard *op, const weak_sets *sets)
+{
+    Py_ssize_t n = Py_MIN(PyTuple_GET_SIZE(op->obj), WEAK_ITEMS);
+    uint64_t loose = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (weak_is(sets, PyTuple_GET_ITEM(op->obj, i))) {
+            loose |= (uint64_t)2 << i;
+        }
+    }
+    if (loose == 0) {
+        return 0;
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(op->obj);
+    PyObject *own = PyTuple_New(size);
+    if (own == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *item = PyTuple_GET_ITEM(op->obj, i);
+        bool borrowed = i < n && (loose & ((uint64_t)2 << i)) != 0;
+        PyTuple_SET_ITEM(own, i, borrowed ? item : Py_NewRef(item));
+    }
+    PyObject_GC_UnTrack(own);  // (4)
+    PyObject *old = op->obj;
+    op->obj = own;
+    op->loose = loose;
+    Py_DECREF(old);
+    return 0;
+}
+
+/* Are the items what this guard asks for?  (A class's MRO is a tuple that may be another
+ * one with the same items.) */
+static bool
+weak_splits(const mp_guard *op)
+{
+    return op->kind == MP_G_FUNCTION || op->kind == MP_G_KEYS
+           || op->kind == MP_G_TYPE_ATTR || op->kind == MP_G_SUPER_ATTR
+           || op->kind == MP_G_IS;
+}
+
+bool
+mp_guard_has_items(PyObject *o, const mp_guard *op)
+{
+    if (!PyTuple_CheckExact(o) || PyTuple_GET_SIZE(o) != PyTuple_GET_SIZE(op->obj)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); i++) {
+        if (PyTuple_GET_ITEM(o, i) != PyTuple_GET_ITEM(op->obj, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int
+weak_release(mp_guards *g, const weak_sets *sets)
+{
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
+        mp_guard *op = &g->ops[i];
+        if (op->obj == NULL) {
+            continue;
+        }
+        if (weak_is(sets, op->obj)) {
+            op->loose = 1;
+            Py_DECREF(op->obj);
+        }
+        else if (PyTuple_CheckExact(op->obj) && weak_splits(op)) {
+            rc = weak_release_items(op, sets);
+        }
+    }
+    return rc;
+}
+
+static void
+weak_release_replay(mp_replay *replay, const weak_list *list)
+{
+    for (int32_t i = 0; replay != NULL && i < replay->n_ops; i++) {
+        mp_effect *op = &replay->ops[i];
+        if (op->obj != NULL && weak_has(list, op->obj)) {
+            op->loose = true;
+            Py_DECREF(op->obj);
+        }
+    }
+}
+
+/* Cells of functions lead to more. */
+static int
+weak_find_all(const mp_guards *g, weak_list *list, weak_list *owned)
+{
+    bool *from = PyMem_Calloc((size_t)g->n_regs + 1, sizeof(*from));
+    int32_t before = -1;
+    int rc = 0;
+    if (from == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    while (rc == 0 && list->n != before) {
+        before = list->n;
+        rc = weak_find(g, from, list, owned);
+        rc = rc < 0 ? rc : weak_find_attributes(g, list);
+        rc = rc < 0 ? rc : weak_find_owned(list, owned);
+    }
+    PyMem_Free(from);
+    return rc;
+}
+
+int
+mp_guards_weaken(mp_guards *g, mp_replay *replay)
+{
+    weak_list list = {NULL, 0, 0}, owned = {NULL, 0, 0};
+    weak_sets sets = {&list, &owned};
+    int rc = weak_find_all(g, &list, &owned);
+    int32_t n_held = rc == 0 ? list.n : 0;
+    // What dies must not die while the guards are walked.
+    for (int32_t i = 0; i < n_held; i++) {
+        Py_INCREF(list.at[i]);
+    }
+    if (n_held > 0) {
+        rc = weak_watch(g, &list);
+        rc = rc < 0 ? rc : weak_release(g, &sets);
+        if (rc == 0) {
+            weak_release_replay(replay, &list);
+        }
+    }
+    for (int32_t i = 0; i < n_held; i++) {
+        Py_DECREF(list.at[i]);
+    }
+    PyMem_Free(list.at);
+    PyMem_Free(owned.at);
+    return rc;
+}
+
+/* -- Life -------------------------------------------------------------------------------- */
+
+void
+mp_guard_release(mp_guard *op)
+{
+    PyObject *obj = op->obj;
+    op->obj = NULL;
+    if (obj == NULL || (op->loose & 1) != 0) {
+        return;
+    }
+    for (Py_ssize_t i = 0; op->loose != 0 && i < WEAK_ITEMS; i++) {
+        if ((op->loose & ((uint64_t)2 << i)) != 0) {
+            PyTuple_SET_ITEM(obj, i, NULL);
+        }
+    }
+    Py_DECREF(obj);
+}
+
+static int
+weak_visit_op(const mp_guard *op, visitproc visit, void *arg)
+{
+    if (op->obj == NULL || (op->loose & 1) != 0) {
+        return 0;
+    }
+    Py_VISIT(op->obj);
+    if (op->loose != 0) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(op->obj); i++) {
+            if (i >= WEAK_ITEMS || (op->loose & ((uint64_t)2 << i)) == 0) {
+                Py_VISIT(PyTuple_GET_ITEM(op->obj, i));
+            }
+        }
+    }
+    return 0;
+}
+
+int
+mp_guards_visit(mp_guards *g, visitproc visit, void *arg)
+{
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        int rc = weak_visit_op(&g->ops[i], visit, arg);
+        if (rc != 0) {
+            return rc;
+        }
+        if (g->ops[i].meta != NULL) {
+            Py_VISIT(g->ops[i].meta->type);
+        }
+    }
+    return 0;
+}

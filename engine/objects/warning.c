@@ -1,0 +1,62 @@
+/* objects/warning.c - warnings that a replay shows again.
+ *
+ * warnings.warn() finds the frame that is warned of and asks for the registry of its
+ * globals, which it makes if there is none; then it does what warn_explicit() does.  A hit
+ * has no frame, but knows what was found. */
+#include "objects/warning.h"
+
+enum {
+    WARNING_CATEGORY,
+    WARNING_TEXT,
+    WARNING_FILE,
+    WARNING_LINE,
+    WARNING_MODULE,
+    WARNING_GLOBALS,
+    WARNING_FIELDS,
+};
+
+bool
+mp_warning_check(PyObject *what)
+{
+    return PyTuple_CheckExact(what) && PyTuple_GET_SIZE(what) == WARNING_FIELDS
+           && PyType_Check(PyTuple_GET_ITEM(what, WARNING_CATEGORY))
+           && PyUnicode_CheckExact(PyTuple_GET_ITEM(what, WARNING_TEXT))
+           && PyUnicode_Check(PyTuple_GET_ITEM(what, WARNING_FILE))
+           && PyLong_CheckExact(PyTuple_GET_ITEM(what, WARNING_LINE))
+           && PyUnicode_CheckExact(PyTuple_GET_ITEM(what, WARNING_MODULE))
+           && PyDict_CheckExact(PyTuple_GET_ITEM(what, WARNING_GLOBALS));
+}
+
+int
+mp_warning_show(PyObject *what)
+{
+    PyObject *globals = PyTuple_GET_ITEM(what, WARNING_GLOBALS);
+    PyObject *name = PyUnicode_InternFromString("__warningregistry__");
+    PyObject *registry = name == NULL ? NULL : PyDict_GetItemWithError(globals, name);
+    long line = PyLong_AsLong(PyTuple_GET_ITEM(what, WARNING_LINE));
+    int rc = -1;
+    Py_XINCREF(registry);
+    if (registry == NULL && !PyErr_Occurred()) {
+        registry = PyDict_New();
+        if (registry != NULL && PyDict_SetItem(globals, name, registry) < 0) {
+            Py_CLEAR(registry);
+        }
+    }
+    if (registry != NULL) {
+        rc = PyErr_WarnExplicitObject(PyTuple_GET_ITEM(what, WARNING_CATEGORY),
+                                      PyTuple_GET_ITEM(what, WARNING_TEXT),
+                                      PyTuple_GET_ITEM(what, WARNING_FILE), (int)line,
+                                      PyTuple_GET_ITEM(what, WARNING_MODULE), registry);
+    }
+    Py_XDECREF(registry);
+    Py_XDECREF(name);
+    return rc;
+}
+
+int
+mp_warning_forget(PyObject *filters_mutated)
+{
+    PyObject *none = PyObject_CallNoArgs(filters_mutated);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}

@@ -1,0 +1,15 @@
+/* objects/warning.h - warnings that a replay shows again. */
+#ifndef MP_WARNING_H
+#define MP_WARNING_H
+
+#include "engine.h"
+
+/* Is this what a warning effect holds (effect/effects.def)? */
+bool mp_warning_check(PyObject *what);
+/* Warn of it: the registry of its globals and the filters decide whether it is shown.
+ * 0, or -1 with an exception. */
+MP_MAYRUN int mp_warning_show(PyObject *what);
+/* All registries of warnings forget what was shown: the filters have changed. */
+int mp_warning_forget(PyObject *filters_mutated);
+
+#endif

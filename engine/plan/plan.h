@@ -1,0 +1,37 @@
+/* plan/plan.h - a finished recording, as dispatch uses it. */
+#ifndef MP_PLAN_H
+#define MP_PLAN_H
+
+#include "effect/effect.h"
+#include "guard/guard.h"
+#include "plan/point.h"
+#include "torch/ambient.h"
+
+/* Plan and inputs are PyMem blocks. */
+typedef struct {
+    mp_guards *guards;
+    mp_ambient *ambient;  // NULL without torch
+    mp_ambient *after;    // state that the run has left; NULL: that of `ambient`
+    mp_replay *replay;
+    int32_t *inputs;  // guard registers of the graph's inputs, placeholder order
+    int32_t n_inputs;
+    /* What Python needs to build the fx graph, NULL if the run had no tensor operation:
+     * (ops, n_inputs, outputs, notes)
+     *   ops      list of (target, args, kwargs, result); target a callable, or a str = Tensor
+     *            method name; trees of tuple/list/dict/slice/constants with Value leaves
+     *   n_inputs Values 0 .. n_inputs-1 are the placeholders
+     *   outputs  tuple of Value indices
+     *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
+     *            "written" tuple, for each of them the first operation that writes to it,
+     *            "caught" bool: an operation stands where the program catches exceptions,
+     *            "restated" bool: an input becomes another tensor */
+    PyObject *graph;
+    int32_t n_outputs;
+    int32_t n_instr;  // instructions watched in this segment
+    mp_exit *exit;    // the run goes on after a break; NULL: it has returned
+} mp_plan;
+
+void mp_plan_free(mp_plan *p);
+int mp_plan_visit(mp_plan *p, visitproc visit, void *arg);
+
+#endif

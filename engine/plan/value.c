@@ -1,0 +1,158 @@
+/* plan/value.c - magpy._engine.Value.
+ *
+ * A graph spec (plan/plan.h) is plain Python data: tuples, lists, dicts, constants.  Where a
+ * tensor belongs there is a Value, which only carries its number: 0 .. n_inputs-1 are
+ * the graph's inputs, then each operation's results in order.
+ *
+ * To Python it is immutable, compared and hashed by number.  While its log grows the
+ * engine may still number it (mp_value_finish); nobody else sees it then.  It refers to
+ * no other object, so the type has no collector support.  The type is created once per
+ * process (mp_value_init) and never freed: graph specs may outlive the module. */
+#include "plan/value.h"
+
+typedef struct {
+    PyObject_HEAD
+    Py_ssize_t index;
+} mp_ValueObject;
+
+static PyTypeObject *value_type;  // owned; NULL until mp_value_init
+
+static void
+value_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+value_make(PyTypeObject *type, Py_ssize_t index)
+{
+    mp_ValueObject *op = (mp_ValueObject *)type->tp_alloc(type, 0);
+    if (op != NULL) {
+        op->index = index;
+    }
+    return (PyObject *)op;
+}
+
+static PyObject *
+value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {(char *)"index", NULL};
+    Py_ssize_t index;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Value", names, &index)) {
+        return NULL;
+    }
+    if (index < 0) {
+        PyErr_SetString(PyExc_ValueError, "index must not be negative");
+        return NULL;
+    }
+    return value_make(type, index);
+}
+
+static PyObject *
+value_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("%%%zd", ((mp_ValueObject *)self)->index);
+}
+
+static Py_hash_t
+value_hash(PyObject *self)
+{
+    Py_ssize_t index = ((mp_ValueObject *)self)->index;
+    return index < 0 ? index - 1 : index;  // never -1
+}
+
+static PyObject *
+value_compare(PyObject *self, PyObject *other, int how)
+{
+    if (!mp_value_check(self) || !mp_value_check(other)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    Py_RETURN_RICHCOMPARE(((mp_ValueObject *)self)->index,
+                          ((mp_ValueObject *)other)->index, how);
+}
+
+static PyObject *
+value_get_index(PyObject *self, void *closure)
+{
+    return PyLong_FromSsize_t(((mp_ValueObject *)self)->index);
+}
+
+static PyObject *
+value_reduce(PyObject *self, PyObject *ignored)
+{
+    return Py_BuildValue("O(n)", Py_TYPE(self), ((mp_ValueObject *)self)->index);
+}
+
+static PyGetSetDef value_getset[] = {
+    {"index", value_get_index, NULL, "number of the value in its graph", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef value_methods[] = {
+    {"__reduce__", value_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot value_slots[] = {
+    {Py_tp_doc, (void *)"Value(index)\n--\n\nA tensor of a recorded graph, by number."},
+    {Py_tp_new, (void *)value_tp_new},
+    {Py_tp_dealloc, (void *)value_dealloc},
+    {Py_tp_repr, (void *)value_repr},
+    {Py_tp_hash, (void *)value_hash},
+    {Py_tp_richcompare, (void *)value_compare},
+    {Py_tp_getset, value_getset},
+    {Py_tp_methods, value_methods},
+    {0, NULL},
+};
+
+PyType_Spec mp_value_spec = {
+    .name = "magpy._engine.Value",
+    .basicsize = sizeof(mp_ValueObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = value_slots,
+};
+
+int
+mp_value_init(PyObject *module)
+{
+    if (value_type == NULL) {
+        value_type = (PyTypeObject *)PyType_FromSpec(&mp_value_spec);
+        if (value_type == NULL) {
+            return -1;
+        }
+    }
+    return PyModule_AddType(module, value_type);
+}
+
+PyObject *
+mp_value_new(Py_ssize_t index)
+{
+    if (value_type == NULL) {
+        PyErr_BadInternalCall();
+        return NULL;
+    }
+    return value_make(value_type, index);
+}
+
+void
+mp_value_finish(PyObject *o, Py_ssize_t n_inputs)
+{
+    mp_ValueObject *op = (mp_ValueObject *)o;
+    if (op->index < 0) {
+        op->index = n_inputs - 1 - op->index;
+    }
+}
+
+int
+mp_value_check(PyObject *o)
+{
+    return Py_IS_TYPE(o, value_type);
+}
+
+Py_ssize_t
+mp_value_index(PyObject *o)
+{
+    return ((mp_ValueObject *)o)->index;
+}

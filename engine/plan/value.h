@@ -1,0 +1,19 @@
+/* plan/value.h - the leaf of a graph spec that stands for a tensor: `%3`. */
+#ifndef MP_VALUE_H
+#define MP_VALUE_H
+
+#include "engine.h"
+
+extern PyType_Spec mp_value_spec;
+
+/* Create the type once, keep it for the life of the process, add it to the module. */
+int mp_value_init(PyObject *module);
+
+PyObject *mp_value_new(Py_ssize_t index);
+/* While a log grows, results carry -1 - k for the k-th result; this gives the final
+ * number behind n_inputs placeholders.  Other Values keep theirs. */
+void mp_value_finish(PyObject *o, Py_ssize_t n_inputs);
+int mp_value_check(PyObject *o);         // 1 / 0
+Py_ssize_t mp_value_index(PyObject *o);  // o must be a Value
+
+#endif

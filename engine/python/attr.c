@@ -1,0 +1,600 @@
+/* python/attr.c - attribute reads and writes: where the interpreter looks.
+ *
+ * Follows PyObject_GenericGetAttr step by step, so that every place that the interpreter
+ * looks at gets its guard: the class (through the MRO), the instance dict, absence where
+ * something was not found.  What is done with a value found in a class is in python/descr.c.
+ * Hooks written in Python run as frames of the program and are watched; nothing is called
+ * here.
+ */
+#include "cfunc/builtins.h"
+
+/* Layout of `super` objects; the same on all supported versions. */
+typedef struct {
+    PyObject_HEAD
+    PyTypeObject *type;
+    PyObject *obj;
+    PyTypeObject *obj_type;
+} super_object;
+
+static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict;
+
+static int
+attr_strings(void)
+{
+    if (str_dict != NULL) {
+        return 0;
+    }
+    str_getattribute = PyUnicode_InternFromString("__getattribute__");
+    str_getattr = PyUnicode_InternFromString("__getattr__");
+    str_setattr = PyUnicode_InternFromString("__setattr__");
+    str_delattr = PyUnicode_InternFromString("__delattr__");
+    str_dict = PyUnicode_InternFromString("__dict__");
+    return str_getattribute && str_getattr && str_setattr && str_delattr && str_dict
+               ? 0
+               : -1;
+}
+
+/* Was the dict in `known` loaded as that of n?  (Then it need not be made again.) */
+static bool
+is_dict_of(mp_trace *T, const mp_node *known, const mp_node *n)
+{
+    if (known == NULL || known->reg < 0) {
+        return false;
+    }
+    const mp_guard *op = &T->guards->ops[T->guards->def[known->reg]];
+    return op->kind == MP_G_LOAD_DICT && op->a == n->reg;
+}
+
+mp_rc
+mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
+                      mp_node **dict_node)
+{
+    *dict_node = NULL;
+    *dict = mp_instance_dict_borrow(owner);
+    bool make = *dict == NULL;
+    if (make && !PyErr_Occurred()) {
+        *dict = mp_instance_dict_make_borrow(owner);
+    }
+    if (*dict == NULL) {
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    mp_node *known = mp_refgraph_find(&T->graph, *dict);
+    if (n == NULL || n->reg < 0 || is_dict_of(T, known, n)) {
+        *dict_node = known;
+        return MP_OK;
+    }
+    if (known != NULL && known->kind == MP_NODE_FRESH) {
+        // The dict was made just now, for an object that is not new.
+        mp_refgraph_forget(&T->graph, *dict);
+    }
+    mp_rc rc = mp_load(T, MP_G_LOAD_DICT, n->reg, NULL, make, *dict);
+    if (rc == MP_OK) {
+        *dict_node = mp_refgraph_find(&T->graph, *dict);
+    }
+    return rc;
+}
+
+static bool
+can_have_dict(PyObject *owner)
+{
+    return Py_TYPE(owner)->tp_dictoffset != 0
+           || (Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT);
+}
+
+/* Look at the instance dict; *found tells whether the name is there. */
+static mp_rc
+get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *found)
+{
+    PyObject *dict;
+    mp_node *node;
+    *found = false;
+    if (!can_have_dict(owner)) {
+        return MP_OK;
+    }
+    if (mp_instance_dict_borrow(owner) == NULL) {
+        return PyErr_Occurred()           ? MP_ERR
+               : n != NULL && n->reg >= 0 ? mp_test(T, MP_G_NO_DICT, n, name, 0)
+                                          : MP_OK;
+    }
+    mp_rc rc = mp_instance_dict_node(T, owner, n, &dict, &node);
+    if (rc != MP_OK || dict == NULL) {
+        return rc;
+    }
+    PyObject *value;
+    rc = mp_read_key(T, dict, node, name, &value);
+    *found = rc == MP_OK && value != NULL;
+    return rc;
+}
+
+mp_rc
+mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                          bool with_hook)
+{
+    mp_node *n;
+    PyTypeObject *tp = Py_TYPE(owner);
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *descr = mp_type_lookup_borrow(tp, name);
+    rc = mp_guard_type_attr(T, tp, name, descr);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (with_hook && descr != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        // A descriptor that raises AttributeError hands over to __getattr__.
+        PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
+        rc = mp_guard_type_attr(T, tp, str_getattr, hook);
+        if (rc == MP_OK && hook != NULL) {
+            rc = PyFunction_Check(hook)
+                     ? mp_load_const(T, hook)
+                     : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s",
+                                      tp->tp_name);
+        }
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    rc = mp_descr_guard_kind(T, descr);
+    if (rc == MP_OK && descr != NULL && mp_descr_is_data(descr)) {
+        return mp_descr_bind(T, s, owner, n, name, descr);
+    }
+    bool found = false;
+    rc = rc != MP_OK ? rc : get_from_dict(T, owner, n, name, &found);
+    if (rc != MP_OK || found) {
+        return rc;
+    }
+    if (descr != NULL) {
+        return mp_descr_bind(T, s, owner, n, name, descr);
+    }
+    if (!with_hook) {
+        return MP_OK;  // AttributeError, and the guards know why
+    }
+    PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
+    rc = mp_guard_type_attr(T, tp, str_getattr, hook);
+    if (rc != MP_OK || hook == NULL) {
+        return rc;
+    }
+    if (!PyFunction_Check(hook)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s", tp->tp_name);
+    }
+    return mp_attr_runs(T, s, hook);
+}
+
+/* -- Tensors -------------------------------------------------------------------------- */
+
+/* Known of a tensor even when its shape is not. */
+static bool
+is_fixed_metadata(PyObject *name)
+{
+    return mp_name_is(name, "dtype") || mp_name_is(name, "device")
+           || mp_name_is(name, "layout") || mp_name_is(name, "requires_grad")
+           || mp_name_is(name, "is_cuda") || mp_name_is(name, "is_cpu");
+}
+
+/* Attributes that the program put on a tensor live in its dict, which most never get. */
+static mp_rc
+get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
+                     bool *found)
+{
+    PyObject *dict = mp_instance_dict_borrow(owner);
+    PyObject *value = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
+    mp_node *known = dict == NULL ? NULL : mp_refgraph_find(&T->graph, dict), *ignored;
+    if (PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (n->reg < 0) {
+        *found = value != NULL;
+        return value == NULL ? MP_OK : mp_value(T, value, &ignored);
+    }
+    if (value == NULL && (known == NULL || known->reg < 0)) {
+        return mp_test(T, MP_G_NO_DICT, n, name, 0);
+    }
+    return get_from_dict(T, owner, n, name, found);
+}
+
+static mp_rc
+get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
+{
+    PyTypeObject *tp = Py_TYPE(owner);
+    PyObject *descr = mp_type_lookup_borrow(tp, name);
+    mp_rc rc = mp_guard_type_attr(T, tp, name, descr);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    bool is_data = descr != NULL && mp_descr_is_data(descr), found = false;
+    if (!is_data) {
+        rc = get_from_tensor_dict(T, owner, n, name, &found);
+        if (rc != MP_OK || found) {
+            return rc;
+        }
+    }
+    else if (n->reg < 0 && mp_name_is(name, "__dict__")) {
+        // What is put into it past the tensor would be lost.
+        return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    }
+    if (descr == NULL) {
+        return MP_OK;
+    }
+    int flags = mp_op_flags_of(descr);
+    if (!is_data || flags == 0) {
+        return mp_descr_bind(T, s, owner, n, name, descr);
+    }
+    if (flags & MP_TORCH_HOST_READ) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "Tensor.%U", name);
+    }
+    if (flags == MP_TORCH_METADATA) {
+        s->post = MP_POST_CONST;
+        return is_fixed_metadata(name) ? MP_OK : mp_tensor_observe(T, owner);
+    }
+    if (flags & MP_TORCH_CALL) {
+        PyObject *args[2] = {owner, name};
+        if (PyUnicode_CompareWithASCIIString(name, "data") == 0) {
+            T->uncounted = true;
+        }
+        return mp_op_begin(T, s, mp_operator_borrow("getattr"), args, 2, NULL, flags);
+    }
+    return mp_record_leaf_attr(T, s, owner, n, name);
+}
+
+/* -- Modules, classes, super, methods --------------------------------------------------- */
+
+static mp_rc
+get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
+{
+    PyObject *hook;
+    mp_node *n;
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc == MP_OK) {  // a module is pinned by identity, but its class may change
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(owner), 0);
+    }
+    rc = rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, false);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *dict = PyModule_GetDict(owner);
+    if (PyDict_GetItemWithError(dict, name) != NULL
+        || mp_type_lookup_borrow(Py_TYPE(owner), name) != NULL) {
+        return MP_OK;
+    }
+    rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), str_getattr, &hook);
+    if (rc != MP_OK || hook == NULL) {
+        return rc;
+    }
+    if (!PyFunction_Check(hook)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "module __getattr__");
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_RESULT;
+    return MP_OK;
+}
+
+/* A static or class method, or one of a subclass, and what it holds. */
+static mp_rc
+load_method_part(mp_trace *T, PyObject *method)
+{
+    PyObject *inner = mp_descr_part_borrow(method, 0);
+    return inner == NULL ? mp_load_const(T, method)
+                         : mp_load_part(T, method, MP_F_STATIC_FUNC, inner);
+}
+
+/* `C.name`: the metaclass first, then the MRO of C. */
+static mp_rc
+get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
+{
+    PyTypeObject *cls = (PyTypeObject *)owner, *meta = Py_TYPE(owner);
+    PyObject *from_meta = mp_type_lookup_borrow(meta, name);
+    mp_rc rc = mp_guard_type_attr(T, meta, name, from_meta);
+    rc = rc != MP_OK ? rc : mp_descr_guard_kind(T, from_meta);
+    if (rc == MP_OK && (meta->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)meta, 0);  // C.__class__ = ...
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->post = MP_POST_RESULT;
+    if (from_meta != NULL && mp_descr_is_data(from_meta)) {
+        return mp_descr_bind(T, s, owner, n, name, from_meta);
+    }
+    if (n->written != NULL && mp_node_wrote(n, name)) {
+        return MP_OK;
+    }
+    PyObject *attr = mp_type_lookup_borrow(cls, name);
+    rc = mp_guard_type_attr(T, cls, name, attr);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (attr == NULL) {
+        if (from_meta != NULL) {
+            return mp_descr_bind(T, s, owner, n, name, from_meta);
+        }
+        PyObject *hook = mp_type_lookup_borrow(meta, str_getattr);
+        rc = mp_guard_type_attr(T, meta, str_getattr, hook);
+        return rc != MP_OK || hook == NULL ? rc : mp_attr_runs(T, s, hook);
+    }
+    PyTypeObject *tp = Py_TYPE(attr);
+    if (tp == &PyStaticMethod_Type || tp == &PyClassMethod_Type) {
+        return load_method_part(T, attr);
+    }
+    if (tp->tp_descr_get == NULL || tp == &PyFunction_Type || tp == &PyMethodDescr_Type
+        || tp == &PyWrapperDescr_Type || tp == &PyClassMethodDescr_Type
+        || tp == &PyProperty_Type || tp == &PyMemberDescr_Type
+        || tp == &PyGetSetDescr_Type || PyCFunction_Check(attr)) {
+        return mp_load_const(T, attr);
+    }
+    bool runs;
+    rc = mp_descr_runs(T, s, attr, cls, "__get__", &runs);
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    return PyObject_TypeCheck(attr, &PyStaticMethod_Type)
+                   || PyObject_TypeCheck(attr, &PyClassMethod_Type)
+               ? load_method_part(T, attr)
+               : mp_load_const(T, attr);
+}
+
+static PyObject *
+super_lookup_borrow(PyTypeObject *obj_type, PyTypeObject *after, PyObject *name)
+{
+    PyObject *mro = obj_type->tp_mro;
+    Py_ssize_t i = 0, count = mro == NULL ? 0 : PyTuple_GET_SIZE(mro);
+    while (i < count && PyTuple_GET_ITEM(mro, i) != (PyObject *)after) {
+        i++;
+    }
+    for (i++; i < count; i++) {
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
+        PyObject *found = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+static mp_rc
+guard_super_attr(mp_trace *T, PyTypeObject *obj_type, PyTypeObject *after,
+                 PyObject *name, PyObject *found)
+{
+    if (mp_is_new_class(T, (PyObject *)obj_type)) {
+        return mp_guard_new_class(T, obj_type, after, name);
+    }
+    PyObject *row = PyTuple_Pack(4, (PyObject *)obj_type, (PyObject *)after, name,
+                                 found ? found : mp_guard_absent());
+    if (row == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_SUPER_ATTR, -1, -1, row, 0, NULL);
+    Py_DECREF(row);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
+                     PyTypeObject *obj_type, PyObject *name)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *found = super_lookup_borrow(obj_type, after, name);
+    rc = guard_super_attr(T, obj_type, after, name, found);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->post = MP_POST_RESULT;
+    if (found == NULL) {
+        return MP_OK;
+    }
+    if (Py_TYPE(found) == &PyClassMethod_Type || PyType_Check(obj)) {
+        rc = mp_load_const(T, (PyObject *)obj_type);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return mp_descr_bind(T, s, obj, n, name, found);
+}
+
+static mp_rc
+get_super_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
+{
+    super_object *su = (super_object *)owner;
+    if (su->obj == NULL || su->obj_type == NULL || mp_name_is(name, "__class__")) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "unbound super");
+    }
+    return mp_record_super_attr(T, s, su->type, su->obj, su->obj_type, name);
+}
+
+static mp_rc
+get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
+{
+    s->post = MP_POST_RESULT;
+    if (mp_name_is(name, "__func__") || mp_name_is(name, "__self__")) {
+        int field = mp_descr_find_field(owner, name);
+        return n->reg < 0 ? MP_OK : mp_descr_load_field(T, n, owner, name, field);
+    }
+    PyObject *func = PyMethod_GET_FUNCTION(owner);
+    if (n->reg >= 0) {
+        mp_rc rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return mp_record_getattr(T, s, func, name);
+}
+
+mp_rc
+mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
+{
+    mp_node *n;
+    PyTypeObject *tp = Py_TYPE(owner);
+    if (attr_strings() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n != NULL && n->kind == MP_NODE_TENSOR) {
+        return get_tensor_attr(T, s, owner, n, name);
+    }
+    if (tp == &PySuper_Type) {
+        return get_super_attr(T, s, owner, name);
+    }
+    if (tp == &PyMethod_Type) {
+        return get_method_attr(T, s, owner, n, name);
+    }
+    if (PyType_Check(owner)) {
+        PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
+        if (over != NULL
+            && over != mp_type_lookup_borrow(&PyType_Type, str_getattribute)
+            && mp_c_base(tp) != tp) {
+            return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "metaclass __getattribute__");
+        }
+        return get_type_attr(T, s, owner, n, name);
+    }
+    if (tp == &PyModule_Type) {
+        return get_module_attr(T, s, owner, name);
+    }
+    PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
+    rc = mp_guard_type_attr(T, tp, str_getattribute, over);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (over != NULL && PyFunction_Check(over)) {
+        return mp_attr_runs(T, s, over);
+    }
+    if (PyModule_Check(owner)) {
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+        return rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, true);
+    }
+    if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
+        && !(Py_TYPE(over) == &PyWrapperDescr_Type
+             && ((PyWrapperDescrObject *)over)->d_wrapped
+                    == (void *)PyObject_GenericGetAttr)
+        && over != mp_type_lookup_borrow(&PyBaseObject_Type, str_getattribute)) {
+        return mp_record_alias_attr(T, s, owner, name);
+    }
+    return mp_record_generic_getattr(T, s, owner, name, true);
+}
+
+/* -- Stores ----------------------------------------------------------------------------- */
+
+/* `del C.name` looks into C alone: guard that C itself has the name, or that nobody has. */
+static mp_rc
+guard_own_class_attr(mp_trace *T, mp_node *n, PyTypeObject *cls, PyObject *name)
+{
+    if (n->written != NULL && mp_node_wrote(n, name)) {
+        return MP_OK;
+    }
+    PyObject *inherited = super_lookup_borrow(cls, cls, name);
+    PyObject *found = mp_type_lookup_borrow(cls, name);
+    if (inherited != NULL && inherited == found) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "del of inherited %s.%U", cls->tp_name,
+                              name);
+    }
+    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
+    return rc != MP_OK || found == NULL
+               ? rc
+               : guard_super_attr(T, cls, cls, name, inherited);
+}
+
+mp_rc
+mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                          PyObject *value)
+{
+    mp_node *n, *ignored, *dict_node;
+    PyObject *dict;
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc == MP_OK && value != NULL) {
+        rc = mp_value(T, value, &ignored);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        bool done;
+        rc = mp_record_tensor_store(T, s, owner, n, name, value, &done);
+        if (rc != MP_OK || done) {
+            return rc;
+        }
+    }
+    PyTypeObject *tp = Py_TYPE(owner);
+    PyObject *descr = mp_type_lookup_borrow(tp, name);
+    rc = mp_guard_type_attr(T, tp, name, descr);
+    rc = rc != MP_OK ? rc : mp_descr_guard_kind(T, descr);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (descr != NULL && Py_TYPE(descr)->tp_descr_set != NULL) {
+        return mp_descr_set(T, s, owner, n, name, value, descr);
+    }
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    if (PyType_Check(owner)) {
+        rc = value != NULL ? MP_OK
+                           : guard_own_class_attr(T, n, (PyTypeObject *)owner, name);
+        return rc != MP_OK ? rc : mp_write_type(T, n, name);
+    }
+    rc = mp_instance_dict_node(T, owner, n, &dict, &dict_node);
+    if (rc != MP_OK || dict == NULL) {
+        return rc;  // no dict: AttributeError
+    }
+    if (value == NULL) {
+        PyObject *old;
+        rc = mp_read_key(T, dict, dict_node, name, &old);
+        if (rc != MP_OK || old == NULL) {
+            return rc;  // AttributeError
+        }
+    }
+    return mp_write_key(T, dict_node, name, value == NULL);
+}
+
+mp_rc
+mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                  PyObject *value)
+{
+    mp_node *n;
+    if (attr_strings() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, owner, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyWeakref_CheckProxy(owner) && n->kind == MP_NODE_FRESH) {
+        owner = mp_weakref_borrow(owner);
+        return mp_record_setattr(T, s, owner, name, value);
+    }
+    PyTypeObject *tp = Py_TYPE(owner);
+    PyObject *hook_name = value != NULL ? str_setattr : str_delattr;
+    PyObject *hook = mp_type_lookup_borrow(tp, hook_name);
+    rc = mp_guard_type_attr(T, tp, hook_name, hook);
+    if (rc == MP_OK && PyModule_Check(owner)) {
+        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (hook != NULL && PyFunction_Check(hook)) {
+        if (value != NULL) {
+            mp_node *ignored;
+            rc = mp_value(T, value, &ignored);
+            if (rc != MP_OK) {
+                return rc;
+            }
+        }
+        rc = mp_attr_runs(T, s, hook);
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (tp->tp_setattro != PyObject_GenericSetAttr
+        && tp->tp_setattro != PyType_Type.tp_setattro) {
+        // C code of its own (a proxy, thread-local state), or a hook of another kind.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s sets its attributes itself",
+                              mp_type_name(owner));
+    }
+    s->post = MP_POST_NONE;
+    return mp_record_generic_setattr(T, s, owner, name, value);
+}

@@ -1,0 +1,870 @@
+/* python/instr.c - what each instruction reads and writes: one handler for every opcode.
+ *
+ * A handler runs before its instruction.  It guards what the instruction is about to read,
+ * journals what it is about to write, and says in the shadow frame what may happen below
+ * it and how its result is taken in.  Nothing here calls the user's code.
+ */
+#include "cfunc/builtins.h"
+
+/* -- Handlers: names and cells -------------------------------------------------------------------- */
+
+#define NAME(s, in)   PyTuple_GET_ITEM((s)->info->code->co_names, (in)->arg)
+#define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
+
+/* Node of globals or builtins.  What `exec` was given as these need not be a dict, and the
+ * __getitem__ of a subclass is called. */
+static mp_rc
+namespace_node(mp_trace *T, PyObject *dict, mp_node **n)
+{
+    if (!PyDict_CheckExact(dict)) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "globals or builtins are a %s",
+                              Py_TYPE(dict)->tp_name);
+    }
+    mp_rc rc = mp_load_const(T, dict);
+    *n = mp_refgraph_find(&T->graph, dict);
+    return rc;
+}
+
+static mp_rc
+globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
+{
+    *dict = mp_frame_globals_borrow(s->f);
+    return namespace_node(T, *dict, n);
+}
+
+static mp_rc
+load_global(mp_trace *T, mp_shadow *s, PyObject *name)
+{
+    PyObject *dict, *value;
+    mp_node *n;
+    mp_rc rc = globals_node(T, s, &dict, &n);
+    if (rc == MP_OK) {
+        rc = mp_read_key(T, dict, n, name, &value);
+    }
+    if (rc != MP_OK || value != NULL) {
+        return rc;
+    }
+    dict = mp_frame_builtins_borrow(s->f);
+    rc = namespace_node(T, dict, &n);
+    return rc != MP_OK ? rc : mp_read_key(T, dict, n, name, &value);
+}
+
+static mp_rc
+store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
+{
+    PyObject *dict, *old = NULL;
+    mp_node *n, *ignored;
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
+    if (rc == MP_OK) {
+        rc = globals_node(T, s, &dict, &n);
+    }
+    if (rc == MP_OK && value == NULL) {
+        rc = mp_read_key(T, dict, n, name, &old);  // NameError if it is not there
+        if (rc == MP_OK && old == NULL) {
+            return MP_OK;
+        }
+    }
+    return rc != MP_OK ? rc : mp_write_key(T, n, name, value == NULL);
+}
+
+static mp_rc
+cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
+{
+    *cell = mp_frame_local_borrow(s->f, i);
+    *n = NULL;
+    if (*cell == NULL || !PyCell_Check(*cell)) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a cell");
+    }
+    *n = mp_refgraph_find(&T->graph, *cell);
+    if (*n != NULL) {
+        return MP_OK;
+    }
+    mp_node *func = mp_refgraph_find(&T->graph, mp_frame_func_borrow(s->f));
+    bool outer = (mp_local_kind(s->info->code, i) & CO_FAST_FREE) && func != NULL
+                 && func->reg >= 0;
+    mp_rc rc = outer ? mp_load_const(T, *cell) : mp_fresh(T, *cell);
+    *n = mp_refgraph_find(&T->graph, *cell);
+    return rc;
+}
+
+mp_rc
+mp_know_cell(mp_trace *T, mp_shadow *s, int i)
+{
+    PyObject *cell;
+    mp_node *n;
+    return cell_node(T, s, i, &cell, &n);
+}
+
+mp_rc
+mp_read_cell(mp_trace *T, mp_shadow *s, int i)
+{
+    PyObject *cell;
+    mp_node *n;
+    mp_rc rc = cell_node(T, s, i, &cell, &n);
+    if (rc != MP_OK || n->reg < 0 || n->rewritten) {
+        return rc;
+    }
+    if (PyCell_GET(cell) == NULL) {
+        return mp_test(T, MP_G_CELL_EMPTY, n, NULL, 0);
+    }
+    return mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+}
+
+static mp_rc
+store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
+{
+    PyObject *cell;
+    mp_node *n, *ignored;
+    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : mp_read_cell(T, s, i);
+    if (rc == MP_OK) {
+        rc = cell_node(T, s, i, &cell, &n);
+    }
+    if (rc == MP_OK && value == NULL && PyCell_GET(cell) == NULL) {
+        return MP_OK;  // NameError
+    }
+    return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
+}
+
+/* A new function takes its module's name and the builtins from the globals. */
+static mp_rc
+make_function(mp_trace *T, mp_shadow *s)
+{
+    static const char *const names[] = {"__name__", "__builtins__"};
+    PyObject *dict, *value;
+    mp_node *n;
+    mp_rc rc = globals_node(T, s, &dict, &n);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
+        PyObject *key = PyUnicode_InternFromString(names[i]);
+        rc = key == NULL ? MP_ERR : mp_read_key(T, dict, n, key, &value);
+        Py_XDECREF(key);
+    }
+    return rc;
+}
+
+/* -- Handlers: class bodies ---------------------------------------------------------------------- */
+
+static mp_rc
+load_name(mp_trace *T, mp_shadow *s, PyObject *name)
+{
+    bool found;
+    mp_rc rc = mp_record_load_name(T, s, name, &found);
+    return rc != MP_OK || found ? rc : load_global(T, s, name);
+}
+
+static mp_rc
+load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool found;
+    PyObject *name = PyTuple_GET_ITEM(s->info->code->co_localsplusnames, in->arg);
+    mp_rc rc = mp_record_load_name(T, s, name, &found);
+    return rc != MP_OK || found ? rc : mp_read_cell(T, s, in->arg);
+}
+
+static mp_rc
+setup_annotations(mp_trace *T, mp_shadow *s)
+{
+    PyObject *name = PyUnicode_InternFromString("__annotations__");
+    bool found;
+    mp_rc rc = name == NULL ? MP_ERR : mp_record_load_name(T, s, name, &found);
+    Py_XDECREF(name);
+    if (rc == MP_OK && !found && !PyDict_CheckExact(mp_frame_names_borrow(s->f))) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "annotations in a dict of another type");
+    }
+    return rc;
+}
+
+static mp_rc
+load_build_class(mp_trace *T, mp_shadow *s)
+{
+    PyObject *name = PyUnicode_InternFromString("__build_class__");
+    PyObject *dict = mp_frame_builtins_borrow(s->f), *value;
+    mp_node *n;
+    mp_rc rc = name == NULL ? MP_ERR : namespace_node(T, dict, &n);
+    if (rc == MP_OK) {
+        rc = mp_read_key(T, dict, n, name, &value);
+    }
+    Py_XDECREF(name);
+    return rc;
+}
+
+/* -- Handlers: calls --------------------------------------------------------------------------------- */
+
+/* Stack slots as an argument array: they lie side by side in the frame. */
+static mp_rc
+do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *args[256];
+    int n = in->arg, base = in->depth - n - 2;
+    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
+    if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
+    }
+    int first = method != NULL ? base + 1 : base + 2, count = 0;
+    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    for (int i = first; i < in->depth; i++) {
+        args[count++] = mp_frame_stack_borrow(s->f, i);
+    }
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
+}
+
+static mp_rc
+do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int base = in->depth - in->arg - 2;
+    PyObject *callee = mp_frame_stack_borrow(s->f, base + 1);
+    if (mp_frame_stack_borrow(s->f, base) != NULL || !PyMethod_Check(callee)) {
+        return MP_OK;
+    }
+    return mp_record_method_parts(T, callee);
+}
+
+/* `*star` of a subclass of list or tuple: its items are the arguments as long as its class
+ * has no __iter__ in Python. */
+static mp_rc
+prepare_star(mp_trace *T, PyObject *star)
+{
+    PyObject *iter = NULL;
+    if (PyTuple_CheckExact(star) || PyList_CheckExact(star)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, star, "__iter__", &iter);
+    if (rc == MP_OK && (iter == NULL || PyFunction_Check(iter))) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
+                            mp_type_name(star));
+    }
+    return rc;
+}
+
+static mp_rc
+do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool has_kw = in->arg & 1;
+    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL,
+             *star = TOP(s, in, has_kw ? 2 : 1);
+    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
+    PyObject *args[256], *key, *value, *names = NULL;
+    Py_ssize_t pos = 0, count = 0;
+    mp_node *star_node = mp_refgraph_find(&T->graph, star);
+    bool is_late = star_node != NULL && star_node->kind == MP_NODE_FRESH
+                   && !PyTuple_Check(star) && !PyList_Check(star)
+                   && mp_callee_is_watched(callee);  // its frame tells the arguments
+    if (!is_late && !PyTuple_Check(star) && !PyList_Check(star)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
+                              mp_type_name(star));
+    }
+    mp_rc rc = mp_read_all(T, star);
+    rc = rc != MP_OK || is_late ? rc : prepare_star(T, star);
+    if (rc == MP_OK && kwargs != NULL) {
+        rc = PyDict_Check(kwargs)
+                 ? mp_read_all(T, kwargs)
+                 : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
+    Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
+    if (given + nkw > 250) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
+    }
+    for (Py_ssize_t i = 0; i < given; i++) {
+        args[count++] = PySequence_Fast_GET_ITEM(star, i);
+    }
+    Py_ssize_t nargs = count;
+    if (nkw > 0 && (names = PyTuple_New(nkw)) == NULL) {
+        return MP_ERR;
+    }
+    while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
+        if (!PyUnicode_Check(key)) {  // TypeError
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a keyword that is a %s",
+                                mp_type_name(key));
+        }
+        PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
+        args[count++] = value;
+    }
+    rc = rc != MP_OK ? rc : mp_record_callee(T, s, callee, args, nargs, names);
+    Py_XDECREF(names);
+    return rc;
+}
+
+bool
+mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
+{
+    PyObject *globals = mp_frame_globals_borrow(s->f);
+    return mp_type_is(lock, MP_K_RLOCK)
+           && (mp_is_module(globals, MP_MODULE_FUNCTOOLS)
+               || mp_is_module(globals, MP_MODULE_LOGGING));
+}
+
+/* A hit runs its graph between the guards and the effects, and other threads run then. */
+static bool
+writes_while_locked(mp_trace *T)
+{
+    for (int i = T->n_free_writes; i < T->n_writes; i++) {
+        const mp_write *w = &T->writes[i];
+        if (!w->dead && w->kind <= MP_W_CONTENT && w->node->reg >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A hit takes no lock: it runs where nobody has it (UNLOCKED), and what is written under a lock
+ * of logging is not written by a hit.  What cached_property writes is the same whoever wrote it
+ * last (since 3.12 it has no lock). */
+mp_rc
+mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
+{
+    mp_node *n;
+    if (T->trial) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a lock, in a trial");
+    }
+    if (!takes && T->n_locks == 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that was taken before");
+    }
+    mp_rc rc = mp_value(T, lock, &n);
+    if (rc == MP_OK && !mp_lock_is_known(lock)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock");
+    }
+    if (rc != MP_OK || !takes) {
+        T->n_locks -= takes ? 0 : 1;
+        if (rc == MP_OK && T->n_locks == 0
+            && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
+            && writes_while_locked(T)) {
+            mp_blame(T, T->locked);
+            rc = mp_trace_abort(T, MP_AB_MUTATION, "a write under a lock of logging");
+        }
+        return rc;
+    }
+    if (T->n_locks == 0) {
+        T->locked = T->graph.at;
+        T->n_free_writes = T->n_writes;
+    }
+    T->n_locks++;
+    return mp_test(T, MP_G_UNLOCKED, n, NULL, 0);
+}
+
+static mp_rc
+do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    PyObject *enter, *leave;
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK) {
+        rc = mp_special(T, obj, "__enter__", &enter);
+    }
+    if (rc == MP_OK) {
+        rc = mp_special(T, obj, "__exit__", &leave);
+    }
+    if (rc != MP_OK || enter == NULL || leave == NULL) {
+        return rc;
+    }
+    if (mp_is_cache_lock(s, obj)) {
+        s->post = MP_POST_PAIR;
+        return mp_take_lock(T, s, obj, true);
+    }
+    bool own = n != NULL && n->kind == MP_NODE_FRESH;  // as methods of its own objects
+    if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
+        || (!PyFunction_Check(leave)
+            && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type)))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_PAIR;
+    return MP_OK;
+}
+
+static mp_rc
+do_super_attr(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *callee = TOP(s, in, 3), *after = TOP(s, in, 2), *obj = TOP(s, in, 1);
+    if (callee != (PyObject *)&PySuper_Type || !PyType_Check(after)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a replaced super");
+    }
+    PyTypeObject *obj_type = Py_TYPE(obj);
+    if (PyType_Check(obj)
+        && PyType_IsSubtype((PyTypeObject *)obj, (PyTypeObject *)after)) {
+        obj_type = (PyTypeObject *)obj;
+    }
+    mp_rc rc =
+        mp_record_super_attr(T, s, (PyTypeObject *)after, obj, obj_type, NAME(s, in));
+    if (in->flag & 1) {
+        s->post = MP_POST_PAIR;
+    }
+    return rc;
+}
+
+/* -- Handlers: the rest --------------------------------------------------------------------------------- */
+
+static mp_rc
+do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
+{
+    PyObject *slice = PySlice_New(TOP(s, in, 2), TOP(s, in, 1), NULL);
+    if (slice == NULL) {
+        return MP_ERR;
+    }
+    PyObject *container = TOP(s, in, 3);
+    mp_rc rc = store ? mp_record_setitem(T, s, container, slice, TOP(s, in, 4))
+                     : mp_record_getitem(T, s, container, slice);
+    Py_DECREF(slice);
+    return rc;
+}
+
+static mp_rc
+do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
+{
+    PyObject *dict = mapping;
+    mp_rc rc = mp_unwrap_proxy(T, &dict);
+    if (rc == MP_OK
+        && !(dict == mapping ? PyDict_Check(dict) : PyDict_CheckExact(dict))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "** of a %s",
+                              mp_type_name(mapping));
+    }
+    s->post = MP_POST_NONE;
+    rc = rc != MP_OK ? rc : mp_prepare_merge(T, dict);
+    return rc != MP_OK ? rc : mp_read_all(T, dict);
+}
+
+static mp_rc
+do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    mp_rc rc = mp_record_iter(T, s, iterable);
+    s->post = MP_POST_NONE;
+    return rc;
+}
+
+/* Of a new set, or (step 2) dict. */
+static mp_rc
+note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
+{
+    mp_rc rc = MP_OK;
+    for (int k = in->arg * step; k > 0 && rc == MP_OK; k -= step) {
+        rc = mp_prepare_key(T, s, TOP(s, in, k));
+    }
+    return rc;
+}
+
+static mp_rc
+do_get_iter(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    PyObject *item;
+    mp_node *n = mp_refgraph_find(&T->graph, iterable);
+    if (n != NULL && n->reg >= 0 && mp_iterator_peek(iterable, 0, &item) >= 0) {
+        s->post = MP_POST_RESULT;  // its own iterator
+        return MP_OK;
+    }
+    return mp_record_iter(T, s, iterable);
+}
+
+/* What the iterator goes through is not what it was at entry. */
+static bool
+is_sequence_written(mp_trace *T, PyObject *iterator)
+{
+    PyObject *sequence = mp_iterator_sequence_borrow(iterator);
+    mp_node *n = sequence == NULL ? NULL : mp_refgraph_find(&T->graph, sequence);
+    return n != NULL
+           && (n->kind != MP_NODE_EXTERNAL || n->written != NULL || n->rewritten
+               || n->appended);
+}
+
+/* One from outside, of C: guards look ahead, effects advance it. */
+static mp_rc
+advance_external(mp_trace *T, mp_node *n, PyObject *item)
+{
+    mp_rc rc = MP_OK;
+    if (item != NULL) {
+        rc = mp_load(T, MP_G_LOAD_NEXT, n->reg, NULL, n->taken, item);
+    }
+    else if (mp_refgraph_test(&T->graph, MP_G_ITEMS_LEFT, n->reg, -1, NULL, n->taken)
+             < 0) {
+        rc = MP_ERR;
+    }
+    rc = rc != MP_OK ? rc : mp_write_advance(T, n);
+    n->taken += rc == MP_OK && item != NULL;
+    return rc;
+}
+
+static mp_rc
+do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, iterator, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    s->post = MP_POST_RESULT;
+    s->through_c = !PyGen_CheckExact(iterator);
+    if (n == NULL || n->reg < 0) {
+        PyObject *ignored;
+        rc = mp_look_before_next(T, iterator);
+        return rc != MP_OK ? rc : mp_special(T, iterator, "__next__", &ignored);
+    }
+    PyObject *next, *item;
+    int more = mp_iterator_peek(iterator, 0, &item);
+    if (more >= 0 && !is_sequence_written(T, iterator)) {
+        return advance_external(T, n, more > 0 ? item : NULL);
+    }
+    rc = mp_special(T, iterator, "__next__", &next);
+    if (rc == MP_OK && (next == NULL || !PyFunction_Check(next))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an external %s is advanced",
+                              mp_type_name(iterator));
+    }
+    return rc;
+}
+
+static mp_rc
+do_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
+{
+    mp_rc rc = mp_record_is(T, a, b);
+    return rc != MP_OK ? rc : mp_constants_is(T, s, a, b);
+}
+
+static mp_rc
+do_set_update(mp_trace *T, mp_shadow *s, PyObject *iterable)
+{
+    mp_rc rc = do_extend(T, s, iterable);
+    s->hashes = true;
+    return rc != MP_OK ? rc : mp_note_items(T, &iterable, 1);
+}
+
+/* A display or comprehension under construction; after a break it is external. */
+static mp_rc
+do_add(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int values = in->op == MP_OP_MAP_ADD ? 2 : 1;
+    mp_node *n = mp_refgraph_find(&T->graph, TOP(s, in, values + in->arg));
+    mp_rc rc = MP_OK;
+    if (in->op != MP_OP_LIST_APPEND) {
+        s->below = MP_BELOW_WATCH;
+        rc = mp_note_identity(T, TOP(s, in, values));
+    }
+    if (rc != MP_OK || n == NULL || n->reg < 0) {
+        return rc;
+    }
+    return in->op == MP_OP_LIST_APPEND ? mp_write_append(T, n) : mp_write_content(T, n);
+}
+
+/* The same with all that an iterable or mapping gives. */
+static mp_rc
+do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *more = TOP(s, in, 1);
+    mp_rc rc = in->op == MP_OP_LIST_EXTEND  ? do_extend(T, s, more)
+               : in->op == MP_OP_SET_UPDATE ? do_set_update(T, s, more)
+                                            : do_merge(T, s, more);
+    mp_node *n = mp_refgraph_find(&T->graph, TOP(s, in, 1 + in->arg));
+    return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
+}
+
+static mp_rc
+do_known(mp_trace *T, PyObject *value)
+{
+    mp_node *ignored;
+    return mp_value(T, value, &ignored);
+}
+
+static mp_rc
+do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    enum { STOPITERATION_ERROR = 3, UNARY_POSITIVE = 5, LIST_TO_TUPLE = 6 };
+    switch (in->arg) {
+    case STOPITERATION_ERROR:
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case LIST_TO_TUPLE:
+        s->post = MP_POST_FRESH;
+        return mp_read_all(T, TOP(s, in, 1));
+    case UNARY_POSITIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
+    default:
+        return mp_trace_abort(T, MP_AB_OPCODE, "intrinsic %d", in->arg);
+    }
+}
+
+/* An exception in flight: made by the run, as is its traceback; its class is known. */
+static mp_rc
+do_exception(mp_trace *T, PyObject *exc)
+{
+    mp_rc rc = mp_fresh(T, exc);
+    if (rc != MP_OK || !PyExceptionInstance_Check(exc)) {
+        return rc;
+    }
+    PyObject *traceback = PyException_GetTraceback(exc);
+    rc = traceback == NULL ? MP_OK : mp_fresh(T, traceback);
+    Py_XDECREF(traceback);
+    rc = rc != MP_OK ? rc : mp_guard_message(T, exc);
+    rc = rc != MP_OK ? rc : mp_load_const(T, (PyObject *)Py_TYPE(exc));
+    return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(exc));
+}
+
+/* A handler begins: what it handles may show what the caller was handling before. */
+static mp_rc
+do_handler(mp_trace *T, PyObject *exc)
+{
+    mp_rc rc = mp_read_handled(T);
+    return rc != MP_OK ? rc : do_exception(T, exc);
+}
+
+/* Raising adds a traceback to the exception, which no effect replays. */
+static mp_rc
+do_raise(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = MP_OK;
+    for (int i = in->arg; i > 0 && rc == MP_OK; i--) {
+        PyObject *exc = TOP(s, in, i);
+        mp_node *n = mp_refgraph_find(&T->graph, exc);
+        if (PyExceptionClass_Check(exc)) {
+            rc = mp_prepare_class(T, (PyTypeObject *)exc,
+                                  &(bool){false});  // (it is called)
+        }
+        else if (i == in->arg && n != NULL && n->reg >= 0
+                 && PyExceptionInstance_Check(exc)) {
+            rc = mp_trace_abort(T, MP_AB_MUTATION, "an external %s is raised",
+                                mp_type_name(exc));
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    if (s->post == MP_POST_RESULT) {
+        s->post = MP_POST_PAIR;
+    }
+    return rc;
+}
+
+mp_rc
+mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    T->exposes = false;
+    switch ((mp_op)in->op) {
+    // moves between slots, jumps that look at nothing, frame book-keeping
+    case MP_OP_NOP:
+    case MP_OP_POP_TOP:
+    case MP_OP_PUSH_NULL:
+    case MP_OP_COPY:
+    case MP_OP_SWAP:
+    case MP_OP_JUMP_FORWARD:
+    case MP_OP_JUMP_BACKWARD:
+    case MP_OP_RESUME:
+    case MP_OP_RERAISE:
+    case MP_OP_MAKE_CELL:
+    case MP_OP_COPY_FREE_VARS:
+    case MP_OP_RETURN_VALUE:
+    case MP_OP_RETURN_CONST:
+    case MP_OP_YIELD_VALUE:
+    case MP_OP_END_FOR:
+    case MP_OP_END_SEND:
+    case MP_OP_RETURN_GENERATOR:
+    case MP_OP_CLEANUP_THROW:
+        return MP_OK;
+    case MP_OP_CHECK_EXC_MATCH:
+        return mp_record_except(T, TOP(s, in, 1));
+    case MP_OP_LOAD_FAST:
+    case MP_OP_LOAD_FAST_CHECK:
+    case MP_OP_LOAD_FAST_AND_CLEAR:
+        return mp_segment_load_local(T, s, in->arg);
+    case MP_OP_STORE_FAST:
+    case MP_OP_DELETE_FAST:
+        mp_segment_store_local(T, s, in->arg);
+        return MP_OK;
+    case MP_OP_LIST_APPEND:
+    case MP_OP_SET_ADD:
+    case MP_OP_MAP_ADD:
+        return do_add(T, s, in);
+    case MP_OP_RAISE_VARARGS:
+        return in->arg > 0 ? do_raise(T, s, in) : mp_read_handled(T);
+    case MP_OP_WITH_EXCEPT_START:
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+        return do_exception(T, TOP(s, in, 1));
+    case MP_OP_KW_NAMES:
+        s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+        s->names_at = s->pending;
+        return MP_OK;
+    case MP_OP_LOAD_CONST: {
+        PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+        mp_rc rc = mp_fresh(T, value);
+        mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, value) : NULL;
+        if (n != NULL && PyTuple_CheckExact(value)) {
+            n->of_code =
+                true;  // others may hold it, too: a module shares its constants
+        }
+        return rc;
+    }
+    case MP_OP_POP_EXCEPT:
+        s->handling--;
+        return MP_OK;
+    case MP_OP_PUSH_EXC_INFO:
+        if (s->handling++ == 0) {
+            s->raised = T->raised;
+        }
+        return TOP(s, in, 1) == NULL ? MP_OK : do_handler(T, TOP(s, in, 1));
+    case MP_OP_LOAD_ASSERTION_ERROR:
+        return mp_load_const(T, PyExc_AssertionError);
+    case MP_OP_BUILD_SET:
+    case MP_OP_BUILD_MAP:
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_FRESH;
+        return note_keys(T, s, in, in->op == MP_OP_BUILD_MAP ? 2 : 1);
+    case MP_OP_BUILD_CONST_KEY_MAP:
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case MP_OP_BUILD_TUPLE:
+    case MP_OP_BUILD_LIST:
+    case MP_OP_BUILD_SLICE:
+    case MP_OP_BUILD_STRING:
+        s->post = MP_POST_FRESH;
+        return MP_OK;
+    case MP_OP_LIST_TO_TUPLE:
+        s->post = MP_POST_FRESH;
+        return mp_read_all(T, TOP(s, in, 1));
+    case MP_OP_MAKE_FUNCTION:
+        s->post = MP_POST_FRESH;
+        return make_function(T, s);
+    case MP_OP_LOAD_GLOBAL:
+        return load_global(T, s, NAME(s, in));
+    case MP_OP_STORE_GLOBAL:
+        return store_global(T, s, NAME(s, in), TOP(s, in, 1));
+    case MP_OP_DELETE_GLOBAL:
+        return store_global(T, s, NAME(s, in), NULL);
+    case MP_OP_LOAD_DEREF:
+        return mp_read_cell(T, s, in->arg);
+    case MP_OP_LOAD_CLASSDEREF:
+    case MP_OP_LOAD_FROM_DICT_OR_DEREF:
+        return load_name_or_deref(T, s, in);
+    case MP_OP_LOAD_NAME:
+        return load_name(T, s, NAME(s, in));
+    case MP_OP_STORE_NAME:
+        return mp_record_store_name(T, s, NAME(s, in), TOP(s, in, 1));
+    case MP_OP_DELETE_NAME:
+        return mp_record_store_name(T, s, NAME(s, in), NULL);
+    case MP_OP_LOAD_LOCALS:
+        return MP_OK;
+    case MP_OP_SETUP_ANNOTATIONS:
+        return setup_annotations(T, s);
+    case MP_OP_LOAD_BUILD_CLASS:
+        return load_build_class(T, s);
+    case MP_OP_STORE_DEREF:
+        return store_deref(T, s, in->arg, TOP(s, in, 1));
+    case MP_OP_DELETE_DEREF:
+        return store_deref(T, s, in->arg, NULL);
+    case MP_OP_LOAD_CLOSURE: {
+        PyObject *cell;
+        mp_node *n;
+        return cell_node(T, s, in->arg, &cell, &n);
+    }
+    case MP_OP_LOAD_ATTR:
+        return mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    case MP_OP_IMPORT_FROM:
+        return mp_record_import_from(T, s, TOP(s, in, 1), NAME(s, in));
+    case MP_OP_LOAD_METHOD:
+        return do_method(T, s, in);
+    case MP_OP_LOAD_SUPER_ATTR:
+        return do_super_attr(T, s, in);
+    case MP_OP_STORE_ATTR:
+        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), TOP(s, in, 2));
+    case MP_OP_DELETE_ATTR:
+        return mp_record_setattr(T, s, TOP(s, in, 1), NAME(s, in), NULL);
+    case MP_OP_BINARY_SUBSCR:
+        return mp_record_getitem(T, s, TOP(s, in, 2), TOP(s, in, 1));
+    case MP_OP_STORE_SUBSCR:
+        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), TOP(s, in, 3));
+    case MP_OP_DELETE_SUBSCR:
+        return mp_record_setitem(T, s, TOP(s, in, 2), TOP(s, in, 1), NULL);
+    case MP_OP_BINARY_SLICE:
+        return do_slice(T, s, in, false);
+    case MP_OP_STORE_SLICE:
+        return do_slice(T, s, in, true);
+    case MP_OP_COMPARE_OP:
+        return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
+    case MP_OP_IS_OP:
+        return do_is(T, s, TOP(s, in, 2), TOP(s, in, 1));
+    case MP_OP_CONTAINS_OP:
+        return mp_record_contains(T, s, TOP(s, in, 1), TOP(s, in, 2));
+    case MP_OP_BINARY_OP:
+        return mp_record_binary(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
+    case MP_OP_UNARY_POSITIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "pos");
+    case MP_OP_UNARY_NEGATIVE:
+        return mp_record_unary(T, s, TOP(s, in, 1), "neg");
+    case MP_OP_UNARY_INVERT:
+        return mp_record_unary(T, s, TOP(s, in, 1), "invert");
+    case MP_OP_UNARY_NOT:
+    case MP_OP_POP_JUMP_IF_TRUE:
+    case MP_OP_POP_JUMP_IF_FALSE:
+    case MP_OP_JUMP_IF_TRUE_OR_POP:
+    case MP_OP_JUMP_IF_FALSE_OR_POP:
+        return mp_read_truth(T, TOP(s, in, 1), s);
+    case MP_OP_POP_JUMP_IF_NONE:
+    case MP_OP_POP_JUMP_IF_NOT_NONE:
+        return do_known(T, TOP(s, in, 1));
+    case MP_OP_GET_ITER:
+    case MP_OP_GET_YIELD_FROM_ITER:
+        return do_get_iter(T, s, TOP(s, in, 1));
+    case MP_OP_FOR_ITER:
+        return do_for_iter(T, s, TOP(s, in, 1));
+    case MP_OP_SEND:
+        return TOP(s, in, 1) == Py_None || PyGen_CheckExact(TOP(s, in, 2))
+                   ? do_for_iter(T, s, TOP(s, in, 2))
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "send() of a %s",
+                                    mp_type_name(TOP(s, in, 2)));
+    case MP_OP_UNPACK_SEQUENCE:
+    case MP_OP_UNPACK_EX:
+        return mp_record_unpack(T, s, TOP(s, in, 1));
+    case MP_OP_LIST_EXTEND:
+    case MP_OP_SET_UPDATE:
+    case MP_OP_DICT_UPDATE:
+    case MP_OP_DICT_MERGE:
+        return do_add_all(T, s, in);
+    case MP_OP_FORMAT_VALUE:
+        return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
+    case MP_OP_PRECALL:
+        return do_precall(T, s, in);
+    case MP_OP_CALL:
+        return do_call(T, s, in);
+    case MP_OP_CALL_FUNCTION_EX:
+        return do_call_ex(T, s, in);
+    case MP_OP_CALL_INTRINSIC_1:
+        return do_intrinsic(T, s, in);
+    case MP_OP_BEFORE_WITH:
+        return do_before_with(T, s, TOP(s, in, 1));
+    case MP_OP_IMPORT_NAME:
+        return mp_record_import(T, s, NAME(s, in), TOP(s, in, 2), TOP(s, in, 1));
+    case MP_OP_GET_LEN:
+        return mp_record_get_len(T, s, TOP(s, in, 1));
+    case MP_OP_MATCH_MAPPING:
+    case MP_OP_MATCH_SEQUENCE:
+        s->post = MP_POST_RESULT;
+        return mp_record_match_kind(T, TOP(s, in, 1));
+    case MP_OP_MATCH_KEYS:
+        return mp_record_match_keys(T, s, TOP(s, in, 2));
+    case MP_OP_MATCH_CLASS:
+        return mp_record_match_class(T, s, TOP(s, in, 3), TOP(s, in, 2), TOP(s, in, 1),
+                                     in->arg);
+    // statements that only modules and coroutines have, and exception groups
+    case MP_OP_UNKNOWN:
+    case MP_OP_BEFORE_ASYNC_WITH:
+    case MP_OP_CHECK_EG_MATCH:
+    case MP_OP_END_ASYNC_FOR:
+    case MP_OP_GET_AITER:
+    case MP_OP_GET_ANEXT:
+    case MP_OP_GET_AWAITABLE:
+    case MP_OP_ASYNC_GEN_WRAP:
+    case MP_OP_IMPORT_STAR:
+    case MP_OP_PREP_RERAISE_STAR:
+    case MP_OP_PRINT_EXPR:
+    case MP_OP_CALL_INTRINSIC_2:
+    case MP_OP_INTERPRETER_EXIT:
+    case MP_OP_LOAD_FROM_DICT_OR_GLOBALS:
+    case MP_OP_COUNT:
+        break;
+    }
+    return mp_trace_abort(T, MP_AB_OPCODE, "%s", mp_op_name(in->op));
+}

@@ -1,0 +1,538 @@
+/* python/item.c - containers, item by item: look-up, store, membership, iteration.
+ *
+ * One look-up guards one item, or its absence, where that answers for the instruction;
+ * everything else reads the whole content (read/content.c).  A key whose class defines
+ * __eq__ is refused or left to the instruction: to compare it here would run that.
+ * Objects whose class defines the operation in Python run as frames and are watched.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+#include "guard/value.h"
+
+/* -- Keys ----------------------------------------------------------------------------- */
+
+/* Enum members hash by name and compare by identity, unless the enum says otherwise. */
+static bool
+is_enum_member(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key), *meta = Py_TYPE(tp);
+    return (PyObject *)meta == mp_known[MP_K_ENUM_META]
+           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* The key's own __hash__ (an enum's) will run below this instruction. */
+mp_rc
+mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
+{
+    mp_rc rc = mp_note_identity(T, key);
+    if (rc != MP_OK || !is_enum_member(key)) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    return mp_prepare_instance(T, key);
+}
+
+bool
+mp_key_is_safe(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key);
+    if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyBool_Type
+        || key == Py_None || tp == &PyFloat_Type || tp == &PyBytes_Type
+        || PyType_Check(key) || tp == &PyFunction_Type || PyCFunction_Check(key)) {
+        return true;
+    }
+    if (tp == &PyTuple_Type) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!mp_key_is_safe(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (mp_is_constant(key) || is_enum_member(key) || mp_guard_is_pattern(key)) {
+        return true;
+    }
+    return tp->tp_hash == PyBaseObject_Type.tp_hash
+           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* A look-up in a dict whose keys have their own __eq__ would run it. */
+static bool
+dict_is_safe(PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    if (mp_dict_keys_are_str(dict)) {
+        return true;
+    }
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (!mp_key_is_safe(key)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* -- Items -------------------------------------------------------------------------------- */
+
+mp_rc
+mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
+{
+    *value = NULL;
+    if (!mp_key_is_safe(key)) {
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+    }
+    if (!dict_is_safe(dict)) {
+        return mp_trace_abort(T, MP_AB_HASH, "a dict whose keys have their own __eq__");
+    }
+    *value = PyDict_GetItemWithError(dict, key);
+    if (*value == NULL && PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (!mp_node_needs_guards(n) || mp_key_is_new(T, key)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_pin_key(T, key);
+    if (rc != MP_OK || mp_node_wrote(n, key)) {
+        return rc;
+    }
+    if (*value == NULL) {
+        return mp_test(T, MP_G_NO_KEY, n, key, 0);
+    }
+    return mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, *value);
+}
+
+static mp_rc
+getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    mp_node *key_node = mp_refgraph_find(&T->graph, key);
+    if (is_tensor_node(key_node)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    }
+    s->post = MP_POST_RESULT;
+    if (!PyLong_Check(key)) {
+        s->below = MP_BELOW_WATCH;  // __index__
+    }
+    if (!mp_node_needs_guards(n)) {
+        return MP_OK;
+    }
+    if (!PyLong_Check(key)) {
+        mp_rc rc = mp_read_c_object(T, key, key_node);
+        return rc != MP_OK ? rc : mp_read_all(T, obj);
+    }
+    Py_ssize_t i = PyLong_AsSsize_t(key), size = PySequence_Fast_GET_SIZE(obj);
+    if (i == -1 && PyErr_Occurred()) {
+        mp_err_drop();  // an index that no sequence has: IndexError is the program's
+        return mp_read_len(T, obj);
+    }
+    Py_ssize_t at = i < 0 ? i + size : i;
+    if (at < 0 || at >= size) {
+        return mp_read_len(T, obj);
+    }
+    PyObject *item = PySequence_Fast_GET_ITEM(obj, at);
+    if (!n->appended) {
+        return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, item);
+    }
+    if (at >= n->entry_len) {  // appended by the run: from the end, however long it was
+        return i < 0 ? MP_OK : mp_read_len(T, obj);
+    }
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i < 0 ? at - n->entry_len : i,
+                   item);
+}
+
+bool
+mp_is_tuple_field(PyObject *descr)
+{
+    return mp_type_is(descr, MP_K_TUPLE_FIELD);
+}
+
+mp_rc
+mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
+{
+    if (n == NULL || n->reg < 0 || !PyTuple_Check(owner)) {
+        return MP_OK;  // (TypeError if it is no tuple)
+    }
+    PyObject *reduced = PyObject_CallMethod(field, "__reduce__", NULL);
+    if (reduced == NULL) {
+        return MP_ERR;
+    }
+    Py_ssize_t index =
+        PyLong_AsSsize_t(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 0));
+    Py_DECREF(reduced);
+    if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
+        return mp_read_len(T, owner);  // IndexError is the program's
+    }
+    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
+                   PyTuple_GET_ITEM(owner, index));
+}
+
+/* A missing key of a defaultdict: its factory runs, and the key is written. */
+static mp_rc
+make_default(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    PyObject *name = PyUnicode_InternFromString("default_factory");
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_record_getattr(T, s, obj, name);
+    PyObject *factory = rc == MP_OK ? PyObject_GenericGetAttr(obj, name) : NULL;
+    Py_DECREF(name);
+    if (rc == MP_OK && factory == NULL) {
+        return MP_ERR;
+    }
+    if (rc == MP_OK && factory != Py_None) {
+        rc = mp_result(T, factory);
+        rc = rc != MP_OK ? rc : mp_record_callee(T, s, factory, NULL, 0, NULL);
+        rc = rc != MP_OK || n == NULL ? rc : mp_write_key(T, n, key, false);
+    }
+    Py_XDECREF(factory);
+    return rc;
+}
+
+static mp_rc
+getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
+{
+    PyObject *value;
+    bool runs;
+    s->post = MP_POST_RESULT;
+    if (!mp_key_is_safe(key) && !mp_node_needs_guards(n)) {
+        mp_rc rc = mp_runs_python(T, s, key, "__hash__", &runs);
+        return rc != MP_OK ? rc : mp_runs_python(T, s, key, "__eq__", &runs);
+    }
+    mp_rc rc = mp_read_key(T, obj, n, key, &value);
+    if (rc != MP_OK || value != NULL || PyDict_CheckExact(obj)) {
+        return rc;
+    }
+    rc = mp_runs_python(T, s, obj, "__missing__", &runs);
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    return mp_is_default_dict(obj) ? make_default(T, s, obj, n, key) : MP_OK;
+}
+
+/* C[x]: __class_getitem__, or a generic alias of a builtin class. */
+static mp_rc
+getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
+{
+    PyObject *name = PyUnicode_InternFromString("__class_getitem__");
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    PyObject *found = mp_type_lookup_borrow(cls, name);
+    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
+    Py_DECREF(name);
+    if (rc != MP_OK || found == NULL) {
+        return rc;
+    }
+    if (Py_TYPE(found) == &PyClassMethod_Type) {
+        PyObject *inner = mp_descr_part_borrow(found, 0);
+        if (inner != NULL && PyFunction_Check(inner)) {
+            s->below = MP_BELOW_WATCH;
+            return mp_load_part(T, found, MP_F_STATIC_FUNC, inner);
+        }
+    }
+    return Py_TYPE(found) == &PyClassMethodDescr_Type
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "subscript of class %s",
+                                cls->tp_name);
+}
+
+/* A constant in a dict that the run made: the id of a new object may serve, too. */
+static bool
+is_own_key(PyObject *obj, const mp_node *n, PyObject *key)
+{
+    return PyDict_Check(obj) && n != NULL && n->kind == MP_NODE_FRESH
+           && mp_is_constant(key);
+}
+
+mp_rc
+mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
+{
+    mp_node *n, *key_node;
+    bool runs, has_tensor = false;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        PyObject *args[2] = {obj, key};
+        return mp_op_begin(T, s, mp_operator_borrow("getitem"), args, 2, NULL,
+                           MP_TORCH_CALL);
+    }
+    if (!PySlice_Check(key)) {
+        rc = mp_value(T, key, &key_node);
+    }
+    else {
+        rc = mp_fresh(T, key);
+    }
+    if (rc == MP_OK && !is_own_key(obj, n, key)) {
+        rc = mp_read_deep(T, key, &has_tensor);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
+    s->raw = false;  // (what else runs, runs: __missing__, methods of the key)
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (PyList_Check(obj) || PyTuple_Check(obj)) {
+        return getitem_sequence(T, s, obj, n, key);
+    }
+    if (PyDict_Check(obj)) {
+        return getitem_dict(T, s, obj, n, key);
+    }
+    s->post = MP_POST_RESULT;
+    if (PyType_Check(obj)) {
+        return getitem_class(T, s, (PyTypeObject *)obj);
+    }
+    if (has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    if (mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
+        return mp_read_all(T, obj);
+    }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
+                  PyObject *value)
+{
+    mp_node *n, *ignored;
+    bool runs, has_tensor = false;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        PyObject *args[3] = {obj, key, value};
+        if (value == NULL) {
+            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
+        }
+        rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL,
+                         MP_TORCH_CALL);
+        s->post = MP_POST_STORE;
+        return rc;
+    }
+    rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_value(T, key, &ignored);
+    if (rc == MP_OK && value != NULL) {
+        rc = mp_value(T, value, &ignored);
+    }
+    if (rc == MP_OK && !is_own_key(obj, n, key)) {
+        rc = mp_read_deep(T, key, &has_tensor);
+    }
+    if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
+        rc = mp_read_items(T, value);
+        rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
+        s->below = MP_BELOW_WATCH;  // a list takes what the value hands out
+    }
+    if (rc == MP_OK) {
+        rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
+        s->raw = false;
+        s->post = MP_POST_NONE;
+    }
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (!PyDict_Check(obj) && !PyList_Check(obj) && !mp_is_deque(obj)) {
+        // An array, a bytearray: C code that makes a number of the value.
+        rc = value == NULL ? MP_OK : mp_read_deep(T, value, &has_tensor);
+        s->below = mp_is_array(obj) ? MP_BELOW_SKIP : s->below;
+    }
+    if (rc == MP_OK && has_tensor && !PyDict_Check(obj)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor in a %s, or as its index",
+                              mp_type_name(obj));
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyDict_Check(obj) && !mp_key_is_safe(key)) {
+        if (n != NULL && n->reg >= 0) {
+            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+        }
+        rc = mp_runs_python(T, s, key, "__hash__", &runs);
+        if (rc == MP_OK) {
+            rc = mp_runs_python(T, s, key, "__eq__", &runs);
+        }
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    if (PyDict_Check(obj)) {
+        PyObject *old;
+        if (value == NULL) {
+            rc = mp_read_key(T, obj, n, key, &old);  // del looks whether it is there
+            if (rc != MP_OK || old == NULL) {
+                return rc;
+            }
+        }
+        return mp_write_key(T, n, key, value == NULL);
+    }
+    if (PyList_Check(obj) || mp_is_deque(obj)) {
+        return mp_write_content(T, n);
+    }
+    if (PyByteArray_CheckExact(obj)) {
+        return mp_write_bytes(T, s, n, key, value);
+    }
+    return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
+}
+
+mp_rc
+mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
+{
+    mp_node *n, *ignored;
+    bool runs, has_tensor = false;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
+    if (rc == MP_OK) {
+        rc = mp_value(T, item, &ignored);
+    }
+    if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(ignored))) {
+        if (is_tensor_node(ignored) && n != NULL
+            && (PyDict_Check(obj) || PyAnySet_Check(obj)) && n->kind == MP_NODE_FRESH) {
+            s->below = MP_BELOW_WATCH;
+            return mp_load_const(T, item);  // tensors hash by identity: pin it
+        }
+        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
+    }
+    if (rc == MP_OK) {
+        rc = mp_runs_python(T, s, obj, "__contains__", &runs);
+        s->raw = false;
+        s->post = MP_POST_NONE;
+        s->looks = true;
+    }
+    if (rc != MP_OK || runs) {
+        return rc;
+    }
+    if (PyDict_Check(obj) || PyAnySet_Check(obj)) {
+        if (!mp_key_is_safe(item)) {
+            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
+        }
+        if (!mp_node_needs_guards(n) || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
+            s->below = MP_BELOW_WATCH;
+            return MP_OK;
+        }
+        rc = mp_pin_key(T, item);
+        if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+            return rc;
+        }
+        if (PyDict_Check(obj) && !dict_is_safe(obj)) {
+            return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
+        }
+        rc = PyAnySet_Check(obj) ? mp_read_all(T, obj) : MP_OK;
+        if (rc != MP_OK) {
+            return rc;
+        }
+        int found =
+            PyDict_Check(obj) ? PyDict_Contains(obj, item) : PySet_Contains(obj, item);
+        if (found < 0) {
+            return MP_ERR;
+        }
+        return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n, item, 0);
+    }
+    if (n == NULL || PyList_Check(obj) || PyTuple_Check(obj) || mp_is_deque(obj)
+        || PyByteArray_CheckExact(obj)) {
+        s->below = MP_BELOW_WATCH;
+        rc = mp_read_deep(T, obj, &has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, item, &has_tensor);
+        rc = rc != MP_OK ? rc : mp_prepare_instance(T, item);
+        if (rc == MP_OK && has_tensor) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
+        }
+        return rc;
+    }
+    rc = mp_runs_python(T, s, obj, "__iter__", &runs);
+    s->post = MP_POST_NONE;
+    rc = rc != MP_OK ? rc : mp_read_deep(T, obj, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
+    }
+    if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH || mp_is_array(obj)) {
+        s->below = MP_BELOW_WATCH;
+        return rc;  // (mp_read_deep has read an array)
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`in` a %s", mp_type_name(obj));
+}
+
+/* -- Iteration ------------------------------------------------------------------------------ */
+
+mp_rc
+mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    mp_node *n;
+    bool runs;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        rc = mp_tensor_observe(T, obj);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    rc = mp_runs_python(T, s, obj, "__iter__", &runs);
+    if (rc == MP_OK && !runs && !mp_is_sized(obj)) {
+        rc = mp_runs_python(T, s, obj, "__getitem__", &runs);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (mp_is_array(obj) && (rc = mp_array_expose(T, obj)) != MP_OK) {
+        return rc;
+    }
+    s->post = MP_POST_RESULT;
+    s->through_c = !PyGen_CheckExact(obj);
+    s->yields = mp_yields(T, NULL, &obj, 1, false);
+    if (runs) {
+        return MP_OK;
+    }
+    if (n == NULL || n->kind == MP_NODE_FRESH) {
+        s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
+        return mp_look_before_next(T, obj);
+    }
+    if (mp_is_sized(obj)) {
+        return mp_read_all(T, obj);
+    }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s",
+                          mp_type_name(obj));
+}
+
+mp_rc
+mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    mp_rc rc = mp_record_iter(T, s, obj);
+    s->post = MP_POST_UNPACK;
+    return rc;
+}

@@ -1,0 +1,166 @@
+/* python/operate.c - C functions of Python that work on tensors: sum(), abs(), operator.*.
+ *
+ * With tensors among the arguments such a call is one operation of the graph.  sum() over
+ * a generator is one as well: what the generator yields is taken down as its frame leaves
+ * (mp_sum_take), and the operation is logged when the sum is there.
+ * R: nothing may be written meanwhile, since the graph adds up at the end.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+static PyObject *sum_function;  // builtins.sum, once it was called
+
+/* -- sum() over a generator ---------------------------------------------------------------- */
+
+/* Append what stands for a number or tensor in the log; anything else ends the taking. */
+static mp_rc
+sum_append(mp_trace *T, mp_shadow *s, PyObject *item)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, item);
+    PyObject *leaf = NULL;
+    if (n != NULL && n->kind == MP_NODE_TENSOR) {
+        mp_rc rc = mp_op_value(T, n, &leaf);
+        if (rc != MP_OK) {
+            return rc;
+        }
+        s->sums_tensors = true;
+        s->sums_dynamic = s->sums_dynamic || n->dynamic;
+    }
+    else if (PyLong_Check(item) || PyFloat_Check(item)) {
+        leaf = Py_NewRef(item);
+    }
+    else {
+        Py_CLEAR(s->summands);
+        return MP_OK;
+    }
+    int rc = PyList_Append(s->summands, leaf);
+    Py_DECREF(leaf);
+    return rc < 0 ? MP_ERR : MP_OK;
+}
+
+static mp_rc
+sum_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+          Py_ssize_t count)
+{
+    Py_XSETREF(sum_function, Py_NewRef(callee));
+    s->summands = PyList_New(0);
+    s->sums_tensors = s->sums_dynamic = false;
+    s->sum_writes = T->n_mutations;
+    s->post = MP_POST_SUM;
+    if (s->summands == NULL) {
+        return MP_ERR;
+    }
+    PyObject *zero = PyLong_FromLong(0);
+    mp_rc rc = zero == NULL ? MP_ERR : sum_append(T, s, count > 1 ? args[1] : zero);
+    Py_XDECREF(zero);
+    return rc;
+}
+
+mp_rc
+mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item)
+{
+    if (left->fresh) {
+        Py_CLEAR(s->summands);  // no generator: an object's own __add__
+        return MP_OK;
+    }
+    return item == NULL || item == Py_None ? MP_OK : sum_append(T, s, item);
+}
+
+mp_rc
+mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result)
+{
+    if (s->summands == NULL || !s->sums_tensors) {
+        return mp_result(T, result);
+    }
+    if (T->n_mutations != s->sum_writes) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a write by what sum() iterates over");
+    }
+    PyObject *start = Py_NewRef(PyList_GET_ITEM(s->summands, 0));
+    PyObject *args = NULL;
+    if (PyList_SetSlice(s->summands, 0, 1, NULL) == 0) {
+        args = PyTuple_Pack(2, s->summands, start);
+    }
+    mp_rc rc = args == NULL ? MP_ERR
+                            : mp_op_log(T, sum_function, args, s->sums_dynamic, result);
+    Py_XDECREF(args);
+    Py_DECREF(start);
+    return rc;
+}
+
+/* -- Operations ---------------------------------------------------------------------------- */
+
+/* sum(d.values()): the view is no argument for a graph, its items are. */
+static mp_rc
+sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *all[4];
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *items = count > 4 ? NULL : PySequence_List(args[0]);
+    if (items == NULL) {
+        return MP_ERR;
+    }
+    memcpy(all, args, (size_t)count * sizeof(*all));
+    all[0] = items;
+    mp_rc rc = mp_fresh(T, items);
+    rc = rc != MP_OK ? rc
+                     : mp_op_begin(T, s, callee, all, nargs, kwnames, MP_TORCH_CALL);
+    mp_refgraph_forget(&T->graph, items);
+    Py_DECREF(items);
+    return rc;
+}
+
+mp_rc
+mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames, bool has_tensor)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    bool is_sum = mp_callee_is(callee, MP_K_SUM);
+    if (is_sum && nargs > 0 && PyGen_CheckExact(args[0])) {
+        return sum_begin(T, s, callee, args, count);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyFunction_Check(args[i]) || PyMethod_Check(args[i])) {
+            return MP_OK;  // reduce(f, tensors): its frames do the work and are watched
+        }
+        if (PyIter_Check(args[i]) || mp_op_flags_of(args[i]) != 0) {
+            s->calls = true;  // what comes out, or what is called, has no argument tree
+        }
+    }
+    if (PyType_Check(callee)) {
+        s->calls = T->lazy_calls = true;  // accumulate() adds when it is asked
+    }
+    if (!has_tensor || s->calls) {
+        return MP_OK;
+    }
+    if (is_sum && nargs > 0 && Py_IS_TYPE(args[0], &PyDictValues_Type)) {
+        return sum_of_view(T, s, callee, args, nargs, kwnames);
+    }
+    return mp_op_begin(T, s, callee, args, nargs, kwnames, MP_TORCH_CALL);
+}
+
+/* operator.iadd(a, b) and its kin do what `a += b` does. */
+mp_rc
+mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                  Py_ssize_t nargs)
+{
+    enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP, in this order
+    static const mp_known_id ids[] = {
+        MP_K_IADD, MP_K_IAND,     MP_K_IFLOORDIV, MP_K_ILSHIFT, MP_K_IMATMUL,
+        MP_K_IMUL, MP_K_IMOD,     MP_K_IOR,       MP_K_IPOW,    MP_K_IRSHIFT,
+        MP_K_ISUB, MP_K_ITRUEDIV, MP_K_IXOR,
+    };
+    if (nargs != 2) {
+        return MP_OK;  // TypeError
+    }
+    if (mp_callee_is(callee, MP_K_ICONCAT)) {
+        return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE);
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids); i++) {
+        if (mp_callee_is(callee, ids[i])) {
+            return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE + (int)i);
+        }
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s", mp_callee_name(callee));
+}

@@ -1,0 +1,386 @@
+/* python/operator.c - operators, comparisons and formatting.
+ *
+ * A tensor operand makes an operation of the graph.  A class written in Python runs its
+ * special method as a frame, which is watched.  Everything else is C code that may look at
+ * all that its operands hold, so that is guarded first.
+ */
+#include "cfunc/builtins.h"
+#include "guard/value.h"
+
+#include <string.h>
+
+/* -- Comparison and operators ---------------------------------------------------------------- */
+
+mp_rc
+mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
+{
+    mp_node *na, *nb;
+    mp_rc rc = mp_apply_refuse_is(T, a, b);
+    rc = rc != MP_OK ? rc : mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK || na == NULL || nb == NULL || na == nb) {
+        return rc;  // types and values that are guarded decide
+    }
+    if (na->reg < 0 || nb->reg < 0 || (na->pinned && nb->pinned)) {
+        return MP_OK;
+    }
+    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na->reg, nb->reg, NULL, 0) < 0
+               ? MP_ERR
+               : MP_OK;
+}
+
+/* Operands of a C-level operator: everything that it may look at is guarded. */
+static mp_rc
+read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
+{
+    bool has_tensor = false;
+    if (n == NULL || n->kind == MP_NODE_FRESH || mp_is_identity(o) || mp_is_sized(o)) {
+        mp_rc rc = mp_read_deep(T, o, &has_tensor);
+        if (rc == MP_OK && has_tensor && looks) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "a %s of tensors is looked at",
+                                  mp_type_name(o));
+        }
+        return rc;
+    }
+    mp_rc rc = mp_read_c_object(T, o, n);
+    if (rc != MP_OK || n->pinned || mp_is_array(o)) {
+        return rc;
+    }
+    if (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE
+        && !(Py_TYPE(o)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return mp_prepare_instance(T, o);  // a class in Python: frames, or identity
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
+}
+
+static const char *const compare_names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
+
+static mp_rc
+record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b,
+                    const char *left, const char *right)
+{
+    bool runs;
+    mp_rc rc = mp_runs_python(T, s, a, left, &runs);
+    if (rc == MP_OK && Py_TYPE(a) != Py_TYPE(b)) {
+        rc = mp_guard_mro(T, Py_TYPE(b));  // that of a subclass goes first
+    }
+    return rc != MP_OK ? rc : mp_runs_python(T, s, b, right, &runs);
+}
+
+mp_rc
+mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
+    mp_node *na, *nb;
+    char left[8], right[8];
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        bool constant = (op == Py_EQ || op == Py_NE) && (a == Py_None || b == Py_None);
+        return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
+                           constant ? MP_TORCH_EITHER : MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (op != Py_EQ && op != Py_NE) {
+        rc = mp_refuse_fresh_id(T, a);
+        rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+    }
+    if (rc != MP_OK || (na == NULL && nb == NULL)) {
+        return rc;
+    }
+    snprintf(left, sizeof(left), "__%s__", compare_names[op]);
+    snprintf(right, sizeof(right), "__%s__", compare_names[swapped[op]]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK && op == Py_NE) {  // object.__ne__ asks __eq__
+        rc = record_special_pair(T, s, a, b, "__eq__", "__eq__");
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, a, na, true);
+    }
+    if (rc == MP_OK) {
+        rc = read_operand(T, b, nb, true);
+    }
+    s->looks = mp_is_sized(a) || mp_is_sized(b);
+    if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
+        rc = mp_record_is(T, a, b);
+    }
+    s->below = MP_BELOW_WATCH;  // of items in containers
+    return rc;
+}
+
+static const char *const binary_names[] = {
+    "add", "and_", "floordiv", "lshift", "matmul",  "mul", "mod",
+    "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
+};
+enum { BINARY_MOD = 6 };
+
+/* xs + ys, xs * 2: the items of the list or tuple xs are passed on, not looked at. */
+static bool
+joins_items(PyObject *xs, PyObject *other, int op)
+{
+    enum { ADD = 0, MULTIPLY = 5 };  // in binary_names
+    bool is_sequence = PyList_CheckExact(xs) || PyTuple_CheckExact(xs);
+    return is_sequence
+           && ((op == ADD && Py_IS_TYPE(other, Py_TYPE(xs)))
+               || (op == MULTIPLY && PyLong_CheckExact(other)));
+}
+
+mp_rc
+mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
+{
+    mp_node *na, *nb;
+    char name[24];
+    bool inplace = op >= 13;
+    int base = op % 13;
+    size_t len = strlen(binary_names[base]);
+    int stem = (int)(binary_names[base][len - 1] == '_' ? len - 1 : len);
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, a, &na);
+    if (rc == MP_OK) {
+        rc = mp_value(T, b, &nb);
+    }
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(na) || is_tensor_node(nb)) {
+        PyObject *args[2] = {a, b};
+        if (inplace && !is_tensor_node(na)) {
+            if (na != NULL) {
+                return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
+                                      mp_type_name(a));
+            }
+            inplace = false;  // 0 += t makes a new tensor
+        }
+        if (inplace) {
+            snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
+        }
+        PyObject *f = mp_operator_borrow(inplace ? name : binary_names[base]);
+        return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (na == NULL && nb == NULL) {
+        return MP_OK;
+    }
+    char left[24], right[24];
+    snprintf(left, sizeof(left), "__%.*s__", stem, binary_names[base]);
+    snprintf(right, sizeof(right), "__r%.*s__", stem, binary_names[base]);
+    rc = record_special_pair(T, s, a, b, left, right);
+    if (rc == MP_OK && inplace) {
+        bool runs;
+        snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
+        rc = mp_runs_python(T, s, a, name, &runs);
+    }
+    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
+    if (rc == MP_OK) {
+        rc =
+            joins_items(a, b, base) ? mp_read_all(T, a) : read_operand(T, a, na, false);
+    }
+    if (rc == MP_OK) {
+        rc = joins_items(b, a, base) ? mp_read_all(T, b)
+                                     : read_operand(T, b, nb, is_text);
+    }
+    if (rc == MP_OK && is_text && base == BINARY_MOD) {
+        rc = mp_look_at_text(T, b);
+    }
+    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0 && mp_is_array(a)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
+    }
+    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
+    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
+        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a)
+            || PyByteArray_CheckExact(a))) {
+        rc = mp_write_content(T, na);
+    }
+    return rc;
+}
+
+mp_rc
+mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
+{
+    mp_node *n;
+    bool runs;
+    char special[24];
+    mp_rc rc = mp_value(T, a, &n);
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (is_tensor_node(n)) {
+        return mp_op_begin(T, s, mp_operator_borrow(name), &a, 1, NULL, MP_TORCH_CALL);
+    }
+    s->post = MP_POST_RESULT;
+    if (n == NULL) {
+        return MP_OK;
+    }
+    snprintf(special, sizeof(special), "__%s__", name);
+    rc = mp_runs_python(T, s, a, special, &runs);
+    return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
+}
+
+static PyObject *str_format;  // interned, for the process
+
+/* object.__repr__ prints an address, C types print state that is not guarded. */
+static bool
+text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
+{
+    mp_node *n = mp_is_constant(obj) ? NULL : mp_refgraph_find(&T->graph, obj);
+    PyTypeObject *tp = Py_TYPE(obj);
+    PyObject *format =
+        str_format == NULL ? NULL : mp_type_lookup_borrow(tp, str_format);
+    PyTypeObject *in_c = mp_c_base(tp);  // what it does not override
+    bool in_python = tp != in_c
+                     && (tp->tp_repr != in_c->tp_repr
+                         || (!nested
+                             && (tp->tp_str != in_c->tp_str
+                                 || (format != NULL && PyFunction_Check(format)))));
+    if (n == NULL || n->kind == MP_NODE_TENSOR || in_python || n->pinned) {
+        return false;
+    }
+    return n->kind == MP_NODE_EXTERNAL || tp->tp_repr == PyBaseObject_Type.tp_repr
+           || PyFunction_Check(obj) || mp_is_array(obj);  // (as print options say)
+}
+
+static mp_rc look_at_text(mp_trace *T, PyObject *obj, bool nested);
+
+/* A partial or a method that the run made shows the objects that it holds. */
+static mp_rc
+look_at_parts(mp_trace *T, PyObject *obj)
+{
+    static const int fields[] = {MP_F_PARTIAL_FUNC, MP_F_PARTIAL_ARGS, MP_F_PARTIAL_KW,
+                                 MP_F_METHOD_FUNC, MP_F_METHOD_SELF};
+    bool has_tensor = false;
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; rc == MP_OK && i < Py_ARRAY_LENGTH(fields); i++) {
+        PyObject *part = mp_guard_field_borrow(obj, fields[i]);
+        bool holds = part != NULL && (PyTuple_Check(part) || PyDict_Check(part));
+        rc = part == NULL || !holds ? MP_OK : mp_fresh(T, part);
+        rc = rc != MP_OK || part == NULL ? rc : mp_read_deep(T, part, &has_tensor);
+        rc = rc != MP_OK || part == NULL ? rc : look_at_text(T, part, true);
+    }
+    return rc == MP_OK && has_tensor
+               ? mp_trace_abort(T, MP_AB_HOST_READ, "the text of a tensor")
+               : rc;
+}
+
+static mp_rc
+look_at_text(mp_trace *T, PyObject *obj, bool nested)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    mp_rc rc = MP_OK;
+    if (PyType_Check(obj)) {
+        return mp_read_class_text(T, obj, &(bool){false});
+    }
+    if (!mp_is_sized(obj)) {
+        return text_is_opaque(T, obj, nested)
+                   ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s",
+                                    mp_type_name(obj))
+               : mp_type_is(obj, MP_K_PARTIAL) || PyMethod_Check(obj)
+                   ? look_at_parts(T, obj)
+                   : MP_OK;
+    }
+    if (mp_is_default_dict(obj)) {  // it shows its factory
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "text of a %s", mp_type_name(obj));
+    }
+    if (Py_EnterRecursiveCall(" while recording")) {
+        mp_err_drop();  // a container that holds itself, or is nested too deeply
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    }
+    Py_hash_t hash;
+    while (rc == MP_OK && PyAnySet_Check(obj) && mp_set_next(obj, &pos, &key, &hash)) {
+        rc = look_at_text(T, key, true);
+    }
+    Py_ssize_t size = mp_is_deque(obj) ? Py_SIZE(obj) : 0;
+    for (Py_ssize_t i = 0; rc == MP_OK && i < size; i++) {
+        PyObject *item = mp_deque_item(obj, i);
+        rc = item == NULL ? MP_ERR : look_at_text(T, item, true);
+        Py_XDECREF(item);
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && (PyList_Check(obj) || PyTuple_Check(obj))
+                           && i < PySequence_Fast_GET_SIZE(obj);
+         i++) {
+        rc = look_at_text(T, PySequence_Fast_GET_ITEM(obj, i), true);
+    }
+    while (rc == MP_OK && PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, &value)) {
+        rc = look_at_text(T, key, true);
+        rc = rc != MP_OK ? rc : look_at_text(T, value, true);
+    }
+    Py_LeaveRecursiveCall();
+    return rc;
+}
+
+mp_rc
+mp_look_at_text(mp_trace *T, PyObject *obj)
+{
+    if (str_format == NULL
+        && (str_format = PyUnicode_InternFromString("__format__")) == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
+        rc = look_at_text(T, PyTuple_GET_ITEM(obj, i), false);  // "%s" % (x, y)
+    }
+    return rc != MP_OK || PyTuple_CheckExact(obj) ? rc : look_at_text(T, obj, false);
+}
+
+bool
+mp_format_takes_attrs(PyObject *text)
+{
+    bool in_name = false;  // between `{` and the `:` or `!` of a field
+    bool known = PyUnicode_Check(text) && mp_str_is_ready(text);
+    if (!known && PyUnicode_Check(text)) {
+        return true;
+    }
+    for (Py_ssize_t i = 0; known && i < PyUnicode_GET_LENGTH(text); i++) {
+        Py_UCS4 c = PyUnicode_READ_CHAR(text, i);
+        if (in_name && c == '.') {
+            return true;
+        }
+        in_name = c == '{' || (in_name && c != ':' && c != '!' && c != '}');
+    }
+    return false;
+}
+
+mp_rc
+mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
+{
+    mp_node *n;
+    bool runs = false, any = false, has_tensor = false;
+    static const char *const names[] = {"__format__", "__str__", "__repr__"};
+    mp_rc rc = mp_value(T, value, &n);
+    s->post = MP_POST_RESULT;
+    if (rc == MP_OK && PyType_Check(value)) {
+        rc = mp_read_class_text(T, value, &runs);
+        s->below = runs ? MP_BELOW_WATCH : s->below;
+        return rc;
+    }
+    if (rc != MP_OK || n == NULL) {
+        return rc != MP_OK ? rc : mp_refuse_fresh_id(T, value);
+    }
+    rc = mp_read_deep(T, value, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "formatting a tensor");
+    }
+    for (int i = 0; i < 3 && rc == MP_OK; i++) {
+        rc = mp_runs_python(T, s, value, names[i], &runs);
+        any = any || runs;
+    }
+    s->post = MP_POST_RESULT;
+    return rc != MP_OK || any ? rc : mp_look_at_text(T, value);
+}

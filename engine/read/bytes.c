@@ -1,0 +1,41 @@
+/* read/bytes.c - bytearrays that existed before the run.
+ *
+ * Whoever reads one depends on all of it, and whoever changes one assigns all of it: its
+ * bytes are constants.  One whose memory is shared (a memoryview, a tensor made by
+ * torch.frombuffer) can change behind every guard, and is refused, here and by the guard. */
+#include "trace/trace.h"
+
+enum { BYTES_LIMIT = 1 << 16 };  // a guard holds a copy, and compares it at every call
+
+mp_rc
+mp_read_bytes(mp_trace *T, PyObject *obj, mp_node *n)
+{
+    if (((PyByteArrayObject *)obj)->ob_exports > 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a bytearray that shares memory");
+    }
+    if (PyByteArray_GET_SIZE(obj) > BYTES_LIMIT) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a large bytearray");
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_BYTES, n, 0);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
+                                                PyByteArray_GET_SIZE(obj));
+    mp_rc rc = bytes == NULL ? MP_ERR : mp_test(T, MP_G_BYTES, n, bytes, 0);
+    Py_XDECREF(bytes);
+    return rc;
+}
+
+mp_rc
+mp_write_bytes(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *key, PyObject *value)
+{
+    bool has_tensor = false;
+    mp_rc rc = mp_read_deep(T, key, &has_tensor);
+    rc = rc != MP_OK || value == NULL ? rc : mp_read_deep(T, value, &has_tensor);
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a byte");
+    }
+    s->below = MP_BELOW_WATCH;  // __index__
+    return rc != MP_OK ? rc : mp_write_content(T, n);
+}

@@ -1,0 +1,424 @@
+/* read/content.c - what containers hold as a whole: items, length, emptiness.
+ *
+ * C code that walks a container reads all of it: mp_read_all guards the entry content
+ * first, so whatever the C function does with the items is a function of guarded state.
+ * One level of it is read (mp_read_all), or every level (mp_read_deep).  What the run made,
+ * or wrote as a whole, needs no guard.  Nothing of the program is run here: the walks use
+ * the builtin types' own slots, whatever a subclass overrides.
+ * The types of collections are found once, and kept.
+ */
+#include "trace/trace.h"
+
+static PyTypeObject *deque_type, *ordered_dict_type, *default_dict_type;
+
+int
+mp_container_types(void)
+{
+    if (deque_type != NULL) {
+        return 0;
+    }
+    PyObject *m = PyImport_ImportModule("collections");
+    if (m == NULL) {
+        return -1;
+    }
+    ordered_dict_type = (PyTypeObject *)PyObject_GetAttrString(m, "OrderedDict");
+    default_dict_type = (PyTypeObject *)PyObject_GetAttrString(m, "defaultdict");
+    deque_type = (PyTypeObject *)PyObject_GetAttrString(m, "deque");
+    Py_DECREF(m);
+    return deque_type && ordered_dict_type && default_dict_type ? 0 : -1;
+}
+
+bool
+mp_is_deque(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, deque_type);
+}
+
+PyObject *
+mp_deque_item(PyObject *deque, Py_ssize_t i)
+{
+    return deque_type->tp_as_sequence->sq_item(deque, i);
+}
+
+bool
+mp_is_default_dict(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, default_dict_type);
+}
+
+/* Items are reached through a read-only view: go on with the mapping itself. */
+mp_rc
+mp_unwrap_proxy(mp_trace *T, PyObject **obj)
+{
+    mp_node *n;
+    mp_rc rc = MP_OK;
+    while (rc == MP_OK && Py_IS_TYPE(*obj, &PyDictProxy_Type)) {
+        PyObject *mapping = *(PyObject **)(*obj + 1);
+        rc = mp_value(T, *obj, &n);
+        if (rc == MP_OK && n->reg >= 0) {
+            rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_PROXY_MAP, mapping);
+        }
+        *obj = mapping;
+    }
+    return rc;
+}
+
+/* Does the class define `name` in Python?  Then the instruction runs it: watch. */
+mp_rc
+mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool *runs)
+{
+    *runs = false;
+    if (s->raw || !(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        return MP_OK;
+    }
+    PyObject *func;
+    mp_rc rc = mp_special(T, obj, name, &func);
+    if (rc == MP_OK && func != NULL && PyFunction_Check(func)) {
+        *runs = true;
+        s->below = MP_BELOW_WATCH;
+        s->post = MP_POST_RESULT;
+    }
+    return rc;
+}
+
+/* -- Whole content ----------------------------------------------------------------------- */
+
+static mp_rc
+read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
+{
+    mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, items[i]);
+    }
+    return rc;
+}
+
+mp_rc
+mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n)
+{
+    return mp_test(T, MP_G_MAXLEN, n, NULL, mp_guard_maxlen(deque_type, deque));
+}
+
+static mp_rc
+read_deque(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    Py_ssize_t size = Py_SIZE(obj);
+    mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
+    if (rc == MP_OK) {  // what is put in or copied depends on it
+        rc = mp_read_maxlen(T, obj, n);
+    }
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
+        if (item == NULL) {
+            return MP_ERR;
+        }
+        rc = mp_load(T, MP_G_LOAD_DEQUE, n->reg, NULL, i, item);
+        Py_DECREF(item);
+    }
+    return rc;
+}
+
+static mp_rc
+read_set(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    // In order, which C code hands out; an __iter__ of the program's must not run.
+    PyObject *iter = PySet_Type.tp_iter(obj);
+    PyObject *items = iter == NULL ? NULL : PySequence_Tuple(iter);
+    Py_XDECREF(iter);
+    if (items == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items) && rc == MP_OK; i++) {
+        PyObject *item = PyTuple_GET_ITEM(items, i);
+        if (!mp_is_constant(item) && !mp_is_identity(item)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "a set that holds a %s",
+                                mp_type_name(item));
+        }
+        rc = rc != MP_OK ? rc : mp_refuse_nan(T, item);
+    }
+    if (rc == MP_OK) {
+        rc = mp_test(T, MP_G_SET_EQUALS, n, items, 0);
+    }
+    Py_DECREF(items);
+    return rc;
+}
+
+PyObject *
+mp_dict_keys(PyObject *dict)
+{
+    // An OrderedDict has an order of its own, which its iterator knows.
+    PyTypeObject *type = PyODict_Check(dict) ? &PyODict_Type : &PyDict_Type;
+    PyObject *iter = type->tp_iter(dict);
+    PyObject *keys = iter == NULL ? NULL : PySequence_Tuple(iter);
+    Py_XDECREF(iter);
+    return keys;
+}
+
+static mp_rc
+read_dict(mp_trace *T, mp_node *n, PyObject *obj)
+{
+    PyObject *keys = n->entry_keys, *own = NULL;
+    mp_rc rc = MP_OK;
+    if (keys == NULL) {
+        own = keys = mp_dict_keys(obj);
+        if (keys == NULL) {
+            return MP_ERR;
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        if (!mp_key_is_safe(key)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "a dict key of type %s",
+                                mp_type_name(key));
+        }
+        else if (!mp_is_constant(key) && !PyTuple_Check(key)) {
+            rc = mp_load_const(T, key);  // the guard below compares with this very key
+        }
+        rc = rc != MP_OK ? rc : mp_refuse_nan(T, key);
+    }
+    int first = rc == MP_OK ? mp_refgraph_first(&T->graph, MP_G_KEYS, n, 0) : 0;
+    if (first < 0
+        || (first > 0
+            && mp_guards_test(T->guards, MP_G_KEYS, n->reg, -1, keys, 0, NULL) < 0)) {
+        rc = MP_ERR;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys) && rc == MP_OK; i++) {
+        PyObject *key = PyTuple_GET_ITEM(keys, i);
+        PyObject *value = PyDict_GetItemWithError(obj, key);
+        if (value != NULL && !mp_node_wrote(n, key)) {
+            rc = mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, value);
+        }
+    }
+    Py_XDECREF(own);
+    return rc;
+}
+
+mp_rc
+mp_read_all(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    if (rc != MP_OK || !mp_node_needs_guards(n) || is_tensor_node(n)
+        || mp_is_identity(obj)) {
+        return rc;
+    }
+    if (PyList_Check(obj)) {
+        Py_ssize_t size = n->appended ? n->entry_len : PyList_GET_SIZE(obj);
+        return read_sequence(T, n, ((PyListObject *)obj)->ob_item, size);
+    }
+    if (PyTuple_Check(obj)) {
+        return read_sequence(T, n, ((PyTupleObject *)obj)->ob_item,
+                             PyTuple_GET_SIZE(obj));
+    }
+    if (PyDict_Check(obj)) {
+        return read_dict(T, n, obj);
+    }
+    if (PyAnySet_Check(obj)) {
+        return read_set(T, n, obj);
+    }
+    if (PyObject_TypeCheck(obj, deque_type)) {
+        return read_deque(T, n, obj);
+    }
+    return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n) : MP_OK;
+}
+
+mp_rc
+mp_read_items(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK && mp_is_opaque_external(obj, n)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
+                              mp_type_name(obj));
+    }
+    return rc != MP_OK                       ? rc
+           : mp_is_array(obj) && n->reg >= 0 ? mp_array_read(T, obj, n)
+                                             : mp_read_all(T, obj);
+}
+
+static mp_rc
+read_child(mp_trace *T, PyObject *item, bool *has_tensor)
+{
+    mp_rc rc = mp_refuse_nan(T, item);
+    return rc != MP_OK ? rc : mp_read_deep(T, item, has_tensor);
+}
+
+/* Children of a builtin container; a borrowed fast walk is safe: nothing runs here but
+ * guard emission, which never touches the container. */
+static mp_rc
+read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
+{
+    mp_rc rc = MP_OK;
+    if (PyList_Check(obj) || PyTuple_Check(obj)) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj) && rc == MP_OK; i++) {
+            rc = read_child(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
+        }
+    }
+    else if (Py_IS_TYPE(obj, &PyDictProxy_Type)) {
+        rc = mp_read_deep(T, *(PyObject **)(obj + 1), has_tensor);
+    }
+    else if (PySlice_Check(obj)) {
+        PySliceObject *slice = (PySliceObject *)obj;
+        rc = mp_read_deep(T, slice->start, has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, slice->stop, has_tensor);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, slice->step, has_tensor);
+    }
+    else if (PyDict_Check(obj)) {
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
+            rc = read_child(T, value, has_tensor);
+        }
+    }
+    else if (PyObject_TypeCheck(obj, deque_type)) {
+        for (Py_ssize_t i = 0; i < Py_SIZE(obj) && rc == MP_OK; i++) {
+            PyObject *item = deque_type->tp_as_sequence->sq_item(obj, i);
+            rc = item == NULL ? MP_ERR : read_child(T, item, has_tensor);
+            Py_XDECREF(item);
+        }
+    }
+    return rc;
+}
+
+mp_rc
+mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || n == NULL) {
+        return rc != MP_OK ? rc : mp_refuse_fresh_id(T, obj);
+    }
+    if (is_tensor_node(n)) {
+        *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
+        return MP_OK;
+    }
+    if (mp_is_opaque_external(obj, n)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
+                              mp_type_name(obj));
+    }
+    if (!mp_is_sized(obj)) {
+        *has_tensor = *has_tensor || (n->yields & MP_YIELDS_TENSORS) != 0;
+        rc = mp_look_at_yields(T, obj, "C code");
+    }
+    rc = rc != MP_OK ? rc : mp_read_c_object(T, obj, n);
+    rc = rc != MP_OK ? rc : mp_read_all(T, obj);
+    rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (!mp_is_sized(obj) && !mp_is_identity(obj)) {
+        rc = mp_note_identity(T, obj);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (Py_EnterRecursiveCall(" while recording")) {
+        mp_err_drop();  // a container that holds itself, or is nested too deeply
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a container nested too deeply");
+    }
+    rc = read_children(T, obj, has_tensor);
+    Py_LeaveRecursiveCall();
+    return rc;
+}
+
+/* -- Length and truth ----------------------------------------------------------------- */
+
+static Py_ssize_t
+entry_size(const mp_node *n, PyObject *obj)
+{
+    if (n->appended) {
+        return n->entry_len;
+    }
+    if (n->entry_keys != NULL) {
+        return PyTuple_GET_SIZE(n->entry_keys);
+    }
+    return PyDict_Check(obj)     ? PyDict_GET_SIZE(obj)
+           : PyAnySet_Check(obj) ? PySet_GET_SIZE(obj)
+                                 : Py_SIZE(obj);
+}
+
+bool
+mp_is_sized(PyObject *obj)
+{
+    return PyList_Check(obj) || PyTuple_Check(obj) || PyDict_Check(obj)
+           || PyAnySet_Check(obj) || PyObject_TypeCheck(obj, deque_type)
+           || PyByteArray_CheckExact(obj);
+}
+
+mp_rc
+mp_read_len(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    if (rc != MP_OK || !mp_node_needs_guards(n)) {
+        return rc;
+    }
+    if (mp_is_array(obj)) {
+        return mp_array_read(T, obj, n);
+    }
+    if (!mp_is_sized(obj)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s",
+                              mp_type_name(obj));
+    }
+    return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+}
+
+mp_rc
+mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
+{
+    mp_node *n;
+    bool runs;
+    if (mp_container_types() < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_value(T, obj, &n);
+    if (rc != MP_OK || n == NULL || (mp_is_identity(obj) && !PyType_Check(obj))) {
+        return rc;
+    }
+    if (is_tensor_node(n) && mp_tensor_is_constant(T, obj)) {
+        return MP_OK;
+    }
+    if (is_tensor_node(n)) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");
+    }
+    rc = mp_runs_python(T, s, obj, "__bool__", &runs);
+    if (rc == MP_OK && !runs) {
+        rc = mp_runs_python(T, s, obj, "__len__", &runs);
+    }
+    if (rc != MP_OK || runs) {
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (PyType_Check(obj)) {
+        return mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(obj), 0);
+    }
+    if (!mp_node_needs_guards(n)) {
+        return MP_OK;
+    }
+    if (mp_is_sized(obj)) {
+        if (n->appended || n->entry_keys != NULL || entry_size(n, obj) == 0) {
+            return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+        }
+        return mp_test(T, MP_G_NONEMPTY, n, NULL, 0);
+    }
+    rc = mp_read_c_object(T, obj, n);
+    if (rc != MP_OK || n->pinned || mp_is_array(obj)) {
+        return rc;
+    }
+    PyNumberMethods *nb = Py_TYPE(obj)->tp_as_number;
+    PyMappingMethods *mp = Py_TYPE(obj)->tp_as_mapping;
+    PySequenceMethods *sq = Py_TYPE(obj)->tp_as_sequence;
+    if ((nb && nb->nb_bool) || (mp && mp->mp_length) || (sq && sq->sq_length)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "truth of a %s", mp_type_name(obj));
+    }
+    return MP_OK;
+}

@@ -1,0 +1,205 @@
+/* read/identity.c - which object is which, where C code decides by that.
+ *
+ * Hash tables and comparisons take an object for itself before they ask anything else, so
+ * `x in {y}`, `[a] == [b]` or `xs.index(x)` tell whether two names mean one object.  Those
+ * objects are marked here; in the end every two of them get a guard that they differ.
+ * An external dict is looked up with the key of the recording, so there the key is pinned.
+ */
+#include "cfunc/builtins.h"
+#include "guard/value.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_COMPARED = 512, MAX_PAIRS = 8192 };  // guards grow with the square
+
+static bool
+is_nan(PyObject *o)
+{
+    if (PyFloat_CheckExact(o)) {
+        return isnan(PyFloat_AS_DOUBLE(o));
+    }
+    if (PyComplex_CheckExact(o)) {
+        Py_complex value = ((PyComplexObject *)o)->cval;
+        return isnan(value.real) || isnan(value.imag);
+    }
+    if (!mp_is_array_scalar_type(Py_TYPE(o)) || !mp_is_constant(o)) {
+        return false;
+    }
+    PyObject *answer = Py_TYPE(o)->tp_richcompare(o, o, Py_NE);
+    int differs = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    if (differs < 0) {
+        mp_err_drop();  // on doubt it is one
+    }
+    return differs != 0;
+}
+
+/* A NaN equals nothing, but a container finds it if it is the very same object; guards
+ * on values do not tell one NaN from another. */
+mp_rc
+mp_refuse_nan(mp_trace *T, PyObject *item)
+{
+    if (!is_nan(item)) {
+        return MP_OK;
+    }
+    T->whole_only = true;
+    return mp_trace_abort(T, MP_AB_HASH, "which NaN it is");
+}
+
+bool
+mp_is_unique(PyObject *o)
+{
+    if (o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)) {
+        return true;
+    }
+    if (PyLong_CheckExact(o)) {
+        int overflow;
+        long value = PyLong_AsLongAndOverflow(o, &overflow);
+        return overflow == 0 && value >= -5 && value <= 256;
+    }
+    return Py_TYPE(o)->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
+/* copy.deepcopy asks of each value whether its copy is another object. */
+static bool
+is_copy_frame(mp_frame *f)
+{
+    return mp_is_module(mp_frame_globals_borrow(f), MP_MODULE_COPY);
+}
+
+mp_rc
+mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
+{
+    if (!mp_is_constant(a) || mp_is_unique(a) || !mp_is_constant(b)
+        || !mp_guard_equals(a, b) || is_copy_frame(s->f)) {
+        return MP_OK;
+    }
+    T->whole_only = true;
+    return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
+                          mp_type_name(a));
+}
+
+/* Objects of C types may hash and compare by what they hold: a date. */
+static mp_rc
+read_compared(mp_trace *T, PyObject *obj, mp_node *n)
+{
+    PyTypeObject *base = mp_c_base(Py_TYPE(obj));
+    return PyMethod_Check(obj) ? MP_OK
+           : base->tp_hash != PyBaseObject_Type.tp_hash
+                   || base->tp_richcompare != PyBaseObject_Type.tp_richcompare
+               ? mp_read_c_object(T, obj, n)
+               : MP_OK;
+}
+
+mp_rc
+mp_note_identity(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj)) {
+        return mp_refuse_nan(T, obj);
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    mp_rc rc = MP_OK;
+    if (n != NULL && (PyTuple_CheckExact(obj) || PyFrozenSet_CheckExact(obj))) {
+        rc = mp_read_all(T, obj);  // hashed with all that it holds
+    }
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
+        rc = mp_note_identity(T, PyTuple_GET_ITEM(obj, i));
+    }
+    if (rc == MP_OK && PyMethod_Check(obj)) {  // it compares what it is bound to
+        rc = n != NULL && n->reg >= 0 ? mp_record_method_parts(T, obj) : MP_OK;
+        rc = rc != MP_OK ? rc : mp_note_identity(T, PyMethod_GET_SELF(obj));
+    }
+    if (n != NULL && n->reg >= 0 && !n->pinned) {
+        n->compared = true;
+        rc = rc != MP_OK ? rc : read_compared(T, obj, n);
+    }
+    return rc;
+}
+
+mp_rc
+mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        PyObject *obj = args[i], *key;
+        Py_ssize_t pos = 0;
+        mp_node *n = mp_refgraph_find(&T->graph, obj);
+        rc = mp_note_identity(T, obj);
+        for (Py_ssize_t k = 0;
+             rc == MP_OK && PyList_Check(obj) && k < PyList_GET_SIZE(obj); k++) {
+            rc = mp_note_identity(T, PyList_GET_ITEM(obj, k));
+        }
+        while (rc == MP_OK && PyDict_Check(obj) && PyDict_Next(obj, &pos, &key, NULL)) {
+            rc = mp_note_identity(T, key);
+        }
+        if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH && !mp_is_sized(obj)
+            && (n->yields & MP_YIELDS_TUPLES)) {
+            rc = mp_trace_abort(T, MP_AB_HASH, "tuples out of a %s", mp_type_name(obj));
+        }
+    }
+    return rc;
+}
+
+/* It hashes by identity and the run made it: nothing that is older holds it. */
+bool
+mp_key_is_new(mp_trace *T, PyObject *key)
+{
+    mp_node *n = mp_is_constant(key) ? NULL : mp_refgraph_find(&T->graph, key);
+    return n != NULL && n->kind == MP_NODE_FRESH && !PyTuple_Check(key)
+           && Py_TYPE(key)->tp_hash == PyBaseObject_Type.tp_hash;
+}
+
+mp_rc
+mp_pin_key(mp_trace *T, PyObject *key)
+{
+    mp_node *n;
+    if (mp_is_constant(key)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_value(T, key, &n);
+    if (rc == MP_OK && PyTuple_CheckExact(key)) {
+        rc = mp_read_all(T, key);
+        for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(key); i++) {
+            rc = mp_pin_key(T, PyTuple_GET_ITEM(key, i));
+        }
+        return rc;
+    }
+    if (rc != MP_OK || n == NULL || n->pinned) {
+        return rc;
+    }
+    if (n->kind != MP_NODE_EXTERNAL) {
+        return mp_trace_abort(T, MP_AB_HASH, "a new %s as a key", mp_type_name(key));
+    }
+    return mp_load_const(T, key);
+}
+
+mp_rc
+mp_guard_compared(mp_trace *T)
+{
+    mp_node *all[MAX_COMPARED];
+    int count = 0, pairs = 0;
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (!n->compared || n->reg < 0) {
+            continue;
+        }
+        if (count == MAX_COMPARED || pairs > MAX_PAIRS) {
+            return mp_trace_abort(T, MP_AB_HASH, "more than %d objects told apart",
+                                  count);
+        }
+        for (int j = 0; j < count; j++) {
+            if (n->type != all[j]->type || (n->pinned && all[j]->pinned)) {
+                continue;
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, all[j]->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+            pairs++;
+        }
+        all[count++] = n;
+    }
+    return MP_OK;
+}

@@ -1,0 +1,103 @@
+/* read/iter.c - the containers behind the iterators that C code advances.
+ *
+ * `max(reversed(xs))` compares what xs holds.  Nobody can ask an iterator for that without
+ * advancing it, but the collector can see what it refers to: the container, or another
+ * iterator.  All of the container is read, whatever part of it is left. */
+#include "trace/trace.h"
+
+enum { MAX_CHAIN = 16 };
+
+typedef struct {
+    mp_trace *T;
+    mp_rc rc;
+    int depth;
+    bool before_next;  // C code in between reads each item when it is asked for it
+} look_state;
+
+/* Iterators that hand out what their containers hold, as it is or in tuples. */
+static bool
+hands_out_items(PyObject *obj)
+{
+    return (mp_type_marks(obj) & MP_MARK_HANDS_ON) != 0;
+}
+
+/* Iterators that call a function with each item, or test it. */
+static bool
+reads_items(PyObject *obj)
+{
+    return (mp_type_marks(obj) & MP_MARK_CALLS_ITEMS) != 0;
+}
+
+static int look_at_referent(PyObject *obj, void *arg);
+
+static void
+look_behind(look_state *look, PyObject *obj)
+{
+    if (++look->depth > MAX_CHAIN) {
+        look->rc =
+            mp_trace_abort(look->T, MP_AB_OPAQUE_TYPE, "iterators over iterators");
+    }
+    else if (Py_TYPE(obj)->tp_traverse != NULL) {  // (a range's iterator holds nothing)
+        (void)Py_TYPE(obj)->tp_traverse(obj, look_at_referent, look);
+    }
+    look->depth--;
+}
+
+static int
+look_at_referent(PyObject *obj, void *arg)
+{
+    look_state *look = arg;
+    bool has_tensor = false;
+    if (look->rc != MP_OK || mp_is_constant(obj) || mp_is_identity(obj)
+        || mp_tensor_is_any(obj)) {
+        return look->rc != MP_OK;  // (tensors: in node->yields)
+    }
+    bool known = mp_refgraph_find(&look->T->graph, obj) != NULL;
+    if (hands_out_items(obj) || (!known && PyTuple_CheckExact(obj))
+        || (look->before_next && reads_items(obj))) {
+        look_behind(look, obj);
+    }
+    else if (look->before_next
+             && (!known || PyCallable_Check(obj) || PyGen_CheckExact(obj))) {
+        return 0;  // made by C code, or what it calls; what Python answers passes by
+    }
+    else if (known) {
+        look->rc = mp_read_deep(look->T, obj, &has_tensor);
+    }
+    else {
+        look->rc = mp_trace_abort(look->T, MP_AB_OPAQUE_TYPE, "an iterator over a %s",
+                                  mp_type_name(obj));
+    }
+    if (look->rc == MP_OK && has_tensor && look->before_next) {
+        look->rc = mp_trace_abort(look->T, MP_AB_HOST_READ, "C code looks at a tensor");
+    }
+    return look->rc != MP_OK;
+}
+
+mp_rc
+mp_look_behind(mp_trace *T, PyObject *iterator, const char *who)
+{
+    look_state look = {.T = T, .rc = MP_OK};
+    const mp_shadow *s = T->n_stack > 0 ? &T->stack[T->n_stack - 1] : NULL;
+    if (PyGen_CheckExact(iterator) && s != NULL && (s->looks || s->spreads)) {
+        return MP_OK;  // what it yields passes by: mp_look_at_answer
+    }
+    if (!hands_out_items(iterator)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%s over containers", who);
+    }
+    look_behind(&look, iterator);
+    return look.rc;
+}
+
+mp_rc
+mp_look_before_next(mp_trace *T, PyObject *iterator)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, iterator);
+    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_READ)
+        || !(hands_out_items(iterator) || reads_items(iterator))) {
+        return MP_OK;
+    }
+    look_state look = {.T = T, .rc = MP_OK, .before_next = true};
+    look_behind(&look, iterator);
+    return look.rc;
+}

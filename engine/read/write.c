@@ -1,0 +1,253 @@
+/* read/write.c - the journal: writes to objects that existed before the run.
+ *
+ * Entries are primitive mutations in program order.  Values are not kept: the last value
+ * of a key is read from the live object when the run has ended, so a dead store frees its
+ * value when eager would.  A blind write adds no read guard.
+ * Invariant: an entry that is not dead tells what must happen to its key (or content); a
+ * key has at most one live SET after its last DEL.
+ */
+#include "trace/trace.h"
+
+#include <structmember.h>
+
+/* May a hit drop the last reference of something by such a write?  What the run has found
+ * in the place says little: a write that reads nothing guards nothing. */
+static bool
+lets_go(mp_write_kind kind)
+{
+    switch (kind) {
+    case MP_W_APPEND:
+    case MP_W_CACHED_HIT:
+    case MP_W_CACHED_MISS:
+    case MP_W_CACHED_FILL:
+    case MP_W_WRITE:
+    case MP_W_FLUSH:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static mp_rc
+journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
+            Py_ssize_t index)
+{
+    T->lets_go |= lets_go(kind);
+    mp_rc rc = T->trial ? mp_trial_wrote(T, kind, n, key) : MP_OK;
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (T->n_writes == T->cap_writes) {
+        int cap = T->cap_writes ? T->cap_writes * 2 : 32;
+        mp_write *w = PyMem_Realloc(T->writes, (size_t)cap * sizeof(*w));
+        if (w == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        T->writes = w;
+        T->cap_writes = cap;
+    }
+    T->writes[T->n_writes++] = (mp_write){kind, n, Py_XNewRef(key), index, false};
+    return MP_OK;
+}
+
+void
+mp_writes_fini(mp_trace *T)
+{
+    for (int i = 0; i < T->n_writes; i++) {
+        Py_XDECREF(T->writes[i].key);
+    }
+    PyMem_Free(T->writes);
+    T->writes = NULL;
+    T->n_writes = T->cap_writes = 0;
+}
+
+/* The newest entry of this node and key, which is alive, or NULL.  The dict of written keys
+ * finds it: they are scalars or identity-hashed, so no user code runs. */
+static mp_write *
+journal_find(mp_trace *T, mp_node *n, PyObject *key)
+{
+    int at = mp_node_written_at(n, key);
+    return at < 0 ? NULL : &T->writes[at];
+}
+
+/* An entry for a key, which is the newest one from here on. */
+static mp_rc
+journal_add_key(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    return mp_node_mark_written(n, key, T->n_writes) < 0
+               ? MP_ERR
+               : journal_add(T, kind, n, key, 0);
+}
+
+static mp_rc
+remember_keys(mp_node *n)
+{
+    if (n->entry_keys != NULL || n->rewritten || !PyDict_Check(n->obj)) {
+        return MP_OK;
+    }
+    n->entry_keys = mp_dict_keys(n->obj);
+    return n->entry_keys == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
+{
+    if (dict == NULL || dict->reg < 0 || dict->rewritten) {
+        return MP_OK;
+    }
+    if (!mp_key_is_safe(key)) {
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+    }
+    mp_rc rc = mp_pin_key(T, key);
+    rc = rc != MP_OK ? rc : remember_keys(dict);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    mp_write *last = journal_find(T, dict, key);
+    mp_refgraph_loosen(&T->graph, PyDict_GetItemWithError(dict->obj, key));
+    if (PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (last != NULL && last->kind == MP_W_KEY_SET) {
+        if (!is_delete) {
+            return MP_OK;  // the value is read at the end, the place in the order stays
+        }
+        last->dead = true;
+    }
+    return journal_add_key(T, is_delete ? MP_W_KEY_DEL : MP_W_KEY_SET, dict, key);
+}
+
+mp_rc
+mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete)
+{
+    mp_write *last = journal_find(T, n, descr);
+    if (last != NULL) {
+        last->dead = true;
+    }
+    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
+    mp_refgraph_loosen(&T->graph, *(PyObject **)((char *)n->obj + m->offset));
+    return journal_add_key(T, is_delete ? MP_W_SLOT_DEL : MP_W_SLOT_SET, n, descr);
+}
+
+mp_rc
+mp_write_cell(mp_trace *T, mp_node *cell)
+{
+    if (cell->rewritten) {
+        return MP_OK;
+    }
+    cell->rewritten = true;
+    mp_refgraph_loosen(&T->graph, PyCell_GET(cell->obj));
+    return journal_add(T, MP_W_CELL, cell, NULL, 0);
+}
+
+mp_rc
+mp_write_type(mp_trace *T, mp_node *cls, PyObject *name)
+{
+    PyTypeObject *type = (PyTypeObject *)cls->obj;
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+        || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "attribute of the class %s",
+                              type->tp_name);  // a TypeError in a moment
+    }
+    if (mp_node_wrote(cls, name)) {
+        return MP_OK;
+    }
+    PyObject *dict = mp_type_dict_borrow(type);
+    mp_refgraph_loosen(&T->graph,
+                       dict == NULL ? NULL : PyDict_GetItemWithError(dict, name));
+    return PyErr_Occurred() ? MP_ERR : journal_add_key(T, MP_W_TYPE, cls, name);
+}
+
+mp_rc
+mp_write_append(mp_trace *T, mp_node *list)
+{
+    if (list->reg < 0 || list->rewritten) {
+        return MP_OK;
+    }
+    Py_ssize_t size = PyList_GET_SIZE(list->obj);
+    if (!list->appended) {
+        list->appended = true;
+        list->entry_len = size;
+    }
+    return journal_add(T, MP_W_APPEND, list, NULL, size - list->entry_len);
+}
+
+/* What pop() would take, from either end. */
+static void
+loosen_ends(mp_trace *T, PyObject *obj)
+{
+    if (PyList_Check(obj) && PyList_GET_SIZE(obj) > 0) {
+        mp_refgraph_loosen(&T->graph, PyList_GET_ITEM(obj, 0));
+        mp_refgraph_loosen(&T->graph, PyList_GET_ITEM(obj, PyList_GET_SIZE(obj) - 1));
+    }
+}
+
+/* Iterators over a deque notice what is done to it, but not that an item is set. */
+static mp_rc
+note_iterators(mp_node *n)
+{
+    if (!mp_is_instance(n->obj, MP_K_DEQUE)) {
+        return MP_OK;
+    }
+    // Its own slot: a subclass may have an __iter__ in Python.
+    PyTypeObject *deque = (PyTypeObject *)mp_known[MP_K_DEQUE];
+    n->entry_iterator = deque->tp_iter(n->obj);
+    return n->entry_iterator == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_write_content(mp_trace *T, mp_node *n)
+{
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    if (n->rewritten) {
+        loosen_ends(T, n->obj);
+        return MP_OK;
+    }
+    mp_rc rc = mp_read_all(T, n->obj);
+    rc = rc != MP_OK ? rc : note_iterators(n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    mp_refgraph_loosen_items(&T->graph, n);
+    loosen_ends(T, n->obj);
+    bool has_entries = n->written != NULL || n->appended;
+    for (int i = 0; has_entries && i < T->n_writes; i++) {
+        mp_write *w = &T->writes[i];
+        if (w->node == n && w->kind != MP_W_SLOT_SET && w->kind != MP_W_SLOT_DEL) {
+            w->dead = true;
+        }
+    }
+    n->rewritten = true;
+    return journal_add(T, MP_W_CONTENT, n, NULL, 0);
+}
+
+/* An entry whose node stays alive until the end. */
+static mp_rc
+journal_keep(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    if (mp_node_mark_written(n, Py_None, -1) < 0) {
+        return MP_ERR;
+    }
+    return journal_add(T, kind, n, key, 0);
+}
+
+mp_rc
+mp_write_advance(mp_trace *T, mp_node *iterator)
+{
+    return journal_keep(T, MP_W_ADVANCE, iterator, NULL);
+}
+
+mp_rc
+mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    return journal_keep(T, kind, n, key);
+}
+
+mp_rc
+mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
+{
+    return mp_write_late(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text);
+}

@@ -1,0 +1,120 @@
+/* rebuild/apart.c - what a run has changed is nothing else that it looked at.
+ *
+ * The run was recorded with these objects apart.  A later call may reach one of them under
+ * the name of another, or through its memory; then it must miss. */
+#include "rebuild/shape.h"
+
+/* Guards that two objects differ: what a hit may spend on them. */
+enum { MAX_PAIRS = 100000 };
+
+/* R: what is written must not be reachable under another name that was not looked at. */
+static mp_rc
+guard_distinct_objects(mp_trace *T)
+{
+    int32_t pairs = 0;
+    for (int i = 0; i < T->n_writes; i++) {
+        mp_node *w = T->writes[i].node;
+        int first =
+            T->writes[i].dead ? 0 : mp_refgraph_first(&T->graph, MP_G_NOT_SAME, w, 0);
+        if (first <= 0) {
+            if (first < 0) {
+                return MP_ERR;
+            }
+            continue;
+        }
+        for (int32_t j = 0; j < T->graph.n_nodes; j++) {
+            mp_node *n = T->graph.nodes[j];
+            if (n == w || n->kind != MP_NODE_EXTERNAL || (n->pinned && w->pinned)
+                || n->type != w->type
+                || (!n->released && (mp_is_identity(n->obj) || n->obj == w->obj))) {
+                continue;
+            }
+            if (++pairs > MAX_PAIRS) {
+                return mp_trace_abort(T, MP_AB_LIMIT,
+                                      "a guard for each two of %d objects",
+                                      T->graph.n_nodes);
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+/* The same of tensors: one that the run made another tensor of, or put attributes on. */
+static mp_rc
+guard_distinct_tensors(mp_trace *T)
+{
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *w = T->graph.nodes[i];
+        for (int32_t j = 0; w->distinct && j < T->graph.n_nodes; j++) {
+            mp_node *n = T->graph.nodes[j];
+            if (n == w || !is_tensor_node(n) || n->reg < 0 || n->type != w->type) {
+                continue;
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_guard_distinct(mp_trace *T)
+{
+    mp_rc rc = guard_distinct_objects(T);
+    return rc != MP_OK ? rc : guard_distinct_tensors(T);
+}
+
+/* A written input must not share memory with another one, nor with an array whose content
+ * is guarded: the graph was recorded with them apart. */
+mp_rc
+mp_guard_apart(mp_trace *T)
+{
+    Py_ssize_t known = T->known == NULL ? 0 : PyList_GET_SIZE(T->known);
+    int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*regs));
+    PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*objs));
+    int written = 0, count = 0, alive = 0, alive_written = 0;
+    mp_rc rc = regs == NULL || objs == NULL ? MP_ERR : MP_OK;
+    if (rc == MP_ERR) {
+        PyErr_NoMemory();
+    }
+    for (int pass = 0; pass < 2 && rc == MP_OK; pass++) {
+        for (int i = 0; i < T->n_inputs && rc == MP_OK; i++) {
+            if (T->inputs[i]->changed != (pass == 0)) {
+                continue;
+            }
+            if (mp_node_is_alive(T->inputs[i])) {
+                objs[alive++] = T->inputs[i]->obj;  // others are compared at hits only
+            }
+            regs[count++] = T->inputs[i]->reg;
+        }
+        written = pass == 0 ? count : written;
+        alive_written = pass == 0 ? alive : alive_written;
+    }
+    for (Py_ssize_t i = 0; i < known && rc == MP_OK; i++) {  // arrays that were read
+        objs[alive++] = PyList_GET_ITEM(T->known, i);
+        regs[count++] = mp_refgraph_find(&T->graph, objs[alive - 1])->reg;
+    }
+    if (rc == MP_OK && alive_written > 0
+        && !mp_guard_are_apart(objs, alive_written, alive)) {
+        mp_blame(T, T->wrote);
+        rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
+    }
+    if (rc == MP_OK && written > 0) {
+        PyObject *row =
+            PyBytes_FromStringAndSize((char *)regs, count * (Py_ssize_t)sizeof(*regs));
+        if (row == NULL
+            || mp_guards_test(T->guards, MP_G_APART, -1, -1, row, written, NULL) < 0) {
+            rc = MP_ERR;
+        }
+        Py_XDECREF(row);
+    }
+    PyMem_Free(objs);
+    PyMem_Free(regs);
+    return rc;
+}

@@ -1,0 +1,847 @@
+/* rebuild/rebuild.c - what outlives the run: the result and the values of the journal.
+ *
+ * The run is over and the real objects are there, so a recipe is read off the live object:
+ * constants as they are, external objects by source, tensors as graph inputs or outputs,
+ * fresh objects by layout.  Shared identity is kept by visiting each object once.
+ *
+ * Two passes over the same shapes: `scan` finds sources, graph outputs and whether there
+ * are cycles (the program's register numbers depend on their counts), `make` emits.
+ *
+ * If something reaches itself, whatever can be filled later is made empty first and filled
+ * when all objects are there; tuples and the like find what they hold made already.
+ */
+#include "rebuild/shape.h"
+
+#include <string.h>
+#include <structmember.h>
+
+#include "effect/build.h"
+
+typedef struct {
+    mp_trace *T;
+    mp_replay *p;
+    PyObject *regs;     // owned dict: address -> register (scan: what is known of it)
+    PyObject *outputs;  // owned list of Values
+    bool cyclic;        // some object reaches itself
+    PyObject **later;   // made, to be filled: borrowed from what is rebuilt
+    int n_later, cap_later;
+} rebuilder;
+
+enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_BUILDING = 3, SEEN_ATTRS = 4 };
+
+/* -- Bookkeeping ------------------------------------------------------------------------------ */
+
+static int
+mark_get(rebuilder *b, PyObject *obj)
+{
+    PyObject *key = PyLong_FromVoidPtr(obj);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(b->regs, key);
+    Py_XDECREF(key);
+    return value == NULL ? (PyErr_Occurred() ? -2 : -1) : (int)PyLong_AsLong(value);
+}
+
+static int
+mark_set(rebuilder *b, PyObject *obj, int mark)
+{
+    PyObject *key = PyLong_FromVoidPtr(obj), *value = PyLong_FromLong(mark);
+    int rc = key == NULL || value == NULL ? -1 : PyDict_SetItem(b->regs, key, value);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static mp_rc
+source_add(rebuilder *b, int32_t reg)
+{
+    mp_replay *p = b->p;
+    for (int32_t i = 0; i < p->n_sources; i++) {
+        if (p->source_regs[i] == reg) {
+            return MP_OK;
+        }
+    }
+    if (p->n_sources == p->cap_sources) {
+        int32_t cap = p->cap_sources ? p->cap_sources * 2 : 16;
+        int32_t *regs = PyMem_Realloc(p->source_regs, (size_t)cap * sizeof(*regs));
+        if (regs == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        p->source_regs = regs;
+        p->cap_sources = cap;
+    }
+    p->source_regs[p->n_sources++] = reg;
+    return MP_OK;
+}
+
+static int32_t
+source_index(rebuilder *b, int32_t reg)
+{
+    for (int32_t i = 0; i < b->p->n_sources; i++) {
+        if (b->p->source_regs[i] == reg) {
+            return i;
+        }
+    }
+    return -2;  // (unreachable: the scan added it)
+}
+
+static Py_ssize_t
+output_index(rebuilder *b, PyObject *leaf)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(b->outputs); i++) {
+        if (PyList_GET_ITEM(b->outputs, i) == leaf) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* -- First pass -------------------------------------------------------------------------------- */
+
+static mp_rc scan(rebuilder *b, PyObject *obj);
+
+static mp_rc
+scan_all(rebuilder *b, PyObject **vec, int count, int step)
+{
+    mp_rc rc = MP_OK;
+    for (int i = step - 1; i < count && rc == MP_OK; i += step) {
+        rc = vec[i] == NULL ? MP_OK : scan(b, vec[i]);
+    }
+    return rc;
+}
+
+/* Filling a dict or set hashes and compares its keys, and must not run user code. */
+static bool
+dict_key_is_plain(PyObject *key)
+{
+    PyTypeObject *tp = Py_TYPE(key);
+    PyTypeObject *bases[] = {&PyUnicode_Type, &PyLong_Type, &PyFloat_Type,
+                             &PyBytes_Type, &PyComplex_Type};
+    if (mp_key_is_safe(key) || mp_tensor_is(key)) {
+        return true;  // torch's own __hash__ of a tensor is its identity
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bases); i++) {
+        if (PyType_IsSubtype(tp, bases[i])) {
+            return tp->tp_hash == bases[i]->tp_hash
+                   && tp->tp_richcompare == bases[i]->tp_richcompare;
+        }
+    }
+    if (PyTuple_Check(key) && tp->tp_hash == PyTuple_Type.tp_hash
+        && tp->tp_richcompare == PyTuple_Type.tp_richcompare) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+            if (!dict_key_is_plain(PyTuple_GET_ITEM(key, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (PyFrozenSet_Check(key) && tp->tp_hash == PyFrozenSet_Type.tp_hash
+        && tp->tp_richcompare == PyFrozenSet_Type.tp_richcompare) {
+        PyObject *item;
+        Py_ssize_t pos = 0;
+        Py_hash_t hash;
+        while (mp_set_next(key, &pos, &item, &hash)) {
+            if (!dict_key_is_plain(item)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    return tp == &_PyWeakref_RefType ? dict_key_is_plain(mp_weakref_borrow(key))
+                                     : !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
+
+/* The items of s that a dict or set takes as keys. */
+static mp_rc
+check_keys(mp_trace *T, const mp_shape *s, PyObject *obj)
+{
+    int step = PyDict_Check(obj) ? 2 : PyAnySet_Check(obj) ? 1 : 0;
+    for (int i = 0; step > 0 && i < s->n_items; i += step) {
+        if (!dict_key_is_plain(s->items[i])) {
+            return mp_trace_abort(T, MP_AB_HASH, "a new %s holds a key of type %s",
+                                  mp_type_name(obj), mp_type_name(s->items[i]));
+        }
+    }
+    return MP_OK;
+}
+
+/* A new object comes with an instance dict of its own, so the dict itself cannot be in the
+ * result beside it. */
+static mp_rc
+scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
+{
+    int mark = dict == NULL ? -1 : mark_get(b, dict);
+    if (mark >= 0 && mark != SEEN_ATTRS) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new %s and its __dict__",
+                              mp_type_name(obj));
+    }
+    return mark == -2 || (dict != NULL && mark_set(b, dict, SEEN_ATTRS) < 0) ? MP_ERR
+                                                                             : MP_OK;
+}
+
+static mp_rc
+scan_fresh(rebuilder *b, PyObject *obj)
+{
+    mp_shape s;
+    if (mark_set(b, obj, SEEN_OPEN) < 0) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_shape_of(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : check_keys(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : mp_shape_prove(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : scan_dict(b, obj, s.dict);
+    mp_node *n = rc == MP_ABORTED ? mp_refgraph_find(&b->T->graph, obj) : NULL;
+    if (n != NULL) {
+        mp_blame(b->T, n->born);
+    }
+    if (rc == MP_OK && Py_EnterRecursiveCall(" while planning a replay")) {
+        mp_err_drop();  // nested beyond what can be rebuilt
+        rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
+    }
+    else if (rc == MP_OK) {
+        rc = scan_all(b, s.items, s.n_items, 1);
+        rc = rc != MP_OK ? rc : scan_all(b, s.attrs, s.n_attrs, 1);
+        rc = rc != MP_OK ? rc : scan_all(b, s.slots, s.n_slots, 2);
+        rc = rc != MP_OK || s.extra == NULL ? rc : scan(b, s.extra);
+        Py_LeaveRecursiveCall();
+    }
+    mp_shape_fini(&s);
+    return rc == MP_OK && mark_set(b, obj, SEEN_DONE) < 0 ? MP_ERR : rc;
+}
+
+/* What the run put on a tensor of its own, which then is an instance with attributes. */
+static PyObject *
+tensor_attrs_borrow(const mp_node *n)
+{
+    return n->attrs && mp_node_is_alive(n) ? mp_instance_dict_borrow(n->obj) : NULL;
+}
+
+static mp_rc
+scan_tensor_attrs(rebuilder *b, const mp_node *n)
+{
+    PyObject *dict = tensor_attrs_borrow(n), *key, *value;
+    Py_ssize_t pos = 0;
+    mp_rc rc = MP_OK;
+    if (dict != NULL && Py_EnterRecursiveCall(" while planning a replay")) {
+        mp_err_drop();  // nested beyond what can be rebuilt
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
+    }
+    while (dict != NULL && rc == MP_OK && PyDict_Next(dict, &pos, &key, &value)) {
+        rc = PyUnicode_CheckExact(key)
+                 ? scan(b, value)
+                 : mp_trace_abort(b->T, MP_AB_OUTPUT, "an attribute of type %s",
+                                  mp_type_name(key));
+    }
+    if (dict != NULL) {
+        Py_LeaveRecursiveCall();
+    }
+    return rc;
+}
+
+static mp_rc
+scan_tensor(rebuilder *b, mp_node *n)
+{
+    if (n->reg >= 0) {
+        return source_add(b, n->reg);
+    }
+    if (output_index(b, n->leaf) >= 0) {
+        return MP_OK;
+    }
+    if (PyList_Append(b->outputs, n->leaf) < 0
+        || (b->T->outputs != NULL && PyList_Append(b->T->outputs, n->obj) < 0)) {
+        return MP_ERR;
+    }
+    return scan_tensor_attrs(b, n);
+}
+
+/* Tensors with attributes that only autograd holds. */
+static mp_rc
+scan_held_tensors(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
+        mp_node *n = b->T->graph.nodes[i];
+        rc = tensor_attrs_borrow(n) == NULL ? MP_OK : scan_tensor(b, n);
+    }
+    return rc;
+}
+
+static mp_rc
+scan(rebuilder *b, PyObject *obj)
+{
+    mp_node *n;
+    if (PySlice_Check(obj)) {
+        // Slices hold what the program put there; they have no node of their own.
+        mp_rc rc = mp_fresh(b->T, obj);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc == MP_ABORTED && n != NULL) {
+        mp_blame(b->T, n->born);  // of a subclass of tensors: do not load it
+    }
+    if (rc == MP_OK && mp_is_fresh_id(b->T, obj)) {
+        return mp_trace_abort(b->T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
+    if (rc != MP_OK || n == NULL || n->of_code) {
+        return rc;
+    }
+    if (n->kind == MP_NODE_TENSOR) {
+        return scan_tensor(b, n);
+    }
+    if (n->kind == MP_NODE_EXTERNAL) {
+        return source_add(b, n->reg);
+    }
+    int mark = mark_get(b, obj);
+    if (mark == -2) {
+        return MP_ERR;
+    }
+    if (mark == SEEN_ATTRS) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new object and its __dict__");
+    }
+    b->cyclic = b->cyclic || mark == SEEN_OPEN;
+    return mark >= 0 ? MP_OK : scan_fresh(b, obj);
+}
+
+/* -- Second pass --------------------------------------------------------------------------------- */
+
+static mp_rc make(rebuilder *b, PyObject *obj, int32_t *reg);
+
+/* Registers are stored above the scan's marks, so that one table serves both passes. */
+enum { REG_BASE = 8 };
+
+static mp_rc
+make_all(rebuilder *b, PyObject **vec, int count, int32_t **regs)
+{
+    mp_rc rc = MP_OK;
+    *regs = PyMem_Malloc((size_t)(count + 1) * sizeof(**regs));
+    if (*regs == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < count && rc == MP_OK; i++) {
+        (*regs)[i] = -1;
+        rc = vec[i] == NULL ? MP_OK : make(b, vec[i], &(*regs)[i]);
+    }
+    return rc;
+}
+
+/* The recorder's view of an emit: a layout that cannot be rebuilt is a reason. */
+static mp_rc
+emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
+     const int32_t *items, int count, int32_t *reg)
+{
+    int32_t r = mp_replay_emit(b->p, kind, obj, a, c, items, count);
+    if (r == -2) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            mp_err_drop();  // the type has no layout row
+            const char *name = obj != NULL && PyType_Check(obj)
+                                   ? ((PyTypeObject *)obj)->tp_name
+                                   : "an object";
+            return mp_trace_abort(b->T, MP_AB_OUTPUT, "%s", name);
+        }
+        return MP_ERR;
+    }
+    if (reg != NULL) {
+        *reg = r;
+    }
+    return MP_OK;
+}
+
+/* The op that adds to an empty object of this shape; COUNT: it is made whole. */
+static mp_effect_kind
+fill_kind(const mp_shape *s)
+{
+    switch (s->kind) {
+    case MP_E_DICT:
+    case MP_E_DICT_LIKE:
+        return MP_E_FILL_DICT;
+    case MP_E_LIST_LIKE:
+        return PyType_IsSubtype((PyTypeObject *)s->type, &PyFrozenSet_Type)
+                   ? MP_E_COUNT
+                   : MP_E_FILL_LIST;
+    case MP_E_LIST:
+    case MP_E_SET:
+        return MP_E_FILL_LIST;
+    case MP_E_CELL:
+        return MP_E_FILL_CELL;
+    default:
+        return MP_E_COUNT;
+    }
+}
+
+static mp_rc
+make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
+{
+    bool is_view = s->kind == MP_E_ARRAY_VIEW;
+    PyObject *obj =
+        is_view ? mp_array_view_spec(s->type, s->items[0]) : mp_array_copy(s->type);
+    mp_rc rc = obj == NULL
+                   ? MP_ERR
+                   : emit(b, s->kind, obj, is_view ? items[0] : -1, -1, NULL, 0, reg);
+    Py_XDECREF(obj);
+    return rc;
+}
+
+static mp_rc
+make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *reg)
+{
+    int32_t extra = -1;
+    if (s->extra != NULL && s->extra != Py_None) {
+        mp_rc rc = make(b, s->extra, &extra);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    switch (s->kind) {
+    case MP_E_CELL:
+        return emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL, 0, reg);
+    case MP_E_WEAKREF:
+    case MP_E_PROXY:
+    case MP_E_BYTEARRAY:
+        return emit(b, s->kind, NULL, items[0], -1, NULL, 0, reg);
+    case MP_E_BOUND:
+    case MP_E_EXCEPTION:
+    case MP_E_SCALAR:
+        return emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
+    case MP_E_ARRAY:
+    case MP_E_ARRAY_VIEW:
+        return make_array(b, s, items, reg);
+    case MP_E_METHOD:
+        return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
+    default:
+        return emit(b, s->kind, s->type, extra, -1, items, count, reg);
+    }
+}
+
+static mp_rc
+emit_fill(rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
+{
+    mp_effect_kind fill = fill_kind(s);
+    if (fill != MP_E_FILL_CELL) {
+        return emit(b, fill, NULL, reg, -1, items, s->n_items, NULL);
+    }
+    return items[0] < 0 ? MP_OK : emit(b, fill, NULL, reg, items[0], NULL, 0, NULL);
+}
+
+static mp_rc
+fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
+{
+    int32_t *attrs = NULL;
+    mp_rc rc = MP_OK;
+    if (s->n_attrs > 0 || s->shows_dict) {
+        rc = make_all(b, s->attrs, s->n_attrs, &attrs);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, attrs, s->n_attrs, NULL);
+        PyMem_Free(attrs);
+    }
+    for (int i = 0; i < s->n_slots && rc == MP_OK; i += 2) {
+        int32_t value;
+        rc = make(b, s->slots[i + 1], &value);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_SLOT, s->slots[i], reg, value, NULL, 0, NULL);
+    }
+    return rc;
+}
+
+static mp_rc
+fill_later(rebuilder *b, PyObject *obj)
+{
+    if (b->n_later == b->cap_later) {
+        int cap = b->cap_later ? b->cap_later * 2 : 16;
+        PyObject **later = PyMem_Realloc(b->later, (size_t)cap * sizeof(*later));
+        if (later == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        b->later = later;
+        b->cap_later = cap;
+    }
+    b->later[b->n_later++] = obj;
+    return MP_OK;
+}
+
+/* What fill_later put off; filling makes objects that may be put off in turn. */
+static mp_rc
+make_later(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < b->n_later && rc == MP_OK; i++) {
+        mp_shape s;
+        int32_t *items = NULL, reg;
+        rc = mp_shape_of(b->T, &s, b->later[i]);
+        rc = rc != MP_OK ? rc : make(b, b->later[i], &reg);  // made already
+        if (rc == MP_OK && s.n_items > 0 && fill_kind(&s) != MP_E_COUNT) {
+            rc = make_all(b, s.items, s.n_items, &items);
+            rc = rc != MP_OK ? rc : emit_fill(b, &s, reg, items);
+        }
+        rc = rc != MP_OK ? rc : fill_attrs(b, &s, reg);
+        PyMem_Free(items);
+        mp_shape_fini(&s);
+    }
+    return rc;
+}
+
+static mp_rc
+make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
+{
+    mp_shape s;
+    int32_t *items = NULL;
+    mp_rc rc = mp_shape_of(b->T, &s, obj);
+    int count = b->cyclic && fill_kind(&s) != MP_E_COUNT ? 0 : s.n_items;
+    if (rc == MP_OK && mark_set(b, obj, SEEN_BUILDING) < 0) {
+        rc = MP_ERR;
+    }
+    rc = rc != MP_OK ? rc : make_all(b, s.items, count, &items);
+    rc = rc != MP_OK ? rc : make_base(b, &s, items, count, reg);
+    if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
+        rc = MP_ERR;
+    }
+    if (rc == MP_OK) {
+        rc = b->cyclic ? fill_later(b, obj) : fill_attrs(b, &s, *reg);
+    }
+    PyMem_Free(items);
+    mp_shape_fini(&s);
+    return rc;
+}
+
+static mp_rc
+make(rebuilder *b, PyObject *obj, int32_t *reg)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(b->T, obj, &n);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (n == NULL || n->of_code) {
+        return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
+    }
+    if (n->kind == MP_NODE_TENSOR && n->reg < 0) {
+        *reg = b->p->n_sources + (int32_t)output_index(b, n->leaf);
+        return MP_OK;
+    }
+    if (n->kind != MP_NODE_FRESH) {
+        *reg = source_index(b, n->reg);
+        return MP_OK;
+    }
+    int mark = mark_get(b, obj);
+    if (mark == -2) {
+        return MP_ERR;
+    }
+    if (mark >= REG_BASE) {
+        *reg = mark - REG_BASE;
+        return MP_OK;
+    }
+    if (mark == SEEN_BUILDING) {
+        return mp_trace_abort(b->T, MP_AB_OUTPUT, "a %s that holds itself",
+                              mp_type_name(obj));
+    }
+    return make_fresh(b, obj, reg);
+}
+
+static mp_rc
+make_tensor_attrs(rebuilder *b)
+{
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
+        mp_node *n = b->T->graph.nodes[i];
+        PyObject *dict = tensor_attrs_borrow(n);
+        int32_t *pairs = NULL, reg;
+        mp_shape s = {0};
+        if (dict == NULL || PyDict_GET_SIZE(dict) == 0) {
+            continue;
+        }
+        rc = mp_shape_pairs(&s, dict);
+        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &pairs);
+        rc = rc != MP_OK ? rc : make(b, n->obj, &reg);
+        rc = rc != MP_OK
+                 ? rc
+                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, pairs, s.n_items, NULL);
+        PyMem_Free(pairs);
+        mp_shape_fini(&s);
+    }
+    return rc;
+}
+
+/* -- The journal -------------------------------------------------------------------------------- */
+
+static PyObject *
+slot_value(PyObject *obj, PyObject *descr)
+{
+    return *(PyObject **)((char *)obj
+                          + ((PyMemberDescrObject *)descr)->d_member->offset);
+}
+
+/* What a write leaves behind: borrowed, NULL if the place is empty now. */
+static PyObject *
+write_value_borrow(const mp_write *w)
+{
+    PyObject *obj = w->node->obj;
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+        return PyDict_GetItemWithError(obj, w->key);
+    case MP_W_SLOT_SET:
+        return slot_value(obj, w->key);
+    case MP_W_CELL:
+        return PyCell_GET(obj);
+    case MP_W_TYPE:
+        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj),
+                                       w->key);
+    case MP_W_CACHED_FILL:
+        return mp_cached_find_borrow(obj, w->key);
+    case MP_W_APPEND: {
+        Py_ssize_t at = w->node->entry_len + w->index;
+        return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
+    }
+    default:
+        return NULL;
+    }
+}
+
+static mp_rc
+content_shape(mp_shape *s, PyObject *obj)
+{
+    memset(s, 0, sizeof(*s));
+    return PyDict_Check(obj) ? mp_shape_pairs(s, obj) : mp_shape_sequence(s, obj);
+}
+
+static mp_rc
+scan_write(rebuilder *b, const mp_write *w)
+{
+    mp_rc rc = source_add(b, w->node->reg);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(w->node->obj)) {
+        return MP_OK;
+    }
+    if (w->kind == MP_W_CONTENT) {
+        mp_shape s;
+        rc = content_shape(&s, w->node->obj);
+        rc = rc != MP_OK ? rc : scan_all(b, s.items, s.n_items, 1);
+        mp_shape_fini(&s);
+        return rc;
+    }
+    PyObject *value = write_value_borrow(w);
+    return value == NULL ? MP_OK : scan(b, value);
+}
+
+typedef struct {
+    mp_effect_kind kind;
+    PyObject *obj;
+    int32_t a, b;
+    int32_t *items;
+    int count;
+} staged;
+
+static bool
+is_attrs(mp_trace *T, const mp_node *n)
+{
+    return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
+}
+
+static mp_rc
+stage_bytes(rebuilder *b, PyObject *obj, staged *out)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
+                                                PyByteArray_GET_SIZE(obj));
+    mp_rc rc = bytes == NULL ? MP_ERR : make(b, bytes, &out->b);
+    out->kind = MP_E_BYTES_ASSIGN;
+    Py_XDECREF(bytes);
+    return rc;
+}
+
+/* Has the run only set items of a deque?  An iterator made before its first write tells:
+ * any other change, though the items are the same again, makes it raise. */
+static bool
+iterators_go_on(const mp_node *deque)
+{
+    PyObject *it = deque->entry_iterator;
+    PyObject *item = it == NULL ? NULL : Py_TYPE(it)->tp_iternext(it);
+    bool fits = it != NULL && !PyErr_Occurred();
+    Py_XDECREF(item);
+    mp_err_drop();  // RuntimeError: changed
+    return fits;
+}
+
+/* Build the values of one write; its commit comes after all building. */
+static mp_rc
+stage_write(rebuilder *b, const mp_write *w, staged *out)
+{
+    PyObject *obj = w->node->obj;
+    *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
+        return stage_bytes(b, obj, out);
+    }
+    if (w->kind == MP_W_CONTENT) {
+        mp_shape s;
+        mp_rc rc = content_shape(&s, obj);
+        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
+        out->count = s.n_items;
+        out->obj = NULL;
+        out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
+                    : PyAnySet_Check(obj)      ? MP_E_SET_ASSIGN
+                    : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
+                    : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
+                                               : MP_E_DEQUE_ASSIGN;
+        mp_shape_fini(&s);
+        return rc;
+    }
+    PyObject *value = write_value_borrow(w);
+    bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
+                 && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+    case MP_W_KEY_DEL:
+        out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
+                                  : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
+        break;
+    case MP_W_SLOT_SET:
+    case MP_W_SLOT_DEL:
+        out->kind = value == NULL ? MP_E_SLOT_DEL : MP_E_SLOT_SET;
+        break;
+    case MP_W_CELL:
+        out->kind = value == NULL ? MP_E_CELL_DEL : MP_E_CELL_SET;
+        break;
+    case MP_W_TYPE:
+        out->kind = value == NULL ? MP_E_TYPE_DEL : MP_E_TYPE_SET;
+        break;
+    case MP_W_APPEND:
+        out->kind = MP_E_LIST_APPEND;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
+        }
+        break;
+    case MP_W_ADVANCE:
+        out->kind = MP_E_ADVANCE;
+        break;
+    case MP_W_CACHED_HIT:
+    case MP_W_CACHED_MISS:
+        out->kind = w->kind == MP_W_CACHED_HIT ? MP_E_CACHED_HIT : MP_E_CACHED_MISS;
+        break;
+    case MP_W_CACHED_FILL:
+        out->kind = MP_E_CACHED_FILL;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "a cache that lost an answer");
+        }
+        break;
+    case MP_W_WRITE:
+    case MP_W_FLUSH:
+        out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
+        break;
+    case MP_W_WARN:
+    case MP_W_FILTERS:
+        out->kind = w->kind == MP_W_WARN ? MP_E_WARN : MP_E_FILTERS;
+        break;
+    case MP_W_CONTENT:
+        break;
+    }
+    return value == NULL ? MP_OK : make(b, value, &out->b);
+}
+
+static mp_rc
+emit_writes(rebuilder *b)
+{
+    mp_trace *T = b->T;
+    mp_rc rc = MP_OK;
+    staged *all = PyMem_Calloc((size_t)T->n_writes + 1, sizeof(*all));
+    if (all == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = stage_write(b, &T->writes[i], &all[i]);
+        }
+    }
+    int32_t result = -1;
+    rc = rc != MP_OK ? rc : make(b, T->result, &result);
+    rc = rc != MP_OK ? rc : make_tensor_attrs(b);
+    rc = rc != MP_OK ? rc : make_later(b);
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b, all[i].items,
+                      all[i].count, NULL);
+        }
+    }
+    for (int i = 0; i < T->n_writes; i++) {
+        PyMem_Free(all[i].items);
+    }
+    PyMem_Free(all);
+    return rc != MP_OK ? rc : emit(b, MP_E_RETURN, NULL, result, -1, NULL, 0, NULL);
+}
+
+/* -- Inputs of the graph ---------------------------------------------------------------------------- */
+
+static mp_rc
+plan_graph(rebuilder *b, mp_plan *plan)
+{
+    mp_trace *T = b->T;
+    if (PyList_GET_SIZE(T->ops) == 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_check_writes(T);
+    rc = rc != MP_OK ? rc : mp_guard_apart(T);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    plan->graph = mp_op_spec(T, b->outputs);
+    plan->inputs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*plan->inputs));
+    if (plan->graph == NULL || plan->inputs == NULL) {
+        if (plan->graph != NULL) {
+            PyErr_NoMemory();
+        }
+        return MP_ERR;
+    }
+    for (int i = 0; i < T->n_inputs; i++) {
+        plan->inputs[i] = T->inputs[i]->reg;
+    }
+    plan->n_inputs = T->n_inputs;
+    plan->n_outputs = (int32_t)PyList_GET_SIZE(b->outputs);
+    return MP_OK;
+}
+
+static mp_rc
+check_contexts(mp_trace *T)
+{
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (n->kind == MP_NODE_EXTERNAL && !n->released && n->appended
+            && PyContextVar_CheckExact(n->obj)) {
+            return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that stays set");
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_rebuild(mp_trace *T, mp_plan *plan)
+{
+    rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0, 0};
+    plan->replay = b.p;
+    mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = scan_write(&b, &T->writes[i]);
+        }
+    }
+    rc = rc != MP_OK ? rc : scan(&b, T->result);
+    rc = rc != MP_OK ? rc : scan_held_tensors(&b);
+    rc = rc != MP_OK ? rc : mp_array_check_known(T);
+    rc = rc != MP_OK ? rc : mp_guard_distinct(T);
+    rc = rc != MP_OK ? rc : mp_guard_compared(T);
+    rc = rc != MP_OK ? rc : check_contexts(T);
+    rc = rc != MP_OK ? rc : mp_check_warnings(T);
+    if (rc == MP_OK) {
+        b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);
+        rc = emit_writes(&b);
+    }
+    rc = rc != MP_OK ? rc : plan_graph(&b, plan);
+    rc = rc != MP_OK ? rc : mp_check_new_classes(T, b.p);
+    Py_XDECREF(b.regs);
+    Py_XDECREF(b.outputs);
+    PyMem_Free(b.later);
+    return rc;
+}

@@ -1,0 +1,250 @@
+/* run/frame.c - what comes into a watched frame: its arguments, and the results of its
+ * instructions.
+ *
+ * Arguments are classified at the frame's first event.  A result is seen on the stack at
+ * the event behind its instruction; the handler has said before what to make of it.
+ */
+#include "trace/trace.h"
+
+/* -- First event of a frame: what its arguments are -------------------------------------------- */
+
+static int
+param_count(PyCodeObject *code)
+{
+    return code->co_argcount + code->co_kwonlyargcount
+           + ((code->co_flags & CO_VARARGS) != 0)
+           + ((code->co_flags & CO_VARKEYWORDS) != 0);
+}
+
+static PyObject *
+param_value(mp_shadow *s, int i)
+{
+    PyObject *v = mp_frame_local_borrow(s->f, i);
+    if (v != NULL && (mp_local_kind(s->info->code, i) & CO_FAST_CELL)
+        && PyCell_Check(v)) {
+        return PyCell_GET(v);
+    }
+    return v;
+}
+
+static bool
+is_default(PyObject *func, PyObject *value)
+{
+    PyFunctionObject *f = (PyFunctionObject *)func;
+    PyObject *key, *other;
+    Py_ssize_t pos = 0;
+    for (Py_ssize_t i = 0; f->func_defaults && i < PyTuple_GET_SIZE(f->func_defaults);
+         i++) {
+        if (PyTuple_GET_ITEM(f->func_defaults, i) == value) {
+            return true;
+        }
+    }
+    while (f->func_kwdefaults && PyDict_Next(f->func_kwdefaults, &pos, &key, &other)) {
+        if (other == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has C code made this argument for the call?  `self` of an __init__, the owner that a
+ * __set_name__ gets, what a C function hands to its callback (a method's second one). */
+static bool
+is_made_for_call(mp_trace *T, const mp_shadow *parent, int i, PyObject *value)
+{
+    PyTypeObject *makes = parent == NULL ? NULL : parent->makes;
+    if (makes == NULL || !PyType_IsSubtype(Py_TYPE(value), makes)
+        || mp_refgraph_find(&T->graph, value) != NULL) {
+        return false;
+    }
+    bool of_c = !(makes->tp_flags & Py_TPFLAGS_HEAPTYPE)
+                || (makes->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
+    return i == 0 || (i == 1 && (of_c || PyType_Check(value)));
+}
+
+static mp_rc
+take_made(mp_trace *T, PyObject *value)
+{
+    return PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+}
+
+/* *args, behind the first `count` arguments: a decorated __init__ finds its self there. */
+static mp_rc
+start_rest(mp_trace *T, const mp_shadow *parent, int count, PyObject *rest)
+{
+    mp_rc rc = mp_fresh(T, rest);
+    Py_ssize_t size = PyTuple_CheckExact(rest) ? PyTuple_GET_SIZE(rest) : 0;
+    for (int k = 0; k < size && count + k < 2 && rc == MP_OK; k++) {
+        PyObject *item = PyTuple_GET_ITEM(rest, k);
+        if (is_made_for_call(T, parent, count + k, item)) {
+            rc = take_made(T, item);
+        }
+    }
+    return rc;
+}
+
+static mp_rc
+start_param(mp_trace *T, mp_shadow *s, int i)
+{
+    PyCodeObject *code = s->info->code;
+    PyObject *value = param_value(s, i), *func = mp_frame_func_borrow(s->f);
+    int plain = code->co_argcount + code->co_kwonlyargcount;
+    if (value == NULL) {
+        return MP_OK;
+    }
+    if (s->root) {
+        return mp_load(T, MP_G_LOAD_ARG, -1,
+                       PyTuple_GET_ITEM(code->co_localsplusnames, i), i, value);
+    }
+    if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
+        return MP_OK;  // a generator goes on: its locals are what it made of them
+    }
+    mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
+    if (is_made_for_call(T, parent, i, value)) {
+        return take_made(T, value);
+    }
+    if (i <= 1 && parent != NULL && parent->below == MP_BELOW_APPLY
+        && mp_apply_is_context(T, value)) {
+        return mp_fresh(T, value);
+    }
+    if (i >= plain && PyDict_CheckExact(value)) {
+        // The interpreter made this dict for the call, whatever the address meant before.
+        return mp_refgraph_add_fresh(&T->graph, value) == NULL ? MP_ERR : MP_OK;
+    }
+    if (i >= plain) {
+        return start_rest(T, parent, code->co_argcount, value);
+    }
+    if (!mp_is_constant(value) && is_default(func, value)) {
+        // The guard of the function pins it: another object may be known by its place.
+        return mp_load_const(T, value);
+    }
+    mp_node *ignored;
+    return s->fresh ? mp_value(T, value, &ignored) : MP_OK;
+}
+
+mp_rc
+mp_frame_start(mp_trace *T, mp_shadow *s)
+{
+    mp_rc rc = MP_OK;
+    s->started = true;
+    if (T->lets_go && !s->root && mp_is_weakref_frame(s->f)) {
+        // Such tables lose what dies, and on a hit other things may (call_weakref).
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a weak table after a write");
+    }
+    if (!s->root) {
+        rc = mp_read_kwdefaults(T, mp_frame_func_borrow(s->f));
+    }
+    if (rc == MP_OK && !(s->info->code->co_flags & CO_OPTIMIZED)) {
+        rc = mp_class_start(T, s);
+    }
+    for (int i = 0; i < param_count(s->info->code) && rc == MP_OK; i++) {
+        rc = start_param(T, s, i);
+    }
+    return rc;
+}
+
+/* -- Results ------------------------------------------------------------------------------------ */
+
+static mp_rc
+post_const(mp_trace *T, PyObject *value)
+{
+    if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
+        return mp_fresh(T, value);
+    }
+    if (mp_is_constant(value)) {
+        return MP_OK;
+    }
+    return mp_result(T, value);
+}
+
+mp_rc
+mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
+{
+    int depth = s->info->at[index].depth;
+    PyObject *top = depth > 0 ? mp_frame_stack_borrow(s->f, depth - 1) : NULL;
+    mp_post post = (mp_post)s->post;
+    if (before->op == MP_OP_FOR_ITER || before->op == MP_OP_SEND) {
+        if (index != before->next) {
+            return MP_OK;  // exhausted
+        }
+    }
+    if (post == MP_POST_STORE) {
+        s->owns_op = false;
+        return mp_op_end(T, Py_None);
+    }
+    if (post == MP_POST_NONE || top == NULL) {
+        assert(!s->owns_op);
+        return MP_OK;
+    }
+    switch (post) {
+    case MP_POST_FRESH:
+        if (mp_is_constant(top)
+            || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
+            return mp_fresh(T, top);
+        }
+        return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
+    case MP_POST_RESULT: {
+        mp_rc rc = mp_result(T, top);
+        if (rc == MP_OK && T->exposes) {
+            rc = mp_array_expose_end(T, top);
+        }
+        mp_node *n = s->yields ? mp_refgraph_find(&T->graph, top) : NULL;
+        if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH) {
+            n->yields = s->yields & ~MP_YIELDS_KNOWN;
+        }
+        return rc;
+    }
+    case MP_POST_OP:
+        s->owns_op = false;
+        return mp_op_end(T, top);
+    case MP_POST_APPLY:
+        s->owns_op = false;
+        return mp_apply_end(T, top);
+    case MP_POST_CONST:
+        return post_const(T, top);
+    case MP_POST_PAIR: {
+        PyObject *below = mp_frame_stack_borrow(s->f, depth - 2);
+        mp_rc rc = below == NULL ? MP_OK : mp_result(T, below);
+        return rc != MP_OK ? rc : mp_result(T, top);
+    }
+    case MP_POST_UNPACK: {
+        mp_rc rc = MP_OK;
+        for (int i = before->depth - 1; i < depth && rc == MP_OK; i++) {
+            rc = mp_result(T, mp_frame_stack_borrow(s->f, i));
+        }
+        return rc;
+    }
+    case MP_POST_COMPILING:
+        if (top == Py_False) {
+            mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef(Py_True));
+        }
+        return MP_OK;
+    case MP_POST_CACHED:
+        return mp_cached_end(T, s, top);
+    case MP_POST_HINT:
+        if (mp_is_typing(top)) {
+            mp_node *n = mp_refgraph_find(&T->graph, top);
+            if (n == NULL || n->kind != MP_NODE_FRESH) {
+                return mp_load_const(T, top);  // a hint that the cache keeps
+            }
+        }
+        return mp_is_constant(top) || mp_is_identity(top)
+                   ? mp_result(T, top)
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s",
+                                    mp_type_name(top));
+    case MP_POST_SUM:
+        return mp_sum_end(T, s, top);
+    case MP_POST_IMPORT:
+        return mp_load_const(T, top);  // (its guard is there: python/import.c)
+    case MP_POST_CLASS:
+        return mp_post_class(T, top);
+    case MP_POST_NESTED:
+        return mp_post_nested(T, top);
+    case MP_POST_NUMPY:
+        return mp_numpy_result(T, top);
+    case MP_POST_STORE:
+    case MP_POST_NONE:
+        break;
+    }
+    return MP_OK;
+}

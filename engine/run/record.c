@@ -1,0 +1,665 @@
+/* run/record.c - the life of one recording: watch callbacks and the bytecode handlers.
+ *
+ * An event comes before each instruction of a watched frame.  The handler guards what the
+ * instruction is about to read and journals what it is about to write; the result is taken
+ * in at the next event of the same frame.  Nothing here calls the user's code, and nothing
+ * is changed in the user's frames.
+ *
+ * Re-entrancy: while a callback runs, the collector is off and `busy` keeps frames that a
+ * finalizer starts away from the recording.
+ */
+#include "trace/trace.h"
+
+#include <string.h>
+
+// Modules whose frames may run below an operation; setup adds torch's and numpy's.
+static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
+                                   (char *)"collections.abc", (char *)"weakref",
+                                   (char *)"_weakrefset"};
+enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
+static char **skip_prefixes = default_prefixes;
+static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
+
+/* -- Frames -------------------------------------------------------------------------------- */
+
+static mp_shadow *
+shadow_top(mp_trace *T)
+{
+    return T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
+}
+
+static mp_rc
+shadow_push(mp_trace *T, mp_frame *f, bool fresh)
+{
+    if (T->n_stack == T->cap_stack) {
+        int cap = T->cap_stack ? T->cap_stack * 2 : 32;
+        mp_shadow *stack = PyMem_Realloc(T->stack, (size_t)cap * sizeof(*stack));
+        if (stack == NULL) {
+            PyErr_NoMemory();
+            return MP_ERR;
+        }
+        T->stack = stack;
+        T->cap_stack = cap;
+    }
+    mp_shadow s = {
+        .f = f, .pending = -1, .names_at = -1, .root = T->n_stack == 0, .fresh = fresh};
+    s.code_no = mp_trace_code_number(T, mp_frame_code_borrow(f));
+    if (s.code_no < 0) {
+        return MP_ERR;
+    }
+    s.caught = T->n_stack > 0 && mp_shadow_catches(&T->stack[T->n_stack - 1]);
+    T->stack[T->n_stack++] = s;
+    return MP_OK;
+}
+
+void
+mp_shadow_fini(mp_shadow *s)
+{
+    Py_CLEAR(s->summands);
+    Py_CLEAR(s->cached);
+    Py_CLEAR(s->cached_key);
+    PyMem_Free(s->unread);
+}
+
+static void
+shadow_pop(mp_trace *T)
+{
+    T->n_stack--;
+    mp_shadow_fini(&T->stack[T->n_stack]);
+}
+
+/* Sites name code by numbers, which loops of calls share. */
+int32_t
+mp_trace_code_number(mp_trace *T, PyCodeObject *code)
+{
+    Py_ssize_t n = PyList_GET_SIZE(T->codes);
+    for (Py_ssize_t i = n; i > 0 && i > n - RECENT_CODES; i--) {
+        if (PyList_GET_ITEM(T->codes, i - 1) == (PyObject *)code) {
+            return (int32_t)(i - 1);
+        }
+    }
+    return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
+}
+
+bool
+mp_is_library(PyObject *globals)
+{
+    const char *text = mp_module_name(globals);
+    if (text == NULL) {
+        return false;  // a frame that belongs to no module is the user's
+    }
+    for (Py_ssize_t i = 0; i < n_skip_prefixes; i++) {
+        size_t len = strlen(skip_prefixes[i]);
+        if (strncmp(text, skip_prefixes[i], len) == 0  // mp-ok: sys.modules agrees
+            && (text[len] == '\0' || text[len] == '.'
+                || skip_prefixes[i][len - 1] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_library_frame(mp_frame *f)
+{
+    return mp_is_library(mp_frame_globals_borrow(f));
+}
+
+/* A warning is shown: a hit, which does not call numpy, would not show it. */
+static bool
+is_warning(mp_frame *f)
+{
+    PyObject *name = mp_dict_text_borrow(mp_frame_globals_borrow(f), "__name__");
+    return name != NULL && PyUnicode_Check(name) && mp_name_is(name, "warnings");
+}
+
+/* While the recording lets go of objects, only what dies with them runs. */
+static void
+on_missed(void *ctx, mp_frame *f)
+{
+    mp_trace *T = ctx;
+    T->died = T->died || (T->releases && !mp_death_is_harmless(f));
+}
+
+/* Not part of the program: whatever runs below it is none of ours. */
+static mp_rc
+enter_finalizer(mp_trace *T)
+{
+    T->skip++;
+    if (T->outside == 0) {
+        T->outside = T->skip;
+    }
+    return MP_OK;
+}
+
+static mp_rc
+enter_skipped(mp_trace *T, mp_frame *f)
+{
+    mp_shadow *parent = shadow_top(T);
+    if (T->outside > 0 || (parent != NULL && mp_is_finalizer(T, parent, f))) {
+        return enter_finalizer(T);
+    }
+    T->skip++;
+    if (parent != NULL && parent->post == MP_POST_NUMPY && is_warning(f)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a warning of numpy");
+    }
+    if (is_library_frame(f) || (parent != NULL && parent->below == MP_BELOW_TRUSTED)) {
+        return MP_OK;
+    }
+    return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
+                          mp_frame_code_borrow(f)->co_qualname);
+}
+
+static mp_rc
+enter_watched(mp_trace *T, mp_frame *f, bool fresh)
+{
+    PyObject *func = mp_frame_func_borrow(f);
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    mp_shadow *parent = shadow_top(T);
+    if (!(code->co_flags & CO_OPTIMIZED)
+        && (parent == NULL || (parent->makes != &PyType_Type && !parent->execs))) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "exec");
+    }
+    if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
+        return mp_trace_abort(T, MP_AB_GENERATOR, "%U is a coroutine",
+                              code->co_qualname);
+    }
+    if (T->n_stack == 0) {
+        if (func != T->root_function || T->root_seen) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U", code->co_qualname);
+        }
+        if (code->co_flags & CO_GENERATOR) {
+            return mp_trace_abort(T, MP_AB_GENERATOR, "%U", code->co_qualname);
+        }
+        T->root_seen = true;
+        mp_rc rc = mp_load_const(T, func);
+        rc = rc != MP_OK ? rc : mp_guard_function(T, func);
+        return rc != MP_OK ? rc : shadow_push(T, f, fresh);
+    }
+    PyObject *gen = fresh ? NULL : mp_frame_generator_borrow(f);
+    mp_node *made = gen == NULL ? NULL : mp_refgraph_find(&T->graph, gen);
+    if (gen != NULL && (made == NULL || made->kind != MP_NODE_FRESH)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                              "an external generator is advanced");
+    }
+    if (fresh) {
+        PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
+        int flags = mp_apply_note_flags(T, mp_op_flags_of(func), self);
+        if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
+            && !(flags & MP_TORCH_REFUSE)) {
+            T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
+            return self == NULL ? MP_OK : mp_note_identity(T, self);
+        }
+        if (mp_op_is_whole(flags)) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "operation %U called from C",
+                                  code->co_qualname);
+        }
+        bool is_new = parent->execs && !(code->co_flags & CO_OPTIMIZED);
+        mp_rc rc = is_new ? mp_fresh(T, func) : mp_guard_function(T, func);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return shadow_push(T, f, fresh);
+}
+
+/* MP_ERR inside a callback is our failure, never the user's. */
+void
+mp_trace_settle(mp_trace *T, mp_rc rc)
+{
+    assert((rc == MP_ERR) == (PyErr_Occurred() != NULL));
+    if (rc != MP_ERR && !PyErr_Occurred()) {
+        return;
+    }
+    bool interrupted = mp_err_is_signal();
+    PyObject *exc = mp_err_take();
+    const char *type = exc == NULL ? "unknown error" : Py_TYPE(exc)->tp_name;
+    PyObject *text = exc == NULL ? NULL : PyObject_Str(exc);
+    (void)mp_trace_abort(T, MP_AB_INTERNAL, "%s: %S", type, text ? text : Py_None);
+    mp_err_drop();  // an exception's text that cannot be made is left out
+    Py_XDECREF(text);
+    if (interrupted) {
+        mp_err_defer_steal(exc);
+        return;
+    }
+    Py_XDECREF(exc);
+}
+
+mp_callback
+mp_callback_begin(mp_trace *T)
+{
+    T->busy = true;
+    int collects = PyGC_Disable();
+    return (mp_callback){.exc = mp_err_take(),
+                         .collects = collects || (T->postpones && T->collects)};
+}
+
+void
+mp_callback_end(mp_trace *T, mp_callback saved)
+{
+    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
+        && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
+        mp_trace_drop(T);
+    }
+    T->postpones = T->state == MP_TRACE_RECORDING;
+    T->collects = saved.collects;
+    bool scheduled = T->postpones && mp_gc_take_scheduled();
+    T->overdue = T->overdue || scheduled || (T->collects && mp_gc_is_due());
+    if (saved.collects && !T->postpones) {
+        PyGC_Enable();
+    }
+    T->busy = false;
+    mp_err_restore_steal(saved.exc);
+}
+
+/* Is the frame the `forward` of the autograd function that is being applied? */
+static bool
+is_forward(mp_trace *T, const mp_shadow *parent, mp_frame *f)
+{
+    return parent != NULL && parent->below == MP_BELOW_APPLY && T->outside == 0
+           && mp_apply_watches(T, mp_frame_func_borrow(f));
+}
+
+static mp_rc
+enter_forward(mp_trace *T, mp_frame *f)
+{
+    int skip = T->skip;
+    T->skip = 0;
+    mp_rc rc = enter_watched(T, f, true);
+    if (rc == MP_OK) {
+        shadow_top(T)->skip = skip;
+    }
+    return rc;
+}
+
+/* Between segments: frames of the break that are being rebuilt, or whatever the gap calls,
+ * which runs unwatched.  A finalizer may run while frames are rebuilt; its frames begin
+ * at their beginning, or are generators'. */
+static bool
+enter_gap(mp_trace *T, mp_frame *f, bool fresh)
+{
+    if (T->resumed == NULL || T->n_stack == T->resumed->n_frames || fresh
+        || (mp_frame_code_borrow(f)->co_flags & CO_GENERATOR)) {
+        T->skip++;
+        return false;
+    }
+    const mp_code_info *info = mp_code_info_get(mp_frame_code_borrow(f));
+    if (info == NULL || shadow_push(T, f, true) != MP_OK) {
+        mp_err_drop();  // not watched; its caller cannot be gone on from, either
+        T->skip++;
+        return false;
+    }
+    mp_shadow *s = shadow_top(T);
+    s->info = info;
+    s->started = true;
+    const mp_point_frame *from = &T->rebuilds->frames[T->n_stack - 1];
+    s->pending = from->index;
+    s->rebuilt = T->n_stack < T->resumed->n_frames;
+    s->how = from->how;
+    s->made = T->rebuilds->values[from->first + MP_POINT_MADE];
+    return true;
+}
+
+static void
+leave_gap(mp_trace *T, bool watched)
+{
+    if (watched && T->n_stack > 0) {
+        shadow_pop(T);
+    }
+    else if (!watched) {
+        T->skip -= T->skip > 0;
+    }
+}
+
+/* The root's frame lets go of what it held after it has ended: a generator in a block runs
+ * on.  (An object with __del__ existed before; a hit drops it as well.) */
+static void
+enter_after_end(mp_trace *T, mp_frame *f)
+{
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    if (PyUnicode_CompareWithASCIIString(code->co_name, "__del__")
+            == 0  // mp-ok: a suspicion
+        || ((code->co_flags & CO_GENERATOR) && !mp_frame_is_in_block(f))
+        || mp_death_is_harmless(f)) {
+        return;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    T->state = MP_TRACE_RECORDING;
+    mp_trace_settle(T, mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U after the end",
+                                      code->co_qualname));
+    mp_callback_end(T, saved);
+}
+
+static bool
+on_enter(void *ctx, mp_frame *f, bool fresh)
+{
+    mp_trace *T = ctx;
+    mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_DONE) {
+        enter_after_end(T, f);
+    }
+    if (!T->busy && T->state == MP_TRACE_GAP) {
+        return enter_gap(T, f, fresh);
+    }
+    if (T->busy) {
+        on_missed(T, f);
+    }
+    if (T->busy || T->state != MP_TRACE_RECORDING) {
+        return false;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    mp_shadow *parent = shadow_top(T);
+    mp_rc rc;
+    bool watch = false;
+    if (is_forward(T, parent, f)) {
+        rc = enter_forward(T, f);
+        watch = rc == MP_OK;
+    }
+    else if (T->skip > 0
+             || (parent != NULL
+                 && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
+                     || parent->below == MP_BELOW_APPLY))) {
+        rc = enter_skipped(T, f);
+    }
+    else if (mp_runs_as_it_dies(T, f, fresh)) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",
+                            mp_frame_code_borrow(f)->co_qualname);
+    }
+    else if (parent != NULL && mp_is_finalizer(T, parent, f)) {
+        rc = enter_finalizer(T);
+    }
+    else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
+        rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
+                            mp_frame_code_borrow(f)->co_qualname);
+    }
+    else {
+        rc = enter_watched(T, f, fresh);
+        watch = rc == MP_OK && T->skip == 0;
+    }
+    mp_trace_settle(T, rc);
+    mp_callback_end(T, saved);
+    return watch && T->state == MP_TRACE_RECORDING;
+}
+
+static void
+on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
+{
+    mp_trace *T = ctx;
+    mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_GAP) {
+        leave_gap(T, watched);
+        return;
+    }
+    if (T->busy || T->state != MP_TRACE_RECORDING) {
+        return;
+    }
+    if (!watched) {
+        T->skip -= T->skip > 0;
+        if (T->skip < T->outside) {
+            T->outside = 0;
+        }
+        if (T->skip == 0 && T->n_stack > 0) {
+            mp_mode_on(T, shadow_top(T));
+        }
+        return;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    mp_shadow *s = shadow_top(T);
+    assert(s != NULL && s->f == f);
+    if (result == NULL && !T->unwinding) {
+        T->raised = (mp_site){s->code_no, s->pending};
+    }
+    T->unwinding = result == NULL;
+    if (s->owns_op) {
+        mp_trace_settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
+    }
+    else {
+        bool root = s->root;
+        mp_shadow left = *s;
+        T->skip = s->skip;
+        shadow_pop(T);
+        if (T->trial && result != NULL) {
+            mp_trace_settle(T, mp_trial_yielded(T, f));
+        }
+        if (!root) {
+            mp_rc rc = mp_look_at_answer(T, shadow_top(T), &left, result);
+            bool ends_class = rc == MP_OK && result != NULL && left.names != NULL;
+            mp_trace_settle(T, ends_class ? mp_class_names_end(T, left.names) : rc);
+        }
+        if (root && T->state == MP_TRACE_RECORDING) {
+            T->state = result != NULL ? MP_TRACE_DONE : T->state;
+        }
+    }
+    mp_callback_end(T, saved);
+    if (T->state == MP_TRACE_RECORDING && T->n_stack > 0) {
+        mp_mode_on(T, shadow_top(T));
+    }
+}
+
+/* -- Events --------------------------------------------------------------------------------------------- */
+
+/* Record the instruction, or end the segment before it. */
+static mp_rc
+record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
+{
+    int n_writes = T->n_writes;
+    mp_rc rc = MP_OK;
+    s->pending = index;
+    s->rebuilt = false;
+    s->below = MP_BELOW_NOTHING;
+    s->post = MP_POST_NONE;
+    s->makes = NULL;
+    s->raw = false;
+    s->execs = false;
+    s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
+    Py_CLEAR(s->summands);
+    Py_CLEAR(s->cached);
+    Py_CLEAR(s->cached_key);
+    s->yields = 0;
+    T->holds = T->host != NULL;
+    PyObject *avoided =
+        T->holds ? T->host->avoids(T->host_ctx, s->info->code, index) : NULL;
+    T->n_guards = T->guards->n_ops;
+    T->avoids = avoided != NULL;
+    if (T->avoids) {
+        rc = mp_trace_abort(T, (mp_abort_id)PyLong_AsLong(PyTuple_GET_ITEM(avoided, 1)),
+                            "%U", PyTuple_GET_ITEM(avoided, 2));
+    }
+    rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
+    T->ends = rc == MP_OK && T->holds && T->host->ends(T->host_ctx);
+    if (T->ends) {
+        rc = mp_trace_abort(T, MP_AB_OPCODE, "the entry ends here");
+    }
+    bool stays = rc != MP_ABORTED || !T->holds || mp_segment_break(T, s, n_writes);
+    T->holds = false;
+    if (!stays) {
+        mp_watch_stop();
+    }
+    return rc;
+}
+
+static mp_rc
+event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+{
+    mp_rc rc = MP_OK;
+    s->info = info;
+    int before = s->pending;
+    T->graph.at = (mp_site){s->code_no, before};
+    if (before >= 0 && info->at[before].op == MP_OP_CALL) {
+        s->kwnames = NULL;
+    }
+    if (info->is_handler[index] && !T->unwinding) {
+        T->raised = T->graph.at;
+    }
+    T->unwinding = false;
+    if (T->computes) {
+        rc = mp_array_check_floats(T);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (!s->started) {
+        s->pending = index;
+        rc = mp_frame_start(T, s);
+    }
+    else if (before >= 0 && !info->is_handler[index]) {
+        rc = mp_frame_result(T, s, &info->at[before], index);
+    }
+    else if (s->owns_op) {
+        rc = mp_trace_abort(T, MP_AB_OP_RAISED, "in a try block");
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (T->graph.n_loose > 0) {
+        T->releases = true;
+        mp_refgraph_release(&T->graph);
+        T->releases = false;
+    }
+    if (T->n_instr % COLLECT_EVERY == 0) {
+        mp_collect_garbage(T);
+    }
+    if (T->died) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies");
+    }
+    if (++T->n_instr > T->max_instr) {
+        return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",
+                              (long long)T->max_instr);
+    }
+    T->graph.at.index = index;
+    return record_or_break(T, s, &info->at[index], index);
+}
+
+static void
+gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+{
+    bool begun;
+    mp_rc rc = mp_segment_gap(T, s, info, index, &begun);
+    if (rc == MP_ERR && T->state == MP_TRACE_GAP) {
+        mp_err_drop();  // no memory for the next segment: the call ends in eager
+        T->state = MP_TRACE_ABORTED;
+        mp_watch_stop();
+        return;
+    }
+    mp_trace_settle(T, rc);
+    if (begun && T->state == MP_TRACE_RECORDING) {
+        s->pending = -1;  // what came before is no concern of this segment
+        mp_trace_settle(T, event(T, s, info, index));
+    }
+}
+
+static void
+on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
+{
+    mp_trace *T = ctx;
+    mp_shadow *s = shadow_top(T);
+    mp_mode_off(T);
+    if (!T->busy && T->state == MP_TRACE_ABORTED && !T->trial) {
+        mp_watch_stop();  // it happened in __torch_function__
+    }
+    bool gap = T->state == MP_TRACE_GAP;
+    if (T->busy || (T->state != MP_TRACE_RECORDING && !gap) || s == NULL || s->f != f) {
+        return;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    if (gap) {
+        gap_event(T, s, info, index);
+    }
+    else {
+        mp_trace_settle(T, event(T, s, info, index));
+    }
+    mp_callback_end(T, saved);
+    if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
+        mp_err_drop();  // without memory the call goes on in eager
+        mp_watch_stop();
+    }
+    if (T->state == MP_TRACE_RECORDING) {
+        mp_mode_on(T, shadow_top(T));
+    }
+}
+
+void
+mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void *arg)
+{
+    if (T->state != MP_TRACE_RECORDING) {
+        return;
+    }
+    mp_callback saved = mp_callback_begin(T);
+    mp_shadow *s = shadow_top(T);
+    mp_trace_settle(T, step(T, s, arg));
+    mp_callback_end(T, saved);
+}
+
+static void
+on_lost(void *ctx, const char *why)
+{
+    mp_mode_off(ctx);
+    mp_callback saved = mp_callback_begin(ctx);
+    (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
+    mp_callback_end(ctx, saved);
+}
+
+const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost, on_missed};
+
+/* -- Set-up --------------------------------------------------------------------------------------------------- */
+
+static int
+setup_prefixes(PyObject *prefixes)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(prefixes);
+    Py_ssize_t base = Py_ARRAY_LENGTH(default_prefixes);
+    char **copies = PyMem_Calloc((size_t)(base + count), sizeof(*copies));
+    if (copies == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(copies, default_prefixes, sizeof(default_prefixes));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t size;
+        const char *text =
+            PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(prefixes, i), &size);
+        char *copy = text == NULL ? NULL : PyMem_Malloc((size_t)size + 1);
+        if (copy == NULL) {
+            return -1;
+        }
+        memcpy(copy, text, (size_t)size + 1);
+        copies[base + i] = copy;
+    }
+    skip_prefixes = copies;  // for the life of the process
+    n_skip_prefixes = base + count;
+    return 0;
+}
+
+/* Now, because an import in the middle of a recording could be seen by the program. */
+static int
+setup_modules(void)
+{
+    return mp_types_init() < 0 || mp_death_init() < 0 || mp_container_types() < 0
+                   || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0
+               ? -1
+               : 0;
+}
+
+int
+mp_record_setup(PyObject *setup)
+{
+    if (setup == NULL) {
+        return setup_modules();
+    }
+    PyObject *types = mp_dict_text_borrow(setup, "constant_types");
+    if (mp_types_later() < 0) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; types != NULL && i < PyTuple_GET_SIZE(types); i++) {
+        if (!mp_register_constant_type((PyTypeObject *)PyTuple_GET_ITEM(types, i))) {
+            PyErr_SetString(PyExc_ValueError, "too many constant types");
+            return -1;
+        }
+    }
+    PyObject *prefixes = mp_dict_text_borrow(setup, "skip_prefixes");
+    if (prefixes != NULL && skip_prefixes == default_prefixes
+        && setup_prefixes(prefixes) < 0) {
+        return -1;
+    }
+    return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 ? -1 : 0;
+}

@@ -1,0 +1,671 @@
+/* run/segment.c - a run in pieces: end a segment before an instruction, begin one after it.
+ *
+ *   RECORDING -- an instruction that cannot be recorded, at a safe point --> GAP
+ *   GAP -- the instruction has run; a place to go on, no entry there ------> RECORDING
+ *   GAP -- the same, and an entry there whose guards hold -----------------> LEFT
+ *
+ * A safe point is a state that can be rebuilt: every frame from the compiled function down
+ * is watched, between C code that hands results on as they are (MP_RESUME_*), no exception
+ * is being handled, and each value has a recipe.  The plan of a segment answers a tuple
+ * with the values of all frames (plan/point.h).
+ *
+ * A segment's entry row is its frames' values.  Constants among them are guarded when they
+ * are loaded, so that a loop counter that nobody looks at does no harm; a number that the
+ * gap before has made is not worth a guard: the instruction that loads it is left to the
+ * interpreter, and so is what follows until the number is off the stack. */
+#include <string.h>
+
+#include "trace/trace.h"
+
+enum { UNREAD = 1, VOLATILE = 2 };  // mp_shadow.unread
+
+/* -- Where the frames stand ---------------------------------------------------------- */
+
+static PyObject *
+outer_callee(const mp_shadow *s, const mp_instr *in)
+{
+    if (in->op == MP_OP_CALL) {
+        int base = in->depth - in->arg - 2;
+        PyObject *method = mp_frame_stack_borrow(s->f, base);
+        return method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    }
+    return mp_frame_stack_borrow(s->f, in->depth - (in->arg & 1 ? 3 : 2));
+}
+
+static PyObject *
+type_attr(PyTypeObject *type, const char *name)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(type, key);
+    Py_XDECREF(key);
+    mp_err_drop();  // without the name nothing was found
+    return found;
+}
+
+/* What does the C code between a call in progress and the frame below it do with the
+ * frame's result?  *made: borrowed instance of MP_RESUME_INIT. */
+static bool
+outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
+                PyObject **made)
+{
+    const mp_instr *in = &s->info->at[s->pending];
+    *how = s->rebuilt ? s->how : MP_RESUME_PUSH;
+    *made = s->rebuilt ? s->made : NULL;
+    if (s->rebuilt) {
+        return true;
+    }
+    if (in->op != MP_OP_CALL && in->op != MP_OP_CALL_FUNCTION_EX) {
+        return false;
+    }
+    PyObject *callee = outer_callee(s, in), *func = mp_frame_func_borrow(inner->f);
+    if (callee == NULL) {
+        return false;
+    }
+    if (callee == func) {
+        return true;
+    }
+    if (PyMethod_Check(callee)) {
+        return PyMethod_GET_FUNCTION(callee) == func;
+    }
+    if (PyType_Check(callee)) {
+        PyTypeObject *type = (PyTypeObject *)callee;
+        PyObject *self = mp_frame_local_borrow(inner->f, 0);
+        if (self != NULL && (mp_local_kind(inner->info->code, 0) & CO_FAST_CELL)
+            && PyCell_Check(self)) {
+            self = PyCell_GET(self);
+        }
+        *how = MP_RESUME_INIT;
+        *made = self;
+        return Py_TYPE(callee)->tp_call == PyType_Type.tp_call && self != NULL
+               && Py_TYPE(self) == type && type_attr(type, "__init__") == func;
+    }
+    return PyVectorcall_Function(callee) == NULL
+           && type_attr(Py_TYPE(callee), "__call__") == func;
+}
+
+static bool
+frame_is_plain(const mp_shadow *s)
+{
+    int flags = s->info == NULL ? 0 : s->info->code->co_flags;
+    PyObject *func = mp_frame_func_borrow(s->f);
+    return (flags & CO_OPTIMIZED) && s->started && s->fresh && s->names == NULL
+           && !(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR))
+           && !s->owns_op && s->summands == NULL && s->cached == NULL
+           && PyFunction_Check(func)
+           && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
+}
+
+static int32_t
+slot_count(const mp_shadow *s, bool top)
+{
+    const mp_instr *in = &s->info->at[s->pending];
+    int depth = top ? in->depth : s->info->at[in->next].depth - 1;
+    return s->info->code->co_nlocalsplus + depth;
+}
+
+static PyObject *
+frame_value(const mp_shadow *s, int32_t i)
+{
+    int n = s->info->code->co_nlocalsplus;
+    return i < n ? mp_frame_local_borrow(s->f, i) : mp_frame_stack_borrow(s->f, i - n);
+}
+
+/* Names of a call's keywords are in no slot: go back to where they are loaded. */
+static int32_t
+resume_index(const mp_shadow *s)
+{
+    return s->kwnames != NULL && s->names_at >= 0 ? s->names_at : s->pending;
+}
+
+/* Does the calling code wait in the handler of an exception? */
+static bool
+handles_exception(const mp_trace *T)
+{
+    PyObject *handled = PyErr_GetHandledException();
+    bool other = handled != T->handled;
+    Py_XDECREF(handled);
+    return other;
+}
+
+/* Where the run stands now, its values borrowed.  1; 0: nowhere to go on, *at tells which
+ * frame is to blame; -1: exception. */
+static int
+take_point(mp_trace *T, mp_point *p, int *at)
+{
+    int32_t n_values = 0;
+    *at = T->n_stack - 1;
+    if (T->n_stack == 0) {
+        return 0;
+    }
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        bool top = i == T->n_stack - 1;
+        uint8_t how;
+        PyObject *made;
+        *at = i;
+        if (!frame_is_plain(s)
+            || (!top && !outer_continues(s, &T->stack[i + 1], &how, &made))) {
+            return 0;
+        }
+        n_values += MP_POINT_SLOTS + slot_count(s, top);
+    }
+    if (T->skip > 0 || T->outside > 0 || T->apply.cls != NULL
+        || T->in_mode != MP_MODE_OFF || handles_exception(T)) {
+        return 0;
+    }
+    if (mp_point_init(p, T->n_stack, n_values) < 0) {
+        return -1;
+    }
+    int32_t next = 0;
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        mp_point_frame *f = &p->frames[i];
+        bool top = i == T->n_stack - 1;
+        PyObject *made = NULL;
+        if (!top) {
+            (void)outer_continues(s, &T->stack[i + 1], &f->how, &made);
+        }
+        f->code = s->info->code;
+        f->index = top ? resume_index(s) : s->pending;
+        f->first = next;
+        f->n_slots = slot_count(s, top);
+        p->values[next + MP_POINT_FUNC] = mp_frame_func_borrow(s->f);
+        p->values[next + MP_POINT_MADE] = made;
+        for (int32_t k = 0; k < f->n_slots; k++) {
+            p->values[next + MP_POINT_SLOTS + k] = frame_value(s, k);
+        }
+        next += MP_POINT_SLOTS + f->n_slots;
+    }
+    return 1;
+}
+
+/* -- The end of a segment -------------------------------------------------------------- */
+
+/* The value is still what the entry row holds: how mp_exit says that. */
+static int32_t
+exit_from_entry(const mp_shadow *s, int32_t slot)
+{
+    if (s->unread == NULL || slot >= s->info->code->co_nlocalsplus
+        || s->unread[slot] == 0) {
+        return MP_EXIT_NULL;
+    }
+    return MP_EXIT_ENTRY - (s->base + slot);
+}
+
+static mp_exit *
+exit_new(mp_trace *T, const mp_point *p, bool unseen)
+{
+    mp_exit *x = PyMem_Calloc(1, sizeof(*x));
+    if (x == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    x->frames = PyMem_Calloc((size_t)p->n_frames, sizeof(*x->frames));
+    x->from = PyMem_Calloc((size_t)p->n_values, sizeof(*x->from));
+    x->codes = mp_point_codes(p);
+    if (x->frames == NULL || x->from == NULL || x->codes == NULL) {
+        if (x->codes != NULL) {
+            PyErr_NoMemory();
+        }
+        mp_exit_free(x);
+        return NULL;
+    }
+    memcpy(x->frames, p->frames, (size_t)p->n_frames * sizeof(*p->frames));
+    x->n_frames = p->n_frames;
+    x->n_values = p->n_values;
+    x->at = T->stack[T->n_stack - 1].pending;
+    x->n_guards = T->n_guards;
+    x->n_looked = T->ends ? -1 : T->n_looked;
+    x->unseen = unseen;
+    return x;
+}
+
+/* Which values does the replay have to answer?  New tuple of them; fills x->from. */
+static PyObject *
+exit_values(mp_trace *T, const mp_point *p, mp_exit *x)
+{
+    PyObject *list = PyList_New(0), *tuple = NULL;
+    int rc = list == NULL ? -1 : 0;
+    for (int32_t i = 0; i < p->n_frames && rc == 0; i++) {
+        const mp_point_frame *f = &p->frames[i];
+        for (int32_t k = 0; k < MP_POINT_SLOTS + f->n_slots && rc == 0; k++) {
+            int32_t at = f->first + k;
+            x->from[at] = k < MP_POINT_SLOTS || p->values[at] == NULL
+                              ? MP_EXIT_NULL
+                              : exit_from_entry(&T->stack[i], k - MP_POINT_SLOTS);
+            if (p->values[at] != NULL && x->from[at] == MP_EXIT_NULL) {
+                x->from[at] = (int32_t)PyList_GET_SIZE(list);
+                rc = PyList_Append(list, p->values[at]);
+                // A recipe gives an equal constant; the gap may ask which one it is.
+                rc = rc < 0 || mp_refuse_nan(T, p->values[at]) == MP_OK ? rc : -1;
+            }
+        }
+    }
+    tuple = rc == 0 ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return tuple;
+}
+
+/* Cells that no instruction has looked at yet are known all the same. */
+static mp_rc
+know_cells(mp_trace *T)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        for (int k = 0; k < s->info->code->co_nlocalsplus && rc == MP_OK; k++) {
+            PyObject *cell = mp_frame_local_borrow(s->f, k);
+            if (cell != NULL && PyCell_Check(cell)
+                && (mp_local_kind(s->info->code, k) & (CO_FAST_CELL | CO_FAST_FREE))) {
+                rc = mp_know_cell(T, s, k);
+            }
+        }
+    }
+    return rc;
+}
+
+void
+mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
+{
+    mp_abort_id id = T->why->id;
+    if (T->host != NULL && site.code >= 0 && site.index >= 0 && id != MP_AB_LIMIT
+        && id != MP_AB_INTERNAL && id != MP_AB_WATCHER) {
+        PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, site.code);
+        T->host->avoid(T->host_ctx, code, site.index, at_once, T->why);
+    }
+}
+
+/* Nowhere to go on: where can the next run break before it comes to this? */
+static void
+avoid_before(mp_trace *T, int at)
+{
+    for (int i = 0; i <= at; i++) {
+        if (T->stack[i].handling > 0) {
+            mp_trace_avoid(T, T->stack[i].raised, true);
+            return;
+        }
+    }
+    if (at < T->n_stack - 1) {
+        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending}, true);
+    }
+}
+
+/* why: of the break. */
+static mp_rc
+plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
+{
+    mp_point p = {.n_frames = 0};
+    int at;
+    T->n_looked = T->guards->n_ops - T->n_guards;
+    mp_rc rc = know_cells(T);
+    int safe = rc == MP_OK ? take_point(T, &p, &at) : 0;
+    if (rc != MP_OK || safe < 0) {
+        return rc != MP_OK ? rc : MP_ERR;
+    }
+    if (safe == 0) {
+        T->why->id = why->id;
+        T->why->detail = Py_XNewRef(why->detail);
+        avoid_before(T, at);
+        return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");
+    }
+    mp_exit *x = exit_new(T, &p, T->avoids || why->id == MP_AB_VOLATILE);
+    PyObject *values = x == NULL ? NULL : exit_values(T, &p, x);
+    rc = values != NULL ? MP_OK : PyErr_Occurred() ? MP_ERR : MP_ABORTED;
+    if (rc == MP_OK) {
+        *plan = mp_plan_make(T, values);
+        rc = *plan != NULL ? MP_OK : MP_ABORTED;
+    }
+    if (*plan != NULL) {
+        (*plan)->exit = x;
+        x = NULL;
+    }
+    Py_XDECREF(values);
+    mp_exit_free(x);
+    mp_point_clear(&p);
+    return rc;
+}
+
+static bool
+is_worth_a_plan(const mp_trace *T)
+{
+    return T->is_root || T->follows || T->n_writes > 0 || PyList_GET_SIZE(T->ops) > 0;
+}
+
+/* The next segment may begin here, and says then which locals it has not looked at. */
+static int
+make_unread(mp_trace *T)
+{
+    for (int i = 0; i < T->n_stack; i++) {
+        mp_shadow *s = &T->stack[i];
+        int n = s->info->code->co_nlocalsplus;
+        if (s->unread == NULL) {
+            s->unread = PyMem_Calloc((size_t)n + 1, 1);
+        }
+        if (s->unread == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool
+may_break(const mp_trace *T)
+{
+    mp_abort_id id = T->why->id;
+    return T->host != NULL && !T->whole_only && id != MP_AB_LIMIT
+           && id != MP_AB_INTERNAL && id != MP_AB_WATCHER;
+}
+
+/* Keep the reason of the break while the plan is made, which may have others. */
+static mp_abort_info
+take_reason(mp_trace *T)
+{
+    mp_abort_info why = *T->why;
+    memset(T->why, 0, sizeof(*T->why));
+    return why;
+}
+
+/* The tensors of a plan are kept until it has been taken, no longer. */
+static void
+drop_outputs(mp_trace *T)
+{
+    if (T->outputs != NULL
+        && PyList_SetSlice(T->outputs, 0, PyList_GET_SIZE(T->outputs), NULL) < 0) {
+        mp_err_drop();  // without memory they live until the call has ended
+    }
+}
+
+bool
+mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
+{
+    if (!may_break(T)) {
+        return false;
+    }
+    if (T->n_writes != n_writes) {  // half journaled
+        mp_trace_avoid(T, T->graph.at, true);
+        return false;
+    }
+    mp_plan *plan = NULL;
+    mp_abort_info why = take_reason(T);
+    T->state = MP_TRACE_RECORDING;
+    mp_op_drop(T);
+    s->owns_op = false;
+    mp_rc rc = is_worth_a_plan(T) ? plan_exit(T, &why, &plan) : MP_OK;
+    bool worth = rc == MP_OK;
+    if (worth) {
+        worth = make_unread(T) == 0;
+    }
+    if (worth) {
+        worth = T->host->depart(T->host_ctx, plan, &why) == 0;
+        plan = NULL;  // taken over
+    }
+    mp_plan_free(plan);
+    mp_err_drop();  // without memory the run stays eager
+    drop_outputs(T);
+    mp_abort_clear(T->why);
+    *T->why = why;
+    s->kwnames = NULL;
+    if (!worth) {
+        T->state = MP_TRACE_ABORTED;
+        return false;
+    }
+    T->state = MP_TRACE_GAP;
+    return true;
+}
+
+/* -- The gap ----------------------------------------------------------------------------- */
+
+/* A constant that may be another one, or another object, in the next call. */
+static bool
+is_number(PyObject *v)
+{
+    return v != NULL && mp_is_constant(v) && !PyBool_Check(v)
+           && Py_TYPE(v)->tp_richcompare != NULL
+           && Py_TYPE(v)->tp_richcompare != PyBaseObject_Type.tp_richcompare;
+}
+
+/* What the frames hold dies when they let go of it; what runs then is not recorded. */
+static bool
+holds_finalizers(const mp_point *p)
+{
+    for (int32_t i = 0; i < p->n_values; i++) {
+        if (p->values[i] != NULL && mp_reaches_finalizer(p->values[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Guards would pin it, though the next call has another one: a function of this call, a C
+ * method bound to an object. */
+static bool
+is_own(mp_trace *T, PyObject *v)
+{
+    return mp_is_of_call(T, v)
+           || ((PyCFunction_Check(v) || mp_is_method_wrapper(v)) && !mp_is_identity(v));
+}
+
+/* Functions of this call that run now, or wait on a stack, would be in the guards. */
+static bool
+runs_own_functions(mp_trace *T, const mp_point *p)
+{
+    for (int32_t i = 0; i < p->n_frames; i++) {
+        const mp_point_frame *f = &p->frames[i];
+        PyObject *const *values = p->values + f->first;
+        if (mp_is_of_call(T, values[MP_POINT_FUNC])) {
+            return true;
+        }
+        for (int32_t k = f->code->co_nlocalsplus; k < f->n_slots; k++) {
+            PyObject *value = values[MP_POINT_SLOTS + k];
+            if (value != NULL && is_own(T, value)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool
+may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
+          int index)
+{
+    const mp_instr *in = &info->at[index];
+    int op = before >= 0 ? info->at[before].op : -1;
+    if (T->skip > 0 || info->is_handler[index] || op == MP_OP_KW_NAMES
+        || (op == MP_OP_PRECALL && in->op == MP_OP_CALL)) {
+        return false;
+    }
+    for (int i = 0; i < in->depth; i++) {
+        if (is_number(mp_frame_stack_borrow(s->f, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *
+value_name(const mp_shadow *s, int32_t i, bool root)
+{
+    PyCodeObject *code = s->info->code;
+    if (i >= code->co_nlocalsplus) {
+        return PyUnicode_FromFormat("%U.stack[%d]", code->co_qualname,
+                                    (int)(i - code->co_nlocalsplus));
+    }
+    PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
+    return root ? Py_NewRef(name)
+                : PyUnicode_FromFormat("%U.%U", code->co_qualname, name);
+}
+
+/* Constants are looked at when the program does; so is what an entry that this segment is
+ * compared with has found a constant there. */
+static bool
+waits_unread(mp_trace *T, int32_t at, PyObject *value)
+{
+    return mp_is_constant(value) || (T->follows && !T->host->reads(T->host_ctx, at));
+}
+
+static mp_rc
+load_value(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
+{
+    if (name == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = mp_load(T, MP_G_LOAD_ARG, -1, name, at, value);
+    Py_DECREF(name);
+    return rc;
+}
+
+/* The entry row of one frame. */
+static mp_rc
+load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f,
+           bool root)
+{
+    PyObject *func = p->values[f->first + MP_POINT_FUNC];
+    PyObject *made = p->values[f->first + MP_POINT_MADE];
+    mp_rc rc =
+        load_value(T, f->first, PyUnicode_FromFormat("%U", f->code->co_qualname), func);
+    rc = rc != MP_OK ? rc : mp_guard_function(T, func);
+    if (rc == MP_OK && made != NULL) {
+        rc = load_value(T, f->first + MP_POINT_MADE, PyUnicode_FromString("new"), made);
+    }
+    s->handling = 0;
+    s->base = f->first + MP_POINT_SLOTS;
+    for (int32_t k = 0; k < f->n_slots && rc == MP_OK; k++) {
+        PyObject *value = p->values[s->base + k];
+        bool local = k < f->code->co_nlocalsplus;
+        if (local) {
+            s->unread[k] = 0;
+        }
+        if (value == NULL) {
+            continue;
+        }
+        if (local && is_own(T, value)) {
+            s->unread[k] = VOLATILE;
+            continue;
+        }
+        if (local && waits_unread(T, s->base + k, value)) {
+            s->unread[k] = UNREAD;
+            continue;
+        }
+        rc = load_value(T, s->base + k, value_name(s, k, root), value);
+        mp_refgraph_loosen(&T->graph, value);  // the frame alone may hold it
+    }
+    return rc;
+}
+
+static mp_rc
+begin(mp_trace *T, const mp_point *p, bool follows)
+{
+    mp_rc rc = mp_trace_again(T);
+    T->follows = follows;
+    for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
+        rc = load_frame(T, &T->stack[i], p, &p->frames[i], i == 0);
+    }
+    return rc;
+}
+
+/* The frames of the break are there again, and its instruction is about to run. */
+static int
+begin_resumed(mp_trace *T)
+{
+    const mp_exit *x = T->resumed;
+    T->resumed = NULL;
+    T->rebuilds = NULL;
+    T->host->rebuilt(T->host_ctx);
+    return T->n_stack == x->n_frames ? make_unread(T) : -1;
+}
+
+mp_rc
+mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
+               bool *begun)
+{
+    mp_point p = {.n_frames = 0};
+    int before = s->pending, at;
+    *begun = false;
+    s->info = info;
+    s->started = true;
+    s->pending = index;
+    s->owns_op = s->rebuilt = false;
+    s->kwnames = NULL;  // of a call that the gap has ended
+    if (T->resumed != NULL) {
+        // Rebuilt frames begin with the instruction of the break.
+        return begin_resumed(T) < 0 ? MP_ERR : MP_OK;
+    }
+    if (info->at[index].op == MP_OP_KW_NAMES) {
+        s->names_at = index;
+    }
+    int depth = info->at[index].depth;
+    int ran = before >= 0 ? (int)info->at[before].op : -1;
+    if ((ran == MP_OP_CALL || ran == MP_OP_CALL_FUNCTION_EX) && depth > 0
+        && mp_note_gap_made(T, mp_frame_stack_borrow(s->f, depth - 1)) < 0) {
+        return MP_ERR;
+    }
+    if (!may_begin(T, s, info, before, index)) {
+        return MP_OK;
+    }
+    int safe = take_point(T, &p, &at);
+    if (safe <= 0) {
+        return safe < 0 ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = MP_OK;
+    mp_arrival what = holds_finalizers(&p) || runs_own_functions(T, &p)
+                          ? MP_ARRIVE_PASS
+                          : T->host->arrive(T->host_ctx, &p);
+    if (what == MP_ARRIVE_LEAVE) {
+        T->state = MP_TRACE_LEFT;
+    }
+    else if (what == MP_ARRIVE_RECORD || what == MP_ARRIVE_FOLLOW) {
+        T->state = MP_TRACE_RECORDING;
+        rc = begin(T, &p, what == MP_ARRIVE_FOLLOW);
+        *begun = rc == MP_OK;
+    }
+    else if (what == MP_ARRIVE_STOP) {
+        T->state = MP_TRACE_ABORTED;
+        mp_watch_stop();
+    }
+    mp_point_clear(&p);
+    return rc;
+}
+
+/* -- Constants of the entry row ------------------------------------------------------------ */
+
+mp_rc
+mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
+{
+    if (s->unread == NULL || s->unread[i] == 0) {
+        return MP_OK;
+    }
+    PyObject *value = mp_frame_local_borrow(s->f, i);
+    if (s->unread[i] == VOLATILE && !T->follows) {
+        return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
+                              PyTuple_GET_ITEM(s->info->code->co_localsplusnames, i));
+    }
+    mp_rc rc = load_value(T, s->base + i, value_name(s, i, s->root), value);
+    mp_refgraph_loosen(&T->graph, value);
+    if (rc == MP_OK) {  // else it is still what the entry row holds
+        s->unread[i] = 0;
+    }
+    return rc;
+}
+
+void
+mp_segment_store_local(mp_trace *T, mp_shadow *s, int i)
+{
+    if (s->unread != NULL) {
+        PyObject *old = mp_frame_local_borrow(s->f, i);
+        T->lets_go |= old != NULL;  // the frame alone may have held it
+        s->unread[i] = 0;
+    }
+}
+
+mp_rc
+mp_segment_load_locals(mp_trace *T, mp_shadow *s)
+{
+    mp_rc rc = MP_OK;
+    for (int i = 0;
+         s->unread != NULL && rc == MP_OK && i < s->info->code->co_nlocalsplus; i++) {
+        rc = mp_segment_load_local(T, s, i);
+    }
+    return rc;
+}

@@ -1,0 +1,59 @@
+/* torch/ambient_own.c - what the C library and the processor keep, as numbers.
+ *
+ * Asked at each hit: no call here allocates, blocks or runs Python. */
+#include "torch/ambient_own.h"
+
+#include <fenv.h>
+#include <locale.h>
+
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+#include "compat/compat.h"
+
+/* How this thread rounds, and whether it takes tiny numbers for zero. */
+static int64_t
+float_mode(void)
+{
+#if defined(__SSE__)
+    return (int64_t)(_mm_getcsr() & 0xE040u);  // FTZ, rounding, DAZ
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(fpcr));
+    return (int64_t)(fpcr & 0x01C00000u);  // rounding, FZ
+#else
+    return fegetround();
+#endif
+}
+
+/* The names of the locales that texts of numbers and dates, and classes of characters in
+ * bytes, ask for. */
+static int64_t
+locale_number(void)
+{
+    static const int categories[] = {LC_NUMERIC, LC_TIME, LC_CTYPE};
+    uint64_t hash = 14695981039346656037u;  // FNV-1a
+    for (int i = 0; i < 3; i++) {
+        const char *name = setlocale(categories[i], NULL);
+        for (const char *c = name == NULL ? "" : name; *c != '\0'; c++) {
+            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        }
+        hash = (hash ^ 0xFFu) * 1099511628211u;
+    }
+    return (int64_t)(hash >> 1);
+}
+
+int64_t
+mp_own_state(mp_own what)
+{
+    switch (what) {
+    case MP_OWN_FLOATS:
+        return float_mode();
+    case MP_OWN_LOCALE:
+        return locale_number();
+    case MP_OWN_DIGITS:
+        return mp_int_max_digits();
+    }
+    Py_UNREACHABLE();
+}

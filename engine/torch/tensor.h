@@ -1,0 +1,55 @@
+/* torch/tensor.h - tensor metadata at C speed, without linking to torch.
+ *
+ * Until mp_tensor_init succeeds every object is "no tensor", so the engine and its tests
+ * run on a CPython that has no torch. */
+#ifndef MP_TENSOR_H
+#define MP_TENSOR_H
+
+#include "engine.h"
+
+/* What a graph is specialised on.  Heap block, freed with mp_tensor_meta_free. */
+typedef struct {
+    PyTypeObject *type;   // owned; exact Python type
+    PyObject *dtype;      // owned; singleton
+    PyObject *layout;     // owned; singleton
+    int32_t device_type;  // as the AOTInductor shim numbers them
+    int32_t device_index;
+    uint64_t key_set;  // raw dispatch key set; conj, neg, inference, sparse, ...
+    uint64_t kind;     // dtype and device as torch packs them; 0: not known
+    bool requires_grad;
+    int32_t ndim;
+    int64_t dims[];  // sizes[ndim], then strides[ndim]
+} mp_tensor_meta;
+
+/* Find the C shim in the loaded torch, calibrate, self-test; falls back to getters (same
+ * answers, slower) when the test fails.  torch must be imported.  0, or -1 with exception. */
+int mp_tensor_init(void);
+const char *mp_tensor_path(void);  // "shim", "getters" or "off": for `magpy env`
+bool mp_tensor_use_shim(bool on);  // for tests: switch the path; is it the shim now?
+/* A symbol of the loaded libtorch (or of what it links to); NULL if there is none. */
+void *mp_torch_symbol(const char *name);
+
+/* Exactly torch.Tensor or torch.nn.Parameter (what graphs can take as they are). */
+bool mp_tensor_is(PyObject *o);
+/* Any subclass too: such values are refused by the recorder. */
+bool mp_tensor_is_any(PyObject *o);
+
+/* NULL with an exception set if o cannot be described (nested, sparse strides, ...). */
+mp_tensor_meta *mp_tensor_meta_new(PyObject *o);
+void mp_tensor_meta_free(mp_tensor_meta *m);
+/* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
+int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
+/* "f32[2, 3] cpu requires_grad" plus strides if not contiguous: new str. */
+PyObject *mp_tensor_meta_text(const mp_tensor_meta *m);
+/* The first difference between o and m, for recompile messages: new str. */
+PyObject *mp_tensor_meta_diff(PyObject *o, const mp_tensor_meta *m);
+
+/* Has o no grad_fn?  1 / 0; -1: a view whose grad_fn is out of date.  Never raises, runs
+ * no Python code. */
+int mp_tensor_is_leaf(PyObject *o);
+/* In-place counter; -1 if the tensor keeps none (inference tensors). Never raises. */
+int64_t mp_tensor_version(PyObject *o);
+/* [*lo, *hi): bytes of storage that o can touch, and 1; 0 if it has no memory (meta). */
+int mp_tensor_extent(PyObject *o, uintptr_t *lo, uintptr_t *hi);
+
+#endif

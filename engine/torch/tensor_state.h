@@ -1,0 +1,72 @@
+/* torch/tensor_state.h - what the three tensor files share: how the loaded torch is read.
+ *
+ * torch/find.c fills it once, torch/tensor.c and torch/text.c only read it (torch/tensor.c also
+ * notes dtypes and key sets that it meets). */
+#ifndef MP_TENSOR_STATE_H
+#define MP_TENSOR_STATE_H
+
+#include "torch/tensor.h"
+
+enum {
+    N_DTYPES = 128,    // bound of torch's scalar type numbers
+    N_KEY_SETS = 16,   // key sets known to be describable
+    DEVICE_META = 14,  // c10::DeviceType::Meta: tensors without memory
+    INLINE_DIMS = 5,   // a TensorImpl holds so many dimensions; more are on the heap
+};
+
+typedef int32_t (*shim_i64)(void *tensor, int64_t *out);
+typedef int32_t (*shim_dims)(void *tensor, int64_t **out);
+typedef int32_t (*shim_i32)(void *tensor, int32_t *out);
+typedef int32_t (*shim_ptr)(void *tensor, const void **out);
+
+/* The C function behind a getset descriptor, bound once. */
+typedef struct {
+    getter get;
+    void *closure;
+} mp_getter;
+
+typedef struct {
+    enum { TENSOR_OFF, TENSOR_GETTERS, TENSOR_SHIM } path;
+    bool shim_good;        // calibration and self-test passed
+    PyTypeObject *base;    // owned; torch._C.TensorBase
+    PyTypeObject *tensor;  // owned; torch.Tensor
+    PyTypeObject *param;   // owned; torch.nn.Parameter
+    PyObject *strided;     // owned; torch.strided
+    PyObject *key_set_of;  // owned; torch._C._dispatch_keys
+    PyObject *stride;      // owned; TensorBase.stride
+    PyObject *data_ptr;    // owned; TensorBase.data_ptr
+    mp_getter requires_grad, is_leaf, grad_fn, dtype, layout, device, shape, version;
+
+    void *libraries[3];  // handles of libtorch_cpu, _python, _cuda; never closed
+    shim_i64 get_dim;
+    shim_dims get_sizes, get_strides;
+    shim_i32 get_dtype, get_device_type, get_device_index;
+    shim_ptr get_data;
+    int handle;    // bytes from the PyObject to its at::Tensor
+    int key_word;  // 8-byte words from the TensorImpl on
+    int autograd_word;
+    int requires_byte;  // requires_grad_ in AutogradMeta, bytes; -1 if not found
+    int size_word;      // ndim, then sizes and strides; -1 if not found
+    int kind_word;      // dtype, device and flags; -1 if not found
+
+    PyObject *dtypes[N_DTYPES];     // owned; by scalar type number, NULL until seen
+    uint64_t key_sets[N_KEY_SETS];  // checked by key_set_describable
+    int n_key_sets;
+    uint64_t conj_key, neg_key, no_inference_key;  // for texts; 0 if unknown
+} mp_torch_info;
+
+extern mp_torch_info mp_torch;
+
+/* 1 / 0 / -1 of a getter that answers with a bool. */
+int mp_getter_bool(const mp_getter *g, PyObject *o);
+/* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */
+int mp_tensor_key_set(PyObject *o, uint64_t *out);
+/* The same metadata read in two ways; the tensor must be strided and plain. */
+mp_tensor_meta *mp_tensor_meta_getters(PyObject *o);
+mp_tensor_meta *mp_tensor_meta_shim(PyObject *o);
+/* dtype (16 bits), device type, device index, "there is a device" (8 bits each). */
+#define MP_KIND_BITS 0xffffffffffULL
+
+bool mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b);
+
+#endif

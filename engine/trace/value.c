@@ -1,0 +1,568 @@
+/* trace/value.c - what a value on the stack is, and how it enters the reference graph.
+ *
+ * Classes, functions, builtins, modules and code are pinned by identity when loaded;
+ * scalars by exact type and value; tensors by metadata; everything else by type.
+ */
+#include "guard/plant.h"
+#include "trace/trace.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static PyTypeObject *constant_types[64];
+static int n_constant_types;
+
+bool
+mp_register_constant_type(PyTypeObject *type)
+{
+    if (mp_guard_register_constant_type(type) < 0) {
+        return false;
+    }
+    for (int i = 0; i < n_constant_types; i++) {
+        if (constant_types[i] == type) {
+            return true;
+        }
+    }
+    if (n_constant_types == (int)Py_ARRAY_LENGTH(constant_types)) {
+        return false;
+    }
+    Py_INCREF(type);
+    constant_types[n_constant_types++] = type;
+    return true;
+}
+
+bool
+mp_is_constant(PyObject *o)
+{
+    PyTypeObject *tp = Py_TYPE(o);
+    if (tp == &PyLong_Type || tp == &PyUnicode_Type || tp == &PyBool_Type
+        || tp == &PyFloat_Type || o == Py_None || tp == &PyBytes_Type
+        || tp == &PyComplex_Type || o == Py_Ellipsis || o == Py_NotImplemented
+        || tp == &PyRange_Type) {
+        return true;
+    }
+    return mp_is_constant_type(tp);
+}
+
+bool
+mp_is_constant_type(PyTypeObject *tp)
+{
+    for (int i = 0; i < n_constant_types; i++) {
+        if (constant_types[i] == tp) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+mp_is_identity(PyObject *o)
+{
+    PyTypeObject *tp = Py_TYPE(o);
+    if (PyType_Check(o) || tp == &PyFunction_Type || PyModule_Check(o)
+        || tp == &PyMethodDescr_Type || tp == &PyWrapperDescr_Type
+        || tp == &PyGetSetDescr_Type || tp == &PyMemberDescr_Type
+        || tp == &PyClassMethodDescr_Type || tp == &PyCode_Type) {
+        return true;
+    }
+    if (PyCFunction_Check(o)) {
+        // A module's function; a method bound to an object is an object of its own.
+        PyObject *self = PyCFunction_GET_SELF(o);
+        return self == NULL || PyModule_Check(self) || PyType_Check(self);
+    }
+    return mp_is_op_object(o);
+}
+
+bool
+mp_is_typing(PyObject *o)
+{
+    return mp_module_has(MP_MODULE_TYPING, Py_TYPE(o));
+}
+
+bool
+mp_is_of_typing(PyObject *function)
+{
+    return PyFunction_Check(function)
+           && mp_is_module(PyFunction_GET_GLOBALS(function), MP_MODULE_TYPING);
+}
+
+const char *
+mp_type_name(PyObject *o)
+{
+    return Py_TYPE(o)->tp_name;
+}
+
+mp_rc
+mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
+{
+    va_list va;
+    if (T->state != MP_TRACE_RECORDING) {
+        return MP_ABORTED;
+    }
+    T->state = MP_TRACE_ABORTED;
+    T->compiling->values =
+        T->compiling->values || id == MP_AB_HOST_READ || id == MP_AB_DYNAMIC_SHAPE;
+    PyObject *saved = mp_err_take();
+    mp_abort_clear(T->why);
+    T->why->id = id;
+    va_start(va, format);
+    T->why->detail = PyUnicode_FromFormatV(format, va);
+    va_end(va);
+    for (int i = T->n_stack - 1; i >= 0; i--) {
+        mp_shadow *s = &T->stack[i];
+        if (s->info != NULL && s->pending >= 0) {
+            T->why->file = Py_NewRef(s->info->code->co_filename);
+            T->why->line = mp_code_line(s->info->code, s->pending);
+            break;
+        }
+    }
+    mp_err_drop();  // a detail that could not be formatted is left out
+    mp_err_restore_steal(saved);
+    if (T->trial) {
+        mp_trial_give_up(T);
+        return MP_ABORTED;
+    }
+    if (T->holds) {
+        return MP_ABORTED;
+    }
+    if (T->n_stack > 0) {
+        const mp_shadow *s = &T->stack[T->n_stack - 1];
+        mp_trace_avoid(T, (mp_site){s->code_no, s->pending}, false);
+    }
+    if (T->in_mode == MP_MODE_OFF) {
+        mp_watch_stop();
+    }
+    return MP_ABORTED;
+}
+
+mp_rc
+mp_fresh(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj)) {
+        return MP_OK;
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    if (n != NULL && n->kind != MP_NODE_FRESH) {
+        return MP_OK;  // a singleton (empty tuple) that external state holds too
+    }
+    return mp_refgraph_add_fresh(&T->graph, obj) == NULL ? MP_ERR : MP_OK;
+}
+
+/* An exact tuple that C code made of known values is new; one of constants is constant. */
+static mp_rc
+value_tuple(mp_trace *T, PyObject *obj, mp_node **node)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
+        mp_node *item;
+        mp_rc rc = mp_value(T, PyTuple_GET_ITEM(obj, i), &item);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    *node = mp_refgraph_add_fresh(&T->graph, obj);
+    return *node == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_value(mp_trace *T, PyObject *obj, mp_node **node)
+{
+    *node = NULL;
+    if (mp_is_constant(obj)) {
+        return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T) : MP_OK;
+    }
+    *node = mp_refgraph_find(&T->graph, obj);
+    if (*node != NULL) {
+        if ((*node)->passes) {
+            return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
+        }
+        if (!mp_is_array(obj)) {
+            return MP_OK;
+        }
+        mp_rc rc = T->lent != NULL ? mp_array_check_lent(T, obj) : MP_OK;
+        return rc != MP_OK ? rc : mp_array_guard_state(T);
+    }
+    if (PyTuple_CheckExact(obj)) {
+        return value_tuple(T, obj, node);
+    }
+    if (mp_tensor_is_any(obj) && !mp_tensor_is(obj)) {
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
+    }
+    return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s",
+                          mp_type_name(obj));
+}
+
+bool
+mp_is_fresh_id(mp_trace *T, PyObject *obj)
+{
+    return T->fresh_ids != NULL && PyLong_CheckExact(obj)
+           && PySet_Contains(T->fresh_ids, obj) == 1;
+}
+
+mp_rc
+mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
+{
+    if (n == NULL || n->reg < 0) {
+        return MP_OK;  // a fresh object needs no guard
+    }
+    if (obj != NULL && mp_is_fresh_id(T, obj)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
+    return mp_refgraph_test(&T->graph, kind, n->reg, -1, obj, num) < 0 ? MP_ERR : MP_OK;
+}
+
+static mp_rc
+load_tensor(mp_trace *T, int32_t reg, PyObject *value)
+{
+    mp_tensor_meta *meta = mp_tensor_meta_new(value);
+    if (meta == NULL) {
+        mp_err_drop();  // no dense description: not for a graph
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "a tensor without dense metadata");
+    }
+    if (mp_guards_test(T->guards, MP_G_TENSOR, reg, -1, NULL, 0, meta) < 0) {
+        return MP_ERR;
+    }
+    return mp_refgraph_add_tensor(&T->graph, value, reg) == NULL ? MP_ERR : MP_OK;
+}
+
+/* Instances of int, str, ... subclasses (enum members, typed strings), bound C methods. */
+static bool
+holds_scalar(PyObject *o)
+{
+    if (PyCFunction_Check(o) || mp_is_method_wrapper(o)) {
+        return true;  // bound to an object for good
+    }
+    return PyLong_Check(o) || PyUnicode_Check(o) || PyFloat_Check(o) || PyBytes_Check(o)
+           || PyComplex_Check(o);
+}
+
+/* Was the class made by a function that the run has seen?  Its qualified name says so. */
+static bool
+class_is_of_call(mp_trace *T, PyObject *cls)
+{
+    if (!PyType_HasFeature((PyTypeObject *)cls, Py_TPFLAGS_HEAPTYPE)) {
+        return false;
+    }
+    PyObject *name = ((PyHeapTypeObject *)cls)->ht_qualname;
+    bool found = false;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(T->codes) && !found; i++) {
+        PyObject *maker = ((PyCodeObject *)PyList_GET_ITEM(T->codes, i))->co_qualname;
+        Py_ssize_t n = PyUnicode_GET_LENGTH(maker);
+        found = PyUnicode_GET_LENGTH(name) > n && PyUnicode_READ_CHAR(name, n) == '.'
+                && PyUnicode_READ_CHAR(name, n + 1) == '<'
+                && PyUnicode_Tailmatch(name, maker, 0, n, -1) == 1;
+    }
+    return found;
+}
+
+/* May it have been made by a function that ran?  (Other code of C makes methods.) */
+static bool
+is_local(PyObject *v)
+{
+    if (PyCFunction_Check(v)) {
+        return true;
+    }
+    if (PyFunction_Check(v)) {
+        PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
+        return code->co_flags & CO_NESTED;
+    }
+    if (!PyType_Check(v)
+        || !PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_HEAPTYPE)) {
+        return false;
+    }
+    static PyObject *mark;  // interned
+    if (mark == NULL && (mark = PyUnicode_InternFromString("<locals>")) == NULL) {
+        mp_err_drop();  // then it may be
+        return true;
+    }
+    return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, mark) != 0;
+}
+
+int
+mp_note_gap_made(mp_trace *T, PyObject *v)
+{
+    if (v == NULL || !is_local(v)) {
+        return 0;
+    }
+    PyObject **made = T->host->gap_made(T->host_ctx);
+    if (*made == NULL && (*made = PySet_New(NULL)) == NULL) {
+        return -1;
+    }
+    PyObject *address = PyLong_FromVoidPtr(v);
+    int rc = address == NULL ? -1 : PySet_Add(*made, address);
+    Py_XDECREF(address);
+    return rc;
+}
+
+static bool
+is_gap_made(mp_trace *T, PyObject *v)
+{
+    PyObject *made = T->host == NULL ? NULL : *T->host->gap_made(T->host_ctx);
+    if (made == NULL || !is_local(v)) {
+        return false;
+    }
+    PyObject *address = PyLong_FromVoidPtr(v);
+    int found = address == NULL ? -1 : PySet_Contains(made, address);
+    Py_XDECREF(address);
+    mp_err_drop();  // without memory nothing is recorded with it
+    return found != 0;
+}
+
+bool
+mp_is_of_call(mp_trace *T, PyObject *v)
+{
+    if (T->is_root && T->state == MP_TRACE_RECORDING) {
+        return false;
+    }
+    if (is_gap_made(T, v)) {
+        return true;
+    }
+    if (PyType_Check(v)) {
+        return class_is_of_call(T, v);
+    }
+    if (holds_scalar(v) && !PyCFunction_Check(v)) {
+        PyObject *cls = (PyObject *)Py_TYPE(v);  // the instance came after its class
+        return is_gap_made(T, cls) || class_is_of_call(T, cls);
+    }
+    if (!PyFunction_Check(v)) {
+        return false;
+    }
+    PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)v)->func_code;
+    for (Py_ssize_t i = 0;
+         (code->co_flags & CO_NESTED) && i < PyList_GET_SIZE(T->codes); i++) {
+        PyObject *consts = ((PyCodeObject *)PyList_GET_ITEM(T->codes, i))->co_consts;
+        for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(consts); k++) {
+            if (PyTuple_GET_ITEM(consts, k) == (PyObject *)code) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static mp_rc
+abort_of_call(mp_trace *T, PyObject *v)
+{
+    if (PyCFunction_Check(v)) {
+        return mp_trace_abort(T, MP_AB_VOLATILE, "%s",
+                              ((PyCFunctionObject *)v)->m_ml->ml_name);
+    }
+    PyObject *name = PyFunction_Check(v) ? ((PyFunctionObject *)v)->func_qualname
+                     : PyType_Check(v) ? ((PyHeapTypeObject *)v)->ht_qualname
+                                       : ((PyHeapTypeObject *)Py_TYPE(v))->ht_qualname;
+    return mp_trace_abort(T, MP_AB_VOLATILE, "%U", name);
+}
+
+/* A register was just loaded with `value`: guard it and give it a node. */
+static mp_rc
+load_classify(mp_trace *T, int32_t reg, PyObject *value)
+{
+    mp_refgraph *g = &T->graph;
+    if (mp_is_constant(value)) {
+        if (T->holds && (PyLong_CheckExact(value) || PyFloat_CheckExact(value))
+            && T->host->changes(T->host_ctx, T->guards, reg)) {
+            PyObject *source = mp_guards_source(T->guards, reg);
+            mp_rc rc = source == NULL ? MP_ERR
+                                      : mp_trace_abort(T, MP_AB_VOLATILE, "%U", source);
+            Py_XDECREF(source);
+            return rc;
+        }
+        mp_guard_kind kind =
+            value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
+        return mp_refgraph_test(g, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+    }
+    mp_node *known = mp_refgraph_find(g, value);
+    if (known != NULL) {
+        if (known->reg < 0) {
+            // An unwritten place cannot hold what the run made, but for singletons.
+            if (PyTuple_CheckExact(value)
+                && (PyTuple_GET_SIZE(value) == 0 || known->of_code)) {
+                return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR
+                                                                           : MP_OK;
+            }
+            return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
+                                  "a new %s in unwritten external state",
+                                  mp_type_name(value));
+        }
+        if (known->pinned) {
+            return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+        }
+        return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
+                                                                            : MP_OK;
+    }
+    if (mp_is_of_call(T, value)) {
+        // The guard would keep it alive, and never hold again.
+        return abort_of_call(T, value);
+    }
+    // The empty tuple is one object wherever it comes from: C code makes the same one.
+    if (mp_is_identity(value)
+        || (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0)) {
+        mp_node *n = mp_refgraph_add_external(g, value, reg);
+        if (n == NULL || mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0) {
+            return MP_ERR;
+        }
+        n->pinned = true;
+        return MP_OK;
+    }
+    if (mp_tensor_is(value)) {
+        return load_tensor(T, reg, value);
+    }
+    // hasattr(module, "lazy"): who looks at the tensor that was found there asks mp_value.
+    bool passes = mp_tensor_is_any(value);
+    if (passes && T->guards->ops[T->guards->def[reg]].kind != MP_G_LOAD_KEY) {
+        return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(value));
+    }
+    if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
+        return MP_ERR;
+    }
+    if (!T->is_root && mp_has_finalizer(value)) {
+        // It may be of this call, and die in it.
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
+                              mp_type_name(value));
+    }
+    mp_node *n = mp_refgraph_add_external(g, value, reg);
+    if (n == NULL) {
+        return MP_ERR;
+    }
+    n->passes = passes;
+    if (holds_scalar(value)) {
+        // C code reads the value inside; the object is immutable, so identity covers it.
+        n->pinned = true;
+        return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
+        PyObject *value)
+{
+    bool is_new;
+    assert(T->state == MP_TRACE_RECORDING);
+    if (key != NULL && mp_is_fresh_id(T, key)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
+    }
+    int32_t reg = mp_refgraph_load(&T->graph, kind, a, key, n, &is_new);
+    if (reg < 0 || mp_plant_freeze(T->guards, reg, value) < 0) {
+        return MP_ERR;
+    }
+    return is_new ? load_classify(T, reg, value) : MP_OK;
+}
+
+mp_rc
+mp_load_const(mp_trace *T, PyObject *obj)
+{
+    bool is_new;
+    if (mp_is_constant(obj)) {
+        return MP_OK;
+    }
+    mp_node *known = mp_refgraph_find(&T->graph, obj);
+    if (known != NULL && known->kind != MP_NODE_FRESH && !known->pinned) {
+        known->pinned = true;
+        return mp_test(T, MP_G_IS, known, obj, 0);
+    }
+    if (known != NULL) {
+        return MP_OK;
+    }
+    int32_t reg = mp_refgraph_load(&T->graph, MP_G_LOAD_CONST, -1, obj, 0, &is_new);
+    if (reg < 0 || mp_plant_freeze(T->guards, reg, obj) < 0) {
+        return MP_ERR;
+    }
+    if (mp_is_identity(obj)) {
+        mp_node *n = mp_refgraph_add_external(&T->graph, obj, reg);
+        if (n == NULL) {
+            return MP_ERR;
+        }
+        n->pinned = true;
+        return MP_OK;
+    }
+    mp_rc rc = is_new ? load_classify(T, reg, obj) : MP_OK;
+    if (rc == MP_OK && (known = mp_refgraph_find(&T->graph, obj)) != NULL) {
+        known->pinned = true;
+    }
+    return rc;
+}
+
+mp_rc
+mp_result(mp_trace *T, PyObject *obj)
+{
+    if (mp_is_constant(obj) || mp_refgraph_find(&T->graph, obj) != NULL) {
+        return MP_OK;
+    }
+    if (mp_tensor_is_any(obj)) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a tensor made by a C function");
+    }
+    if (PyType_Check(obj) || PyModule_Check(obj)) {
+        return mp_load_const(T, obj);  // classes follow from types that are guarded
+    }
+    return mp_fresh(T, obj);
+}
+
+mp_rc
+mp_guard_function(mp_trace *T, PyObject *func)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (n == NULL) {
+        return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "function %U",
+                              ((PyFunctionObject *)func)->func_qualname);
+    }
+    if (n->kind == MP_NODE_FRESH) {
+        return MP_OK;
+    }
+    int first = mp_refgraph_first(&T->graph, MP_G_FUNCTION, func, 0);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyFunctionObject *f = (PyFunctionObject *)func;
+    PyObject *state = PyTuple_Pack(5, func, f->func_code,
+                                   f->func_defaults ? f->func_defaults : Py_None,
+                                   f->func_kwdefaults ? f->func_kwdefaults : Py_None,
+                                   f->func_closure ? f->func_closure : Py_None);
+    if (state == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_FUNCTION, -1, -1, state, 0, NULL);
+    Py_DECREF(state);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found)
+{
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
+        return MP_OK;  // such types cannot be changed
+    }
+    if (mp_is_new_class(T, (PyObject *)type)) {
+        return mp_guard_new_class(T, type, NULL, name);
+    }
+    mp_node *written = mp_refgraph_find(&T->graph, (PyObject *)type);
+    if (written != NULL && written->written != NULL && mp_node_wrote(written, name)) {
+        return MP_OK;  // the run's own value
+    }
+    int first =
+        mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyObject *absent = mp_guard_absent();
+    PyObject *row = PyTuple_Pack(3, (PyObject *)type, name, found ? found : absent);
+    if (row == NULL) {
+        return MP_ERR;
+    }
+    int r = mp_guards_test(T->guards, MP_G_TYPE_ATTR, -1, -1, row, 0, NULL);
+    Py_DECREF(row);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_read_kwdefaults(mp_trace *T, PyObject *func)
+{
+    // Defaults of keyword-only parameters live in a dict that can change in place.
+    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (kw == NULL || n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, kw);
+    return rc != MP_OK ? rc : mp_read_all(T, kw);
+}
