@@ -66,36 +66,92 @@ guard_operator(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t 
 
 /* -- Functions in Python ------------------------------------------------------------------- */
 
-/* Something that could be replaced to change what the function computes. */
+enum { PARTS_DEPTH = 4 };  // modules in modules, functions that call functions
+
+static mp_rc guard_names(mp_trace *T, PyObject *function, int depth);
+
+/* Something that could be replaced to change what the function computes, or that stands in
+ * the place of such a thing: a function of the program, or a C object that can be called. */
 static bool
 is_part(PyObject *value, PyObject *globals)
 {
-    return (PyFunction_Check(value)
-            && ((PyFunctionObject *)value)->func_globals == globals)
-           || (mp_op_flags_of(value) & MP_TORCH_CALL) != 0;
+    uint32_t flags = mp_op_flags_of(value);
+    if ((flags & MP_TORCH_CALL) != 0) {
+        return true;
+    }
+    if (PyFunction_Check(value)) {
+        PyObject *own = ((PyFunctionObject *)value)->func_globals;
+        return own == globals || !mp_is_library(own);
+    }
+    return flags == 0 && !PyType_Check(value) && PyCallable_Check(value);
 }
 
-/* If the dict has something of that kind, it must stay. */
+/* If the dict has something of that kind, it must stay, and so must what it calls. */
 static mp_rc
-guard_part(mp_trace *T, PyObject *dict, PyObject *name, PyObject *globals)
+guard_part(mp_trace *T, PyObject *dict, PyObject *name, PyObject *globals, int depth)
 {
     PyObject *value = PyDict_GetItemWithError(dict, name);
     if (value == NULL || !is_part(value, globals)) {
         return PyErr_Occurred() ? MP_ERR : MP_OK;
     }
     mp_rc rc = mp_load_const(T, dict);
-    return rc != MP_OK
-               ? rc
-               : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+    rc = rc != MP_OK
+             ? rc
+             : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, &value);
+    bool own =
+        PyFunction_Check(value) && ((PyFunctionObject *)value)->func_globals == globals;
+    return rc == MP_OK && own ? guard_names(T, value, depth - 1) : rc;
 }
 
-/* The names in the function's code that the module has such things under. */
+/* The names in the function's code that a module, or one in it, has such things under. */
 static mp_rc
-guard_attributes(mp_trace *T, PyObject *module, PyObject *names, PyObject *globals)
+guard_attributes(mp_trace *T, PyObject *module, PyObject *names, PyObject *globals,
+                 int depth)
 {
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && rc == MP_OK; i++) {
-        rc = guard_part(T, module, PyTuple_GET_ITEM(names, i), globals);
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        PyObject *value = PyDict_GetItemWithError(module, name);
+        if (value != NULL && PyModule_CheckExact(value) && depth > 0) {
+            rc =
+                guard_attributes(T, PyModule_GetDict(value), names, globals, depth - 1);
+        }
+        else {
+            rc = guard_part(T, module, name, globals, depth);
+        }
+    }
+    return rc;
+}
+
+/* Methods of tensors.  What is no descriptor of C's has replaced one that is. */
+static mp_rc
+guard_methods(mp_trace *T, PyObject *names)
+{
+    PyTypeObject *tensor = (PyTypeObject *)mp_op_types.tensor;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && rc == MP_OK; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        PyObject *method = mp_type_lookup_borrow(tensor, name);
+        if (method != NULL
+            && ((mp_op_flags_of(method) & MP_TORCH_CALL) != 0
+                || Py_TYPE(method) != &PyGetSetDescr_Type)) {
+            rc = mp_guard_type_attr(T, tensor, name, method);
+        }
+    }
+    return rc;
+}
+
+/* Functions of the library that it is made of: those of `boolean_dispatch`. */
+static mp_rc
+guard_cells(mp_trace *T, PyObject *closure, int depth)
+{
+    mp_rc rc = MP_OK;
+    Py_ssize_t n = closure == NULL ? 0 : PyTuple_GET_SIZE(closure);
+    for (Py_ssize_t i = 0; i < n && rc == MP_OK; i++) {
+        PyObject *value = PyCell_GET(PyTuple_GET_ITEM(closure, i));
+        if (value != NULL && PyFunction_Check(value)) {
+            rc = guard_names(T, value, depth - 1);
+        }
     }
     return rc;
 }
@@ -103,29 +159,20 @@ guard_attributes(mp_trace *T, PyObject *module, PyObject *names, PyObject *globa
 /* Its names are globals, attributes of a module that is a global (`torch`), or methods of
  * tensors.  One guard too many costs a recording where something was replaced. */
 static mp_rc
-guard_names(mp_trace *T, PyObject *function)
+guard_names(mp_trace *T, PyObject *function, int depth)
 {
     PyFunctionObject *f = (PyFunctionObject *)function;
-    PyObject *globals = f->func_globals,
-             *names = ((PyCodeObject *)f->func_code)->co_names;
-    PyTypeObject *tensor = (PyTypeObject *)mp_op_types.tensor;
-    mp_rc rc = guard_attributes(T, globals, names, globals);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && rc == MP_OK; i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i);
-        PyObject *method = mp_type_lookup_borrow(tensor, name);
-        PyObject *value = PyDict_GetItemWithError(globals, name);
-        if (value == NULL && PyErr_Occurred()) {
-            return MP_ERR;
-        }
-        if (value != NULL && PyModule_CheckExact(value)) {
-            rc = guard_attributes(T, PyModule_GetDict(value), names, globals);
-        }
-        if (rc == MP_OK && method != NULL
-            && (mp_op_flags_of(method) & MP_TORCH_CALL) != 0) {
-            rc = mp_guard_type_attr(T, tensor, name, method);
-        }
+    if (depth <= 0 || !mp_is_library(f->func_globals)) {
+        return MP_OK;
     }
-    return rc;
+    int first = mp_refgraph_first(&T->graph, MP_G_FUNCTION, function, 1);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    PyObject *names = ((PyCodeObject *)f->func_code)->co_names;
+    mp_rc rc = guard_attributes(T, f->func_globals, names, f->func_globals, depth);
+    rc = rc != MP_OK ? rc : guard_methods(T, names);
+    return rc != MP_OK ? rc : guard_cells(T, f->func_closure, depth);
 }
 
 /* -- Names of methods ------------------------------------------------------------------------ */
@@ -148,12 +195,15 @@ mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t
     if (nargs > 0 && mp_tensor_is(args[0]) && mp_op_types.tensor != NULL) {
         name = method_name_borrow(callee);
     }
-    bool leads = name != NULL && PyUnicode_CheckExact(name)
-                 && mp_type_lookup_borrow(Py_TYPE(args[0]), name) == callee;
-    *target = Py_NewRef(leads ? name : callee);
-    mp_rc rc = leads ? mp_guard_type_attr(T, Py_TYPE(args[0]), name, callee) : MP_OK;
+    PyObject *found = name != NULL && PyUnicode_CheckExact(name)
+                          ? mp_type_lookup_borrow(Py_TYPE(args[0]), name)
+                          : NULL;
+    *target = Py_NewRef(found == callee ? name : callee);
+    // Where the name leads elsewhere, it decides how the operation is logged.
+    mp_rc rc =
+        found == NULL ? MP_OK : mp_guard_type_attr(T, Py_TYPE(args[0]), name, found);
     if (rc == MP_OK && PyFunction_Check(callee) && mp_op_types.tensor != NULL) {
-        rc = guard_names(T, callee);
+        rc = guard_names(T, callee, PARTS_DEPTH);
     }
     if (rc == MP_OK && PyCFunction_Check(callee) && mp_op_flags_of(callee) == 0) {
         rc = guard_operator(T, callee, args, nargs);

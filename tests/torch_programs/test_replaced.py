@@ -14,7 +14,7 @@ import torch.nn.functional as F
 import magpy
 
 BACKENDS = ["eager", "aot_eager"]
-SOFTMAX, RELU = F.softmax, torch.Tensor.relu
+SOFTMAX, RELU, SPLIT = F.softmax, torch.Tensor.relu, torch.Tensor.split
 X = torch.arange(6.0).reshape(2, 3)
 LINEAR, NORM = torch.nn.Linear(3, 3), torch.nn.LayerNorm(3)
 ATTENTION = torch.nn.MultiheadAttention(4, 2, batch_first=True)
@@ -83,6 +83,36 @@ CASES = {
     "inside-a-function": (attend(False), F, "scaled_dot_product_attention", times(3)),
     "inside-another": (attend(True), F, "linear", times(3)),
     "inside-a-method": (lambda x: F.softmax(x, -1), torch.Tensor, "softmax", times(3)),
+    "inside-by-a-partial": (
+        lambda x: F.relu(x),
+        torch,
+        "relu",
+        lambda old: functools.partial(torch.clamp, min=2.5),
+    ),
+    "inside-a-module-of-modules": (
+        lambda x: F.silu(x),
+        torch._C._nn,
+        "silu",
+        lambda old: functools.partial(torch.add, other=4),
+    ),
+    "inside-of-both-ways": (
+        lambda x: F.max_pool1d(x, 2)[0],
+        torch,
+        "max_pool1d",
+        lambda old: torch.max_pool1d_with_indices,
+    ),
+    "inside-by-a-method": (
+        lambda x: F.softmax(x, -1),
+        torch.Tensor,
+        "softmax",
+        lambda old: functools.partialmethod(torch.Tensor.add, alpha=3),
+    ),
+    "method-in-Python-kept": (
+        lambda x: SPLIT(x, 1)[0],
+        torch.Tensor,
+        "split",
+        times(3),
+    ),
     "inside-of-torch": (lambda x: NORM(x), torch, "layer_norm", times(3)),
 }
 
