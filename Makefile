@@ -1,6 +1,7 @@
 # make            build the extension into .venv, and install experiments/ beside it
 # make test       all tests; ARGS="-k name" goes to pytest
 # make test-inductor   the programs with tensors, compiled by Inductor; BACKEND=aot_eager is quick
+# make verify     the programs again, every hit verified against the real call
 # make demo       python -m magpy demo
 # make bench      python -m magpy bench; ARGS="..." goes to it
 # make lint       lengths, commit subjects, C rules, clang-format, ruff, mypy
@@ -37,7 +38,7 @@ BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
 
-.PHONY: build test test-inductor demo bench lint format test-all-pythons asan fuzz refleak clean distclean
+.PHONY: build test test-inductor verify demo bench lint format test-all-pythons asan fuzz refleak clean distclean
 .DEFAULT_GOAL := build
 
 build: $(BUILT)
@@ -88,6 +89,12 @@ test-inductor: $(BUILT)
 	    tests/programs/test_tensors.py tests/property/test_property_tensors.py \
 	    tests/models/test_own.py $(ARGS)
 	@$(RUN) -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) --backend $(BACKEND)
+
+# Every program again; each hit is recorded once more and compared.
+verify: $(BUILT)
+	$(say) 'programs, every hit verified'
+	@$(RUN) -m pytest -q --verify tests/programs tests/torch_programs $(ARGS)
+	@$(RUN) -X faulthandler -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) --verify
 
 demo: $(BUILT)
 	@$(RUN) -m magpy demo $(ARGS)

@@ -37,6 +37,9 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_configure(config: Any) -> None:
+    config.addinivalue_line(
+        "markers", "not_under_verify(reason): it is about hits, which --verify records"
+    )
     if config.getoption("--verify"):
         os.environ["MAGPY_VERIFY"] = "1"  # before anything imports magpy or the oracle
     if config.getoption("--backend"):
@@ -51,12 +54,38 @@ ONLY_EAGER = {
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    if config.getoption("--verify"):
+        for item in items:
+            for mark in item.iter_markers("not_under_verify"):
+                item.add_marker(pytest.mark.skip(reason=mark.args[0]))
     if config.getoption("--backend") in (None, "eager"):
         return
     for item in items:
         for place, why in ONLY_EAGER.items():
             if place in item.nodeid:
                 item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(autouse=True)
+def nothing_diverges(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Under ``--verify`` a divergence fails the test, whatever it compares itself."""
+    if not request.config.getoption("--verify") or "verify" in request.path.name:
+        yield
+        return
+    from magpy.verify import Verifier
+
+    reports: list[Any] = []
+    report = Verifier.report
+
+    def note(self: Verifier, info: Any) -> Any:
+        reports.append(info)
+        return report(self, info)
+
+    monkeypatch.setattr(Verifier, "report", note)
+    yield
+    assert not reports
 
 
 @pytest.fixture

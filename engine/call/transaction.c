@@ -16,25 +16,17 @@
 
 #include "compat/compat.h"
 
-/* Warnings of one graph.  The innermost one of a thread takes them. */
-typedef struct held_warnings {
-    PyObject *messages;  // owned list, or NULL: none yet
-    unsigned long thread;
-    struct held_warnings *outer;  // of any thread
-    bool on;
-} held_warnings;
-
-static held_warnings *held;      // under the GIL
+static mp_held_warnings *held;   // under the GIL
 static PyObject *held_original;  // owned while something is held
 static PyObject *held_function;  // ours, for the life of the process
 static PyObject *warnings_dict;  // borrowed from the module, which is kept
 static PyObject *str_show;
 
-static held_warnings *
+static mp_held_warnings *
 held_of_thread(void)
 {
     unsigned long thread = PyThread_get_thread_ident();
-    held_warnings *h = held;
+    mp_held_warnings *h = held;
     while (h != NULL && h->thread != thread) {
         h = h->outer;
     }
@@ -45,7 +37,7 @@ held_of_thread(void)
 static PyObject *
 held_show(PyObject *self, PyObject *message)
 {
-    held_warnings *h = held_of_thread();
+    mp_held_warnings *h = held_of_thread();
     if (h != NULL) {
         if (h->messages == NULL && (h->messages = PyList_New(0)) == NULL) {
             return NULL;
@@ -85,9 +77,8 @@ mp_transaction_init(void)
     return held_function == NULL ? -1 : 0;
 }
 
-/* 0 / -1.  Without a function to show warnings there are none to hold back. */
-static int
-hold_begin(held_warnings *h)
+int
+mp_warnings_hold(mp_held_warnings *h)
 {
     h->messages = NULL;
     h->thread = PyThread_get_thread_ident();
@@ -109,14 +100,13 @@ hold_begin(held_warnings *h)
     return 0;
 }
 
-/* An exception may be set, and stays. */
-static void
-hold_end(held_warnings *h)
+void
+mp_warnings_let_go(mp_held_warnings *h)
 {
     if (!h->on) {
         return;
     }
-    held_warnings **at = &held;
+    mp_held_warnings **at = &held;
     while (*at != h) {  // another thread's graph may have begun since
         at = &(*at)->outer;
     }
@@ -139,7 +129,7 @@ hold_end(held_warnings *h)
 
 /* Show what was held back, where it goes now.  0 / -1. */
 static int
-hold_show(held_warnings *h)
+hold_show(mp_held_warnings *h)
 {
     int rc = 0;
     PyObject *messages = h->messages;
@@ -249,9 +239,10 @@ saves(const mp_entry *entry)
 /* The graph has returned, or raised: what becomes of its warnings?  New reference to its
  * answer, or NULL. */
 static PyObject *
-transaction_end(mp_hit *hit, PyObject *token, held_warnings *warned, PyObject *answer)
+transaction_end(mp_hit *hit, PyObject *token, mp_held_warnings *warned,
+                PyObject *answer)
 {
-    hold_end(warned);
+    mp_warnings_let_go(warned);
     if (answer == NULL) {
         transaction_undo(hit, token, warned->messages);
     }
@@ -275,7 +266,7 @@ mp_transaction_run(mp_hit *hit)
 {
     mp_entry *entry = hit->entry;
     PyObject *token = NULL;  // owned
-    held_warnings warned = {.on = false};
+    mp_held_warnings warned = {.on = false};
     hit->undone = false;
     if (entry->undo == NULL) {
         PyObject *answer = mp_hit_call_graph(hit);
@@ -291,7 +282,8 @@ mp_transaction_run(mp_hit *hit)
         mp_err_drop();  // then it is not run again
     }
     bool holds = entry->undo_flags & MP_UNDO_RAISES || entry->hits == 0;
-    PyObject *answer = holds && hold_begin(&warned) < 0 ? NULL : mp_hit_call_graph(hit);
+    PyObject *answer =
+        holds && mp_warnings_hold(&warned) < 0 ? NULL : mp_hit_call_graph(hit);
     answer = transaction_end(hit, token, &warned, answer);
     Py_XDECREF(token);
     return answer;

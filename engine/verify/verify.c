@@ -13,9 +13,36 @@
  * instructions as the entry has, and is elsewhere, then it has strayed. */
 #include "verify/verify.h"
 
+#include "call/transaction.h"
 #include "compat/compat.h"
 #include "effect/same.h"
 #include "guard/cover.h"
+
+/* Run the graph dry.  Its warnings are the real call's, which gives them once more. */
+static PyObject *
+verify_run(PyObject *verifier, const mp_entry *entry, PyObject *inputs)
+{
+    mp_held_warnings warned;
+    if (mp_warnings_hold(&warned) < 0) {
+        return NULL;
+    }
+    PyObject *callable = Py_NewRef(entry->callable);
+    PyObject *notes =
+        PyObject_CallMethod(verifier, "run", "OOOO", entry->plan->graph, callable,
+                            entry->boxed ? Py_True : Py_False, inputs);
+    Py_DECREF(callable);
+    mp_warnings_let_go(&warned);
+    if (notes != NULL && warned.messages != NULL) {
+        PyObject *answer =
+            PyObject_CallMethod(verifier, "forget", "O", warned.messages);
+        if (answer == NULL) {
+            Py_CLEAR(notes);
+        }
+        Py_XDECREF(answer);
+    }
+    Py_XDECREF(warned.messages);
+    return notes;
+}
 
 int
 mp_verify_dry(PyObject *verifier, const mp_entry *entry, PyObject *const *inputs,
@@ -33,12 +60,9 @@ mp_verify_dry(PyObject *verifier, const mp_entry *entry, PyObject *const *inputs
     for (int32_t i = 0; i < plan->n_inputs; i++) {
         PyList_SET_ITEM(list, i, Py_NewRef(inputs[i]));
     }
-    PyObject *callable = Py_NewRef(entry->callable);
     PyObject *owner = Py_NewRef(verifier);
-    *notes = PyObject_CallMethod(owner, "run", "OOOO", plan->graph, callable,
-                                 entry->boxed ? Py_True : Py_False, list);
+    *notes = verify_run(owner, entry, list);
     Py_DECREF(owner);
-    Py_DECREF(callable);
     Py_DECREF(list);
     // A graph that raised may have left torch in one of its own modes.
     if (*notes != NULL && plan->ambient != NULL

@@ -128,7 +128,7 @@ class _Inputs:
 Token = tuple[list[tuple[torch.Generator, torch.Tensor]], _Inputs, bool]
 
 
-def _forget(message: Any) -> None:
+def forget(message: Any) -> None:
     """Let a warning be given again: it was registered as given, and then dropped."""
     text, category = str(message.message), message.category
     registries = [getattr(warnings, "onceregistry", None)]
@@ -250,7 +250,7 @@ class Transaction:
             generator.set_state(state)
         saved.restore()
         for message in messages or ():
-            _forget(message)
+            forget(message)
         return True
 
     def _was_expected(self, error: BaseException) -> bool:

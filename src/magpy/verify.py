@@ -104,6 +104,13 @@ class Verifier:
         _forget_history(dry, answer)
         return dry
 
+    def forget(self, messages: Iterable[Any]) -> None:
+        """Let warnings of a dry run, which nobody has seen, be given again."""
+        from magpy._transaction import forget
+
+        for message in messages:
+            forget(message)
+
     def raised(self, dry: DryRun) -> bool:
         """Did the graph raise?"""
         return dry.error is not None

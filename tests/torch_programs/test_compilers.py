@@ -194,6 +194,7 @@ def test_random_numbers_are_no_difference(op):
     assert found == "the shape of result 0"
 
 
+@pytest.mark.not_under_verify("the backend is wrong")
 @pytest.mark.parametrize(("p", "random"), [(0.5, True), (0.0, False)])
 def test_what_draws_is_compiled(monkeypatch, p, random):
     made = []
@@ -216,6 +217,7 @@ def test_what_draws_is_compiled(monkeypatch, p, random):
     assert all(torch.equal(r, torch.ones(64)) for r in results[1:]) is random
 
 
+@pytest.mark.not_under_verify("the backend is wrong")
 def test_a_graph_that_differs_runs_as_recorded(monkeypatch):
     made = []
 
@@ -263,6 +265,7 @@ def test_backends_of_the_program_are_not_run_twice():
     assert len(runs) == 2
 
 
+@pytest.mark.not_under_verify("a dry run calls them, too")
 def test_operators_of_the_program_run_once_a_call():
     calls = []
 

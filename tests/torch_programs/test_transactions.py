@@ -323,8 +323,6 @@ def _check(place, before, raises, *, backend="eager", hits=True):
     for values in (good, good, good, good, bad, bad, good, bad, good):
         (ours, we_showed), (theirs, they_showed) = fast.call(values), eager.call(values)
         assert ours == theirs, source
-        if VERIFY:  # a dry run warns, too
-            continue
         if values == bad:  # while a hit warns for the graph's code
             assert [(w.filename, w.lineno) for w in we_showed] == [
                 (w.filename, w.lineno) for w in they_showed
@@ -388,7 +386,6 @@ def test_compiled_graphs(place, before, backend):
         assert magpy.stats(fast.f)["reasons"] == {"graph-raised": 3}
 
 
-@pytest.mark.skipif(VERIFY, reason="a dry run warns, too")
 @pytest.mark.parametrize("mode", ["default", "once", "ignore", "error", "module"])
 @pytest.mark.parametrize("place", ["plain", "in_a_handler", "behind_a_break"])
 def test_filters_of_warnings(place, mode):
@@ -486,7 +483,7 @@ def test_an_interrupt_is_the_graphs():
         fast(x, i)
 
 
-@pytest.mark.skipif(VERIFY, reason="the real call is made at once")
+@pytest.mark.not_under_verify("the real call is made at once")
 def test_a_large_input_is_not_copied_each_time():
     """Then an exception is the graph's, and nothing is written twice."""
 
