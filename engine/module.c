@@ -111,6 +111,12 @@ module_effect_rows(PyObject *module, PyObject *ignored)
 }
 
 static PyObject *
+module_op_flags(PyObject *module, PyObject *ignored)
+{
+    return mp_record_op_flags();
+}
+
+static PyObject *
 module_effect_rules(PyObject *module, PyObject *ignored)
 {
     return mp_record_rules();
@@ -249,6 +255,8 @@ static PyMethodDef module_methods[] = {
      "effect_rows()\n--\n\nRows for C functions: list of dicts owner, name, rule."},
     {"effect_rules", module_effect_rules, METH_NOARGS,
      "effect_rules()\n--\n\nWhat rules mean: list of dicts rule, class, text."},
+    {"op_flags", module_op_flags, METH_NOARGS,
+     "op_flags()\n--\n\nFlags of torch callables: dict from name to number."},
     {"opcodes", module_opcodes, METH_NOARGS,
      "opcodes()\n--\n\nWhat instructions read: list of dicts name, reads."},
     {"effect_class", module_effect_class, METH_O,

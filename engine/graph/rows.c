@@ -1,6 +1,6 @@
 /* graph/rows.c - which callables are tensor operations, and of which kind.
  *
- * Rows come from _torch_table.py, once per process: callable -> mp_torch_flags.  C
+ * Rows come from src/magpy/_torch_table/, once per process: callable -> mp_torch_flags.  C
  * functions are found by their PyMethodDef, so that bound and unbound ones share a row.
  * Operator objects (torch.ops, scripted functions) are judged when they are first called.
  * Ownership: the table keeps its callables for the life of the process, so a key is never
@@ -260,4 +260,28 @@ mp_oplog_init(PyObject *setup)
     }
     done = setup_types(setup) == 0;
     return done ? 0 : -1;
+}
+
+PyObject *
+mp_record_op_flags(void)
+{
+    static const struct {
+        const char *name;
+        int flags;
+    } all[] = {
+#define FLAG(name, text)            {#name, MP_TORCH_##name},
+#define COMBINED(name, flags, text) {#name, MP_TORCH_##name},
+#include "trace/op_flags.def"
+#undef FLAG
+#undef COMBINED
+    };
+    PyObject *found = PyDict_New();
+    for (size_t i = 0; found != NULL && i < Py_ARRAY_LENGTH(all); i++) {
+        PyObject *number = PyLong_FromLong(all[i].flags);  // owned
+        if (number == NULL || PyDict_SetItemString(found, all[i].name, number) < 0) {
+            Py_CLEAR(found);
+        }
+        Py_XDECREF(number);
+    }
+    return found;
 }

@@ -106,42 +106,23 @@ const char *mp_record_class_of(PyObject *callable);
 /* cfunc/builtins.def and cfunc/rules.def for people: new lists of dicts. */
 PyObject *mp_record_rows(void);
 PyObject *mp_record_rules(void);
+/* op_flags.def for Python: a new dict from name to number. */
+PyObject *mp_record_op_flags(void);
 
 /* Registry of torch callables, filled by Python once: register(callable, flags). */
+enum {
+#define FLAG(name, text) MP_TORCH_BIT_##name,
+#define COMBINED(name, flags, text)
+#include "trace/op_flags.def"
+#undef FLAG
+#undef COMBINED
+};
 typedef enum {
-    MP_TORCH_CALL = 1,       // a tensor operation: log it
-    MP_TORCH_METADATA = 2,   // answers from metadata: a constant
-    MP_TORCH_HOST_READ = 4,  // needs the value
-    MP_TORCH_DYNAMIC = 8,    // result shape depends on data
-    MP_TORCH_AMBIENT = 16,   // reads guarded ambient state: a constant
-    MP_TORCH_SETS_STATE =
-        32,  // writes ambient state (grad mode, autocast): log it, result None
-    MP_TORCH_REFUSE = 64,       // side effect or hidden state
-    MP_TORCH_PURE = 128,        // no tensor work at all, pure on constants
-    MP_TORCH_LATER = 256,       // with grad enabled it runs Python later: refuse then
-    MP_TORCH_COMPILING = 1024,  // asks whether a compiler is at work (see run/record.c)
-    MP_TORCH_INLINE = 512,  // a Python function to watch although its module is skipped
-    MP_TORCH_WRITES = 2048,   // writes to arguments, and their counters may not tell
-    MP_TORCH_TRUSTED = 4096,  // Python code of the program runs below it, unwatched
-    MP_TORCH_STATE = 8192,    // changes what its first argument is, not what it holds
-    /* Combinations: operations whose row depends on their arguments (graph/oplog.c). */
-    MP_TORCH_FACTORY = MP_TORCH_CALL | MP_TORCH_HOST_READ,  // host read of any tensor
-    MP_TORCH_LISTED = MP_TORCH_FACTORY | MP_TORCH_PURE,     // of tensors in lists
-    MP_TORCH_SHAPED = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_PURE,  // tensor sizes
-    MP_TORCH_COUNTED = MP_TORCH_CALL | MP_TORCH_DYNAMIC
-        | MP_TORCH_METADATA,                                             // no count
-    MP_TORCH_LONE = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_INLINE,  // one argument
-    MP_TORCH_INDEX = MP_TORCH_CALL | MP_TORCH_DYNAMIC | MP_TORCH_HOST_READ,  // a mask
-    MP_TORCH_EITHER = MP_TORCH_CALL
-        | MP_TORCH_METADATA,  // constant if no tensor results
-    MP_TORCH_LATER_INLINE = MP_TORCH_LATER | MP_TORCH_INLINE,
-    MP_TORCH_SIZED = MP_TORCH_EITHER
-        | MP_TORCH_PURE,  // EITHER that sees metadata alone
-    MP_TORCH_APPLY = MP_TORCH_CALL | MP_TORCH_INLINE,     // autograd.Function.apply
-    MP_TORCH_ASKS = MP_TORCH_METADATA | MP_TORCH_INLINE,  // for __torch_function__
-    MP_TORCH_NOTE = MP_TORCH_PURE | MP_TORCH_INLINE,      // tells a context something
-    MP_TORCH_RESIZES = MP_TORCH_CALL | MP_TORCH_STATE
-        | MP_TORCH_HOST_READ,  // STATE; a host read of a tensor behind the first
+#define FLAG(name, text)            MP_TORCH_##name = 1 << MP_TORCH_BIT_##name,
+#define COMBINED(name, flags, text) MP_TORCH_##name = (flags),
+#include "trace/op_flags.def"
+#undef FLAG
+#undef COMBINED
 } mp_torch_flags;
 
 /* magpy.config.is_compiling. */

@@ -515,7 +515,7 @@ def _kept(target: Any) -> Effects:
 
 
 def _script(function: Any) -> Effects:
-    """What a scripted function may do that _torch_table.py has judged: never draw."""
+    """What a scripted function may do that _torch_table has judged: never draw."""
     kinds = {node.kind() for node in function.inlined_graph.nodes()}
     undefined = any(word in kind for kind in kinds for word in _UNDEFINED)
     return Effects(undefined=undefined, raises=True)
