@@ -428,33 +428,17 @@ static PyObject *
 dispatch_graph_raised(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
     mp_entry *entry = hit->entry;
-    PyObject *result = NULL, *exc = mp_err_take();  // owned
-    bool rerun = hit->undone;
-    if (!rerun) {
+    if (!hit->undone) {
         op->stats.hits++;
     }
-    else if (mp_stats_fallback(&op->stats, MP_FB_GRAPH_RAISED) < 0) {
-        goto done;
-    }
-    if (mp_dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
-                          (unsigned long long)entry->id, "exception", exc, "rerun",
-                          rerun ? Py_True : Py_False)
-        < 0) {
-        goto done;
-    }
-    if (!rerun) {
-        mp_err_restore_steal(exc);
+    if (mp_notice_raised(op, entry, hit->undone) < 0 || !hit->undone
+        || mp_stats_fallback(&op->stats, MP_FB_GRAPH_RAISED) < 0) {
         return NULL;
     }
-    Py_CLEAR(exc);
-    result = dispatch_plain(op, call);
-    if (result != NULL) {
-        if (mp_entry_strike(op, entry) < 0) {
-            Py_CLEAR(result);
-        }
+    PyObject *result = dispatch_plain(op, call);
+    if (result != NULL && mp_entry_strike(op, entry) < 0) {
+        Py_CLEAR(result);
     }
-done:
-    Py_XDECREF(exc);
     return result;
 }
 

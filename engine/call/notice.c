@@ -114,3 +114,18 @@ mp_notice_bare(mp_CompiledObject *op, const mp_entry *entry)
                                    (unsigned long long)entry->id)
                : 0;
 }
+
+int
+mp_notice_raised(mp_CompiledObject *op, const mp_entry *entry, bool rerun)
+{
+    PyObject *exc = mp_err_take();  // owned
+    int rc = mp_dispatch_event(op, "graph_raised", "{s:K,s:O,s:O}", "entry",
+                               (unsigned long long)entry->id, "exception", exc, "rerun",
+                               rerun ? Py_True : Py_False);
+    if (rc == 0 && !rerun) {
+        mp_err_restore_steal(exc);
+        return 0;
+    }
+    Py_DECREF(exc);
+    return rc;
+}

@@ -336,15 +336,7 @@ static PyObject *
 session_raised(mp_session *s)
 {
     mp_entry *entry = s->hit.entry;
-    if (!s->hit.undone) {
-        return NULL;
-    }
-    PyObject *exc = mp_err_take();
-    int rc = mp_dispatch_event(s->op, "graph_raised", "{s:K,s:O,s:O}", "entry",
-                               (unsigned long long)entry->id, "exception", exc, "rerun",
-                               Py_True);
-    Py_DECREF(exc);
-    if (rc < 0) {
+    if (mp_notice_raised(s->op, entry, s->hit.undone) < 0 || !s->hit.undone) {
         return NULL;
     }
     entry->refs++;

@@ -9,6 +9,8 @@ their version counters and history, warnings with their places, and what Python 
 
 import hashlib
 import linecache
+import logging
+import sys
 import textwrap
 import types
 import warnings
@@ -499,6 +501,33 @@ def test_a_large_input_is_not_copied_each_time():
         fast(x, -torch.eye(2))
     assert float(x[0]) == 5
     assert magpy.stats(fast)["fallbacks"] == 0
+
+
+@pytest.mark.skipif(VERIFY, reason="the real call is made at once")
+@pytest.mark.parametrize("size", [2, 5 << 20], ids=["undone", "not undone"])
+@pytest.mark.parametrize("breaks", [False, True], ids=["first graph", "behind a break"])
+def test_each_graph_that_raises_is_told(size, breaks, caplog):
+    """Whether it can be undone or not, and wherever it stands."""
+
+    def f(x, a):
+        if breaks:
+            sys.getswitchinterval()
+        x.add_(1)
+        return torch.linalg.cholesky(a)
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.zeros(size)
+    for _ in range(4):
+        fast(x, torch.eye(2))
+    assert magpy.stats(fast)["graphs"] == 1
+    caplog.set_level(logging.NOTSET)
+    with magpy.config.patch(logs="breaks"):
+        with pytest.raises(RuntimeError, match="cholesky"):
+            fast(x, -torch.eye(2))
+    told = [r.getMessage() for r in caplog.records if "graph raised" in r.getMessage()]
+    assert len(told) == 1, caplog.text
+    assert ("cannot be undone" in told[0]) == (size > 2), told
+    assert float(x[0]) == 5
 
 
 def test_nothing_is_saved_where_nothing_raises():
