@@ -12,7 +12,7 @@
 enum {
     TRIAL_FAILS = 3,              // in a row: no more of them
     TRIAL_TIMED = 5,              // hits that are timed
-    TRIAL_SLOWER = 3,             // times as long as eager: all of them
+    TRIAL_SLOWER = 125,           // % of eager: all of them (its one call may vary)
     TRIAL_INSTRUCTIONS = 5000000  // what is longer is given up
 };
 
@@ -41,7 +41,7 @@ mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
 {
     bool best = entry->timed == TRIAL_TIMED || ns < entry->best_ns;
     entry->best_ns = best ? ns : entry->best_ns;
-    if (--entry->timed == 0 && entry->best_ns > TRIAL_SLOWER * entry->eager_ns) {
+    if (--entry->timed == 0 && entry->best_ns * 100 > TRIAL_SLOWER * entry->eager_ns) {
         op->trials_failed = TRIAL_FAILS;
         mp_cache_remove(&op->cache, entry);
     }

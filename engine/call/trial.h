@@ -27,8 +27,8 @@ bool mp_trial_is_due(const mp_CompiledObject *op);
 /* A recording has ended, told False: was it one for which they are?  broke: the entry that
  * it made, or NULL. */
 void mp_trial_note(mp_CompiledObject *op, const mp_compiling *told, mp_entry *broke);
-/* A hit of an entry that is still timed has taken so long.  One that is much slower than
- * eager goes, and there are no more trials. */
+/* A hit of an entry that is still timed has taken so long.  One that is slower than eager
+ * goes, and there are no more trials. */
 MP_MAYRUN void mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns);
 /* Try it, and call the original.  1: *result is the answer of the call, or NULL with its
  * exception; 0: no trial, nothing has happened; -1: exception, nothing has happened.

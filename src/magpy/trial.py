@@ -45,11 +45,12 @@ class Judge:
 
         Tensors agree within the tolerance of their dtype, all else must be equal, and
         what is one object or shares memory in one result does so in the other, with
-        what was given (the callable and its arguments), too.
+        what was given (the callable and its arguments), too.  Gradients agree as well, or
+        cannot be asked for.
         """
         import torch
 
-        from magpy import _engine
+        from magpy._engine import raised_by_signal
 
         try:
             with torch._C.DisableTorchFunctionSubclass():
@@ -57,9 +58,10 @@ class Judge:
                 twins.know(getattr(given[0], "__self__", None), _GIVEN)
                 for argument in given:
                     twins.know(argument, _GIVEN)
-                return _difference(ours, theirs, "result", _DEEP, twins)
+                found = _difference(ours, theirs, "result", _DEEP, twins)
+                return found or twins.gradients()
         except Exception as error:  # a tensor without values, an object that refuses
-            if _engine.raised_by_signal(error):
+            if raised_by_signal(error):
                 raise
             return f"result: {type(error).__name__} while it was compared"
 
@@ -70,6 +72,9 @@ class _Twins:
     def __init__(self) -> None:
         self._ours: dict[Any, Any] = {}
         self._theirs: dict[Any, Any] = {}
+        self._given: list[Any] = []
+        #: tensors of both results
+        self.tensors: list[tuple[Any, Any]] = []
 
     def pair(self, ours: Any, theirs: Any) -> bool:
         """Is this pairing at one with those before?"""
@@ -91,6 +96,7 @@ class _Twins:
             for name in ("_parameters", "_buffers", "_modules"):
                 inside += given.__dict__.get(name, {}).values()
         elif isinstance(given, torch.Tensor):
+            self._given.append(given)
             self.pair_memory(given, given)
         if not isinstance(given, _PLAIN):
             self.pair(id(given), id(given))
@@ -105,6 +111,14 @@ class _Twins:
         return (a == 0) == (b == 0) and (
             a == 0 or self.pair(("memory", a), ("memory", b))
         )
+
+    def gradients(self) -> str | None:
+        """Return in what the gradients of the results differ."""
+        if not any(ours.requires_grad for ours, _ in self.tensors):
+            return None
+        from magpy import _trial_gradients
+
+        return _trial_gradients.difference(self.tensors, self._given)
 
 
 def _has_only_attributes(kind: type) -> bool:
@@ -131,6 +145,7 @@ def _difference(
     if isinstance(ours, torch.Tensor):
         if not twins.pair_memory(ours, theirs):
             return f"{path}: memory that is shared in one result only"
+        twins.tensors.append((ours, theirs))
         return _tensor_difference(ours, theirs, path)
     if ours is theirs:
         return None

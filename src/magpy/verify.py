@@ -83,7 +83,8 @@ class Verifier:
         inputs: Sequence[torch.Tensor],
     ) -> DryRun:
         """Run a graph such that nothing but its answer is left of it."""
-        from magpy import _engine, seal
+        from magpy import seal
+        from magpy._engine import raised_by_signal
 
         dry = DryRun(empty=_makes_empty(spec[0]))
         arguments = list(inputs)
@@ -96,7 +97,7 @@ class Verifier:
             try:
                 answer = call(arguments) if boxed else call(*arguments)
             except Exception as error:
-                if _engine.raised_by_signal(error):
+                if raised_by_signal(error):
                     raise
                 dry.error = error.with_traceback(None)
                 return dry

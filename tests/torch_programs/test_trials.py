@@ -353,6 +353,100 @@ def f(x, m):
     assert whole_hits(fast) == 0
 
 
+class Doubles(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        calls.append(1)
+        return g * 2
+
+
+calls = []
+WEIGHT = torch.nn.Parameter(torch.randn(3))
+OTHER = torch.nn.Parameter(torch.randn(3))
+
+#: (told, real, kept): results with the same numbers.
+GRADIENTS = {
+    "same": ("torch.where(m, x, 0) * WEIGHT", "x * WEIGHT", True),
+    "several": ("x * WEIGHT, (x.exp(), OTHER + x)", "x * WEIGHT, (x.exp(), OTHER + x)", True),
+    "argument": ("torch.where(m, y, 0) * 2", "y * 2", True),
+    "argument_itself": ("(y, x)", "(y, x)", True),
+    "of_an_argument": ("y.detach() * WEIGHT", "y * WEIGHT", False),
+    "detached": ("x * WEIGHT + OTHER.detach()", "x * WEIGHT + OTHER", False),
+    "of_another": ("x * WEIGHT + OTHER * 0", "x * WEIGHT", False),
+    "other_gradient": ("WEIGHT + (WEIGHT - WEIGHT.detach())", "WEIGHT * 1", False),
+    "only_one_requires": ("x * WEIGHT.detach()", "x * WEIGHT", False),
+    "python": ("WEIGHT * 2", "Doubles.apply(WEIGHT)", False),
+    "python_both": ("Doubles.apply(WEIGHT)", "Doubles.apply(WEIGHT)", False),
+    "saved": ("WEIGHT.exp()", "saved(WEIGHT)", False),
+    "no_leaf": ("x * 2", "x * 2", True),
+}  # fmt: skip
+
+
+def saved(x):
+    def unpack(t):
+        calls.append(2)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+        return x.exp()
+
+
+@pytest.mark.parametrize("case", GRADIENTS)
+def test_gradients_are_compared(case):
+    """Gradients that differ, or cannot be asked for unseen, are no agreement."""
+    told, real, kept = GRADIENTS[case]
+    space = dict(globals())
+    program = f"""
+def f(x, y, m):
+    if torch.compiler.is_compiling():
+        return {told}
+    return {real} if m.all() else None
+"""
+    exec(program, space)
+    f, before = space["f"], torch.nn.Parameter(torch.randn(3))
+    fast = magpy.compile(f, backend="eager")
+    calls.clear()
+    fast(torch.randn(3), before.tanh(), ALL), f(torch.randn(3), before.tanh(), ALL)
+    for _ in range(6):
+        x, y, grads = torch.randn(3), before.tanh(), []
+        for g in (fast, f):
+            leaves = [WEIGHT, OTHER, before]
+            outs = torch.utils._pytree.tree_leaves(g(x, y, ALL))
+            state = torch.get_rng_state()
+            assert not calls
+            outs = [t for t in outs if t.requires_grad]
+            total = sum((t.sin() * t).sum() for t in outs) if outs else before.sum()
+            grads.append(
+                torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True)
+            )
+            assert torch.equal(state, torch.get_rng_state())
+            calls.clear()
+        for a, b in zip(*grads, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or torch.allclose(a, b)
+    assert all(p.grad is None for p in (WEIGHT, OTHER, before))
+    assert any(e["is_compiling"] for e in fast.entries()) == kept
+    assert ("is_compiling-differs" in reasons(fast)) != kept
+
+
+def test_a_hook_of_a_parameter_is_not_called():
+    def f(x, m):
+        return x * WEIGHT if torch.compiler.is_compiling() or m.all() else None
+
+    seen = []
+    handle = WEIGHT.register_hook(lambda g: seen.append(1))
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(5):
+        fast(torch.randn(3), ALL)
+    handle.remove()
+    assert not seen
+    assert not any(e["is_compiling"] for e in fast.entries())
+
+
 def test_no_trials_when_told_what_to_say():
     for answer in (True, False):
         with magpy.config.patch(is_compiling=answer):
@@ -393,3 +487,21 @@ def test_slow_entries_go():
         x = torch.randn(3)
         assert torch.equal(fast(x, ALL), x * 2)
     assert not any(e["is_compiling"] for e in fast.entries())
+
+
+def test_entries_that_are_only_slower_go():
+    """Twice as long as eager, which no kept entry may take."""
+
+    def f(x, m):
+        if torch.compiler.is_compiling():
+            return (x + 0) * 2
+        return x * 2 if m.all() else x
+
+    x = torch.randn(1 << 20)
+    for _ in range(10):  # (the one call that they are compared with may be slow, too)
+        fast = magpy.compile(f, backend="eager")
+        for _ in range(10):
+            assert torch.equal(fast(x, ALL), x * 2)
+        if not any(e["is_compiling"] for e in fast.entries()):
+            return
+    raise AssertionError("a slower entry is kept")
