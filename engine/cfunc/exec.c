@@ -3,7 +3,8 @@
  * exec() and eval() compile a constant text, so each run makes the same code, and run it in
  * a frame over dicts that are given: it is watched like the body of a class.  The code is
  * an object of each run's own: a function made of it may not leave the run.
- * Assumption: compiling a text warns in a hit if and only if it warned while recording.
+ * A text whose compilation warns is refused: what becomes of the warning follows from the
+ * filters of each call, and what shows it is found by C code.
  *
  * Frames come with sys._getframe and with tracebacks.  What an attribute of one shows is
  * the run's own only in part: the globals and the code of its functions.
@@ -12,15 +13,107 @@
 
 #include <string.h>
 
+/* -- Does it warn? ------------------------------------------------------------------------- */
+
+static bool warned;  // under the GIL, which no compilation gives up
+
+/* What a filter asks about the text of a warning: all of them are ignored. */
+static PyObject *
+note_warning(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(text))
+{
+    warned = true;
+    return Py_NewRef(Py_True);
+}
+
+static PyMethodDef note_methods[] = {{"match", note_warning, METH_O, NULL},
+                                     {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef note_module = {PyModuleDef_HEAD_INIT, .m_name = "note",
+                                         .m_size = -1, .m_methods = note_methods};
+
+/* Filters that note each warning and ignore it: a new list. */
+static PyObject *
+noting_filters(void)
+{
+    static PyObject *note;  // owned for the process
+    note = note == NULL ? PyModule_Create(&note_module) : note;
+    return note == NULL
+               ? NULL
+               : Py_BuildValue("[(sOOOi)]", "ignore", note, PyExc_Warning, Py_None, 0);
+}
+
+/* Compile a text for its warnings alone.  Errors are the program's, which gets them.  What
+ * eval() takes is a statement as well, but for blanks in front. */
+static void
+compile_text(PyObject *source)
+{
+    PyCompilerFlags flags = {.cf_feature_version = PY_MINOR_VERSION};
+    PyObject *file = PyUnicode_InternFromString("<string>");
+    const char *text =
+        PyBytes_Check(source) ? PyBytes_AS_STRING(source) : PyUnicode_AsUTF8(source);
+    PyEval_MergeCompilerFlags(&flags);
+    flags.cf_flags |= PyUnicode_Check(source) ? PyCF_IGNORE_COOKIE : 0;
+    while (text != NULL && (*text == ' ' || *text == '\t')) {
+        text++;
+    }
+    if (text != NULL && file != NULL) {
+        Py_XDECREF(Py_CompileStringObject(text, file, Py_file_input, &flags, -1));
+    }
+    Py_XDECREF(file);
+    mp_err_drop();
+}
+
+/* Would a warning be asked for?  1 / 0; -1 with an exception or nobody knows. */
+static int
+compiling_warns(PyObject *source)
+{
+    PyObject *name = PyUnicode_InternFromString("warnings");
+    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    PyObject *filters = NULL, *key = PyUnicode_InternFromString("filters");
+    PyObject *own = NULL;
+    int answer = -1;
+    if (key == NULL || module == NULL || !PyModule_CheckExact(module)) {
+        goto done;
+    }
+    PyObject *dict = PyModule_GetDict(module);
+    filters = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    own = filters == NULL ? NULL : noting_filters();
+    if (own == NULL || PyDict_SetItem(dict, key, own) < 0) {
+        goto done;
+    }
+    warned = false;
+    compile_text(source);
+    answer = warned;
+    if (PyDict_SetItem(dict, key, filters) < 0) {  // (the key is there)
+        answer = -1;
+    }
+done:
+    Py_XDECREF(own);
+    Py_XDECREF(filters);
+    Py_XDECREF(key);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return answer;
+}
+
+/* -- exec, eval, compile ------------------------------------------------------------------- */
+
 /* Text or code that each run has alike. */
 static mp_rc
 check_source(mp_trace *T, PyObject *source, const char *who)
 {
     mp_node *ignored;
     mp_rc rc = mp_value(T, source, &ignored);
-    if (rc != MP_OK || PyUnicode_CheckExact(source) || PyBytes_CheckExact(source)) {
-        T->compiles = true;
+    if (rc != MP_OK) {
         return rc;
+    }
+    if (PyUnicode_CheckExact(source) || PyBytes_CheckExact(source)) {
+        int warns = compiling_warns(source);
+        T->compiles = true;
+        return warns == 0         ? MP_OK
+               : PyErr_Occurred() ? MP_ERR
+                                  : mp_trace_abort(T, MP_AB_SIDE_EFFECT,
+                                                   "%s of a text that warns", who);
     }
     if (!PyCode_Check(source)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s of a %s", who,

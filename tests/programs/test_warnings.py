@@ -596,6 +596,28 @@ def f(names):
     exec(code, names)
 >>> {"warnings": warnings, "__name__": "world", "__builtins__": __builtins__}
 
+=== text_that_warns_when_it_is_compiled | eager
+texts = ["'\\\\d'", " 1 is 1", "0x1for x in ()", b"'\\\\d'"]
+def f(i):
+    names = {}
+    exec(compile(texts[i], "<it>", "exec") if i == 4 else texts[i], names)
+    return eval(texts[i], names) if i < 2 else i
+>>> 0
+>>> 1
+>>> 3
+??? warnings.simplefilter("ignore")
+??? warnings.simplefilter("error")
+??? warnings.simplefilter("always")
+
+=== text_that_does_not_warn
+def f(i):
+    names = {}
+    exec("x = r'\\\\d' == 1", names)
+    return eval(" 'x' + x * 'y'", names), names["x"]
+>>> 0
+!!! warnings.simplefilter("error")
+!!! warnings.simplefilter("always")
+
 === in_code_over_a_dict_that_stays
 code = compile("warnings.warn('text')", "<text>", "exec")
 names = {"warnings": warnings, "__name__": "world"}
