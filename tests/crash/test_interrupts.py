@@ -16,7 +16,8 @@ if not engine.available()[0]:
     pytest.skip(f"engine off: {engine.available()[1]}", allow_module_level=True)
 
 import magpy  # noqa: E402
-from magpy import _effects, _torch_table, _transaction, trial  # noqa: E402
+from magpy import _effects, _transaction, trial  # noqa: E402
+from magpy._torch_table import operators  # noqa: E402
 
 
 class Alarm(Exception):
@@ -84,7 +85,7 @@ def new_operator():
 made = []
 ASKED = {
     "what_it_may_do": (_effects, "effects_of"),
-    "what_kind_it_is_of": (_torch_table, "_operator_named"),
+    "what_kind_it_is_of": (operators, "operator_named"),
 }
 
 
