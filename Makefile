@@ -7,7 +7,8 @@
 # make lint       lengths, commit subjects, C rules, clang-format, ruff, mypy
 # make format     clang-format and ruff, in place
 # make test-all-pythons   the engine's tests on every CPython >= 3.11 found
-# make asan       tests without models under AddressSanitizer and UBSan
+# make asan       tests without models, and random programs, under AddressSanitizer and UBSan
+# make asan-short a sample of that; minutes
 # make fuzz       random programs beside eager; N=20000 SEED=0 JOBS=2
 # make refleak    tests that count references and objects
 # make clean      remove what the build made; .venv stays (make distclean takes it too)
@@ -38,7 +39,7 @@ BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
 
-.PHONY: build test test-inductor verify demo bench lint format test-all-pythons asan fuzz refleak clean distclean
+.PHONY: build test test-inductor verify demo bench lint format test-all-pythons asan asan-short fuzz refleak clean distclean
 .DEFAULT_GOAL := build
 
 build: $(BUILT)
@@ -123,20 +124,15 @@ format: $(REQUIREMENTS)
 test-all-pythons: $(REQUIREMENTS)
 	@$(RUN) tools/test_pythons.py $(ARGS)
 
-# Python is not built with the sanitizer, so its runtime is loaded first.  Leaks are the
-# business of `refleak`: an interpreter does not free everything at its end.
+# Parts and why: tools/sanitize.py.  ARGS="tests/programs -k name" runs pytest on those alone.
 ASAN := build/asan
 asan: $(REQUIREMENTS)
-	$(say) 'build with -fsanitize=address,undefined'
-	@$(RUN) tools/build_engine.py $(ASAN) --full \
-	    --cflags '-O1 -g -UNDEBUG -fno-omit-frame-pointer -fsanitize=address,undefined'
-	$(say) 'tests of parts, programs and crashes'
-	@LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	    PYTHONMALLOC=malloc PYTHONPATH=$(ASAN) PYTHONDONTWRITEBYTECODE=1 \
-	    MAGPY_TEST_EVERY=8 $(RUN) -X faulthandler -m pytest -q \
-	        tests/unit tests/programs tests/crash $(ARGS)
+	$(say) 'tests and random programs under AddressSanitizer and UBSan'
+	@$(RUN) tools/sanitize.py $(ASAN) $(ARGS)
+
+asan-short: $(REQUIREMENTS)
+	$(say) 'a sample of tests and random programs under AddressSanitizer and UBSan'
+	@$(RUN) tools/sanitize.py $(ASAN) --short
 
 # Every program and 10,000 lives of a compiled function; `test` takes a sample.
 refleak: export MAGPY_TEST_EVERY := 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import importlib.util
 import os
@@ -34,6 +35,9 @@ def pytest_addoption(parser: Any) -> None:
     parser.addoption(
         "--backend", help="of programs with tensors: inductor, aot_eager (not bitwise)"
     )
+    parser.addoption(
+        "--every", type=int, default=1, help="take each so many-th test of a file"
+    )
 
 
 def pytest_configure(config: Any) -> None:
@@ -53,7 +57,21 @@ ONLY_EAGER = {
 }
 
 
+def _sample(config: Any, items: list[Any], every: int) -> None:
+    """Leave each `every`-th test of a file, the first one always."""
+    seen: collections.Counter[str] = collections.Counter()
+    kept, left = [], []
+    for item in items:
+        file = str(item.path)
+        (left if seen[file] % every else kept).append(item)
+        seen[file] += 1
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    if config.getoption("--every") > 1:
+        _sample(config, items, config.getoption("--every"))
     if config.getoption("--verify"):
         for item in items:
             for mark in item.iter_markers("not_under_verify"):
