@@ -134,7 +134,8 @@ class Session:
             why, reason = "", "differs"
             if backend.checked and config.check_compiled:
                 recorded = self._recorded(spec)
-                wrong = check.difference(spec, recorded.forward, made, inputs)
+                alike = backend.draws_alike
+                wrong = check.difference(spec, recorded.forward, made, inputs, alike)
                 why = wrong and f"what it computes differs from eager: {wrong}"
             if not why:
                 return (*made, None)

@@ -89,7 +89,8 @@ def may_raise(op: Operation) -> bool:
 # -- Saving and putting back -----------------------------------------------------------
 
 
-def _generators() -> Iterator[torch.Generator]:
+def generators() -> Iterator[torch.Generator]:
+    """Walk through the default generators of all devices in use."""
     yield torch.default_generator
     # What is captured runs later, and raises then or not at all.
     if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():
@@ -210,7 +211,7 @@ class Transaction:
     def save(self, first: bool, *inputs: torch.Tensor) -> Token:
         """Copy what the graph may change before it raises; at its first run, anything."""
         states = self.draws if first else self.saves_states
-        kept = [(g, g.get_state()) for g in _generators()] if states else []
+        kept = [(g, g.get_state()) for g in generators()] if states else []
         tensors = [inputs[n] for n in (self.writes if first else self.saves)]
         copies = self._copied(tensors, first) if tensors else []
         return kept, _Inputs(tensors, copies), first or self.complete

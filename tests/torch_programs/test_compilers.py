@@ -194,6 +194,24 @@ def test_random_numbers_are_no_difference(op):
     assert found == "the shape of result 0"
 
 
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (lambda: (torch.rand(4),), ""),
+        (lambda: (torch.rand(5)[:4],), "how often it draws a random number"),
+        (lambda: (torch.rand(4).flip(0),), "the numbers of result 0"),
+    ],
+    ids=["same", "more", "order"],
+)
+def test_what_is_drawn_where_it_is_to_be_alike(other, what):
+    spec = ([(torch.rand, (4,), {}, V[0])], 0, (0,), {"mutated": ()})
+    torch.manual_seed(3)
+    found = check.difference(spec, lambda: (torch.rand(4),), (other, False), [], True)
+    assert found == what
+    torch.manual_seed(3)
+    assert check.difference(spec, lambda: (torch.rand(4),), (other, False), []) == ""
+
+
 @pytest.mark.not_under_verify("the backend is wrong")
 @pytest.mark.parametrize(("p", "random"), [(0.5, True), (0.0, False)])
 def test_what_draws_is_compiled(monkeypatch, p, random):

@@ -32,6 +32,7 @@ class Backend:
         compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
         checked: is what it makes compared with the recorded operations?  Not if it is the
             program's own: that would see more runs than calls.
+        draws_alike: are the random numbers that it draws those of the program?
         exact: do its results agree bit by bit with those of the program?
         as_recorded: does it run the recorded operations themselves, one after the other?
             Then there is nothing to keep from it or to simplify for it, and an exception
@@ -41,5 +42,6 @@ class Backend:
     name: str
     compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
     checked: bool = False
+    draws_alike: bool = False
     exact: bool = False
     as_recorded: bool = False

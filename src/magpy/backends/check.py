@@ -26,8 +26,12 @@ def difference(
     recorded: Callable[..., Any],
     compiled: Executable,
     inputs: Sequence[torch.Tensor],
+    draws_alike: bool = False,
 ) -> str:
     """Return in what the two differ for these inputs; "" if in nothing.
+
+    Both begin with the same random states, and leave others; with `draws_alike` those
+    must be the same, too, as must be what was drawn.
 
     Nothing is said of graphs that raise, or whose operations are somebody's own code.
     """
@@ -39,16 +43,24 @@ def difference(
     try:
         ours = _copies(inputs, written)
         theirs = _copies(inputs, written)
+        states = _random_states()
         wanted = recorded(*theirs)
+        states_after = _random_states()
     except Exception:
         return ""
+    for generator, state in states:
+        generator.set_state(state)
     try:
         got = run(list(ours)) if boxed else run(*ours)
     except Exception as error:
         return f"it raises {type(error).__name__}"
     if len(got) != len(wanted):
         return "the number of results"
-    values = not any(map(_has_any_values, spec[0]))
+    if draws_alike and not all(
+        (generator.get_state() == state).all() for generator, state in states_after
+    ):
+        return "how often it draws a random number"
+    values = not any(_has_any_values(op, draws_alike) for op in spec[0])
     for at, (left, right) in enumerate(zip(got, wanted, strict=True)):
         what = _different(left, right, values)
         if what:
@@ -62,12 +74,18 @@ def difference(
     return ""
 
 
-def _has_any_values(op: Any) -> bool:
+def _random_states() -> list[tuple[torch.Generator, torch.Tensor]]:
+    from magpy._transaction import generators
+
+    return [(generator, generator.get_state()) for generator in generators()]
+
+
+def _has_any_values(op: Any, draws_alike: bool) -> bool:
     """Is what it answers random, or memory that nobody has set?"""
     from magpy._effects import effects_of
     from magpy._transaction import draws
 
-    return draws(op) or effects_of(op[0]).undefined
+    return (draws(op) and not draws_alike) or effects_of(op[0]).undefined
 
 
 def _targets(spec: Spec) -> Iterator[Any]:

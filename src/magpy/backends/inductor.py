@@ -51,7 +51,8 @@ def make(settings: Settings) -> Backend:
             patches.setdefault("size_asserts", False)
         return _compile(gm, list(inputs), patches)
 
-    return Backend("inductor", compile_graph, checked=True)
+    alike = bool(options.get("fallback_random"))
+    return Backend("inductor", compile_graph, checked=True, draws_alike=alike)
 
 
 def _checked_options(options: Any) -> dict[str, Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _GROUP = "torch_dynamo_backends"
 # Names that torch registers; used only for messages while torch._dynamo is not loaded.
 _TORCH_NAMES = ("aot_eager", "cudagraphs", "openxla", "tvm")
+# Those that run torch's own kernels, which draw what they draw in eager.
+_DRAW_ALIKE = ("aot_eager", "aot_eager_decomp_partition")
 
 
 class _Own(NamedTuple):
@@ -140,7 +142,9 @@ def _foreign(
             )
         return result, False
 
-    return Backend(name, compile_graph, checked=function is None)
+    named = function is None
+    alike = named and name in _DRAW_ALIKE
+    return Backend(name, compile_graph, checked=named, draws_alike=alike)
 
 
 def _examples(
