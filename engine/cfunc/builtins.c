@@ -746,7 +746,7 @@ mp_builtin_effect(PyObject *callable)
     }
 }
 
-/* A method without a row of its own. */
+/* A method without a row of its own, or with OWN. */
 static mp_rc
 call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, bool *found)
@@ -773,7 +773,9 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                    ? rc
                    : mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
     }
-    if (fresh) {
+    bool reads_own =
+        mp_rule_of(callee) == RULE_OWN || (mp_marks_of(callee) & MP_MARK_OWN);
+    if (fresh && reads_own) {
         // The run made it, so all that the method can reach in it is known.
         s->below = MP_BELOW_WATCH;
         return rule_apply(T, s, RULE_MOVE, callee, args, nargs, kwnames);

@@ -74,6 +74,7 @@ enum mp_mark {
     MP_MARK_CODEC = 1 << 23,        // argument 2, or errors=, names a handler
     MP_MARK_MOD = 1 << 24,          // formats if its first operand is a text
     MP_MARK_KEY = 1 << 25,          // looks a key up in what it is given
+    MP_MARK_OWN = 1 << 26,          // a method of torch's: as the rule OWN
 };
 
 extern PyObject *mp_known[MP_K_COUNT];  // owned for the process; NULL: not there

@@ -23,7 +23,7 @@ is_listed(const char *name, const char *const *list)
 
 static const char *const refused_methods[] = {
     "tofile",   "dump",       "__dlpack__", "__buffer__", "__str__",
-    "__repr__", "__format__", "__iter__",   NULL,
+    "__repr__", "__format__", "__iter__",   "__hash__",   NULL,
 };
 
 mp_rc

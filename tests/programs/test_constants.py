@@ -2,7 +2,7 @@
 
 import pytest
 
-from oracle import cases, check
+from oracle import cases, check, engine_compile
 
 CASES = cases(r"""
 === nan_in_list | eager
@@ -290,3 +290,34 @@ def f(x, y):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_constants(case):
     check(case)
+
+
+@pytest.mark.parametrize(
+    ("f", "make"),
+    [
+        (lambda x: x.__hash__(), lambda: float("nan")),
+        (lambda x: x.__hash__(), lambda: complex("nan")),
+        (lambda x: float.__hash__(x), lambda: float("nan")),
+        (lambda x: (x,).__hash__(), lambda: float("nan")),
+        (lambda x: object.__hash__(x), lambda: (1, 2, len("abc"))),
+        (lambda x: object.__hash__(x), lambda: float("1.5")),
+        (lambda x: object.__repr__(x), lambda: float("1.5")),
+        (lambda x: object.__repr__(x), lambda: "".join(["a", "b"])),
+    ],
+)
+def test_addresses_of_values(f, make):
+    fast = engine_compile(f)
+    kept = [make() for _ in range(6)]
+    assert [fast(x) for x in kept] == [f(x) for x in kept]
+
+
+def test_hashes_of_values_of_numpy():
+    np = pytest.importorskip("numpy")
+
+    def f(x):
+        return x.__hash__()
+
+    for tp in (np.float32, np.float64, np.complex64):
+        fast = engine_compile(f)
+        kept = [tp("nan") for _ in range(6)]
+        assert [fast(x) for x in kept] == [f(x) for x in kept]
