@@ -1,9 +1,8 @@
 """Model definitions shared by tests and benchmarks: no weights, no downloads.
 
-Every entry of SMALL and FULL is a `Spec`: it builds a module with random weights and
-makes inputs from a number, so that two calls give equal but separate tensors.  SMALL
-keeps the structure of the real model (depth, branches, odd Python) at a toy width; FULL
-has the published sizes.
+Every entry of OWN and HUGGING_FACE is a `Spec`: it builds a module with random weights
+and makes inputs from a number, so that two calls give equal but separate tensors.  It
+keeps the structure of the real model (depth, branches, odd Python) at a toy width.
 
 The vision models are written in the style of well-known public code, because that style
 is what has to work: Sequential subclasses with star arguments, factories that return
@@ -732,26 +731,4 @@ HUGGING_FACE: dict[str, Spec] = {
     "llama": Spec(
         hugging_face("LlamaModel", "LlamaConfig", **_LLAMA), tokens(2, 12, 100)
     ),
-}
-
-SMALL = {**OWN, **HUGGING_FACE}
-
-FULL: dict[str, Spec] = {
-    "resnet18": Spec(
-        lambda: ResNet(BasicBlock, [2, 2, 2, 2], 64, 1000), images(1, 224)
-    ),
-    "resnet101": Spec(
-        lambda: ResNet(Bottleneck, [3, 4, 23, 3], 64, 1000), images(1, 224)
-    ),
-    "densenet121": Spec(
-        lambda: DenseNet(32, (6, 12, 24, 16), 64, 1000), images(1, 224)
-    ),
-    "monodepth": Spec(lambda: MonoDepth(32), images(1, 256)),
-    "tridentnet": Spec(lambda: TridentNet(64, (3, 4, 6)), images(1, 224)),
-    "unet": Spec(lambda: UNet(32, 4, 2), images(1, 224)),
-    "bert": Spec(hugging_face("BertModel", "BertConfig"), tokens(1, 128, 30522)),
-    "gpt2": Spec(
-        hugging_face("GPT2Model", "GPT2Config", use_cache=False), tokens(1, 128, 50257)
-    ),
-    "vit": Spec(hugging_face("ViTModel", "ViTConfig"), images(1, 224)),
 }

@@ -120,6 +120,12 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 UNWANTED = {"magpy_experiments", "matplotlib", "rich", "transformers", "hypothesis"}
 
 
+def plain_environment() -> dict[str, str]:
+    """Without what steers this Python, and without a sanitizer that is loaded into it."""
+    steering = ("PYTHON", "MAGPY", "LD_PRELOAD")
+    return {k: v for k, v in os.environ.items() if not k.startswith(steering)}
+
+
 def wheel_of(source: Path, build: Path, *options: str) -> Path:
     """Build a wheel with what is installed here; build folders are kept for the next."""
     build.mkdir(parents=True, exist_ok=True)
@@ -130,7 +136,7 @@ def wheel_of(source: Path, build: Path, *options: str) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     command += ["--disable-pip-version-check", "--no-build-isolation"]
     command += [f"-Cbuild-dir={build}", *options, "-w", str(out), str(source)]
-    subprocess.run(command, check=True, env={**os.environ, "PATH": path})
+    subprocess.run(command, check=True, env={**plain_environment(), "PATH": path})
     (found,) = out.glob("*.whl")
     return found
 
@@ -204,8 +210,8 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MAGPY"))}
     command = [str(python), "-W", "ignore", *args]
+    env = plain_environment()
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
