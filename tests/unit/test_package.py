@@ -26,9 +26,11 @@ EXPERIMENTS = ROOT / "experiments" / "magpy_experiments"
 
 
 def modules_of(package: Path) -> dict[str, Path]:
-    """The modules of a package, by name."""
+    """The modules of a package, by name; of those in C the stubs."""
     found = {}
-    for path in package.rglob("*.py"):
+    for path in package.rglob("*.py*"):
+        if path.suffix not in (".py", ".pyi"):
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts).removesuffix(".__init__")] = path
     return found
