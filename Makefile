@@ -9,7 +9,7 @@
 # make test-all-pythons   the engine's tests on every CPython >= 3.11 found
 # make asan       tests without models, and random programs, under AddressSanitizer and UBSan
 # make asan-short a sample of that; minutes
-# make fuzz       random programs beside eager; N=20000 SEED=0 JOBS=2
+# make fuzz       random programs beside eager, all invariants checked; N=20000 SEED=0 JOBS=2
 # make refleak    tests that count references and objects
 # make clean      remove what the build made; .venv stays (make distclean takes it too)
 #
@@ -140,8 +140,13 @@ refleak: export MAGPY_TEST_CYCLES := 10000
 N ?= 2000
 SEED ?= 0
 JOBS ?= 2
-fuzz: $(BUILT)
-	@$(RUN) -X faulthandler -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) $(ARGS)
+CHECKED := build/checked
+fuzz: $(REQUIREMENTS)
+	$(say) 'build with assertions'
+	@$(RUN) tools/build_engine.py $(CHECKED) --full
+	$(say) 'random programs'
+	@MP_TRACE_CHECK=full PYTHONPATH=$(CHECKED) \
+	    $(RUN) -X faulthandler -m tests.fuzz -n $(N) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 
 refleak: $(BUILT)
 	$(say) 'references and objects'

@@ -15,6 +15,7 @@
 #include "plan/value.h"
 #include "torch/ambient.h"
 #include "torch/tensor.h"
+#include "trace/plant.h"
 #include "trace/record.h"
 
 /* -- Tables ------------------------------------------------------------------------ */
@@ -72,6 +73,17 @@ module_guard_kinds(PyObject *module, PyObject *ignored)
 #define GUARD(id, format) {{"id", #id}, {"format", format}},
 #include "guard/guards.def"
 #undef GUARD
+    };
+    return module_list(rows, Py_ARRAY_LENGTH(rows));
+}
+
+static PyObject *
+module_invariants(PyObject *module, PyObject *ignored)
+{
+    static const module_cell rows[][MODULE_CELLS] = {
+#define INVARIANT(id, part, text) {{"id", #id}, {"part", part}, {"text", text}},
+#include "trace/invariants.def"
+#undef INVARIANT
     };
     return module_list(rows, Py_ARRAY_LENGTH(rows));
 }
@@ -215,6 +227,17 @@ module_plant(PyObject *module, PyObject *args)
     }
     Py_RETURN_NONE;
 }
+
+static PyObject *
+module_plant_invariant(PyObject *module, PyObject *args)
+{
+    const char *id;
+    if (!PyArg_ParseTuple(args, "z:_plant_invariant", &id)
+        || mp_plant_set_invariant(id) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
 #endif
 
 static PyMethodDef module_methods[] = {
@@ -222,6 +245,9 @@ static PyMethodDef module_methods[] = {
     {"_plant", module_plant, METH_VARARGS,
      "_plant(family, id)\n--\n\n"
      "Leave this kind of guard or effect out of every plan; None: leave out none."},
+    {"_plant_invariant", module_plant_invariant, METH_VARARGS,
+     "_plant_invariant(id)\n--\n\n"
+     "Break this invariant in the next recording that can; None: break none."},
 #endif
     {"_set_compiling", module_set_compiling, METH_O,
      "_set_compiling(on)\n--\n\n"
@@ -243,6 +269,8 @@ static PyMethodDef module_methods[] = {
      "reasons()\n--\n\nWhy recordings abort: list of dicts slug, what, hint, kind."},
     {"guard_kinds", module_guard_kinds, METH_NOARGS,
      "guard_kinds()\n--\n\nList of dicts id, format."},
+    {"invariants", module_invariants, METH_NOARGS,
+     "invariants()\n--\n\nList of dicts id, part, text."},
     {"effect_kinds", module_effect_kinds, METH_NOARGS,
      "effect_kinds()\n--\n\nList of dicts id, name, format."},
     {"field_kinds", module_field_kinds, METH_NOARGS,

@@ -2,10 +2,11 @@
 
     python tools/gen_docs.py [--check]
 
-docs/env_vars.md comes from magpy.config, docs/reasons.md and docs/effect_classes.md from
-the tables of the engine and of the package.  In every page, a line `<!-- run -->` before
-a block of Python says that the block of text behind it is what the Python prints; that
-needs torch.  With --check nothing is written, and what is out of date is named.
+docs/env_vars.md comes from magpy.config; docs/reasons.md, docs/effect_classes.md and
+docs/internals/invariants.md come from the tables of the engine and of the package.  In
+every page, a line `<!-- run -->` before a block of Python says that the block of text
+behind it is what the Python prints; that needs torch.  With --check nothing is written,
+and what is out of date is named.
 """
 
 from __future__ import annotations
@@ -284,6 +285,52 @@ def opcodes_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+PARTS = {
+    "graph": "The reference graph (`engine/trace/refgraph.h`)",
+    "guards": "The guard program (`engine/guard/guard.h`)",
+    "journal": "The journal of writes (`engine/read/write.c`)",
+    "frames": "Watched frames (`mp_shadow` in `engine/trace/trace.h`)",
+    "log": "The operator log (`engine/graph/oplog.c`)",
+    "counts": "Lists that belong together, and counters",
+    "plan": "The finished plan (`engine/plan/plan.h`), before its guards are weakened",
+}
+
+
+INVARIANTS = """
+What must hold while a segment is recorded, whenever an instruction has been looked at
+(`engine/trace/invariants.def`). `mp_trace_check` in `engine/trace/check.c` checks it in builds
+with assertions: what an instruction has added at once, all of the segment as often as
+its size allows, and when it ends. If one does not hold, that is a bug of the engine: the
+process stops and names the invariant, before wrong guards or effects are made of it.
+
+`MP_TRACE_CHECK=full` checks all of it after each instruction, as `make asan` and
+`make fuzz` do; `MP_TRACE_CHECK=off` nothing. Builds for tests without assertions check
+if that says so; a build for users has no such code. `tests/unit/test_invariants.py`
+breaks each of them (`engine/trace/plant.c`) and expects to be told.
+
+A new one is a row of `engine/trace/invariants.def`, a check, and a way to break it.
+"""
+
+
+def invariants_page() -> str:
+    from magpy import _engine
+
+    rows = _engine.invariants()
+    lines = ["# Invariants", "", NOTE, INVARIANTS.strip()]
+    for part, title in PARTS.items():
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| invariant | what must hold |",
+            "| --- | --- |",
+        ]
+        lines += [
+            f"| `{row['id']}` | {row['text']} |" for row in rows if row["part"] == part
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def effect_classes_page() -> str:
     """Every rule for C code, and the rows by module or type."""
     from magpy import _engine
@@ -409,6 +456,7 @@ def renewed_pages() -> dict[Path, str]:
         DOCS / "reasons.md": reasons_page(),
         DOCS / "effect_classes.md": effect_classes_page(),
         DOCS / "internals" / "opcodes.md": opcodes_page(),
+        DOCS / "internals" / "invariants.md": invariants_page(),
         DOCS / "outputs.md": outputs_page(),
     }
     if importlib.util.find_spec("torch") is None:

@@ -90,6 +90,7 @@ def environment(out: Path, libraries: list[str], every: int) -> dict[str, str]:
     env["LD_PRELOAD"] = " ".join(libraries)
     env["PYTHONPATH"] = os.pathsep.join([str(out.resolve()), str(ROOT)])
     env["MAGPY_TEST_EVERY"] = str(every)
+    env["MP_TRACE_CHECK"] = "full"
     for variable, options in OPTIONS.items():
         reports = out.resolve() / "reports" / variable.partition("_")[0].lower()
         env[variable] = f"{options}:log_path={reports}"

@@ -77,6 +77,12 @@ mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value)
 }
 
 bool
+mp_plant_is_set(void)
+{
+    return plant_guard >= 0;
+}
+
+bool
 mp_plant_has_effect(mp_effect_kind kind)
 {
     return (int)kind == plant_effect;

@@ -14,8 +14,16 @@ bool mp_plant_has_guard(mp_guard_kind kind);
 /* The register was loaded by a planted kind: from now on it is what it was then. */
 int mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value);
 bool mp_plant_has_effect(mp_effect_kind kind);
+/* Is a kind of guard left out? */
+bool mp_plant_is_set(void);
 
 #else
+
+static inline bool
+mp_plant_is_set(void)
+{
+    return false;
+}
 
 static inline bool
 mp_plant_has_guard(mp_guard_kind kind)

@@ -10,29 +10,11 @@
 
 #include <structmember.h>
 
-/* May a hit drop the last reference of something by such a write?  What the run has found
- * in the place says little: a write that reads nothing guards nothing. */
-static bool
-lets_go(mp_write_kind kind)
-{
-    switch (kind) {
-    case MP_W_APPEND:
-    case MP_W_CACHED_HIT:
-    case MP_W_CACHED_MISS:
-    case MP_W_CACHED_FILL:
-    case MP_W_WRITE:
-    case MP_W_FLUSH:
-        return false;
-    default:
-        return true;
-    }
-}
-
 static mp_rc
 journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
             Py_ssize_t index)
 {
-    T->lets_go |= lets_go(kind);
+    T->lets_go |= mp_write_lets_go(kind);
     mp_rc rc = T->trial ? mp_trial_wrote(T, kind, n, key) : MP_OK;
     if (rc != MP_OK) {
         return rc;

@@ -8,6 +8,7 @@
  * Re-entrancy: while a callback runs, the collector is off and `busy` keeps frames that a
  * finalizer starts away from the recording.
  */
+#include "trace/check.h"
 #include "trace/trace.h"
 
 #include <string.h>
@@ -568,6 +569,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     else {
         mp_trace_settle(T, event(T, s, info, index));
     }
+    mp_trace_check(T);
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
         mp_err_drop();  // without memory the call goes on in eager

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guard/weak.h"
+#include "trace/check.h"
 #include "trace/trace.h"
 
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
@@ -166,6 +167,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
         mp_trace_settle(T, MP_ERR);
         return NULL;
     }
+    mp_trace_check_all(T);
     T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
     T->result = result;
     mp_rc rc = plan_ambient(T, &plan->after);
@@ -180,6 +182,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
         mp_plan_free(plan);
         return NULL;
     }
+    mp_trace_check_plan(T, plan);
     T->state = MP_TRACE_DONE;
     if (mp_guards_weaken(T->guards, plan->replay) < 0) {
         mp_err_drop();  // without memory they keep more objects alive

@@ -11,19 +11,6 @@
 #include "compat/compat.h"
 #include "torch/tensor.h"
 
-struct mp_slot {
-    PyObject *obj;  // address; NULL: free
-    mp_node *node;
-};
-
-struct mp_seen {
-    int32_t kind;  // guard kind + 1; 0: free
-    int32_t a, b;
-    int32_t reg;
-    const void *obj;
-    int64_t n;
-};
-
 static uint32_t
 address_hash(const void *p)
 {
@@ -91,6 +78,12 @@ slot_find(struct mp_slot *slots, uint32_t count, PyObject *obj)
         i = (i + 1) & (count - 1);
     }
     return &slots[i];
+}
+
+mp_node *
+mp_refgraph_at(const mp_refgraph *g, PyObject *obj)
+{
+    return slot_find(g->slots, g->n_slots, obj)->node;
 }
 
 mp_node *

@@ -66,6 +66,20 @@ typedef struct mp_node {
     struct mp_node *child, *sibling;  // external nodes that were loaded from this one
 } mp_node;
 
+/* Tables with open addressing; refgraph.c fills them, check.c looks into them. */
+struct mp_slot {
+    PyObject *obj;  // address; NULL: free
+    mp_node *node;
+};
+
+struct mp_seen {
+    int32_t kind;  // guard kind + 1; 0: free
+    int32_t a, b;
+    int32_t reg;
+    const void *obj;
+    int64_t n;
+};
+
 enum { MP_RECENT = 16 };
 
 typedef struct {
@@ -93,6 +107,8 @@ void mp_refgraph_fini(mp_refgraph *g);
 
 /* The live node of an object, or NULL (never an error). */
 mp_node *mp_refgraph_find(mp_refgraph *g, PyObject *obj);
+/* What was last known at this address, dead or alive; changes nothing. */
+mp_node *mp_refgraph_at(const mp_refgraph *g, PyObject *obj);
 /* The address means nothing any more. */
 void mp_refgraph_forget(mp_refgraph *g, PyObject *obj);
 /* Make obj a fresh object; replaces what the address meant before.  NULL: MemoryError. */

@@ -115,6 +115,24 @@ typedef enum {
     MP_W_FILTERS,  // the function's node: the filters have changed
 } mp_write_kind;
 
+/* May a hit drop the last reference of something by such a write?  What the run has found
+ * in the place says little: a write that reads nothing guards nothing. */
+static inline bool
+mp_write_lets_go(mp_write_kind kind)
+{
+    switch (kind) {
+    case MP_W_APPEND:
+    case MP_W_CACHED_HIT:
+    case MP_W_CACHED_MISS:
+    case MP_W_CACHED_FILL:
+    case MP_W_WRITE:
+    case MP_W_FLUSH:
+        return false;
+    default:
+        return true;
+    }
+}
+
 typedef struct {
     mp_write_kind kind;
     mp_node *node;     // borrowed from the refgraph
@@ -154,6 +172,14 @@ typedef struct {
     int32_t n_nodes, n_mutations;
     int n_inputs, n_values, n_writes;
 } mp_apply;
+
+/* How much of the segment mp_trace_check has looked at. */
+typedef struct {
+    int32_t n_guards, n_nodes;
+    int n_writes;
+    Py_ssize_t n_ops;
+    int64_t at;  // T->n_instr when it last looked at all of it
+} mp_checked;
 
 typedef struct mp_trace {
     mp_trace_state state;
@@ -241,6 +267,7 @@ typedef struct mp_trace {
     mp_site known_at;  // where the first of them was read
     bool computes;     // the instruction in progress uses values of numpy
     bool exposes;      // the instruction in progress makes the last one's holder
+    mp_checked checked;
 } mp_trace;
 
 /* -- Outcomes ------------------------------------------------------------------------ */
