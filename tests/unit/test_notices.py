@@ -11,7 +11,8 @@ import torch
 
 import magpy
 from magpy import MagpyWarning
-from magpy.backends import Settings, examples, mode_is_unused, selfcheck
+from magpy.backends import Settings, examples, mode_is_unused
+from magpy.cli import selfcheck
 from magpy.config import INT64_MAX, INT_MAX, Config
 
 X = torch.ones(2)

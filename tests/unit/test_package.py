@@ -71,6 +71,33 @@ def test_no_circle_of_imports(package: Path) -> None:
     assert circle(package) == []
 
 
+def layers() -> list[list[str]]:
+    """The layers of docs/internals/package.md: files and folders, the top first."""
+    page = (ROOT / "docs/internals/package.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    return [re.findall(r"`([^`]+)`", row[2]) for row in rows[2:]]
+
+
+def test_imports_go_down_the_layers() -> None:
+    order = layers()
+
+    def layer(path: Path) -> int:
+        name = path.relative_to(PRODUCT).as_posix()
+        places = [name, name.partition("/")[0] + "/"]
+        (found,) = [i for i, row in enumerate(order) if set(row) & set(places)]
+        return found
+
+    modules = modules_of(PRODUCT)
+    upward = [
+        f"{name} imports {other}"
+        for name, others in arcs(PRODUCT).items()
+        for other in others
+        if layer(modules[other]) < layer(modules[name])
+    ]
+    assert len(order) == 7
+    assert upward == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -71,7 +71,7 @@ def _backends() -> dict[str, str]:
     """Return "ok" or what is wrong, for each backend that can be named."""
     if _version("torch") is None:
         return {}
-    from magpy.backends import selfcheck
+    from magpy.cli import selfcheck
 
     return {
         name if mode is None else f"{name}, {mode}": selfcheck.check(name, mode)
