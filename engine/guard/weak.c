@@ -5,7 +5,7 @@
  *
  * (1) Only objects are let go of that the guards compare a register with which an argument
  *     leads to, what their classes have under a name, and what functions among them own for
- *     good (closure and cells).
+ *     good (closure and cells); and instances that any class has under a name.
  * (2) Each of the former has a weak reference whose callback marks the program dead; it
  *     comes before the memory is used again.  A dead program is never looked into.
  * (3) The weak references are not visited: the collector takes them for reachable, and so
@@ -117,18 +117,23 @@ weak_find(const mp_guards *g, bool *from, weak_list *list, const weak_list *owne
     return rc;
 }
 
-/* What classes among them have: a function there may hold its class. */
+/* What classes have: a function there may hold its class, if that is among them, and any
+ * other object may be replaced there. */
 static int
 weak_find_attributes(const mp_guards *g, weak_list *list)
 {
     int rc = 0;
     for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
         const mp_guard *op = &g->ops[i];
-        if ((op->kind == MP_G_TYPE_ATTR || op->kind == MP_G_SUPER_ATTR)
-            && weak_has(list, PyTuple_GET_ITEM(op->obj, 0))) {
-            Py_ssize_t last = PyTuple_GET_SIZE(op->obj) - 1;
-            PyObject *found = PyTuple_GET_ITEM(op->obj, last);
-            rc = PyFunction_Check(found) ? weak_add(list, found) : 0;
+        if (op->kind != MP_G_TYPE_ATTR && op->kind != MP_G_SUPER_ATTR) {
+            continue;
+        }
+        Py_ssize_t last = PyTuple_GET_SIZE(op->obj) - 1;
+        PyObject *found = PyTuple_GET_ITEM(op->obj, last);
+        bool of_one = weak_has(list, PyTuple_GET_ITEM(op->obj, 0));
+        if (PyFunction_Check(found) ? of_one
+                                    : !PyType_Check(found) && weak_can_be(found)) {
+            rc = weak_add(list, found);
         }
     }
     return rc;

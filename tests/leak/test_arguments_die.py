@@ -320,3 +320,51 @@ def test_entries_behind_a_break():
         ref = weakref.ref(g)
         del g
         assert ref() is None
+
+
+class Holder:
+    value = None
+
+
+class Under(Holder):
+    def held(self):
+        return super().value.v
+
+
+class Meta(type):
+    pass
+
+
+class Descriptor:
+    def __get__(self, obj, kind):
+        return 3
+
+
+READS = {
+    "instance": lambda: Holder().value.v,
+    "class": lambda: Holder.value.v,
+    "subclass": lambda: Under.value.v,
+    "super": lambda: Under().held(),
+    "returned": lambda: (Holder.value, Holder.value.v)[1],
+    "stored": lambda: {"kept": Holder.value}["kept"].v,
+    "descriptor": lambda: Holder().value,
+    "compared": lambda: 3 if Holder.value is not None else 0,
+}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("read", READS)
+def test_what_a_class_had_dies_when_it_is_replaced(read, n):
+    make = Descriptor if read == "descriptor" else Key
+    fast = eager(READS[read])
+    for _ in range(5):
+        Holder.value = made = make()
+        made.v = 3
+        ref = weakref.ref(made)
+        del made
+        assert [fast() for _ in range(n)] == [3] * n
+        assert fast.stats()["reasons"] == {}
+        Holder.value = None
+        assert ref() is None
+    assert len(fast.entries()) <= 1
+    assert fast.stats()["hits"] == 5 * (n - 1)
