@@ -109,9 +109,20 @@ op_input_changed(mp_trace *T, const mp_pending_op *op, int i, bool has_old)
     return now != op->versions[i] || (now < 0 && has_old) || op_says_written(T, op, i);
 }
 
+/* R: that a tensor requires grad, its views do, too, and those of its base if it is one. */
+static void
+note_grad(mp_node *n)
+{
+    n->regraded = n->regraded
+                  || (n->reg >= 0
+                      && (!mp_node_is_alive(n)
+                          || mp_tensor_requires_grad(n->obj) != n->required));
+}
+
 static void
 node_changed(mp_trace *T, mp_node *n)
 {
+    note_grad(n);
     if (!n->changed) {
         // What a `forward` did is done by one operation of the graph.
         Py_ssize_t at = T->apply.cls != NULL ? T->apply.n_ops : PyList_GET_SIZE(T->ops);
@@ -136,6 +147,7 @@ note_state(mp_trace *T, const mp_pending_op *op)
     }
     n->dynamic = n->dynamic || op->dynamic;
     if (n->reg >= 0) {
+        note_grad(n);
         n->restated = true;
         // (of t.data = x the store has told whether metadata changed)
         n->distinct = n->distinct || op->target != mp_operator_borrow("setattr");

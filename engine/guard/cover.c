@@ -157,7 +157,7 @@ cover_op_same(const mp_guard *old, const mp_guard *fresh, const mp_cover *cover)
     if (old->kind != fresh->kind || (cover_has_number(kind) && old->n != fresh->n)) {
         return false;
     }
-    if (kind == MP_G_APART) {
+    if (kind == MP_G_APART || kind == MP_G_ALONE) {
         return cover_apart(old, fresh, cover);
     }
     bool straight =

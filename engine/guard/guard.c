@@ -117,7 +117,8 @@ guard_has_parent(mp_guard_kind kind)
            && kind != MP_G_TYPE_SPECIALS && kind != MP_G_SUPER_ATTR
            && kind != MP_G_FUNCTION && kind != MP_G_IMPORTED
            && kind != MP_G_LOAD_CONTEXT && kind != MP_G_CONTEXT_UNSET
-           && kind != MP_G_HANDLING && kind != MP_G_ABC_TOKEN && kind != MP_G_APART;
+           && kind != MP_G_HANDLING && kind != MP_G_ABC_TOKEN && kind != MP_G_APART
+           && kind != MP_G_ALONE;
 }
 
 static int
@@ -204,6 +205,7 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case MP_G_IMPORTED:
         return guard_is_row(obj, 2, 0);
     case MP_G_APART:
+    case MP_G_ALONE:
         return obj != NULL && PyBytes_CheckExact(obj) && n >= 0
                && n <= PyBytes_GET_SIZE(obj) / (Py_ssize_t)sizeof(int32_t);
     case MP_G_LOAD_CONTEXT:
@@ -711,7 +713,7 @@ guard_test_apart(const mp_guard *op, PyObject *const *regs)
     for (Py_ssize_t i = 0; i < count; i++) {
         tensors[i] = regs[list[i]];
     }
-    bool apart = mp_guard_are_apart(tensors, op->n, count);
+    bool apart = mp_guard_are_apart(tensors, op->n, count, op->kind == MP_G_ALONE);
     PyMem_Free(tensors);
     return apart;
 }
@@ -769,6 +771,7 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_TENSOR:
         return mp_tensor_meta_check(o, op->meta);
     case MP_G_APART:
+    case MP_G_ALONE:
         return guard_test_apart(op, regs);
     case MP_G_SLOT_EMPTY:
         return guard_test_slot_empty(o, op->obj);

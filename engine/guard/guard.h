@@ -107,7 +107,8 @@ int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 
 /* Does none of the first `written` tensors overlap with any other in memory?  False when
  * there is no memory to find out. */
-bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count);
+bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
+                        bool alone);
 
 /* Source text of a register, "self.layers[3].weight": new str. */
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);

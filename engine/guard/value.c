@@ -575,15 +575,29 @@ value_extent(PyObject *o, uintptr_t *lo, uintptr_t *hi)
                           : mp_tensor_extent(o, lo, hi) > 0;
 }
 
+/* Where a storage begins stands for all of it.  False: it cannot be told. */
+static bool
+value_storage(PyObject *o, guard_extent *out)
+{
+    bool told = mp_tensor_storage(o, &out->lo);
+    out->hi = out->lo + 1;
+    return told;
+}
+
 bool
-mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count)
+mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
+                   bool alone)
 {
     guard_extent *all = PyMem_Malloc((size_t)count * sizeof(*all));
     Py_ssize_t used = 0;
     bool apart = all != NULL;
     for (Py_ssize_t i = 0; i < count && apart; i++) {
-        if (value_extent(tensors[i], &all[used].lo, &all[used].hi)) {
-            all[used++].written = i < written;
+        all[used].written = i < written;
+        if (alone) {
+            apart = value_storage(tensors[i], &all[used++]);
+        }
+        else {
+            used += value_extent(tensors[i], &all[used].lo, &all[used].hi);
         }
     }
     if (apart) {

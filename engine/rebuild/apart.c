@@ -63,11 +63,76 @@ guard_distinct_tensors(mp_trace *T)
     return MP_OK;
 }
 
+/* Registers of external tensors, those whose requires_grad the run has changed first; in
+ * `alive` those that still live.  Their numbers. */
+typedef struct {
+    int32_t *regs;
+    PyObject **objs;
+    Py_ssize_t n, n_alive, changed, changed_alive;
+} apart_list;
+
+static void
+list_tensors(mp_trace *T, apart_list *list, bool changed)
+{
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        if (!is_tensor_node(n) || n->reg < 0 || n->regraded != changed) {
+            continue;
+        }
+        if (mp_node_is_alive(n)) {
+            list->objs[list->n_alive++] = n->obj;
+        }
+        list->regs[list->n++] = n->reg;
+    }
+}
+
+static mp_rc
+guard_alone(mp_trace *T, apart_list *list)
+{
+    list_tensors(T, list, true);
+    list->changed = list->n;
+    list->changed_alive = list->n_alive;
+    list_tensors(T, list, false);
+    if (list->changed == 0 || list->n < 2) {
+        return MP_OK;
+    }
+    if (!mp_guard_are_apart(list->objs, list->changed_alive, list->n_alive, true)) {
+        return mp_trace_abort(T, MP_AB_ALIASED, "a tensor that is to require grad");
+    }
+    PyObject *row = PyBytes_FromStringAndSize((char *)list->regs,
+                                              list->n * (Py_ssize_t)sizeof(int32_t));
+    int r = row == NULL ? -1
+                        : mp_guards_test(T->guards, MP_G_ALONE, -1, -1, row,
+                                         list->changed, NULL);
+    Py_XDECREF(row);
+    return r < 0 ? MP_ERR : MP_OK;
+}
+
+/* A tensor that begins to require grad takes its views along, whatever they are used for:
+ * what was told of another one must not follow from it. */
+static mp_rc
+guard_alone_tensors(mp_trace *T)
+{
+    size_t n = (size_t)T->graph.n_nodes + 1;
+    apart_list list = {.regs = PyMem_New(int32_t, n), .objs = PyMem_New(PyObject *, n)};
+    mp_rc rc = MP_ERR;
+    if (list.regs == NULL || list.objs == NULL) {
+        PyErr_NoMemory();
+    }
+    else {
+        rc = guard_alone(T, &list);
+    }
+    PyMem_Free(list.regs);
+    PyMem_Free(list.objs);
+    return rc;
+}
+
 mp_rc
 mp_guard_distinct(mp_trace *T)
 {
     mp_rc rc = guard_distinct_objects(T);
-    return rc != MP_OK ? rc : guard_distinct_tensors(T);
+    rc = rc != MP_OK ? rc : guard_distinct_tensors(T);
+    return rc != MP_OK || !T->wrote_input ? rc : guard_alone_tensors(T);
 }
 
 /* A written input must not share memory with another one, nor with an array whose content
@@ -101,7 +166,7 @@ mp_guard_apart(mp_trace *T)
         regs[count++] = mp_refgraph_find(&T->graph, objs[alive - 1])->reg;
     }
     if (rc == MP_OK && alive_written > 0
-        && !mp_guard_are_apart(objs, alive_written, alive)) {
+        && !mp_guard_are_apart(objs, alive_written, alive, false)) {
         mp_blame(T, T->wrote);
         rc = mp_trace_abort(T, MP_AB_ALIASED, "an input written in place");
     }

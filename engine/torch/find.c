@@ -490,8 +490,13 @@ objects_find(PyObject *torch)
     mp_torch.key_set_of = torch_attr(torch, "_C", "_dispatch_keys");
     mp_torch.stride = PyObject_GetAttrString(base, "stride");
     mp_torch.data_ptr = PyObject_GetAttrString(base, "data_ptr");
+    mp_torch.storage_offset = PyObject_GetAttrString(base, "storage_offset");
+    mp_torch.element_size = PyObject_GetAttrString(base, "element_size");
+    mp_torch.is_view = PyObject_GetAttrString(base, "_is_view");
     return mp_torch.strided != NULL && mp_torch.key_set_of != NULL
                    && mp_torch.stride != NULL && mp_torch.data_ptr != NULL
+                   && mp_torch.storage_offset != NULL && mp_torch.element_size != NULL
+                   && mp_torch.is_view != NULL
                ? 0
                : -1;
 }

@@ -668,3 +668,46 @@ mp_tensor_extent(PyObject *o, uintptr_t *lo, uintptr_t *hi)
     PyErr_Restore(type, value, trace);
     return found;
 }
+
+/* A number that a method answers; -1 if it does not. */
+static int64_t
+tensor_number(PyObject *method, PyObject *o)
+{
+    PyObject *number = PyObject_CallOneArg(method, o);
+    int64_t found = number == NULL ? -1 : PyLong_AsLongLong(number);
+    Py_XDECREF(number);
+    return found;
+}
+
+bool
+mp_tensor_storage(PyObject *o, uintptr_t *start)
+{
+    PyObject *type, *value, *trace;
+    *start = 0;
+    if (!mp_tensor_is_any(o)) {
+        return false;
+    }
+    PyErr_Fetch(&type, &value, &trace);
+    bool told = data_address(o, start) == 0 && *start != 0;
+    int64_t offset = told ? tensor_number(mp_torch.storage_offset, o) : -1;
+    int64_t size = offset < 0 ? -1 : tensor_number(mp_torch.element_size, o);
+    *start -= size < 0 ? 0 : (uintptr_t)(offset * size);
+    told = size >= 0 && *start != 0;  // (meta tensors have offsets from nothing)
+    mp_err_drop();
+    PyObject *view = told ? NULL : PyObject_CallOneArg(mp_torch.is_view, o);
+    bool alone = view == Py_False;
+    Py_XDECREF(view);
+    PyErr_Restore(type, value, trace);
+    *start = alone ? (uintptr_t)o : *start;
+    return alone || told;
+}
+
+bool
+mp_tensor_requires_grad(PyObject *o)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    int grad = mp_tensor_is_any(o) ? mp_getter_bool(&mp_torch.requires_grad, o) : 0;
+    PyErr_Restore(type, value, trace);
+    return grad == 1;
+}

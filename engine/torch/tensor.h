@@ -51,5 +51,11 @@ int mp_tensor_is_leaf(PyObject *o);
 int64_t mp_tensor_version(PyObject *o);
 /* [*lo, *hi): bytes of storage that o can touch, and 1; 0 if it has no memory (meta). */
 int mp_tensor_extent(PyObject *o, uintptr_t *lo, uintptr_t *hi);
+/* Where its storage begins; all views of a tensor have the same one.  One that is no view
+ * and has no memory (meta, sparse, no elements) stands for itself; false for a view of
+ * that kind.  Never raises. */
+bool mp_tensor_storage(PyObject *o, uintptr_t *start);
+/* Does it require grad?  On doubt: no.  Never raises. */
+bool mp_tensor_requires_grad(PyObject *o);
 
 #endif

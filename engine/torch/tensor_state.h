@@ -35,6 +35,7 @@ typedef struct {
     PyObject *key_set_of;  // owned; torch._C._dispatch_keys
     PyObject *stride;      // owned; TensorBase.stride
     PyObject *data_ptr;    // owned; TensorBase.data_ptr
+    PyObject *storage_offset, *element_size, *is_view;  // owned; TensorBase's
     mp_getter requires_grad, is_leaf, grad_fn, dtype, layout, device, shape, version;
 
     void *libraries[3];  // handles of libtorch_cpu, _python, _cuda; never closed

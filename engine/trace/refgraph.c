@@ -192,6 +192,7 @@ mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
     }
     n->weak = weak;
     n->version = mp_tensor_version(obj);
+    n->required = reg >= 0 && mp_tensor_requires_grad(obj);
     return n;
 }
 

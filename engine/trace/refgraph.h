@@ -56,6 +56,8 @@ typedef struct mp_node {
     bool changed;      // external tensor: the run wrote to its memory
     int32_t wrote_at;  // `changed`: position of the first operation that wrote to it
     bool restated;     // external tensor: the run changed its data or requires_grad
+    bool required;     // tensors: did it require grad when it was first seen?
+    bool regraded;     // external tensor: the run changed that, at some time
     bool distinct;     // external tensor: no other one that was looked at may be it
     bool passes;       // external: a tensor of a subclass, which is passed by at most
     bool attrs;        // tensor of the run: attributes were put on it

@@ -46,7 +46,7 @@ PROGRESS_SECONDS = 10
 FUZZING_SHARE = 0.7  # of --limit; the rest is for making failures small
 # A function's dict is loaded by LOAD_DICT, a type is tested by TYPE_IS.
 NEVER_EMITTED = ("LOAD_FIELD FUNC_DICT", "LOAD_FIELD TYPE")
-TENSOR_KINDS = ("TENSOR", "APART", "LEAF", "NO_DICT")
+TENSOR_KINDS = ("TENSOR", "APART", "ALONE", "LEAF", "NO_DICT")
 HAVE_TORCH = importlib.util.find_spec("torch") is not None
 
 

@@ -167,6 +167,42 @@ def f(x, y):
 >>> t(0), t(0)
 >>> *[t(0)] * 2
 
+=== requires_grad_of_a_view
+w, h = fixed(2, 3), fixed(2, 3)
+def f(x):
+    h.requires_grad_()
+    found = w.requires_grad, w.is_leaf, w * x
+    h.requires_grad_(False)
+    return found
+>>> t(2, 3)
+!!! w = fixed(2, 3)
+??? w = h.view(2, 3)
+??? w = h[0]
+!!! w = fixed(2, 3)
+
+=== requires_grad_of_sisters
+rows = [fixed(2, 3), fixed(2, 3)]
+p = fixed(2, 3).requires_grad_()
+def f(x):
+    rows[0].mul_(p * x)
+    return rows[1].requires_grad, rows[1].is_leaf, (rows[1] + 1).requires_grad
+>>> fixed(2, 3)
+!!! rows = [fixed(2, 3), fixed(2, 3)]
+??? h = torch.ones(2, 2, 3); rows = [h[0], h[1]]
+??? rows = [fixed(2, 3)] * 2
+!!! rows = [fixed(2, 3), fixed(2, 3)]
+
+=== grad_begins_through_a_view_of_the_run
+w, u = fixed(2, 3), fixed(2, 3)
+p = fixed(2, 3).requires_grad_()
+def f(x):
+    w.view(-1)[1:].copy_(p.view(-1)[1:])
+    return u.requires_grad, u.grad_fn is None, x * 2
+>>> fixed(2, 3)
+!!! w = fixed(2, 3)
+??? u = fixed(2, 3); w = u.view(2, 3)
+??? w = fixed(2, 3); u = w.view(2, 3)
+
 === requires_grad_of_a_module | of m
 m = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
 def _forward(x, forward=m.forward):

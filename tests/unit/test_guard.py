@@ -405,6 +405,23 @@ def apart():
     assert not many(t[:4], t[3:], t[:2])
 
 
+def alone():
+    import torch
+
+    eng.tensor_init()
+    p = Program("x", "y").test("ALONE", -1, struct.pack("2i", 0, 1), n=1)
+    t = torch.zeros(8, dtype=torch.float64)
+    assert p(t, torch.zeros(8)) and p(t[2:], torch.zeros(8)[1:])
+    assert not p(t, t)
+    for other in (t[3:], t.view(torch.int16)[5:], t.view(2, 4)[1], t.unfold(0, 2, 2)):
+        assert not p(t, other) and not p(other, t) and not p(t[:2], other)
+    none = torch.zeros(0, 3)
+    assert p(t, none) and p(none, t) and p(none, torch.zeros(0, 3))
+    assert not p(none, none) and not p(none, none.t()) and not p(t, t[:0])
+    meta = torch.zeros(2, device="meta")
+    assert p(meta, torch.zeros(2, device="meta")) and not p(meta, meta[1:])
+
+
 def context_unset():
     var = contextvars.ContextVar("var")
     p = Program().test("CONTEXT_UNSET", -1, var)
@@ -753,6 +770,7 @@ GUARDS = {
     "SET_EQUALS": set_equals,
     "TENSOR": tensor,
     "APART": apart,
+    "ALONE": alone,
     "SLOT_EMPTY": slot_empty,
     "CELL_EMPTY": cell_empty,
     "NO_DICT": no_dict,
@@ -776,13 +794,13 @@ def test_every_guard_row_has_a_test():
 
 
 @pytest.mark.parametrize(
-    "row", [r for r in GUARDS if r not in ("TENSOR", "APART", "LEAF")]
+    "row", [r for r in GUARDS if r not in ("TENSOR", "APART", "ALONE", "LEAF")]
 )
 def test_guard(row):
     GUARDS[row]()
 
 
 @needs_torch
-@pytest.mark.parametrize("row", ["TENSOR", "APART", "LEAF"])
+@pytest.mark.parametrize("row", ["TENSOR", "APART", "ALONE", "LEAF"])
 def test_guard_of_tensors(row):
     GUARDS[row]()

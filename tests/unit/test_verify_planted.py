@@ -217,6 +217,17 @@ y = torch.ones(2)
 def f(x, y): return x.add_(1), y + 1
 >>> x, y
 
+=== ALONE
+import torch
+x = torch.ones(2)
+y = torch.ones(2)
+def f(x, y):
+    x.requires_grad_()
+    grads = y.requires_grad
+    x.requires_grad_(False)
+    return grads
+>>> x, y
+
 === SLOT_EMPTY
 class C:
     __slots__ = "x"
