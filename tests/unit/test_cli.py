@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,11 @@ def test_help_of_commands(command, capsys):
         main([command, "--help"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("usage: magpy " + command)
+
+
+def test_every_experiment_is_known_to_the_command_line():
+    folder = Path(importlib.import_module("magpy_experiments.cli").__file__).parent
+    assert {path.stem for path in folder.glob("[a-z]*.py")} == set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["--root", "here", "more"]])
