@@ -1,4 +1,4 @@
-"""Planted damage: the check of the recorder's invariants (engine/trace/invariants.def) names it.
+"""Planted damage: the check of the recorder's invariants (invariants.def) names it.
 
 A check that fails stops the process, so each invariant is broken in a child.
 """
