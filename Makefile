@@ -83,7 +83,10 @@ test: $(BUILT)
 	@$(RUN) -m pytest -q tests $(ARGS)
 
 # The programs with tensors again, compiled; and random ones.  An hour or more: nightly.
+# Inductor's C++ is not optimised, which takes a third of the time, and is kept.
 BACKEND ?= inductor
+test-inductor: export TORCHINDUCTOR_DEBUG_COMPILE := 1
+test-inductor: export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/build/inductor
 test-inductor: $(BUILT)
 	$(say) 'programs with tensors, compiled by $(BACKEND)'
 	@$(RUN) -m pytest -q --backend $(BACKEND) tests/torch_programs \

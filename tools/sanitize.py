@@ -44,7 +44,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Part:
-    """Something to run: pytest on some tests, or the fuzzer."""
+    """Tests that one process runs."""
 
     name: str
     tests: tuple[str, ...]
@@ -62,6 +62,7 @@ PROGRAMS, SHORT_PROGRAMS = 1000, 100
 # Tests that would tell of the sanitizer, not of the engine.
 LEFT_OUT = {
     "tests/unit/test_recording_cost.py": "how long something takes",
+    "tests/unit/test_package.py": "builds wheels",
     "tests/unit/test_conformance": "starts processes that take minutes",
     "tests/unit/test_parity": "likewise",
     "tests/leak/test_arguments_die.py::test_an_address_that_is_used_again": (
