@@ -300,8 +300,9 @@ INVARIANTS = """
 What must hold while a segment is recorded, whenever an instruction has been looked at
 (`engine/trace/invariants.def`). `mp_trace_check` in `engine/trace/check.c` checks it in
 builds with assertions: what an instruction has added at once, all of the segment as
-often as its size allows, and when it ends. If one does not hold, that is a bug of the engine: the
-process stops and names the invariant, before wrong guards or effects are made of it.
+often as its size allows, and when it ends. If one does not hold, that is a bug of the
+engine: the process stops and names the invariant, before wrong guards or effects are
+made of it.
 
 `MP_TRACE_CHECK=full` checks all of it after each instruction, as `make asan` and
 `make fuzz` do; `MP_TRACE_CHECK=off` nothing. Builds for tests without assertions check
