@@ -8,15 +8,15 @@
  * The functions here only forward and list tables; they own nothing. */
 #include "call/dispatch.h"
 #include "call/transaction.h"
-#include "compat/compat.h"
-#include "guard/guard.h"
+#include "cfunc/cfunc.h"
+#include "effect/plant.h"
 #include "guard/plant.h"
-#include "objects/types.h"
+#include "objects/operators.h"
+#include "objects/own.h"
 #include "plan/value.h"
-#include "torch/ambient.h"
-#include "torch/tensor.h"
+#include "run/record.h"
 #include "trace/plant.h"
-#include "trace/record.h"
+#include "verify/verify.h"
 
 /* -- Tables ------------------------------------------------------------------------ */
 
@@ -217,12 +217,25 @@ module_set_compiling(PyObject *module, PyObject *on)
 }
 
 #ifdef MP_TESTING
+static int
+module_set_plant(const char *family, const char *id)
+{
+    if (strcmp(family, "guard") == 0) {  // mp-ok: our own text
+        return mp_plant_set_guard(id);
+    }
+    if (strcmp(family, "effect") == 0) {  // mp-ok: our own text
+        return mp_plant_set_effect(id);
+    }
+    PyErr_Format(PyExc_ValueError, "no family %s", family);
+    return -1;
+}
+
 static PyObject *
 module_plant(PyObject *module, PyObject *args)
 {
     const char *family, *id;
     if (!PyArg_ParseTuple(args, "sz:_plant", &family, &id)
-        || mp_plant_set(family, id) < 0) {
+        || module_set_plant(family, id) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -256,7 +269,7 @@ static PyMethodDef module_methods[] = {
      METH_VARARGS | METH_KEYWORDS,
      "setup_torch(*, ops, tensor_types, ...)\n--\n\n"
      "Teach the engine torch, which must be imported: the registries of "
-     "trace/record.h."},
+     "run/record.h."},
     {"available", module_available, METH_NOARGS,
      "available()\n--\n\n(True, None), or (False, why recording cannot work now)."},
     {"supported", module_supported, METH_NOARGS,
@@ -344,6 +357,7 @@ module_exec(PyObject *module)
         return -1;
     }
     owner = PyInterpreterState_Get();
+    mp_verify = &mp_verify_table;
     return mp_value_init(module) < 0 || mp_call_slot_init(module) < 0
                ? -1
                : mp_compiled_init(module);

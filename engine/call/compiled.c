@@ -9,9 +9,10 @@
  * called by a finalizer: its vectorcall then raises.  How a call works: call/dispatch.c. */
 #include "call/compiled.h"
 
-#include "call/dispatch.h"
-
 #include <structmember.h>
+
+#include "call/dispatch.h"
+#include "objects/own.h"
 
 static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
 
@@ -424,6 +425,12 @@ PyType_Spec mp_compiled_spec = {
     .slots = compiled_slots,
 };
 
+static PyObject *
+compiled_original_borrow(PyObject *o)
+{
+    return ((mp_CompiledObject *)o)->target.callable;
+}
+
 int
 mp_compiled_init(PyObject *module)
 {
@@ -433,16 +440,8 @@ mp_compiled_init(PyObject *module)
             return -1;
         }
     }
+    mp_own_register(compiled_type, compiled_original_borrow);
     return PyModule_AddType(module, compiled_type);
-}
-
-PyObject *
-mp_compiled_original_borrow(PyObject *o)
-{
-    if (!Py_IS_TYPE(o, compiled_type)) {
-        return NULL;
-    }
-    return ((mp_CompiledObject *)o)->target.callable;
 }
 
 PyObject *

@@ -16,15 +16,13 @@
  *
  * The caller's reference keeps the CompiledFunction alive during a call. */
 #include "call/dispatch.h"
+
 #include "call/blame.h"
-#include "call/compiled.h"
 #include "call/notice.h"
-#include "call/session.h"
 #include "call/transaction.h"
 #include "call/trial.h"
-#include "compat/compat.h"
-#include "trace/record.h"
-#include "verify/verify.h"
+#include "call/verifier.h"
+#include "run/record.h"
 
 enum {
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
@@ -602,7 +600,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
         && (state = PyObject_CallMethod(op->judge, "save", NULL)) == NULL) {
         goto done;
     }
-    if (dispatch_checks(op) && mp_verify_start(&check, &session) < 0) {
+    if (dispatch_checks(op) && mp_verify->start(&check, &session) < 0) {
         goto done;
     }
     int64_t start = mp_stats_now();
@@ -646,7 +644,7 @@ done:
     mp_abort_clear(&why);
     Py_DECREF(code);
     Py_DECREF(root);
-    return check.op == NULL ? result : mp_verify_finish(&check, result);
+    return check.op == NULL ? result : mp_verify->finish(&check, result);
 }
 
 /* Full, and even the least recently used entry is in use? */
@@ -727,13 +725,13 @@ dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
     PyObject *notes;  // owned or NULL
     int32_t n_sources = hit->entry->plan->replay->n_sources;
     op->verify_left = op->verify_every;
-    int dry = mp_verify_dry(op->verifier, hit->entry, hit->held + n_sources, &notes);
+    int dry = mp_verify->dry(op->verifier, hit->entry, hit->held + n_sources, &notes);
     int rc = dispatch_verify_again(op, hit, call, dry);
     if (rc > 0) {
         // What the hit would have used must die when it dies in eager.
         mp_hit_drop(hit);
-        *result = mp_verify_call(op, hit->entry, notes, call->args, call->nargsf,
-                                 call->kwnames);
+        *result = mp_verify->call(op, hit->entry, notes, call->args, call->nargsf,
+                                  call->kwnames);
     }
     Py_XDECREF(notes);
     return rc;

@@ -46,13 +46,6 @@ extern PyType_Spec mp_compiled_spec;
 
 /* Create the type once, keep it for the life of the process, add it to the module. */
 int mp_compiled_init(PyObject *module);
-/* The same for CallSlot(member, function), the descriptor of call/slot.c. */
-int mp_call_slot_init(PyObject *module);
-/* Its member descriptor, NULL if o is no CallSlot. */
-PyObject *mp_call_slot_member_borrow(PyObject *o);
-/* What o calls when it runs eager, NULL if o is no CompiledFunction.  (__wrapped__ can
- * be overwritten by Python, this cannot.) */
-PyObject *mp_compiled_original_borrow(PyObject *o);
 /* The kinds of guards and effects of its entries that have hit (mp_cache_kinds). */
 PyObject *mp_compiled_kinds(PyObject *o);
 

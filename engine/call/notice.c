@@ -5,8 +5,6 @@
 #include "call/notice.h"
 
 #include "call/session.h"
-#include "compat/compat.h"
-#include "trace/record.h"
 
 /* Exceptions of the listener's own must not reach the program; an interrupt must.  No
  * exception may be set on entry. */

@@ -20,7 +20,8 @@ MP_MAYRUN int mp_notice_useless(mp_CompiledObject *op, const mp_entry *entry);
 /* "bare_result", if it was one. */
 MP_MAYRUN int mp_notice_bare(mp_CompiledObject *op, const mp_entry *entry);
 /* "graph_raised": the exception in flight; it stays set unless the program runs again. */
-MP_MAYRUN int mp_notice_raised(mp_CompiledObject *op, const mp_entry *entry, bool rerun);
+MP_MAYRUN int mp_notice_raised(mp_CompiledObject *op, const mp_entry *entry,
+                               bool rerun);
 
 /* fullgraph: on_abort makes the exception out of info, which is consumed; it is set. */
 MP_MAYRUN void mp_notice_raise(mp_CompiledObject *op, PyObject *info);

@@ -11,12 +11,14 @@
  * have them, so nothing dies in between that eager would keep. */
 #include "call/session.h"
 
+#include <string.h>
+
 #include "call/notice.h"
 #include "call/transaction.h"
-#include "compat/compat.h"
-#include "verify/verify.h"
+#include "call/verifier.h"
+#include "run/record.h"
 
-#include <string.h>
+const mp_verifier *mp_verify;
 
 enum {
     SESSION_FAILS = 3,    // recordings that began at a point and came to nothing
@@ -102,17 +104,17 @@ session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
     int rc = entry->state == MP_ENTRY_NEW ? mp_hit_compile(s->op, &s->hit) : 0;
     bool answers = rc == 0 && entry->state == MP_ENTRY_READY;
     if (answers) {
-        rc = mp_verify_dry(s->op->verifier, entry,
-                           s->hit.held + entry->plan->replay->n_sources, &notes);
+        rc = mp_verify->dry(s->op->verifier, entry,
+                            s->hit.held + entry->plan->replay->n_sources, &notes);
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
                   && entry->state == MP_ENTRY_READY
                   && session_matches(point, entry->plan, p->values);
     }
     if (rc < 0) {
-        mp_verify_failed(s->verify);
+        mp_verify->failed(s->verify);
     }
     if (answers) {
-        mp_verify_follow(s->verify, entry, notes);
+        mp_verify->follow(s->verify, entry, notes);
         s->passed = 0;
     }
     Py_XDECREF(notes);
@@ -191,7 +193,7 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
     s->here = NULL;
     if (session_follows(s)) {
         s->departed++;
-        int rc = mp_verify_judge(s->verify, plan, NULL, why);
+        int rc = mp_verify->judge(s->verify, plan, NULL, why);
         mp_plan_free(plan);
         return rc;
     }
@@ -241,7 +243,7 @@ static PyObject *
 session_avoids(void *ctx, PyCodeObject *code, int index)
 {
     mp_session *s = ctx;
-    return session_follows(s) ? mp_verify_avoids(s->verify, code, index)
+    return session_follows(s) ? mp_verify->avoids(s->verify, code, index)
                               : mp_points_avoids(&s->op->points, code, index);
 }
 
@@ -249,13 +251,13 @@ static bool
 session_ends(void *ctx)
 {
     const mp_session *s = ctx;
-    return session_follows(s) && mp_verify_ends(s->verify);
+    return session_follows(s) && mp_verify->ends(s->verify);
 }
 
 static bool
 session_reads(void *ctx, int32_t at)
 {
-    return mp_verify_reads(((mp_session *)ctx)->verify, at);
+    return mp_verify->reads(((mp_session *)ctx)->verify, at);
 }
 
 static bool
@@ -388,7 +390,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
     PyObject *exc = mp_err_take();
     int rc = 0;
     if (session_follows(s)) {
-        (void)mp_verify_judge(s->verify, plan, exc, why);
+        (void)mp_verify->judge(s->verify, plan, exc, why);
         mp_plan_free(plan);
         plan = NULL;
         s->has_news = true;

@@ -3,7 +3,7 @@
 #define MP_SESSION_H
 
 #include "call/compiled.h"
-#include "trace/record.h"
+#include "trace/host.h"
 
 enum { MP_HIT_SMALL = 32 };  // references that a hit keeps without allocating
 
@@ -47,7 +47,7 @@ int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *forma
 int mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan,
                   PyCodeObject *code);
 
-typedef struct mp_verification mp_verification;  // verify/verify.h
+typedef struct mp_verification mp_verification;  // call/verifier.h
 
 /* One call, from its first break on; lives on the C stack. */
 typedef struct {

@@ -14,8 +14,6 @@
  * last one puts the original back if nobody else has put something there. */
 #include "call/transaction.h"
 
-#include "compat/compat.h"
-
 static mp_held_warnings *held;   // under the GIL
 static PyObject *held_original;  // owned while something is held
 static PyObject *held_function;  // ours, for the life of the process

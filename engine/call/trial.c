@@ -1,13 +1,13 @@
 /* call/trial.c - see call/trial.h.
  *
- * What must hold: a trial leaves no trace.  run/compiling.c gives it up before it writes
+ * What must hold: a trial leaves no trace.  run/trial.c gives it up before it writes
  * anything, torch's state and random generators are put back here, and its result is
  * dropped.  The program's own exceptions in it are dropped too: the real call has the last
  * word.  An interrupt is not the trial's, and goes on. */
 #include "call/trial.h"
 
 #include "call/session.h"
-#include "compat/compat.h"
+#include "run/record.h"
 
 enum {
     TRIAL_FAILS = 3,              // in a row: no more of them

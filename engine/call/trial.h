@@ -14,7 +14,7 @@
 #define MP_TRIAL_H
 
 #include "call/compiled.h"
-#include "trace/record.h"
+#include "trace/host.h"
 
 typedef struct {
     PyObject *const *args;

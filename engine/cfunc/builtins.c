@@ -1,11 +1,15 @@
-/* cfunc/builtins.c - what C functions read, write and return (cfunc/builtins.def).
+/* cfunc/builtins.c - what C functions read, write and return (objects/builtins.def).
  *
- * cfunc/rows.c finds the row.  A handler runs before the call, emits guards and journal
+ * objects/rows.c finds the row.  A handler runs before the call, emits guards and journal
  * entries, and says what may happen below it; it never calls the function.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
+
+#include "graph/graph.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- Arguments ----------------------------------------------------------------------------- */
 
@@ -351,27 +355,6 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
     mp_rc rc = count == 1 ? mp_read_truth(T, args[0], s) : MP_OK;
     s->post = MP_POST_RESULT;
-    return rc;
-}
-
-mp_rc
-mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
-{
-    PyObject *value = NULL;
-    if (n->appended) {
-        return MP_OK;
-    }
-    if (PyContextVar_Get(var, NULL, &value) < 0) {
-        return MP_ERR;
-    }
-    if (value == NULL) {
-        return mp_refgraph_test(&T->graph, MP_G_CONTEXT_UNSET, -1, -1, var, 0) < 0
-                   ? MP_ERR
-                   : MP_OK;
-    }
-    mp_rc rc = mp_load(T, MP_G_LOAD_CONTEXT, -1, var, 0, value);
-    rc = rc != MP_OK || !pins ? rc : mp_load_const(T, value);
-    Py_DECREF(value);
     return rc;
 }
 

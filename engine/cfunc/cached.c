@@ -9,10 +9,10 @@
  * R: an answer that is put into a cache with a bound throws none out, or a hit of the same
  * run could be of one that is gone: there is room for all of them (ROOM), or a break.
  * R: `forward` of an autograd function runs in a hit, so what it asks counts by itself. */
-#include "trace/trace.h"
-
+#include "cfunc/cfunc.h"
 #include "guard/cover.h"
-#include "guard/value.h"
+#include "objects/equal.h"
+#include "read/read.h"
 
 /* Keys hash and compare in C, by value or because they are one object. */
 static mp_rc

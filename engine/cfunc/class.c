@@ -5,7 +5,9 @@
  * external one is pinned.  Whatever else answers from attributes that nobody guards.
  * super() and properties called by themselves are here, too.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
 
 enum { MAX_CLASSES_DEPTH = 16 };
 

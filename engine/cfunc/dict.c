@@ -1,5 +1,7 @@
 /* cfunc/dict.c - methods of dicts that touch single keys. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
 
 mp_rc
 mp_rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)

@@ -9,9 +9,12 @@
  * Frames come with sys._getframe and with tracebacks.  What an attribute of one shows is
  * the run's own only in part: the globals and the code of its functions.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
+
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- Does it warn? ------------------------------------------------------------------------- */
 

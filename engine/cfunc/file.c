@@ -7,11 +7,14 @@
  *
  * R: a file may raise at a hit (no space left, a closed pipe).  Where the program would
  * catch that, the run stays eager, because a replay cannot go on in a handler. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
 
+#include "graph/graph.h"
 #include "objects/file.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* A type whose text is made by C code from the value alone. */
 static bool

@@ -1,5 +1,6 @@
 /* cfunc/identity.c - id() and hash(): numbers that depend on where objects lie. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "read/read.h"
 
 /* The identity of an external object is a constant once it is pinned.  That of a new one
  * is another number in every run: it may serve as a key inside the run, no more. */
@@ -27,14 +28,6 @@ mp_rule_id(mp_trace *T, PyObject *obj)
     }
     Py_XDECREF(number);
     return rc;
-}
-
-mp_rc
-mp_refuse_fresh_id(mp_trace *T, PyObject *obj)
-{
-    return mp_is_fresh_id(T, obj)
-               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object")
-               : MP_OK;
 }
 
 mp_rc

@@ -3,9 +3,12 @@
  * Encoding reads its argument at any depth, and gives what it cannot write to `default`.
  * Scanning makes new objects of a text, and gives each of them to a hook.  Both callbacks
  * are watched if they are Python; any other is refused. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
+
+#include "python/python.h"
+#include "read/read.h"
 
 enum { MAX_DEPTH = 100 };
 

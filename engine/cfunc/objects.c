@@ -4,10 +4,14 @@
  * what such an object holds never changes, so an external one is pinned, and a call of it
  * is taken for what it does with that.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
 #include <structmember.h>
+
+#include "python/python.h"
+#include "read/read.h"
+#include "torch/tensor_state.h"
 
 /* Pin an external object that never changes. */
 static mp_rc

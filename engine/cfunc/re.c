@@ -5,9 +5,12 @@
  * program's own reads, and its frames are watched.  From 3.12 on what it calls is a cache
  * (cfunc/cached.c) that it has looked up once for the process: re_static.cache.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
+
+#include "python/python.h"
+#include "read/read.h"
 
 static struct {
     PyTypeObject *match;     // owned for the process, as all

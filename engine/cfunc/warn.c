@@ -14,11 +14,12 @@
  *
  * A log (catch_warnings(record=True)) also gets what operations warn of, at a time that no
  * graph repeats: there the segment ends. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
 
 #include <string.h>
 
 #include "objects/file.h"
+#include "read/read.h"
 
 /* What decides how a warning is shown: first functions, then others. */
 enum {

@@ -147,7 +147,6 @@ PyObject *mp_weakref_borrow(PyObject *ref);
 PyObject *mp_descr_part_borrow(PyObject *o, int i);
 /* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
 bool mp_descr_fits(PyObject *descr, PyObject *obj);
-bool mp_is_method_wrapper(PyObject *o);  // a slot of C bound to an object: (1).__add__
 /* Exceptions in flight, as one object (3.12's API on every version). */
 PyObject *mp_err_take(void);               // new reference or NULL
 void mp_err_restore_steal(PyObject *exc);  // NULL is allowed

@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "objects/types.h"
-
 PyObject *
 mp_instance_dict_make_borrow(PyObject *o)
 {
@@ -353,12 +351,6 @@ PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
 {
     return ((PyObject **)((char *)o + sizeof(PyObject)))[i];
-}
-
-bool
-mp_is_method_wrapper(PyObject *o)
-{
-    return mp_type_is(o, MP_K_METHOD_WRAPPER);
 }
 
 #if PY_VERSION_HEX >= 0x030c0000

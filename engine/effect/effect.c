@@ -22,9 +22,9 @@
 
 #include "compat/compat.h"
 #include "effect/build.h"
-#include "guard/plant.h"
-#include "guard/value.h"
+#include "effect/plant.h"
 #include "objects/array.h"
+#include "objects/equal.h"
 #include "objects/file.h"
 #include "objects/warning.h"
 

@@ -12,11 +12,11 @@
  *
  * Re-entrancy: none; only strings and lists are made. */
 #include "compat/compat.h"
-#include "effect/build.h"
-#include "guard/value.h"
 
 #include <string.h>
 
+#include "effect/build.h"
+#include "guard/guard.h"
 #include "objects/types.h"
 
 typedef struct {

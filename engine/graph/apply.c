@@ -7,10 +7,11 @@
  * written before the call, nor write, and it takes nothing that a graph would hand over as a
  * copy.
  */
-#include "trace/trace.h"
+#include "graph/graph.h"
 
 #include <string.h>
 
+#include "objects/operators.h"
 #include "plan/value.h"
 
 static PyObject *str_forward, *str_setup_context;

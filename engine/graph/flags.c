@@ -1,6 +1,7 @@
 /* graph/flags.c - rows that depend on the arguments: what a combination of flags means for
- * one call (trace/record.h lists the combinations). */
-#include "trace/trace.h"
+ * one call (objects/op_flags.def lists the combinations). */
+#include "graph/graph.h"
+#include "objects/operators.h"
 
 /* x[mask] selects as many elements as the mask has. */
 bool

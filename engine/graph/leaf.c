@@ -12,8 +12,9 @@
  * Attributes that programs put on tensors are keys of the tensor's dict, as those of any
  * instance: writes to an external one are in the journal, a new tensor is handed out with
  * what its dict holds in the end (rebuild/rebuild.c).  The same R holds for them. */
+#include "graph/graph.h"
+#include "objects/operators.h"
 #include "torch/tensor_state.h"
-#include "trace/trace.h"
 
 /* Is this what the attribute says already, as guarded metadata tells? */
 static bool

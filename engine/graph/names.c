@@ -6,9 +6,12 @@
  * looks when it runs.  R: both must find what the recorded call found, so each such
  * look-up is guarded.
  */
-#include "trace/trace.h"
+#include "graph/graph.h"
 
 #include <string.h>
+
+#include "objects/operators.h"
+#include "read/read.h"
 
 enum { MAX_OPERATOR = 16 };  // no operator of Python has a longer name
 

@@ -6,11 +6,14 @@
  * R: a result that is a known tensor object is that tensor; the call is kept only if it
  * changed something.
  */
-#include "cfunc/builtins.h"
+#include "graph/graph.h"
 
 #include <string.h>
 
+#include "objects/operators.h"
+#include "objects/rows.h"
 #include "plan/value.h"
+#include "read/read.h"
 
 /* -- Argument trees ------------------------------------------------------------------------ */
 
@@ -314,13 +317,6 @@ mp_op_target_name(PyObject *target)
     return name;
 }
 
-bool
-mp_tensor_is_constant(mp_trace *T, PyObject *obj)
-{
-    mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return n != NULL && n->kind == MP_NODE_TENSOR && n->constant == T->n_mutations + 1;
-}
-
 static bool
 inputs_are_constant(mp_trace *T)
 {
@@ -362,30 +358,11 @@ result_constant(mp_trace *T, PyObject *obj)
 }
 
 /* An object of a class in Python, which such a row may ask for anything. */
-static bool
-is_object(PyObject *arg)
+bool
+mp_op_asks_object(PyObject *arg)
 {
     return mp_c_base(Py_TYPE(arg)) != Py_TYPE(arg) && !mp_is_identity(arg)
            && !mp_tensor_is_any(arg) && !mp_is_constant(arg);
-}
-
-/* What has_torch_function() reads: an attribute of the argument, or of its items. */
-static mp_rc
-ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
-{
-    static PyObject *name;  // interned
-    if (name == NULL
-        && (name = PyUnicode_InternFromString("__torch_function__")) == NULL) {
-        return MP_ERR;
-    }
-    bool holds = PyTuple_Check(arg) || PyList_Check(arg);
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 0;
-         rc == MP_OK && holds && depth == 0 && i < PySequence_Fast_GET_SIZE(arg); i++) {
-        rc = ask_override(T, s, PySequence_Fast_GET_ITEM(arg, i), 1);
-    }
-    bool asked = is_object(arg) || (PyType_Check(arg) && !mp_tensor_is_any(arg));
-    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
 }
 
 /* Rows that log nothing: the answer follows from guarded state. */
@@ -401,11 +378,8 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
         if (rc == MP_OK && flags & MP_TORCH_METADATA) {
             rc = mp_tensor_observe(T, args[i]);
         }
-        if (rc == MP_OK && flags == MP_TORCH_ASKS) {
-            rc = ask_override(T, s, args[i], 0);
-        }
-        else if (rc == MP_OK && is_object(args[i])
-                 && !mp_apply_is_context(T, args[i])) {
+        if (rc == MP_OK && flags != MP_TORCH_ASKS && mp_op_asks_object(args[i])
+            && !mp_apply_is_context(T, args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a question about a %s",
                                 mp_type_name(args[i]));
         }

@@ -7,9 +7,11 @@
  * R: an operation may stand where the program would catch its exception only if all that
  * the graph writes can be put back: the handler runs in eager, from the entry on.
  */
-#include "trace/trace.h"
+#include "graph/graph.h"
 
 #include <string.h>
+
+#include "objects/operators.h"
 
 static bool
 tensors_overlap(PyObject *a, PyObject *b)

@@ -15,8 +15,8 @@
 
 #include <string.h>
 
-#include "guard/value.h"
 #include "objects/array.h"
+#include "objects/equal.h"
 #include "torch/tensor_state.h"
 
 enum { COVER_DEPTH = 16 };

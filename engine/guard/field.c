@@ -5,13 +5,13 @@
  * was made and looked at.  Found once per process (mp_guard_field_init), never changed.
  * Reading one runs no user code and makes nothing.
  */
-#include "guard/value.h"
+#include "guard/field.h"
 
 #include <stddef.h>  // offsetof
 
-#include "call/dispatch.h"
 #include "compat/compat.h"
-#include "guard/guard.h"
+#include "objects/equal.h"
+#include "objects/own.h"
 
 static const char *const guard_field_names[] = {
 #define FIELD(id, name) name,

@@ -19,11 +19,14 @@
 #include <structmember.h>  // T_OBJECT_EX
 
 #include "compat/compat.h"
+#include "guard/field.h"
+#include "guard/holds.h"
 #include "guard/order.h"
 #include "guard/plant.h"
-#include "guard/value.h"
 #include "guard/weak.h"
 #include "objects/array.h"
+#include "objects/equal.h"
+#include "objects/file.h"
 
 /* Facts about this process, found once; never changed or freed after. */
 static struct {
@@ -48,7 +51,7 @@ mp_guard_init(void)
     if (guard_static.ready) {
         return 0;
     }
-    if (mp_guard_field_init() < 0 || mp_guard_value_init() < 0) {
+    if (mp_guard_field_init() < 0 || mp_file_init() < 0 || mp_equal_init() < 0) {
         return -1;
     }
     if (guard_static.deque == NULL) {

@@ -95,21 +95,18 @@ int mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs);
 int mp_guard_init(void);
 /* What TYPE_ATTR and SUPER_ATTR expect if the look-up must fail.  Borrowed, immortal. */
 PyObject *mp_guard_absent(void);
-/* Instances of this C type, and of static C types derived from it, may be constants of
- * EQUALS and SET_EQUALS and keys: immutable, == and hash in C.  0 or -1 (exception). */
-int mp_guard_register_constant_type(PyTypeObject *type);
-
 /* What changes when a class is registered with an ABC: a new int. */
 PyObject *mp_guard_abc_token(void);
-
-/* The bound of a deque, -1 for none.  deque: the type of collections. */
-int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 
 /* Does none of the first `written` tensors overlap with any other in memory?  False when
  * there is no memory to find out. */
 bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
                         bool alone);
 
+/* Size of a container or str as C sees it; -1: it has none. */
+Py_ssize_t mp_guard_len(PyObject *o);
+/* repr of a constant for people: cut if long, and never an exception for its value. */
+PyObject *mp_guard_repr(PyObject *o);
 /* Source text of a register, "self.layers[3].weight": new str. */
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);
 /* All tests, one line each: new list. */

@@ -2,17 +2,17 @@
  *
  * A test that is planted is left out.  A load cannot be, because others need its
  * register: it is replaced by what it found (a copy, if that is a dict that the program
- * names).  A builder makes None instead, a filler or write is left out. */
+ * names). */
 #include "guard/plant.h"
 
 #ifdef MP_TESTING
 
 #include <string.h>
 
-static int plant_guard = -1, plant_effect = -1;  // kinds, -1: none
+static int plant_guard = -1;  // kind, -1: none
 
-static int
-plant_find(const char *const *ids, int n, const char *id, int *kind)
+int
+mp_plant_find(const char *const *ids, int n, const char *id, int *kind)
 {
     *kind = -1;
     for (int i = 0; id != NULL && i < n; i++) {
@@ -28,26 +28,14 @@ plant_find(const char *const *ids, int n, const char *id, int *kind)
 }
 
 int
-mp_plant_set(const char *family, const char *id)
+mp_plant_set_guard(const char *id)
 {
     static const char *const guards[] = {
 #define GUARD(name, format) #name,
 #include "guard/guards.def"
 #undef GUARD
     };
-    static const char *const effects[] = {
-#define EFFECT(row, name, format) #row,
-#include "effect/effects.def"
-#undef EFFECT
-    };
-    if (strcmp(family, "guard") == 0) {
-        return plant_find(guards, MP_G_COUNT, id, &plant_guard);
-    }
-    if (strcmp(family, "effect") == 0) {
-        return plant_find(effects, MP_E_COUNT, id, &plant_effect);
-    }
-    PyErr_Format(PyExc_ValueError, "no family %s", family);
-    return -1;
+    return mp_plant_find(guards, MP_G_COUNT, id, &plant_guard);
 }
 
 bool
@@ -80,12 +68,6 @@ bool
 mp_plant_is_set(void)
 {
     return plant_guard >= 0;
-}
-
-bool
-mp_plant_has_effect(mp_effect_kind kind)
-{
-    return (int)kind == plant_effect;
 }
 
 #endif

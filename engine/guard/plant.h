@@ -1,21 +1,22 @@
-/* guard/plant.h - planted holes: builds with MP_TESTING can leave one kind of guard or effect
- * out of every plan, to prove that verify mode notices.  Other builds have none of it. */
+/* guard/plant.h - planted holes: builds with MP_TESTING can leave one kind of guard or
+ * effect out of every plan, to prove that verify mode notices.  Other builds have none of
+ * it. */
 #ifndef MP_PLANT_H
 #define MP_PLANT_H
 
-#include "effect/effect.h"
 #include "guard/guard.h"
 
 #ifdef MP_TESTING
 
-/* family: "guard" or "effect"; id: a row's, or NULL for none.  0, -1 with ValueError. */
-int mp_plant_set(const char *family, const char *id);
+/* id: a row's, or NULL for none.  0, -1 with ValueError. */
+int mp_plant_set_guard(const char *id);
 bool mp_plant_has_guard(mp_guard_kind kind);
 /* The register was loaded by a planted kind: from now on it is what it was then. */
 int mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value);
-bool mp_plant_has_effect(mp_effect_kind kind);
 /* Is a kind of guard left out? */
 bool mp_plant_is_set(void);
+/* The kind of that name among these: 0, -1 with ValueError.  (effect/effect.c, too.) */
+int mp_plant_find(const char *const *ids, int n, const char *id, int *kind);
 
 #else
 
@@ -35,12 +36,6 @@ static inline int
 mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value)
 {
     return 0;
-}
-
-static inline bool
-mp_plant_has_effect(mp_effect_kind kind)
-{
-    return false;
 }
 
 #endif

@@ -14,8 +14,9 @@
 #include <string.h>  // strchr, strncmp
 
 #include "compat/compat.h"
-#include "guard/value.h"
+#include "objects/equal.h"
 #include "objects/types.h"
+#include "torch/tensor_state.h"
 
 enum { TEXT_REPR_MAX = 80 };  // characters of one constant
 

@@ -305,18 +305,6 @@ weak_release(mp_guards *g, const weak_sets *sets)
     return rc;
 }
 
-static void
-weak_release_replay(mp_replay *replay, const weak_list *list)
-{
-    for (int32_t i = 0; replay != NULL && i < replay->n_ops; i++) {
-        mp_effect *op = &replay->ops[i];
-        if (op->obj != NULL && weak_has(list, op->obj)) {
-            op->loose = true;
-            Py_DECREF(op->obj);
-        }
-    }
-}
-
 /* Cells of functions lead to more. */
 static int
 weak_find_all(const mp_guards *g, weak_list *list, weak_list *owned)
@@ -339,7 +327,9 @@ weak_find_all(const mp_guards *g, weak_list *list, weak_list *owned)
 }
 
 int
-mp_guards_weaken(mp_guards *g, mp_replay *replay)
+mp_guards_weaken(mp_guards *g,
+                 void (*also)(void *ctx, PyObject *const *objects, int32_t count),
+                 void *ctx)
 {
     weak_list list = {NULL, 0, 0}, owned = {NULL, 0, 0};
     weak_sets sets = {&list, &owned};
@@ -353,7 +343,7 @@ mp_guards_weaken(mp_guards *g, mp_replay *replay)
         rc = weak_watch(g, &list);
         rc = rc < 0 ? rc : weak_release(g, &sets);
         if (rc == 0) {
-            weak_release_replay(replay, &list);
+            also(ctx, list.at, list.n);
         }
     }
     for (int32_t i = 0; i < n_held; i++) {

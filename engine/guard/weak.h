@@ -2,13 +2,15 @@
 #ifndef MP_GUARD_WEAK_H
 #define MP_GUARD_WEAK_H
 
-#include "effect/effect.h"
 #include "guard/guard.h"
 
-/* Let go of what came with the arguments; both programs are complete.  When one of these
- * objects dies, g->dead is set.  Who uses the replay holds what it has borrowed from the
- * check of the guards on.  0 / -1, and then some are still held. */
-int mp_guards_weaken(mp_guards *g, mp_replay *replay);
+/* Let go of what came with the arguments; the program is complete.  When one of these
+ * objects dies, g->dead is set.  `also` lets go of the same objects elsewhere, and whoever
+ * uses that holds what it has borrowed from the check of the guards on.
+ * 0 / -1, and then some are still held. */
+int mp_guards_weaken(mp_guards *g,
+                     void (*also)(void *ctx, PyObject *const *objects, int32_t count),
+                     void *ctx);
 /* Before the program is freed. */
 void mp_guards_unwatch(mp_guards *g);
 

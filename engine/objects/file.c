@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "compat/compat.h"
-#include "guard/value.h"
+#include "objects/equal.h"
 
 enum { FILE_WRITE, FILE_FLUSH, FILE_CLOSED, FILE_NAMES };
 

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#include "trace/trace.h"
+#include "compat/compat.h"
+#include "objects/operators.h"
 
 PyObject *mp_known[MP_K_COUNT];
 static const void *known_keys[MP_K_COUNT];  // mp_callable_key of the same

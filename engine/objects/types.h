@@ -113,6 +113,13 @@ mp_is_known(PyObject *obj, mp_known_id id)
 bool mp_is_instance(PyObject *obj, mp_known_id id);
 /* Is it this C function, bound or not? */
 bool mp_callee_is(PyObject *callee, mp_known_id id);
+/* A slot of C bound to an object: (1).__add__. */
+static inline bool
+mp_is_method_wrapper(PyObject *o)
+{
+    return mp_type_is(o, MP_K_METHOD_WRAPPER);
+}
+
 /* Marks of a callable, or of exactly this type; 0 if the table does not name it. */
 uint32_t mp_marks_of(PyObject *callable);
 static inline uint32_t

@@ -3,7 +3,7 @@
  * Every reason has four texts: a slug (stable, counted and searched for), what
  * happened, what the user can do, and its kind.  An mp_abort_info owns its strings; a
  * zeroed one is empty, and clearing is idempotent. */
-#include "trace/record.h"
+#include "plan/abort.h"
 
 static const struct {
     const char *slug, *text, *hint, *kind;

@@ -6,7 +6,11 @@
  * Hooks written in Python run as frames of the program and are watched; nothing is called
  * here.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* Layout of `super` objects; the same on all supported versions. */
 typedef struct {

@@ -2,14 +2,18 @@
  *
  * A callee is resolved through bound methods, partials and instances with __call__ down to
  * one of: a tensor operation (log it), a Python function (its frame is watched), a C
- * function with a row (cfunc/builtins.def), or a class.  Anything else is opaque.
+ * function with a row (objects/builtins.def), or a class.  Anything else is opaque.
  */
-#include "cfunc/builtins.h"
+#include "python/python.h"
 
 #include <string.h>
 #include <structmember.h>
 
-#include "call/dispatch.h"
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "objects/own.h"
+#include "read/read.h"
 
 #define MAX_ARGS 255
 
@@ -97,20 +101,55 @@ call_disabled(mp_trace *T, PyObject *func)
                           module, f->func_qualname);
 }
 
+/* What has_torch_function() reads: an attribute of the argument, or of its items. */
+static mp_rc
+ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
+{
+    static PyObject *name;  // interned
+    if (name == NULL
+        && (name = PyUnicode_InternFromString("__torch_function__")) == NULL) {
+        return MP_ERR;
+    }
+    bool holds = PyTuple_Check(arg) || PyList_Check(arg);
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0;
+         rc == MP_OK && holds && depth == 0 && i < PySequence_Fast_GET_SIZE(arg); i++) {
+        rc = ask_override(T, s, PySequence_Fast_GET_ITEM(arg, i), 1);
+    }
+    bool asked =
+        mp_op_asks_object(arg) || (PyType_Check(arg) && !mp_tensor_is_any(arg));
+    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
+}
+
+/* An operation is about to run. */
+static mp_rc
+begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+         Py_ssize_t nargs, PyObject *kwnames, int flags)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    for (Py_ssize_t i = 0; flags == MP_TORCH_ASKS && i < count; i++) {
+        mp_rc rc = ask_override(T, s, args[i], 0);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+}
+
 static mp_rc
 call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
 {
     int flags = mp_op_flags_of(func);
     if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
-        return mp_op_begin(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
+        return begin_op(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
     }
     flags = mp_apply_note_flags(T, flags, nargs > 0 ? args[0] : NULL);
     if (flags == MP_TORCH_APPLY) {
         return mp_apply_begin(T, s, func, args, nargs, kwnames);
     }
     if (mp_op_is_whole(flags)) {
-        return mp_op_begin(T, s, func, args, nargs, kwnames, flags);
+        return begin_op(T, s, func, args, nargs, kwnames, flags);
     }
     if (is_disabled(func) || is_disabled_for(func, args, nargs)) {
         return call_disabled(T, func);
@@ -356,16 +395,6 @@ done:
     return rc;
 }
 
-/* Code that no mode looks into must not advance an iterator that calls operations. */
-mp_rc
-mp_refuse_lazy(mp_trace *T, PyObject *arg)
-{
-    return T->lazy_calls && PyIter_Check(arg)
-               ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s is an argument",
-                                mp_type_name(arg))
-               : MP_OK;
-}
-
 static PyObject *
 callee_text(PyObject *callee)
 {
@@ -408,7 +437,7 @@ call_operator(mp_trace *T, mp_shadow *s, PyObject *op, PyObject *const *args,
 {
     int flags = mp_op_flags_of(op);
     if (flags != 0) {
-        return mp_op_begin(T, s, op, args, nargs, kwnames, flags);
+        return begin_op(T, s, op, args, nargs, kwnames, flags);
     }
     PyObject *name = mp_op_target_name(op);
     if (name == NULL) {
@@ -459,7 +488,7 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         PyObject *descr = mp_bound_descr_borrow(callee);
         if (descr == NULL) {
             // pybind11's functions are bound to a record of their own.
-            return flags != 0 ? mp_op_begin(T, s, callee, args, nargs, kwnames, flags)
+            return flags != 0 ? begin_op(T, s, callee, args, nargs, kwnames, flags)
                               : call_opaque(T, callee);
         }
         mp_node *n = mp_refgraph_find(&T->graph, callee);
@@ -471,7 +500,7 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
                            : mp_call_with_self(T, s, descr, self, args, nargs, kwnames);
     }
     if (flags != 0) {
-        return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+        return begin_op(T, s, callee, args, nargs, kwnames, flags);
     }
     mp_rc rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
     if (rc != MP_OK || found) {
@@ -526,7 +555,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return rc;
     }
     if (flags != 0) {
-        return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+        return begin_op(T, s, callee, args, nargs, kwnames, flags);
     }
     rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
     if (rc != MP_OK || found) {
@@ -550,21 +579,6 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 }
 
 mp_rc
-mp_record_method_parts(mp_trace *T, PyObject *method)
-{
-    PyObject *func = PyMethod_GET_FUNCTION(method), *self = PyMethod_GET_SELF(method);
-    mp_node *n;
-    mp_rc rc = mp_value(T, method, &n);
-    if (rc != MP_OK || n->reg < 0) {
-        return rc != MP_OK ? rc : mp_result(T, func);
-    }
-    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
-    return rc != MP_OK
-               ? rc
-               : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
-}
-
-mp_rc
 mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner)
 {
     return n != NULL && n->reg >= 0
@@ -579,28 +593,6 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     PyObject *func = PyMethod_GET_FUNCTION(callee), *self = PyMethod_GET_SELF(callee);
     mp_rc rc = mp_record_method_parts(T, callee);
     return rc != MP_OK ? rc : mp_call_with_self(T, s, func, self, args, nargs, kwnames);
-}
-
-/* What the slot `descr` of obj holds, or NULL. */
-static PyObject *
-call_slot_borrow(PyObject *obj, PyObject *descr)
-{
-    descr = mp_call_slot_member_borrow(descr);
-    if (descr == NULL) {
-        return NULL;
-    }
-    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
-    return m->type == T_OBJECT_EX && mp_descr_fits(descr, obj)
-               ? *(PyObject **)((char *)obj + m->offset)
-               : NULL;
-}
-
-/* A compiled module keeps what it calls in a slot. */
-bool
-mp_is_compiled_call(PyObject *obj, PyObject *call)
-{
-    PyObject *slot = call_slot_borrow(obj, call);
-    return slot != NULL && mp_compiled_original_borrow(slot) != NULL;
 }
 
 static const mp_guard *
@@ -700,7 +692,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return rc != MP_OK ? rc : mp_record_callee(T, s, call, args, nargs, kwnames);
     }
     if (call != NULL && mp_is_compiled_call(callee, call)) {
-        PyObject *slot = call_slot_borrow(callee, call);
+        PyObject *slot = mp_call_slot_borrow(callee, call);
         rc = n->reg < 0 ? MP_OK
                         : mp_load(T, MP_G_LOAD_SLOT, n->reg,
                                   mp_call_slot_member_borrow(call), 0, slot);

@@ -5,9 +5,11 @@
  * call torch (run/mode.c).  Whatever else it could do is refused; the call is a break.
  * Who calls what it is given has MP_MARK_CALLS_BACK in objects/types.def.
  */
-#include "cfunc/builtins.h"
-
-#include "call/dispatch.h"
+#include "cfunc/cfunc.h"
+#include "objects/operators.h"
+#include "objects/own.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- What a callable does ------------------------------------------------------------------- */
 
@@ -272,4 +274,27 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     T->lazy_looks = T->lazy_looks || all.reads;
     T->lazy_spreads = T->lazy_spreads || all.computes;
     return rc;
+}
+
+mp_rc
+mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
+                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    mp_rc rc = mp_load_const(T, found);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (PyFunction_Check(found)
+        || (mp_is_method_of_c(found)
+            && PyObject_TypeCheck(obj, ((PyDescrObject *)found)->d_type))) {
+        return mp_call_with_self(T, s, found, obj, args, nargs, kwnames);
+    }
+    // Nothing binds these to the object.  (A class in Python may get a __get__.)
+    bool is_in_c = mp_c_base(Py_TYPE(found)) == Py_TYPE(found);
+    if (Py_IS_TYPE(found, &PyStaticMethod_Type) || PyMethod_Check(found)
+        || (is_in_c && Py_TYPE(found)->tp_descr_get == NULL)) {
+        return mp_record_callee(T, s, found, args, nargs, kwnames);
+    }
+    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a special method that is a %s",
+                          mp_type_name(found));
 }

@@ -4,100 +4,12 @@
  * calls (__prepare__, __new__ and __init__ of the metaclass, __set_name__,
  * __init_subclass__) becomes known before, so that its frames are watched.
  *
- * A new class is a fresh object.  No guard may speak of it: what is found through its MRO
- * is the run's own up to the first class that existed before, and from there on each such
- * class is guarded.  Each call makes a class of its own, so a class that outlives the run,
- * and an object of one, cannot be replayed: that is an abort (mp_check_new_classes).
+ * Each call makes a class of its own, so a class that outlives the run, and an object of
+ * one, cannot be replayed: that is an abort (mp_check_new_classes).
  */
-#include "trace/trace.h"
-
-/* -- What a new class has ------------------------------------------------------------------ */
-
-bool
-mp_is_new_class(mp_trace *T, PyObject *obj)
-{
-    if (!T->makes_classes || !PyType_Check(obj)) {
-        return false;
-    }
-    mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return n != NULL && n->kind == MP_NODE_FRESH;
-}
-
-mp_rc
-mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after, PyObject *name)
-{
-    PyObject *mro = type->tp_mro;
-    Py_ssize_t i = 0, count = mro == NULL ? 0 : PyTuple_GET_SIZE(mro);
-    while (after != NULL && i < count
-           && PyTuple_GET_ITEM(mro, i) != (PyObject *)after) {
-        i++;
-    }
-    for (i += after != NULL; i < count; i++) {
-        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
-        PyObject *dict = mp_type_dict_borrow(base);
-        PyObject *own = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
-        if (own == NULL && PyErr_Occurred()) {
-            return MP_ERR;
-        }
-        mp_rc rc = MP_OK;
-        if (!mp_is_new_class(T, (PyObject *)base)) {
-            rc = mp_guard_type_attr(T, base, name, mp_type_lookup_borrow(base, name));
-        }
-        else if (own != NULL && mp_refgraph_find(&T->graph, own) == NULL) {
-            rc = mp_fresh(T, own);  // type.__new__ wrapped it, or made it
-        }
-        if (rc != MP_OK || own != NULL) {
-            return rc;
-        }
-    }
-    return MP_OK;
-}
-
-static mp_rc
-guard_old_mro(mp_trace *T, PyTypeObject *type)
-{
-    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) || type->tp_mro == NULL) {
-        return MP_OK;
-    }
-    int first = mp_refgraph_first(&T->graph, MP_G_LOAD_FIELD, type, MP_F_TYPE_MRO);
-    if (first <= 0) {
-        return first < 0 ? MP_ERR : MP_OK;
-    }
-    mp_rc rc = mp_load_const(T, (PyObject *)type);
-    mp_node *n = mp_refgraph_find(&T->graph, (PyObject *)type);
-    PyObject *name = PyUnicode_InternFromString("__mro__");
-    if (name == NULL || rc != MP_OK) {
-        Py_XDECREF(name);
-        return rc != MP_OK ? rc : MP_ERR;
-    }
-    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_TYPE_MRO, type->tp_mro);
-    Py_DECREF(name);
-    return rc != MP_OK ? rc : mp_load_const(T, type->tp_mro);
-}
-
-mp_rc
-mp_guard_mro(mp_trace *T, PyTypeObject *type)
-{
-    if (!mp_is_new_class(T, (PyObject *)type)) {
-        return guard_old_mro(T, type);
-    }
-    PyObject *mro = type->tp_mro;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro) && rc == MP_OK;
-         i++) {
-        PyObject *base = PyTuple_GET_ITEM(mro, i);
-        rc = mp_is_new_class(T, base) ? MP_OK : guard_old_mro(T, (PyTypeObject *)base);
-    }
-    return rc;
-}
-
-mp_rc
-mp_guard_mro_of(mp_trace *T, PyObject *obj)
-{
-    mp_rc rc = mp_guard_mro(T, Py_TYPE(obj));
-    return rc == MP_OK && PyType_Check(obj) ? mp_guard_mro(T, (PyTypeObject *)obj) : rc;
-}
+#include "objects/operators.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- What C code calls when a class is made -------------------------------------------------- */
 

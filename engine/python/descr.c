@@ -7,9 +7,12 @@
  * written in Python run as frames of the program and are watched.
  * What answers from state that no guard can name is refused.
  */
-#include "trace/trace.h"
+#include "python/python.h"
 
 #include <structmember.h>
+
+#include "cfunc/cfunc.h"
+#include "read/read.h"
 
 /* Python code of the program runs below this instruction. */
 mp_rc

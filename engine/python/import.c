@@ -6,8 +6,9 @@
  * the submodule in sys.modules.
  * Everything is worked out here as importlib does, without running it.
  */
-#include "objects/types.h"
-#include "trace/trace.h"
+#include "python/python.h"
+#include "read/read.h"
+#include "torch/tensor_state.h"
 
 /* sys.modules[name] is value, or with mp_guard_absent() there is none. */
 static mp_rc

@@ -4,7 +4,9 @@
  * journals what it is about to write, and says in the shadow frame what may happen below
  * it and how its result is taken in.  Nothing here calls the user's code.
  */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- Handlers: names and cells -------------------------------------------------------------------- */
 

@@ -5,104 +5,30 @@
  * __eq__ is refused or left to the instruction: to compare it here would run that.
  * Objects whose class defines the operation in Python run as frames and are watched.
  */
-#include "trace/trace.h"
+#include "python/python.h"
 
 #include <string.h>
 
-#include "guard/value.h"
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "read/read.h"
 
 /* -- Keys ----------------------------------------------------------------------------- */
-
-/* Enum members hash by name and compare by identity, unless the enum says otherwise. */
-static bool
-is_enum_member(PyObject *key)
-{
-    PyTypeObject *tp = Py_TYPE(key), *meta = Py_TYPE(tp);
-    return (PyObject *)meta == mp_known[MP_K_ENUM_META]
-           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
-}
 
 /* The key's own __hash__ (an enum's) will run below this instruction. */
 mp_rc
 mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 {
     mp_rc rc = mp_note_identity(T, key);
-    if (rc != MP_OK || !is_enum_member(key)) {
+    if (rc != MP_OK || !mp_is_enum_member(key)) {
         return rc;
     }
     s->below = MP_BELOW_WATCH;
     return mp_prepare_instance(T, key);
 }
 
-bool
-mp_key_is_safe(PyObject *key)
-{
-    PyTypeObject *tp = Py_TYPE(key);
-    if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyBool_Type
-        || key == Py_None || tp == &PyFloat_Type || tp == &PyBytes_Type
-        || PyType_Check(key) || tp == &PyFunction_Type || PyCFunction_Check(key)) {
-        return true;
-    }
-    if (tp == &PyTuple_Type) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
-            if (!mp_key_is_safe(PyTuple_GET_ITEM(key, i))) {
-                return false;
-            }
-        }
-        return true;
-    }
-    if (mp_is_constant(key) || is_enum_member(key) || mp_guard_is_pattern(key)) {
-        return true;
-    }
-    return tp->tp_hash == PyBaseObject_Type.tp_hash
-           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
-}
-
-/* A look-up in a dict whose keys have their own __eq__ would run it. */
-static bool
-dict_is_safe(PyObject *dict)
-{
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    if (mp_dict_keys_are_str(dict)) {
-        return true;
-    }
-    while (PyDict_Next(dict, &pos, &key, &value)) {
-        if (!mp_key_is_safe(key)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* -- Items -------------------------------------------------------------------------------- */
-
-mp_rc
-mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
-{
-    *value = NULL;
-    if (!mp_key_is_safe(key)) {
-        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
-    }
-    if (!dict_is_safe(dict)) {
-        return mp_trace_abort(T, MP_AB_HASH, "a dict whose keys have their own __eq__");
-    }
-    *value = PyDict_GetItemWithError(dict, key);
-    if (*value == NULL && PyErr_Occurred()) {
-        return MP_ERR;
-    }
-    if (!mp_node_needs_guards(n) || mp_key_is_new(T, key)) {
-        return MP_OK;
-    }
-    mp_rc rc = mp_pin_key(T, key);
-    if (rc != MP_OK || mp_node_wrote(n, key)) {
-        return rc;
-    }
-    if (*value == NULL) {
-        return mp_test(T, MP_G_NO_KEY, n, key, 0);
-    }
-    return mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, *value);
-}
 
 static mp_rc
 getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
@@ -440,7 +366,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
             return rc;
         }
-        if (PyDict_Check(obj) && !dict_is_safe(obj)) {
+        if (PyDict_Check(obj) && !mp_dict_is_safe(obj)) {
             return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
         }
         rc = PyAnySet_Check(obj) ? mp_read_all(T, obj) : MP_OK;

@@ -1,6 +1,8 @@
 /* python/match.c - what a match statement reads (kinds, lengths, keys, attributes), and the
  * classes of an except clause. */
-#include "cfunc/builtins.h"
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* A class may be registered as a sequence or mapping later. */
 mp_rc

@@ -5,9 +5,13 @@
  * (mp_sum_take), and the operation is logged when the sum is there.
  * R: nothing may be written meanwhile, since the graph adds up at the end.
  */
-#include "trace/trace.h"
+#include "python/python.h"
 
 #include <string.h>
+
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
 
 static PyObject *sum_function;  // builtins.sum, once it was called
 

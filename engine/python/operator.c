@@ -4,10 +4,15 @@
  * special method as a frame, which is watched.  Everything else is C code that may look at
  * all that its operands hold, so that is guarded first.
  */
-#include "cfunc/builtins.h"
-#include "guard/value.h"
+#include "python/python.h"
 
 #include <string.h>
+
+#include "graph/graph.h"
+#include "guard/field.h"
+#include "objects/operators.h"
+#include "objects/rows.h"
+#include "read/read.h"
 
 /* -- Comparison and operators ---------------------------------------------------------------- */
 

@@ -5,10 +5,11 @@
  * is a constant of the run.  R: no memory of a tensor gets into one, nor anything else that
  * no guard sees: time, files, random numbers.
  */
-#include "trace/trace.h"
+#include "read/read.h"
 
-#include <fenv.h>
 #include <string.h>
+
+#include "objects/operators.h"
 
 /* -- Functions ------------------------------------------------------------------------- */
 
@@ -69,50 +70,6 @@ check_function(mp_trace *T, PyObject *callee)
     mp_err_drop();  // numpy's own functions have one
     rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.%V", name, "?");
     Py_XDECREF(name);
-    return rc;
-}
-
-enum { FLOAT_ERRORS = FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW | FE_UNDERFLOW };
-
-mp_rc
-mp_array_check_floats(mp_trace *T)
-{
-    T->computes = false;
-    // Whether numpy has warned depends on filters and registries; a hit would not.
-    return fetestexcept(FLOAT_ERRORS) == 0
-               ? MP_OK
-               : mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may warn of its floats");
-}
-
-mp_rc
-mp_array_guard_state(mp_trace *T)
-{
-    static const mp_known_id ids[] = {MP_K_ARRAY_ERRORS, MP_K_ARRAY_PRINTING};
-    mp_rc rc = MP_OK;
-    if (T->state != MP_TRACE_RECORDING) {
-        return MP_OK;
-    }
-    T->computes = true;
-    feclearexcept(FLOAT_ERRORS);
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids) && rc == MP_OK; i++) {
-        PyObject *var = mp_known[ids[i]];
-        mp_node *n;
-        if (var == NULL || !PyContextVar_CheckExact(var)) {
-            // Before numpy 2 such state is the thread's, and out of sight.  Texts of
-            // arrays, where 2.0 has no variable, are refused anyway.
-            return i > 0 ? MP_OK
-                         : mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
-                                          "numpy, without the context of np.errstate");
-        }
-        int first = mp_refgraph_first(&T->graph, MP_G_LOAD_CONTEXT, var, -1);
-        if (first <= 0) {
-            rc = first < 0 ? MP_ERR : MP_OK;
-            continue;
-        }
-        rc = mp_load_const(T, var);
-        rc = rc != MP_OK ? rc : mp_value(T, var, &n);
-        rc = rc != MP_OK ? rc : mp_read_context(T, var, n, true);
-    }
     return rc;
 }
 
@@ -210,32 +167,6 @@ mp_numpy_result(mp_trace *T, PyObject *result)
 
 /* -- Tensors over the memory of arrays --------------------------------------------------- */
 
-/* Does it share memory with one of these arrays?  On doubt: yes. */
-static bool
-overlaps(PyObject *list, PyObject *a)
-{
-    uintptr_t lo, hi, other_lo, other_hi;
-    Py_buffer view;
-    if (list == NULL) {
-        return false;
-    }
-    if (!mp_array_view(a, &view)) {
-        return true;
-    }
-    mp_array_extent(&view, &lo, &hi);
-    PyBuffer_Release(&view);
-    bool found = false;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && !found; i++) {
-        if (!mp_array_view(PyList_GET_ITEM(list, i), &view)) {
-            return true;
-        }
-        mp_array_extent(&view, &other_lo, &other_hi);
-        PyBuffer_Release(&view);
-        found = lo < other_hi && other_lo < hi;
-    }
-    return found;
-}
-
 static mp_rc
 keep_array(PyObject **list, PyObject *a)
 {
@@ -306,7 +237,7 @@ mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
         mp_rc rc = mp_array_read(T, a, n);
         return rc == MP_OK && mp_name_is(name, "dtype") ? know_dtype(T, a) : rc;
     }
-    if (n->reg >= 0 || overlaps(T->known, a)) {
+    if (n->reg >= 0 || mp_array_overlaps(T->known, a)) {
         // The base of a view may be an array that nobody has looked at.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
                               mp_type_name(a));
@@ -324,17 +255,6 @@ mp_array_expose_all(mp_trace *T, PyObject *const *args, Py_ssize_t count)
         rc = mp_is_array(args[i]) ? mp_array_expose(T, args[i]) : MP_OK;
     }
     return rc;
-}
-
-mp_rc
-mp_array_check_lent(mp_trace *T, PyObject *a)
-{
-    if (!overlaps(T->lent, a)) {
-        return MP_OK;
-    }
-    mp_blame(T, T->lent_at);
-    return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
-                          "an array that a tensor shares memory with");
 }
 
 mp_array_use
@@ -397,11 +317,11 @@ mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
         rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that is part of something else",
                             mp_type_name(a));
     }
-    else if (rc == MP_OK && shares && overlaps(T->known, a)) {
+    else if (rc == MP_OK && shares && mp_array_overlaps(T->known, a)) {
         rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s over external memory",
                             mp_type_name(a));
     }
-    else if (rc == MP_OK && shares && overlaps(T->exposed, a)) {
+    else if (rc == MP_OK && shares && mp_array_overlaps(T->exposed, a)) {
         rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s that an iterator may hold",
                             mp_type_name(a));
     }
@@ -545,7 +465,7 @@ mp_array_check_output(mp_trace *T, PyObject *a, PyObject **root)
                                          : NULL;
         Py_CLEAR(*root);
     }
-    else if (n == NULL && overlaps(T->known, *root)) {
+    else if (n == NULL && mp_array_overlaps(T->known, *root)) {
         what = "over external memory";
     }
     PyBuffer_Release(&view);

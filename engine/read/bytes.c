@@ -3,7 +3,7 @@
  * Whoever reads one depends on all of it, and whoever changes one assigns all of it: its
  * bytes are constants.  One whose memory is shared (a memoryview, a tensor made by
  * torch.frombuffer) can change behind every guard, and is refused, here and by the guard. */
-#include "trace/trace.h"
+#include "read/read.h"
 
 enum { BYTES_LIMIT = 1 << 16 };  // a guard holds a copy, and compares it at every call
 

@@ -7,7 +7,8 @@
  * the builtin types' own slots, whatever a subclass overrides.
  * The types of collections are found once, and kept.
  */
-#include "trace/trace.h"
+#include "objects/equal.h"
+#include "read/read.h"
 
 static PyTypeObject *deque_type, *ordered_dict_type, *default_dict_type;
 
@@ -421,4 +422,17 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "truth of a %s", mp_type_name(obj));
     }
     return MP_OK;
+}
+
+mp_rc
+mp_read_kwdefaults(mp_trace *T, PyObject *func)
+{
+    // Defaults of keyword-only parameters live in a dict that can change in place.
+    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
+    mp_node *n = mp_refgraph_find(&T->graph, func);
+    if (kw == NULL || n == NULL || n->reg < 0) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, kw);
+    return rc != MP_OK ? rc : mp_read_all(T, kw);
 }

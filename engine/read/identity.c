@@ -5,11 +5,13 @@
  * objects are marked here; in the end every two of them get a guard that they differ.
  * An external dict is looked up with the key of the recording, so there the key is pinned.
  */
-#include "cfunc/builtins.h"
-#include "guard/value.h"
+#include "read/read.h"
 
 #include <math.h>
 #include <string.h>
+
+#include "objects/equal.h"
+#include "objects/rows.h"
 
 enum { MAX_COMPARED = 512, MAX_PAIRS = 8192 };  // guards grow with the square
 
@@ -202,4 +204,19 @@ mp_guard_compared(mp_trace *T)
         all[count++] = n;
     }
     return MP_OK;
+}
+
+mp_rc
+mp_record_method_parts(mp_trace *T, PyObject *method)
+{
+    PyObject *func = PyMethod_GET_FUNCTION(method), *self = PyMethod_GET_SELF(method);
+    mp_node *n;
+    mp_rc rc = mp_value(T, method, &n);
+    if (rc != MP_OK || n->reg < 0) {
+        return rc != MP_OK ? rc : mp_result(T, func);
+    }
+    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
+    return rc != MP_OK
+               ? rc
+               : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
 }

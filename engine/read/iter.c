@@ -3,7 +3,8 @@
  * `max(reversed(xs))` compares what xs holds.  Nobody can ask an iterator for that without
  * advancing it, but the collector can see what it refers to: the container, or another
  * iterator.  All of the container is read, whatever part of it is left. */
-#include "trace/trace.h"
+#include "objects/rows.h"
+#include "read/read.h"
 
 enum { MAX_CHAIN = 16 };
 
@@ -100,4 +101,88 @@ mp_look_before_next(mp_trace *T, PyObject *iterator)
     look_state look = {.T = T, .rc = MP_OK, .before_next = true};
     look_behind(&look, iterator);
     return look.rc;
+}
+
+/* The dict behind d.values() or d.items(), borrowed, or NULL. */
+PyObject *
+mp_viewed_dict(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, &PyDictValues_Type)
+                   || PyObject_TypeCheck(obj, &PyDictItems_Type)
+               ? mp_view_dict_borrow(obj)
+               : NULL;
+}
+
+/* What an object that the run made shows of itself in C code, borrowed, or NULL. */
+static PyObject *
+held_borrow(PyObject *obj)
+{
+    return PyExceptionInstance_Check(obj)        ? ((PyBaseExceptionObject *)obj)->args
+           : mp_is_instance(obj, MP_K_NAMESPACE) ? mp_instance_dict_borrow(obj)
+                                                 : NULL;
+}
+
+mp_rc
+mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    bool has_tensor = false;
+    PyObject *held = n != NULL && n->kind == MP_NODE_FRESH ? held_borrow(obj) : NULL;
+    if (held != NULL) {
+        mp_rc rc = mp_fresh(T, held);
+        rc = rc != MP_OK ? rc : mp_read_deep(T, held, &has_tensor);
+        return rc == MP_OK && has_tensor
+                   ? mp_trace_abort(T, MP_AB_HOST_READ, "C code looks at a tensor")
+                   : rc;
+    }
+    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_OBJECTS)) {
+        return MP_OK;
+    }
+    PyObject *dict = mp_viewed_dict(obj);
+    return dict != NULL ? mp_read_deep(T, dict, &has_tensor)
+                        : mp_look_behind(T, obj, who);
+}
+
+/* C code gets at items or bytes of such an object without an iterator of its own. */
+static bool
+hands_out_raw(PyTypeObject *base)
+{
+    PySequenceMethods *sequence = base->tp_as_sequence;
+    PyBufferProcs *buffer = base->tp_as_buffer;
+    return (sequence != NULL && sequence->sq_item != NULL)
+           || (buffer != NULL && buffer->bf_getbuffer != NULL);
+}
+
+bool
+mp_is_opaque_external(PyObject *obj, const mp_node *n)
+{
+    static PyObject *name;  // interned, for the process
+    if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(obj)
+        || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type) || mp_is_array(obj)
+        || mp_is_dtype(obj)) {
+        return false;  // (mp_read_all looks through a proxy)
+    }
+    if (mp_is_sized(obj) || PyUnicode_Check(obj) || PyBytes_Check(obj)) {
+        return false;
+    }
+    if (Py_TYPE(obj)->tp_iter == NULL) {
+        return hands_out_raw(mp_c_base(Py_TYPE(obj)));
+    }
+    if (name == NULL && (name = PyUnicode_InternFromString("__iter__")) == NULL) {
+        mp_err_drop();
+        return true;
+    }
+    // A class in Python has a function there; array.array and those that extend it do not.
+    PyObject *iter = mp_type_lookup_borrow(Py_TYPE(obj), name);
+    return iter != NULL && Py_IS_TYPE(iter, &PyWrapperDescr_Type);
+}
+
+/* Code that no mode looks into must not advance an iterator that calls operations. */
+mp_rc
+mp_refuse_lazy(mp_trace *T, PyObject *arg)
+{
+    return T->lazy_calls && PyIter_Check(arg)
+               ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s is an argument",
+                                mp_type_name(arg))
+               : MP_OK;
 }

@@ -4,7 +4,7 @@
  * Ambient rows (torch/ambient.def) are compared at every hit; these are guarded only by the
  * runs that asked.
  */
-#include "trace/trace.h"
+#include "read/read.h"
 
 /* The exception that is being handled shows in sys.exc_info(), in a bare `raise` and in
  * the __context__ of whatever is raised.  A run under one is not recorded from there on:

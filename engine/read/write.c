@@ -6,16 +6,38 @@
  * Invariant: an entry that is not dead tells what must happen to its key (or content); a
  * key has at most one live SET after its last DEL.
  */
-#include "trace/trace.h"
+#include "read/read.h"
 
 #include <structmember.h>
+
+/* A name that is set for the time of the call (`self.seen = x` ... `self.seen = old`) can be
+ * set back: it keeps its place in the dict. */
+static mp_rc
+trial_wrote(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
+{
+    PyObject *old =
+        kind == MP_W_KEY_SET && PyDict_CheckExact(n->obj) && PyUnicode_CheckExact(key)
+            ? PyDict_GetItemWithError(n->obj, key)
+            : NULL;
+    if (old == NULL) {
+        return PyErr_Occurred() ? MP_ERR
+                                : mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    }
+    if (T->undo == NULL && (T->undo = PyList_New(0)) == NULL) {
+        return MP_ERR;
+    }
+    PyObject *row = PyTuple_Pack(3, n->obj, key, old);
+    int rc = row == NULL ? -1 : PyList_Append(T->undo, row);
+    Py_XDECREF(row);
+    return rc < 0 ? MP_ERR : MP_OK;
+}
 
 static mp_rc
 journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
             Py_ssize_t index)
 {
     T->lets_go |= mp_write_lets_go(kind);
-    mp_rc rc = T->trial ? mp_trial_wrote(T, kind, n, key) : MP_OK;
+    mp_rc rc = T->trial ? trial_wrote(T, kind, n, key) : MP_OK;
     if (rc != MP_OK) {
         return rc;
     }

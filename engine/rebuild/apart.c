@@ -2,7 +2,7 @@
  *
  * The run was recorded with these objects apart.  A later call may reach one of them under
  * the name of another, or through its memory; then it must miss. */
-#include "rebuild/shape.h"
+#include "rebuild/rebuild.h"
 
 /* Guards that two objects differ: what a hit may spend on them. */
 enum { MAX_PAIRS = 100000 };

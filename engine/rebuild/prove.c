@@ -5,10 +5,9 @@
  * So the object is built once, from the live parts, and compared with the live one.
  * R: no code of the program runs: constructors are C's (effect/build.h), and objects that
  * would be noticed when they die are not built. */
-#include "rebuild/shape.h"
-
 #include "effect/build.h"
-#include "guard/value.h"
+#include "objects/equal.h"
+#include "rebuild/shape.h"
 
 enum { PROVE_SMALL = 32 };
 

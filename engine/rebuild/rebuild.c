@@ -10,12 +10,16 @@
  * If something reaches itself, whatever can be filled later is made empty first and filled
  * when all objects are there; tuples and the like find what they hold made already.
  */
-#include "rebuild/shape.h"
+#include "rebuild/rebuild.h"
 
 #include <string.h>
 #include <structmember.h>
 
-#include "effect/build.h"
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "python/python.h"
+#include "read/read.h"
+#include "rebuild/shape.h"
 
 typedef struct {
     mp_trace *T;

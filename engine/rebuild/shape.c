@@ -9,6 +9,8 @@
 #include <structmember.h>
 
 #include "effect/build.h"
+#include "python/python.h"
+#include "read/read.h"
 
 static int
 vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)

@@ -5,7 +5,7 @@
  * Code of the library does no harm.  What a generator of the run does is recorded.  All else
  * ends the recording: its writes would be taken for the run's, and on a hit it runs by
  * itself. */
-#include "trace/trace.h"
+#include "run/run.h"
 
 /* While a segment is recorded the collector is off: the garbage of others is no part of the
  * run, and what its finalizers write must not be taken for the run's, nor for what was there
@@ -139,35 +139,6 @@ mp_collector_restore(mp_trace *T)
 }
 
 /* -- Objects ----------------------------------------------------------------------------- */
-
-/* A callback of a weak reference, which is not of the kind that keeps tables of such. */
-static bool
-has_callback(PyObject *v)
-{
-    if (mp_is_identity(v) || !PyType_SUPPORTS_WEAKREFS(Py_TYPE(v))) {
-        return false;
-    }
-    PyWeakReference *ref = *(PyWeakReference **)PyObject_GET_WEAKREFS_LISTPTR(v);
-    for (; ref != NULL; ref = ref->wr_next) {
-        PyObject *callback = ref->wr_callback;
-        if (callback != NULL
-            && !(PyFunction_Check(callback)
-                 && mp_is_library(PyFunction_GET_GLOBALS(callback)))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-mp_has_finalizer(PyObject *v)
-{
-    PyTypeObject *tp = Py_TYPE(v);
-    bool in_python = (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)
-                     && !(tp->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
-    return (in_python && (tp->tp_finalize != NULL || tp->tp_del != NULL))
-           || mp_gen_runs_code(v) || has_callback(v);
-}
 
 enum { ITERATORS_DEEP = 8 };
 

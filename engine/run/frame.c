@@ -4,7 +4,11 @@
  * Arguments are classified at the frame's first event.  A result is seen on the stack at
  * the event behind its instruction; the handler has said before what to make of it.
  */
-#include "trace/trace.h"
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "python/python.h"
+#include "read/read.h"
+#include "run/run.h"
 
 /* -- First event of a frame: what its arguments are -------------------------------------------- */
 

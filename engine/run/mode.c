@@ -8,7 +8,9 @@
  * R: an abort in there must not stop the watch, or the next frame would see the mode
  * (mp_trace_abort looks at T->in_mode); the next callback stops it.
  */
-#include "trace/trace.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "run/run.h"
 
 static PyObject *mode_push, *mode_pop, *mode_object;  // owned; NULL without torch
 static _Thread_local mp_trace *mode_trace;  // the recording whose mode is on the stack

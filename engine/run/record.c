@@ -8,18 +8,19 @@
  * Re-entrancy: while a callback runs, the collector is off and `busy` keeps frames that a
  * finalizer starts away from the recording.
  */
-#include "trace/check.h"
-#include "trace/trace.h"
+#include "run/record.h"
 
 #include <string.h>
 
-// Modules whose frames may run below an operation; setup adds torch's and numpy's.
-static char *default_prefixes[] = {(char *)"abc", (char *)"importlib",
-                                   (char *)"collections.abc", (char *)"weakref",
-                                   (char *)"_weakrefset"};
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "python/python.h"
+#include "read/read.h"
+#include "run/run.h"
+#include "trace/check.h"
+
 enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
-static char **skip_prefixes = default_prefixes;
-static Py_ssize_t n_skip_prefixes = Py_ARRAY_LENGTH(default_prefixes);
 
 /* -- Frames -------------------------------------------------------------------------------- */
 
@@ -80,24 +81,6 @@ mp_trace_code_number(mp_trace *T, PyCodeObject *code)
         }
     }
     return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
-}
-
-bool
-mp_is_library(PyObject *globals)
-{
-    const char *text = mp_module_name(globals);
-    if (text == NULL) {
-        return false;  // a frame that belongs to no module is the user's
-    }
-    for (Py_ssize_t i = 0; i < n_skip_prefixes; i++) {
-        size_t len = strlen(skip_prefixes[i]);
-        if (strncmp(text, skip_prefixes[i], len) == 0  // mp-ok: sys.modules agrees
-            && (text[len] == '\0' || text[len] == '.'
-                || skip_prefixes[i][len - 1] == '.')) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool
@@ -605,39 +588,13 @@ const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost, on_
 
 /* -- Set-up --------------------------------------------------------------------------------------------------- */
 
-static int
-setup_prefixes(PyObject *prefixes)
-{
-    Py_ssize_t count = PyTuple_GET_SIZE(prefixes);
-    Py_ssize_t base = Py_ARRAY_LENGTH(default_prefixes);
-    char **copies = PyMem_Calloc((size_t)(base + count), sizeof(*copies));
-    if (copies == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    memcpy(copies, default_prefixes, sizeof(default_prefixes));
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_ssize_t size;
-        const char *text =
-            PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(prefixes, i), &size);
-        char *copy = text == NULL ? NULL : PyMem_Malloc((size_t)size + 1);
-        if (copy == NULL) {
-            return -1;
-        }
-        memcpy(copy, text, (size_t)size + 1);
-        copies[base + i] = copy;
-    }
-    skip_prefixes = copies;  // for the life of the process
-    n_skip_prefixes = base + count;
-    return 0;
-}
-
 /* Now, because an import in the middle of a recording could be seen by the program. */
 static int
 setup_modules(void)
 {
     return mp_types_init() < 0 || mp_death_init() < 0 || mp_container_types() < 0
-                   || mp_builtins_init() < 0 || mp_oplog_init(NULL) < 0
+                   || mp_rows_init() < 0 || mp_objects_init() < 0 || mp_warn_init() < 0
+                   || mp_oplog_init(NULL) < 0
                ? -1
                : 0;
 }
@@ -659,8 +616,7 @@ mp_record_setup(PyObject *setup)
         }
     }
     PyObject *prefixes = mp_dict_text_borrow(setup, "skip_prefixes");
-    if (prefixes != NULL && skip_prefixes == default_prefixes
-        && setup_prefixes(prefixes) < 0) {
+    if (prefixes != NULL && mp_library_init(prefixes) < 0) {
         return -1;
     }
     return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 ? -1 : 0;

@@ -3,11 +3,18 @@
  * A trace lives on the C stack of its call.  Its segments (run/segment.c) come and go; each
  * owns its guards, its reference graph and its logs until the plan takes them over.
  */
+#include "run/run.h"
+
 #include <string.h>
 
+#include "cfunc/cfunc.h"
+#include "graph/graph.h"
 #include "guard/weak.h"
+#include "objects/operators.h"
+#include "read/read.h"
+#include "rebuild/rebuild.h"
+#include "run/record.h"
 #include "trace/check.h"
-#include "trace/trace.h"
 
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
 bool
@@ -119,7 +126,8 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
     T->codes = PyList_New(0);
     T->handled = PyErr_GetHandledException();
     Py_XDECREF(T->handled);  // only compared
-    return T->codes == NULL || segment_init(T) < 0 || mp_builtins_init() < 0
+    return T->codes == NULL || segment_init(T) < 0 || mp_rows_init() < 0
+                   || mp_objects_init() < 0 || mp_warn_init() < 0
                    || mp_oplog_init(NULL) < 0
                ? -1
                : 0;
@@ -158,6 +166,22 @@ plan_ambient(mp_trace *T, mp_ambient **after)
                : mp_trace_abort(T, MP_AB_AMBIENT, "torch is left in another mode");
 }
 
+/* The guards let go of these objects, and so does the replay. */
+static void
+replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
+{
+    mp_replay *replay = ctx;
+    for (int32_t i = 0; replay != NULL && i < replay->n_ops; i++) {
+        mp_effect *op = &replay->ops[i];
+        for (int32_t k = 0; op->obj != NULL && !op->loose && k < count; k++) {
+            if (op->obj == objects[k]) {
+                op->loose = true;
+                Py_DECREF(op->obj);
+            }
+        }
+    }
+}
+
 mp_plan *
 mp_plan_make(mp_trace *T, PyObject *result)
 {
@@ -184,7 +208,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     }
     mp_trace_check_plan(T, plan);
     T->state = MP_TRACE_DONE;
-    if (mp_guards_weaken(T->guards, plan->replay) < 0) {
+    if (mp_guards_weaken(T->guards, replay_loosen, plan->replay) < 0) {
         mp_err_drop();  // without memory they keep more objects alive
     }
     plan->guards = T->guards;

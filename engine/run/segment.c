@@ -13,11 +13,13 @@
  * are loaded, so that a loop counter that nobody looks at does no harm; a number that the
  * gap before has made is not worth a guard: the instruction that loads it is left to the
  * interpreter, and so is what follows until the number is off the stack. */
+#include "run/run.h"
+
 #include <string.h>
 
-#include "trace/trace.h"
-
-enum { UNREAD = 1, VOLATILE = 2 };  // mp_shadow.unread
+#include "graph/graph.h"
+#include "python/python.h"
+#include "read/read.h"
 
 /* -- Where the frames stand ---------------------------------------------------------- */
 
@@ -264,17 +266,6 @@ know_cells(mp_trace *T)
     return rc;
 }
 
-void
-mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
-{
-    mp_abort_id id = T->why->id;
-    if (T->host != NULL && site.code >= 0 && site.index >= 0 && id != MP_AB_LIMIT
-        && id != MP_AB_INTERNAL && id != MP_AB_WATCHER) {
-        PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, site.code);
-        T->host->avoid(T->host_ctx, code, site.index, at_once, T->why);
-    }
-}
-
 /* Nowhere to go on: where can the next run break before it comes to this? */
 static void
 avoid_before(mp_trace *T, int at)
@@ -484,36 +475,12 @@ may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
     return true;
 }
 
-static PyObject *
-value_name(const mp_shadow *s, int32_t i, bool root)
-{
-    PyCodeObject *code = s->info->code;
-    if (i >= code->co_nlocalsplus) {
-        return PyUnicode_FromFormat("%U.stack[%d]", code->co_qualname,
-                                    (int)(i - code->co_nlocalsplus));
-    }
-    PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, i);
-    return root ? Py_NewRef(name)
-                : PyUnicode_FromFormat("%U.%U", code->co_qualname, name);
-}
-
 /* Constants are looked at when the program does; so is what an entry that this segment is
  * compared with has found a constant there. */
 static bool
 waits_unread(mp_trace *T, int32_t at, PyObject *value)
 {
     return mp_is_constant(value) || (T->follows && !T->host->reads(T->host_ctx, at));
-}
-
-static mp_rc
-load_value(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
-{
-    if (name == NULL) {
-        return MP_ERR;
-    }
-    mp_rc rc = mp_load(T, MP_G_LOAD_ARG, -1, name, at, value);
-    Py_DECREF(name);
-    return rc;
 }
 
 /* The entry row of one frame. */
@@ -523,11 +490,12 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
 {
     PyObject *func = p->values[f->first + MP_POINT_FUNC];
     PyObject *made = p->values[f->first + MP_POINT_MADE];
-    mp_rc rc =
-        load_value(T, f->first, PyUnicode_FromFormat("%U", f->code->co_qualname), func);
+    mp_rc rc = mp_entry_load(T, f->first,
+                             PyUnicode_FromFormat("%U", f->code->co_qualname), func);
     rc = rc != MP_OK ? rc : mp_guard_function(T, func);
     if (rc == MP_OK && made != NULL) {
-        rc = load_value(T, f->first + MP_POINT_MADE, PyUnicode_FromString("new"), made);
+        rc = mp_entry_load(T, f->first + MP_POINT_MADE, PyUnicode_FromString("new"),
+                           made);
     }
     s->handling = 0;
     s->base = f->first + MP_POINT_SLOTS;
@@ -541,14 +509,14 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
             continue;
         }
         if (local && is_own(T, value)) {
-            s->unread[k] = VOLATILE;
+            s->unread[k] = MP_VOLATILE;
             continue;
         }
         if (local && waits_unread(T, s->base + k, value)) {
-            s->unread[k] = UNREAD;
+            s->unread[k] = MP_UNREAD;
             continue;
         }
-        rc = load_value(T, s->base + k, value_name(s, k, root), value);
+        rc = mp_entry_load(T, s->base + k, mp_entry_name(s, k, root), value);
         mp_refgraph_loosen(&T->graph, value);  // the frame alone may hold it
     }
     return rc;
@@ -629,43 +597,3 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
 }
 
 /* -- Constants of the entry row ------------------------------------------------------------ */
-
-mp_rc
-mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
-{
-    if (s->unread == NULL || s->unread[i] == 0) {
-        return MP_OK;
-    }
-    PyObject *value = mp_frame_local_borrow(s->f, i);
-    if (s->unread[i] == VOLATILE && !T->follows) {
-        return mp_trace_abort(T, MP_AB_VOLATILE, "%U",
-                              PyTuple_GET_ITEM(s->info->code->co_localsplusnames, i));
-    }
-    mp_rc rc = load_value(T, s->base + i, value_name(s, i, s->root), value);
-    mp_refgraph_loosen(&T->graph, value);
-    if (rc == MP_OK) {  // else it is still what the entry row holds
-        s->unread[i] = 0;
-    }
-    return rc;
-}
-
-void
-mp_segment_store_local(mp_trace *T, mp_shadow *s, int i)
-{
-    if (s->unread != NULL) {
-        PyObject *old = mp_frame_local_borrow(s->f, i);
-        T->lets_go |= old != NULL;  // the frame alone may have held it
-        s->unread[i] = 0;
-    }
-}
-
-mp_rc
-mp_segment_load_locals(mp_trace *T, mp_shadow *s)
-{
-    mp_rc rc = MP_OK;
-    for (int i = 0;
-         s->unread != NULL && rc == MP_OK && i < s->info->code->co_nlocalsplus; i++) {
-        rc = mp_segment_load_local(T, s, i);
-    }
-    return rc;
-}

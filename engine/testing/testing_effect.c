@@ -6,9 +6,10 @@
  * Ownership: the capsule owns the program and is held for the time of a run; sources
  * and graph outputs are held by tuples of our own. */
 #include "effect/effect.h"
-#include "objects/types.h"
 
 #include <string.h>
+
+#include "objects/types.h"
 
 extern PyMethodDef mp_testing_effect_methods[];
 

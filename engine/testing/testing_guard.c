@@ -6,9 +6,11 @@
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
 #include "guard/guard.h"
-#include "objects/types.h"
 
 #include <string.h>
+
+#include "objects/equal.h"
+#include "objects/types.h"
 
 extern PyMethodDef mp_testing_guard_methods[];
 

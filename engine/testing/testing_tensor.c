@@ -3,9 +3,10 @@
  * Blocks of metadata and snapshots travel as capsules, which own them.
  */
 #include "torch/ambient.h"
-#include "torch/tensor.h"
 
 #include <time.h>
+
+#include "torch/tensor.h"
 
 static const char meta_name[] = "magpy.tensor_meta";
 static const char snapshot_name[] = "magpy.ambient";

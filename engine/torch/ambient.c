@@ -11,11 +11,11 @@
  */
 #include "torch/ambient.h"
 
+#include <string.h>
+
 #include "compat/compat.h"
 #include "torch/ambient_own.h"
-#include "torch/tensor.h"
-
-#include <string.h>
+#include "torch/tensor_state.h"
 
 enum {
 #define AMBIENT(id, module, getter, arg, policy, hint, probe, what) ROW_##id,

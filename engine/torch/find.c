@@ -11,13 +11,14 @@
  * runs Python code (it makes tensors); called once, when the engine starts.
  */
 #include "compat/compat.h"
-#include "torch/tensor_state.h"
 
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "torch/tensor_state.h"
 
 enum {
     IMPL_WORDS = 32,   // of a TensorImpl that calibration looks at

@@ -13,9 +13,10 @@
  * torch/ambient.def refuses before a tensor is looked at.
  */
 #include "compat/compat.h"
-#include "torch/tensor_state.h"
 
 #include <string.h>
+
+#include "torch/tensor_state.h"
 
 mp_torch_info mp_torch;
 

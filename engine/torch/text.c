@@ -4,9 +4,10 @@
  * is the only foreign code, and it is C.
  */
 #include "compat/compat.h"
-#include "torch/tensor_state.h"
 
 #include <string.h>
+
+#include "torch/tensor_state.h"
 
 static const char *
 device_name(int32_t number)

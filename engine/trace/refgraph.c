@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "compat/compat.h"
-#include "torch/tensor.h"
 
 static uint32_t
 address_hash(const void *p)

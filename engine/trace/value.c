@@ -3,11 +3,13 @@
  * Classes, functions, builtins, modules and code are pinned by identity when loaded;
  * scalars by exact type and value; tensors by metadata; everything else by type.
  */
-#include "guard/plant.h"
 #include "trace/trace.h"
 
-#include <stdarg.h>
 #include <string.h>
+
+#include "guard/plant.h"
+#include "objects/equal.h"
+#include "objects/operators.h"
 
 static PyTypeObject *constant_types[64];
 static int n_constant_types;
@@ -84,55 +86,6 @@ mp_is_of_typing(PyObject *function)
 {
     return PyFunction_Check(function)
            && mp_is_module(PyFunction_GET_GLOBALS(function), MP_MODULE_TYPING);
-}
-
-const char *
-mp_type_name(PyObject *o)
-{
-    return Py_TYPE(o)->tp_name;
-}
-
-mp_rc
-mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
-{
-    va_list va;
-    if (T->state != MP_TRACE_RECORDING) {
-        return MP_ABORTED;
-    }
-    T->state = MP_TRACE_ABORTED;
-    T->compiling->values =
-        T->compiling->values || id == MP_AB_HOST_READ || id == MP_AB_DYNAMIC_SHAPE;
-    PyObject *saved = mp_err_take();
-    mp_abort_clear(T->why);
-    T->why->id = id;
-    va_start(va, format);
-    T->why->detail = PyUnicode_FromFormatV(format, va);
-    va_end(va);
-    for (int i = T->n_stack - 1; i >= 0; i--) {
-        mp_shadow *s = &T->stack[i];
-        if (s->info != NULL && s->pending >= 0) {
-            T->why->file = Py_NewRef(s->info->code->co_filename);
-            T->why->line = mp_code_line(s->info->code, s->pending);
-            break;
-        }
-    }
-    mp_err_drop();  // a detail that could not be formatted is left out
-    mp_err_restore_steal(saved);
-    if (T->trial) {
-        mp_trial_give_up(T);
-        return MP_ABORTED;
-    }
-    if (T->holds) {
-        return MP_ABORTED;
-    }
-    if (T->n_stack > 0) {
-        const mp_shadow *s = &T->stack[T->n_stack - 1];
-        mp_trace_avoid(T, (mp_site){s->code_no, s->pending}, false);
-    }
-    if (T->in_mode == MP_MODE_OFF) {
-        mp_watch_stop();
-    }
-    return MP_ABORTED;
 }
 
 mp_rc
@@ -525,44 +478,17 @@ mp_guard_function(mp_trace *T, PyObject *func)
     return r < 0 ? MP_ERR : MP_OK;
 }
 
-mp_rc
-mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found)
+bool
+mp_tensor_is_constant(mp_trace *T, PyObject *obj)
 {
-    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
-        || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
-        return MP_OK;  // such types cannot be changed
-    }
-    if (mp_is_new_class(T, (PyObject *)type)) {
-        return mp_guard_new_class(T, type, NULL, name);
-    }
-    mp_node *written = mp_refgraph_find(&T->graph, (PyObject *)type);
-    if (written != NULL && written->written != NULL && mp_node_wrote(written, name)) {
-        return MP_OK;  // the run's own value
-    }
-    int first =
-        mp_refgraph_first(&T->graph, MP_G_TYPE_ATTR, name, (int64_t)(intptr_t)type);
-    if (first <= 0) {
-        return first < 0 ? MP_ERR : MP_OK;
-    }
-    PyObject *absent = mp_guard_absent();
-    PyObject *row = PyTuple_Pack(3, (PyObject *)type, name, found ? found : absent);
-    if (row == NULL) {
-        return MP_ERR;
-    }
-    int r = mp_guards_test(T->guards, MP_G_TYPE_ATTR, -1, -1, row, 0, NULL);
-    Py_DECREF(row);
-    return r < 0 ? MP_ERR : MP_OK;
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    return n != NULL && n->kind == MP_NODE_TENSOR && n->constant == T->n_mutations + 1;
 }
 
 mp_rc
-mp_read_kwdefaults(mp_trace *T, PyObject *func)
+mp_refuse_fresh_id(mp_trace *T, PyObject *obj)
 {
-    // Defaults of keyword-only parameters live in a dict that can change in place.
-    PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
-    mp_node *n = mp_refgraph_find(&T->graph, func);
-    if (kw == NULL || n == NULL || n->reg < 0) {
-        return MP_OK;
-    }
-    mp_rc rc = mp_load_const(T, kw);
-    return rc != MP_OK ? rc : mp_read_all(T, kw);
+    return mp_is_fresh_id(T, obj)
+               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object")
+               : MP_OK;
 }

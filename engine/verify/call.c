@@ -20,12 +20,12 @@
  * before, but they run eager for good: recorded again it would be as wrong. */
 #include "verify/verify.h"
 
-#include "compat/compat.h"
-
 #include <string.h>
 
-int
-mp_verify_start(mp_verification *v, mp_session *s)
+#include "run/record.h"
+
+static int
+verify_start(mp_verification *v, mp_session *s)
 {
     memset(v, 0, sizeof(*v));
     v->op = s->op;
@@ -41,8 +41,8 @@ mp_verify_start(mp_verification *v, mp_session *s)
     return 0;
 }
 
-void
-mp_verify_failed(mp_verification *v)
+static void
+verify_failed(mp_verification *v)
 {
     if (v->error == NULL && mp_err_is_signal()) {
         v->error = mp_err_take();
@@ -54,8 +54,8 @@ mp_verify_failed(mp_verification *v)
 
 /* -- A segment that follows an entry ---------------------------------------------------- */
 
-void
-mp_verify_follow(mp_verification *v, mp_entry *entry, PyObject *notes)
+static void
+verify_follow(mp_verification *v, mp_entry *entry, PyObject *notes)
 {
     assert(v->entry == NULL);
     entry->refs++;
@@ -76,8 +76,8 @@ verify_leave(mp_verification *v)
     mp_entry_release(entry);
 }
 
-PyObject *
-mp_verify_avoids(mp_verification *v, PyCodeObject *code, int index)
+static PyObject *
+verify_avoids(mp_verification *v, PyCodeObject *code, int index)
 {
     const mp_plan *plan = v->entry->plan;
     const mp_exit *x = plan->exit;
@@ -89,14 +89,14 @@ mp_verify_avoids(mp_verification *v, PyCodeObject *code, int index)
     return v->due && x->unseen ? v->stop : NULL;
 }
 
-bool
-mp_verify_ends(const mp_verification *v)
+static bool
+verify_ends(const mp_verification *v)
 {
     return v->due;
 }
 
-bool
-mp_verify_reads(const mp_verification *v, int32_t at)
+static bool
+verify_reads(const mp_verification *v, int32_t at)
 {
     const mp_guards *guards = v->entry->plan->guards;
     for (int32_t i = 0; i < guards->n_ops; i++) {
@@ -159,9 +159,9 @@ verify_diverged(mp_verification *v)
     Py_CLEAR(v->entry->callable);
 }
 
-int
-mp_verify_judge(mp_verification *v, const mp_plan *fresh, PyObject *exc,
-                const mp_abort_info *why)
+static int
+verify_judge(mp_verification *v, const mp_plan *fresh, PyObject *exc,
+             const mp_abort_info *why)
 {
     PyObject *verifier = Py_XNewRef(v->op->verifier);  // NULL: verifying was ended
     PyObject *notes = verifier != NULL ? v->notes : NULL;
@@ -176,7 +176,7 @@ mp_verify_judge(mp_verification *v, const mp_plan *fresh, PyObject *exc,
         rc = mp_verify_raised(verifier, v->entry, notes, exc, &v->report);
     }
     if (rc < 0) {
-        mp_verify_failed(v);
+        verify_failed(v);
     }
     if (v->report != NULL) {
         verify_diverged(v);
@@ -208,8 +208,8 @@ verify_tell(mp_verification *v)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-PyObject *
-mp_verify_finish(mp_verification *v, PyObject *result)
+static PyObject *
+verify_finish(mp_verification *v, PyObject *result)
 {
     PyObject *exc = mp_err_take();
     assert(v->entry == NULL);
@@ -230,20 +230,20 @@ mp_verify_finish(mp_verification *v, PyObject *result)
     return result;
 }
 
-PyObject *
-mp_verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
-               PyObject *const *args, size_t nargsf, PyObject *kwnames)
+static PyObject *
+verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
+            PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     mp_session session;
     mp_verification v;
     mp_plan *plan = NULL;
     mp_abort_info why = {.detail = NULL};
     mp_session_init(&session, op);
-    if (mp_verify_start(&v, &session) < 0) {
+    if (verify_start(&v, &session) < 0) {
         return NULL;
     }
     v.counts = true;
-    mp_verify_follow(&v, entry, notes);
+    verify_follow(&v, entry, notes);
     PyObject *result = mp_record_call(op->target.callable, args, nargsf, kwnames,
                                       (PyObject *)op->target.root, op->max_instructions,
                                       v.outputs, op->segments ? &mp_session_host : NULL,
@@ -251,5 +251,18 @@ mp_verify_call(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
     result = mp_session_run(&session, result, plan, &why);
     mp_abort_clear(&why);
     mp_session_fini(&session);
-    return mp_verify_finish(&v, result);
+    return verify_finish(&v, result);
 }
+
+const mp_verifier mp_verify_table = {
+    .dry = mp_verify_dry,
+    .start = verify_start,
+    .finish = verify_finish,
+    .follow = verify_follow,
+    .avoids = verify_avoids,
+    .ends = verify_ends,
+    .reads = verify_reads,
+    .judge = verify_judge,
+    .failed = verify_failed,
+    .call = verify_call,
+};

@@ -12,11 +12,8 @@
  * what it has read until then is compared, nothing else.  If it goes on for as many
  * instructions as the entry has, and is elsewhere, then it has strayed. */
 #include "verify/verify.h"
-
 #include "call/transaction.h"
-#include "compat/compat.h"
 #include "effect/same.h"
-#include "guard/cover.h"
 
 /* Run the graph dry.  Its warnings are the real call's, which gives them once more. */
 static PyObject *

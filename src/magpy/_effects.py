@@ -63,7 +63,7 @@ class Effects:
 UNKNOWN = Effects(draws=True, raises=True)
 NOTHING = Effects()
 
-# Bits of a row, as in engine/trace/trace.h.
+# Bits of a row, as in engine/objects/operators.h.
 RANDOM, RAISES = 1, 2
 
 

@@ -157,7 +157,7 @@ def _follow_switch(c_engine: Any) -> None:
 
 
 def _teach_torch(c_engine: Any) -> None:
-    """Hand the engine what it has to know about torch; see engine/trace/record.h."""
+    """Hand the engine what it has to know about torch; see engine/run/record.h."""
     import torch
 
     from magpy import _effects

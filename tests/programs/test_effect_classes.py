@@ -1,4 +1,4 @@
-"""C code by effect class: programs that go wrong if one in cfunc/builtins.def were."""
+"""C code by effect class: programs that go wrong if one in objects/builtins.def were."""
 
 import copy
 import threading

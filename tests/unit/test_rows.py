@@ -1,4 +1,4 @@
-"""Every callable that Python code can reach has an effect class (cfunc/builtins.def)."""
+"""Every callable that Python code can reach has an effect class (objects/builtins.def)."""
 
 from __future__ import annotations
 

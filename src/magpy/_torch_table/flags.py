@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         def __getattr__(cls, name: str) -> OpFlag: ...
 
     class OpFlag(enum.IntFlag, metaclass=_Members):
-        """Names and numbers of engine/trace/op_flags.def, which says what each means."""
+        """Names and numbers of engine/objects/op_flags.def, which says what each means."""
 
 else:
     OpFlag = enum.IntFlag("OpFlag", _engine.op_flags(), module=__name__)

@@ -1,26 +1,21 @@
-/* guard/value.h - comparisons and look-ups that run no user code.  Private to guard*.c and
- * read/identity.c.
+/* objects/equal.h - comparisons and look-ups that run no user code.
  *
  * None of these allocates a GC object, drops a last reference or leaves an exception,
- * but for the first three. */
-#ifndef MP_GUARD_VALUE_H
-#define MP_GUARD_VALUE_H
+ * but for the first four. */
+#ifndef MP_EQUAL_H
+#define MP_EQUAL_H
 
-#include "guard/guard.h"
+#include "engine.h"
 
 /* Prove the private layouts that are used here: 0 or -1 (exception). */
-int mp_guard_value_init(void);
+int mp_equal_init(void);
 /* Room for `need` items: the array, moved perhaps, or NULL with MemoryError set. */
 void *mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size);
-/* An attribute of a module: new reference. */
-PyObject *mp_guard_import(const char *module_name, const char *name);
-/* The same, which must be a type. */
-PyTypeObject *mp_guard_import_type(const char *module_name, const char *name);
-/* Find the members of guard/fields.def (0 or -1); read one (mp_field), borrowed or NULL. */
-int mp_guard_field_init(void);
-PyObject *mp_guard_field_borrow(PyObject *o, int64_t field);
 /* Offset of an object member of a C type; -1 with an exception set. */
 Py_ssize_t mp_guard_member_offset(PyTypeObject *type, const char *name);
+/* Instances of this C type, and of static C types derived from it, may be constants of
+ * EQUALS and SET_EQUALS and keys: immutable, == and hash in C.  0 or -1 (exception). */
+int mp_guard_register_constant_type(PyTypeObject *type);
 
 /* Registered as a constant type, or a static C type below such a one? */
 bool mp_guard_is_registered(PyTypeObject *type);
@@ -30,8 +25,6 @@ bool mp_guard_is_pattern(PyObject *o);
 bool mp_guard_is_identity(PyTypeObject *tp);
 /* May o be the constant of EQUALS?  Then it is immutable and not nested too deeply. */
 bool mp_guard_is_constant(PyObject *o, int depth);
-/* repr of a constant for people: cut if long, and never an exception for its value. */
-PyObject *mp_guard_repr(PyObject *o);
 /* Exact type and value of a constant: 1 / 0. */
 int mp_guard_equals(PyObject *o, PyObject *want);
 
@@ -45,9 +38,7 @@ int mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash);
 int mp_guard_dict_keys(PyObject *dict, PyObject *keys);
 /* The same constants, in the same order, as the tuple `want`. */
 int mp_guard_set_equals(PyObject *set, PyObject *want);
-/* BYTES, LEAF and FILE: 1 / 0. */
-int mp_guard_object_holds(mp_guard_kind kind, PyObject *o, PyObject *obj);
-/* Size of a container or str as C sees it; -1: it has none. */
-Py_ssize_t mp_guard_len(PyObject *o);
+/* The bound of a deque, -1 for none.  deque: the type of collections. */
+int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 
 #endif

@@ -1,4 +1,4 @@
-/* python/special.c - special methods that C code calls: which of them run code.
+/* read/special.c - special methods that C code calls: which of them run code.
  *
  * The interpreter looks a special method up in the class of its operand.  One of three kinds
  * is found there:
@@ -9,13 +9,17 @@
  * R: the third kind is never taken for the second.  What calls it ends the segment, unless it
  * is described as a call (mp_call_special).
  */
-#include "call/dispatch.h"
-#include "cfunc/builtins.h"
+#include "read/read.h"
+
+#include <structmember.h>
+
+#include "objects/own.h"
+#include "objects/rows.h"
 
 /* -- What was found ----------------------------------------------------------------------- */
 
-static bool
-is_method_of_c(PyObject *found)
+bool
+mp_is_method_of_c(PyObject *found)
 {
     return Py_IS_TYPE(found, &PyWrapperDescr_Type)
            || Py_IS_TYPE(found, &PyMethodDescr_Type);
@@ -27,7 +31,7 @@ static bool
 is_of_object(PyObject *name, PyObject *found)
 {
     static const char *const texts[] = {"__repr__", "__str__", "__format__"};
-    if (!is_method_of_c(found)
+    if (!mp_is_method_of_c(found)
         || ((PyDescrObject *)found)->d_type != &PyBaseObject_Type) {
         return false;
     }
@@ -50,7 +54,7 @@ is_plain_special(PyTypeObject *tp, PyObject *name, PyObject *found)
         || is_of_object(name, found)) {
         return true;
     }
-    if (is_method_of_c(found)) {  // IntEnum.__str__ is int.__repr__
+    if (mp_is_method_of_c(found)) {  // IntEnum.__str__ is int.__repr__
         PyTypeObject *owner = ((PyDescrObject *)found)->d_type;
         return mp_is_value_type(owner) && PyType_IsSubtype(tp, owner);
     }
@@ -107,29 +111,6 @@ mp_special_any(mp_trace *T, PyObject *obj, const char *name, PyObject **found)
     return look_up(T, obj, name, found, true);
 }
 
-mp_rc
-mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
-                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    mp_rc rc = mp_load_const(T, found);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (PyFunction_Check(found)
-        || (is_method_of_c(found)
-            && PyObject_TypeCheck(obj, ((PyDescrObject *)found)->d_type))) {
-        return mp_call_with_self(T, s, found, obj, args, nargs, kwnames);
-    }
-    // Nothing binds these to the object.  (A class in Python may get a __get__.)
-    bool is_in_c = mp_c_base(Py_TYPE(found)) == Py_TYPE(found);
-    if (Py_IS_TYPE(found, &PyStaticMethod_Type) || PyMethod_Check(found)
-        || (is_in_c && Py_TYPE(found)->tp_descr_get == NULL)) {
-        return mp_record_callee(T, s, found, args, nargs, kwnames);
-    }
-    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a special method that is a %s",
-                          mp_type_name(found));
-}
-
 /* -- Instances that C code gets ------------------------------------------------------------- */
 
 static PyObject *
@@ -137,7 +118,7 @@ special_names_borrow(void)
 {
     static const char *const texts[] = {
 #define SPECIAL(name) #name,
-#include "python/specials.def"
+#include "read/specials.def"
 #undef SPECIAL
     };
     static PyObject *names;  // tuple, for the process
@@ -207,4 +188,28 @@ mp_prepare_instance(mp_trace *T, PyObject *obj)
         rc = rc != MP_OK ? rc : take_special(T, obj, name, attr);
     }
     return rc;
+}
+
+/* -- Compiled modules -------------------------------------------------------------------- */
+
+/* What the slot `descr` of obj holds, or NULL. */
+PyObject *
+mp_call_slot_borrow(PyObject *obj, PyObject *descr)
+{
+    descr = mp_call_slot_member_borrow(descr);
+    if (descr == NULL) {
+        return NULL;
+    }
+    PyMemberDef *m = ((PyMemberDescrObject *)descr)->d_member;
+    return m->type == T_OBJECT_EX && mp_descr_fits(descr, obj)
+               ? *(PyObject **)((char *)obj + m->offset)
+               : NULL;
+}
+
+/* A compiled module keeps what it calls in a slot. */
+bool
+mp_is_compiled_call(PyObject *obj, PyObject *call)
+{
+    PyObject *slot = mp_call_slot_borrow(obj, call);
+    return slot != NULL && mp_compiled_original_borrow(slot) != NULL;
 }

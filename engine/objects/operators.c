@@ -1,4 +1,4 @@
-/* graph/rows.c - which callables are tensor operations, and of which kind.
+/* objects/operators.c - which callables are tensor operations, and of which kind.
  *
  * Rows come from src/magpy/_torch_table/, once per process: callable -> mp_torch_flags.  C
  * functions are found by their PyMethodDef, so that bound and unbound ones share a row.
@@ -6,7 +6,9 @@
  * Ownership: the table keeps its callables for the life of the process, so a key is never
  * the address of something else.
  */
-#include "trace/trace.h"
+#include "objects/operators.h"
+
+#include "compat/compat.h"
 
 struct op_row {
     const void *key;
@@ -271,7 +273,7 @@ mp_record_op_flags(void)
     } all[] = {
 #define FLAG(name, text)            {#name, MP_TORCH_##name},
 #define COMBINED(name, flags, text) {#name, MP_TORCH_##name},
-#include "trace/op_flags.def"
+#include "objects/op_flags.def"
 #undef FLAG
 #undef COMBINED
     };

@@ -1,9 +1,9 @@
-/* call/slot.c - the descriptor below `__call__` of compiled modules.
+/* objects/own.c - the engine's own callables, as the recorder has to know them.
  *
- * On an instance it answers what lies in a slot: the CompiledFunction, at the cost of a C
+ * CallSlot is the descriptor below `__call__` of compiled modules.  On an instance it answers what lies in a slot: the CompiledFunction, at the cost of a C
  * member.  On the class it answers a Python function, which is what FX and TorchDynamo look
  * for there and trace in its place. */
-#include "call/dispatch.h"
+#include "objects/own.h"
 
 #include <structmember.h>
 
@@ -105,4 +105,22 @@ PyObject *
 mp_call_slot_member_borrow(PyObject *o)
 {
     return Py_IS_TYPE(o, call_slot_type) ? ((call_slot_object *)o)->member : NULL;
+}
+
+/* -- Compiled functions ------------------------------------------------------------------ */
+
+static PyTypeObject *own_compiled;  // borrowed: lives for the process
+static PyObject *(*own_original)(PyObject *);
+
+void
+mp_own_register(PyTypeObject *compiled, PyObject *(*original_borrow)(PyObject *))
+{
+    own_compiled = compiled;
+    own_original = original_borrow;
+}
+
+PyObject *
+mp_compiled_original_borrow(PyObject *o)
+{
+    return own_compiled != NULL && Py_IS_TYPE(o, own_compiled) ? own_original(o) : NULL;
 }

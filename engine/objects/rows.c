@@ -1,18 +1,22 @@
-/* cfunc/rows.c - which row of cfunc/builtins.def a callable has.
+/* objects/rows.c - which row of builtins.def a callable has.
  *
  * A row is found by the C function (its PyMethodDef), or for types and slot wrappers by
  * the object; then by the type that a method belongs to.  Rows are looked up once, when
  * the engine starts, and never change. */
-#include "cfunc/builtins.h"
+#include "objects/rows.h"
 
 #include <string.h>
+
+#include "compat/compat.h"
+#include "objects/operators.h"
+#include "objects/types.h"
 
 static const struct {
     const char *owner, *name;
     mp_rule rule;
 } builtin_rows[] = {
 #define BUILTIN(owner, name, rule) {owner, name, RULE_##rule},
-#include "cfunc/builtins.def"
+#include "objects/builtins.def"
 #undef BUILTIN
 };
 
@@ -20,7 +24,7 @@ static const struct {
     const char *id, *effect, *text;
 } rule_rows[] = {
 #define RULE(id, effect, text) [RULE_##id] = {#id, #effect, text},
-#include "cfunc/rules.def"
+#include "objects/rules.def"
 #undef RULE
 };
 
@@ -173,10 +177,9 @@ python_dealloc_find(void)
 }
 
 int
-mp_builtins_init(void)
+mp_rows_init(void)
 {
-    if (!rules_ready
-        && (python_dealloc_find() < 0 || mp_objects_init() < 0 || mp_warn_init() < 0)) {
+    if (!rules_ready && python_dealloc_find() < 0) {
         return -1;
     }
     for (size_t i = 0; !rules_ready && i < Py_ARRAY_LENGTH(builtin_rows); i++) {
@@ -251,124 +254,12 @@ mp_is_value_type(PyTypeObject *tp)
            || (mp_marks_of((PyObject *)tp) & MP_MARK_TORCH) != 0;
 }
 
-/* -- Objects of C types ------------------------------------------------------------------ */
-
-/* Can C code get at what such an object holds without an attribute or a call? */
-static bool
-shows_content(PyTypeObject *tp)
-{
-    static const PyNumberMethods no_number;
-    static const PySequenceMethods no_sequence;
-    static const PyMappingMethods no_mapping;
-    static const PyBufferProcs no_buffer;
-    return (tp->tp_richcompare != NULL
-            && tp->tp_richcompare != PyBaseObject_Type.tp_richcompare)
-           || tp->tp_iter != NULL
-           || (tp->tp_as_number != NULL
-               && memcmp(tp->tp_as_number, &no_number, sizeof(no_number)) != 0)
-           || (tp->tp_as_sequence != NULL
-               && memcmp(tp->tp_as_sequence, &no_sequence, sizeof(no_sequence)) != 0)
-           || (tp->tp_as_mapping != NULL
-               && memcmp(tp->tp_as_mapping, &no_mapping, sizeof(no_mapping)) != 0)
-           || (tp->tp_as_buffer != NULL
-               && memcmp(tp->tp_as_buffer, &no_buffer, sizeof(no_buffer)) != 0);
-}
-
-static mp_rc
-read_slice(mp_trace *T, PyObject *obj, mp_node *n)
-{
-    PySliceObject *slice = (PySliceObject *)obj;
-    mp_rc rc =
-        mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_START, slice->start);
-    if (rc == MP_OK) {
-        rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_STOP, slice->stop);
-    }
-    return rc == MP_OK
-               ? mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_SLICE_STEP, slice->step)
-               : rc;
-}
-
-mp_rc
-mp_read_c_object(mp_trace *T, PyObject *obj, mp_node *n)
-{
-    PyTypeObject *base = mp_c_base(Py_TYPE(obj));
-    if (n == NULL || n->reg < 0 || n->pinned || n->kind == MP_NODE_TENSOR
-        || base == &PyBaseObject_Type || base == &PyDictProxy_Type || mp_is_sized(obj)
-        || PyMethod_Check(obj) || mp_is_identity(obj)) {
-        return MP_OK;
-    }
-    if (PySlice_Check(obj)) {
-        return read_slice(T, obj, n);
-    }
-    if (mp_is_array(obj)) {
-        return mp_array_read(T, obj, n);
-    }
-    if (mp_rule_of_type(base) == RULE_VALUE || mp_is_dtype(obj)
-        || (PyObject *)base == mp_known[MP_K_ARRAY_UFUNC]) {
-        return mp_load_const(T, obj);
-    }
-    return shows_content(base) || mp_rule_of_type(base) == RULE_NONE
-               ? mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
-                                mp_type_name(obj))
-               : MP_OK;
-}
-
 /* -- For people and tests ------------------------------------------------------------- */
 
-/* What a bound C method is a method of, and what stands behind wrappers: borrowed. */
-static const char *
-class_of_bound(PyObject *callable)
-{
-    PyObject *self = PyCFunction_GET_SELF(callable);
-    if (self == NULL || PyModule_Check(self) || PyType_Check(self)) {
-        return NULL;
-    }
-    PyObject *descr = mp_bound_descr_borrow(callable);
-    return descr == NULL ? "opaque" : mp_record_class_of(descr);
-}
-
-/* An instance of a C type: what its __call__ does. */
-static const char *
-class_of_instance(PyTypeObject *tp)
-{
-    PyObject *dict = mp_type_dict_borrow(tp);
-    PyObject *call = dict == NULL ? NULL : mp_dict_text_borrow(dict, "__call__");
-    mp_rule rule = call == NULL ? RULE_NONE : mp_rule_of(call);
-    return rule == RULE_NONE ? NULL : rule_rows[rule].effect;
-}
-
 const char *
-mp_record_class_of(PyObject *callable)
+mp_rule_effect(mp_rule rule)
 {
-    PyTypeObject *tp = Py_TYPE(callable);
-    if (mp_op_flags_of(callable) != 0) {
-        return "torch";
-    }
-    if (PyFunction_Check(callable)) {
-        return "python";
-    }
-    if (PyMethod_Check(callable)) {
-        return mp_record_class_of(PyMethod_GET_FUNCTION(callable));
-    }
-    const char *bound = PyCFunction_Check(callable) ? class_of_bound(callable) : NULL;
-    if (bound != NULL) {
-        return bound;
-    }
-    mp_rule rule = mp_rule_of(callable);
-    if (rule != RULE_NONE) {
-        return rule_rows[rule].effect;
-    }
-    if (PyType_Check(callable)) {
-        PyTypeObject *base = mp_c_base((PyTypeObject *)callable);
-        return base != (PyTypeObject *)callable ? "python"
-               : mp_is_storing_type(base)       ? rule_rows[RULE_MOVE].effect
-               : mp_is_numpy_callable(callable) ? "numpy"
-                                                : NULL;
-    }
-    if (mp_is_numpy_callable(callable)) {
-        return "numpy";
-    }
-    return mp_c_base(tp) != tp ? "python" : class_of_instance(tp);
+    return rule_rows[rule].effect;
 }
 
 /* List of n dicts: new. */

@@ -1,0 +1,103 @@
+/* graph/graph.h - tensor operations in order. */
+#ifndef MP_GRAPH_H
+#define MP_GRAPH_H
+
+#include "trace/trace.h"
+
+/* A handler of the program needs the state that eager has there: does the run write, and
+ * catch, by now? */
+static inline void
+mp_op_note_clash(mp_trace *T)
+{
+    if (T->wrote_input && T->op_caught && T->clash.code < 0) {
+        T->clash = T->graph.at;
+    }
+}
+
+/* -- apply.c ----------------------------------------------------------------------- */
+
+mp_rc mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+                     Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_apply_end(mp_trace *T, PyObject *result);
+/* Is this function watched below the call in progress?  Is this its context? */
+bool mp_apply_watches(mp_trace *T, PyObject *func);
+bool mp_apply_is_context(mp_trace *T, PyObject *obj);
+/* MP_TORCH_NOTE of this context: a hit makes that of the call in progress anew, any other
+ * is an object like all.  Other flags stay. */
+int mp_apply_note_flags(mp_trace *T, int flags, PyObject *context);
+/* May an operation in its `forward` take this tensor? */
+bool mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n);
+mp_rc mp_apply_refuse_input(mp_trace *T);
+/* `a is b` in its `forward`, which a hit may run with copies of lists. */
+mp_rc mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b);
+/* The call in progress becomes the pending operation again. */
+void mp_apply_take_back(mp_trace *T);
+
+/* -- flags.c ----------------------------------------------------------------------- */
+
+bool mp_op_holds_tensor(PyObject *obj, bool nested_only);
+bool mp_op_index_is_dynamic(PyObject *key);
+int mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames);
+
+/* -- leaf.c ------------------------------------------------------------------------ */
+
+/* Would t.requires_grad_(...) with these arguments leave t as it is? */
+bool mp_keeps_requires_grad(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* An attribute of a tensor is set, or with NULL deleted.  Not *done: it is one that the
+ * program keeps in the tensor's dict. */
+mp_rc mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                             PyObject *name, PyObject *value, bool *done);
+/* Attributes of a tensor that tell of the autograd graph; aborts on all others. */
+mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                          PyObject *name);
+
+/* -- names.c ----------------------------------------------------------------------- */
+
+/* What the log calls the callee: its name, if the class of the first argument leads from
+ * that to it.  Guards all that running it again looks up by name.  *target: new. */
+mp_rc mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject **target);
+
+/* -- oplog.c ----------------------------------------------------------------------- */
+
+bool mp_grad_is_enabled(void);
+/* A tensor operation is about to run: log it with its argument trees. */
+mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
+                  Py_ssize_t nargs, PyObject *kwnames, int flags);
+/* Take the argument trees of an operation: the first half of mp_op_begin. */
+mp_rc mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames, int flags);
+mp_rc mp_op_end(mp_trace *T, PyObject *result);
+/* The same; wrote: it is known that it wrote to a tensor. */
+mp_rc mp_op_end_written(mp_trace *T, PyObject *result, bool wrote);
+/* An operation that has run already, with its argument tree. */
+mp_rc mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic,
+                PyObject *result);
+PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exception
+void mp_op_drop(mp_trace *T);
+mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
+PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
+mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
+/* An object of a class in Python, which a row may ask for anything? */
+bool mp_op_asks_object(PyObject *arg);
+
+/* -- writes.c ---------------------------------------------------------------------- */
+
+/* Has the operation that just ended written to an argument?  has_old: it answered with a
+ * tensor that was known. */
+bool mp_op_mutated(mp_trace *T, bool has_old);
+/* The tensor is a new result of the operation: is its memory that of an argument, with a
+ * version counter of its own? */
+void mp_op_note_alias(mp_trace *T, PyObject *result);
+/* The operation that just ended may raise in a hit. */
+void mp_op_note_raises(mp_trace *T);
+/* Refuse a graph whose writes to inputs could not be put back where they must be. */
+mp_rc mp_check_writes(mp_trace *T);
+mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
+/* Would the program notice if the instruction in progress raised? */
+bool mp_shadow_catches(const mp_shadow *s);
+/* The operation in T->op must write to nothing that was there before (graph/writes.c). */
+mp_rc mp_op_check_trial(mp_trace *T);
+
+#endif

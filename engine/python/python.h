@@ -1,0 +1,179 @@
+/* python/python.h - the object protocol, instruction by instruction. */
+#ifndef MP_PYTHON_H
+#define MP_PYTHON_H
+
+#include "trace/trace.h"
+
+/* -- attr.c ------------------------------------------------------------------------ */
+
+mp_rc mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
+/* As object.__getattribute__ and object.__setattr__ do, whatever the class overrides. */
+mp_rc mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner,
+                                PyObject *name, bool with_hook);
+mp_rc mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
+                        PyObject *value);
+mp_rc mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner,
+                                PyObject *name, PyObject *value);
+mp_rc mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after,
+                           PyObject *obj, PyTypeObject *obj_type, PyObject *name);
+mp_rc mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
+                            mp_node **dict_node);
+
+/* -- call.c ------------------------------------------------------------------------ */
+
+/* args: nargs positional, then one per name in kwnames (tuple or NULL). */
+mp_rc mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee,
+                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* Call callee with one more argument in front. */
+mp_rc mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* Does calling it run a Python frame of the program, whatever the arguments are? */
+bool mp_callee_is_watched(PyObject *callee);
+/* What calling this class runs becomes known; aborts if that is neither Python (*runs) nor C
+ * code that only stores. */
+mp_rc mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs);
+bool mp_constructor_reads(PyTypeObject *cls);
+/* What the callable in node n stands for, in this field: a wrapper from outside is told by
+ * that, one that the run made holds what is known, and what no register has is a constant. */
+mp_rc mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner);
+/* A C method or slot bound to an object: its descriptor (overrides of its name do not
+ * count; NULL if there is none), and the object. */
+PyObject *mp_bound_descr_borrow(PyObject *bound);
+PyObject *mp_bound_self_borrow(PyObject *bound);
+bool mp_is_storing_type(PyTypeObject *tp);
+/* Calls of objects of C types (cfunc/objects.c, cfunc/json.c). */
+/* What a functools.partial holds, guarded; parts: function, arguments, keywords, owned
+ * (some may be NULL after an error). */
+mp_rc mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts);
+
+/* -- callback.c -------------------------------------------------------------------- */
+
+/* The interpreter calls what was found in the class of obj, in its place. */
+mp_rc mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
+                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* The C function gets these arguments and calls those that are callable. */
+mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee,
+                       PyObject *const *args, Py_ssize_t count);
+/* A key that is missing in a defaultdict that obj is, or holds, would be written by `who`. */
+mp_rc mp_refuse_default(mp_trace *T, PyObject *obj, const char *who);
+
+/* -- class.c ----------------------------------------------------------------------- */
+
+/* May a new object get this class?  One that never leaves the run dies there, and no hit
+ * would run its __del__. */
+bool mp_may_become(PyObject *cls);
+/* Calls that make a class; *found tells whether this is one. */
+mp_rc mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
+                            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                            bool *found);
+mp_rc mp_post_class(mp_trace *T, PyObject *cls);
+/* The frame of a class body: its names, and what type.__new__ does with their values. */
+mp_rc mp_class_start(mp_trace *T, mp_shadow *s);
+mp_rc mp_class_names_end(mp_trace *T, PyObject *names);
+mp_rc mp_record_load_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *found);
+mp_rc mp_record_store_name(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value);
+/* What an external class answers from its own dict. */
+mp_rc mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name,
+                         bool *done);
+/* The text of a class; *runs tells whether its metaclass writes it, in Python. */
+mp_rc mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs);
+/* What C code raised tells of classes and functions by name. */
+mp_rc mp_guard_message(mp_trace *T, PyObject *exc);
+/* Neither guards nor effects may name a class that the run made. */
+mp_rc mp_check_new_classes(mp_trace *T, const mp_replay *p);
+
+/* -- descr.c ----------------------------------------------------------------------- */
+
+/* Python code of the program runs below this instruction. */
+mp_rc mp_attr_runs(mp_trace *T, mp_shadow *s, PyObject *func);
+/* The mp_field behind a C attribute of this name, or -1. */
+int mp_descr_find_field(PyObject *owner, PyObject *name);
+/* The value of a field, read the way the interpreter will: C getters only. */
+mp_rc mp_descr_load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name,
+                          int field);
+/* Does it stand before the instance dict? */
+bool mp_descr_is_data(PyObject *descr);
+/* Guard that it goes on to be such a one, or not; NULL: nothing was found. */
+mp_rc mp_descr_guard_kind(mp_trace *T, PyObject *descr);
+/* Special method `name` of a descriptor's class, if it is Python code. */
+mp_rc mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr,
+                    PyTypeObject *owner_type, const char *name, bool *runs);
+/* Guard a descriptor of C and what it holds in this field. */
+mp_rc mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part);
+/* A value found in a class: bind it to the owner as its type says. */
+mp_rc mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                    PyObject *name, PyObject *descr);
+/* Store value through a data descriptor; NULL: delete. */
+mp_rc mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                   PyObject *name, PyObject *value, PyObject *descr);
+
+/* -- import.c ---------------------------------------------------------------------- */
+
+/* names: those of `from m import ...`, or None. */
+/* The module that C code imports by name: borrowed. */
+mp_rc mp_read_module(mp_trace *T, mp_shadow *s, const char *name, PyObject **module);
+mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *level,
+                       PyObject *names);
+mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
+                            PyObject *name);
+
+/* -- instr.c ----------------------------------------------------------------------- */
+
+mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+/* What the cell in local i holds is read. */
+mp_rc mp_read_cell(mp_trace *T, mp_shadow *s, int i);
+/* A lock that only functools and logging use, in code of theirs. */
+bool mp_is_cache_lock(const mp_shadow *s, PyObject *lock);  // python/instr.c
+/* A hit takes no such lock, so the segment that takes it must give it back. */
+mp_rc mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes);
+mp_rc mp_know_cell(mp_trace *T, mp_shadow *s, int i);  // python/instr.c
+
+/* -- item.c ------------------------------------------------------------------------ */
+
+mp_rc mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key);
+/* A field of a namedtuple: a descriptor that knows an index. */
+bool mp_is_tuple_field(PyObject *descr);
+mp_rc mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field);
+mp_rc mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key);
+mp_rc mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
+                        PyObject *value);
+mp_rc mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item);
+mp_rc mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj);
+
+/* -- match.c ----------------------------------------------------------------------- */
+
+/* Is it a sequence, or a mapping? */
+mp_rc mp_record_match_kind(mp_trace *T, PyObject *subject);
+mp_rc mp_record_get_len(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping);
+/* `case C(p, q, name=r)`: count is that of p and q, names those of the others. */
+mp_rc mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cls,
+                            PyObject *names, int count);
+/* An exception is compared with these classes. */
+mp_rc mp_record_except(mp_trace *T, PyObject *classes);
+
+/* -- operate.c --------------------------------------------------------------------- */
+
+mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                        bool has_tensor);
+mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee,
+                        PyObject *const *args, Py_ssize_t nargs);
+/* s is in sum() over a generator, whose frame `left` with item. */
+mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
+mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
+
+/* -- operator.c -------------------------------------------------------------------- */
+
+mp_rc mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op);
+mp_rc mp_record_is(mp_trace *T, PyObject *a, PyObject *b);
+mp_rc mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op);
+mp_rc mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name);
+mp_rc mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value);
+/* C code writes a text of obj, whose content is known. */
+mp_rc mp_look_at_text(mp_trace *T, PyObject *obj);
+/* Does "{0.x}" get at attributes, when it formats? */
+bool mp_format_takes_attrs(PyObject *text);
+
+#endif

@@ -1,0 +1,86 @@
+/* run/run.h - a recording from its begin to its end. */
+#ifndef MP_RUN_H
+#define MP_RUN_H
+
+#include "trace/trace.h"
+
+/* What a callback puts aside: the exception in flight, and the collector.  Before 3.12 a
+ * collection can start in any allocation; its finalizers could change a container that a
+ * handler is walking through. */
+typedef struct {
+    PyObject *exc;  // owned or NULL
+    int collects;
+} mp_callback;
+
+extern const mp_watch_ops mp_record_watch;
+
+/* -- death.c ----------------------------------------------------------------------- */
+
+int mp_death_init(void);
+/* The frame is no part of the program: it runs because something died. */
+bool mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f);
+/* It is one that the recording cannot hold. */
+bool mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh);
+/* Code of the library, or of the collector's users. */
+bool mp_death_is_harmless(mp_frame *f);
+/* Code of WeakKeyDictionary, WeakSet and the like. */
+bool mp_is_weakref_frame(mp_frame *f);
+/* So many objects that the collector looks at have been made since it was switched off that
+ * it has to run now.  What runs then and is not the library's ends the recording. */
+void mp_collect_garbage(mp_trace *T);
+/* No segment is recorded any more: the collector does what it would have done. */
+MP_MAYRUN void mp_collector_restore(mp_trace *T);
+bool mp_reaches_finalizer(PyObject *v);
+
+/* -- frame.c ----------------------------------------------------------------------- */
+
+/* The first event of a frame: its arguments. */
+mp_rc mp_frame_start(mp_trace *T, mp_shadow *s);
+/* The instruction `before` has ended: its result, seen at index. */
+mp_rc mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index);
+
+/* -- mode.c ------------------------------------------------------------------------ */
+
+int mp_mode_init(void);
+/* If C code below s may call operations: after the last callback before it runs. */
+void mp_mode_on(mp_trace *T, const mp_shadow *s);
+/* Before any Python code runs. */
+void mp_mode_off(mp_trace *T);
+
+/* -- record.c ---------------------------------------------------------------------- */
+
+/* Run a step of the innermost watched frame as a callback. */
+void mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *),
+                    void *arg);
+mp_callback mp_callback_begin(mp_trace *T);
+/* Lets go of what a segment held that has ended, too: what follows is eager. */
+MP_MAYRUN void mp_callback_end(mp_trace *T, mp_callback saved);
+/* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
+void mp_trace_settle(mp_trace *T, mp_rc rc);
+void mp_shadow_fini(mp_shadow *s);
+int32_t mp_trace_code_number(mp_trace *T,
+                             PyCodeObject *code);  // run/record.c; -1: error
+
+/* -- run.c ------------------------------------------------------------------------- */
+
+MP_MAYRUN void mp_trace_drop(mp_trace *T);  // run/run.c
+/* run/run.c: forget the segment but for the frames; NULL if it cannot be planned. */
+mp_rc mp_trace_again(mp_trace *T);
+mp_plan *mp_plan_make(mp_trace *T, PyObject *result);
+
+/* -- segment.c --------------------------------------------------------------------- */
+
+/* The instruction that s is about to run cannot be recorded: can the segment end before it?
+ * n_writes: length of the journal before the instruction was looked at. */
+bool mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes);
+/* An event in the gap.  *begun: this instruction is the first of a segment. */
+mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
+                     bool *begun);
+
+/* -- trial.c ----------------------------------------------------------------------- */
+
+/* A trial: the generator of frame f has yielded; the run is given up; the call is over. */
+mp_rc mp_trial_yielded(mp_trace *T, mp_frame *f);
+void mp_trial_end(mp_trace *T);
+
+#endif

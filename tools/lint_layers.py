@@ -1,0 +1,176 @@
+"""The engine's folders stand in an order: none includes or calls what stands above it.
+
+    python tools/lint_layers.py            what breaks the order
+    python tools/lint_layers.py --figures  folders, files, calls between files, circles
+
+The order stands once, in docs/internals/README.md: the table of folders, from the ground
+up.  Folders in one row may call each other.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lint_c import without_comments
+from sources import ROOT
+
+ENGINE = ROOT / "engine"
+PAGE = ROOT / "docs" / "internals" / "README.md"
+ROW = re.compile(r"^\| ((?:`engine/\w+/`(?:, )?)+) \|", re.MULTILINE)
+INCLUDE = re.compile(r'^#\s*include "([\w./]+)"', re.MULTILINE)
+#: A function that other files see.  Its name begins a line, after the line of its type.
+FUNCTION = re.compile(r"^(?!static\b|#)\w[\w *]*\n(\w+)\(", re.MULTILINE)
+VARIABLE = re.compile(r"^(?!static\b|extern\b|typedef\b)\w[\w *]*?\b(mp_\w+)(?:\[\w*\])? = ", re.MULTILINE)
+#: Calls upward that stay, each with its reason; no more than five.
+ALLOWED: dict[tuple[str, str], str] = {}
+
+
+class Arc(NamedTuple):
+    """One file needs something of another."""
+
+    source: Path
+    target: Path
+    names: tuple[str, ...]  # empty: an include
+
+    def __str__(self) -> str:
+        what = ", ".join(self.names) or "include"
+        return f"{self.source.relative_to(ENGINE)} -> {self.target.relative_to(ENGINE)}: {what}"
+
+
+def levels(page: str) -> dict[str, int]:
+    """Height of each folder."""
+    page = page.split("## Folders", 1)[1].split("\n## ", 1)[0]
+    rows = [re.findall(r"engine/(\w+)/", row) for row in ROW.findall(page)]
+    return {name: height for height, row in enumerate(rows) for name in row}
+
+
+def read_sources(engine: Path) -> dict[Path, str]:
+    paths = sorted(p for p in engine.rglob("*") if p.suffix in (".c", ".h"))
+    return {p: p.read_text(encoding="utf-8") for p in paths}
+
+
+def includes(engine: Path, texts: dict[Path, str]) -> Iterator[Arc]:
+    for path, text in texts.items():
+        for name in INCLUDE.findall(text):
+            yield Arc(path, engine / name, ())
+
+
+def calls(texts: dict[Path, str]) -> Iterator[Arc]:
+    """Arcs between .c files, by the names of functions and variables."""
+    bare = {p: without_comments(t) for p, t in texts.items() if p.suffix == ".c"}
+    owner = {
+        name: path
+        for path, text in bare.items()
+        for pattern in (FUNCTION, VARIABLE)
+        for name in pattern.findall(text)
+    }
+    for path, text in bare.items():
+        used: dict[Path, set[str]] = {}
+        for word in set(re.findall(r"\b\w+\b", text)):
+            if owner.get(word, path) != path:
+                used.setdefault(owner[word], set()).add(word)
+        for target, names in used.items():
+            yield Arc(path, target, tuple(sorted(names)))
+
+
+def upward(engine: Path, arcs: list[Arc], height: dict[str, int]) -> list[Arc]:
+    """Arcs against the order.  Files beside the folders (module.c) stand above all."""
+
+    def level(path: Path) -> int:
+        above = len(height)
+        return height[path.parent.name] if path.parent != engine else above
+
+    return [
+        arc
+        for arc in arcs
+        if arc.target != engine / "engine.h" and level(arc.source) < level(arc.target)
+    ]
+
+
+def circles(arcs: list[Arc]) -> list[list[Path]]:
+    """Files that call each other, directly or not: strongly connected components."""
+    after: dict[Path, set[Path]] = {}
+    for arc in arcs:
+        after.setdefault(arc.source, set()).add(arc.target)
+        after.setdefault(arc.target, set())
+    reached: dict[Path, set[Path]] = {}
+    for start in after:
+        seen: set[Path] = set()
+        todo = [start]
+        while todo:
+            for path in after[todo.pop()] - seen:
+                seen.add(path)
+                todo.append(path)
+        reached[start] = seen
+    groups = {
+        frozenset(b for b in reached[a] if a in reached[b]) for a in after if a in reached[a]
+    }
+    return sorted((sorted(g) for g in groups if len(g) > 1), key=len, reverse=True)
+
+
+def floors(arcs: list[Arc]) -> int:
+    """Longest way down through files, each circle counted as one floor."""
+    group: dict[Path, Path] = {}
+    for circle in circles(arcs):
+        group.update(dict.fromkeys(circle, circle[0]))
+    below: dict[Path, set[Path]] = {}
+    for arc in arcs:
+        a, b = group.get(arc.source, arc.source), group.get(arc.target, arc.target)
+        below.setdefault(a, set())
+        below.setdefault(b, set())
+        if a != b:
+            below[a].add(b)
+    height: dict[Path, int] = {}
+
+    def of(path: Path) -> int:
+        if path not in height:
+            height[path] = 1 + max(map(of, below[path]), default=0)
+        return height[path]
+
+    return max(map(of, below), default=0)
+
+
+def lint(engine: Path, page: str) -> list[str]:
+    height = levels(page)
+    folders = {p.name for p in engine.iterdir() if p.is_dir()}
+    found = [f"engine/{name}/ has no row in {PAGE.name}" for name in folders - height.keys()]
+    found += [f"{PAGE.name}: engine/{name}/ does not exist" for name in height.keys() - folders]
+    if found:
+        return found
+    texts = read_sources(engine)
+    for arc in upward(engine, [*includes(engine, texts), *calls(texts)], height):
+        source = str(arc.source.relative_to(engine))
+        names = [n for n in arc.names if (source, n) not in ALLOWED]
+        if names or not arc.names:
+            found.append(f"{arc._replace(names=tuple(names))} (upward)")
+    return found
+
+
+def figures(engine: Path, page: str) -> str:
+    height = levels(page)
+    arcs = list(calls(read_sources(engine)))
+    up = upward(engine, arcs, height)
+    sizes = [len(c) for c in circles(arcs)]
+    return (
+        f"{len(height)} folders, {len({a.source for a in arcs})} files, "
+        f"{len(arcs)} pairs of files that call, {len(up)} of them upward, "
+        f"{floors(arcs)} floors, circles of {', '.join(map(str, sizes)) or 'none'} files"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    page = PAGE.read_text(encoding="utf-8")
+    if arguments == ["--figures"]:
+        print(figures(ENGINE, page))
+        return 0
+    found = lint(ENGINE, page)
+    print(*found, sep="\n", end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
