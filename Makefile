@@ -111,6 +111,7 @@ lint: $(REQUIREMENTS)
 	@$(RUN) tools/lint_tree.py
 	$(say) 'C rules'
 	@$(RUN) tools/lint_c.py
+	@$(RUN) tools/lint_layers.py
 	$(say) 'clang-format'
 	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 	$(say) 'ruff'

@@ -343,7 +343,7 @@ def effect_classes_page() -> str:
         "",
         "Python code is watched while a call is recorded; C code is not.  What it reads,",
         "writes and returns stands in `engine/objects/builtins.def`, and means what",
-        "`engine/objects/rules.def` says.  A call without a row is refused (`opaque-call`).",
+        "`engine/objects/rules.def` says.  Without a row it is refused (`opaque-call`).",
         "`magpy._engine.effect_class(f)` tells the class of any callable: one of these, or",
         "`python` (it runs in frames), `torch` (an operation or a row of its own), `numpy`",
         "(pure on constants and on arrays that the run made).",

@@ -1,6 +1,6 @@
 """The engine's folders stand in an order: none includes or calls what stands above it.
 
-    python tools/lint_layers.py            what breaks the order
+    python tools/lint_layers.py            what breaks the order; includes of no use
     python tools/lint_layers.py --figures  folders, files, calls between files, circles
 
 The order stands once, in docs/internals/README.md: the table of folders, from the ground
@@ -21,10 +21,24 @@ from sources import ROOT
 ENGINE = ROOT / "engine"
 PAGE = ROOT / "docs" / "internals" / "README.md"
 ROW = re.compile(r"^\| ((?:`engine/\w+/`(?:, )?)+) \|", re.MULTILINE)
+#: CPython's own headers stand behind it.
+PRIVATE = ENGINE / "compat" / "private.h"
 INCLUDE = re.compile(r'^#\s*include "([\w./]+)"', re.MULTILINE)
 #: A function that other files see.  Its name begins a line, after the line of its type.
 FUNCTION = re.compile(r"^(?!static\b|#)\w[\w *]*\n(\w+)\(", re.MULTILINE)
-VARIABLE = re.compile(r"^(?!static\b|extern\b|typedef\b)\w[\w *]*?\b(mp_\w+)(?:\[\w*\])? = ", re.MULTILINE)
+VARIABLE = re.compile(
+    r"^(?!static\b|extern\b|typedef\b)\w[\w *]*?\b(mp_\w+)(?:\[\w*\])? = ", re.MULTILINE
+)
+#: What a header declares: functions, types, constants, macros, variables.
+DECLARED = (
+    re.compile(r"\b(mp_\w+)\s*\("),
+    re.compile(r"^\s*#\s*define (\w+)", re.MULTILINE),
+    re.compile(r"^(?:\}|typedef [^;{]*?\b)\s*(\w+);", re.MULTILINE),
+    re.compile(r"\bstruct (\w+)\s*\{"),
+    re.compile(r"\b((?:MP|RULE)_\w+)\b"),
+    re.compile(r"^extern [^;]*?\b(\w+)(?:\[\w*\])?;", re.MULTILINE),
+    re.compile(r"^static inline [\w *]+\n(\w+)\(", re.MULTILINE),
+)
 #: Calls upward that stay, each with its reason; no more than five.
 ALLOWED: dict[tuple[str, str], str] = {}
 
@@ -38,7 +52,8 @@ class Arc(NamedTuple):
 
     def __str__(self) -> str:
         what = ", ".join(self.names) or "include"
-        return f"{self.source.relative_to(ENGINE)} -> {self.target.relative_to(ENGINE)}: {what}"
+        source, target = ("/".join(p.parts[-2:]) for p in (self.source, self.target))
+        return f"{source} -> {target}: {what}"
 
 
 def levels(page: str) -> dict[str, int]:
@@ -107,7 +122,9 @@ def circles(arcs: list[Arc]) -> list[list[Path]]:
                 todo.append(path)
         reached[start] = seen
     groups = {
-        frozenset(b for b in reached[a] if a in reached[b]) for a in after if a in reached[a]
+        frozenset(b for b in reached[a] if a in reached[b])
+        for a in after
+        if a in reached[a]
     }
     return sorted((sorted(g) for g in groups if len(g) > 1), key=len, reverse=True)
 
@@ -137,8 +154,9 @@ def floors(arcs: list[Arc]) -> int:
 def lint(engine: Path, page: str) -> list[str]:
     height = levels(page)
     folders = {p.name for p in engine.iterdir() if p.is_dir()}
-    found = [f"engine/{name}/ has no row in {PAGE.name}" for name in folders - height.keys()]
-    found += [f"{PAGE.name}: engine/{name}/ does not exist" for name in height.keys() - folders]
+    lost, unknown = sorted(height.keys() - folders), sorted(folders - height.keys())
+    found = [f"engine/{name}/ has no row in {PAGE.name}" for name in unknown]
+    found += [f"{PAGE.name}: engine/{name}/ does not exist" for name in lost]
     if found:
         return found
     texts = read_sources(engine)
@@ -147,7 +165,37 @@ def lint(engine: Path, page: str) -> list[str]:
         names = [n for n in arc.names if (source, n) not in ALLOWED]
         if names or not arc.names:
             found.append(f"{arc._replace(names=tuple(names))} (upward)")
-    return found
+    return found + list(useless(engine, texts))
+
+
+def declared(engine: Path, header: Path, texts: dict[Path, str]) -> set[str]:
+    """Names of a header, with those that the tables in it make."""
+    text = texts[header]
+    bare = without_comments(text)
+    names = {name for pattern in DECLARED for name in pattern.findall(bare)}
+    for macro, prefix in re.findall(
+        r"^#\s*define (\w+)\([^)]*\)[^\n]*?\b(\w+)##", text, re.M
+    ):
+        for table in re.findall(r'#include "([\w/]+\.def)"', text):
+            rows = (engine / table).read_text(encoding="utf-8")
+            names |= {
+                prefix + row for row in re.findall(rf"^{macro}\((\w+)", rows, re.M)
+            }
+    return names
+
+
+def useless(engine: Path, texts: dict[Path, str]) -> Iterator[str]:
+    """Includes of headers of which a .c file uses nothing itself."""
+    names = {p: declared(engine, p, texts) for p in texts if p.suffix == ".h"}
+    for path, text in texts.items():
+        if path.suffix != ".c":
+            continue
+        words = set(re.findall(r"\w+", INCLUDE.sub("", without_comments(text))))
+        for name in INCLUDE.findall(text):
+            header = engine / name
+            own = header in (path.with_suffix(".h"), engine / "engine.h", PRIVATE)
+            if header.suffix == ".h" and not own and not names[header] & words:
+                yield f"{path.relative_to(engine)}: nothing of {name} is used"
 
 
 def figures(engine: Path, page: str) -> str:

@@ -11,7 +11,6 @@
 
 #include "python/python.h"
 #include "read/read.h"
-#include "torch/tensor_state.h"
 
 /* Pin an external object that never changes. */
 static mp_rc

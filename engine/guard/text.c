@@ -16,7 +16,7 @@
 #include "compat/compat.h"
 #include "objects/equal.h"
 #include "objects/types.h"
-#include "torch/tensor_state.h"
+#include "torch/tensor.h"
 
 enum { TEXT_REPR_MAX = 80 };  // characters of one constant
 

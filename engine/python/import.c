@@ -8,7 +8,6 @@
  */
 #include "python/python.h"
 #include "read/read.h"
-#include "torch/tensor_state.h"
 
 /* sys.modules[name] is value, or with mp_guard_absent() there is none. */
 static mp_rc

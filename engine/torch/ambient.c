@@ -15,7 +15,7 @@
 
 #include "compat/compat.h"
 #include "torch/ambient_own.h"
-#include "torch/tensor_state.h"
+#include "torch/tensor.h"
 
 enum {
 #define AMBIENT(id, module, getter, arg, policy, hint, probe, what) ROW_##id,
