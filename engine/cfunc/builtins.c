@@ -697,7 +697,11 @@ mp_builtin_effect(PyObject *callable)
         PyType_Check(callable) ? (PyTypeObject *)callable : mp_method_owner(callable);
     switch (mp_rule_of(callable)) {
     case RULE_NONE:
-        return owner != NULL && mp_is_value_type(owner) ? MP_C_READS : MP_C_OPAQUE;
+        return owner != NULL && mp_is_value_type(owner)
+                       && (!mp_is_numpy_type(owner)
+                           || (mp_marks_of(callable) & MP_MARK_PURE))
+                   ? MP_C_READS
+                   : MP_C_OPAQUE;
     case RULE_VALUE:
     case RULE_EVAL:
     case RULE_MOVE:
@@ -742,15 +746,17 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return rc;
     }
     if ((PyObject *)owner == mp_known[MP_K_ARRAY_UFUNC]) {  // np.add.reduce(a)
-        return mp_numpy_call(T, s, args[0], args + 1,
-                             mp_count_args(nargs, kwnames) - 1);
+        rc = mp_numpy_check_method(T, callee, mp_callee_name(callee));
+        return rc != MP_OK ? rc
+                           : mp_numpy_call(T, s, args[0], args + 1,
+                                           mp_count_args(nargs, kwnames) - 1);
     }
     if (mp_is_value_type(owner) && (self == NULL || fresh || mp_is_array(args[0]))) {
         s->below = MP_BELOW_WATCH;
         if (mp_is_numpy_type(owner)) {
             s->below = MP_BELOW_SKIP;  // array.sum() is Python code of numpy
             s->post = MP_POST_NUMPY;
-            rc = mp_numpy_check_method(T, mp_callee_name(callee));
+            rc = mp_numpy_check_method(T, callee, mp_callee_name(callee));
         }
         return rc != MP_OK
                    ? rc

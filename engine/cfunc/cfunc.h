@@ -149,6 +149,10 @@ mp_rc mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee,
 mp_rc mp_check_warnings(mp_trace *T);
 /* warnings.warn, and the call that tells of changed filters (cfunc/warn.c). */
 int mp_warn_init(void);
+/* The instruction op has used what numpy made.  May it have warned, or what called it?
+ * Guards the filters, by which a warning may have been ignored. */
+mp_rc mp_warn_check_quiet(mp_trace *T, mp_op op);
+bool mp_warn_frame_has_warned(mp_frame *f);
 mp_rc mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                    Py_ssize_t nargs, PyObject *kwnames);
 mp_rc mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee,

@@ -351,20 +351,27 @@ warn_applies(PyObject *item, const warn_call *call, PyObject *module, long line)
                                (PyTypeObject *)PyTuple_GET_ITEM(item, 2));
 }
 
+/* All that they hold is guarded. */
+static mp_rc
+warn_guard_filters(mp_trace *T, PyObject **filters)
+{
+    bool has_tensor = false;
+    mp_rc rc = warn_guard_module(T);
+    rc = rc != MP_OK ? rc : warn_read(T, WARN_FILTERS, filters);
+    if (rc == MP_OK && (*filters == NULL || !PyList_CheckExact(*filters))) {
+        return warn_refuse(T, "filters that are no list");
+    }
+    return rc != MP_OK ? rc : mp_read_deep(T, *filters, &has_tensor);
+}
+
 /* The action that the filters say: *action is borrowed. */
 static mp_rc
 warn_action(mp_trace *T, const warn_call *call, PyObject *what, PyObject **action)
 {
     PyObject *filters, *module = PyTuple_GET_ITEM(what, 4);
     long line = PyLong_AsLong(PyTuple_GET_ITEM(what, 3));
-    bool has_tensor = false;
     int applies = 0;
-    mp_rc rc = warn_guard_module(T);
-    rc = rc != MP_OK ? rc : warn_read(T, WARN_FILTERS, &filters);
-    if (rc == MP_OK && (filters == NULL || !PyList_CheckExact(filters))) {
-        return warn_refuse(T, "filters that are no list");
-    }
-    rc = rc != MP_OK ? rc : mp_read_deep(T, filters, &has_tensor);
+    mp_rc rc = warn_guard_filters(T, &filters);
     for (Py_ssize_t i = 0; rc == MP_OK && applies == 0 && i < PyList_GET_SIZE(filters);
          i++) {
         PyObject *item = PyList_GET_ITEM(filters, i);
@@ -567,6 +574,98 @@ mp_check_warnings(mp_trace *T)
         mp_blame(T, T->warned);
     }
     return PyErr_Occurred() ? MP_ERR : rc;
+}
+
+/* -- Warnings of C code ----------------------------------------------------------------- */
+
+/* numpy warns, or not, and a hit does not call it.  What is shown has a frame (run/record.c).
+ * What is not shown was ignored, and so it is as long as the filters are the same; or it was
+ * shown once for its line, which the registry of the module says. */
+
+static bool
+warn_has_warned(PyObject *globals, int from, int to)
+{
+    PyObject *key, *value,
+        *registry = PyDict_GetItemWithError(globals, warn_static.registry);
+    Py_ssize_t pos = 0;
+    bool found = false;
+    mp_err_drop();  // (a name is a text)
+    if (registry == NULL || !PyDict_Check(registry)) {
+        return false;
+    }
+    while (!found && PyDict_Next(registry, &pos, &key, &value)) {
+        PyObject *at = PyTuple_CheckExact(key) && PyTuple_GET_SIZE(key) > 0
+                           ? PyTuple_GET_ITEM(key, PyTuple_GET_SIZE(key) - 1)
+                           : NULL;
+        long line = at != NULL && PyLong_CheckExact(at) ? PyLong_AsLong(at) : -1;
+        mp_err_drop();  // no line has such a number
+        found = line >= from && line <= to;
+    }
+    return found;
+}
+
+bool
+mp_warn_frame_has_warned(mp_frame *f)
+{
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    int to = code->co_firstlineno;
+    for (int i = 0; i < (int)Py_SIZE(code); i++) {
+        int line = mp_code_line(code, i);
+        to = line > to ? line : to;
+    }
+    return warn_has_warned(mp_frame_globals_borrow(f), code->co_firstlineno, to);
+}
+
+/* Instructions that call no code of numpy that warns. */
+static bool
+warn_hands_on(mp_op op)
+{
+    switch (op) {
+    case MP_OP_NOP:
+    case MP_OP_RESUME:
+    case MP_OP_LOAD_FAST:
+    case MP_OP_LOAD_DEREF:
+    case MP_OP_LOAD_GLOBAL:
+    case MP_OP_LOAD_CONST:
+    case MP_OP_LOAD_ATTR:
+    case MP_OP_LOAD_METHOD:
+    case MP_OP_STORE_FAST:
+    case MP_OP_STORE_DEREF:
+    case MP_OP_BINARY_SUBSCR:
+    case MP_OP_BUILD_TUPLE:
+    case MP_OP_BUILD_LIST:
+    case MP_OP_BUILD_MAP:
+    case MP_OP_UNPACK_SEQUENCE:
+    case MP_OP_IS_OP:
+    case MP_OP_POP_TOP:
+    case MP_OP_RETURN_VALUE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+mp_rc
+mp_warn_check_quiet(mp_trace *T, mp_op op)
+{
+    PyObject *filters;
+    if (warn_hands_on(op)) {
+        return MP_OK;
+    }
+    for (int i = 0; i < T->n_stack; i++) {
+        const mp_shadow *s = &T->stack[i];
+        int line = s->pending < 0 ? -1 : mp_code_line(s->info->code, s->pending);
+        if (warn_has_warned(mp_frame_globals_borrow(s->f), line, line)) {
+            return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may have warned there");
+        }
+    }
+    int first =
+        mp_refgraph_first(&T->graph, MP_G_IMPORTED, warn_static.names[WARN_FILTERS], 1);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = warn_guard_filters(T, &filters);
+    return rc != MP_OK ? rc : warn_read(T, WARN_DEFAULT, &filters);
 }
 
 /* -- Filters that change ---------------------------------------------------------------- */

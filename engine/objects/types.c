@@ -76,9 +76,17 @@ static const char *const module_names[] = {
 #undef MODULE
 };
 
+static const struct {
+    const char *owner, *names;
+} pure_rows[] = {
+#define NUMPY_PURE(owner, names) {owner, names},
+#include "objects/numpy.def"
+#undef NUMPY_PURE
+};
+
 /* -- Marks --------------------------------------------------------------------------- */
 
-enum { MARK_SLOTS = 1024 };  // a power of two, far over twice the number of rows
+enum { MARK_SLOTS = 4096 };  // a power of two, far over twice the number of rows
 
 static struct mark_slot {
     const void *key;
@@ -234,6 +242,56 @@ types_add_functions(const char *module_name)
     return rc;
 }
 
+/* Those of one module or type of numpy's that are pure; a submodule is imported, as numpy itself
+ * does when it is asked for it. */
+static int
+types_add_pure(const char *owner, const char *names)
+{
+    PyObject *module = types_owner(owner, false), *list = NULL;
+    int rc = 0;
+    if (module == NULL) {
+        bool lacks = PyErr_ExceptionMatches(PyExc_ImportError)
+                     || PyErr_ExceptionMatches(PyExc_AttributeError);
+        if (lacks) {
+            mp_err_drop();  // another numpy
+        }
+        return lacks ? 0 : -1;
+    }
+    PyObject *text = PyUnicode_FromString(names);
+    list = text == NULL ? NULL : PyUnicode_Split(text, NULL, -1);
+    Py_XDECREF(text);
+    rc = list == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(list); i++) {
+        PyObject *found = PyObject_GetAttr(module, PyList_GET_ITEM(list, i));
+        if (found != NULL) {
+            rc = mark_put(found, MP_MARK_PURE);
+        }
+        else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            mp_err_drop();  // another numpy
+        }
+        else {
+            rc = -1;
+        }
+        Py_XDECREF(found);
+    }
+    Py_XDECREF(list);
+    Py_DECREF(module);
+    return rc;
+}
+
+static int
+types_add_numpy(void)
+{
+    int rc = 0;
+    if (mp_known[MP_K_ARRAY] == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(pure_rows) && rc == 0; i++) {
+        rc = types_add_pure(pure_rows[i].owner, pure_rows[i].names);
+    }
+    return rc;
+}
+
 int
 mp_types_init(void)
 {
@@ -285,7 +343,7 @@ mp_types_later(void)
             return -1;
         }
     }
-    return types_add_functions("numpy") < 0
+    return types_add_numpy() < 0 || types_add_functions("numpy") < 0
                    || types_add_functions("numpy._core._multiarray_umath") < 0
                ? -1
                : 0;

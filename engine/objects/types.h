@@ -70,7 +70,7 @@ enum mp_mark {
     MP_MARK_NUMPY = 1 << 19,       // pure on constants and new arrays
     MP_MARK_KEEPS_ARRAY = 1 << 20,  // what it makes gets at its argument's memory
     MP_MARK_RANDOM = 1 << 21,       // types of numpy.random
-    MP_MARK_HIDDEN = 1 << 22,       // answers from what no guard sees
+    MP_MARK_PURE = 1 << 22,         // a function of numpy's (numpy.def)
     MP_MARK_CODEC = 1 << 23,        // argument 2, or errors=, names a handler
     MP_MARK_MOD = 1 << 24,          // formats if its first operand is a text
     MP_MARK_KEY = 1 << 25,          // looks a key up in what it is given

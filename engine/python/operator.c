@@ -370,6 +370,7 @@ mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
     static const char *const names[] = {"__format__", "__str__", "__repr__"};
     mp_rc rc = mp_value(T, value, &n);
     s->post = MP_POST_RESULT;
+    s->below = mp_is_dtype(value) ? MP_BELOW_SKIP : s->below;  // Python code of numpy
     if (rc == MP_OK && PyType_Check(value)) {
         rc = mp_read_class_text(T, value, &runs);
         s->below = runs ? MP_BELOW_WATCH : s->below;

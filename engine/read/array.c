@@ -22,17 +22,12 @@ is_listed(const char *name, const char *const *list)
     return *list != NULL;
 }
 
-static const char *const refused_methods[] = {
-    "tofile",   "dump",       "__dlpack__", "__buffer__", "__str__",
-    "__repr__", "__format__", "__iter__",   "__hash__",   NULL,
-};
-
 mp_rc
-mp_numpy_check_method(mp_trace *T, const char *name)
+mp_numpy_check_method(mp_trace *T, PyObject *callee, const char *name)
 {
-    return is_listed(name, refused_methods)
-               ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.ndarray.%s", name)
-               : MP_OK;
+    return mp_marks_of(callee) & MP_MARK_PURE
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy.ndarray.%s", name);
 }
 
 /* np.frompyfunc(f, 1, 1) has one loop, over objects; numpy's own have others. */
@@ -63,7 +58,7 @@ check_function(mp_trace *T, PyObject *callee)
     if (mp_type_is(callee, MP_K_ARRAY_UFUNC) && calls_python(callee)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a ufunc of Python's");
     }
-    if (!(mp_marks_of(callee) & MP_MARK_HIDDEN)) {
+    if (mp_marks_of(callee) & MP_MARK_PURE) {
         return MP_OK;
     }
     PyObject *name = PyObject_GetAttrString(callee, "__name__");

@@ -11,7 +11,7 @@ bool mp_is_numpy_callable(PyObject *callee);
 mp_rc mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                     Py_ssize_t count);
 /* A method of an array is called. */
-mp_rc mp_numpy_check_method(mp_trace *T, const char *name);
+mp_rc mp_numpy_check_method(mp_trace *T, PyObject *callee, const char *name);
 /* What either of them answered. */
 mp_rc mp_numpy_result(mp_trace *T, PyObject *result);
 /* An external array is read: all of it.  n is its node. */

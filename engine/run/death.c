@@ -78,7 +78,7 @@ mp_death_is_harmless(mp_frame *f)
  * the program's, or of an object that a hit drops as well.  (The run makes no object with
  * __del__; a program that calls __del__ itself has looked the function up.) */
 bool
-mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f)
+mp_is_finalizer(mp_trace *T, mp_frame *f)
 {
     PyObject *name = mp_frame_code_borrow(f)->co_name;
     if (PyUnicode_CompareWithASCIIString(name, "__del__") == 0) {  // mp-ok: a suspicion
@@ -89,8 +89,7 @@ mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f)
         || is_library_callback(T, f)) {
         return true;
     }
-    return (parent->below == MP_BELOW_NOTHING && is_of_library(f))
-           || is_gc_callback(mp_frame_func_borrow(f));
+    return is_gc_callback(mp_frame_func_borrow(f));
 }
 
 /* Something dies, and its code is none that the recording holds: what it writes would be

@@ -120,12 +120,13 @@ static mp_rc
 enter_skipped(mp_trace *T, mp_frame *f)
 {
     mp_shadow *parent = shadow_top(T);
-    if (T->outside > 0 || (parent != NULL && mp_is_finalizer(T, parent, f))) {
+    if (T->outside > 0 || (parent != NULL && mp_is_finalizer(T, f))) {
         return enter_finalizer(T);
     }
     T->skip++;
-    if (parent != NULL && parent->post == MP_POST_NUMPY && is_warning(f)) {
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a warning of numpy");
+    if (parent != NULL && parent->post == MP_POST_NUMPY
+        && mp_warn_frame_has_warned(f)) {
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may have warned there");
     }
     if (is_library_frame(f) || (parent != NULL && parent->below == MP_BELOW_TRUSTED)) {
         return MP_OK;
@@ -339,6 +340,9 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         rc = enter_forward(T, f);
         watch = rc == MP_OK;
     }
+    else if (T->computes && T->outside == 0 && is_warning(f)) {
+        rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a warning of numpy");
+    }
     else if (T->skip > 0
              || (parent != NULL
                  && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
@@ -349,7 +353,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",
                             mp_frame_code_borrow(f)->co_qualname);
     }
-    else if (parent != NULL && mp_is_finalizer(T, parent, f)) {
+    else if (parent != NULL && mp_is_finalizer(T, f)) {
         rc = enter_finalizer(T);
     }
     else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
@@ -478,6 +482,8 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     T->unwinding = false;
     if (T->computes) {
         rc = mp_array_check_floats(T);
+        rc = rc != MP_OK || before < 0 ? rc
+                                       : mp_warn_check_quiet(T, info->at[before].op);
     }
     if (rc != MP_OK) {
         return rc;

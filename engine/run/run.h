@@ -18,7 +18,7 @@ extern const mp_watch_ops mp_record_watch;
 
 int mp_death_init(void);
 /* The frame is no part of the program: it runs because something died. */
-bool mp_is_finalizer(mp_trace *T, const mp_shadow *parent, mp_frame *f);
+bool mp_is_finalizer(mp_trace *T, mp_frame *f);
 /* It is one that the recording cannot hold. */
 bool mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh);
 /* Code of the library, or of the collector's users. */

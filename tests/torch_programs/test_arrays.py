@@ -1,6 +1,11 @@
 """Arrays of numpy that the run makes: read, written, given to torch, returned."""
 
+import functools
+import itertools
+import operator
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +18,8 @@ from torch_worlds import check_torch
 
 import magpy
 from oracle import cases
+
+ROOT = Path(__file__).parents[2]
 
 CASES = cases(r"""
 === constant_matrix
@@ -509,3 +516,114 @@ def f(x):
 @pytest.mark.parametrize("case", EXTERNAL, ids=lambda case: case.name)
 def test_external_arrays(case):
     check_torch(case)
+
+
+SMALL = np.int8(127), np.int8(1)
+
+
+@pytest.mark.parametrize("first", ["ignore", "default", "always"])
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        (lambda a, b: a + b, SMALL),
+        (lambda a, b: a + 1, SMALL),
+        (lambda a, b: 1 + a, SMALL),
+        (lambda a, b: np.int8(127) + np.int8(1), SMALL),
+        (lambda a, b: -a, (np.int8(-128), 0)),
+        (lambda a, b: abs(a), (np.int8(-128), 0)),
+        (lambda a, b: a // b, (np.int8(1), np.int8(0))),
+        (lambda a, b: divmod(a, b), (np.int8(-128), np.int8(-1))),
+        (lambda a, b: sum([a, b]), SMALL),
+        (lambda a, b: list(map(operator.add, [a], [b])), SMALL),
+        (lambda a, b: functools.reduce(operator.add, [a, b]), SMALL),
+        (lambda a, b: list(itertools.accumulate([a, b])), SMALL),
+        (lambda a, b: a.__add__(b), SMALL),
+        (lambda a, b: np.array([a]) // np.array([b]), (np.int8(1), np.int8(0))),
+        (lambda a, b: a.astype(np.float32), (np.complex64(1j), 0)),
+        (lambda a, b: np.array([a]).astype(np.float32), (np.complex64(1j), 0)),
+        (lambda a, b: np.zeros(1).__setitem__(0, np.array(a)), (np.complex64(1j), 0)),
+        (lambda a, b: float(a), (np.complex64(1j), 0)),
+        (lambda a, b: np.mean(np.zeros(0)), (0, 0)),
+        (lambda a, b: np.array([a]).std(ddof=1), (1.5, 0)),
+        (lambda a, b: np.polyfit(np.ones(2), np.array([a, 2.0]), 2), (1.5, 0)),
+    ],
+)
+def test_warnings_of_numpy_that_flags_do_not_tell(f, args, first):
+    """Whatever the filters were when the run was recorded."""
+
+    def seen(g):
+        with warnings.catch_warnings(record=True) as log:
+            warnings.simplefilter(mode)
+            try:
+                return repr(g(*args)), [str(w.message) for w in log]
+            except (Warning, TypeError) as error:
+                return repr(error), len(log)
+
+    f.__globals__.pop("__warningregistry__", None)
+    g = magpy.compile(f, backend="eager")
+    for mode in [first] * 3 + ["always", "ignore", "default", "error", first]:
+        assert seen(g) == seen(f)
+
+
+def test_a_warning_that_was_shown_once_is_shown_by_a_hit_when_eager_shows_it():
+    space = {"np": np, "SMALL": SMALL}
+    exec("def f(a, b):\n    return a + b", space)
+    twin = {"np": np, "SMALL": SMALL}
+    exec("def f(a, b):\n    return a + b", twin)
+    g = magpy.compile(space["f"], backend="eager")
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("default")
+        for _ in range(4):
+            shown = []
+            for call in (g, twin["f"]):
+                del log[:]
+                for _ in range(3):
+                    call(*SMALL)
+                shown.append([str(w.message) for w in log])
+            assert shown[0] == shown[1]
+            warnings.simplefilter("default")  # registries are emptied
+
+
+def test_filters_do_not_matter_to_what_does_not_compute():
+    def f(x, scale):
+        return x * 2, scale
+
+    g = magpy.compile(f, backend="eager")
+    g(torch.ones(2), np.float32(2))
+    assert not any("warnings.filters" in guard for guard in g.entries()[0]["guards"])
+
+
+def test_the_table_is_of_numpy():
+    """Every function of the table exists, and answers the same twice where it answers."""
+    text = (ROOT / "engine/objects/numpy.def").read_text()
+    rows = re.findall(r'NUMPY_PURE\("([\w.]+)",\s*((?:"[^"]*"\s*)+)\)', text)
+    owners = dict(rows)
+    assert {
+        "numpy",
+        "numpy.linalg",
+        "numpy.fft",
+        "numpy.ndarray",
+        "numpy.ufunc",
+    } <= set(owners)
+    if np.__version__.startswith("2.4."):
+        for owner, names in rows:
+            found = eval(owner, {"numpy": np})
+            for name in "".join(re.findall(r'"([^"]*)"', names)).split():
+                assert hasattr(found, name), (owner, name)
+    names = "".join(re.findall(r'"([^"]*)"', owners["numpy"])).split()
+    arguments = [(), (3,), ([1.5, 2.0],), ([1, 2], [3, 4]), ([[1.0, 2.0], [3.0, 5.0]],)]
+    for name in names:
+        for args in arguments:
+            if name not in ("empty", "empty_like"):
+                assert answer(getattr(np, name), args) == answer(
+                    getattr(np, name), args
+                )
+
+
+def answer(function, args):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return re.sub(r" at 0x\w+", "", repr(function(*args)))
+        except Exception as error:
+            return repr(error)
