@@ -334,7 +334,7 @@ mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
         if (rc == MP_OK && T->n_locks == 0
             && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
             && writes_while_locked(T)) {
-            mp_blame(T, T->locked);
+            T->whole_only = true;  // the next call finds what this one writes
             rc = mp_trace_abort(T, MP_AB_MUTATION, "a write under a lock of logging");
         }
         return rc;
