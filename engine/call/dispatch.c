@@ -79,6 +79,10 @@ mp_hit_drop(mp_hit *hit)
     while (hit->n_held > 0) {
         Py_XDECREF(hit->held[--hit->n_held]);
     }
+    if (hit->held != hit->small) {
+        PyMem_Free(hit->held);
+        hit->held = hit->small;
+    }
     while (hit->n_kept > 0) {
         Py_DECREF(hit->kept[--hit->n_kept]);
     }
@@ -90,6 +94,7 @@ mp_hit_drop(mp_hit *hit)
 static int
 dispatch_keep_borrowed(mp_hit *hit)
 {
+    assert(hit->n_kept == 0 && hit->kept == NULL);
     const mp_replay *replay = hit->entry->plan->replay;
     int32_t n = 0;
     for (int32_t i = 0; i < replay->n_ops; i++) {
@@ -112,9 +117,6 @@ void
 mp_hit_release(mp_hit *hit)
 {
     mp_hit_drop(hit);
-    if (hit->held != hit->small) {
-        PyMem_Free(hit->held);
-    }
     Py_XDECREF(hit->difference);
     if (hit->entry != NULL) {
         mp_entry_release(hit->entry);
@@ -125,6 +127,7 @@ mp_hit_release(mp_hit *hit)
 int
 mp_hit_gather(mp_hit *hit, PyObject *const *regs)
 {
+    assert(hit->entry != NULL && hit->n_held == 0 && hit->held == hit->small);
     const mp_plan *plan = hit->entry->plan;
     const mp_replay *replay = plan->replay;
     int32_t n = replay->n_sources + plan->n_inputs;
@@ -151,6 +154,7 @@ static bool
 dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
                  int32_t *blame)
 {
+    assert(op->cache.n_regs >= entry->plan->guards->n_regs);
     mp_plan *plan = entry->plan;
     if (entry->code != bound->code) {
         *blame = MP_BLAME_CODE;
@@ -177,6 +181,7 @@ dispatch_progress(int32_t blame)
 static dispatch_found
 dispatch_search(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
 {
+    assert(hit->entry == NULL);
     for (int32_t i = 0; i < op->cache.n; i++) {
         mp_entry *entry = op->cache.at[i];
         int32_t blame;
@@ -211,6 +216,7 @@ dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
         return 0;
     }
     mp_guards *guards = hit->entry->plan->guards;
+    assert(hit->blame < guards->n_ops);
     const mp_guard *guard = &guards->ops[hit->blame];
     if (guard->kind != MP_G_TENSOR
         || mp_guards_check(guards, bound->slots, op->cache.regs)
@@ -251,6 +257,7 @@ dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
 static int
 dispatch_take_compiled(mp_entry *entry, PyObject *answer)
 {
+    assert(entry->callable == NULL);
     Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
     if ((size != 2 && size != 3) || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
         PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
@@ -273,6 +280,7 @@ dispatch_call_compiler(mp_CompiledObject *op, mp_hit *hit)
 {
     mp_entry *entry = hit->entry;
     int32_t n_sources = entry->plan->replay->n_sources;
+    assert(hit->n_held == n_sources + entry->plan->n_inputs);
     PyObject *inputs = PyList_New(entry->plan->n_inputs);
     if (inputs == NULL) {
         return -1;
@@ -295,6 +303,7 @@ dispatch_call_compiler(mp_CompiledObject *op, mp_hit *hit)
 static int
 dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
 {
+    assert(PyErr_Occurred());
     if (mp_err_is_signal()) {
         entry->state = MP_ENTRY_NEW;
         return -1;
@@ -325,6 +334,7 @@ dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
 int
 mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
 {
+    assert(hit->entry->state == MP_ENTRY_NEW);
     mp_entry *entry = hit->entry;
     if (op->compiler == NULL) {
         entry->state = MP_ENTRY_FAILED;

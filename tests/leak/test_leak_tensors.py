@@ -7,6 +7,7 @@ import linecache
 import os
 import subprocess
 import sys
+import tracemalloc
 import weakref
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 import magpy
+from magpy._engine import CompiledFunction
 
 
 class Net(nn.Module):
@@ -215,3 +217,36 @@ def test_class_of_a_compiled_module_dies_at_once():
     seen = make()
     gc.collect()
     assert [r() for r in seen] == [None] * 2
+
+
+def test_what_a_hit_keeps_behind_a_break_is_freed():
+    """Room for many references is made twice when their graph is compiled."""
+    many = [torch.ones(1) for _ in range(61)]
+
+    def step(x):
+        float(x)
+        return torch.stack(many)
+
+    def cycle() -> None:
+        fast = CompiledFunction(step, compiler=lambda graph, inputs: (stack, False))
+        for _ in range(3):
+            fast(torch.ones(1))
+        assert fast.stats()["hits"] == 2
+
+    def stack(*tensors):
+        return (torch.stack(tensors),)
+
+    def blocks() -> int:
+        gc.collect()
+        size = len(many) * tuple.__itemsize__
+        return sum(trace.size == size for trace in tracemalloc.take_snapshot().traces)
+
+    magpy.compile(step, backend="eager")(torch.ones(1))  # torch is set up
+    cycle()
+    tracemalloc.start()
+    before = blocks()
+    for _ in range(20):
+        cycle()
+    grown = blocks() - before
+    tracemalloc.stop()
+    assert grown < 10
