@@ -96,6 +96,7 @@ target_take_instance(mp_target *t, PyObject *callable)
 int
 mp_target_init(mp_target *t, PyObject *callable)
 {
+    assert(callable != NULL);
     memset(t, 0, sizeof(*t));
     t->kind = PyMethod_Check(callable) ? MP_TARGET_METHOD : MP_TARGET_FUNCTION;
     int rc = target_take_function(t, callable);
@@ -119,6 +120,7 @@ mp_target_init(mp_target *t, PyObject *callable)
 int
 mp_target_follow(mp_target *t, PyFunctionObject **old)
 {
+    assert(t->callable != NULL);
     if (t->kind != MP_TARGET_INSTANCE) {
         return 1;
     }
@@ -164,6 +166,7 @@ typedef struct {
 static PyObject **
 bind_slots(mp_bound *b, Py_ssize_t n)
 {
+    assert(n >= 0);
     PyObject **slots = b->small;
     if (n > MP_BIND_SMALL) {
         slots = b->heap = PyMem_New(PyObject *, n);
@@ -304,6 +307,7 @@ bind_defaults(mp_bound *b, PyFunctionObject *func, PyObject **slots)
 static int
 bind_function(mp_bound *b, PyFunctionObject *func, const bind_call *call)
 {
+    assert(PyFunction_Check(func));
     PyCodeObject *code = b->code = (PyCodeObject *)Py_NewRef(func->func_code);
     int more = code->co_kwonlyargcount != 0
                || (code->co_flags & (CO_VARARGS | CO_VARKEYWORDS)) != 0;
@@ -443,6 +447,7 @@ int
 mp_bind(mp_bound *b, const mp_target *t, PyObject *const *args, Py_ssize_t nargs,
         PyObject *kwnames)
 {
+    assert(nargs >= 0 && (kwnames == NULL || PyTuple_Check(kwnames)));
     b->code = NULL;
     b->rest = b->named = b->merged = NULL;
     b->heap = NULL;

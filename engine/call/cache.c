@@ -40,6 +40,7 @@ entry_mutates(PyObject *graph)
 mp_entry *
 mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id)
 {
+    assert(plan != NULL && plan->guards != NULL);
     int mutates = entry_mutates(plan->graph);
     mp_entry *entry = mutates < 0 ? NULL : PyMem_Calloc(1, sizeof(*entry));
     if (entry == NULL) {
@@ -61,6 +62,7 @@ mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id)
 void
 mp_entry_release(mp_entry *entry)
 {
+    assert(entry->refs > 0);
     assert(entry->refs > 0);
     if (--entry->refs > 0) {
         return;
@@ -196,6 +198,7 @@ kinds_count(PyObject *counts, const char *name)
 static const char *
 kinds_guard_name(const mp_guard *op)
 {
+    assert(op->kind < MP_G_COUNT);
     static const char *const names[] = {
 #define GUARD(id, format) #id,
 #include "guard/guards.def"
@@ -212,6 +215,7 @@ kinds_guard_name(const mp_guard *op)
 static const char *
 kinds_effect_name(const mp_effect *op)
 {
+    assert(op->kind < MP_E_COUNT);
     static const char *const names[] = {
 #define EFFECT(id, name, format) #id,
 #include "effect/effects.def"
@@ -261,6 +265,7 @@ cache_grow_regs(mp_cache *cache, int32_t n)
 int
 mp_cache_insert(mp_cache *cache, mp_entry *entry)
 {
+    assert(entry->refs > 0 && cache->n <= cache->cap);
     if (cache_grow_regs(cache, entry->plan->guards->n_regs) < 0) {
         return -1;
     }
@@ -285,7 +290,7 @@ mp_cache_insert(mp_cache *cache, mp_entry *entry)
 void
 mp_cache_touch(mp_cache *cache, int32_t i)
 {
-    assert(i < cache->n);
+    assert(i >= 0 && i < cache->n);
     mp_entry *entry = cache->at[i];
     memmove(cache->at + 1, cache->at, (size_t)i * sizeof(*cache->at));
     cache->at[0] = entry;
@@ -367,6 +372,7 @@ mp_cache_clear(mp_cache *cache)
 static void
 cache_release_copy(mp_entry **copy, int32_t n)
 {
+    assert(n >= 0);
     for (int32_t i = 0; i < n; i++) {
         mp_entry_release(copy[i]);
     }

@@ -378,6 +378,7 @@ dispatch_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
 PyObject *
 mp_hit_call_graph(mp_hit *hit)
 {
+    assert(hit->entry->callable != NULL);
     mp_entry *entry = hit->entry;
     int32_t n_sources = entry->plan->replay->n_sources;
     PyObject *callable = Py_NewRef(entry->callable);
@@ -420,6 +421,7 @@ mp_hit_call_graph(mp_hit *hit)
 int
 mp_entry_strike(mp_CompiledObject *op, mp_entry *entry)
 {
+    assert(entry->refs > 0);
     if (entry->undo_flags & MP_UNDO_CAUGHT && entry->hits > 0) {
         return 0;  // a handler of the program has had it
     }
@@ -453,6 +455,7 @@ dispatch_graph_raised(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *c
 static PyObject *
 dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 {
+    assert(hit->entry != NULL);
     mp_entry *entry = hit->entry;
     PyObject *outputs = NULL;         // owned
     PyObject *const *tensors = NULL;  // borrowed from outputs
@@ -486,6 +489,7 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
 int
 mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObject *code)
 {
+    assert(plan != NULL && code != NULL);
     mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
     if (entry == NULL) {
         return -1;
@@ -732,6 +736,7 @@ static int
 dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
                 PyObject **result)
 {
+    assert(op->verifier != NULL && hit->entry != NULL);
     PyObject *notes;  // owned or NULL
     int32_t n_sources = hit->entry->plan->replay->n_sources;
     op->verify_left = op->verify_every;

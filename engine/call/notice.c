@@ -11,6 +11,7 @@
 int
 mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...)
 {
+    assert(kind != NULL && format != NULL);
     if (op->on_event == NULL) {
         return 0;
     }
@@ -76,6 +77,7 @@ notice_abort(PyObject *reason)
 int
 mp_notice_stopped(mp_CompiledObject *op, mp_notice what, int32_t place)
 {
+    assert(place >= 0 && place < op->stats.n_places);
     if (!notice_is_new(op, what)) {
         return 0;
     }

@@ -12,6 +12,7 @@ enum { POINTS_MAX = 512 };
 static int
 points_add(mp_points *points, PyObject *key, const mp_point *p)
 {
+    assert(points->index != NULL && points->n < POINTS_MAX && p->n_frames > 0);
     PyObject *number = NULL;
     mp_resume_point *point = NULL;
     if (points->n == points->cap) {
@@ -55,6 +56,7 @@ mp_points_find(mp_points *points, const mp_point *p)
     PyObject *number = key == NULL ? NULL : PyDict_GetItemWithError(points->index, key);
     mp_resume_point *point = NULL;
     if (number != NULL) {
+        assert(PyLong_AsLong(number) >= 0 && PyLong_AsLong(number) < points->n);
         point = points->at[PyLong_AsLong(number)];
     }
     else if (!PyErr_Occurred() && points->n < POINTS_MAX
@@ -68,6 +70,7 @@ mp_points_find(mp_points *points, const mp_point *p)
 static PyObject *
 avoid_key(PyCodeObject *code, int index)
 {
+    assert(index >= 0);
     struct {
         PyCodeObject *code;
         int64_t index;
@@ -102,6 +105,7 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
     PyObject *key = avoid_key(code, index);
     PyObject *row = key == NULL ? NULL : PyDict_GetItemWithError(points->avoided, key);
     mp_err_drop();  // without memory the instruction fails again
+    assert(row == NULL || PyTuple_GET_SIZE(row) == 4);
     Py_XDECREF(key);
     return row != NULL && PyTuple_GET_ITEM(row, 3) == Py_True ? row : NULL;
 }
@@ -109,6 +113,7 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
 int
 mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
 {
+    assert(at >= 0 && at < guards->n_ops);
     const mp_guard *guard = &guards->ops[at];
     if (guards->dead) {
         return 0;
@@ -129,6 +134,7 @@ mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
 bool
 mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
 {
+    assert(reg >= 0 && reg < guards->n_regs);
     if (points->changing == NULL) {
         return false;
     }
@@ -142,6 +148,7 @@ mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
 PyObject *
 mp_points_place(const mp_resume_point *point)
 {
+    assert(PyTuple_GET_SIZE(point->codes) > 0);
     Py_ssize_t n = PyTuple_GET_SIZE(point->codes);
     PyCodeObject *code = (PyCodeObject *)PyTuple_GET_ITEM(point->codes, n - 1);
     return Py_BuildValue("(Oi)", code->co_filename, mp_code_line(code, point->index));

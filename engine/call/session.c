@@ -33,6 +33,7 @@ enum {
 static bool
 session_matches(const mp_resume_point *point, const mp_plan *plan, PyObject **values)
 {
+    assert(point->cache.n_regs >= plan->guards->n_regs);
     return mp_guards_check(plan->guards, values, point->cache.regs)
            && (plan->ambient == NULL || mp_ambient_check(plan->ambient));
 }
@@ -42,6 +43,7 @@ session_matches(const mp_resume_point *point, const mp_plan *plan, PyObject **va
 static int
 session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
+    assert(s->hit.entry == NULL);
     for (int32_t i = 0; i < point->cache.n; i++) {
         mp_entry *entry = point->cache.at[i];
         bool wrong = entry->state == MP_ENTRY_DIVERGED;
@@ -78,6 +80,7 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
 static int
 session_copy(mp_session *s, const mp_point *p)
 {
+    assert(s->at.values == NULL && !p->owns);
     if (mp_point_init(&s->at, p->n_frames, p->n_values) < 0) {
         return -1;
     }
@@ -101,6 +104,7 @@ session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
     mp_entry *entry = s->hit.entry;
     PyObject *notes = NULL;  // owned
+    assert(s->verify != NULL && entry != NULL);
     int rc = entry->state == MP_ENTRY_NEW ? mp_hit_compile(s->op, &s->hit) : 0;
     bool answers = rc == 0 && entry->state == MP_ENTRY_READY;
     if (answers) {
@@ -202,9 +206,11 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
         return -1;
     }
     if (plan == NULL) {
+        assert(here != NULL);
         here->empty++;
         return 0;
     }
+    assert(plan->exit != NULL && plan->exit->n_frames > 0);
     PyCodeObject *code = plan->exit->frames[0].code;
     if (session_count(s, why) < 0) {
         mp_plan_free(plan);
@@ -310,6 +316,7 @@ mp_session_fini(mp_session *s)
 static PyObject *
 session_plain(mp_session *s)
 {
+    assert(s->at.values != NULL);
     session_forget(s);
     PyObject *result = mp_point_run(&s->at, NULL, NULL);
     mp_point_clear(&s->at);
@@ -320,6 +327,7 @@ session_plain(mp_session *s)
 static int
 session_compile(mp_session *s)
 {
+    assert(s->hit.entry != NULL && s->there != NULL);
     mp_entry *entry = s->hit.entry;
     int rc = mp_hit_compile(s->op, &s->hit);
     mp_hit_drop(&s->hit);
@@ -337,6 +345,7 @@ session_compile(mp_session *s)
 static PyObject *
 session_raised(mp_session *s)
 {
+    assert(PyErr_Occurred() && s->hit.entry != NULL);
     mp_entry *entry = s->hit.entry;
     if (mp_notice_raised(s->op, entry, s->hit.undone) < 0 || !s->hit.undone) {
         return NULL;
@@ -425,6 +434,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
 static PyObject *
 session_resume(mp_session *s, mp_entry *entry, PyObject *values)
 {
+    assert(PyTuple_Check(values) && entry->plan->exit != NULL);
     mp_plan *plan = NULL;
     mp_abort_info why = {.detail = NULL};
     int rc = mp_point_after(&s->next, entry->plan->exit, values, &s->at);
@@ -449,6 +459,7 @@ session_resume(mp_session *s, mp_entry *entry, PyObject *values)
 static PyObject *
 session_turn(mp_session *s)
 {
+    assert(s->left);
     mp_entry *entry = s->hit.entry;
     PyObject *outputs = NULL;
     s->left = false;
@@ -513,6 +524,7 @@ mp_session_run(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_in
 PyObject *
 mp_session_continue(mp_CompiledObject *op, mp_entry *entry, PyObject *values)
 {
+    assert(values != NULL && entry->plan->exit != NULL);
     mp_session s;
     mp_session_init(&s, op);
     PyObject *result = session_loop(&s, session_resume(&s, entry, values));

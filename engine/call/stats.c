@@ -108,6 +108,7 @@ int32_t
 mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail, PyObject *file,
                int line)
 {
+    assert(reason != NULL && stats->n_places <= stats->cap_places);
     int32_t at = stats_find_place(stats, reason, detail, file, line);
     if (at < 0 && stats->n_places >= STATS_MAX_PLACES) {
         detail = file = NULL;
@@ -134,6 +135,7 @@ mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail, PyObject *
 void
 mp_stats_count(mp_stats *stats, int32_t place)
 {
+    assert(place >= 0 && place < stats->n_places);
     stats->places[place].count++;
     stats->fallbacks++;
 }
@@ -141,6 +143,7 @@ mp_stats_count(mp_stats *stats, int32_t place)
 void
 mp_stats_count_break(mp_stats *stats, int32_t place, int abort)
 {
+    assert(place >= 0 && place < stats->n_places);
     stats->places[place].breaks++;
     stats->places[place].abort = abort;
 }
@@ -148,6 +151,7 @@ mp_stats_count_break(mp_stats *stats, int32_t place, int abort)
 int
 mp_stats_fallback(mp_stats *stats, mp_fallback why)
 {
+    assert(why < MP_FB_COUNT);
     int32_t place = stats->fallback[why];
     if (place < 0) {
         place = mp_stats_place(stats, stats_fallback_slugs[why], NULL, NULL, 0);
@@ -171,6 +175,7 @@ mp_backoff_reset(mp_backoff *b)
 bool
 mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any)
 {
+    assert(same > 0 && any > 0);
     b->same = place == b->place ? b->same + 1 : 1;
     b->any++;
     b->place = place;
@@ -205,6 +210,7 @@ mp_stats_skip(mp_stats *stats)
 static PyObject *
 stats_reason(const mp_place *row)
 {
+    assert(row->reason != NULL);
     if (row->detail != NULL
         && PyUnicode_CompareWithASCIIString(row->reason, MP_STATS_BACKOFF) == 0) {
         return PyUnicode_FromFormat("%U: %U", row->reason, row->detail);

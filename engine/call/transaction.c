@@ -151,6 +151,7 @@ hold_show(mp_held_warnings *h)
 int
 mp_transaction_take(mp_entry *entry, PyObject *undo)
 {
+    assert(entry->undo == NULL);
     if (undo == Py_None) {
         return 0;
     }
@@ -262,6 +263,7 @@ transaction_end(mp_hit *hit, PyObject *token, mp_held_warnings *warned,
 PyObject *
 mp_transaction_run(mp_hit *hit)
 {
+    assert(hit->entry != NULL && hit->entry->plan->graph != NULL);
     mp_entry *entry = hit->entry;
     PyObject *token = NULL;  // owned
     mp_held_warnings warned = {.on = false};

@@ -39,6 +39,7 @@ mp_trial_note(mp_CompiledObject *op, const mp_compiling *told, mp_entry *broke)
 void
 mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
 {
+    assert(ns >= 0);
     bool best = entry->timed == TRIAL_TIMED || ns < entry->best_ns;
     entry->best_ns = best ? ns : entry->best_ns;
     if (--entry->timed == 0 && entry->best_ns * 100 > TRIAL_SLOWER * entry->eager_ns) {

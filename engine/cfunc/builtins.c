@@ -18,6 +18,7 @@ static mp_rc prepare_callable(mp_trace *T, PyObject *arg, mp_node *n);
 Py_ssize_t
 mp_count_args(Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(nargs >= 0 && (kwnames == NULL || PyTuple_Check(kwnames)));
     return nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
 }
 
@@ -74,6 +75,7 @@ mp_rc
 mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
              bool *has_tensor)
 {
+    assert(count >= 0);
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_node *n;
         mp_rc rc = mp_value(T, args[i], &n);

@@ -79,6 +79,7 @@ hint_begin(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 static mp_rc
 find_entry(mp_trace *T, PyObject *table, PyObject **key, PyObject **found)
 {
+    assert(PyDict_Check(table));
     PyObject *k, *value;
     Py_hash_t hash, wanted = PyObject_Hash(*key);
     Py_ssize_t pos = 0;
@@ -177,6 +178,7 @@ mp_rc
 mp_cached_begin(mp_trace *T, mp_shadow *s, PyObject *cached, PyObject *const *args,
                 Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(mp_is_cached(cached));
     PyObject *inner = mp_cached_function_borrow(cached);
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     mp_node *n = mp_refgraph_find(&T->graph, cached);
@@ -207,6 +209,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, PyObject *cached, PyObject *const *ar
 static mp_rc
 end_miss(mp_trace *T, PyObject *cached, PyObject *key, PyObject *answer)
 {
+    assert(mp_is_cached(cached));
     PyObject *table = mp_cached_table_borrow(cached);
     mp_node *n = mp_refgraph_find(&T->graph, cached);
     mp_node *t = mp_refgraph_find(&T->graph, table);
@@ -234,6 +237,7 @@ end_miss(mp_trace *T, PyObject *cached, PyObject *key, PyObject *answer)
 mp_rc
 mp_cached_end(mp_trace *T, mp_shadow *s, PyObject *answer)
 {
+    assert(s->cached_key == NULL || s->cached != NULL);
     PyObject *cached = s->cached, *key = s->cached_key;  // owned from here on
     mp_node *known;
     s->cached = s->cached_key = NULL;

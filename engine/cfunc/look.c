@@ -184,6 +184,7 @@ mp_rc
 mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                   PyObject *answer)
 {
+    assert(caller != NULL);
     bool has_tensor = false;
     if (caller->summands != NULL) {
         mp_rc rc = mp_sum_take(T, caller, left, answer);

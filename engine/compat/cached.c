@@ -89,6 +89,7 @@ mp_cached_bound(PyObject *o)
 bool
 mp_cached_has_room(PyObject *o, int64_t n)
 {
+    assert(mp_is_cached(o));
     const cached_object *c = (cached_object *)o;
     return c->maxsize < 0 || n <= c->maxsize - PyDict_GET_SIZE(c->table);
 }
@@ -156,6 +157,7 @@ link_put_last(cached_object *c, cached_link *link)
 int
 mp_cached_count_hit(PyObject *o, PyObject *key)
 {
+    assert(mp_is_cached(o));
     cached_object *c = (cached_object *)o;
     if (c->maxsize > 0) {
         PyObject *link = PyDict_GetItemWithError(c->table, key);
@@ -174,12 +176,14 @@ mp_cached_count_hit(PyObject *o, PyObject *key)
 void
 mp_cached_count_miss(PyObject *o)
 {
+    assert(mp_is_cached(o));
     ((cached_object *)o)->misses++;
 }
 
 int
 mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer)
 {
+    assert(mp_is_cached(o));
     cached_object *c = (cached_object *)o;
     if (c->maxsize < 0) {
         return PyDict_SetItem(c->table, key, answer);

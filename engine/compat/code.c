@@ -14,6 +14,7 @@
 int
 mp_code_line(PyCodeObject *code, int index)
 {
+    assert(index >= 0);
     return PyCode_Addr2Line(code, 2 * index);  // a code unit has two bytes
 }
 
@@ -127,6 +128,7 @@ typedef struct {
 static bool
 depth_reach(depth_walk *w, int i, int depth)
 {
+    assert(depth >= 0);
     if (i < 0 || i >= w->info->count || depth < 0 || depth > INT16_MAX) {
         return false;
     }
@@ -196,6 +198,7 @@ depth_handlers(depth_walk *w, PyObject *table)
 int
 mp_code_handler(PyCodeObject *code, int index, int *depth)
 {
+    assert(index >= 0);
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(code->co_exceptiontable);
     const uint8_t *end = at + PyBytes_GET_SIZE(code->co_exceptiontable);
 

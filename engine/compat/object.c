@@ -41,6 +41,7 @@ uint64_t
 mp_dict_version(PyObject *dict)
 {
     assert(PyDict_Check(dict));
+    assert(PyDict_Check(dict));
 #if PY_VERSION_HEX < 0x030d0000
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -68,6 +69,7 @@ bool
 mp_dict_keys_are_str(PyObject *dict)
 {
     assert(PyDict_Check(dict));
+    assert(PyDict_Check(dict));
 #if MP_CAN_WATCH
     return DK_IS_UNICODE(((PyDictObject *)dict)->ma_keys);
 #else
@@ -86,6 +88,7 @@ mp_dict_keys_are_str(PyObject *dict)
 PyObject *
 mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash)
 {
+    assert(PyDict_Check(dict) && hash != -1);
     assert(PyDict_Check(dict));
     return _PyDict_GetItem_KnownHash(dict, key, hash);
 }
@@ -93,6 +96,7 @@ mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash)
 PyObject *
 mp_type_lookup_borrow(PyTypeObject *type, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     assert(PyUnicode_CheckExact(name));
     return _PyType_Lookup(type, name);
 }
@@ -139,6 +143,7 @@ mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed)
 void
 mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size)
 {
+    assert(consumed >= 0 && consumed <= size);
     dict_iterator *state = (dict_iterator *)it;
     state->used = size;
     state->pos = consumed;
@@ -214,6 +219,7 @@ peek_dict(const dict_iterator *it, bool values, Py_ssize_t ahead, PyObject **ite
 int
 mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item)
 {
+    assert(ahead >= 0);
     PyTypeObject *type = Py_TYPE(it);
     const sequence_iterator *s = (sequence_iterator *)it;
     *item = NULL;
@@ -350,6 +356,7 @@ mp_weakref_borrow(PyObject *ref)
 PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
 {
+    assert(i >= 0 && i < 3);
     return ((PyObject **)((char *)o + sizeof(PyObject)))[i];
 }
 

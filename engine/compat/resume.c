@@ -144,6 +144,7 @@ mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
 PyObject *
 mp_resume_run(const mp_resume_frame *frames, int32_t n)
 {
+    assert(n > 0);
     mp_resume r = {.frames = frames, .n = n};
 
     return mp_resume_chain(&r);
@@ -162,6 +163,7 @@ PyObject *
 mp_watch_resume(const mp_watch_ops *ops, void *ctx, const mp_resume_frame *frames,
                 int32_t n)
 {
+    assert(n > 0 && ops != NULL);
     return mp_resume_run(frames, n);
 }
 

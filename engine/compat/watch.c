@@ -567,6 +567,7 @@ PyObject *
 mp_watch_call(const mp_watch_ops *ops, void *ctx, PyObject *callable,
               PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
+    assert(ops->enter != NULL && ops->instr != NULL && ops->leave != NULL);
     const char *why;
 
     if (!mp_watch_available(&why)) {

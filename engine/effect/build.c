@@ -125,6 +125,7 @@ done:
 static bool
 effect_extends(PyTypeObject *type, PyTypeObject *base)
 {
+    assert(mp_effect_c.ready);
     newfunc python_new = mp_effect_c.python_new;
     while (type != NULL && type != base && (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
            && type->tp_dealloc == mp_effect_c.python_dealloc
@@ -166,6 +167,7 @@ effect_scalar_base(PyTypeObject *type)
 bool
 mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 {
+    assert(mp_effect_c.ready);
     PyTypeObject *base;
     switch (kind) {
     case MP_E_ITERATOR:
@@ -201,6 +203,7 @@ mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 static PyObject *
 effect_make_tuple(const int32_t *items, int32_t count, PyObject *const *regs)
 {
+    assert(count >= 0);
     PyObject *tuple = PyTuple_New(count);
     if (tuple == NULL) {
         return NULL;
@@ -214,6 +217,7 @@ effect_make_tuple(const int32_t *items, int32_t count, PyObject *const *regs)
 static PyObject *
 effect_make_list(const int32_t *items, int32_t count, PyObject *const *regs)
 {
+    assert(count >= 0);
     PyObject *list = PyList_New(count);
     if (list == NULL) {
         return NULL;
@@ -237,6 +241,8 @@ int
 mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
                  PyObject *const *regs)
 {
+    assert(PyList_Check(o) || PyAnySet_Check(o)
+           || PyObject_TypeCheck(o, mp_effect_c.deque));
     int rc = 0;
     for (int32_t i = 0; i < count && rc == 0; i++) {
         PyObject *item = regs[items[i]];
@@ -257,6 +263,7 @@ int
 mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
                        PyObject *const *regs)
 {
+    assert(PyObject_TypeCheck(deque, mp_effect_c.deque));
     Py_ssize_t size = mp_effect_c.deque->tp_as_sequence->sq_length(deque);
     if (size == 0 && effect_deque_append(deque, Py_None) < 0) {
         return -1;  // clearing an empty one does not tell its iterators
@@ -280,6 +287,7 @@ static int
 effect_update(PyObject *dict, const int32_t *pairs, int32_t count,
               PyObject *const *regs)
 {
+    assert(PyDict_Check(dict) && count % 2 == 0);
     for (int32_t i = 0; i < count; i += 2) {
         if (effect_dict_put(dict, regs[pairs[i]], regs[pairs[i + 1]]) < 0) {
             return -1;
@@ -339,6 +347,7 @@ static PyObject *
 effect_make_struct(PyTypeObject *type, const int32_t *items, int32_t count,
                    PyObject *const *regs)
 {
+    assert(PyType_IsSubtype(type, &PyTuple_Type));
     PyObject *fields = effect_make_tuple(items, count, regs);
     if (fields == NULL) {
         return NULL;
@@ -391,6 +400,7 @@ effect_function_parts_fit(PyObject *code, PyObject *const *at)
 static PyObject *
 effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs)
 {
+    assert(PyCode_Check(code));
     PyObject *at[MP_FN_COUNT];  // borrowed from regs
     for (int i = 0; i < MP_FN_COUNT; i++) {
         at[i] = mp_effect_reg_borrow(regs, items[i]);
@@ -428,6 +438,7 @@ effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs
 static PyObject *
 effect_make_dict_like(const mp_effect *op, const int32_t *pairs, PyObject *const *regs)
 {
+    assert(PyType_IsSubtype((PyTypeObject *)op->obj, &PyDict_Type));
     PyTypeObject *type = (PyTypeObject *)op->obj;
     PyObject *factory = mp_effect_reg_borrow(regs, op->a);
     PyObject *o = PyDict_Type.tp_new(type, mp_effect_c.no_args, NULL);
@@ -452,6 +463,7 @@ effect_make_dict_like(const mp_effect *op, const int32_t *pairs, PyObject *const
 static PyObject *
 effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
+    assert(PyType_Check(op->obj));
     PyTypeObject *type = (PyTypeObject *)op->obj;
     PyObject *maxlen = mp_effect_reg_borrow(regs, op->a);
     PyTypeObject *base = mp_effect_c.deque;  // borrowed
@@ -487,6 +499,7 @@ effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const
 static PyObject *
 effect_make_partial(PyTypeObject *type, const int32_t *items, PyObject *const *regs)
 {
+    assert(PyType_IsSubtype(type, mp_effect_c.partial));
     PyObject *args = PyTuple_Pack(1, (PyObject *)&PyType_Type);  // any callable
     PyObject *state = PyTuple_Pack(4, regs[items[0]], regs[items[1]], regs[items[2]],
                                    Py_None);  // no attributes yet
@@ -524,6 +537,7 @@ effect_make_scalar(PyTypeObject *type, PyObject *value)
 static PyObject *
 effect_make_exception(PyTypeObject *type, PyObject *args)
 {
+    assert(PyType_IsSubtype(type, (PyTypeObject *)PyExc_BaseException));
     if (!PyTuple_CheckExact(args)) {
         PyErr_SetString(PyExc_SystemError, "args of an exception are no tuple");
         return NULL;
@@ -553,6 +567,7 @@ effect_make_instance(PyTypeObject *type)
 PyObject *
 mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
+    assert(mp_effect_c.ready);
     PyTypeObject *type = (PyTypeObject *)op->obj;  // of the rows that have one
     switch (op->kind) {
     case MP_E_CONST:
@@ -632,6 +647,7 @@ mp_effect_wrong_target(const mp_effect *op, PyObject *o)
 PyObject **
 mp_effect_slot(const mp_effect *op, PyObject *o)
 {
+    assert(Py_IS_TYPE(op->obj, &PyMemberDescr_Type));
     PyMemberDescrObject *descr = (PyMemberDescrObject *)op->obj;
     if (!PyObject_TypeCheck(o, PyDescr_TYPE(descr))) {
         return NULL;
@@ -649,6 +665,7 @@ effect_no_dict(PyObject *o)
 static int
 effect_fill_attr(PyObject *o, PyObject *name, PyObject *value)
 {
+    assert(PyUnicode_CheckExact(name) && value != NULL);
     PyObject *found = mp_type_lookup_borrow(Py_TYPE(o), name);
     // With no data descriptor in the way this is a plain store, and it keeps the
     // compact form that the attributes of a new instance have.
@@ -666,6 +683,7 @@ static int
 effect_fill_attrs(PyObject *o, const int32_t *pairs, int32_t count,
                   PyObject *const *regs)
 {
+    assert(count % 2 == 0);
     if (count == 0 && mp_instance_dict_make_borrow(o) == NULL) {
         return PyErr_Occurred() ? -1 : effect_no_dict(o);
     }
@@ -685,6 +703,7 @@ effect_fill_attrs(PyObject *o, const int32_t *pairs, int32_t count,
 int
 mp_effect_fill(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
+    assert(op->a >= 0);
     PyObject *a = regs[op->a];
     PyObject **slot = NULL;
     switch (op->kind) {

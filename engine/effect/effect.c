@@ -307,6 +307,7 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
         return -2;
     }
     bool makes = builder || (effect_needs[kind] & EFFECT_STAGED);
+    assert(p->n_ops < p->cap_ops && p->n_pool + count <= p->cap_pool);
     p->ops[p->n_ops++] = (mp_effect){
         .kind = (uint16_t)kind,
         .dst = makes ? p->n_regs++ : -1,
@@ -325,6 +326,7 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
     if (kind == MP_E_RETURN) {
         p->result = a;
     }
+    assert(p->n_commit <= p->n_ops && p->result < p->n_regs);
     return builder ? p->n_regs - 1 : -1;
 }
 
@@ -371,6 +373,7 @@ effect_past_add(effect_past *past, PyObject *o)
     if (effect_past_reserve(past, 1) < 0) {
         return -1;
     }
+    assert(past->n < past->cap);
     past->at[past->n++] = Py_NewRef(o);
     return 0;
 }
@@ -486,6 +489,7 @@ effect_bytes_fit(PyObject *a, PyObject *bytes)
 static int
 effect_stage(const mp_replay *p, PyObject **regs, effect_past *past)
 {
+    assert(p->n_commit <= p->n_ops && past->n == 0);
     Py_ssize_t expected = 0;
     for (int32_t i = p->n_commit; i < p->n_ops; i++) {
         const mp_effect *op = &p->ops[i];
@@ -793,6 +797,7 @@ effect_run_builders(const mp_replay *p, PyObject **regs)
             }
             continue;
         }
+        assert(op->dst < p->n_regs && regs[op->dst] == NULL);
         regs[op->dst] = mp_effect_build(op, items, regs);
         if (regs[op->dst] == NULL) {
             return -1;

@@ -200,6 +200,7 @@ PyObject *
 mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
                         PyObject *const *regs)
 {
+    assert(count == 0 || count == 2 || count == 3);
     if (count == 0) {
         return effect_iter_exhausted(type);
     }
@@ -231,6 +232,7 @@ PyObject *
 mp_effect_call_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
                         PyObject *const *regs)
 {
+    assert(count >= 0);
     PyObject *args = PyTuple_New(count);
     for (int32_t i = 0; args != NULL && i < count; i++) {
         PyTuple_SET_ITEM(args, i, Py_NewRef(regs[items[i]]));

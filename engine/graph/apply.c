@@ -165,6 +165,7 @@ mp_apply_note_flags(mp_trace *T, int flags, PyObject *context)
 bool
 mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n)
 {
+    assert(T->apply.cls != NULL);
     const mp_apply *a = &T->apply;
     if (n->reg < 0 && n->leaf != NULL && -1 - mp_value_index(n->leaf) >= a->n_values) {
         return true;  // of its own making
@@ -192,6 +193,7 @@ mp_apply_refuse_is(mp_trace *T, PyObject *a, PyObject *b)
 static bool
 forget_inner(mp_trace *T)
 {
+    assert(T->apply.n_nodes <= T->graph.n_nodes);
     bool dynamic = false;
     for (int32_t i = T->apply.n_nodes; i < T->graph.n_nodes; i++) {
         mp_node *n = T->graph.nodes[i];
@@ -210,6 +212,7 @@ forget_inner(mp_trace *T)
 mp_rc
 mp_apply_refuse_input(mp_trace *T)
 {
+    assert(T->apply.cls != NULL);
     return mp_trace_abort(T, MP_AB_OP_ARGUMENT,
                           "the forward of %s uses a tensor that it is not given",
                           T->apply.cls->tp_name);
@@ -218,6 +221,8 @@ mp_apply_refuse_input(mp_trace *T)
 static mp_rc
 apply_settle(mp_trace *T, PyObject *result)
 {
+    assert(T->n_writes >= T->apply.n_writes && T->n_inputs >= T->apply.n_inputs);
+    assert(PyList_GET_SIZE(T->ops) >= T->apply.n_ops);
     const char *name = T->apply.cls->tp_name;
     if (T->graph.touched && T->apply.n_writes > 0) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL,
@@ -242,6 +247,7 @@ apply_settle(mp_trace *T, PyObject *result)
 mp_rc
 mp_apply_end(mp_trace *T, PyObject *result)
 {
+    assert(T->apply.cls != NULL);
     mp_rc rc = apply_settle(T, result);
     if (rc != MP_OK) {
         return rc;
@@ -255,6 +261,7 @@ mp_apply_end(mp_trace *T, PyObject *result)
 void
 mp_apply_take_back(mp_trace *T)
 {
+    assert(T->apply.cls != NULL);
     mp_op_drop(T);
     PyMem_Free(T->op.inputs);
     PyMem_Free(T->op.versions);

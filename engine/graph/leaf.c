@@ -86,6 +86,7 @@ mp_rc
 mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                        PyObject *name, PyObject *value, bool *done)
 {
+    assert(mp_tensor_is_any(owner));
     *done = true;
     if (tensor_keeps(owner, name, value)
         || (value == owner && mp_name_is(name, "data"))) {
@@ -113,6 +114,7 @@ mp_rc
 mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                     PyObject *name)
 {
+    assert(mp_tensor_is_any(owner));
     bool is_leaf = PyUnicode_CompareWithASCIIString(name, "is_leaf") == 0;
     bool grad_fn = PyUnicode_CompareWithASCIIString(name, "grad_fn") == 0;
     int leaf = is_leaf || grad_fn ? mp_tensor_is_leaf(owner) : -1;

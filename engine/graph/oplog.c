@@ -20,6 +20,7 @@
 mp_rc
 mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
 {
+    assert(n->kind == MP_NODE_TENSOR);
     if (n->leaf == NULL) {
         assert(n->reg >= 0);  // results of operations got theirs when they were made
         if (T->n_inputs == T->cap_inputs) {
@@ -38,6 +39,7 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
         }
         T->inputs[T->n_inputs++] = n;
     }
+    assert(mp_value_check(n->leaf));
     *leaf = Py_NewRef(n->leaf);
     return MP_OK;
 }
@@ -45,6 +47,7 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
 static mp_rc
 op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
 {
+    assert(n->kind == MP_NODE_TENSOR && n->obj == tensor);
     mp_pending_op *op = &T->op;
     if (T->apply.cls != NULL && !mp_apply_may_use(T, tensor, n)) {
         return mp_apply_refuse_input(T);
@@ -84,6 +87,7 @@ static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
 static mp_rc
 tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
 {
+    assert(PyList_CheckExact(obj) || PyTuple_Check(obj));
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
     bool is_list = PyList_Check(obj);
     PyObject *out = is_list ? PyList_New(size) : PyTuple_New(size);
@@ -109,6 +113,7 @@ tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
 static mp_rc
 tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
 {
+    assert(PyDict_Check(obj));
     PyObject *out = PyDict_New(), *key, *value;
     mp_rc rc = out == NULL ? MP_ERR : MP_OK;
     Py_ssize_t pos = 0;
@@ -136,6 +141,7 @@ tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
 static mp_rc
 tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
 {
+    assert(PySlice_Check(obj));
     PySliceObject *sl = (PySliceObject *)obj;
     PyObject *parts[3] = {NULL, NULL, NULL}, *from[3] = {sl->start, sl->stop, sl->step};
     mp_rc rc = MP_OK;
@@ -278,6 +284,7 @@ op_target(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs
 static mp_rc
 op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(T->op.args == NULL && T->op.kwargs == NULL && nargs >= 0);
     mp_pending_op *op = &T->op;
     op->args = PyTuple_New(nargs);
     op->kwargs = PyDict_New();
@@ -436,6 +443,7 @@ mp_rc
 mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames, int flags)
 {
+    assert(T->state == MP_TRACE_RECORDING);
     mp_op_drop(T);
     T->op.flags = flags;
     T->op.effects = mp_op_effects(callee);
@@ -452,6 +460,7 @@ mp_rc
 mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
+    assert(!s->owns_op && nargs >= 0);
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     flags = mp_op_resolve_flags(flags, args, nargs, kwnames);
     if (flags & MP_TORCH_COMPILING) {
@@ -506,6 +515,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 static mp_rc
 result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
 {
+    assert(is_graph_object(obj));
     mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
     if (n == NULL) {
         return MP_ERR;
@@ -598,6 +608,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
     mp_pending_op *op = &T->op;
     bool has_new = false, has_old = false;
     PyObject *tree = NULL, *entry = NULL;
+    assert(op->target != NULL && op->args != NULL && op->kwargs != NULL);
     bool mutated = mp_op_mutated(T, has_old) || wrote,
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
@@ -635,6 +646,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
 mp_rc
 mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject *result)
 {
+    assert(PyTuple_CheckExact(args));
     mp_op_drop(T);
     T->op.target = Py_NewRef(target);
     T->op.args = Py_NewRef(args);
@@ -725,6 +737,7 @@ spec_notes(mp_trace *T)
 PyObject *
 mp_op_spec(mp_trace *T, PyObject *outputs)
 {
+    assert(PyList_CheckExact(outputs));
     PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
              *spec = NULL;
     if (indices == NULL) {

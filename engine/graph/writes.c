@@ -26,6 +26,7 @@ tensors_overlap(PyObject *a, PyObject *b)
 static PyObject *
 op_argument(const mp_pending_op *op, Py_ssize_t at, PyObject *name)
 {
+    assert(op->args != NULL && op->kwargs != NULL);
     PyObject *value = PyDict_GetItemWithError(op->kwargs, name);
     mp_err_drop();  // texts compare without errors
     return value == NULL && at < PyTuple_GET_SIZE(op->args)
@@ -84,6 +85,7 @@ write_has(const mp_pending_op *op, PyObject *write, PyObject *leaf)
 static bool
 op_says_written(mp_trace *T, const mp_pending_op *op, int i)
 {
+    assert(i >= 0 && i < op->n_inputs);
     mp_node *n = mp_refgraph_find(&T->graph, op->inputs[i]);
     if (n == NULL || n->leaf == NULL) {
         return false;
@@ -104,6 +106,7 @@ op_says_written(mp_trace *T, const mp_pending_op *op, int i)
 static bool
 op_input_changed(mp_trace *T, const mp_pending_op *op, int i, bool has_old)
 {
+    assert(i >= 0 && i < op->n_inputs);
     int64_t now = mp_tensor_version(op->inputs[i]);
     if (op->flags & MP_TORCH_WRITES) {
         return true;  // a kernel of its own: which one is not told
@@ -124,6 +127,7 @@ note_grad(mp_node *n)
 static void
 node_changed(mp_trace *T, mp_node *n)
 {
+    assert(n->reg >= 0);
     note_grad(n);
     if (!n->changed) {
         // What a `forward` did is done by one operation of the graph.
@@ -247,6 +251,7 @@ is_of_outside(mp_trace *T, PyObject *tensor)
 mp_rc
 mp_op_check_trial(mp_trace *T)
 {
+    assert(T->trial);
     const mp_pending_op *op = &T->op;
     bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
     for (int i = 0; !writes && i < op->n_inputs; i++) {
@@ -272,6 +277,7 @@ tensor_base(PyObject *tensor)
 void
 mp_op_note_alias(mp_trace *T, PyObject *result)
 {
+    assert(mp_tensor_is(result));
     const mp_pending_op *op = &T->op;
     for (int i = 0; i < op->n_inputs && !T->uncounted; i++) {
         if (op->versions[i] < 0 || !tensors_overlap(result, op->inputs[i])) {
@@ -382,6 +388,7 @@ mp_check_writes(mp_trace *T)
 mp_rc
 mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
 {
+    assert(T->op.target != NULL);
     static const char *const parts[] = {"split", "chunk", "unbind"};
     const mp_pending_op *op = &T->op;
     bool refuse = false,
@@ -470,6 +477,7 @@ is_finally(mp_frame *f, const mp_code_info *info, int at)
 static bool
 frame_catches(const mp_shadow *s, int i)
 {
+    assert(i >= 0 && i < s->info->count);
     const mp_code_info *info = s->info;
     for (int hops = 0; hops < 32; hops++) {
         int depth, at = mp_code_handler(info->code, i, &depth);

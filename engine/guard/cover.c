@@ -241,6 +241,7 @@ int32_t
 mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
                     mp_cover *cover)
 {
+    assert(limit <= fresh->n_ops);
     int32_t at = 0;  // behind the last op that was found
     for (int32_t i = 0; !old->dead && !fresh->dead && i < fresh->n_ops; i++) {
         const mp_guard *op = &fresh->ops[i];

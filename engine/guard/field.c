@@ -134,6 +134,7 @@ guard_type_name_borrow(PyObject *o, bool qualified)
 PyObject *
 mp_guard_field_borrow(PyObject *o, int64_t field)
 {
+    assert(field >= 0 && field < MP_F_COUNT);
     if (field == MP_F_TYPE) {
         return (PyObject *)Py_TYPE(o);
     }

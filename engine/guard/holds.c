@@ -44,6 +44,7 @@ bool
 mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
                    bool alone)
 {
+    assert(written >= 0 && written <= count);
     extent *all = PyMem_Malloc((size_t)count * sizeof(*all));
     Py_ssize_t used = 0;
     bool apart = all != NULL;

@@ -74,6 +74,7 @@ order_settle_len(const order_reg *reg)
 static int32_t
 order_settle_pair(const ordering *o, const mp_guard *op)
 {
+    assert(op->a >= 0 && op->b >= 0);
     int32_t a = o->regs[op->a].settled, b = o->regs[op->b].settled;
     if (a == ALWAYS_SETTLED) {
         return b;
@@ -127,6 +128,7 @@ order_learn(ordering *o, const mp_guard *op, int32_t dict)
 static void
 order_visit(ordering *o, int32_t i)
 {
+    assert(i >= 0 && i < o->g->n_ops);
     const mp_guard *op = &o->g->ops[i];
     int32_t dict = order_dict_of_op(o, op);
     if (dict < 0) {
@@ -137,6 +139,7 @@ order_visit(ordering *o, int32_t i)
         o->by_op[i] = NOT_SETTLED;
         return;
     }
+    assert(dict < o->g->n_dicts);
     o->by_op[i] = dict;
     if (o->last[dict] >= 0) {
         o->next[o->last[dict]] = i;
@@ -148,6 +151,7 @@ order_visit(ordering *o, int32_t i)
 static void
 order_put_block(mp_guards *g, const int32_t *next, int32_t i, int32_t d)
 {
+    assert(d >= 0 && d < g->n_dicts && g->dicts[d].n_settled == 0);
     mp_guard_dict *dict = &g->dicts[d];
     g->order[g->n_order++] = ~d;
     dict->known = g->n_known;
@@ -188,6 +192,7 @@ order_put(mp_guards *g, const ordering *o)
             order_put_block(g, o->next, i, d);
         }
     }
+    assert(g->n_order <= g->n_ops + g->n_dicts && g->n_known <= g->n_regs);
     g->n_ordered = g->n_ops;
 }
 

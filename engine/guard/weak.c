@@ -75,6 +75,7 @@ weak_can_be(PyObject *obj)
 static int
 weak_add_keys(weak_list *list, PyObject *keys)
 {
+    assert(PyTuple_Check(keys));
     int rc = 0;
     for (Py_ssize_t i = 0; rc == 0 && i < PyTuple_GET_SIZE(keys); i++) {
         PyObject *key = PyTuple_GET_ITEM(keys, i);
@@ -183,6 +184,7 @@ weak_capsule(mp_guards *g)
 static int
 weak_watch(mp_guards *g, const weak_list *list)
 {
+    assert(g->watch == NULL && g->weak == NULL);
     PyObject *callback = NULL;
     g->watch = weak_capsule(g);
     g->weak = g->watch == NULL ? NULL : PyList_New(0);
@@ -233,6 +235,7 @@ weak_is(const weak_sets *sets, PyObject *obj)
 static int
 weak_release_items(mp_guard *op, const weak_sets *sets)
 {
+    assert(PyTuple_CheckExact(op->obj) && op->loose == 0);
     Py_ssize_t n = Py_MIN(PyTuple_GET_SIZE(op->obj), WEAK_ITEMS);
     uint64_t loose = 0;
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -274,6 +277,7 @@ weak_splits(const mp_guard *op)
 bool
 mp_guard_has_items(PyObject *o, const mp_guard *op)
 {
+    assert(PyTuple_CheckExact(op->obj));
     if (!PyTuple_CheckExact(o) || PyTuple_GET_SIZE(o) != PyTuple_GET_SIZE(op->obj)) {
         return false;
     }

@@ -46,6 +46,7 @@ is_plain_format(const char *format)
 bool
 mp_array_view(PyObject *a, Py_buffer *view)
 {
+    assert(mp_is_array(a));
     if (PyObject_GetBuffer(a, view, PyBUF_FULL_RO) < 0) {
         mp_err_drop();  // a dtype that the buffer protocol does not know
         return false;
@@ -103,6 +104,7 @@ mp_array_is_dense(const Py_buffer *view)
 PyObject *
 mp_array_root(PyObject *a)
 {
+    assert(mp_is_array(a));
     PyObject *root = Py_NewRef(a), *base;
     while ((base = PyObject_GetAttrString(root, "base")) != NULL && base != Py_None
            && mp_is_array(base)) {
@@ -191,6 +193,7 @@ mp_array_view_spec(PyObject *a, PyObject *root)
 PyObject *
 mp_array_view_make(PyObject *root, PyObject *spec)
 {
+    assert(PyTuple_Check(spec) && PyTuple_GET_SIZE(spec) == 5);
     if (!mp_is_array(root)) {
         PyErr_Format(PyExc_SystemError, "a view of a %.200s", Py_TYPE(root)->tp_name);
         return NULL;
@@ -201,6 +204,7 @@ mp_array_view_make(PyObject *root, PyObject *spec)
 PyObject *
 mp_array_copy(PyObject *a)
 {
+    assert(mp_is_array(a));
     return PyObject_CallMethod(a, "copy", "s", "K");
 }
 

@@ -44,6 +44,7 @@ static struct {
 void *
 mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size)
 {
+    assert(need >= 0 && *cap >= 0);
     if (need <= *cap) {
         return items;
     }
@@ -449,6 +450,7 @@ value_entry_matches(PyObject *k, Py_hash_t k_hash, PyObject *key, Py_hash_t hash
 int
 mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value)
 {
+    assert(PyDict_Check(dict));
     PyObject *k, *v;
     Py_hash_t k_hash;
     Py_ssize_t pos = 0;
@@ -479,6 +481,7 @@ mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
 int
 mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash)
 {
+    assert(PyAnySet_Check(set));
     PyObject *k;
     Py_hash_t k_hash;
     Py_ssize_t pos = 0;
@@ -519,6 +522,7 @@ value_odict_keys(PyObject *dict, PyObject *keys)
 int
 mp_guard_dict_keys(PyObject *dict, PyObject *keys)
 {
+    assert(PyDict_Check(dict) && PyTuple_Check(keys));
     PyObject *k, *v;
     Py_ssize_t pos = 0, i = 0;
     if (PyDict_GET_SIZE(dict) != PyTuple_GET_SIZE(keys)) {
@@ -538,6 +542,7 @@ mp_guard_dict_keys(PyObject *dict, PyObject *keys)
 int
 mp_guard_set_equals(PyObject *set, PyObject *want)
 {
+    assert(PyTuple_Check(want));
     PyObject *k;
     Py_hash_t hash;
     Py_ssize_t pos = 0, i = 0;

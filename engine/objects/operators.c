@@ -56,6 +56,7 @@ mp_callable_key(PyObject *callable)
 static struct op_row *
 row_find(struct op_row *rows, uint32_t count, const void *key)
 {
+    assert((count & (count - 1)) == 0);
     uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
     for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
         i = (i + 1) & (count - 1);

@@ -361,6 +361,7 @@ mp_is_instance(PyObject *obj, mp_known_id id)
 bool
 mp_callee_is(PyObject *callee, mp_known_id id)
 {
+    assert((int)id >= 0);
     return known_keys[id] != NULL && mp_callable_key(callee) == known_keys[id];
 }
 

@@ -6,6 +6,7 @@
 int
 mp_point_init(mp_point *p, int32_t n_frames, int32_t n_values)
 {
+    assert(n_frames > 0 && n_values > 0);
     memset(p, 0, sizeof(*p));
     p->frames = PyMem_Calloc((size_t)n_frames, sizeof(*p->frames));
     p->values = PyMem_Calloc((size_t)n_values, sizeof(*p->values));
@@ -44,6 +45,7 @@ mp_point_clear(mp_point *p)
 PyObject *
 mp_point_key(const mp_point *p)
 {
+    assert(p->n_frames > 0);
     typedef struct {
         PyCodeObject *code;
         int32_t index, n_slots, how, unused;
@@ -92,10 +94,12 @@ mp_point_after(mp_point *p, const mp_exit *exit, PyObject *values,
     p->owns = true;
     for (int32_t i = 0; i < exit->n_values; i++) {
         int32_t from = exit->from[i];
+        assert(from < PyTuple_GET_SIZE(values));
         if (from >= 0) {
             p->values[i] = Py_NewRef(PyTuple_GET_ITEM(values, from));
         }
         else if (from <= MP_EXIT_ENTRY) {
+            assert(MP_EXIT_ENTRY - from < entry->n_values);
             p->values[i] = Py_NewRef(entry->values[MP_EXIT_ENTRY - from]);
         }
     }
@@ -105,6 +109,7 @@ mp_point_after(mp_point *p, const mp_exit *exit, PyObject *values,
 PyObject *
 mp_point_run(mp_point *p, const mp_watch_ops *ops, void *ctx)
 {
+    assert(p->owns && p->n_frames > 0);
     mp_resume_frame *frames = PyMem_Calloc((size_t)p->n_frames, sizeof(*frames));
     if (frames == NULL) {
         return PyErr_NoMemory();
@@ -112,6 +117,7 @@ mp_point_run(mp_point *p, const mp_watch_ops *ops, void *ctx)
     for (int32_t i = 0; i < p->n_frames; i++) {
         const mp_point_frame *f = &p->frames[i];
         PyObject **values = p->values + f->first;
+        assert(f->first + MP_POINT_SLOTS + f->n_slots <= p->n_values);
         frames[i] = (mp_resume_frame){
             .func = (PyFunctionObject *)values[MP_POINT_FUNC],
             .index = f->index,

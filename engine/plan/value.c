@@ -139,6 +139,7 @@ mp_value_new(Py_ssize_t index)
 void
 mp_value_finish(PyObject *o, Py_ssize_t n_inputs)
 {
+    assert(mp_value_check(o) && n_inputs >= 0);
     mp_ValueObject *op = (mp_ValueObject *)o;
     if (op->index < 0) {
         op->index = n_inputs - 1 - op->index;
@@ -154,5 +155,6 @@ mp_value_check(PyObject *o)
 Py_ssize_t
 mp_value_index(PyObject *o)
 {
+    assert(mp_value_check(o));
     return ((mp_ValueObject *)o)->index;
 }

@@ -114,6 +114,7 @@ mp_rc
 mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           bool with_hook)
 {
+    assert(PyUnicode_Check(name));
     mp_node *n;
     PyTypeObject *tp = Py_TYPE(owner);
     mp_rc rc = mp_value(T, owner, &n);
@@ -200,6 +201,7 @@ get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
 static mp_rc
 get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
+    assert(mp_tensor_is_any(owner));
     PyTypeObject *tp = Py_TYPE(owner);
     PyObject *descr = mp_type_lookup_borrow(tp, name);
     mp_rc rc = mp_guard_type_attr(T, tp, name, descr);
@@ -246,6 +248,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
 static mp_rc
 get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
+    assert(PyModule_Check(owner));
     PyObject *hook;
     mp_node *n;
     mp_rc rc = mp_value(T, owner, &n);
@@ -286,6 +289,7 @@ load_method_part(mp_trace *T, PyObject *method)
 static mp_rc
 get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
+    assert(PyType_Check(owner));
     PyTypeObject *cls = (PyTypeObject *)owner, *meta = Py_TYPE(owner);
     PyObject *from_meta = mp_type_lookup_borrow(meta, name);
     mp_rc rc = mp_guard_type_attr(T, meta, name, from_meta);
@@ -376,6 +380,7 @@ mp_rc
 mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
                      PyTypeObject *obj_type, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     mp_node *n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK) {
@@ -430,6 +435,7 @@ get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
 mp_rc
 mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     mp_node *n;
     PyTypeObject *tp = Py_TYPE(owner);
     if (attr_strings() < 0) {
@@ -507,6 +513,7 @@ mp_rc
 mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           PyObject *value)
 {
+    assert(PyUnicode_Check(name));
     mp_node *n, *ignored, *dict_node;
     PyObject *dict;
     mp_rc rc = mp_value(T, owner, &n);
@@ -559,6 +566,7 @@ mp_rc
 mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                   PyObject *value)
 {
+    assert(PyUnicode_Check(name));
     mp_node *n;
     if (attr_strings() < 0) {
         return MP_ERR;

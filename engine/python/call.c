@@ -140,6 +140,7 @@ static mp_rc
 call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(PyFunction_Check(func));
     int flags = mp_op_flags_of(func);
     if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
         return begin_op(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
@@ -331,6 +332,7 @@ mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts)
 static Py_ssize_t
 keyword_index(PyObject *kwnames, PyObject *key)
 {
+    assert(kwnames == NULL || PyTuple_Check(kwnames));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
         if (name == key
@@ -598,6 +600,7 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 static const mp_guard *
 load_of(const mp_guards *g, int32_t reg)
 {
+    assert(reg >= 0 && reg < g->n_regs);
     for (int32_t i = 0; i < g->n_ops; i++) {
         if (g->ops[i].dst == reg) {
             return &g->ops[i];
@@ -742,6 +745,8 @@ mp_rc
 mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                  Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(callee != NULL && nargs >= 0);
+    assert(kwnames == NULL || PyTuple_Check(kwnames));
     mp_node *n;
     if (call_strings() < 0) {
         return MP_ERR;

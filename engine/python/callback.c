@@ -280,6 +280,7 @@ mp_rc
 mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
                 PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    assert(found != NULL && nargs >= 0);
     mp_rc rc = mp_load_const(T, found);
     if (rc != MP_OK) {
         return rc;

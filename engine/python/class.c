@@ -132,6 +132,7 @@ class_read_slots(mp_trace *T, PyObject *names)
 mp_rc
 mp_class_names_end(mp_trace *T, PyObject *names)
 {
+    assert(PyDict_Check(names));
     PyObject *value, *found;
     Py_ssize_t pos = 0;
     Py_hash_t hash;
@@ -337,6 +338,7 @@ mp_class_start(mp_trace *T, mp_shadow *s)
 mp_rc
 mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool *done)
 {
+    assert(PyType_Check(cls) && PyUnicode_Check(name));
     PyObject *dict = mp_type_dict_borrow((PyTypeObject *)cls), *value;
     bool is_dict = mp_name_is(name, "__dict__");
     bool is_notes = mp_name_is(name, "__annotations__");
@@ -363,6 +365,7 @@ mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool 
 mp_rc
 mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
 {
+    assert(PyType_Check(cls));
     static const char *const hooks[] = {"__format__", "__str__", "__repr__"};
     PyHeapTypeObject *heap = (PyHeapTypeObject *)cls;
     PyObject *found = NULL, *name;

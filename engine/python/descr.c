@@ -60,6 +60,7 @@ static const struct {
 int
 mp_descr_find_field(PyObject *owner, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     PyTypeObject *tp = Py_TYPE(owner);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(attr_fields); i++) {
         if (attr_fields[i].type == tp && mp_name_is(name, attr_fields[i].name)) {
@@ -79,6 +80,7 @@ mp_descr_find_field(PyObject *owner, PyObject *name)
 mp_rc
 mp_descr_load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, int field)
 {
+    assert(field >= 0 && field < MP_F_COUNT && n->reg >= 0);
     PyObject *value = PyObject_GenericGetAttr(owner, name);
     if (value == NULL) {
         return MP_ERR;
@@ -277,6 +279,7 @@ mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, PyTypeObject *owner_ty
 mp_rc
 mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part)
 {
+    assert(field >= 0 && field < MP_F_COUNT);
     mp_rc rc = mp_load_const(T, descr);
     return rc != MP_OK
                ? rc

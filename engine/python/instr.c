@@ -37,6 +37,7 @@ globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
 static mp_rc
 load_global(mp_trace *T, mp_shadow *s, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     PyObject *dict, *value;
     mp_node *n;
     mp_rc rc = globals_node(T, s, &dict, &n);
@@ -54,6 +55,7 @@ load_global(mp_trace *T, mp_shadow *s, PyObject *name)
 static mp_rc
 store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 {
+    assert(PyUnicode_Check(name));
     PyObject *dict, *old = NULL;
     mp_node *n, *ignored;
     mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
@@ -72,6 +74,7 @@ store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 static mp_rc
 cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
 {
+    assert(i >= 0 && i < s->info->code->co_nlocalsplus);
     *cell = mp_frame_local_borrow(s->f, i);
     *n = NULL;
     if (*cell == NULL || !PyCell_Check(*cell)) {
@@ -92,6 +95,7 @@ cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
 mp_rc
 mp_know_cell(mp_trace *T, mp_shadow *s, int i)
 {
+    assert(i >= 0 && i < s->info->code->co_nlocalsplus);
     PyObject *cell;
     mp_node *n;
     return cell_node(T, s, i, &cell, &n);
@@ -148,6 +152,7 @@ make_function(mp_trace *T, mp_shadow *s)
 static mp_rc
 load_name(mp_trace *T, mp_shadow *s, PyObject *name)
 {
+    assert(PyUnicode_Check(name));
     bool found;
     mp_rc rc = mp_record_load_name(T, s, name, &found);
     return rc != MP_OK || found ? rc : load_global(T, s, name);
@@ -474,6 +479,7 @@ is_sequence_written(mp_trace *T, PyObject *iterator)
 static mp_rc
 advance_external(mp_trace *T, mp_node *n, PyObject *item)
 {
+    assert(n->reg >= 0);
     mp_rc rc = MP_OK;
     if (item != NULL) {
         rc = mp_load(T, MP_G_LOAD_NEXT, n->reg, NULL, n->taken, item);
@@ -643,6 +649,8 @@ do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
 mp_rc
 mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
+    assert(T->state == MP_TRACE_RECORDING || T->state == MP_TRACE_ABORTED);
+    assert(in->op >= 0 && in->depth >= 0);
     T->exposes = false;
     switch ((mp_op)in->op) {
     // moves between slots, jumps that look at nothing, frame book-keeping

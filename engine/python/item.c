@@ -77,6 +77,7 @@ mp_is_tuple_field(PyObject *descr)
 mp_rc
 mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
 {
+    assert(mp_is_tuple_field(field));
     if (n == NULL || n->reg < 0 || !PyTuple_Check(owner)) {
         return MP_OK;  // (TypeError if it is no tuple)
     }

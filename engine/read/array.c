@@ -165,6 +165,7 @@ mp_numpy_result(mp_trace *T, PyObject *result)
 static mp_rc
 keep_array(PyObject **list, PyObject *a)
 {
+    assert(a != NULL);
     if (*list == NULL && (*list = PyList_New(0)) == NULL) {
         return MP_ERR;
     }
@@ -183,6 +184,7 @@ mp_array_expose(mp_trace *T, PyObject *a)
 mp_rc
 mp_array_expose_end(mp_trace *T, PyObject *made)
 {
+    assert(T->exposes && T->holders != NULL);
     Py_ssize_t last = PyList_GET_SIZE(T->holders) - 1;
     T->exposes = false;
     return !Py_IS_TYPE(made, &PySeqIter_Type) && !mp_type_is(made, MP_K_ARRAY_FLATITER)
@@ -195,6 +197,7 @@ mp_array_expose_end(mp_trace *T, PyObject *made)
 static mp_rc
 drop_exposed(mp_trace *T)
 {
+    assert((T->exposed == NULL) == (T->holders == NULL));
     for (Py_ssize_t i = T->exposed == NULL ? 0 : PyList_GET_SIZE(T->exposed);
          i-- > 0;) {
         PyObject *holder = PyList_GET_ITEM(T->holders, i);
@@ -291,6 +294,7 @@ mask_leaf(mp_trace *T, PyObject *mask, int ndim, PyObject **leaf)
 mp_rc
 mp_array_leaf(mp_trace *T, PyObject *a, PyObject **leaf)
 {
+    assert(T->op.array_use != MP_ARRAY_REFUSED);
     Py_buffer view;
     if (!mp_array_view(a, &view)) {
         return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s of this dtype",
@@ -378,6 +382,7 @@ may_be_written(mp_trace *T, PyObject *a)
 mp_rc
 mp_array_read(mp_trace *T, PyObject *a, mp_node *n)
 {
+    assert(n != NULL && mp_is_array(a));
     Py_buffer view;
     if (n == NULL || n->reg < 0) {
         return MP_OK;
@@ -416,6 +421,7 @@ mp_array_read(mp_trace *T, PyObject *a, mp_node *n)
 mp_rc
 mp_array_check_known(mp_trace *T)
 {
+    assert((T->known == NULL) == (T->frozen == NULL));
     for (Py_ssize_t i = 0; T->known != NULL && i < PyList_GET_SIZE(T->known); i++) {
         PyObject *a = PyList_GET_ITEM(T->known, i);
         if (!mp_array_same(a, PyList_GET_ITEM(T->frozen, i)) || may_be_written(T, a)) {

@@ -10,6 +10,7 @@ enum { BYTES_LIMIT = 1 << 16 };  // a guard holds a copy, and compares it at eve
 mp_rc
 mp_read_bytes(mp_trace *T, PyObject *obj, mp_node *n)
 {
+    assert(PyByteArray_Check(obj));
     if (((PyByteArrayObject *)obj)->ob_exports > 0) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a bytearray that shares memory");
     }
@@ -30,6 +31,7 @@ mp_read_bytes(mp_trace *T, PyObject *obj, mp_node *n)
 mp_rc
 mp_write_bytes(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *key, PyObject *value)
 {
+    assert(n != NULL);
     bool has_tensor = false;
     mp_rc rc = mp_read_deep(T, key, &has_tensor);
     rc = rc != MP_OK || value == NULL ? rc : mp_read_deep(T, value, &has_tensor);

@@ -38,6 +38,7 @@ mp_is_deque(PyObject *obj)
 PyObject *
 mp_deque_item(PyObject *deque, Py_ssize_t i)
 {
+    assert(mp_is_deque(deque) && i >= 0);
     return deque_type->tp_as_sequence->sq_item(deque, i);
 }
 
@@ -87,6 +88,7 @@ mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool 
 static mp_rc
 read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
 {
+    assert(n->reg >= 0);
     mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
         rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, items[i]);
@@ -97,12 +99,14 @@ read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
 mp_rc
 mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n)
 {
+    assert(mp_is_deque(deque));
     return mp_test(T, MP_G_MAXLEN, n, NULL, mp_guard_maxlen(deque_type, deque));
 }
 
 static mp_rc
 read_deque(mp_trace *T, mp_node *n, PyObject *obj)
 {
+    assert(mp_is_deque(obj));
     Py_ssize_t size = Py_SIZE(obj);
     mp_rc rc = mp_test(T, MP_G_LEN, n, NULL, size);
     if (rc == MP_OK) {  // what is put in or copied depends on it
@@ -122,6 +126,7 @@ read_deque(mp_trace *T, mp_node *n, PyObject *obj)
 static mp_rc
 read_set(mp_trace *T, mp_node *n, PyObject *obj)
 {
+    assert(PyAnySet_Check(obj));
     // In order, which C code hands out; an __iter__ of the program's must not run.
     PyObject *iter = PySet_Type.tp_iter(obj);
     PyObject *items = iter == NULL ? NULL : PySequence_Tuple(iter);
@@ -148,6 +153,7 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
 PyObject *
 mp_dict_keys(PyObject *dict)
 {
+    assert(PyDict_Check(dict));
     // An OrderedDict has an order of its own, which its iterator knows.
     PyTypeObject *type = PyODict_Check(dict) ? &PyODict_Type : &PyDict_Type;
     PyObject *iter = type->tp_iter(dict);
@@ -159,6 +165,7 @@ mp_dict_keys(PyObject *dict)
 static mp_rc
 read_dict(mp_trace *T, mp_node *n, PyObject *obj)
 {
+    assert(PyDict_Check(obj));
     PyObject *keys = n->entry_keys, *own = NULL;
     mp_rc rc = MP_OK;
     if (keys == NULL) {
@@ -198,6 +205,7 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
 mp_rc
 mp_read_all(mp_trace *T, PyObject *obj)
 {
+    assert(obj != NULL);
     mp_node *n;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -289,6 +297,7 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
 mp_rc
 mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
 {
+    assert(obj != NULL);
     mp_node *n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK || n == NULL) {
@@ -427,6 +436,7 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
 mp_rc
 mp_read_kwdefaults(mp_trace *T, PyObject *func)
 {
+    assert(PyFunction_Check(func));
     // Defaults of keyword-only parameters live in a dict that can change in place.
     PyObject *kw = ((PyFunctionObject *)func)->func_kwdefaults;
     mp_node *n = mp_refgraph_find(&T->graph, func);

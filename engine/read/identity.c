@@ -97,6 +97,7 @@ read_compared(mp_trace *T, PyObject *obj, mp_node *n)
 mp_rc
 mp_note_identity(mp_trace *T, PyObject *obj)
 {
+    assert(obj != NULL);
     if (mp_is_constant(obj)) {
         return mp_refuse_nan(T, obj);
     }
@@ -156,6 +157,7 @@ mp_key_is_new(mp_trace *T, PyObject *key)
 mp_rc
 mp_pin_key(mp_trace *T, PyObject *key)
 {
+    assert(key != NULL);
     mp_node *n;
     if (mp_is_constant(key)) {
         return MP_OK;

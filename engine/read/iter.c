@@ -78,6 +78,7 @@ look_at_referent(PyObject *obj, void *arg)
 mp_rc
 mp_look_behind(mp_trace *T, PyObject *iterator, const char *who)
 {
+    assert(iterator != NULL && who != NULL);
     look_state look = {.T = T, .rc = MP_OK};
     const mp_shadow *s = T->n_stack > 0 ? &T->stack[T->n_stack - 1] : NULL;
     if (PyGen_CheckExact(iterator) && s != NULL && (s->looks || s->spreads)) {

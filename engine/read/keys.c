@@ -59,6 +59,7 @@ mp_dict_is_safe(PyObject *dict)
 mp_rc
 mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
 {
+    assert(PyDict_Check(dict));
     *value = NULL;
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));

@@ -36,6 +36,8 @@ static mp_rc
 journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
             Py_ssize_t index)
 {
+    assert(T->state == MP_TRACE_RECORDING);
+    assert(n->reg >= 0 && !n->released);
     T->lets_go |= mp_write_lets_go(kind);
     mp_rc rc = T->trial ? trial_wrote(T, kind, n, key) : MP_OK;
     if (rc != MP_OK) {
@@ -72,6 +74,7 @@ static mp_write *
 journal_find(mp_trace *T, mp_node *n, PyObject *key)
 {
     int at = mp_node_written_at(n, key);
+    assert(at < T->n_writes);
     return at < 0 ? NULL : &T->writes[at];
 }
 
@@ -100,6 +103,7 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
     if (dict == NULL || dict->reg < 0 || dict->rewritten) {
         return MP_OK;
     }
+    assert(PyDict_Check(dict->obj));
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
@@ -125,6 +129,7 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
 mp_rc
 mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete)
 {
+    assert(Py_IS_TYPE(descr, &PyMemberDescr_Type));
     mp_write *last = journal_find(T, n, descr);
     if (last != NULL) {
         last->dead = true;
@@ -137,6 +142,7 @@ mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete)
 mp_rc
 mp_write_cell(mp_trace *T, mp_node *cell)
 {
+    assert(PyCell_Check(cell->obj));
     if (cell->rewritten) {
         return MP_OK;
     }
@@ -148,6 +154,7 @@ mp_write_cell(mp_trace *T, mp_node *cell)
 mp_rc
 mp_write_type(mp_trace *T, mp_node *cls, PyObject *name)
 {
+    assert(PyType_Check(cls->obj) && PyUnicode_Check(name));
     PyTypeObject *type = (PyTypeObject *)cls->obj;
     if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
         || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
@@ -166,6 +173,7 @@ mp_write_type(mp_trace *T, mp_node *cls, PyObject *name)
 mp_rc
 mp_write_append(mp_trace *T, mp_node *list)
 {
+    assert(PyList_Check(list->obj));
     if (list->reg < 0 || list->rewritten) {
         return MP_OK;
     }
@@ -174,6 +182,7 @@ mp_write_append(mp_trace *T, mp_node *list)
         list->appended = true;
         list->entry_len = size;
     }
+    assert(list->entry_len >= 0 && size >= list->entry_len);
     return journal_add(T, MP_W_APPEND, list, NULL, size - list->entry_len);
 }
 
@@ -247,11 +256,13 @@ mp_write_advance(mp_trace *T, mp_node *iterator)
 mp_rc
 mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
 {
+    assert(n != NULL);
     return journal_keep(T, kind, n, key);
 }
 
 mp_rc
 mp_write_file(mp_trace *T, mp_node *file, PyObject *text)
 {
+    assert(text == NULL || PyUnicode_Check(text));
     return mp_write_late(T, text == NULL ? MP_W_FLUSH : MP_W_WRITE, file, text);
 }

@@ -140,6 +140,7 @@ mp_guard_distinct(mp_trace *T)
 mp_rc
 mp_guard_apart(mp_trace *T)
 {
+    assert(T->guards != NULL);
     Py_ssize_t known = T->known == NULL ? 0 : PyList_GET_SIZE(T->known);
     int32_t *regs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*regs));
     PyObject **objs = PyMem_Malloc((size_t)(T->n_inputs + known + 1) * sizeof(*objs));

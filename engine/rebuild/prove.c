@@ -73,6 +73,7 @@ is_alike(const mp_shape *s, PyObject *built, PyObject *obj)
 mp_rc
 mp_shape_prove(mp_trace *T, const mp_shape *s, PyObject *obj)
 {
+    assert(obj != NULL);
     PyObject *small[PROVE_SMALL], **regs = small;
     int32_t small_items[PROVE_SMALL], *items = small_items;
     if (is_proved_elsewhere(s->kind) || mp_has_finalizer(obj)) {

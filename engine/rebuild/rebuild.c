@@ -57,6 +57,7 @@ mark_set(rebuilder *b, PyObject *obj, int mark)
 static mp_rc
 source_add(rebuilder *b, int32_t reg)
 {
+    assert(reg >= 0 && reg < b->T->guards->n_regs);
     mp_replay *p = b->p;
     for (int32_t i = 0; i < p->n_sources; i++) {
         if (p->source_regs[i] == reg) {
@@ -85,7 +86,8 @@ source_index(rebuilder *b, int32_t reg)
             return i;
         }
     }
-    return -2;  // (unreachable: the scan added it)
+    assert(false);  // the scan added it
+    return -2;
 }
 
 static Py_ssize_t
@@ -173,6 +175,7 @@ check_keys(mp_trace *T, const mp_shape *s, PyObject *obj)
 static mp_rc
 scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
 {
+    assert(dict == NULL || PyDict_Check(dict));
     int mark = dict == NULL ? -1 : mark_get(b, dict);
     if (mark >= 0 && mark != SEEN_ATTRS) {
         return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new %s and its __dict__",
@@ -244,6 +247,7 @@ scan_tensor_attrs(rebuilder *b, const mp_node *n)
 static mp_rc
 scan_tensor(rebuilder *b, mp_node *n)
 {
+    assert(n->kind == MP_NODE_TENSOR);
     if (n->reg >= 0) {
         return source_add(b, n->reg);
     }
@@ -317,6 +321,7 @@ enum { REG_BASE = 8 };
 static mp_rc
 make_all(rebuilder *b, PyObject **vec, int count, int32_t **regs)
 {
+    assert(count >= 0);
     mp_rc rc = MP_OK;
     *regs = PyMem_Malloc((size_t)(count + 1) * sizeof(**regs));
     if (*regs == NULL) {
@@ -335,6 +340,7 @@ static mp_rc
 emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
      const int32_t *items, int count, int32_t *reg)
 {
+    assert((int)kind < MP_E_COUNT);
     int32_t r = mp_replay_emit(b->p, kind, obj, a, c, items, count);
     if (r == -2) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
@@ -377,6 +383,7 @@ fill_kind(const mp_shape *s)
 static mp_rc
 make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
 {
+    assert(mp_is_array(s->type));
     bool is_view = s->kind == MP_E_ARRAY_VIEW;
     PyObject *obj =
         is_view ? mp_array_view_spec(s->type, s->items[0]) : mp_array_copy(s->type);
@@ -421,6 +428,7 @@ make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *r
 static mp_rc
 emit_fill(rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
 {
+    assert(fill_kind(s) != MP_E_COUNT && reg >= 0);
     mp_effect_kind fill = fill_kind(s);
     if (fill != MP_E_FILL_CELL) {
         return emit(b, fill, NULL, reg, -1, items, s->n_items, NULL);
@@ -431,6 +439,7 @@ emit_fill(rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
 static mp_rc
 fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
 {
+    assert(reg >= 0 && s->n_slots % 2 == 0);
     int32_t *attrs = NULL;
     mp_rc rc = MP_OK;
     if (s->n_attrs > 0 || s->shows_dict) {
@@ -453,6 +462,7 @@ fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
 static mp_rc
 fill_later(rebuilder *b, PyObject *obj)
 {
+    assert(b->cyclic && b->n_later <= b->cap_later);
     if (b->n_later == b->cap_later) {
         int cap = b->cap_later ? b->cap_later * 2 : 16;
         PyObject **later = PyMem_Realloc(b->later, (size_t)cap * sizeof(*later));
@@ -523,6 +533,7 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
         return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
     }
     if (n->kind == MP_NODE_TENSOR && n->reg < 0) {
+        assert(output_index(b, n->leaf) >= 0);  // the scan added it
         *reg = b->p->n_sources + (int32_t)output_index(b, n->leaf);
         return MP_OK;
     }
@@ -574,6 +585,7 @@ make_tensor_attrs(rebuilder *b)
 static PyObject *
 slot_value(PyObject *obj, PyObject *descr)
 {
+    assert(Py_IS_TYPE(descr, &PyMemberDescr_Type));
     return *(PyObject **)((char *)obj
                           + ((PyMemberDescrObject *)descr)->d_member->offset);
 }
@@ -607,6 +619,7 @@ write_value_borrow(const mp_write *w)
 static mp_rc
 content_shape(mp_shape *s, PyObject *obj)
 {
+    assert(obj != NULL);
     memset(s, 0, sizeof(*s));
     return PyDict_Check(obj) ? mp_shape_pairs(s, obj) : mp_shape_sequence(s, obj);
 }
@@ -614,6 +627,7 @@ content_shape(mp_shape *s, PyObject *obj)
 static mp_rc
 scan_write(rebuilder *b, const mp_write *w)
 {
+    assert(!w->dead);
     mp_rc rc = source_add(b, w->node->reg);
     if (rc != MP_OK) {
         return rc;
@@ -643,12 +657,14 @@ typedef struct {
 static bool
 is_attrs(mp_trace *T, const mp_node *n)
 {
+    assert(n->reg >= 0);
     return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
 }
 
 static mp_rc
 stage_bytes(rebuilder *b, PyObject *obj, staged *out)
 {
+    assert(PyByteArray_Check(obj));
     PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
                                                 PyByteArray_GET_SIZE(obj));
     mp_rc rc = bytes == NULL ? MP_ERR : make(b, bytes, &out->b);
@@ -674,6 +690,7 @@ iterators_go_on(const mp_node *deque)
 static mp_rc
 stage_write(rebuilder *b, const mp_write *w, staged *out)
 {
+    assert(!w->dead);
     PyObject *obj = w->node->obj;
     *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
     if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
@@ -748,6 +765,7 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
 static mp_rc
 emit_writes(rebuilder *b)
 {
+    assert(b->T->result != NULL && b->p->n_ops == 0);
     mp_trace *T = b->T;
     mp_rc rc = MP_OK;
     staged *all = PyMem_Calloc((size_t)T->n_writes + 1, sizeof(*all));
@@ -782,6 +800,7 @@ emit_writes(rebuilder *b)
 static mp_rc
 plan_graph(rebuilder *b, mp_plan *plan)
 {
+    assert(plan->graph == NULL && plan->inputs == NULL);
     mp_trace *T = b->T;
     if (PyList_GET_SIZE(T->ops) == 0) {
         return MP_OK;
@@ -823,6 +842,7 @@ check_contexts(mp_trace *T)
 mp_rc
 mp_rebuild(mp_trace *T, mp_plan *plan)
 {
+    assert(plan->replay == NULL && T->result != NULL);
     rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0, 0};
     plan->replay = b.p;
     mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;

@@ -15,6 +15,7 @@
 static int
 vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)
 {
+    assert(*count >= 0 && *count <= *cap);
     if (*count == *cap) {
         int more = *cap ? *cap * 2 : 8;
         PyObject **v = PyMem_Realloc(*vec, (size_t)more * sizeof(*v));
@@ -98,6 +99,7 @@ mp_shape_sequence(mp_shape *s, PyObject *obj)
 mp_rc
 mp_shape_pairs(mp_shape *s, PyObject *dict)
 {
+    assert(PyDict_Check(dict));
     mp_shape keys = {.n_items = 0};
     PyObject *key, *value;
     Py_ssize_t pos = 0;
@@ -153,6 +155,7 @@ shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
 static mp_rc
 shape_slots(mp_shape *s, PyObject *obj)
 {
+    assert(obj != NULL);
     PyObject *mro = Py_TYPE(obj)->tp_mro, *key, *descr;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(mro); i++) {
         PyTypeObject *tp = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
@@ -182,6 +185,7 @@ shape_slots(mp_shape *s, PyObject *obj)
 static mp_rc
 shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
 {
+    assert(PyFunction_Check(obj));
     PyFunctionObject *f = (PyFunctionObject *)obj;
     if (T->compiles) {  // (its code may be new, too)
         return mp_trace_abort(T, MP_AB_OUTPUT, "a new function beside code of a text");
@@ -239,6 +243,7 @@ shape_container(mp_shape *s, PyObject *obj)
 static mp_rc
 shape_partial(mp_trace *T, mp_shape *s, PyObject *obj)
 {
+    assert(PyCallable_Check(obj));
     mp_rc rc = MP_OK;
     s->kind = MP_E_PARTIAL;
     for (int i = 0; i < 3 && rc == MP_OK; i++) {
@@ -257,6 +262,7 @@ shape_partial(mp_trace *T, mp_shape *s, PyObject *obj)
 static mp_rc
 shape_exception(mp_trace *T, mp_shape *s, PyObject *obj)
 {
+    assert(PyExceptionInstance_Check(obj));
     PyBaseExceptionObject *e = (PyBaseExceptionObject *)obj;
     PyObject *notes =
         e->dict == NULL ? NULL : mp_dict_text_borrow(e->dict, "__notes__");
@@ -463,6 +469,7 @@ shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
 static mp_rc
 shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
 {
+    assert(mp_is_array(obj));
     PyObject *root;
     mp_rc rc = mp_array_check_output(T, obj, &root);
     s->kind = root == NULL ? MP_E_ARRAY : MP_E_ARRAY_VIEW;
@@ -477,6 +484,7 @@ shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
 mp_rc
 mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
 {
+    assert(obj != NULL);
     PyTypeObject *tp = Py_TYPE(obj);
     memset(s, 0, sizeof(*s));
     if (PyType_Check(obj) || mp_is_new_class(T, (PyObject *)tp)) {

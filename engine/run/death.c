@@ -114,6 +114,7 @@ mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
 void
 mp_collect_garbage(mp_trace *T)
 {
+    assert(T->state == MP_TRACE_RECORDING);
     if (!T->collects || mp_gc_waiting() < GARBAGE) {
         return;
     }

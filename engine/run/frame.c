@@ -129,6 +129,7 @@ start_param(mp_trace *T, mp_shadow *s, int i)
 mp_rc
 mp_frame_start(mp_trace *T, mp_shadow *s)
 {
+    assert(!s->started && s == &T->stack[T->n_stack - 1]);
     mp_rc rc = MP_OK;
     s->started = true;
     if (T->lets_go && !s->root && mp_is_weakref_frame(s->f)) {
@@ -164,6 +165,7 @@ post_const(mp_trace *T, PyObject *value)
 mp_rc
 mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
 {
+    assert(s->started && before->op >= 0);
     int depth = s->info->at[index].depth;
     PyObject *top = depth > 0 ? mp_frame_stack_borrow(s->f, depth - 1) : NULL;
     mp_post post = (mp_post)s->post;

@@ -140,6 +140,7 @@ mp_mode_off(mp_trace *T)
 void
 mp_mode_on(mp_trace *T, const mp_shadow *s)
 {
+    assert(T->state == MP_TRACE_RECORDING);
     if (!(s->calls || T->lazy_calls) || s->owns_op || s->below != MP_BELOW_WATCH
         || mode_object == NULL || T->in_mode != MP_MODE_OFF) {
         return;

@@ -33,6 +33,7 @@ shadow_top(mp_trace *T)
 static mp_rc
 shadow_push(mp_trace *T, mp_frame *f, bool fresh)
 {
+    assert(f != NULL);
     if (T->n_stack == T->cap_stack) {
         int cap = T->cap_stack ? T->cap_stack * 2 : 32;
         mp_shadow *stack = PyMem_Realloc(T->stack, (size_t)cap * sizeof(*stack));
@@ -66,6 +67,7 @@ mp_shadow_fini(mp_shadow *s)
 static void
 shadow_pop(mp_trace *T)
 {
+    assert(T->n_stack > 0);
     T->n_stack--;
     mp_shadow_fini(&T->stack[T->n_stack]);
 }
@@ -74,6 +76,7 @@ shadow_pop(mp_trace *T)
 int32_t
 mp_trace_code_number(mp_trace *T, PyCodeObject *code)
 {
+    assert(code != NULL);
     Py_ssize_t n = PyList_GET_SIZE(T->codes);
     for (Py_ssize_t i = n; i > 0 && i > n - RECENT_CODES; i--) {
         if (PyList_GET_ITEM(T->codes, i - 1) == (PyObject *)code) {
@@ -109,6 +112,7 @@ on_missed(void *ctx, mp_frame *f)
 static mp_rc
 enter_finalizer(mp_trace *T)
 {
+    assert(T->outside <= T->skip);
     T->skip++;
     if (T->outside == 0) {
         T->outside = T->skip;
@@ -138,6 +142,7 @@ enter_skipped(mp_trace *T, mp_frame *f)
 static mp_rc
 enter_watched(mp_trace *T, mp_frame *f, bool fresh)
 {
+    assert(T->skip == 0);
     PyObject *func = mp_frame_func_borrow(f);
     PyCodeObject *code = mp_frame_code_borrow(f);
     mp_shadow *parent = shadow_top(T);
@@ -213,6 +218,7 @@ mp_trace_settle(mp_trace *T, mp_rc rc)
 mp_callback
 mp_callback_begin(mp_trace *T)
 {
+    assert(!T->busy);
     T->busy = true;
     int collects = PyGC_Disable();
     return (mp_callback){.exc = mp_err_take(),
@@ -222,6 +228,7 @@ mp_callback_begin(mp_trace *T)
 void
 mp_callback_end(mp_trace *T, mp_callback saved)
 {
+    assert(T->busy);
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
         && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
         mp_trace_drop(T);
@@ -248,6 +255,7 @@ is_forward(mp_trace *T, const mp_shadow *parent, mp_frame *f)
 static mp_rc
 enter_forward(mp_trace *T, mp_frame *f)
 {
+    assert(T->apply.cls != NULL);
     int skip = T->skip;
     T->skip = 0;
     mp_rc rc = enter_watched(T, f, true);
@@ -263,6 +271,7 @@ enter_forward(mp_trace *T, mp_frame *f)
 static bool
 enter_gap(mp_trace *T, mp_frame *f, bool fresh)
 {
+    assert(T->state == MP_TRACE_GAP);
     if (T->resumed == NULL || T->n_stack == T->resumed->n_frames || fresh
         || (mp_frame_code_borrow(f)->co_flags & CO_GENERATOR)) {
         T->skip++;
@@ -430,6 +439,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 static mp_rc
 record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
 {
+    assert(s == shadow_top(T) && !s->owns_op);
     int n_writes = T->n_writes;
     mp_rc rc = MP_OK;
     s->pending = index;

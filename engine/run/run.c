@@ -29,6 +29,7 @@ mp_recording(void)
 static int
 segment_init(mp_trace *T)
 {
+    assert(T->guards == NULL && T->n_writes == 0 && T->n_inputs == 0);
     T->locked = T->wrote = T->clash = T->raised = T->warned = T->blamed = MP_NO_SITE;
     T->lent_at = T->known_at = MP_NO_SITE;
     T->raises_at = -1;
@@ -81,6 +82,7 @@ mp_trace_drop(mp_trace *T)
 mp_rc
 mp_trace_again(mp_trace *T)
 {
+    assert(T->n_stack > 0 && T->host != NULL);
     const char *text = NULL;
     mp_trace old = *T;
     memset(T, 0, sizeof(*T));
@@ -185,6 +187,7 @@ replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
 mp_plan *
 mp_plan_make(mp_trace *T, PyObject *result)
 {
+    assert(result != NULL && T->guards != NULL);
     mp_plan *plan = PyMem_Calloc(1, sizeof(*plan));
     if (plan == NULL) {
         PyErr_NoMemory();

@@ -50,6 +50,7 @@ static bool
 outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
                 PyObject **made)
 {
+    assert(s->pending >= 0);
     const mp_instr *in = &s->info->at[s->pending];
     *how = s->rebuilt ? s->how : MP_RESUME_PUSH;
     *made = s->rebuilt ? s->made : NULL;
@@ -100,6 +101,7 @@ frame_is_plain(const mp_shadow *s)
 static int32_t
 slot_count(const mp_shadow *s, bool top)
 {
+    assert(s->pending >= 0);
     const mp_instr *in = &s->info->at[s->pending];
     int depth = top ? in->depth : s->info->at[in->next].depth - 1;
     return s->info->code->co_nlocalsplus + depth;
@@ -187,6 +189,7 @@ take_point(mp_trace *T, mp_point *p, int *at)
 static int32_t
 exit_from_entry(const mp_shadow *s, int32_t slot)
 {
+    assert(slot >= 0);
     if (s->unread == NULL || slot >= s->info->code->co_nlocalsplus
         || s->unread[slot] == 0) {
         return MP_EXIT_NULL;
@@ -197,6 +200,7 @@ exit_from_entry(const mp_shadow *s, int32_t slot)
 static mp_exit *
 exit_new(mp_trace *T, const mp_point *p, bool unseen)
 {
+    assert(T->n_stack > 0 && p->n_frames == T->n_stack);
     mp_exit *x = PyMem_Calloc(1, sizeof(*x));
     if (x == NULL) {
         PyErr_NoMemory();
@@ -285,6 +289,7 @@ avoid_before(mp_trace *T, int at)
 static mp_rc
 plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
 {
+    assert(T->n_guards <= T->guards->n_ops);
     mp_point p = {.n_frames = 0};
     int at;
     T->n_looked = T->guards->n_ops - T->n_guards;
@@ -370,6 +375,7 @@ drop_outputs(mp_trace *T)
 bool
 mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
 {
+    assert(T->state == MP_TRACE_ABORTED);
     if (!may_break(T)) {
         return false;
     }
@@ -488,6 +494,7 @@ static mp_rc
 load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f,
            bool root)
 {
+    assert(s->unread != NULL);
     PyObject *func = p->values[f->first + MP_POINT_FUNC];
     PyObject *made = p->values[f->first + MP_POINT_MADE];
     mp_rc rc = mp_entry_load(T, f->first,
@@ -525,6 +532,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
 static mp_rc
 begin(mp_trace *T, const mp_point *p, bool follows)
 {
+    assert(p->n_frames == T->n_stack);
     mp_rc rc = mp_trace_again(T);
     T->follows = follows;
     for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
@@ -537,6 +545,7 @@ begin(mp_trace *T, const mp_point *p, bool follows)
 static int
 begin_resumed(mp_trace *T)
 {
+    assert(T->resumed != NULL);
     const mp_exit *x = T->resumed;
     T->resumed = NULL;
     T->rebuilds = NULL;
@@ -548,6 +557,7 @@ mp_rc
 mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
                bool *begun)
 {
+    assert(T->state == MP_TRACE_GAP && T->host != NULL);
     mp_point p = {.n_frames = 0};
     int before = s->pending, at;
     *begun = false;

@@ -11,6 +11,7 @@
 mp_rc
 mp_trial_yielded(mp_trace *T, mp_frame *f)
 {
+    assert(T->trial);
     PyObject *gen = mp_frame_generator_borrow(f);
     if (gen == NULL || !mp_gen_runs_code(gen)) {
         return MP_OK;

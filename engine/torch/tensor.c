@@ -453,6 +453,7 @@ mp_tensor_meta_new(PyObject *o)
 bool
 mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b)
 {
+    assert(a != NULL && b != NULL);
     return a->type == b->type && a->dtype == b->dtype && a->layout == b->layout
            && a->device_type == b->device_type && a->device_index == b->device_index
            && a->key_set == b->key_set && a->requires_grad == b->requires_grad

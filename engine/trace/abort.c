@@ -12,6 +12,7 @@ mp_type_name(PyObject *o)
 void
 mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
 {
+    assert(site.code < PyList_GET_SIZE(T->codes));
     mp_abort_id id = T->why->id;
     if (T->host != NULL && site.code >= 0 && site.index >= 0 && id != MP_AB_LIMIT
         && id != MP_AB_INTERNAL && id != MP_AB_WATCHER) {
@@ -24,6 +25,7 @@ mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
 void
 mp_trial_give_up(mp_trace *T)
 {
+    assert(T->trial);
     for (Py_ssize_t i = T->generators == NULL ? 0 : PyList_GET_SIZE(T->generators);
          i-- > 0;) {
         PyObject *gen = mp_weakref_borrow(PyList_GET_ITEM(T->generators, i));
@@ -37,6 +39,7 @@ mp_trial_give_up(mp_trace *T)
 mp_rc
 mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
 {
+    assert(id < MP_AB_COUNT);
     va_list va;
     if (T->state != MP_TRACE_RECORDING) {
         return MP_ABORTED;

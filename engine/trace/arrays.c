@@ -9,6 +9,7 @@ enum { FLOAT_ERRORS = FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW | FE_UNDERFLOW };
 mp_rc
 mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
 {
+    assert(PyContextVar_CheckExact(var));
     PyObject *value = NULL;
     if (n->appended) {
         return MP_OK;
@@ -56,6 +57,7 @@ mp_array_overlaps(PyObject *list, PyObject *a)
 mp_rc
 mp_array_check_lent(mp_trace *T, PyObject *a)
 {
+    assert(T->lent != NULL);
     if (!mp_array_overlaps(T->lent, a)) {
         return MP_OK;
     }

@@ -9,6 +9,7 @@
 mp_rc
 mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found)
 {
+    assert(PyUnicode_Check(name));
     if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)
         || (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE)) {
         return MP_OK;  // such types cannot be changed
@@ -48,6 +49,7 @@ mp_is_new_class(mp_trace *T, PyObject *obj)
 mp_rc
 mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after, PyObject *name)
 {
+    assert(mp_is_new_class(T, (PyObject *)type));
     PyObject *mro = type->tp_mro;
     Py_ssize_t i = 0, count = mro == NULL ? 0 : PyTuple_GET_SIZE(mro);
     while (after != NULL && i < count

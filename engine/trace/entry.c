@@ -32,6 +32,7 @@ mp_entry_load(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
 mp_rc
 mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
 {
+    assert(i >= 0 && i < s->info->code->co_nlocalsplus);
     if (s->unread == NULL || s->unread[i] == 0) {
         return MP_OK;
     }
@@ -62,6 +63,7 @@ mp_segment_load_locals(mp_trace *T, mp_shadow *s)
 void
 mp_segment_store_local(mp_trace *T, mp_shadow *s, int i)
 {
+    assert(i >= 0 && i < s->info->code->co_nlocalsplus);
     if (s->unread != NULL) {
         PyObject *old = mp_frame_local_borrow(s->f, i);
         T->lets_go |= old != NULL;  // the frame alone may have held it

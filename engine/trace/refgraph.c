@@ -21,6 +21,7 @@ address_hash(const void *p)
 int
 mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
 {
+    assert(guards != NULL);
     memset(g, 0, sizeof(*g));
     g->guards = guards;
     g->n_slots = 256;
@@ -37,6 +38,7 @@ mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
 static void
 node_free(mp_node *n)
 {
+    assert(n->kind == MP_NODE_TENSOR || n->weak == NULL);
     PyObject *obj = n->kind == MP_NODE_EXTERNAL && !n->released ? n->obj : NULL;
     Py_XDECREF(n->weak);
     Py_XDECREF(n->leaf);
@@ -72,6 +74,7 @@ mp_node_is_alive(const mp_node *n)
 static struct mp_slot *
 slot_find(struct mp_slot *slots, uint32_t count, PyObject *obj)
 {
+    assert((count & (count - 1)) == 0);
     uint32_t i = address_hash(obj) & (count - 1);
     while (slots[i].obj != NULL && slots[i].obj != obj) {
         i = (i + 1) & (count - 1);
@@ -109,6 +112,7 @@ mp_refgraph_forget(mp_refgraph *g, PyObject *obj)
 static int
 slots_grow(mp_refgraph *g)
 {
+    assert(g->used_slots <= g->n_slots);
     uint32_t count = g->n_slots * 2;
     struct mp_slot *slots = PyMem_Calloc(count, sizeof(*slots));
     if (slots == NULL) {
@@ -129,6 +133,7 @@ slots_grow(mp_refgraph *g)
 static mp_node *
 node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
 {
+    assert(obj != NULL && reg >= -1 && reg < g->guards->n_regs);
     if (g->used_slots * 2 >= g->n_slots && slots_grow(g) < 0) {
         return NULL;
     }
@@ -207,6 +212,7 @@ node_loosen(mp_refgraph *g, mp_node *n)
     }
     g->recent[g->n_recent++ % MP_RECENT] = n;
     if (!n->loose) {
+        assert(g->n_loose < g->cap_loose);
         n->loose = true;
         g->loose[g->n_loose++] = n;
         g->credit += CREDIT_NODE;
@@ -238,6 +244,7 @@ node_release(mp_refgraph *g, mp_node *n)
         || Py_REFCNT(n->obj) != 1) {
         return;
     }
+    assert(n->kind == MP_NODE_EXTERNAL);
     n->released = true;
     mp_refgraph_forget(g, n->obj);
     mp_refgraph_loosen_items(g, n);
@@ -306,6 +313,7 @@ external_link(mp_refgraph *g, mp_node *n)
     if (n->reg < 0) {
         return;
     }
+    assert(g->by_reg[n->reg] == NULL);
     g->by_reg[n->reg] = n;
     int32_t parent = g->guards->ops[g->guards->def[n->reg]].a;
     mp_node *from = parent < 0 ? NULL : g->by_reg[parent];
@@ -318,6 +326,8 @@ external_link(mp_refgraph *g, mp_node *n)
 mp_node *
 mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg)
 {
+    assert(reg >= 0);
+    assert(mp_refgraph_at(g, obj) == NULL || !mp_node_is_alive(mp_refgraph_at(g, obj)));
     mp_node *n =
         external_reserve(g, reg) < 0 ? NULL : node_add(g, obj, MP_NODE_EXTERNAL, reg);
     if (n != NULL) {
@@ -343,6 +353,7 @@ seen_hash(int32_t kind, int32_t a, int32_t b, const void *obj, int64_t n)
 static struct mp_seen *
 seen_find(struct mp_seen *table, uint32_t count, const struct mp_seen *key)
 {
+    assert((count & (count - 1)) == 0);
     uint32_t i = seen_hash(key->kind, key->a, key->b, key->obj, key->n) & (count - 1);
     while (table[i].kind != 0
            && !(table[i].kind == key->kind && table[i].a == key->a
@@ -380,6 +391,7 @@ int32_t
 mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj,
                  int64_t n, bool *is_new)
 {
+    assert((int)kind < MP_G_TYPE_IS);
     struct mp_seen key = {(int32_t)kind + 1, a, -1, -1, obj, n};
     *is_new = false;
     if (seen_reserve(g) < 0) {
@@ -387,6 +399,7 @@ mp_refgraph_load(mp_refgraph *g, mp_guard_kind kind, int32_t a, PyObject *obj,
     }
     struct mp_seen *s = seen_find(g->seen, g->n_seen, &key);
     if (s->kind != 0) {
+        assert(s->reg >= 0 && s->reg < g->guards->n_regs);
         return s->reg;
     }
     // The program owns obj from here on, so its address stays unique for the table.
@@ -420,6 +433,7 @@ int
 mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
                  PyObject *obj, int64_t n)
 {
+    assert((int)kind >= MP_G_TYPE_IS);
     struct mp_seen key = {(int32_t)kind + 1, a, b, -1, obj, n};
     if (seen_reserve(g) < 0) {
         return -1;
@@ -441,6 +455,7 @@ mp_refgraph_test(mp_refgraph *g, mp_guard_kind kind, int32_t a, int32_t b,
 bool
 mp_node_wrote(const mp_node *n, PyObject *key)
 {
+    assert(key != NULL);
     return n->rewritten || mp_node_wrote_slot(n, key);
 }
 
@@ -467,6 +482,7 @@ mp_node_written_at(const mp_node *n, PyObject *key)
 int
 mp_node_mark_written(mp_node *n, PyObject *key, int entry)
 {
+    assert(!n->released && entry >= -1);
     if (n->written == NULL && (n->written = PyDict_New()) == NULL) {
         return -1;
     }

@@ -91,6 +91,7 @@ mp_is_of_typing(PyObject *function)
 mp_rc
 mp_fresh(mp_trace *T, PyObject *obj)
 {
+    assert(obj != NULL);
     if (mp_is_constant(obj)) {
         return MP_OK;
     }
@@ -105,6 +106,7 @@ mp_fresh(mp_trace *T, PyObject *obj)
 static mp_rc
 value_tuple(mp_trace *T, PyObject *obj, mp_node **node)
 {
+    assert(PyTuple_CheckExact(obj));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
         mp_node *item;
         mp_rc rc = mp_value(T, PyTuple_GET_ITEM(obj, i), &item);
@@ -119,6 +121,7 @@ value_tuple(mp_trace *T, PyObject *obj, mp_node **node)
 mp_rc
 mp_value(mp_trace *T, PyObject *obj, mp_node **node)
 {
+    assert(obj != NULL);
     *node = NULL;
     if (mp_is_constant(obj)) {
         return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T) : MP_OK;
@@ -154,6 +157,7 @@ mp_is_fresh_id(mp_trace *T, PyObject *obj)
 mp_rc
 mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
 {
+    assert((int)kind >= MP_G_TYPE_IS);
     if (n == NULL || n->reg < 0) {
         return MP_OK;  // a fresh object needs no guard
     }
@@ -166,6 +170,7 @@ mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
 static mp_rc
 load_tensor(mp_trace *T, int32_t reg, PyObject *value)
 {
+    assert(mp_tensor_is(value));
     mp_tensor_meta *meta = mp_tensor_meta_new(value);
     if (meta == NULL) {
         mp_err_drop();  // no dense description: not for a graph
@@ -233,6 +238,7 @@ is_local(PyObject *v)
 int
 mp_note_gap_made(mp_trace *T, PyObject *v)
 {
+    assert(T->host != NULL);
     if (v == NULL || !is_local(v)) {
         return 0;
     }
@@ -263,6 +269,7 @@ is_gap_made(mp_trace *T, PyObject *v)
 bool
 mp_is_of_call(mp_trace *T, PyObject *v)
 {
+    assert(v != NULL);
     if (T->is_root && T->state == MP_TRACE_RECORDING) {
         return false;
     }
@@ -295,6 +302,7 @@ mp_is_of_call(mp_trace *T, PyObject *v)
 static mp_rc
 abort_of_call(mp_trace *T, PyObject *v)
 {
+    assert(mp_is_of_call(T, v));
     if (PyCFunction_Check(v)) {
         return mp_trace_abort(T, MP_AB_VOLATILE, "%s",
                               ((PyCFunctionObject *)v)->m_ml->ml_name);
@@ -309,6 +317,7 @@ abort_of_call(mp_trace *T, PyObject *v)
 static mp_rc
 load_classify(mp_trace *T, int32_t reg, PyObject *value)
 {
+    assert(reg >= 0 && reg < T->guards->n_regs);
     mp_refgraph *g = &T->graph;
     if (mp_is_constant(value)) {
         if (T->holds && (PyLong_CheckExact(value) || PyFloat_CheckExact(value))
@@ -438,6 +447,7 @@ mp_load_const(mp_trace *T, PyObject *obj)
 mp_rc
 mp_result(mp_trace *T, PyObject *obj)
 {
+    assert(obj != NULL);
     if (mp_is_constant(obj) || mp_refgraph_find(&T->graph, obj) != NULL) {
         return MP_OK;
     }
@@ -453,6 +463,7 @@ mp_result(mp_trace *T, PyObject *obj)
 mp_rc
 mp_guard_function(mp_trace *T, PyObject *func)
 {
+    assert(PyFunction_Check(func));
     mp_node *n = mp_refgraph_find(&T->graph, func);
     if (n == NULL) {
         return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "function %U",

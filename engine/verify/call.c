@@ -58,6 +58,7 @@ static void
 verify_follow(mp_verification *v, mp_entry *entry, PyObject *notes)
 {
     assert(v->entry == NULL);
+    assert(v->entry == NULL);
     entry->refs++;
     v->entry = entry;
     v->notes = Py_XNewRef(notes);
@@ -79,6 +80,7 @@ verify_leave(mp_verification *v)
 static PyObject *
 verify_avoids(mp_verification *v, PyCodeObject *code, int index)
 {
+    assert(v->entry != NULL);
     const mp_plan *plan = v->entry->plan;
     const mp_exit *x = plan->exit;
     v->seen++;
@@ -98,6 +100,7 @@ verify_ends(const mp_verification *v)
 static bool
 verify_reads(const mp_verification *v, int32_t at)
 {
+    assert(v->entry != NULL && at >= 0);
     const mp_guards *guards = v->entry->plan->guards;
     for (int32_t i = 0; i < guards->n_ops; i++) {
         if (guards->ops[i].kind == MP_G_LOAD_ARG && guards->ops[i].n == at) {
@@ -163,6 +166,7 @@ static int
 verify_judge(mp_verification *v, const mp_plan *fresh, PyObject *exc,
              const mp_abort_info *why)
 {
+    assert(v->entry != NULL);
     PyObject *verifier = Py_XNewRef(v->op->verifier);  // NULL: verifying was ended
     PyObject *notes = verifier != NULL ? v->notes : NULL;
     int rc = verify_count(v, fresh, why);

@@ -283,6 +283,7 @@ mp_verify_compare(PyObject *verifier, const mp_entry *entry, PyObject *notes,
                   const mp_plan *fresh, PyObject *outputs, bool strayed,
                   PyObject **report)
 {
+    assert(entry != NULL && fresh != NULL);
     mp_cover cover;
     if (entry->plan->guards->dead || fresh->guards->dead) {
         return 0;  // what they compare with has died: nothing can be said
