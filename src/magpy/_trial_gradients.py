@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from magpy.compare import Comparison
+
 #: Graphs of more nodes are not compared.
 _LIMIT = 100_000
 
@@ -83,14 +85,15 @@ def _gradients(
 
 def _is_close(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Within the tolerance of the dtype, of each entry or of the largest one."""
-    from magpy.verify import same_values
+    from magpy.verify import CLOSE
 
+    comparison = Comparison(CLOSE)
     with torch.no_grad():
-        if same_values(a, b, False):
+        if comparison.values(b, a) is None:
             return True
         largest = b.abs().max()
         finite = bool(torch.isfinite(largest) & (largest > 0))
-        return finite and same_values(a / largest, b / largest, False)
+        return finite and comparison.values(b / largest, a / largest) is None
 
 
 def difference(

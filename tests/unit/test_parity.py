@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -17,8 +18,9 @@ import torch
 
 import magpy
 from magpy.__main__ import main
+from magpy.compare import Comparison
 from magpy_experiments.parity import report, schedule, stubs
-from magpy_experiments.parity.compare import Comparison
+from magpy_experiments.parity.case import CLOSE, EXACT
 from magpy_experiments.parity.results import Case, Project, Reason
 from magpy_experiments.parity.server import Progress
 from magpy_experiments.parity.summary import Summary, populate
@@ -669,33 +671,34 @@ EQUAL = [
 
 @pytest.mark.parametrize(("left", "right"), DIFFERENT)
 def test_different(left, right):
-    assert Comparison().difference(left, right, "x").startswith(("x", "keys of x"))
+    assert Comparison(EXACT).difference(left, right, "x").startswith("x")
 
 
 @pytest.mark.parametrize(("left", "right"), EQUAL)
 def test_equal(left, right):
-    assert Comparison().difference(left, right) == ""
+    assert Comparison(EXACT).difference(left, right) is None
 
 
 def test_close_is_enough_where_bits_need_not_be_equal():
     left, right = torch.ones(2, 3), torch.ones(3, 2).t() + 1e-5
-    assert Comparison(exact=False).difference([left, 1.0], [right, 1.0001]) == ""
-    assert "differ, by up to 1" in Comparison(exact=False).difference(left, left + 1)
+    assert Comparison(CLOSE).difference([left, 1.0], [right, 1.0001]) is None
+    assert "differ, by up to 1" in Comparison(CLOSE).difference(left, left + 1)
 
 
 def test_identity():
     x, y, z = torch.ones(1), torch.ones(1), torch.ones(1)
-    assert Comparison().difference([x, x], [y, y]) == ""
+    assert Comparison(EXACT).difference([x, x], [y, y]) is None
     words = "result[1]: not the same object as in eager mode"
-    assert Comparison().difference([x, x], [y, z]) == words
-    assert Comparison().difference([x, y], [z, z]) == words
-    assert Comparison(identity=False).difference([x, x], [y, z]) == ""
+    assert Comparison(EXACT).difference([x, x], [y, z]) == words
+    assert Comparison(EXACT).difference([x, y], [z, z]) == words
+    free = dataclasses.replace(EXACT, copies=(object,))
+    assert Comparison(free).difference([x, x], [y, z]) is None
 
 
 def test_cycles():
     left, right = [1], [1]
     left.append(left)
     right.append(right)
-    assert Comparison().difference(left, right) == ""
+    assert Comparison(EXACT).difference(left, right) is None
     right[0] = 2
-    assert Comparison().difference(left, right) == "result[0]: 2 instead of 1"
+    assert Comparison(EXACT).difference(left, right) == "result[0]: 2 instead of 1"

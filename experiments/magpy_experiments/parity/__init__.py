@@ -9,7 +9,6 @@ child      runs the cases of a file one by one and tells the server
 case       one module in eager mode and compiled, compared
 stubs      packages that a project imports and that are not installed
 compilers  what is measured, and what each one says about its graphs
-compare    two results, or two modules, of which one is eager's
 results    what is kept of a case, a project and a run
 summary    what runs add up to; report prints it, plot draws it
 """

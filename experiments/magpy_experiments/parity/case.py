@@ -12,19 +12,43 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from magpy.compare import Comparison, Numbers, Rules
 from magpy_experiments.parity import stubs
-from magpy_experiments.parity.compare import Comparison
 from magpy_experiments.parity.compilers import Compiler
 from magpy_experiments.parity.results import EAGER_OK, EAGER_RANDOM, Case
 
 _SEED = 1337
 _EAGER_CALLS = 2  # of each of the two eager runs that must agree
+
+
+#: What eager mode repeats.  Of functions, classes and modules only the type counts:
+#: compilers put others in their place.
+EXACT = Rules(
+    numbers=Numbers.EQUAL,
+    memory=False,
+    offsets=False,
+    copies=(tuple, frozenset),
+    opaque=(
+        type, types.FunctionType, types.BuiltinFunctionType, types.MethodType,
+        types.ModuleType, types.GeneratorType,
+    ),
+    ignored=("_magpy", "_dynamo", "_is_torch_compile", "_compiled_call_impl"),
+)  # fmt: skip
+CLOSE = replace(
+    EXACT,
+    numbers=Numbers.CLOSE,
+    tolerance=1e-3,
+    tolerances={"float16": 1e-2, "bfloat16": 2e-2},
+    floats=True,
+    strides=False,
+)
 
 
 class _EagerError(Exception):
@@ -153,7 +177,7 @@ class Bench:
                 case.eager_ms = self._milliseconds
             case.draws = case.draws or self._drew
             other = self._guard(self._step, second, second)
-            text = text or _difference(Comparison(), one, other)
+            text = text or _difference(Comparison(EXACT), one, other)
         case.eager = EAGER_RANDOM if text else EAGER_OK
         case.detail = f"in eager mode, {text}" if text else ""
 
@@ -201,7 +225,10 @@ class Bench:
         compiler = self._compiler
         if case.eager == EAGER_RANDOM:
             return False
-        comparison = Comparison(exact=compiler.exact, identity=compiler.identity)
+        rules = EXACT if compiler.exact else CLOSE
+        if not compiler.identity:
+            rules = replace(rules, copies=(object,))
+        comparison = Comparison(rules)
         left = {**expected, "module": compiler.state(expected["module"], False)}
         right = {**actual, "module": compiler.state(actual["module"], True)}
         text = _difference(comparison, left, right)
@@ -211,7 +238,7 @@ class Bench:
         again = self._copy()
         for _ in range(case.calls):
             repeated = self._guard(self._step, again, again)
-        if _difference(Comparison(), expected, repeated):
+        if _difference(Comparison(EXACT), expected, repeated):
             case.eager = EAGER_RANDOM
             case.suspect = True
             return False
@@ -228,6 +255,7 @@ def describe(error: BaseException) -> str:
 
 def _difference(comparison: Comparison, left: Any, right: Any) -> str:
     for path in left:
+        text: str | None
         try:
             text = comparison.difference(left[path], right[path], path)
         except Exception as error:
