@@ -70,7 +70,7 @@ static PyObject *
 module_guard_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
-#define GUARD(id, format) {{"id", #id}, {"format", format}},
+#define GUARD(id, operands, object, format) {{"id", #id}, {"format", format}},
 #include "guard/guards.def"
 #undef GUARD
     };
@@ -92,7 +92,8 @@ static PyObject *
 module_effect_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
-#define EFFECT(id, name, format) {{"id", #id}, {"name", name}, {"format", format}},
+#define EFFECT(id, name, operands, format)                                             \
+    {{"id", #id}, {"name", name}, {"format", format}},
 #include "effect/effects.def"
 #undef EFFECT
     };

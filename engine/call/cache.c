@@ -199,29 +199,12 @@ static const char *
 kinds_guard_name(const mp_guard *op)
 {
     assert(op->kind < MP_G_COUNT);
-    static const char *const names[] = {
-#define GUARD(id, format) #id,
-#include "guard/guards.def"
-#undef GUARD
-    };
     static const char *const fields[] = {
 #define FIELD(id, name) "LOAD_FIELD " #id,
 #include "guard/fields.def"
 #undef FIELD
     };
-    return op->kind == MP_G_LOAD_FIELD ? fields[op->n] : names[op->kind];
-}
-
-static const char *
-kinds_effect_name(const mp_effect *op)
-{
-    assert(op->kind < MP_E_COUNT);
-    static const char *const names[] = {
-#define EFFECT(id, name, format) #id,
-#include "effect/effects.def"
-#undef EFFECT
-    };
-    return names[op->kind];
+    return op->kind == MP_G_LOAD_FIELD ? fields[op->n] : mp_guard_id(op->kind);
 }
 
 int
@@ -237,7 +220,7 @@ mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
             rc = kinds_count(guards, kinds_guard_name(&plan->guards->ops[k]));
         }
         for (int32_t k = 0; rc == 0 && k < plan->replay->n_ops; k++) {
-            rc = kinds_count(effects, kinds_effect_name(&plan->replay->ops[k]));
+            rc = kinds_count(effects, mp_effect_id(plan->replay->ops[k].kind));
         }
     }
     return rc;

@@ -634,13 +634,8 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
 int
 mp_effect_wrong_target(const mp_effect *op, PyObject *o)
 {
-    static const char *const names[] = {
-#define EFFECT(id, name, format) name,
-#include "effect/effects.def"
-#undef EFFECT
-    };
     PyErr_Format(PyExc_TypeError, "cannot replay '%s' on an object of type %.200s",
-                 names[op->kind], Py_TYPE(o)->tp_name);
+                 mp_effect_name(op->kind), Py_TYPE(o)->tp_name);
     return -1;
 }
 

@@ -31,68 +31,28 @@
 enum { EFFECT_SMALL = 64, EFFECT_PAST_SMALL = 32 };
 
 /* What a row asks of its op; `obj` is checked by effect_obj_fits. */
-enum {
-    EFFECT_A = 1,        // a is a register
-    EFFECT_B = 2,        // b is a register
-    EFFECT_PAIRS = 4,    // an even number of items
-    EFFECT_ITEMS = 8,    // any number of items
-    EFFECT_STAGED = 16,  // keeps its new content in a register
+enum { A = 1, B = 2, PAIRS = 4, ITEMS = 8, STAGED = 16 };
+
+static const struct {
+    uint8_t operands;
+    const char *id, *name;
+} effect_rows[] = {
+#define EFFECT(id, name, operands, format) {operands, #id, name},
+#include "effect/effects.def"
+#undef EFFECT
 };
 
-static const uint8_t effect_needs[MP_E_COUNT] = {
-    [MP_E_TUPLE] = EFFECT_ITEMS,
-    [MP_E_STRUCT] = EFFECT_ITEMS,
-    [MP_E_LIST] = EFFECT_ITEMS,
-    [MP_E_DICT] = EFFECT_PAIRS,
-    [MP_E_SET] = EFFECT_ITEMS,
-    [MP_E_FROZENSET] = EFFECT_ITEMS,
-    [MP_E_SLICE] = EFFECT_ITEMS,
-    [MP_E_METHOD] = EFFECT_A | EFFECT_B,
-    [MP_E_WEAKREF] = EFFECT_A,
-    [MP_E_BOUND] = EFFECT_A,
-    [MP_E_PARTIAL] = EFFECT_ITEMS,
-    [MP_E_EXCEPTION] = EFFECT_A,
-    [MP_E_SCALAR] = EFFECT_A,
-    [MP_E_BYTEARRAY] = EFFECT_A,
-    [MP_E_ARRAY_VIEW] = EFFECT_A,
-    [MP_E_PROXY] = EFFECT_A,
-    [MP_E_ITERATOR] = EFFECT_ITEMS,
-    [MP_E_ITER_CALL] = EFFECT_ITEMS,
-    [MP_E_FUNCTION] = EFFECT_ITEMS,
-    [MP_E_DICT_LIKE] = EFFECT_PAIRS,
-    [MP_E_LIST_LIKE] = EFFECT_ITEMS,
-    [MP_E_FILL_LIST] = EFFECT_A | EFFECT_ITEMS,
-    [MP_E_FILL_DICT] = EFFECT_A | EFFECT_PAIRS,
-    [MP_E_FILL_ATTRS] = EFFECT_A | EFFECT_PAIRS,
-    [MP_E_FILL_SLOT] = EFFECT_A | EFFECT_B,
-    [MP_E_FILL_CELL] = EFFECT_A | EFFECT_B,
-    [MP_E_DICT_SET] = EFFECT_A | EFFECT_B | EFFECT_ITEMS,
-    [MP_E_DICT_DEL] = EFFECT_A | EFFECT_ITEMS,
-    [MP_E_ATTRS_SET] = EFFECT_A | EFFECT_B,
-    [MP_E_ATTRS_DEL] = EFFECT_A,
-    [MP_E_SLOT_SET] = EFFECT_A | EFFECT_B,
-    [MP_E_SLOT_DEL] = EFFECT_A,
-    [MP_E_CELL_SET] = EFFECT_A | EFFECT_B,
-    [MP_E_CELL_DEL] = EFFECT_A,
-    [MP_E_TYPE_SET] = EFFECT_A | EFFECT_B,
-    [MP_E_TYPE_DEL] = EFFECT_A,
-    [MP_E_LIST_APPEND] = EFFECT_A | EFFECT_B,
-    [MP_E_LIST_ASSIGN] = EFFECT_A | EFFECT_ITEMS | EFFECT_STAGED,
-    [MP_E_SET_ASSIGN] = EFFECT_A | EFFECT_ITEMS | EFFECT_STAGED,
-    [MP_E_DICT_ASSIGN] = EFFECT_A | EFFECT_PAIRS | EFFECT_STAGED,
-    [MP_E_DEQUE_ASSIGN] = EFFECT_A | EFFECT_ITEMS,
-    [MP_E_DEQUE_ITEMS] = EFFECT_A | EFFECT_ITEMS,
-    [MP_E_BYTES_ASSIGN] = EFFECT_A | EFFECT_B,
-    [MP_E_ADVANCE] = EFFECT_A,
-    [MP_E_CACHED_HIT] = EFFECT_A,
-    [MP_E_CACHED_MISS] = EFFECT_A,
-    [MP_E_CACHED_FILL] = EFFECT_A | EFFECT_B,
-    [MP_E_WRITE] = EFFECT_A,
-    [MP_E_FLUSH] = EFFECT_A,
-    [MP_E_WARN] = EFFECT_A,
-    [MP_E_FILTERS] = EFFECT_A,
-    [MP_E_RETURN] = EFFECT_A,
-};
+const char *
+mp_effect_id(int kind)
+{
+    return effect_rows[kind].id;
+}
+
+const char *
+mp_effect_name(int kind)
+{
+    return effect_rows[kind].name;
+}
 
 /* -- Programs ---------------------------------------------------------------------- */
 
@@ -248,10 +208,10 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
     case MP_E_DICT_DEL:
         return count == (obj == NULL);
     default:
-        if (effect_needs[kind] & EFFECT_PAIRS) {
+        if (effect_rows[kind].operands & PAIRS) {
             return count % 2 == 0;
         }
-        return count == 0 || (effect_needs[kind] & EFFECT_ITEMS);
+        return count == 0 || (effect_rows[kind].operands & ITEMS);
     }
 }
 
@@ -259,8 +219,8 @@ static bool
 effect_regs_fit(const mp_replay *p, mp_effect_kind kind, int32_t a, int32_t b,
                 const int32_t *items, int32_t count)
 {
-    int32_t least_a = effect_needs[kind] & EFFECT_A ? 0 : -1;
-    int32_t least_b = effect_needs[kind] & EFFECT_B ? 0 : -1;
+    int32_t least_a = effect_rows[kind].operands & A ? 0 : -1;
+    int32_t least_b = effect_rows[kind].operands & B ? 0 : -1;
     if (a < least_a || a >= p->n_regs || b < least_b || b >= p->n_regs) {
         return false;
     }
@@ -306,7 +266,7 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
                < 0) {
         return -2;
     }
-    bool makes = builder || (effect_needs[kind] & EFFECT_STAGED);
+    bool makes = builder || (effect_rows[kind].operands & STAGED);
     assert(p->n_ops < p->cap_ops && p->n_pool + count <= p->cap_pool);
     p->ops[p->n_ops++] = (mp_effect){
         .kind = (uint16_t)kind,

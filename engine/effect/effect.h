@@ -12,7 +12,7 @@
 #include "engine.h"
 
 typedef enum {
-#define EFFECT(id, name, format) MP_E_##id,
+#define EFFECT(id, name, operands, format) MP_E_##id,
 #include "effect/effects.def"
 #undef EFFECT
     MP_E_COUNT
@@ -40,6 +40,10 @@ typedef struct {
     int32_t n_commit;  // index of the first op that writes; ops before it only build
     int32_t result;    // register that is returned (set by RETURN); -1: None
 } mp_replay;
+
+/* A kind as effects.def names it; what it does, in words. */
+const char *mp_effect_id(int kind);
+const char *mp_effect_name(int kind);
 
 mp_replay *mp_replay_new(void);
 void mp_replay_free(mp_replay *p);

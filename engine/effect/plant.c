@@ -12,12 +12,7 @@ static int plant_effect = -1;  // kind, -1: none
 int
 mp_plant_set_effect(const char *id)
 {
-    static const char *const effects[] = {
-#define EFFECT(row, name, format) #row,
-#include "effect/effects.def"
-#undef EFFECT
-    };
-    return mp_plant_find(effects, MP_E_COUNT, id, &plant_effect);
+    return mp_plant_find(id, mp_effect_id, MP_E_COUNT, &plant_effect);
 }
 
 bool

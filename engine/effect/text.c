@@ -28,7 +28,7 @@ typedef struct {
 } effect_printer;
 
 static const char *const effect_formats[] = {
-#define EFFECT(id, name, format) format,
+#define EFFECT(id, name, operands, format) format,
 #include "effect/effects.def"
 #undef EFFECT
 };

@@ -13,7 +13,7 @@
 #include "torch/tensor.h"
 
 typedef enum {
-#define GUARD(id, format) MP_G_##id,
+#define GUARD(id, operands, object, format) MP_G_##id,
 #include "guard/guards.def"
 #undef GUARD
     MP_G_COUNT
@@ -75,6 +75,9 @@ typedef struct {
     bool dead;        // one of these objects has died: it never holds again, and obj of
                       // its ops must not be looked at
 } mp_guards;
+
+/* The name of a kind, as in guards.def. */
+const char *mp_guard_id(int kind);
 
 mp_guards *mp_guards_new(void);
 void mp_guards_free(mp_guards *g);

@@ -12,11 +12,11 @@
 static int plant_guard = -1;  // kind, -1: none
 
 int
-mp_plant_find(const char *const *ids, int n, const char *id, int *kind)
+mp_plant_find(const char *id, const char *(*id_of)(int), int n, int *kind)
 {
     *kind = -1;
     for (int i = 0; id != NULL && i < n; i++) {
-        if (strcmp(ids[i], id) == 0) {
+        if (strcmp(id_of(i), id) == 0) {
             *kind = i;
         }
     }
@@ -30,12 +30,7 @@ mp_plant_find(const char *const *ids, int n, const char *id, int *kind)
 int
 mp_plant_set_guard(const char *id)
 {
-    static const char *const guards[] = {
-#define GUARD(name, format) #name,
-#include "guard/guards.def"
-#undef GUARD
-    };
-    return mp_plant_find(guards, MP_G_COUNT, id, &plant_guard);
+    return mp_plant_find(id, mp_guard_id, MP_G_COUNT, &plant_guard);
 }
 
 bool

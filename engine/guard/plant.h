@@ -15,8 +15,8 @@ bool mp_plant_has_guard(mp_guard_kind kind);
 int mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value);
 /* Is a kind of guard left out? */
 bool mp_plant_is_set(void);
-/* The kind of that name among these: 0, -1 with ValueError.  (effect/effect.c, too.) */
-int mp_plant_find(const char *const *ids, int n, const char *id, int *kind);
+/* The kind of that name among n, -1 for NULL: 0, -1 with ValueError. */
+int mp_plant_find(const char *id, const char *(*id_of)(int), int n, int *kind);
 
 #else
 

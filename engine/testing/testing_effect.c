@@ -15,12 +15,6 @@ extern PyMethodDef mp_testing_effect_methods[];
 
 static const char testing_replay_name[] = "magpy.replay";
 
-static const char *const testing_effect_ids[] = {
-#define EFFECT(id, name, format) #id,
-#include "effect/effects.def"
-#undef EFFECT
-};
-
 static void
 testing_replay_destroy(PyObject *capsule)
 {
@@ -67,7 +61,7 @@ testing_emit(mp_replay *p, PyObject *op)
     if (!PyArg_ParseTuple(op, "siiO|O", &id, &a, &b, &items, &obj)) {
         return -2;
     }
-    while (kind < MP_E_COUNT && strcmp(testing_effect_ids[kind], id) != 0) {
+    while (kind < MP_E_COUNT && strcmp(mp_effect_id(kind), id) != 0) {
         kind++;
     }
     int32_t *regs = testing_regs(items, &count);
@@ -207,7 +201,7 @@ testing_replay_kinds(PyObject *module, PyObject *unused)
 {
     PyObject *ids = PyTuple_New(MP_E_COUNT);
     for (int i = 0; i < MP_E_COUNT && ids != NULL; i++) {
-        PyObject *id = PyUnicode_FromString(testing_effect_ids[i]);
+        PyObject *id = PyUnicode_FromString(mp_effect_id(i));
         if (id == NULL) {
             Py_CLEAR(ids);
             break;

@@ -16,12 +16,6 @@ extern PyMethodDef mp_testing_guard_methods[];
 
 static const char testing_guards_name[] = "magpy.guards";
 
-static const char *const testing_guard_ids[] = {
-#define GUARD(id, format) #id,
-#include "guard/guards.def"
-#undef GUARD
-};
-
 static void
 testing_guards_destroy(PyObject *capsule)
 {
@@ -38,7 +32,7 @@ static int
 testing_guard_kind(const char *id)
 {
     for (int i = 0; i < MP_G_COUNT; i++) {
-        if (strcmp(testing_guard_ids[i], id) == 0) {
+        if (strcmp(mp_guard_id(i), id) == 0) {
             return i;
         }
     }
