@@ -165,11 +165,37 @@ compiled_get(PyObject *self, PyObject *obj, PyObject *type)
     return bound;
 }
 
+/* TorchDynamo can be told only once it is there, and nothing of ours runs when it traces a
+ * call of ours; but it asks for the class of what it meets (`isinstance`).  R: whoever asks
+ * sees the answer that is asked for, whatever becomes of this. */
+static void
+compiled_tell_dynamo(void)
+{
+    static bool told;
+    PyObject *modules = PyImport_GetModuleDict();  // borrowed
+    if (told || PyErr_Occurred()
+        || mp_dict_text_borrow(modules, "torch._dynamo") == NULL) {
+        return;
+    }
+    told = true;  // not again below
+    PyObject *seal = PyImport_ImportModule("magpy.seal");
+    PyObject *done =
+        seal == NULL ? NULL : PyObject_CallMethod(seal, "tell_dynamo", NULL);
+    told = done != Py_False;
+    mp_err_drop();  // then it raises what it says of objects that it does not know
+    Py_XDECREF(done);
+    Py_XDECREF(seal);
+}
+
 /* Whatever is not found here is looked up on the wrapped callable. */
 static PyObject *
 compiled_getattro(PyObject *self, PyObject *name)
 {
     mp_CompiledObject *op = (mp_CompiledObject *)self;
+    if (PyUnicode_Check(name)
+        && PyUnicode_CompareWithASCIIString(name, "__class__") == 0) {
+        compiled_tell_dynamo();
+    }
     PyObject *value = PyObject_GenericGetAttr(self, name);
     if (value != NULL || op->wrapped == NULL
         || !PyErr_ExceptionMatches(PyExc_AttributeError)) {

@@ -101,6 +101,27 @@ def tracing() -> Iterator[Any]:
         describer.lookup_storage.clear()
 
 
+def tell_dynamo() -> bool:
+    """Let TorchDynamo trace calls of compiled functions as calls of their originals.
+
+    Returns:
+        False if it is still being imported.
+    """
+    from magpy._engine import CompiledFunction
+
+    dynamo = sys.modules["torch._dynamo"]
+    substitute = getattr(dynamo, "substitute_in_graph", None)
+    if substitute is None:
+        return False
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
+
+    slot = CompiledFunction.__call__
+    substitute(slot, skip_signature_check=True)(call)
+    return True
+
+
 def without_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` such that TorchDynamo leaves its frames alone.
 

@@ -64,8 +64,8 @@ def test_torch_compile_around():
     same(fast, inner)  # before dynamo's frame evaluator stands above ours
     same(torch.compile(lambda x: fast(x) + 3, backend="eager"), lambda x: inner(x) + 3)
     same(torch.compile(fast, backend="eager"), inner)
-    counted = magpy.stats(fast)
-    assert counted["hits"] > 6 or (VERIFY and counted["verified"] > 6)
+    counted = magpy.stats(fast)  # not of the calls that TorchDynamo has traced
+    assert counted["hits"] >= 3 or (VERIFY and counted["verified"] >= 3)
 
 
 # -- runs that make modules ----------------------------------------------------------------
@@ -229,8 +229,6 @@ def test_tracers_see_the_original(tracer, place):
         face = torch.nn.Sequential(compiled(inner), torch.nn.Tanh())
         right = torch.nn.Sequential(twin, torch.nn.Tanh())
     else:
-        if tracer != "export":
-            pytest.skip("a compiled function is no Python function for tracers")
         inner.forward = compiled(inner.forward)
         face, right = inner, twin
     traced, expected = TRACERS[tracer](face), TRACERS[tracer](right)
@@ -239,6 +237,15 @@ def test_tracers_see_the_original(tracer, place):
     assert list(traced.state_dict()) == list(expected.state_dict())
     if tracer == "symbolic_trace":
         assert traced.code == expected.code
+
+
+def test_torch_compile_of_one_graph_around_functions():
+    """TorchDynamo traces the original, as it does inside of torch.compile."""
+    fast, slow = compiled(inner), torch.compile(inner, backend="eager")
+    for f in (fast, slow, Scaled().forward, compiled(Scaled().forward)):
+        whole = torch.compile(lambda x, f=f: f(x) * 2, backend="eager", fullgraph=True)
+        assert torch.equal(whole(ROW), f(ROW) * 2)
+    assert torch.equal(fast(ROW), inner(ROW))
 
 
 # -- memory ------------------------------------------------------------------------------
