@@ -24,13 +24,14 @@ PAGES = sorted(
 FOLDERS = [
     ROOT / name
     for name in (
-        ".", "engine", "engine/compat", "engine/testing", "src/magpy",
+        ".", "engine", "src/magpy",
         "src/magpy/backends", "experiments/magpy_experiments",
         "experiments/magpy_experiments/conformance", "tests", "tests/unit",
         "tests/programs", "tests/torch_programs", "tests/property", "tests/crash",
         "tests/leak", "tests/fuzz", "docs/internals",
     )
 ]  # fmt: skip
+FOLDERS += [path for path in sorted((ROOT / "engine").iterdir()) if path.is_dir()]
 CODE = re.compile(r"```.*?^```", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w./-]+\.(?:c|h|def|py|pyi|md|build|toml|txt)|[\w./-]+/")
@@ -148,6 +149,24 @@ def test_index_lists_every_page() -> None:
     index = (INTERNALS / "README.md").read_text(encoding="utf-8")
     others = {p.name for p in INTERNALS.glob("*.md")} - {"README.md"}
     assert {name for name in others if f"({name})" not in index} == set()
+
+
+def test_questions_lead_to_the_function() -> None:
+    """Each file in the table of questions has the functions that stand behind it."""
+    page = (INTERNALS / "README.md").read_text(encoding="utf-8")
+    table = page.split("## Where is ...?", 1)[1].split("\n\n", 2)[1]
+    found = 0
+    for row in table.splitlines()[2:]:
+        for part in row.split("|")[2].split(";"):
+            file, _, functions = part.partition(":")
+            names = re.findall(r"`(\w+)`", functions)
+            path = ROOT / file.strip(" `")
+            for name in names:
+                assert re.search(
+                    rf"^{name}\(", path.read_text(encoding="utf-8"), re.MULTILINE
+                ), f"{row}: {name} is not in {path}"
+            found += len(names)
+    assert found > 20
 
 
 def run_python(*arguments: str) -> None:
