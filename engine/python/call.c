@@ -127,13 +127,13 @@ begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
          Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    for (Py_ssize_t i = 0; flags == MP_TORCH_ASKS && i < count; i++) {
-        mp_rc rc = ask_override(T, s, args[i], 0);
-        if (rc != MP_OK) {
-            return rc;
-        }
+    mp_rc rc = mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+    uint8_t post = s->post;
+    for (Py_ssize_t i = 0; flags == MP_TORCH_ASKS && rc == MP_OK && i < count; i++) {
+        rc = ask_override(T, s, args[i], 0);  // (whose __getattr__ is watched)
     }
-    return mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
+    s->post = post;
+    return rc;
 }
 
 static mp_rc
