@@ -197,6 +197,27 @@ def test_random_numbers_are_no_difference(op):
 @pytest.mark.parametrize(
     ("other", "what"),
     [
+        (lambda x: (x + 1, x + 1), "which results share memory"),
+        (lambda x: (y := x + 1, y.detach()), ""),
+        (lambda x: (x + 1,) * 2, "which results are one tensor"),
+    ],
+    ids=["apart", "alias", "one"],
+)
+def test_which_results_are_one(other, what):
+    ops = [("add", (V[0], 1), {}, V[1]), ("detach", (V[1],), {}, V[2])]
+    spec = (ops, 1, (1, 2), {"mutated": ()})
+
+    def recorded(x):
+        y = x + 1
+        return y, y.detach()
+
+    found = check.difference(spec, recorded, (other, False), [torch.ones(3)])
+    assert found == what
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
         (lambda: (torch.rand(4),), ""),
         (lambda: (torch.rand(5)[:4],), "how often it draws a random number"),
         (lambda: (torch.rand(4).flip(0),), "the numbers of result 0"),

@@ -67,6 +67,8 @@ def difference(
             return f"{what} of result {at}"
     if _sharing([*ours, *got]) != _sharing([*theirs, *wanted]):
         return "which results share memory"
+    if _objects([*ours, *got]) != _objects([*theirs, *wanted]):
+        return "which results are one tensor"
     for at, (left, right) in enumerate(zip(ours, theirs, strict=True)):
         what = "" if left is right else _different(left, right, values)
         if what:
@@ -168,6 +170,12 @@ def _is_far(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
             return False
         a, b = a[known].to(torch.complex128), b[known].to(torch.complex128)
         return bool((a - b).abs().max() > _LOOSE * (b.abs().max() + 1e-3))
+
+
+def _objects(tensors: Sequence[Any]) -> list[int]:
+    """Return for each tensor the place of the first one that is the same object."""
+    first: dict[int, int] = {}
+    return [first.setdefault(id(x), at) for at, x in enumerate(tensors)]
 
 
 def _sharing(tensors: Sequence[Any]) -> list[int]:
