@@ -53,7 +53,7 @@ def test_parts_exist_and_a_short_run_takes_samples():
     for place in (*sanitize.LEFT_OUT, *sanitize.LEFT_OUT_SHORT):
         file, _, test = place.partition("::")
         found = [path.read_text() for path in ROOT.glob(file + "*")]
-        assert any(test in text for text in found), place
+        assert any(test.partition("[")[0] in text for text in found), place
     own = sanitize.commands(False, ["tests/leak", "-k", "name"])
     assert [each[-3:] for each in own.values()] == [["tests/leak", "-k", "name"]]
 
