@@ -5,8 +5,9 @@
 docs/env_vars.md comes from magpy.config; docs/reasons.md, docs/effect_classes.md and
 docs/internals/invariants.md come from the tables of the engine and of the package.  In
 every page, a line `<!-- run -->` before a block of Python says that the block of text
-behind it is what the Python prints; that needs torch.  With --check nothing is written,
-and what is out of date is named.
+behind it is what the Python prints.  The table behind a line `<!-- claims: NAME -->` is
+what the programs of tools/limits.py show.  Both need torch.  With --check nothing is
+written, and what is out of date is named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import limits
 from sources import ROOT
 
 DOCS = ROOT / "docs"
@@ -30,6 +32,7 @@ EXAMPLE = re.compile(
     r"^<!-- run -->\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+CLAIMS = re.compile(r"^<!-- claims: (\w+) -->\n\n(?:\|.*\n)*", re.MULTILINE)
 # What differs between Python and torch versions and says nothing.
 NOISE = re.compile(
     r"\d+(?= instructions)|\d+(?= more$)|(?<=ambient \()\d+", re.MULTILINE
@@ -443,6 +446,13 @@ def with_outputs(text: str, run: Callable[[str], str] = run_example) -> str:
     return EXAMPLE.sub(renewed, text)
 
 
+def with_claims(text: str) -> str:
+    """Return a page with its tables of claims, each shown by a program."""
+    return CLAIMS.sub(
+        lambda m: f"<!-- claims: {m[1]} -->\n\n{limits.table(m[1])}", text
+    )
+
+
 # -- All of it -------------------------------------------------------------------------
 
 
@@ -464,7 +474,7 @@ def renewed_pages() -> dict[Path, str]:
         return pages
     for path in pages_with_examples():
         if path not in pages:
-            pages[path] = with_outputs(path.read_text(encoding="utf-8"))
+            pages[path] = with_claims(with_outputs(path.read_text(encoding="utf-8")))
     return pages
 
 

@@ -183,6 +183,21 @@ def test_pages_are_up_to_date() -> None:
     run_python(str(ROOT / "tools" / "gen_docs.py"), "--check")
 
 
+def test_a_claim_that_is_not_true_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import limits
+
+    says = limits.claim("adding", "return x + 1")
+    monkeypatch.setitem(limits.LIMITS, "planted", [says])
+    with pytest.raises(SystemExit, match="does not show"):
+        limits.table("planted")
+    reads = limits.claim("a read", "return x.sum().item()")
+    monkeypatch.setattr(limits, "RECORDED", [reads])
+    with pytest.raises(SystemExit, match="does not show"):
+        limits.table("recorded")
+
+
 def test_quick_start_runs(tmp_path: Path) -> None:
     """As it stands but for the backend: `make demo` shows inductor."""
     pytest.importorskip("torch")

@@ -1,0 +1,397 @@
+"""The programs that show what docs/limits.md claims.
+
+Each claim is a line of the page and the programs behind it.  tools/gen_docs.py runs them
+and writes the reasons that MagPy counted into the page; it fails if a program that shows a
+limit is recorded as a whole, or one that shows the opposite is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import linecache
+import textwrap
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+SETUP = """
+import collections, ctypes, decimal, functools, itertools, operator, os, pickle, random
+import sys, tempfile, threading, time, warnings, weakref
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+class Kept:
+    scale = 2
+    def __init__(self):
+        self.calls = 0
+    def __repr__(self):
+        return "kept"
+
+class Key:
+    def __hash__(self):
+        return 5
+    def __eq__(self, other):
+        return self is other
+
+class Reads(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        kept.calls = 1
+        return x * 2
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+class Doubles(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+class Outer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return Doubles.apply(x)
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+class Sub(torch.Tensor):
+    pass
+
+class Named:
+    def __init__(self, n):
+        self.n = n
+
+class Deleted:
+    def __del__(self):
+        pass
+
+Point = collections.namedtuple("Point", "x y")
+kept = Kept()
+array = np.arange(3.0)
+grads = torch.ones(3, requires_grad=True)
+weight = torch.ones(3)
+given = (n for n in range(1000))
+shelf = {}
+lock = threading.Lock()
+sparse = torch.eye(2).to_sparse()
+nested = torch.nested.nested_tensor([torch.ones(1), torch.ones(2)])
+quantised = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8)
+scripted = torch.jit.script(torch.nn.Linear(3, 3))
+compiled_by_torch = torch.compile(torch.sin, backend="eager")
+ufunc = np.frompyfunc(abs, 1, 1)
+ints = (ctypes.c_int * 3)(1, 2, 3)
+cached = functools.lru_cache(lambda n: n)
+cached(1)
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of a table, and programs: bodies of a function of a tensor `x`."""
+
+    text: str
+    programs: tuple[str, ...]
+    grad: bool = False
+    calls: int = 3
+
+
+def claim(text: str, *programs: str, grad: bool = False, calls: int = 3) -> Claim:
+    return Claim(text, programs, grad, calls)
+
+
+LIMITS: dict[str, list[Claim]] = {
+    "values": [
+        claim(
+            "`if x.sum() > 0:`, `while err > eps:`, `assert t.all()`",
+            "if x.sum() > 0:\n    x = x + 1\nreturn x",
+            "while x.sum() < 10:\n    x = x + 1\nreturn x",
+            "assert (x > 0).all()\nreturn x + 1",
+        ),
+        claim(
+            "`t.item()`, `float(t)`, `t.tolist()`, `t.numpy()`, `l[t]`, `torch.equal`",
+            "return x.sum().item()",
+            "return float(x.sum())",
+            "return (x + 1).tolist()",
+            "return (x + 1).numpy()",
+            "return [4, 5][(x.sum() > 0).long()]",
+            "return torch.equal(x, x + 1)",
+        ),
+        claim(
+            "`x[mask].shape`, `len(t.nonzero())`, iterating over a selection",
+            "return x[x > 0].shape",
+            "return len(x.nonzero())",
+            "return [v + 1 for v in x[x > 0]]",
+        ),
+    ],
+    "effects": [
+        claim("`open`", "open(os.devnull).close()\nreturn x + 1"),
+        claim(
+            "`print` of a tensor, or of anything in a `try` block",
+            "y = x + 1\nprint(y)\nreturn y",
+            "try:\n    print('a')\nexcept ValueError:\n    pass\nreturn x + 1",
+        ),
+        claim("`time.time()`", "return time.time(), x + 1"),
+        claim(
+            "`random.random()`, `numpy.random`",
+            "return x * random.random()",
+            "return x * np.random.rand()",
+        ),
+        claim("locks", "with lock:\n    return x + 1"),
+        claim(
+            "`pickle`, `decimal`, most C libraries",
+            "return pickle.dumps(1), x + 1",
+            "return decimal.Decimal(1) + 1, x + 1",
+        ),
+        claim(
+            "`warnings.warn` that raises, or inside `catch_warnings(record=True)`",
+            "with warnings.catch_warnings(record=True):\n"
+            "    warnings.warn('a')\nreturn x + 1",
+        ),
+        claim(
+            "`torch.manual_seed`, reading the state of a random number generator",
+            "torch.manual_seed(1)\nreturn x + 1",
+            "return torch.get_rng_state(), x + 1",
+        ),
+        claim(
+            "`torch.set_default_dtype`, backend flags",
+            "torch.set_default_dtype(torch.float32)\nreturn x + 1",
+            "torch.backends.cudnn.benchmark = False\nreturn x + 1",
+        ),
+        claim(
+            "`eval` without dicts",
+            "y = x + 1\nreturn eval('y')",
+        ),
+        claim(
+            "`except*` that catches something",
+            "try:\n    raise ValueError\nexcept* ValueError:\n    pass\nreturn x + 1",
+        ),
+        claim(
+            "a class that the run made, or an object of one, outlives the call",
+            "class New:\n    pass\nreturn New, x + 1",
+            "class New:\n    pass\nreturn New(), x + 1",
+        ),
+        claim("a generator from outside is advanced", "next(given)\nreturn x + 1"),
+        claim(
+            "a file from outside is read",
+            "shelf.setdefault('file', open(os.devnull))\n"
+            "return shelf['file'].read(), x + 1",
+        ),
+        claim(
+            "a number in an attribute, item or global that changes with every call",
+            "kept.calls += 1\nreturn x + kept.calls",
+            calls=12,
+        ),
+    ],
+    "torch": [
+        claim("tensor subclasses", "return x.as_subclass(Sub) + 1"),
+        claim(
+            "sparse, nested, quantised tensors as inputs",
+            "return sparse * 2",
+            "return nested * 2",
+            "return quantised.dequantize()",
+        ),
+        claim(
+            "`x.grad`, `x._version`; `y.__dict__` of a new tensor",
+            "return x.grad, x + 1",
+            "return x._version, x + 1",
+            "return (x + 1).__dict__",
+        ),
+        claim(
+            "`x.grad_fn` where it is not None", "return (x * grads).grad_fn", grad=True
+        ),
+        claim(
+            "`backward`, `torch.autograd.grad`, hooks on tensors, inside the run",
+            "(x * grads).sum().backward()\nreturn x + 1",
+            "return torch.autograd.grad((x * grads).sum(), grads)",
+            "y = x * grads\ny.register_hook(print)\nreturn y",
+            grad=True,
+        ),
+        claim(
+            "`checkpoint`, while gradients are on",
+            "return checkpoint(torch.sin, x * grads, use_reentrant=False)",
+            grad=True,
+        ),
+        claim(
+            "`torch.autograd.Function` whose `forward` writes Python state",
+            "return Reads.apply(x)",
+        ),
+        claim("scripted modules", "return scripted(x)"),
+        claim(
+            "`torch.vmap`, `torch.cond`, `torch.jit.trace` inside the run",
+            "return torch.vmap(torch.sin)(x)",
+            "return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))",
+            "return torch.jit.trace(torch.sin, x)(x)",
+        ),
+        claim("functions compiled by `torch.compile`", "return compiled_by_torch(x)"),
+        claim(
+            "`torch.from_numpy` of an array from outside",
+            "return torch.from_numpy(array) + 1",
+        ),
+        claim(
+            "`torch.autograd.Function` inside the `forward` of another one",
+            "return Outer.apply(x)",
+        ),
+        claim(
+            "a dispatch or function mode of the program, anomaly mode",
+            "with torch.autograd.set_detect_anomaly(True):\n    return x + 1",
+        ),
+        claim(
+            "an operation that raises and is caught by the program",
+            "try:\n    return x @ torch.ones(5)\nexcept RuntimeError:\n    return x + 1",
+        ),
+    ],
+    "objects": [
+        claim(
+            "other iterators than those of list, tuple, range, str, dict",
+            "return itertools.chain([x + 1])",
+            "return reversed([x + 1])",
+        ),
+        claim("generators", "return (v for v in [x + 1])"),
+        claim("files", "return open(os.devnull), x + 1"),
+        claim("instances of classes with `__del__`", "return Deleted(), x + 1"),
+        claim(
+            "keys of dicts and sets with their own `__hash__` or `__eq__` in Python",
+            "made = {}\nmade[Key()] = x + 1\nreturn made",
+        ),
+        claim(
+            "`cache_info` and `cache_clear` of a `functools.lru_cache` object",
+            "return cached.cache_info(), x + 1",
+            "cached.cache_clear()\nreturn x + 1",
+        ),
+        claim("items of `ctypes` arrays", "return ints[0], x + 1"),
+        claim("a `ufunc` that `np.frompyfunc` made", "return ufunc(1), x + 1"),
+        claim(
+            "a special method that is a C callable of its own",
+            "class C:\n    __neg__ = functools.partial(operator.add, 1, 2)\n"
+            "return -C(), x + 1",
+        ),
+        claim(
+            "a class with code of its own as a callback of C code",
+            "return list(map(Named, [1])), x + 1",
+        ),
+        claim(
+            "an exception that was raised",
+            "try:\n    raise ValueError\nexcept ValueError as e:\n    return e, x + 1",
+        ),
+        claim(
+            "`id` of an object that the run made, as a result",
+            "return id(object()), x + 1",
+        ),
+    ],
+}
+# What must be recorded as a whole: its second and third call are hits.
+RECORDED: list[Claim] = [
+    claim("`sum` over a generator of tensors", "return sum(v * 2 for v in (x, x + 1))"),
+    claim(
+        "indexing by a mask, as long as Python does not look at the shape",
+        "return x[x > 0]",
+    ),
+    claim(
+        "a number that follows from constants alone",
+        "return x * (torch.tensor(3) + 1).item()",
+    ),
+    claim("`dropout`, `torch.rand`", "return F.dropout(x) + torch.rand(3)"),
+    claim(
+        "`torch.no_grad()` and `torch.autocast` inside",
+        "with torch.no_grad():\n    y = x * 2\n"
+        "with torch.autocast('cpu'):\n    return y + 1",
+    ),
+    claim("`print` of constants", "print('step')\nreturn x + 1"),
+    claim(
+        "in-place operations on inputs and module state",
+        "x.add_(1)\nweight.mul_(2)\nreturn x",
+    ),
+    claim(
+        "`torch.autograd.Function`, with gradients",
+        "return Doubles.apply(x * grads)",
+        grad=True,
+    ),
+    claim(
+        "`exec` and `eval` of a constant text with dicts",
+        "return eval('a + 1', {'a': 1}), x + 1",
+    ),
+    claim(
+        "class statements, as long as the class stays inside",
+        "class New:\n    n = 2\nreturn x * New.n",
+    ),
+    claim(
+        "named tuples, dataclasses, instances, closures as results",
+        "return Point(x + 1, [kept]), lambda: 1",
+    ),
+    claim(
+        "arrays of numpy that the run made", "return x * float(np.arange(3.0).sum())"
+    ),
+    claim(
+        "raising, and catching what Python code raised",
+        "try:\n    raise ValueError\nexcept ValueError:\n    return x + 1",
+    ),
+]
+
+
+def make(program: str) -> tuple[Any, Any]:
+    """Return the program as a function, and a maker of its argument."""
+    import torch
+
+    code = SETUP + "\ndef f(x):\n" + textwrap.indent(program, "    ") + "\n"
+    file = "limits.py"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    space: dict[str, Any] = {"__name__": "limits"}
+    exec(compile(code, file, "exec", dont_inherit=True), space)
+    return space["f"], lambda: torch.arange(1.0, 4.0)
+
+
+def run(claim: Claim, program: str) -> tuple[set[str], int]:
+    """Return the reasons for breaks and eager calls, and the hits without breaks."""
+    import torch
+
+    import magpy
+
+    magpy.reset()
+    torch.manual_seed(0)
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        torch.set_grad_enabled(claim.grad),
+    ):
+        warnings.simplefilter("ignore")
+        f, argument = make(program)
+        fast = magpy.compile(f, backend="eager")
+        for _ in range(claim.calls):
+            fast(argument())
+    stats = magpy.stats(fast)
+    reasons = {*stats["breaks"], *stats["reasons"]}
+    return reasons, stats["hits"] - stats["partial_hits"]
+
+
+def is_wrong(name: str, reasons: set[str], hits: int, claim: Claim) -> bool:
+    if name == "recorded":
+        return bool(reasons) or hits != claim.calls - 1
+    return not reasons or hits > 0
+
+
+def table(name: str) -> str:
+    """Return the table `name` of docs/limits.md as the programs show it."""
+    claims = RECORDED if name == "recorded" else LIMITS[name]
+    lines = ["| program |", "| --- |"]
+    if name != "recorded":
+        lines = ["| program | reason |", "| --- | --- |"]
+    for claim in claims:
+        found: set[str] = set()
+        for program in claim.programs:
+            reasons, hits = run(claim, program)
+            if is_wrong(name, reasons, hits, claim):
+                raise SystemExit(
+                    f"limits.md says of {claim.text!r} what {program!r} does not show: "
+                    f"{sorted(reasons)}, {hits} hits"
+                )
+            found |= reasons
+        text = ", ".join(f"`{reason}`" for reason in sorted(found))
+        lines.append(f"| {claim.text} | {text} |" if text else f"| {claim.text} |")
+    return "\n".join(lines) + "\n"
