@@ -5,7 +5,8 @@
 docs/env_vars.md comes from magpy.config; docs/reasons.md, docs/effect_classes.md and
 docs/internals/invariants.md come from the tables of the engine and of the package.  In
 every page, a line `<!-- run -->` before a block of Python says that the block of text
-behind it is what the Python prints.  The table behind a line `<!-- claims: NAME -->` is
+behind it is what the Python prints; `<!-- run on -->`, that it goes on where the last
+such block of the page ended.  The table behind a line `<!-- claims: NAME -->` is
 what the programs of tools/limits.py show.  Both need torch.  With --check nothing is
 written, and what is out of date is named.
 """
@@ -29,7 +30,7 @@ from sources import ROOT
 DOCS = ROOT / "docs"
 NOTE = "<!-- Made by tools/gen_docs.py: do not edit. -->\n"
 EXAMPLE = re.compile(
-    r"^<!-- run -->\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
+    r"^<!-- run(?P<on> on)? -->\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 CLAIMS = re.compile(r"^<!-- claims: (\w+) -->\n\n(?:\|.*\n)*", re.MULTILINE)
@@ -415,28 +416,41 @@ def outputs_page() -> str:
 # -- Examples --------------------------------------------------------------------------
 
 
-def run_example(code: str) -> str:
-    """Return what `code` prints when it is run as a module `example`."""
+def run_example(code: str, space: dict[str, Any] | None = None) -> str:
+    """Return what `code` prints as a module `example`, or as more code of `space`."""
     import torch
 
     import magpy
 
-    magpy.reset()
-    torch.manual_seed(0)
+    space = {} if space is None else space
     file = "example.py"
-    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
-    space: dict[str, Any] = {"__name__": "example"}
+    before: list[str] = []
+    if space:
+        before = linecache.getlines(file)
+    else:
+        magpy.reset()
+        torch.manual_seed(0)
+        space["__name__"] = "example"
+    lines = before + code.splitlines(keepends=True)
+    linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
+    code = "\n" * len(before) + code  # so that line numbers are those of `lines`
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), torch.no_grad():
         exec(compile(code, file, "exec", dont_inherit=True), space)
     return printed.getvalue()
 
 
-def with_outputs(text: str, run: Callable[[str], str] = run_example) -> str:
+def with_outputs(
+    text: str, run: Callable[[str, dict[str, Any]], str] = run_example
+) -> str:
     """Return a page with the output of its examples brought up to date."""
+    space: dict[str, Any] = {}
 
     def renewed(match: re.Match[str]) -> str:
-        output = run(match["code"])
+        nonlocal space
+        if match["on"] is None:
+            space = {}
+        output = run(match["code"], space)
         if NOISE.sub("N", output) == NOISE.sub("N", match["output"]):
             return match.group()
         start = match.start()
