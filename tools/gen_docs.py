@@ -30,7 +30,8 @@ from sources import ROOT
 DOCS = ROOT / "docs"
 NOTE = "<!-- Made by tools/gen_docs.py: do not edit. -->\n"
 EXAMPLE = re.compile(
-    r"^<!-- run(?P<on> on)? -->\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
+    r"^<!-- run(?P<on> on)? -->\n"
+    r"```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 CLAIMS = re.compile(r"^<!-- claims: (\w+) -->\n\n(?:\|.*\n)*", re.MULTILINE)
