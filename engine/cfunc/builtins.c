@@ -197,8 +197,7 @@ check_name(mp_trace *T, PyObject *name)
 static mp_rc
 rule_getattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *ignored;
-    mp_rc rc = nargs == 3 ? mp_value(T, args[2], &ignored) : MP_OK;
+    mp_rc rc = nargs == 3 ? mp_know(T, args[2]) : MP_OK;
     rc = rc != MP_OK || nargs < 2 ? rc : check_name(T, args[1]);
     if (rc != MP_OK || nargs < 2 || !PyUnicode_Check(args[1])) {
         return rc;
@@ -226,11 +225,9 @@ rule_setattr(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
 static mp_rc
 rule_append(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    rc = rc != MP_OK ? rc : mp_know_all(T, args + 1, nargs - 1);
     return rc == MP_OK && nargs == 2 && n != NULL ? mp_write_append(T, n) : rc;
 }
 
@@ -296,10 +293,10 @@ rule_content(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 static mp_rc
 rule_next(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n = NULL, *ignored;
+    mp_node *n = NULL;
     mp_rc rc = nargs > 0 ? mp_value(T, args[0], &n) : MP_OK;
     if (rc == MP_OK && nargs > 1) {
-        rc = mp_value(T, args[1], &ignored);
+        rc = mp_know(T, args[1]);
     }
     if (rc != MP_OK || n == NULL) {
         return rc;
@@ -365,11 +362,8 @@ rule_truth(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 static mp_rc
 rule_context(mp_trace *T, mp_rule rule, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n, *ignored;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    mp_node *n;
+    mp_rc rc = mp_know_all(T, args + 1, nargs - 1);
     rc = rc != MP_OK ? rc : mp_load_const(T, args[0]);
     rc = rc != MP_OK ? rc : mp_value(T, args[0], &n);
     if (rc != MP_OK || n->reg < 0) {
@@ -506,7 +500,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         }
         if (mp_tensor_is(args[0])) {
             s->below = MP_BELOW_SKIP;
-            rc = mp_value(T, args[0], &(mp_node *){NULL});
+            rc = mp_know(T, args[0]);
             return rc != MP_OK ? rc : mp_tensor_observe(T, args[0]);
         }
         {
@@ -514,7 +508,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
             rc = mp_special(T, args[0], "__len__", &func);
             if (rc == MP_OK && !s->raw && func != NULL && PyFunction_Check(func)) {
                 s->below = MP_BELOW_WATCH;
-                return mp_value(T, args[0], &(mp_node *){NULL});
+                return mp_know(T, args[0]);
             }
         }
         return rc != MP_OK ? rc : mp_read_len(T, args[0]);
@@ -532,7 +526,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     case RULE_ISSUBCLASS:
         return mp_rule_issubclass(T, s, args, count);
     case RULE_CALLABLE:
-        rc = count == 1 ? mp_value(T, args[0], &(mp_node *){NULL}) : MP_OK;
+        rc = count == 1 ? mp_know(T, args[0]) : MP_OK;
         return rc != MP_OK || count != 1
                    ? rc
                    : mp_special_any(T, args[0], "__call__", &(PyObject *){NULL});
@@ -585,7 +579,7 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
         }
         return mp_read_args(T, args, 0, false, &has_tensor) != MP_OK
                    ? MP_ERR
-                   : mp_value(T, args[0], &(mp_node *){NULL});
+                   : mp_know(T, args[0]);
     case RULE_SUPER:
         return mp_rule_super(T, s, args, nargs);
     case RULE_NEW:
@@ -669,15 +663,6 @@ rule_apply(mp_trace *T, mp_shadow *s, mp_rule rule, PyObject *callee,
     Py_UNREACHABLE();
 }
 
-/* dict.clear(x) and the like on an OrderedDict, whose own order they do not know. */
-static bool
-breaks_order(PyTypeObject *owner, mp_rule rule, PyObject *self)
-{
-    return owner == &PyDict_Type && PyODict_Check(self)
-           && (rule == RULE_CONTENT || rule == RULE_SETITEM || rule == RULE_DICT_POP
-               || rule == RULE_DICT_SETDEFAULT || rule == RULE_DICT_UPDATE);
-}
-
 /* A method taken from its class is called with an object of that class first?  If not,
  * the program gets a TypeError, and the rows must not look. */
 static bool
@@ -695,44 +680,16 @@ fits_owner(PyObject *callee, PyTypeObject *owner, PyObject *const *args,
 mp_c_effect
 mp_builtin_effect(PyObject *callable)
 {
+    mp_rule rule = mp_rule_of(callable);
+    if (rule != RULE_NONE) {
+        return mp_rule_calls(rule);
+    }
     PyTypeObject *owner =
         PyType_Check(callable) ? (PyTypeObject *)callable : mp_method_owner(callable);
-    switch (mp_rule_of(callable)) {
-    case RULE_NONE:
-        return owner != NULL && mp_is_value_type(owner)
-                       && (!mp_is_numpy_type(owner)
-                           || (mp_marks_of(callable) & MP_MARK_PURE))
-                   ? MP_C_READS
-                   : MP_C_OPAQUE;
-    case RULE_VALUE:
-    case RULE_EVAL:
-    case RULE_MOVE:
-    case RULE_PASS:
-    case RULE_SPREAD:
-    case RULE_READ:
-    case RULE_ITER:
-    case RULE_LEN:
-    case RULE_TEXT:
-    case RULE_TRUTH:
-    case RULE_TYPE:
-    case RULE_CONTAINS:
-    case RULE_CALLABLE:
-    case RULE_COMPARE_EQ:
-        return MP_C_READS;
-    case RULE_OPERATE:
-        return MP_C_COMPUTES;
-    case RULE_APPEND:
-    case RULE_CONTENT:
-    case RULE_CONTENT_PASS:
-    case RULE_SETITEM:
-    case RULE_DICT_POP:
-    case RULE_DICT_SETDEFAULT:
-    case RULE_DICT_GET:
-    case RULE_GETITEM:
-        return MP_C_MOVES;
-    default:
-        return MP_C_OPAQUE;
-    }
+    bool reads =
+        owner != NULL && mp_is_value_type(owner)
+        && (!mp_is_numpy_type(owner) || (mp_marks_of(callable) & MP_MARK_PURE));
+    return reads ? MP_C_READS : MP_C_OPAQUE;
 }
 
 /* A method without a row of its own, or with OWN. */
@@ -773,16 +730,6 @@ call_on_own(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     *found = false;
     return MP_OK;
-}
-
-/* May what such a function makes get at the items of an array that it was given? */
-static bool
-rule_keeps(mp_rule rule)
-{
-    return rule != RULE_LEN && rule != RULE_ISINSTANCE && rule != RULE_TRUTH
-           && rule != RULE_GETATTR && rule != RULE_TYPE && rule != RULE_OPERATE
-           && rule != RULE_APPEND && rule != RULE_GETITEM && rule != RULE_SETITEM
-           && rule != RULE_DICT_GET && rule != RULE_NONE;
 }
 
 /* Handlers of errors that codecs have of their own; others are what codecs.register_error()
@@ -841,7 +788,8 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
         }
         *found = true;
     }
-    if (owner != NULL && breaks_order(owner, rule, args[0])) {
+    if (owner == &PyDict_Type && (mp_rule_traits(rule) & MP_RULE_ORDERS)
+        && PyODict_Check(args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               mp_callee_name(callee));
     }
@@ -851,9 +799,9 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
             return rc;
         }
     }
-    mp_rc rc = rule_keeps(rule)
-                   ? mp_array_expose_all(T, args, mp_count_args(nargs, kwnames))
-                   : MP_OK;
+    mp_rc rc = mp_rule_traits(rule) & MP_RULE_SPARES
+                   ? MP_OK
+                   : mp_array_expose_all(T, args, mp_count_args(nargs, kwnames));
     if (rc != MP_OK) {
         return rc;
     }

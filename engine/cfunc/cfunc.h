@@ -5,16 +5,6 @@
 #include "objects/rows.h"
 #include "trace/trace.h"
 
-/* What a C function does when other C code calls it, if it holds no tensor. */
-typedef enum {
-    MP_C_NOTHING,   // runs in frames of Python, which are watched
-    MP_C_READS,     // looks at its arguments
-    MP_C_COMPUTES,  // READS, or operations on tensors
-    MP_C_TORCH,     // a torch operation
-    MP_C_MOVES,     // hands out or stores references, in the object it is bound to
-    MP_C_OPAQUE,
-} mp_c_effect;
-
 /* -- builtins.c -------------------------------------------------------------------- */
 
 mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee,

@@ -41,8 +41,7 @@ static mp_rc
 classes_walk(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *info, int depth,
              class_step step)
 {
-    mp_node *ignored;
-    mp_rc rc = mp_value(T, info, &ignored);
+    mp_rc rc = mp_know(T, info);
     if (rc == MP_OK && depth > MAX_CLASSES_DEPTH) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "classes nested too deeply");
     }
@@ -116,8 +115,7 @@ ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
 mp_rc
 mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *ignored;  // (its type is guarded; nobody asks what it holds)
-    mp_rc rc = nargs == 2 ? mp_value(T, args[0], &ignored) : MP_OK;
+    mp_rc rc = nargs == 2 ? mp_know(T, args[0]) : MP_OK;
     if (rc != MP_OK || nargs != 2) {
         return rc;
     }
@@ -183,11 +181,7 @@ mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
 mp_rc
 mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *ignored;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    mp_rc rc = mp_know_all(T, args, nargs);
     if (rc != MP_OK || nargs > 0) {
         return rc;
     }

@@ -6,12 +6,10 @@
 mp_rc
 mp_rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     PyObject *value;
     mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    rc = rc != MP_OK ? rc : mp_know_all(T, args + 1, nargs - 1);
     rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2) {
         return rc;
@@ -28,12 +26,10 @@ mp_rc
 mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args,
                         Py_ssize_t nargs)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     PyObject *value;
     mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    rc = rc != MP_OK ? rc : mp_know_all(T, args + 1, nargs - 1);
     rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2) {
         return rc;
@@ -46,14 +42,14 @@ mp_rc
 mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     bool has_tensor = false;
     mp_rc rc = mp_value(T, args[0], &n);
     if (rc == MP_OK) {
         rc = mp_read_args(T, args + 1, nargs - 1, false, &has_tensor);
     }
     for (Py_ssize_t i = nargs; rc == MP_OK && i < mp_count_args(nargs, kwnames); i++) {
-        rc = mp_value(T, args[i], &ignored);  // (stored)
+        rc = mp_know(T, args[i]);  // (stored)
     }
     s->below = MP_BELOW_WATCH;  // of what hands out the pairs
     rc = rc != MP_OK ? rc : mp_look_into(T, s, "dict.update", args + 1, nargs - 1);
@@ -78,12 +74,10 @@ mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t
 mp_rc
 mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     PyObject *value;
     mp_rc rc = mp_value(T, args[0], &n);
-    for (Py_ssize_t i = 1; i < nargs && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    rc = rc != MP_OK ? rc : mp_know_all(T, args + 1, nargs - 1);
     rc = rc != MP_OK || nargs < 2 ? rc : mp_prepare_key(T, s, args[1]);
     if (rc != MP_OK || nargs < 2 || n == NULL) {
         return rc;

@@ -105,8 +105,7 @@ done:
 static mp_rc
 check_source(mp_trace *T, PyObject *source, const char *who)
 {
-    mp_node *ignored;
-    mp_rc rc = mp_value(T, source, &ignored);
+    mp_rc rc = mp_know(T, source);
     if (rc != MP_OK) {
         return rc;
     }
@@ -156,8 +155,7 @@ mp_rule_exec(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
     mp_rc rc = check_source(T, args[0], who);
     rc = rc != MP_OK ? rc : fill_builtins(T, s, args[1]);
     if (rc == MP_OK && names != NULL) {
-        mp_node *ignored;
-        rc = mp_value(T, names, &ignored);
+        rc = mp_know(T, names);
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;

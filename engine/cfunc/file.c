@@ -245,12 +245,8 @@ mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
               PyObject *kwnames)
 {
     print_options options;
-    mp_node *ignored;
     bool in_python = false;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 0; i < mp_count_args(nargs, kwnames) && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
-    }
+    mp_rc rc = mp_know_all(T, args, mp_count_args(nargs, kwnames));
     rc = rc != MP_OK ? rc : print_parse(T, args + nargs, kwnames, &options);
     if (rc == MP_OK && options.file == NULL) {
         rc = print_stdout(T, &options.file);

@@ -122,7 +122,6 @@ warn_parse(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
                            &call->skipped};
     *call = (warn_call){.level = 1};
     for (Py_ssize_t i = 0; i < mp_count_args(nargs, kwnames); i++) {
-        mp_node *ignored;
         Py_ssize_t k = i < nargs ? i : 0;
         if (i >= nargs) {
             PyObject *name = PyTuple_GET_ITEM(kwnames, i - nargs);
@@ -134,7 +133,7 @@ warn_parse(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
             return warn_refuse(T, "other arguments");
         }
         *places[k] = args[i];
-        mp_rc rc = mp_value(T, args[i], &ignored);
+        mp_rc rc = mp_know(T, args[i]);
         if (rc != MP_OK) {
             return rc;
         }

@@ -22,10 +22,18 @@ static const struct {
 
 static const struct {
     const char *id, *effect, *text;
+    mp_c_effect calls;
+    uint32_t traits;
 } rule_rows[] = {
-#define RULE(id, effect, text) [RULE_##id] = {#id, #effect, text},
+    [RULE_NONE] = {.calls = MP_C_OPAQUE, .traits = MP_RULE_SPARES},
+#define SPARES MP_RULE_SPARES
+#define ORDERS MP_RULE_ORDERS
+#define RULE(id, effect, calls, traits, text)                                          \
+    [RULE_##id] = {#id, #effect, text, MP_C_##calls, traits},
 #include "objects/rules.def"
 #undef RULE
+#undef ORDERS
+#undef SPARES
 };
 
 enum { RULE_SLOTS = 8192 };  // a power of two, over twice the number of rows
@@ -252,6 +260,18 @@ mp_is_value_type(PyTypeObject *tp)
 {
     return mp_rule_of_type(tp) == RULE_VALUE || mp_is_numpy_type(tp)
            || (mp_marks_of((PyObject *)tp) & MP_MARK_TORCH) != 0;
+}
+
+mp_c_effect
+mp_rule_calls(mp_rule rule)
+{
+    return rule_rows[rule].calls;
+}
+
+uint32_t
+mp_rule_traits(mp_rule rule)
+{
+    return rule_rows[rule].traits;
 }
 
 /* -- For people and tests ------------------------------------------------------------- */

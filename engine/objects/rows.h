@@ -6,10 +6,26 @@
 
 typedef enum {
     RULE_NONE,
-#define RULE(id, effect, text) RULE_##id,
+#define RULE(id, effect, calls, traits, text) RULE_##id,
 #include "objects/rules.def"
 #undef RULE
 } mp_rule;
+
+/* What a C function does when other C code calls it, if it holds no tensor. */
+typedef enum {
+    MP_C_NOTHING,   // runs in frames of Python, which are watched
+    MP_C_READS,     // looks at its arguments
+    MP_C_COMPUTES,  // READS, or operations on tensors
+    MP_C_TORCH,     // a torch operation
+    MP_C_MOVES,     // hands out or stores references, in the object it is bound to
+    MP_C_OPAQUE,
+} mp_c_effect;
+
+/* Traits of a rule, as rules.def explains them. */
+enum mp_rule_trait {
+    MP_RULE_SPARES = 1 << 0,
+    MP_RULE_ORDERS = 1 << 1,
+};
 
 /* RULE_NONE if there is none. */
 mp_rule mp_rule_of(PyObject *callable);
@@ -24,6 +40,10 @@ PyTypeObject *mp_c_base(PyTypeObject *tp);
 /* Find what the rows name; again does no harm.  0 / -1. */
 int mp_rows_init(void);
 
+/* The columns of rules.def: what it does when C code calls it, and its mp_rule_trait bits.
+ * Without a row: MP_C_OPAQUE, MP_RULE_SPARES. */
+mp_c_effect mp_rule_calls(mp_rule rule);
+uint32_t mp_rule_traits(mp_rule rule);
 /* The effect class of a rule, for people: the second column of rules.def. */
 const char *mp_rule_effect(mp_rule rule);
 /* builtins.def and rules.def for people: new lists of dicts. */

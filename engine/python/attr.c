@@ -184,13 +184,13 @@ get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
 {
     PyObject *dict = mp_instance_dict_borrow(owner);
     PyObject *value = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
-    mp_node *known = dict == NULL ? NULL : mp_refgraph_find(&T->graph, dict), *ignored;
+    mp_node *known = dict == NULL ? NULL : mp_refgraph_find(&T->graph, dict);
     if (PyErr_Occurred()) {
         return MP_ERR;
     }
     if (n->reg < 0) {
         *found = value != NULL;
-        return value == NULL ? MP_OK : mp_value(T, value, &ignored);
+        return value == NULL ? MP_OK : mp_know(T, value);
     }
     if (value == NULL && (known == NULL || known->reg < 0)) {
         return mp_test(T, MP_G_NO_DICT, n, name, 0);
@@ -514,11 +514,11 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
                           PyObject *value)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n, *ignored, *dict_node;
+    mp_node *n, *dict_node;
     PyObject *dict;
     mp_rc rc = mp_value(T, owner, &n);
     if (rc == MP_OK && value != NULL) {
-        rc = mp_value(T, value, &ignored);
+        rc = mp_know(T, value);
     }
     if (rc != MP_OK) {
         return rc;
@@ -591,8 +591,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     }
     if (hook != NULL && PyFunction_Check(hook)) {
         if (value != NULL) {
-            mp_node *ignored;
-            rc = mp_value(T, value, &ignored);
+            rc = mp_know(T, value);
             if (rc != MP_OK) {
                 return rc;
             }

@@ -164,8 +164,7 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     for (Py_ssize_t i = 0; i < count; i++) {
-        mp_node *ignored;
-        mp_rc rc = mp_value(T, args[i], &ignored);
+        mp_rc rc = mp_know(T, args[i]);
         if (rc != MP_OK) {
             return rc;
         }
@@ -283,8 +282,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     bool takes_items =
         mp_c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        mp_node *ignored;
-        rc = !reads        ? mp_value(T, args[i], &ignored)
+        rc = !reads        ? mp_know(T, args[i])
              : takes_items ? mp_read_items(T, args[i])
                            : mp_read_all(T, args[i]);
         if (rc == MP_OK && takes_items) {

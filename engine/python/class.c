@@ -164,11 +164,10 @@ class_statement(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
                 PyObject *kwnames)
 {
     PyObject *meta = NULL;
-    mp_node *ignored;
     mp_rc rc = MP_OK;
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
-        rc = mp_value(T, args[nargs + i], &ignored);
+        rc = mp_know(T, args[nargs + i]);
         if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "metaclass")
             == 0) {
             meta = args[nargs + i];
@@ -189,11 +188,10 @@ static mp_rc
 class_call(mp_trace *T, mp_shadow *s, PyTypeObject *meta, PyObject *const *args,
            Py_ssize_t nargs, PyObject *kwnames)
 {
-    mp_node *ignored;
     mp_rc rc = MP_OK;
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
+        rc = mp_know(T, args[i]);
     }
     if (rc == MP_OK && (nargs < 3 || !PyTuple_CheckExact(args[1]))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call of %s", meta->tp_name);
@@ -235,8 +233,7 @@ mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
         return class_call(T, s, (PyTypeObject *)callee, args, nargs, kwnames);
     }
     if (class_is_type_new(callee) && nargs > 0 && PyType_Check(args[0])) {
-        mp_node *ignored;
-        mp_rc rc = mp_value(T, args[0], &ignored);
+        mp_rc rc = mp_know(T, args[0]);
         return rc != MP_OK ? rc
                            : class_call(T, s, (PyTypeObject *)args[0], args + 1,
                                         nargs - 1, kwnames);
@@ -321,7 +318,6 @@ mp_rc
 mp_class_start(mp_trace *T, mp_shadow *s)
 {
     PyObject *names = mp_frame_names_borrow(s->f);
-    mp_node *ignored;
     mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
     s->names = parent != NULL && parent->execs ? NULL : names;
     if (names == NULL) {
@@ -330,7 +326,7 @@ mp_class_start(mp_trace *T, mp_shadow *s)
     if (PyDict_CheckExact(names) && mp_refgraph_find(&T->graph, names) == NULL) {
         return mp_fresh(T, names);  // type.__prepare__ made it
     }
-    return mp_value(T, names, &ignored);
+    return mp_know(T, names);
 }
 
 /* -- Attributes of classes that existed before ---------------------------------------------------- */

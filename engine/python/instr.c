@@ -57,8 +57,8 @@ store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 {
     assert(PyUnicode_Check(name));
     PyObject *dict, *old = NULL;
-    mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : MP_OK;
+    mp_node *n;
+    mp_rc rc = value != NULL ? mp_know(T, value) : MP_OK;
     if (rc == MP_OK) {
         rc = globals_node(T, s, &dict, &n);
     }
@@ -120,8 +120,8 @@ static mp_rc
 store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
 {
     PyObject *cell;
-    mp_node *n, *ignored;
-    mp_rc rc = value != NULL ? mp_value(T, value, &ignored) : mp_read_cell(T, s, i);
+    mp_node *n;
+    mp_rc rc = value != NULL ? mp_know(T, value) : mp_read_cell(T, s, i);
     if (rc == MP_OK) {
         rc = cell_node(T, s, i, &cell, &n);
     }
@@ -569,8 +569,7 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
 static mp_rc
 do_known(mp_trace *T, PyObject *value)
 {
-    mp_node *ignored;
-    return mp_value(T, value, &ignored);
+    return mp_know(T, value);
 }
 
 static mp_rc

@@ -239,7 +239,7 @@ mp_rc
 mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
                   PyObject *value)
 {
-    mp_node *n, *ignored;
+    mp_node *n;
     bool runs, has_tensor = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -259,9 +259,9 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         s->post = MP_POST_STORE;
         return rc;
     }
-    rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_value(T, key, &ignored);
+    rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_know(T, key);
     if (rc == MP_OK && value != NULL) {
-        rc = mp_value(T, value, &ignored);
+        rc = mp_know(T, value);
     }
     if (rc == MP_OK && !is_own_key(obj, n, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
@@ -327,7 +327,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
 mp_rc
 mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 {
-    mp_node *n, *ignored;
+    mp_node *n, *wanted;
     bool runs, has_tensor = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -336,10 +336,10 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
     if (rc == MP_OK) {
-        rc = mp_value(T, item, &ignored);
+        rc = mp_value(T, item, &wanted);
     }
-    if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(ignored))) {
-        if (is_tensor_node(ignored) && n != NULL
+    if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(wanted))) {
+        if (is_tensor_node(wanted) && n != NULL
             && (PyDict_Check(obj) || PyAnySet_Check(obj)) && n->kind == MP_NODE_FRESH) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, item);  // tensors hash by identity: pin it

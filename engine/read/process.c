@@ -59,11 +59,10 @@ mp_guard_subclass_hooks(mp_trace *T, PyObject *classes)
 mp_rc
 mp_rule_abc(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
 {
-    mp_node *ignored;
     mp_rc rc = MP_OK;
     s->below = MP_BELOW_SKIP;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = mp_value(T, args[i], &ignored);
+        rc = mp_know(T, args[i]);
         rc = rc != MP_OK ? rc : mp_guard_mro_of(T, args[i]);
     }
     return rc != MP_OK ? rc : mp_guard_abc(T);

@@ -122,8 +122,7 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         // The guard of the function pins it: another object may be known by its place.
         return mp_load_const(T, value);
     }
-    mp_node *ignored;
-    return s->fresh ? mp_value(T, value, &ignored) : MP_OK;
+    return s->fresh ? mp_know(T, value) : MP_OK;
 }
 
 mp_rc

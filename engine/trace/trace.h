@@ -398,6 +398,9 @@ bool mp_register_constant_type(PyTypeObject *type);
 bool mp_is_constant_type(PyTypeObject *type);
 /* The node of a value on the stack; *node = NULL for a constant.  Aborts if unknown. */
 mp_rc mp_value(mp_trace *T, PyObject *obj, mp_node **node);
+/* The same where nobody asks for the node; and of each of them. */
+mp_rc mp_know(mp_trace *T, PyObject *obj);
+mp_rc mp_know_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count);
 /* The value was read at `step` of an external object: guard it, give it a node. */
 mp_rc mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
               PyObject *value);

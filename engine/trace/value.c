@@ -147,6 +147,23 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
                           mp_type_name(obj));
 }
 
+mp_rc
+mp_know(mp_trace *T, PyObject *obj)
+{
+    mp_node *n;
+    return mp_value(T, obj, &n);
+}
+
+mp_rc
+mp_know_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_know(T, objs[i]);
+    }
+    return rc;
+}
+
 bool
 mp_is_fresh_id(mp_trace *T, PyObject *obj)
 {
