@@ -58,6 +58,9 @@ mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n
  * that to it.  Guards all that running it again looks up by name.  *target: new. */
 mp_rc mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args,
                       Py_ssize_t nargs, PyObject **target);
+/* A frame of the library runs unwatched below an operation: its function stays, and what
+ * its code finds in the globals and in modules that stand there. */
+mp_rc mp_op_guard_frame(mp_trace *T, mp_frame *f);
 
 /* -- oplog.c ----------------------------------------------------------------------- */
 

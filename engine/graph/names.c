@@ -178,6 +178,103 @@ guard_names(mp_trace *T, PyObject *function, int depth)
     return rc != MP_OK ? rc : guard_cells(T, f->func_closure, depth);
 }
 
+/* -- Frames below an operation --------------------------------------------------------------- */
+
+/* Code, numbers and texts that stand in a library's module.  Containers and other objects
+ * are no part of it: `warnings.filters` is another list in each block that changes them. */
+static bool
+may_pin(mp_trace *T, PyObject *value)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, value);
+    bool is_code = mp_is_identity(value) || PyCallable_Check(value);
+    return mp_is_constant(value)
+           || (is_code && !mp_tensor_is_any(value) && !mp_has_finalizer(value)
+               && (n == NULL || n->kind != MP_NODE_FRESH));
+}
+
+/* The name in the module's dict must stay there, or stay absent.  *value: borrowed. */
+static mp_rc
+guard_name(mp_trace *T, PyObject *dict, PyObject *name, PyObject **value)
+{
+    *value = PyDict_CheckExact(dict) ? PyDict_GetItemWithError(dict, name) : NULL;
+    if (PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    if (!PyDict_CheckExact(dict) || (*value != NULL && !may_pin(T, *value))) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_load_const(T, dict);
+    rc = rc != MP_OK
+             ? rc
+             : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, value);
+    return rc == MP_OK && *value != NULL ? mp_load_const(T, *value) : rc;
+}
+
+/* Does the code put it there itself?  What it finds the next time is its own affair. */
+static bool
+stores_global(const mp_code_info *info, int name)
+{
+    for (int i = 0; i < info->count; i++) {
+        if (info->at[i].op == MP_OP_STORE_GLOBAL && info->at[i].arg == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `torch.nn.functional` behind LOAD_GLOBAL: attributes of modules, as far as it goes. */
+static mp_rc
+guard_chain(mp_trace *T, const mp_code_info *info, int at, PyObject *value)
+{
+    mp_rc rc = MP_OK;
+    while (rc == MP_OK && value != NULL && PyModule_CheckExact(value)
+           && (at = info->at[at].next) < info->count
+           && (info->at[at].op == MP_OP_LOAD_ATTR
+               || info->at[at].op == MP_OP_LOAD_METHOD)) {
+        PyObject *name = PyTuple_GET_ITEM(info->code->co_names, info->at[at].arg);
+        rc = guard_name(T, PyModule_GetDict(value), name, &value);
+    }
+    return rc;
+}
+
+/* A function that is found again may have got other code by then. */
+static mp_rc
+guard_code(mp_trace *T, PyObject *func)
+{
+    PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)func)->func_code;
+    if ((code->co_flags & CO_NESTED) && mp_refgraph_find(&T->graph, func) == NULL) {
+        return MP_OK;  // made anew by each call, as far as is known
+    }
+    mp_rc rc = mp_load_const(T, func);
+    return rc != MP_OK ? rc : mp_guard_function(T, func);
+}
+
+mp_rc
+mp_op_guard_frame(mp_trace *T, mp_frame *f)
+{
+    PyCodeObject *code = mp_frame_code_borrow(f);
+    int first = mp_refgraph_first(&T->graph, MP_G_FUNCTION, code, 2);
+    if (first <= 0) {
+        return first < 0 ? MP_ERR : MP_OK;
+    }
+    const mp_code_info *info = mp_code_info_get(code);
+    mp_rc rc = info == NULL ? MP_ERR : mp_load_const(T, (PyObject *)code);  // it lives
+    rc = rc != MP_OK ? rc : guard_code(T, mp_frame_func_borrow(f));
+    for (int i = 0; rc == MP_OK && i < info->count; i = info->at[i].next) {
+        const mp_instr *in = &info->at[i];
+        if (in->op != MP_OP_LOAD_GLOBAL || stores_global(info, in->arg)) {
+            continue;
+        }
+        PyObject *name = PyTuple_GET_ITEM(code->co_names, in->arg), *value;
+        rc = guard_name(T, mp_frame_globals_borrow(f), name, &value);
+        if (rc == MP_OK && value == NULL) {
+            rc = guard_name(T, mp_frame_builtins_borrow(f), name, &value);
+        }
+        rc = rc != MP_OK ? rc : guard_chain(T, info, i, value);
+    }
+    return rc;
+}
+
 /* -- Names of methods ------------------------------------------------------------------------ */
 
 static PyObject *

@@ -121,7 +121,7 @@ enter_finalizer(mp_trace *T)
 }
 
 static mp_rc
-enter_skipped(mp_trace *T, mp_frame *f)
+enter_skipped(mp_trace *T, mp_frame *f, bool fresh)
 {
     mp_shadow *parent = shadow_top(T);
     if (T->outside > 0 || (parent != NULL && mp_is_finalizer(T, f))) {
@@ -132,8 +132,14 @@ enter_skipped(mp_trace *T, mp_frame *f)
         && mp_warn_frame_has_warned(f)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may have warned there");
     }
-    if (is_library_frame(f) || (parent != NULL && parent->below == MP_BELOW_TRUSTED)) {
+    if (parent != NULL && parent->below == MP_BELOW_TRUSTED) {
         return MP_OK;
+    }
+    if (is_library_frame(f)) {
+        // (`catch_warnings` puts other functions into that module for a while.)
+        bool is_part =
+            fresh && parent != NULL && parent->below == MP_BELOW_SKIP && !is_warning(f);
+        return is_part ? mp_op_guard_frame(T, f) : MP_OK;
     }
     return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U below a library call",
                           mp_frame_code_borrow(f)->co_qualname);
@@ -356,7 +362,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
              || (parent != NULL
                  && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
                      || parent->below == MP_BELOW_APPLY))) {
-        rc = enter_skipped(T, f);
+        rc = enter_skipped(T, f, fresh);
     }
     else if (mp_runs_as_it_dies(T, f, fresh)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",

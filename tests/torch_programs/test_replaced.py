@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,28 @@ def wrapped(old):
 
 def attend(weights):
     return lambda q: ATTENTION(q, q, q, need_weights=weights)[0]
+
+
+def doubled(q, k, v, w, b=None):
+    """Code in the place of that of `_in_projection_packed`, with its globals."""
+    size = q.size(-1)
+    whole = linear(q, w, b) * 2  # type: ignore[name-defined]  # noqa: F821
+    return whole.unflatten(-1, (3, size)).movedim(-2, 0).contiguous().unbind(0)
+
+
+class Two(type):
+    """In the place of `float`: all are of that class, and each text says 2."""
+
+    def __instancecheck__(cls, value):
+        return True
+
+    def __call__(cls, text):
+        return 2.0
+
+
+def pair_of(n):
+    """Code with the one cell that `_pair` has."""
+    return (lambda size: (size + n,) * n).__code__
 
 
 #: what is compiled, where something is replaced, its name, by what
@@ -114,6 +137,48 @@ CASES = {
         times(3),
     ),
     "inside-of-torch": (lambda x: NORM(x), torch, "layer_norm", times(3)),
+    "inside-from-another-module": (
+        lambda x: F.lp_pool2d(x[None], 2.0, 2),
+        F,
+        "_pair",
+        lambda old: lambda n: (3, 3),
+    ),
+    "inside-the-code-of-another-module": (
+        lambda x: F.lp_pool2d(x[None], 2.0, 2),
+        F._pair,
+        "__code__",
+        lambda old: pair_of(5),
+    ),
+    "inside-the-code": (
+        attend(True),
+        F._in_projection_packed,
+        "__code__",
+        lambda old: doubled.__code__,
+    ),
+    "inside-a-name-of-builtins": (
+        lambda x: F.lp_pool2d(x[None], 2.0, 2),
+        F,
+        "float",
+        lambda old: Two("Two", (), {}),
+    ),
+    "inside-numpy": (
+        lambda x: x * float(np.mean(np.array([1.0, 2.0]))),
+        np._core._methods,
+        "umr_sum",
+        times(3),
+    ),
+    "inside-numpy-a-constant": (
+        lambda x: x * float(np.prod(np.array([1.0, 2.0]))),
+        np._core.fromnumeric,
+        "_wrapreduction",
+        times(3),
+    ),
+    "inside-numpy-another-module": (
+        lambda x: x * float(np.linalg.norm(np.array([3.0, 4.0]))),
+        np.linalg._linalg,
+        "sqrt",
+        times(3),
+    ),
 }
 
 
@@ -121,7 +186,11 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_replaced(case, backend, monkeypatch):
     f, home, name, make = CASES[case]
-    x = QUERY if case in ("inside-a-function", "inside-another") else X
+    x = (
+        QUERY
+        if case in ("inside-a-function", "inside-another", "inside-the-code")
+        else X
+    )
     compiled = magpy.compile(f, backend=backend)
     late = magpy.compile(lambda x: f(x), backend=backend)
 
@@ -131,15 +200,15 @@ def test_replaced(case, backend, monkeypatch):
 
     check(compiled)
     assert magpy.stats(compiled)["hits"] == 2
-    replacement = make(getattr(home, name))
+    replacement = make(getattr(home, name, None))
     with monkeypatch.context() as patch:
-        patch.setattr(home, name, replacement)
+        patch.setattr(home, name, replacement, raising=False)
         check(compiled)
         check(late)
     check(compiled)
     check(late)
     with monkeypatch.context() as patch:
-        patch.setattr(home, name, replacement)
+        patch.setattr(home, name, replacement, raising=False)
         check(compiled)
     assert magpy.stats(compiled)["hits"] > 4
 
