@@ -26,6 +26,7 @@ points_add(mp_points *points, PyObject *key, const mp_point *p)
         points->at = at;
         points->cap = cap;
     }
+    // Allocated one by one: calls in progress hold addresses of points while `at` grows.
     point = PyMem_Calloc(1, sizeof(*point));
     if (point == NULL) {
         PyErr_NoMemory();

@@ -67,7 +67,7 @@ typedef struct {
     int departed;            // segments that have ended at a break
     uint64_t told;           // entries up to this id are known to the listener
     bool avoided;            // the next call breaks elsewhere
-    bool has_news;           // something happened that it does not know
+    bool has_news;           // events not yet reported to the listener
     int passed;              // points in a row where nothing began
     PyObject *gap_made;      // owned set of addresses (mp_host), or NULL
     mp_compiling compiling;  // what the run is told

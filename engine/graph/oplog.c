@@ -242,6 +242,8 @@ mp_op_drop(mp_trace *T)
     }
 }
 
+/* Python is about to use the shape of `tensor`.  Guards cover the metadata of inputs, and
+ * that of results follows from it, unless it depends on values. */
 mp_rc
 mp_tensor_observe(mp_trace *T, PyObject *tensor)
 {
@@ -335,7 +337,8 @@ inputs_are_constant(mp_trace *T)
     return true;
 }
 
-/* Is the result of the pending operation no function of its arguments? */
+/* Is the result of the pending operation no function of its arguments?  Yes on doubt:
+ * an operation whose effects are unknown may draw. */
 static bool
 op_is_random(const mp_pending_op *op)
 {
@@ -349,7 +352,9 @@ op_is_either(int flags)
     return flags == MP_TORCH_EITHER || flags == MP_TORCH_SIZED;
 }
 
-/* Can the result be read while recording?  Numbers only: reading is cheap and exact. */
+/* Can the result be read while recording?  Numbers only: reading is cheap and exact.
+ * Returns 0 for no, else 1 + the number of in-place writes so far: a later write may go to
+ * memory that the result shares, and after it the answer no longer counts. */
 static int32_t
 result_constant(mp_trace *T, PyObject *obj)
 {
@@ -466,6 +471,8 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_COMPILING) {
         return mp_record_compiling(T, s);
     }
+    // The order matters: what is refused must not be logged, and what is answered as a
+    // constant must not keep its arguments.
     if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, callee, args, count)) {
         flags = MP_TORCH_METADATA;
     }
@@ -489,10 +496,12 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         && !op_is_either(flags)) {
         return op_constant(T, s, args, count, flags);
     }
+    // Now, not when it has run: the program may change a list of arguments meanwhile.
     mp_rc rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
     if (rc != MP_OK) {
         return rc;
     }
+    // x[mask]: the table has one row for every kind of index.
     if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
         T->op.dynamic = true;
     }

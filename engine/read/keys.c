@@ -61,6 +61,8 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
 {
     assert(PyDict_Check(dict));
     *value = NULL;
+    // The look-up below must not run the program's __hash__ or __eq__: a handler runs no
+    // user code, and a guard could not either.
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
@@ -71,9 +73,11 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
     if (*value == NULL && PyErr_Occurred()) {
         return MP_ERR;
     }
+    // A dict that the run made has no entry state; a key that it made was in no dict.
     if (!mp_node_needs_guards(n) || mp_key_is_new(T, key)) {
         return MP_OK;
     }
+    // Guards speak of the heap at entry: what the run wrote under this key was not there.
     mp_rc rc = mp_pin_key(T, key);
     if (rc != MP_OK || mp_node_wrote(n, key)) {
         return rc;

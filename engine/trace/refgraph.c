@@ -13,7 +13,7 @@
 static uint32_t
 address_hash(const void *p)
 {
-    uint64_t x = (uint64_t)(uintptr_t)p >> 4;
+    uint64_t x = (uint64_t)(uintptr_t)p >> 4;  // objects are aligned to 16 bytes
     x *= 0x9E3779B97F4A7C15ull;
     return (uint32_t)(x >> 32);
 }
@@ -35,6 +35,7 @@ mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
     return 0;
 }
 
+/* Only external nodes own their object; what the run made dies when eager frees it. */
 static void
 node_free(mp_node *n)
 {
@@ -46,7 +47,7 @@ node_free(mp_node *n)
     Py_XDECREF(n->entry_keys);
     Py_XDECREF(n->entry_iterator);
     PyMem_Free(n);
-    Py_XDECREF(obj);
+    Py_XDECREF(obj);  // last: a finalizer may run, and must find no half of a node
 }
 
 void

@@ -244,8 +244,8 @@ typedef struct mp_trace {
     PyObject *handled;    // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
     const mp_point *rebuilds;  // borrowed: what they get
-    bool whole_only;   // what aborts depends on what neither recipes nor effects tell
-                       // (which of equal constants it gets), so no break helps
+    bool whole_only;   // an abort that a graph break cannot avoid: neither recipes nor
+                       // effects tell which of equal constants is met
     bool is_root;      // the segment begins with the call
     bool releases;     // it lets go of objects that nothing else holds
     bool died;         // code of the program ran meanwhile
