@@ -173,13 +173,15 @@ def declared(engine: Path, header: Path, texts: dict[Path, str]) -> set[str]:
     text = texts[header]
     bare = without_comments(text)
     names = {name for pattern in DECLARED for name in pattern.findall(bare)}
-    for macro, prefix in re.findall(
-        r"^#\s*define (\w+)\([^)]*\)[^\n]*?\b(\w+)##", text, re.M
+    for macro, columns, prefix, column in re.findall(
+        r"^#\s*define (\w+)\(([^)]*)\)(?:[^\n]|\\\n)*?\b(\w+)##(\w+)", text, re.M
     ):
+        skipped = r"\w+,\s*" * columns.replace(" ", "").split(",").index(column)
         for table in re.findall(r'#include "([\w/]+\.def)"', text):
             rows = (engine / table).read_text(encoding="utf-8")
             names |= {
-                prefix + row for row in re.findall(rf"^{macro}\((\w+)", rows, re.M)
+                prefix + row
+                for row in re.findall(rf"^{macro}\({skipped}(\w+)", rows, re.M)
             }
     return names
 

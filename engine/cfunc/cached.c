@@ -175,28 +175,27 @@ begin_keyed(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *cached, PyObject *k
 }
 
 mp_rc
-mp_cached_begin(mp_trace *T, mp_shadow *s, PyObject *cached, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames)
+mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
+    PyObject *cached = c->callee;
     assert(mp_is_cached(cached));
     PyObject *inner = mp_cached_function_borrow(cached);
-    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     mp_node *n = mp_refgraph_find(&T->graph, cached);
     if (n == NULL || n->reg < 0) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a new cache");
     }
     mp_rc rc = mp_load_const(T, cached);  // which function, which bound, typed or not
     if (rc != MP_OK || mp_is_of_typing(inner)) {
-        return rc != MP_OK ? rc : hint_begin(T, s, args, count);
+        return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
     }
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = cached_argument(T, args[i]);
+    for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
+        rc = cached_argument(T, c->args[i]);
     }
     s->post = MP_POST_CACHED;
     if (rc != MP_OK || mp_cached_bound(cached) == 0) {
         return rc != MP_OK ? rc : begin_miss(T, s, n, cached, NULL);
     }
-    PyObject *key = mp_cached_key(cached, args, nargs, kwnames);
+    PyObject *key = mp_cached_key(cached, c->args, c->nargs, c->kwnames);
     if (key == NULL) {
         return MP_ERR;
     }

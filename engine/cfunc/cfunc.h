@@ -5,87 +5,50 @@
 #include "objects/rows.h"
 #include "trace/trace.h"
 
+/* The handler of each rule of objects/rules.def: it runs before the call, guards what the C
+ * function will read, journals what it will write, and says what may happen below it.
+ * (`none` has no function.) */
+#define RULE(id, handler, effect, calls, traits, text)                                 \
+    mp_rc mp_rule_##handler(mp_trace *T, mp_shadow *s, const mp_call *c);
+#include "objects/rules.def"
+#undef RULE
+
 /* -- builtins.c -------------------------------------------------------------------- */
 
-mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, PyObject *callee,
-                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                        bool *found);
+mp_rc mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found);
 mp_c_effect mp_builtin_effect(PyObject *callable);
 /* Its name, for people. */
 const char *mp_callee_name(PyObject *callee);
-Py_ssize_t mp_count_args(Py_ssize_t nargs, PyObject *kwnames);
 /* Guard what C code takes out of its arguments: one level, or all (deep). */
 mp_rc mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
                    bool *has_tensor);
+/* C code stores these, and looks at none. */
+mp_rc mp_pass_args(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+
+/* -- reads.c ----------------------------------------------------------------------- */
+
 /* Guard all that the arguments hold, and what C code calls among them. */
-mp_rc mp_rule_eval(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                   Py_ssize_t count);
+mp_rc mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c);
+/* set(xs), s.add(x): their items are told apart. */
+mp_rc mp_note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee,
+                      PyObject *const *args, Py_ssize_t count);
+/* A str subclass as the name of an attribute may have its own __eq__ and __hash__. */
+mp_rc mp_check_attr_name(mp_trace *T, PyObject *name);
 
 /* -- cached.c ---------------------------------------------------------------------- */
 
-mp_rc mp_cached_begin(mp_trace *T, mp_shadow *s, PyObject *cached,
-                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c);
 mp_rc mp_cached_end(mp_trace *T, mp_shadow *s, PyObject *answer);
-
-/* -- class.c ----------------------------------------------------------------------- */
-
-/* isinstance(), issubclass(); property.__get__ and its kin (cfunc/class.c). */
-mp_rc mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                         Py_ssize_t nargs);
-mp_rc mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                         Py_ssize_t count);
-mp_rc mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs);
-mp_rc mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee,
-                       PyObject *const *args, Py_ssize_t nargs);
-
-/* -- dict.c ------------------------------------------------------------------------ */
-
-/* Methods of dicts: keys are tracked one by one (cfunc/dict.c). */
-mp_rc mp_rule_dict_pop(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                       Py_ssize_t nargs);
-mp_rc mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                              Py_ssize_t nargs);
-mp_rc mp_rule_dict_update(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                          Py_ssize_t nargs, PyObject *kwnames);
-mp_rc mp_rule_dict_get(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                       Py_ssize_t nargs);
 
 /* -- exec.c ------------------------------------------------------------------------ */
 
 /* A C attribute of an object that the run made (cfunc/exec.c). */
 mp_rc mp_read_frame_attr(mp_trace *T, PyObject *owner, PyObject *name);
-/* Code of texts, and frames (cfunc/exec.c). */
-mp_rc mp_rule_exec(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
-                   Py_ssize_t nargs, PyObject *kwnames);
-mp_rc mp_rule_compile(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                      Py_ssize_t nargs, PyObject *kwnames);
-mp_rc mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count);
-mp_rc mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs);
-
-/* -- file.c ------------------------------------------------------------------------ */
-
-/* print, and methods of text files (cfunc/file.c). */
-mp_rc mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames);
-mp_rc mp_rule_write(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames);
-mp_rc mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames);
-
-/* -- identity.c -------------------------------------------------------------------- */
-
-/* id() and hash() (cfunc/identity.c). */
-mp_rc mp_rule_id(mp_trace *T, PyObject *obj);
-mp_rc mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);
 
 /* -- json.c ------------------------------------------------------------------------ */
 
-mp_rc mp_call_json(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                   Py_ssize_t nargs);
+mp_rc mp_call_json(mp_trace *T, mp_shadow *s, const mp_call *c);
 mp_rc mp_post_nested(mp_trace *T, PyObject *obj);
-/* json's scanner takes attributes of its argument (cfunc/json.c). */
-mp_rc mp_rule_scanner(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                      Py_ssize_t count);
 
 /* -- look.c ------------------------------------------------------------------------ */
 
@@ -104,34 +67,24 @@ mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 
 /* -- objects.c --------------------------------------------------------------------- */
 
-mp_rc mp_call_getter(mp_trace *T, mp_shadow *s, PyObject *get, PyObject *const *args,
-                     Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_call_getter(mp_trace *T, mp_shadow *s, const mp_call *c);
 mp_rc mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
 /* A constant, or a tuple or frozenset of such, at any depth. */
 bool mp_hashes_by_value(PyObject *obj);
 /* Objects of C types (cfunc/objects.c). */
 int mp_objects_init(void);
 /* The C function calls an operator.attrgetter with items of these arguments. */
-mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *get,
-                        PyObject *const *args, Py_ssize_t count);
+mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get);
 /* A key of functools.cmp_to_key that the run made of a function in Python. */
 bool mp_is_watched_key(mp_trace *T, PyObject *obj);
 /* A method of types.MappingProxyType is that of the dict behind it, if *found. */
-mp_rc mp_record_proxy_method(mp_trace *T, mp_shadow *s, PyObject *callee,
-                             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                             bool *found);
-/* object.__reduce_ex__ of a plain instance. */
-mp_rc mp_rule_reduce(mp_trace *T, mp_shadow *s, PyObject *const *args,
-                     Py_ssize_t nargs);
-mp_rc mp_rule_proxy(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+mp_rc mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found);
 
 /* -- re.c -------------------------------------------------------------------------- */
 
 /* Attributes of compiled patterns (cfunc/re.c). */
 mp_rc mp_read_pattern(mp_trace *T, mp_shadow *s, PyObject *pattern, PyObject *name);
 int mp_re_init(void);
-mp_rc mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee,
-                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 
 /* -- warn.c ------------------------------------------------------------------------ */
 
@@ -143,10 +96,6 @@ int mp_warn_init(void);
  * Guards the filters, by which a warning may have been ignored. */
 mp_rc mp_warn_check_quiet(mp_trace *T, mp_op op);
 bool mp_warn_frame_has_warned(mp_frame *f);
-mp_rc mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                   Py_ssize_t nargs, PyObject *kwnames);
-mp_rc mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee,
-                      Py_ssize_t count);
 
 /* -- describe.c ----------------------------------------------------------------------- */
 

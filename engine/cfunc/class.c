@@ -113,14 +113,15 @@ ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
 }
 
 mp_rc
-mp_rule_isinstance(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+mp_rule_isinstance(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_rc rc = nargs == 2 ? mp_know(T, args[0]) : MP_OK;
-    if (rc != MP_OK || nargs != 2) {
+    mp_rc rc = c->nargs == 2 ? mp_know(T, c->args[0]) : MP_OK;
+    if (rc != MP_OK || c->nargs != 2) {
         return rc;
     }
-    rc = mp_guard_mro(T, Py_TYPE(args[0]));
-    return rc != MP_OK ? rc : classes_walk(T, s, args[0], args[1], 0, ask_instance);
+    rc = mp_guard_mro(T, Py_TYPE(c->args[0]));
+    return rc != MP_OK ? rc
+                       : classes_walk(T, s, c->args[0], c->args[1], 0, ask_instance);
 }
 
 static mp_rc
@@ -136,53 +137,53 @@ ask_subclass(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
 }
 
 mp_rc
-mp_rule_issubclass(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+mp_rule_issubclass(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     bool has_tensor = false;
-    mp_rc rc = count > 0 ? mp_guard_mro_of(T, args[0]) : MP_OK;
+    mp_rc rc = c->count > 0 ? mp_guard_mro_of(T, c->args[0]) : MP_OK;
     s->below = MP_BELOW_SKIP;
-    rc = rc != MP_OK ? rc : mp_read_args(T, args, count, false, &has_tensor);
-    if (rc != MP_OK || count != 2) {
+    rc = rc != MP_OK ? rc : mp_read_args(T, c->args, c->count, false, &has_tensor);
+    if (rc != MP_OK || c->count != 2) {
         return rc;
     }
-    rc = classes_walk(T, s, args[0], args[1], 0, ask_subclass);
-    return rc != MP_OK ? rc : mp_guard_subclass_hooks(T, args[1]);
+    rc = classes_walk(T, s, c->args[0], c->args[1], 0, ask_subclass);
+    return rc != MP_OK ? rc : mp_guard_subclass_hooks(T, c->args[1]);
 }
 
 /* property.__get__(p, obj, type) and its kin, called by themselves. */
 mp_rc
-mp_rule_property(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                 Py_ssize_t nargs)
+mp_rule_property(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    bool gets = mp_is_known(callee, MP_K_PROPERTY_GET);
-    bool sets = mp_is_known(callee, MP_K_PROPERTY_SET);
+    bool gets = mp_is_known(c->callee, MP_K_PROPERTY_GET);
+    bool sets = mp_is_known(c->callee, MP_K_PROPERTY_SET);
     int field = gets ? MP_F_PROP_GET : sets ? MP_F_PROP_SET : MP_F_PROP_DEL;
-    PyObject *func = mp_descr_part_borrow(args[0], gets ? 0 : sets ? 1 : 2);
+    PyObject *func = mp_descr_part_borrow(c->args[0], gets ? 0 : sets ? 1 : 2);
     mp_node *n;
-    mp_rc rc = mp_value(T, args[0], &n);
-    if (rc != MP_OK || func == NULL || nargs < 2 || (gets && args[1] == Py_None)) {
+    mp_rc rc = mp_value(T, c->args[0], &n);
+    if (rc != MP_OK || func == NULL || c->nargs < 2
+        || (gets && c->args[1] == Py_None)) {
         return rc;
     }
     if (n != NULL && n->reg >= 0) {
-        rc = !Py_IS_TYPE(args[0], &PyProperty_Type)
+        rc = !Py_IS_TYPE(c->args[0], &PyProperty_Type)
                  ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "property.%s",
-                                  mp_callee_name(callee))
+                                  mp_callee_name(c->callee))
                  : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, field, func);
     }
     else {
         rc = mp_result(T, func);
     }
-    return rc != MP_OK
-               ? rc
-               : mp_record_callee(T, s, func, args + 1, gets ? 1 : nargs - 1, NULL);
+    return rc != MP_OK ? rc
+                       : mp_record_callee(T, s, func, c->args + 1,
+                                          gets ? 1 : c->nargs - 1, NULL);
 }
 
 /* super(): the class and the object of the calling method. */
 mp_rc
-mp_rule_super(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+mp_rule_super(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_rc rc = mp_know_all(T, args, nargs);
-    if (rc != MP_OK || nargs > 0) {
+    mp_rc rc = mp_know_all(T, c->args, c->nargs);
+    if (rc != MP_OK || c->nargs > 0) {
         return rc;
     }
     // Zero arguments: the class is in the cell __class__ of the function.

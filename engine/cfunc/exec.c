@@ -144,16 +144,17 @@ fill_builtins(mp_trace *T, mp_shadow *s, PyObject *globals)
 }
 
 mp_rc
-mp_rule_exec(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
-             Py_ssize_t nargs, PyObject *kwnames)
+mp_rule_exec(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    PyObject *names = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
-    if (nargs < 2 || nargs > 3 || kwnames != NULL || !PyDict_CheckExact(args[1])
+    const char *who = mp_callee_name(c->callee);
+    PyObject *names = c->nargs > 2 && c->args[2] != Py_None ? c->args[2] : NULL;
+    if (c->nargs < 2 || c->nargs > 3 || c->kwnames != NULL
+        || !PyDict_CheckExact(c->args[1])
         || (names != NULL && !PyDict_CheckExact(names))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without dicts of names", who);
     }
-    mp_rc rc = check_source(T, args[0], who);
-    rc = rc != MP_OK ? rc : fill_builtins(T, s, args[1]);
+    mp_rc rc = check_source(T, c->args[0], who);
+    rc = rc != MP_OK ? rc : fill_builtins(T, s, c->args[1]);
     if (rc == MP_OK && names != NULL) {
         rc = mp_know(T, names);
     }
@@ -164,35 +165,33 @@ mp_rule_exec(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
 }
 
 mp_rc
-mp_rule_compile(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-                PyObject *kwnames)
+mp_rule_compile(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    Py_ssize_t count = mp_count_args(nargs, kwnames);
-    bool fits = nargs >= 1 && count >= 3;
-    for (Py_ssize_t i = 0; i < count && fits; i++) {
+    bool fits = c->nargs >= 1 && c->count >= 3;
+    for (Py_ssize_t i = 0; i < c->count && fits; i++) {
         bool is_flags = i == 3;
-        if (i >= nargs) {
-            PyObject *name = PyTuple_GET_ITEM(kwnames, i - nargs);
+        if (i >= c->nargs) {
+            PyObject *name = PyTuple_GET_ITEM(c->kwnames, i - c->nargs);
             is_flags = PyUnicode_CompareWithASCIIString(name, "flags") == 0;
         }
-        fits =
-            mp_is_constant(args[i])
-            && (!is_flags || PyObject_RichCompareBool(args[i], Py_False, Py_EQ) == 1);
+        fits = mp_is_constant(c->args[i])
+               && (!is_flags
+                   || PyObject_RichCompareBool(c->args[i], Py_False, Py_EQ) == 1);
     }
     if (!fits) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "compile of what is no text");
     }
     s->post = MP_POST_RESULT;
-    return check_source(T, args[0], "compile");
+    return check_source(T, c->args[0], "compile");
 }
 
 /* locals(): what the cells hold becomes known; everything else is. */
 mp_rc
-mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count)
+mp_rule_locals(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyCodeObject *code = s->info->code;
     mp_rc rc = MP_OK;
-    if (count > 0 || !(code->co_flags & CO_OPTIMIZED)) {
+    if (c->count > 0 || !(code->co_flags & CO_OPTIMIZED)) {
         return MP_OK;  // TypeError, or the dict of names
     }
     rc = mp_segment_load_locals(T, s);
@@ -207,14 +206,14 @@ mp_rule_locals(mp_trace *T, mp_shadow *s, Py_ssize_t count)
 /* -- Frames ------------------------------------------------------------------------------------ */
 
 mp_rc
-mp_rule_frame(mp_trace *T, PyObject *const *args, Py_ssize_t nargs)
+mp_rule_frame(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    long depth = nargs == 0 ? 0 : -1;
-    if (nargs == 1 && PyLong_CheckExact(args[0])) {
-        depth = PyLong_AsLong(args[0]);
+    long depth = c->nargs == 0 ? 0 : -1;
+    if (c->nargs == 1 && PyLong_CheckExact(c->args[0])) {
+        depth = PyLong_AsLong(c->args[0]);
         mp_err_drop();  // too large a number: -1
     }
-    return nargs > 1 || depth < 0 || depth >= T->n_stack
+    return c->nargs > 1 || depth < 0 || depth >= T->n_stack
                ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "_getframe of the caller")
                : MP_OK;
 }

@@ -241,13 +241,12 @@ print_put(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
 }
 
 mp_rc
-mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-              PyObject *kwnames)
+mp_rule_print(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     print_options options;
     bool in_python = false;
-    mp_rc rc = mp_know_all(T, args, mp_count_args(nargs, kwnames));
-    rc = rc != MP_OK ? rc : print_parse(T, args + nargs, kwnames, &options);
+    mp_rc rc = mp_know_all(T, c->args, c->count);
+    rc = rc != MP_OK ? rc : print_parse(T, c->args + c->nargs, c->kwnames, &options);
     if (rc == MP_OK && options.file == NULL) {
         rc = print_stdout(T, &options.file);
         if (rc == MP_OK && options.file == NULL) {
@@ -255,9 +254,9 @@ mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
         }
     }
     if (rc == MP_OK && !mp_file_check(options.file)) {
-        rc = print_in_python(T, s, args, nargs, &options, &in_python);
+        rc = print_in_python(T, s, c->args, c->nargs, &options, &in_python);
     }
-    rc = rc != MP_OK || in_python ? rc : print_put(T, s, args, nargs, &options);
+    rc = rc != MP_OK || in_python ? rc : print_put(T, s, c->args, c->nargs, &options);
     s->post = MP_POST_RESULT;
     if (!in_python) {
         s->below = MP_BELOW_TRUSTED;  // a codec in Python
@@ -268,28 +267,26 @@ mp_rule_print(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs
 /* -- Methods ------------------------------------------------------------------------ */
 
 mp_rc
-mp_rule_write(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-              PyObject *kwnames)
+mp_rule_write(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_rc rc = MP_OK;
-    if (nargs != 2 || kwnames != NULL || !PyUnicode_CheckExact(args[1])
-        || mp_is_fresh_id(T, args[1])) {
+    if (c->nargs != 2 || c->kwnames != NULL || !PyUnicode_CheckExact(c->args[1])
+        || mp_is_fresh_id(T, c->args[1])) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "write");
     }
-    rc = file_put(T, s, "write", args[0], args[1]);
+    rc = file_put(T, s, "write", c->args[0], c->args[1]);
     s->below = MP_BELOW_TRUSTED;
     s->post = MP_POST_RESULT;
     return rc;
 }
 
 mp_rc
-mp_rule_flush(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-              PyObject *kwnames)
+mp_rule_flush(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    if (nargs != 1 || kwnames != NULL) {
+    if (c->nargs != 1 || c->kwnames != NULL) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "flush");
     }
     s->below = MP_BELOW_TRUSTED;
     s->post = MP_POST_RESULT;
-    return file_put(T, s, "flush", args[0], NULL);
+    return file_put(T, s, "flush", c->args[0], NULL);
 }

@@ -5,8 +5,12 @@
 /* The identity of an external object is a constant once it is pinned.  That of a new one
  * is another number in every run: it may serve as a key inside the run, no more. */
 mp_rc
-mp_rule_id(mp_trace *T, PyObject *obj)
+mp_rule_id(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
+    if (c->count != 1) {
+        return MP_OK;
+    }
+    PyObject *obj = c->args[0];
     mp_node *n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK) {
@@ -31,14 +35,15 @@ mp_rule_id(mp_trace *T, PyObject *obj)
 }
 
 mp_rc
-mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+mp_rule_hash(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    if (count == 1 && mp_tensor_is_any(args[0])) {
+    if (c->count == 1 && mp_tensor_is_any(c->args[0])) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of a tensor");
     }
-    if (count == 1 && !mp_hashes_by_value(args[0]) && !PyTuple_Check(args[0])) {
+    if (c->count == 1 && !mp_hashes_by_value(c->args[0])
+        && !PyTuple_Check(c->args[0])) {
         PyObject *func;
-        mp_rc rc = mp_special(T, args[0], "__hash__", &func);
+        mp_rc rc = mp_special(T, c->args[0], "__hash__", &func);
         if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
             return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object");
         }
@@ -46,9 +51,9 @@ mp_rule_hash(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
         return rc;
     }
     bool has_tensor = false;
-    mp_rc rc = mp_read_args(T, args, count, true, &has_tensor);
-    rc = rc != MP_OK || count == 0 ? rc : mp_refuse_nan(T, args[0]);
-    return rc == MP_OK && count == 1 && !mp_hashes_by_value(args[0])
+    mp_rc rc = mp_read_args(T, c->args, c->count, true, &has_tensor);
+    rc = rc != MP_OK || c->count == 0 ? rc : mp_refuse_nan(T, c->args[0]);
+    return rc == MP_OK && c->count == 1 && !mp_hashes_by_value(c->args[0])
                ? mp_trace_abort(T, MP_AB_SIDE_EFFECT, "hash of an object")
                : rc;
 }

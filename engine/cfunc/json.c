@@ -122,16 +122,16 @@ json_encode(mp_trace *T, mp_shadow *s, PyObject *encoder, PyObject *obj)
 /* -- Decoding -------------------------------------------------------------------------------- */
 
 mp_rc
-mp_rule_scanner(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+mp_rule_scanner(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n;
-    if (count != 1) {
+    if (c->count != 1) {
         return MP_OK;  // TypeError
     }
-    mp_rc rc = mp_value(T, args[0], &n);
+    mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc == MP_OK && n != NULL && n->kind != MP_NODE_FRESH) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a scanner of an external %s",
-                            mp_type_name(args[0]));
+                            mp_type_name(c->args[0]));
     }
     s->post = MP_POST_RESULT;
     return rc;
@@ -232,20 +232,19 @@ mp_post_nested(mp_trace *T, PyObject *obj)
 }
 
 mp_rc
-mp_call_json(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-             Py_ssize_t nargs)
+mp_call_json(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n;
-    bool encodes = mp_type_is(callee, MP_K_JSON_ENCODER);
-    mp_rc rc = mp_value(T, callee, &n);
+    bool encodes = mp_type_is(c->callee, MP_K_JSON_ENCODER);
+    mp_rc rc = mp_value(T, c->callee, &n);
     if (rc == MP_OK
-        && (nargs != 2 || (encodes && n->reg >= 0)
-            || (!encodes && !PyUnicode_CheckExact(args[0])))) {
-        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_type_name(callee));
+        && (c->nargs != 2 || (encodes && n->reg >= 0)
+            || (!encodes && !PyUnicode_CheckExact(c->args[0])))) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_type_name(c->callee));
     }
     if (rc != MP_OK) {
         return rc;
     }
-    return encodes ? json_encode(T, s, callee, args[0])
-                   : json_scan(T, s, callee, args[0]);
+    return encodes ? json_encode(T, s, c->callee, c->args[0])
+                   : json_scan(T, s, c->callee, c->args[0]);
 }

@@ -212,26 +212,25 @@ call_methodcaller(mp_trace *T, mp_shadow *s, PyObject *parts, PyObject *obj)
 }
 
 mp_rc
-mp_call_getter(mp_trace *T, mp_shadow *s, PyObject *get, PyObject *const *args,
-               Py_ssize_t nargs, PyObject *kwnames)
+mp_call_getter(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    PyObject *parts;
+    PyObject *get = c->callee, *parts;
     mp_rc rc = getter_parts(T, get, &parts);
     s->post = MP_POST_RESULT;
     if (rc != MP_OK) {
         return rc;
     }
-    if (nargs != 1 || kwnames != NULL) {
+    if (c->nargs != 1 || c->kwnames != NULL) {
         rc = MP_OK;  // TypeError
     }
     else if (mp_type_is(get, MP_K_ITEMGETTER)) {
-        rc = call_itemgetter(T, s, parts, args[0]);
+        rc = call_itemgetter(T, s, parts, c->args[0]);
     }
     else if (mp_type_is(get, MP_K_ATTRGETTER)) {
-        rc = call_attrgetter(T, s, parts, args[0]);
+        rc = call_attrgetter(T, s, parts, c->args[0]);
     }
     else {
-        rc = call_methodcaller(T, s, parts, args[0]);
+        rc = call_methodcaller(T, s, parts, c->args[0]);
     }
     Py_DECREF(parts);
     return rc;
@@ -264,29 +263,28 @@ look_at_attrs(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
 }
 
 mp_rc
-mp_look_at_getter(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *get,
-                  PyObject *const *args, Py_ssize_t count)
+mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get)
 {
     PyObject *parts;
-    const char *who = mp_callee_name(callee);
-    if (!(mp_marks_of(callee) & MP_MARK_KEYS_NOW)) {
+    const char *who = mp_callee_name(c->callee);
+    if (!(mp_marks_of(c->callee) & MP_MARK_KEYS_NOW)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                               mp_type_name(get));
     }
     mp_rc rc = getter_parts(T, get, &parts);
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        if (args[i] == get || mp_is_constant(args[i])) {
+    for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
+        if (c->args[i] == get || mp_is_constant(c->args[i])) {
             continue;
         }
-        if (!PyList_Check(args[i]) && !PyTuple_Check(args[i])) {
+        if (!PyList_Check(c->args[i]) && !PyTuple_Check(c->args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s over a %s", who,
-                                mp_type_name(args[i]));
+                                mp_type_name(c->args[i]));
             break;
         }
-        rc = mp_read_all(T, args[i]);
-        for (Py_ssize_t k = 0; rc == MP_OK && k < PySequence_Fast_GET_SIZE(args[i]);
+        rc = mp_read_all(T, c->args[i]);
+        for (Py_ssize_t k = 0; rc == MP_OK && k < PySequence_Fast_GET_SIZE(c->args[i]);
              k++) {
-            rc = look_at_attrs(T, s, parts, PySequence_Fast_GET_ITEM(args[i], k));
+            rc = look_at_attrs(T, s, parts, PySequence_Fast_GET_ITEM(c->args[i], k));
         }
     }
     Py_XDECREF(parts);
@@ -320,19 +318,19 @@ mp_is_watched_key(mp_trace *T, PyObject *obj)
 /* -- weakref.proxy(x) ---------------------------------------------------------------------------- */
 
 mp_rc
-mp_rule_proxy(mp_trace *T, PyObject *const *args, Py_ssize_t count)
+mp_rule_proxy(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n = NULL;
-    mp_rc rc = count > 0 ? mp_value(T, args[0], &n) : MP_OK;
+    mp_rc rc = c->count > 0 ? mp_value(T, c->args[0], &n) : MP_OK;
     if (rc != MP_OK) {
         return rc;
     }
-    if (count != 1 || n == NULL || n->kind != MP_NODE_FRESH) {
+    if (c->count != 1 || n == NULL || n->kind != MP_NODE_FRESH) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "weakref.proxy");
     }
     // C code asks the object behind it for what its class says.
-    rc = mp_prepare_instance(T, args[0]);
-    return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(args[0]));
+    rc = mp_prepare_instance(T, c->args[0]);
+    return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(c->args[0]));
 }
 
 /* -- list[int], int | None ------------------------------------------------------------------------ */
@@ -373,24 +371,22 @@ mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 /* -- Read-only views of dicts ---------------------------------------------------------------------- */
 
 mp_rc
-mp_record_proxy_method(mp_trace *T, mp_shadow *s, PyObject *callee,
-                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                       bool *found)
+mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
-    PyObject *all[4], *mapping = args[0], *name = ((PyDescrObject *)callee)->d_name;
-    Py_ssize_t count = mp_count_args(nargs, kwnames);
+    PyObject *all[4], *mapping = c->args[0],
+                      *name = ((PyDescrObject *)c->callee)->d_name;
     mp_rc rc = mp_unwrap_proxy(T, &mapping);
     PyObject *method = mp_type_lookup_borrow(&PyDict_Type, name);
     *found = rc != MP_OK
-             || (PyDict_CheckExact(mapping) && method != NULL && count <= 4
-                 && Py_IS_TYPE(callee, &PyMethodDescr_Type));
+             || (PyDict_CheckExact(mapping) && method != NULL && c->count <= 4
+                 && Py_IS_TYPE(c->callee, &PyMethodDescr_Type));
     if (rc != MP_OK || !*found) {
         return rc;
     }
-    memcpy(all, args, (size_t)count * sizeof(*all));
+    memcpy(all, c->args, (size_t)c->count * sizeof(*all));
     all[0] = mapping;
     rc = mp_load_const(T, method);
-    return rc != MP_OK ? rc : mp_record_callee(T, s, method, all, nargs, kwnames);
+    return rc != MP_OK ? rc : mp_record_callee(T, s, method, all, c->nargs, c->kwnames);
 }
 
 /* -- object.__reduce_ex__: how copy takes objects apart -------------------------------------------- */
@@ -469,21 +465,21 @@ reduce_instance(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plai
 }
 
 mp_rc
-mp_rule_reduce(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs)
+mp_rule_reduce(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n;
-    bool plain = false, proto = nargs == 2 && PyLong_CheckExact(args[1]);
-    mp_rc rc = mp_value(T, args[0], &n);
+    bool plain = false, proto = c->nargs == 2 && PyLong_CheckExact(c->args[1]);
+    mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc != MP_OK) {
         return rc;
     }
     s->post = MP_POST_RESULT;
-    if (proto && n != NULL && PyLong_AsLong(args[1]) >= 2) {
-        rc = reduce_instance(T, s, args[0], n, &plain);
+    if (proto && n != NULL && PyLong_AsLong(c->args[1]) >= 2) {
+        rc = reduce_instance(T, s, c->args[0], n, &plain);
     }
     s->post = MP_POST_RESULT;
     return rc != MP_OK || plain
                ? rc
                : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "object.__reduce_ex__ of a %s",
-                                mp_type_name(args[0]));
+                                mp_type_name(c->args[0]));
 }

@@ -78,15 +78,14 @@ mp_re_init(void)
 
 /* The argument behind self, or the keyword `name`: borrowed, or NULL. */
 static PyObject *
-second_arg(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *name)
+second_arg(const mp_call *c, const char *name)
 {
-    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
-        PyObject *key = PyTuple_GET_ITEM(kwnames, i);
-        if (mp_name_is(key, name)) {
-            return args[nargs + i];
+    for (Py_ssize_t i = c->nargs; i < c->count; i++) {
+        if (mp_name_is(PyTuple_GET_ITEM(c->kwnames, i - c->nargs), name)) {
+            return c->args[i];
         }
     }
-    return nargs > 1 ? args[1] : NULL;
+    return c->nargs > 1 ? c->args[1] : NULL;
 }
 
 /* An attribute of a pattern that is there before the run: no pattern changes.  The names of
@@ -131,10 +130,10 @@ read_cache(mp_trace *T, const mp_shadow *s, PyObject *pattern, PyObject *text)
 {
     mp_shadow scratch = *s;
     PyObject *args[] = {pattern, text};
+    mp_call c = mp_call_make(re_static.cache, args, 2, NULL);
     scratch.cached = scratch.cached_key = NULL;
     mp_rc rc = mp_load_const(T, re_static.cache);
-    rc =
-        rc != MP_OK ? rc : mp_cached_begin(T, &scratch, re_static.cache, args, 2, NULL);
+    rc = rc != MP_OK ? rc : mp_cached_begin(T, &scratch, &c);
     if (rc == MP_OK && scratch.cached != NULL) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a new template of re");
     }
@@ -166,14 +165,12 @@ read_function(mp_trace *T, mp_shadow *s, PyObject *name)
 }
 
 mp_rc
-mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames)
+mp_rule_pattern(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     s->below = MP_BELOW_WATCH;
-    mp_rc rc = mp_rule_eval(T, s, callee, args, mp_count_args(nargs, kwnames));
-    bool expands = nargs > 0 && Py_IS_TYPE(args[0], re_static.match);
-    PyObject *text = second_arg(args, nargs, kwnames, expands ? "template" : "repl"),
-             *pattern;
+    mp_rc rc = mp_eval_args(T, s, c);
+    bool expands = c->nargs > 0 && Py_IS_TYPE(c->args[0], re_static.match);
+    PyObject *text = second_arg(c, expands ? "template" : "repl"), *pattern;
     s->makes = re_static.match;
     if (rc != MP_OK || text == NULL || !(expands || is_template(text))) {
         return rc;
@@ -184,7 +181,8 @@ mp_rule_pattern(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     if (re_static.cache == NULL) {
         return read_function(T, s, expands ? re_static.expand : re_static.sub);
     }
-    pattern = expands ? PyObject_GetAttrString(args[0], "re") : Py_NewRef(args[0]);
+    pattern =
+        expands ? PyObject_GetAttrString(c->args[0], "re") : Py_NewRef(c->args[0]);
     rc = pattern == NULL ? MP_ERR : read_cache(T, s, pattern, text);
     Py_XDECREF(pattern);
     return rc;

@@ -112,8 +112,7 @@ typedef struct {
 } warn_call;
 
 static mp_rc
-warn_parse(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-           warn_call *call)
+warn_parse(mp_trace *T, const mp_call *c, warn_call *call)
 {
     static const char *const names[] = {"message", "category", "stacklevel", "source",
                                         "skip_file_prefixes"};
@@ -121,19 +120,19 @@ warn_parse(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
     PyObject **places[] = {&call->message, &call->category, &level, &call->source,
                            &call->skipped};
     *call = (warn_call){.level = 1};
-    for (Py_ssize_t i = 0; i < mp_count_args(nargs, kwnames); i++) {
-        Py_ssize_t k = i < nargs ? i : 0;
-        if (i >= nargs) {
-            PyObject *name = PyTuple_GET_ITEM(kwnames, i - nargs);
+    for (Py_ssize_t i = 0; i < c->count; i++) {
+        Py_ssize_t k = i < c->nargs ? i : 0;
+        if (i >= c->nargs) {
+            PyObject *name = PyTuple_GET_ITEM(c->kwnames, i - c->nargs);
             while (k < 5 && PyUnicode_CompareWithASCIIString(name, names[k]) != 0) {
                 k++;
             }
         }
-        if (k >= (i < nargs ? 4 : 5) || *places[k] != NULL) {
+        if (k >= (i < c->nargs ? 4 : 5) || *places[k] != NULL) {
             return warn_refuse(T, "other arguments");
         }
-        *places[k] = args[i];
-        mp_rc rc = mp_know(T, args[i]);
+        *places[k] = c->args[i];
+        mp_rc rc = mp_know(T, c->args[i]);
         if (rc != MP_OK) {
             return rc;
         }
@@ -509,12 +508,11 @@ warn_show(mp_trace *T, PyObject *callee, PyObject *what)
 }
 
 mp_rc
-mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-             Py_ssize_t nargs, PyObject *kwnames)
+mp_rule_warn(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     warn_call call;
     PyObject *what = NULL, *action = NULL;
-    mp_rc rc = warn_parse(T, args, nargs, kwnames, &call);
+    mp_rc rc = warn_parse(T, c, &call);
     rc = rc != MP_OK ? rc : warn_message(T, &call);
     mp_frame *f = rc == MP_OK ? warn_frame(T, s, call.level) : NULL;
     if (rc == MP_OK && f == NULL) {
@@ -528,7 +526,7 @@ mp_rule_warn(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     else if (rc == MP_OK && !mp_name_is(action, "ignore")) {
         bool known = mp_name_is(action, "default") || mp_name_is(action, "always")
                      || mp_name_is(action, "module") || mp_name_is(action, "once");
-        rc = known ? warn_show(T, callee, what) : warn_refuse(T, "another action");
+        rc = known ? warn_show(T, c->callee, what) : warn_refuse(T, "another action");
     }
     Py_XDECREF(what);
     s->below = MP_BELOW_TRUSTED;  // what shows it
@@ -687,13 +685,13 @@ warn_is_log(const mp_shadow *s)
 }
 
 mp_rc
-mp_rule_filters(mp_trace *T, const mp_shadow *s, PyObject *callee, Py_ssize_t count)
+mp_rule_filters(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    if (count > 0 || warn_is_log(s)) {
+    if (c->count > 0 || warn_is_log(s)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "warnings that are recorded");
     }
-    mp_rc rc = mp_load_const(T, callee);
-    mp_node *n = mp_refgraph_find(&T->graph, callee);
+    mp_rc rc = mp_load_const(T, c->callee);
+    mp_node *n = mp_refgraph_find(&T->graph, c->callee);
     if (rc != MP_OK || n == NULL || n->reg < 0) {
         return rc != MP_OK ? rc : warn_refuse(T, "another function");
     }

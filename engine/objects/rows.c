@@ -28,7 +28,7 @@ static const struct {
     [RULE_NONE] = {.calls = MP_C_OPAQUE, .traits = MP_RULE_SPARES},
 #define SPARES MP_RULE_SPARES
 #define ORDERS MP_RULE_ORDERS
-#define RULE(id, effect, calls, traits, text)                                          \
+#define RULE(id, handler, effect, calls, traits, text)                                 \
     [RULE_##id] = {#id, #effect, text, MP_C_##calls, traits},
 #include "objects/rules.def"
 #undef RULE

@@ -6,7 +6,7 @@
 
 typedef enum {
     RULE_NONE,
-#define RULE(id, effect, calls, traits, text) RULE_##id,
+#define RULE(id, handler, effect, calls, traits, text) RULE_##id,
 #include "objects/rules.def"
 #undef RULE
 } mp_rule;

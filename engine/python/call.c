@@ -502,13 +502,13 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     if (flags != 0) {
         return begin_op(T, s, callee, args, nargs, kwnames, flags);
     }
-    mp_rc rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
+    mp_call c = mp_call_make(callee, args, nargs, kwnames);
+    mp_rc rc = mp_record_builtin(T, s, &c, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
     if (mp_is_numpy_callable(callee)) {
-        return mp_numpy_call(T, s, callee, args,
-                             nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+        return mp_numpy_call(T, s, callee, args, c.count);
     }
     return call_opaque(T, callee);
 }
@@ -557,19 +557,19 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags != 0) {
         return begin_op(T, s, callee, args, nargs, kwnames, flags);
     }
-    rc = mp_record_builtin(T, s, callee, args, nargs, kwnames, &found);
+    mp_call c = mp_call_make(callee, args, nargs, kwnames);
+    rc = mp_record_builtin(T, s, &c, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
-    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     if (mp_is_numpy_callable(callee)) {
-        return mp_numpy_call(T, s, callee, args, count);
+        return mp_numpy_call(T, s, callee, args, c.count);
     }
     if (mp_is_constant_type((PyTypeObject *)callee)) {  // torch.device("cpu")
         bool has_tensor = false;
         s->below = MP_BELOW_SKIP;
         s->post = MP_POST_RESULT;
-        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        for (Py_ssize_t i = 0; i < c.count && rc == MP_OK; i++) {
             rc = mp_read_deep(T, args[i], &has_tensor);
             rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
         }
@@ -671,14 +671,15 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
         return rc != MP_OK ? rc
                            : mp_record_callee(T, s, original, args, nargs, kwnames);
     }
+    mp_call c = mp_call_make(callee, args, nargs, kwnames);
     if (mp_is_cached(callee)) {
-        return mp_cached_begin(T, s, callee, args, nargs, kwnames);
+        return mp_cached_begin(T, s, &c);
     }
     if ((mp_type_marks(callee) & MP_MARK_GETTER) && n != NULL) {
-        return mp_call_getter(T, s, callee, args, nargs, kwnames);
+        return mp_call_getter(T, s, &c);
     }
     if (mp_type_marks(callee) & MP_MARK_JSON) {
-        return mp_call_json(T, s, callee, args, nargs);
+        return mp_call_json(T, s, &c);
     }
     PyObject *call;
     mp_rc rc = mp_special_any(T, callee, "__call__", &call);

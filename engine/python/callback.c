@@ -213,13 +213,13 @@ typedef struct {
 } mp_callbacks;
 
 static mp_rc
-look_at_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *f,
-             PyObject *const *args, Py_ssize_t count, mp_callbacks *all)
+look_at_call(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *f,
+             mp_callbacks *all)
 {
     mp_c_effect effect;
     mp_rc rc = callable_effect(T, f, &effect);
     if (rc == MP_OK && mp_type_is(f, MP_K_ATTRGETTER)) {
-        rc = mp_look_at_getter(T, s, callee, f, args, count);
+        rc = mp_look_at_getter(T, s, c, f);
         effect = MP_C_NOTHING;
     }
     // With one argument type only answers, with three it makes a class; iter calls the first
@@ -227,10 +227,10 @@ look_at_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *f,
     bool does_more =
         (PyType_Check(f) && PyType_IsSubtype((PyTypeObject *)f, &PyType_Type))
         || mp_callee_is(f, MP_K_ITER);
-    bool gets_more = count > 2 || mp_is_known(callee, MP_K_STARMAP);
+    bool gets_more = c->count > 2 || mp_is_known(c->callee, MP_K_STARMAP);
     if (rc == MP_OK && (effect == MP_C_OPAQUE || (does_more && gets_more))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s",
-                              mp_callee_name(callee), mp_type_name(f));
+                              mp_callee_name(c->callee), mp_type_name(f));
     }
     all->reads = all->reads || effect == MP_C_READS;
     all->computes = all->computes || effect == MP_C_COMPUTES;
@@ -242,11 +242,10 @@ look_at_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *f,
 }
 
 mp_rc
-mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                 Py_ssize_t count)
+mp_look_at_calls(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    uint32_t marks = mp_marks_of(callee);
-    const char *who = mp_callee_name(callee);
+    uint32_t marks = mp_marks_of(c->callee);
+    const char *who = mp_callee_name(c->callee);
     mp_callbacks all = {0};
     bool has_tensor = false;
     mp_rc rc = MP_OK;
@@ -255,16 +254,16 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     if (!(marks & MP_MARK_CALLS_BACK)) {
         return MP_OK;
     }
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = look_at_call(T, s, callee, args[i], args, count, &all);
+    for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
+        rc = look_at_call(T, s, c, c->args[i], &all);
     }
     T->lazy_calls = T->lazy_calls || s->calls;
     T->lazy_indexes = T->lazy_indexes || all.indexes;
-    for (Py_ssize_t i = 0; (all.reads || all.computes) && rc == MP_OK && i < count;
+    for (Py_ssize_t i = 0; (all.reads || all.computes) && rc == MP_OK && i < c->count;
          i++) {
-        rc = mp_read_deep(T, args[i], &has_tensor);
-        rc = rc != MP_OK || !all.writes_text ? rc : mp_look_at_text(T, args[i]);
-        rc = rc != MP_OK || !all.indexes ? rc : mp_refuse_default(T, args[i], who);
+        rc = mp_read_deep(T, c->args[i], &has_tensor);
+        rc = rc != MP_OK || !all.writes_text ? rc : mp_look_at_text(T, c->args[i]);
+        rc = rc != MP_OK || !all.indexes ? rc : mp_refuse_default(T, c->args[i], who);
         if (rc == MP_OK && has_tensor && all.reads) {
             return mp_trace_abort(T, MP_AB_HOST_READ, "%s of tensors", who);
         }

@@ -30,7 +30,8 @@ mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cl
     mp_rc rc = mp_value(T, subject, &n);
     if (rc == MP_OK && PyType_Check(cls)) {
         PyObject *args[2] = {subject, cls};
-        rc = mp_rule_isinstance(T, s, args, 2);
+        mp_call c = mp_call_make(NULL, args, 2, NULL);
+        rc = mp_rule_isinstance(T, s, &c);
     }
     if (rc == MP_OK && s->below == MP_BELOW_WATCH) {
         // The metaclass says what is an instance, in Python.

@@ -116,38 +116,35 @@ sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 }
 
 mp_rc
-mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                  Py_ssize_t nargs, PyObject *kwnames, bool has_tensor)
+mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor)
 {
-    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    bool is_sum = mp_callee_is(callee, MP_K_SUM);
-    if (is_sum && nargs > 0 && PyGen_CheckExact(args[0])) {
-        return sum_begin(T, s, callee, args, count);
+    bool is_sum = mp_callee_is(c->callee, MP_K_SUM);
+    if (is_sum && c->nargs > 0 && PyGen_CheckExact(c->args[0])) {
+        return sum_begin(T, s, c->callee, c->args, c->count);
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (PyFunction_Check(args[i]) || PyMethod_Check(args[i])) {
+    for (Py_ssize_t i = 0; i < c->count; i++) {
+        if (PyFunction_Check(c->args[i]) || PyMethod_Check(c->args[i])) {
             return MP_OK;  // reduce(f, tensors): its frames do the work and are watched
         }
-        if (PyIter_Check(args[i]) || mp_op_flags_of(args[i]) != 0) {
+        if (PyIter_Check(c->args[i]) || mp_op_flags_of(c->args[i]) != 0) {
             s->calls = true;  // what comes out, or what is called, has no argument tree
         }
     }
-    if (PyType_Check(callee)) {
+    if (PyType_Check(c->callee)) {
         s->calls = T->lazy_calls = true;  // accumulate() adds when it is asked
     }
     if (!has_tensor || s->calls) {
         return MP_OK;
     }
-    if (is_sum && nargs > 0 && Py_IS_TYPE(args[0], &PyDictValues_Type)) {
-        return sum_of_view(T, s, callee, args, nargs, kwnames);
+    if (is_sum && c->nargs > 0 && Py_IS_TYPE(c->args[0], &PyDictValues_Type)) {
+        return sum_of_view(T, s, c->callee, c->args, c->nargs, c->kwnames);
     }
-    return mp_op_begin(T, s, callee, args, nargs, kwnames, MP_TORCH_CALL);
+    return mp_op_begin(T, s, c->callee, c->args, c->nargs, c->kwnames, MP_TORCH_CALL);
 }
 
 /* operator.iadd(a, b) and its kin do what `a += b` does. */
 mp_rc
-mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
-                  Py_ssize_t nargs)
+mp_record_inplace(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP, in this order
     static const mp_known_id ids[] = {
@@ -155,16 +152,18 @@ mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *
         MP_K_IMUL, MP_K_IMOD,     MP_K_IOR,       MP_K_IPOW,    MP_K_IRSHIFT,
         MP_K_ISUB, MP_K_ITRUEDIV, MP_K_IXOR,
     };
-    if (nargs != 2) {
+    if (c->nargs != 2) {
         return MP_OK;  // TypeError
     }
-    if (mp_callee_is(callee, MP_K_ICONCAT)) {
-        return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE);
+    if (mp_callee_is(c->callee, MP_K_ICONCAT)) {
+        return mp_record_binary(T, s, c->args[0], c->args[1], FIRST_INPLACE);
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(ids); i++) {
-        if (mp_callee_is(callee, ids[i])) {
-            return mp_record_binary(T, s, args[0], args[1], FIRST_INPLACE + (int)i);
+        if (mp_callee_is(c->callee, ids[i])) {
+            return mp_record_binary(T, s, c->args[0], c->args[1],
+                                    FIRST_INPLACE + (int)i);
         }
     }
-    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s", mp_callee_name(callee));
+    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s",
+                          mp_callee_name(c->callee));
 }

@@ -52,8 +52,7 @@ mp_rc mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **par
 mp_rc mp_call_special(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *found,
                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 /* The C function gets these arguments and calls those that are callable. */
-mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, PyObject *callee,
-                       PyObject *const *args, Py_ssize_t count);
+mp_rc mp_look_at_calls(mp_trace *T, mp_shadow *s, const mp_call *c);
 /* A key that is missing in a defaultdict that obj is, or holds, would be written by `who`. */
 mp_rc mp_refuse_default(mp_trace *T, PyObject *obj, const char *who);
 
@@ -155,11 +154,8 @@ mp_rc mp_record_except(mp_trace *T, PyObject *classes);
 
 /* -- operate.c --------------------------------------------------------------------- */
 
-mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, PyObject *callee,
-                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                        bool has_tensor);
-mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, PyObject *callee,
-                        PyObject *const *args, Py_ssize_t nargs);
+mp_rc mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor);
+mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const mp_call *c);
 /* s is in sum() over a generator, whose frame `left` with item. */
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
 mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);

@@ -125,7 +125,7 @@ mp_rc mp_read_handled(mp_trace *T);
 mp_rc mp_guard_abc(mp_trace *T);
 /* issubclass(x, classes): some metaclass may answer from what was registered. */
 mp_rc mp_guard_subclass_hooks(mp_trace *T, PyObject *classes);
-mp_rc mp_rule_abc(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count);
+mp_rc mp_rule_abc(mp_trace *T, mp_shadow *s, const mp_call *c);
 
 /* -- special.c --------------------------------------------------------------------- */
 

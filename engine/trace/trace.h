@@ -396,6 +396,23 @@ bool mp_is_typing(PyObject *o);
 bool mp_is_of_typing(PyObject *function);
 bool mp_register_constant_type(PyTypeObject *type);
 bool mp_is_constant_type(PyTypeObject *type);
+/* A call of a C function that is about to happen. */
+typedef struct {
+    PyObject *callee;       // borrowed, as all
+    PyObject *const *args;  // nargs positional ones, then one per name in kwnames
+    Py_ssize_t nargs, count;
+    PyObject *kwnames;  // tuple, or NULL
+} mp_call;
+
+static inline mp_call
+mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    assert(nargs >= 0 && (kwnames == NULL || PyTuple_Check(kwnames)));
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    return (mp_call){callee, args, nargs, count, kwnames};
+}
+
 /* The node of a value on the stack; *node = NULL for a constant.  Aborts if unknown. */
 mp_rc mp_value(mp_trace *T, PyObject *obj, mp_node **node);
 /* The same where nobody asks for the node; and of each of them. */

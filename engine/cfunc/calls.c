@@ -1,0 +1,70 @@
+/* cfunc/calls.c - C functions that call what they are given, or make an instance. */
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
+
+mp_rc
+mp_rule_next(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    PyObject *const *args = c->args;
+    mp_node *n = NULL;
+    mp_rc rc = c->nargs > 0 ? mp_value(T, args[0], &n) : MP_OK;
+    if (rc == MP_OK && c->nargs > 1) {
+        rc = mp_know(T, args[1]);
+    }
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    s->through_c = !PyGen_CheckExact(args[0]);
+    if (n->reg < 0) {
+        rc = mp_look_before_next(T, args[0]);
+        return rc != MP_OK ? rc : mp_prepare_instance(T, args[0]);
+    }
+    PyObject *func;
+    rc = mp_special(T, args[0], "__next__", &func);
+    if (rc == MP_OK && (func == NULL || !PyFunction_Check(func))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "next of an external %s",
+                              mp_type_name(args[0]));
+    }
+    return rc;
+}
+
+mp_rc
+mp_rule_new(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    PyObject *const *args = c->args;
+    bool has_tensor = false;
+    static PyObject *name;  // interned, for the process
+    if (name == NULL && (name = PyUnicode_InternFromString("__del__")) == NULL) {
+        return MP_ERR;
+    }
+    s->below = MP_BELOW_WATCH;  // of what a tuple is made of
+    if (c->count > 0 && PyType_Check(args[0])
+        && mp_type_lookup_borrow((PyTypeObject *)args[0], name) != NULL) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__");
+    }
+    if (c->count == 2
+        && PyCFunction_GET_SELF(c->callee) == (PyObject *)&PyUnicode_Type) {
+        mp_rc rc = mp_record_format(T, s, args[1]);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return mp_read_args(T, args, c->count, false, &has_tensor);
+}
+
+mp_rc
+mp_rule_type_call(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    return c->nargs < 1 ? MP_OK
+                        : mp_record_callee(T, s, c->args[0], c->args + 1, c->nargs - 1,
+                                           c->kwnames);
+}
+
+mp_rc
+mp_rule_inplace(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    s->below = MP_BELOW_WATCH;
+    return mp_record_inplace(T, s, c);
+}

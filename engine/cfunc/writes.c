@@ -1,0 +1,255 @@
+/* cfunc/writes.c - C functions that change what they are called on, or state of the run. */
+#include "cfunc/cfunc.h"
+#include "python/python.h"
+#include "read/read.h"
+
+/* -- Contents ----------------------------------------------------------------------------------- */
+
+/* Does the call change the whole content of obj, and nothing but that?  A function may be
+ * called with anything; a set remembers how far its pops went, which no replay tells it. */
+static bool
+has_content(mp_trace *T, PyObject *callee, PyObject *obj)
+{
+    if (mp_method_owner(callee) == NULL) {
+        return PyList_Check(obj);
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    return !mp_callee_is(callee, MP_K_SET_POP)
+           || (n != NULL && n->kind == MP_NODE_FRESH);
+}
+
+static mp_rc
+check_content(mp_trace *T, const mp_call *c)
+{
+    return c->nargs > 0 && has_content(T, c->callee, c->args[0])
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));
+}
+
+/* OrderedDict.__init__ fills a new dict through its class's __setitem__: if that is a
+ * function, its frames say what is written. */
+static mp_rc
+fill_by_setitem(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
+{
+    PyObject *const *args = c->args;
+    PyObject *setitem = NULL;
+    bool has_tensor = false;
+    *done = false;
+    if (!mp_callee_is(c->callee, MP_K_ODICT_INIT) || !PyODict_Check(args[0])
+        || PyODict_CheckExact(args[0])) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, args[0], "__setitem__", &setitem);
+    mp_node *self = mp_refgraph_find(&T->graph, args[0]);
+    *done = rc == MP_OK && setitem != NULL && PyFunction_Check(setitem) && self != NULL
+            && self->kind == MP_NODE_FRESH
+            && (c->nargs == 1 || (c->nargs == 2 && PyDict_CheckExact(args[1])));
+    if (!*done) {
+        return rc;  // what else calls a function from there breaks at its frame
+    }
+    s->below = MP_BELOW_WATCH;
+    return mp_read_args(T, args + 1, c->count - 1, false, &has_tensor);
+}
+
+static mp_rc
+fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
+{
+    PyObject *const *args = c->args;
+    mp_node *n;
+    bool has_tensor = false;
+    bool done = false;
+    mp_rc rc = mp_value(T, args[0], &n);
+    rc = rc != MP_OK ? rc : fill_by_setitem(T, s, c, &done);
+    if (rc != MP_OK || done) {
+        return rc;
+    }
+    rc = eval ? mp_eval_args(T, s, c)
+              : mp_read_args(T, args + 1, c->count - 1, false, &has_tensor);
+    if (rc == MP_OK && PyDict_Check(args[0])) {
+        rc = mp_look_into(T, s, mp_callee_name(c->callee), args + 1, c->nargs - 1);
+    }
+    return rc == MP_OK ? mp_write_content(T, n) : rc;
+}
+
+static mp_rc
+change_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
+{
+    mp_rc rc = check_content(T, c);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;
+    s->through_c = true;
+    rc = fill_content(T, s, c, eval);
+    return rc != MP_OK ? rc
+                       : mp_note_hashing(T, s, c->callee, c->args + 1, c->count - 1);
+}
+
+mp_rc
+mp_rule_content(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    return change_content(T, s, c, false);
+}
+
+mp_rc
+mp_rule_content_eval(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    return change_content(T, s, c, true);
+}
+
+mp_rc
+mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_node *self;
+    mp_rc rc = check_content(T, c);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    s->below = MP_BELOW_WATCH;  // (of an index)
+    rc = mp_value(T, c->args[0], &self);
+    rc = rc != MP_OK ? rc : mp_pass_args(T, c->args + 1, c->count - 1);
+    rc = rc != MP_OK || c->nargs < 3 ? rc : mp_prepare_instance(T, c->args[1]);
+    return rc != MP_OK ? rc : mp_write_content(T, self);
+}
+
+mp_rc
+mp_rule_count(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    if (c->nargs != 2) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));
+    }
+    mp_call items = mp_call_make(c->callee, c->args + 1, c->nargs - 1, c->kwnames);
+    mp_call counts = mp_call_make(c->callee, c->args, 1, NULL);
+    mp_rc rc = mp_eval_args(T, s, &items);
+    return rc != MP_OK ? rc : fill_content(T, s, &counts, false);
+}
+
+mp_rc
+mp_rule_append(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_node *n;
+    mp_rc rc = mp_value(T, c->args[0], &n);
+    rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
+    return rc == MP_OK && c->nargs == 2 && n != NULL ? mp_write_append(T, n) : rc;
+}
+
+/* -- Items and attributes ------------------------------------------------------------------------- */
+
+mp_rc
+mp_rule_setitem(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    PyObject *value = c->nargs > 2 ? c->args[2] : NULL;
+    mp_rc rc =
+        c->nargs < 2 ? MP_OK : mp_record_setitem(T, s, c->args[0], c->args[1], value);
+    s->post = s->owns_op ? MP_POST_OP : MP_POST_RESULT;
+    return rc;
+}
+
+/* setattr, delattr: *fits tells whether it is called with a name. */
+static mp_rc
+check_setattr(mp_trace *T, const mp_call *c, bool *fits)
+{
+    *fits = c->nargs >= 2 && PyUnicode_Check(c->args[1]);  // if not: TypeError
+    return *fits ? mp_check_attr_name(T, c->args[1]) : MP_OK;
+}
+
+mp_rc
+mp_rule_setattr(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    bool fits;
+    mp_rc rc = check_setattr(T, c, &fits);
+    PyObject *value = c->nargs > 2 ? c->args[2] : NULL;
+    return rc != MP_OK || !fits
+               ? rc
+               : mp_record_setattr(T, s, c->args[0], c->args[1], value);
+}
+
+mp_rc
+mp_rule_generic_setattr(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    bool fits;
+    mp_rc rc = check_setattr(T, c, &fits);
+    PyObject *value = c->nargs > 2 ? c->args[2] : NULL;
+    return rc != MP_OK || !fits
+               ? rc
+               : mp_record_generic_setattr(T, s, c->args[0], c->args[1], value);
+}
+
+/* -- Context variables ------------------------------------------------------------------------------ */
+
+/* The variable and what it is called with become known; *n stays NULL if the run made it. */
+static mp_rc
+know_context(mp_trace *T, const mp_call *c, mp_node **n)
+{
+    mp_rc rc = mp_know_all(T, c->args + 1, c->nargs - 1);
+    rc = rc != MP_OK ? rc : mp_load_const(T, c->args[0]);
+    rc = rc != MP_OK ? rc : mp_value(T, c->args[0], n);
+    if (rc == MP_OK && (*n)->reg < 0) {
+        *n = NULL;
+    }
+    return rc;
+}
+
+mp_rc
+mp_rule_context_get(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_node *n = NULL;
+    mp_rc rc = know_context(T, c, &n);
+    return rc != MP_OK || n == NULL ? rc : mp_read_context(T, c->args[0], n, false);
+}
+
+/* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
+ * counts how deep.  A variable that stays set is a write that no effect replays. */
+static mp_rc
+change_context(mp_trace *T, mp_node *n, int step)
+{
+    if (T->trial) {  // it would stay set where the trial is given up
+        return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    }
+    n->entry_len += step;
+    n->appended = n->entry_len > 0;
+    return MP_OK;
+}
+
+mp_rc
+mp_rule_context_set(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_node *n = NULL;
+    mp_rc rc = know_context(T, c, &n);
+    return rc != MP_OK || n == NULL ? rc : change_context(T, n, n->appended ? 1 : 2);
+}
+
+mp_rc
+mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_node *n = NULL;
+    mp_rc rc = know_context(T, c, &n);
+    if (rc == MP_OK && n != NULL && !n->appended) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set before");
+    }
+    return rc != MP_OK || n == NULL ? rc : change_context(T, n, -1);
+}
+
+/* -- What is refused, or does nothing --------------------------------------------------------------- */
+
+mp_rc
+mp_rule_lock(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    bool takes = (mp_marks_of(c->callee) & MP_MARK_TAKES) != 0;
+    return mp_is_cache_lock(s, c->args[0])
+               ? mp_take_lock(T, s, c->args[0], takes)
+               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));
+}
+
+mp_rc
+mp_rule_refuse(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", mp_callee_name(c->callee));
+}
+
+mp_rc
+mp_rule_references(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    T->whole_only = true;  // the next segment would hold references again
+    return mp_rule_refuse(T, s, c);
+}
