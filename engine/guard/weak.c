@@ -170,6 +170,13 @@ weak_died(PyObject *capsule, PyObject *ref)
 
 static PyMethodDef weak_died_def = {"died", weak_died, METH_O, NULL};
 
+bool
+mp_guards_is_watch(PyObject *callback)
+{
+    return PyCFunction_CheckExact(callback)
+           && ((PyCFunctionObject *)callback)->m_ml == &weak_died_def;
+}
+
 /* The context is the program; mp_guards_unwatch takes it away. */
 static PyObject *
 weak_capsule(mp_guards *g)

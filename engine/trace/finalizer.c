@@ -1,7 +1,9 @@
 /* trace/finalizer.c - does something run when an object dies? */
+#include "guard/weak.h"
 #include "trace/trace.h"
 
-/* A callback of a weak reference, which is not of the kind that keeps tables of such. */
+/* A callback of a weak reference, which is not of the kind that keeps tables of such, nor the
+ * one by which a recorded entry learns that what it compares with has died. */
 static bool
 has_callback(PyObject *v)
 {
@@ -11,7 +13,7 @@ has_callback(PyObject *v)
     PyWeakReference *ref = *(PyWeakReference **)PyObject_GET_WEAKREFS_LISTPTR(v);
     for (; ref != NULL; ref = ref->wr_next) {
         PyObject *callback = ref->wr_callback;
-        if (callback != NULL
+        if (callback != NULL && !mp_guards_is_watch(callback)
             && !(PyFunction_Check(callback)
                  && mp_is_library(PyFunction_GET_GLOBALS(callback)))) {
             return true;

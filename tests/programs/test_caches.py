@@ -5,6 +5,7 @@ answer.  The oracle sees keys, answers, their order, and the counters."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import logging
@@ -469,3 +470,23 @@ def test_a_cache_is_filled_where_its_layout_is_known() -> None:
         info = cached.cache_info()  # type: ignore[attr-defined]
         assert (info.hits, info.misses, log) == (2, 1, [1] * 4)
         assert (fast.stats()["recordings"], fast.stats()["hits"]) == (2, 10)
+
+
+def test_two_entries_behind_a_break_know_one_cached_property():
+    """Each guards a property that it does not keep alive: that is no finalizer of it."""
+
+    class A:
+        @functools.cached_property
+        def size(self):
+            return [1]
+
+    def f(a, x):
+        op()
+        return a.size, x is None
+
+    op = ctypes.pythonapi.Py_IsInitialized  # has no row
+    fast = engine_compile(f)
+    for x in (None, 1, None, 1):
+        assert fast(A(), x) == ([1], x is None)
+    stats = fast.stats()
+    assert stats["hits"] == 2 and stats["breaks"] == {"opaque-call": 2}, stats
