@@ -272,7 +272,8 @@ int
 mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
                int64_t n, mp_tensor_meta *meta)
 {
-    bool pair = kind == MP_G_SAME || kind == MP_G_NOT_SAME;
+    bool pair =
+        kind == MP_G_SAME || kind == MP_G_NOT_SAME || (kind == MP_G_NO_DICT && b >= 0);
     bool has_parent = guard_rows[kind].operands & A;
     int rc = -1;
     if (mp_plant_has_guard(kind)) {

@@ -10,7 +10,9 @@
  * SAME may be missing in the old program: it looked at one object under two names, and
  * treats them as two.  That is right as long as it need not know, and if it does, the
  * rest differs.  So SAME only says which registers are interchangeable from there on, with
- * all that is loaded from them. */
+ * all that is loaded from them.
+ *
+ * NO_DICT of an old program stands for LOAD_DICT and NO_KEY of a new one (cover_no_dict). */
 #include "guard/cover.h"
 
 #include <string.h>
@@ -187,6 +189,35 @@ cover_find(const mp_guards *old, const mp_guard *fresh, const mp_cover *cover,
     return -1;
 }
 
+/* The LOAD_DICT that an op of fresh is, or whose dict it asks what NO_DICT asks, too. */
+static const mp_guard *
+cover_dict_load(const mp_guards *fresh, const mp_guard *op)
+{
+    bool asks = op->kind == MP_G_NO_KEY || op->kind == MP_G_NOT_SAME
+                || (op->kind == MP_G_TYPE_IS && op->obj == (PyObject *)&PyDict_Type);
+    const mp_guard *load = asks ? &fresh->ops[fresh->def[op->a]] : op;
+    return load->kind == MP_G_LOAD_DICT ? load : NULL;
+}
+
+/* An object may have a dict that it had not when old was recorded: NO_DICT asks for a name
+ * that is missing, either way.  fresh looks for the name in a dict that it has loaded; what
+ * else it asks that dict is not covered. */
+static bool
+cover_no_dict(const mp_guards *old, const mp_guards *fresh, const mp_guard *op,
+              const mp_cover *cover)
+{
+    const mp_guard *load = cover_dict_load(fresh, op);
+    for (int32_t i = 0; load != NULL && i < old->n_ops; i++) {
+        const mp_guard *known = &old->ops[i];
+        if (known->kind == MP_G_NO_DICT && mp_cover_has(cover, known->a, load->a)
+            && (op->kind != MP_G_NO_KEY || mp_guard_same(known->obj, op->obj))
+            && (op->kind != MP_G_NOT_SAME || mp_cover_has(cover, known->b, op->b))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 mp_cover_is_vague(const mp_cover *cover, const mp_guards *old, const mp_guard *fresh)
 {
@@ -250,7 +281,7 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
             continue;
         }
         int32_t found = cover_find(old, op, cover, at);
-        if (found < 0 && i < limit) {
+        if (found < 0 && i < limit && !cover_no_dict(old, fresh, op, cover)) {
             return i;
         }
         if (found < 0) {

@@ -250,13 +250,16 @@ guard_test_keys(const mp_guard *op, PyObject *o)
 }
 
 static int
-guard_test_no_dict(const mp_guard *op, PyObject *o)
+guard_test_no_dict(const mp_guard *op, PyObject *o, PyObject *const *regs)
 {
     PyObject *value;
     bool unknown;
     PyObject *dict = guard_dict_borrow(o, false, &unknown);
     if (dict == NULL) {
         return !unknown;
+    }
+    if (op->b >= 0 && dict == regs[op->b]) {
+        return 0;
     }
     return mp_guard_dict_find(dict, op->obj, op->hash, &value) == 0;
 }
@@ -494,7 +497,7 @@ guard_test(mp_guard *op, PyObject *const *regs)
     case MP_G_CELL_EMPTY:
         return PyCell_Check(o) && PyCell_GET(o) == NULL;
     case MP_G_NO_DICT:
-        return guard_test_no_dict(op, o);
+        return guard_test_no_dict(op, o, regs);
     case MP_G_TYPE_ATTR:
         return guard_test_attr(op, NULL, PyTuple_GET_ITEM(row, 1),
                                PyTuple_GET_ITEM(row, 2));

@@ -547,6 +547,9 @@ mp_guards_line(const mp_guards *g, int32_t op)
     }
     PyObject *text = PyUnicode_FromString("");
     text_expand(&text, g, guard, text_formats[guard->kind]);
+    if (guard->kind == MP_G_NO_DICT && guard->b >= 0) {
+        text_expand(&text, g, guard, ", nor is {src2} its __dict__");
+    }
     return text;
 }
 

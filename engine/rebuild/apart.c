@@ -2,6 +2,7 @@
  *
  * The run was recorded with these objects apart.  A later call may reach one of them under
  * the name of another, or through its memory; then it must miss. */
+#include "guard/cover.h"
 #include "rebuild/rebuild.h"
 
 /* Guards that two objects differ: what a hit may spend on them. */
@@ -35,6 +36,50 @@ guard_distinct_objects(mp_trace *T)
                                       T->graph.n_nodes);
             }
             if (mp_refgraph_test(&T->graph, MP_G_NOT_SAME, n->reg, w->reg, NULL, 0)
+                < 0) {
+                return MP_ERR;
+            }
+        }
+    }
+    return MP_OK;
+}
+
+static bool
+writes_key(const mp_write *w, PyObject *key)
+{
+    if (w->dead || w->node->reg < 0 || !PyType_IsSubtype(w->node->type, &PyDict_Type)) {
+        return false;
+    }
+    return w->kind == MP_W_CONTENT
+           || ((w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
+               && (!PyUnicode_CheckExact(w->key) || mp_guard_same(w->key, key)));
+}
+
+/* Was the dict in reg loaded as the one of the object in owner? */
+static bool
+is_dict_at(const mp_trace *T, int32_t reg, int32_t owner)
+{
+    const mp_guard *load = &T->guards->ops[T->guards->def[reg]];
+    return load->kind == MP_G_LOAD_DICT && load->a == owner;
+}
+
+/* An object without a dict, or whose dict was not loaded: it may have got one that the run
+ * writes.  (No register stands for it: NOT_SAME cannot be asked.) */
+static mp_rc
+guard_distinct_dicts(mp_trace *T)
+{
+    int32_t n_ops = T->guards->n_ops, pairs = 0;
+    for (int32_t i = 0; T->n_writes > 0 && i < n_ops; i++) {
+        mp_guard op = T->guards->ops[i];  // the ops may move
+        for (int k = 0; op.kind == MP_G_NO_DICT && k < T->n_writes; k++) {
+            const mp_write *w = &T->writes[k];
+            if (!writes_key(w, op.obj) || is_dict_at(T, w->node->reg, op.a)) {
+                continue;
+            }
+            if (++pairs > MAX_PAIRS) {
+                return mp_trace_abort(T, MP_AB_LIMIT, "a guard for each dict");
+            }
+            if (mp_refgraph_test(&T->graph, MP_G_NO_DICT, op.a, w->node->reg, op.obj, 0)
                 < 0) {
                 return MP_ERR;
             }
@@ -131,6 +176,7 @@ mp_rc
 mp_guard_distinct(mp_trace *T)
 {
     mp_rc rc = guard_distinct_objects(T);
+    rc = rc != MP_OK ? rc : guard_distinct_dicts(T);
     rc = rc != MP_OK ? rc : guard_distinct_tensors(T);
     return rc != MP_OK || !T->wrote_input ? rc : guard_alone_tensors(T);
 }

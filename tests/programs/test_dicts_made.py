@@ -147,3 +147,40 @@ def test_an_empty_one_is_made_again():
             for _ in range(3):
                 assert compiled(kind).__reduce__() == f(kind).__reduce__()
             assert compiled.stats()["hits"] == 2
+
+
+def one_dict(o, other):
+    other.x = 1
+    return hasattr(o, "x")
+
+
+def one_dict_asked_twice(o, other):
+    before = hasattr(o, "x")
+    other.x = 1
+    return before, hasattr(o, "x")
+
+
+def one_dict_cleared(o, other):
+    other.__dict__.update(x=2)
+    return getattr(o, "x", 3)
+
+
+@pytest.mark.parametrize("f", [one_dict, one_dict_asked_twice, one_dict_cleared])
+@pytest.mark.parametrize("make", LATE.values(), ids=LATE)
+def test_a_dict_that_became_that_of_a_written_object(f, make):
+    class Other:
+        pass
+
+    space: dict[str, object] = {}
+    exec(HEAD, space)
+
+    def call(f, same):
+        o, other = eval(make, space), Other()
+        if same:
+            o.__dict__ = other.__dict__
+        return f(o, other)
+
+    compiled = engine_compile(f)
+    for same in (False, False, True, True, False):
+        assert call(compiled, same) == call(f, same)
+    assert compiled.stats()["hits"] >= 2

@@ -113,6 +113,16 @@ def f(x, y):
 >>> t(3), t(3)
 >>> *[t(3)] * 2
 
+=== dict_of_a_written_object
+class Other: pass
+x, other = t(3), Other()
+def f():
+    other.tag = 1
+    return hasattr(x, "tag"), x + 1
+>>>
+!!! del other.tag; x.__dict__ = other.__dict__
+!!! x = t(3)
+
 === attribute_that_is_the_tensor
 def f(x):
     y, z = x * 2, x + 1

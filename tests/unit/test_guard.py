@@ -578,6 +578,11 @@ def no_dict():
     assert not p(o)
     del o.a
     assert p(o)
+    p = Program("x", "y").test("NO_DICT", 0, "a", b=1)
+    assert p(o, {})
+    assert p(Slotted(), {})
+    assert not p(o, o.__dict__)
+    assert p.text[-1:] == ["x has no __dict__ entry 'a', nor is y its __dict__"]
 
 
 def type_attr():

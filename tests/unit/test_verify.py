@@ -116,6 +116,46 @@ def test_a_second_recording_that_aborts_is_counted_and_proves_nothing(plant):
     assert sum(stats["reasons"].values()) == 1
 
 
+def of_missing(error, other):
+    other.y = 1
+    return hasattr(error, "x"), getattr(error, "y", 0)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("names", [[], ["z"]])
+def test_an_object_that_has_a_dict_by_now_is_no_difference(first, names):
+    class Error(Exception):
+        pass
+
+    class Other:
+        pass
+
+    def make(has_dict):
+        error = Error()
+        if has_dict:
+            error.__dict__.update(dict.fromkeys(names))
+        return error, Other()
+
+    compiled, reports = verified(of_missing)
+    for has_dict in (first, not first, first, not first):
+        for _ in range(2):
+            assert compiled(*make(has_dict)) == (False, 0)
+    assert reports.found == []
+    assert counts(compiled)["verified"] >= 4
+    assert counts(compiled)["diverged"] == 0
+
+
+def test_a_name_that_such_a_dict_has_is_found(plant):
+    compiled, reports = verified(lambda error: hasattr(error, "x"))
+    error = Exception()
+    plant("guard", "NO_DICT")
+    assert compiled(error) is False
+    plant("guard", None)
+    error.y = 1  # type: ignore[attr-defined]
+    assert compiled(error) is False
+    assert reports.parts == ["guard"]
+
+
 # -- Calls that break ------------------------------------------------------------------
 
 op = ctypes.pythonapi.Py_IsInitialized  # a C function that has no row; it answers 1
