@@ -201,7 +201,8 @@ cover_dict_load(const mp_guards *fresh, const mp_guard *op)
 
 /* An object may have a dict that it had not when old was recorded: NO_DICT asks for a name
  * that is missing, either way.  fresh looks for the name in a dict that it has loaded; what
- * else it asks that dict is not covered. */
+ * else it asks that dict is not covered.  That it is not a written one (NOT_SAME) NO_DICT
+ * asks only where that name is written. */
 static bool
 cover_no_dict(const mp_guards *old, const mp_guards *fresh, const mp_guard *op,
               const mp_cover *cover)
@@ -210,8 +211,7 @@ cover_no_dict(const mp_guards *old, const mp_guards *fresh, const mp_guard *op,
     for (int32_t i = 0; load != NULL && i < old->n_ops; i++) {
         const mp_guard *known = &old->ops[i];
         if (known->kind == MP_G_NO_DICT && mp_cover_has(cover, known->a, load->a)
-            && (op->kind != MP_G_NO_KEY || mp_guard_same(known->obj, op->obj))
-            && (op->kind != MP_G_NOT_SAME || mp_cover_has(cover, known->b, op->b))) {
+            && (op->kind != MP_G_NO_KEY || mp_guard_same(known->obj, op->obj))) {
             return true;
         }
     }

@@ -145,6 +145,20 @@ def test_an_object_that_has_a_dict_by_now_is_no_difference(first, names):
     assert counts(compiled)["diverged"] == 0
 
 
+def test_such_a_dict_beside_one_whose_other_names_are_written():
+    def fn(error, names):
+        names["y"] = 1
+        return hasattr(error, "x")
+
+    compiled, reports = verified(fn)
+    error = Exception()
+    assert compiled(error, {}) is False
+    error.z = 1  # type: ignore[attr-defined]
+    assert compiled(error, {}) is False
+    assert reports.found == []
+    assert counts(compiled)["verified"] == 1
+
+
 def test_a_name_that_such_a_dict_has_is_found(plant):
     compiled, reports = verified(lambda error: hasattr(error, "x"))
     error = Exception()
