@@ -311,7 +311,7 @@ mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
     }
     if ((tp == &PyMemberDescr_Type || tp == &PyGetSetDescr_Type)
         && mp_is_dtype(owner)) {
-        s->below = MP_BELOW_SKIP;  // dtype.name is Python code of numpy
+        s->below = MP_BELOW_SKIP;        // dtype.name is Python code of numpy
         return mp_load_const(T, owner);  // it never changes
     }
     if (tp == &PyMemberDescr_Type) {
