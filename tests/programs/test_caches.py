@@ -410,7 +410,9 @@ def test_a_hit_waits_for_a_lock() -> None:
         return a.size
 
     fast = engine_compile(f)
-    lock = vars(A)["size"].lock
+    lock = getattr(vars(A)["size"], "lock", None)
+    if lock is None:
+        pytest.skip("cached_property takes no lock from 3.12 on")
     for _ in range(3):
         assert fast(A()) == [1]
     assert fast.stats()["hits"] == 2

@@ -105,7 +105,7 @@ def f():
     it = g()
     next(it)
     try:
-        it.throw(KeyError, KeyError(3))
+        it.throw(KeyError(3))
     except KeyError as error:
         return error.args, list(it)
 
