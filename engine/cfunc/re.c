@@ -101,7 +101,7 @@ mp_read_pattern(mp_trace *T, mp_shadow *s, PyObject *pattern, PyObject *name)
     if (Py_IS_TYPE(value, &PyDictProxy_Type) || PyDict_CheckExact(value)) {
         s->post = MP_POST_FRESH;
         rc = Py_IS_TYPE(value, &PyDictProxy_Type)
-                 ? mp_load_const(T, *(PyObject **)(value + 1))
+                 ? mp_load_const(T, mp_proxy_mapping_borrow(value))
                  : MP_OK;
     }
     else {

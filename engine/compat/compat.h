@@ -142,6 +142,8 @@ int mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item);
 PyObject *mp_iterator_sequence_borrow(PyObject *it);
 /* The object of a weak reference or proxy; None: it has died. */
 PyObject *mp_weakref_borrow(PyObject *ref);
+/* What a types.MappingProxyType shows: borrowed.  (guard/field.c proves the layout.) */
+PyObject *mp_proxy_mapping_borrow(PyObject *proxy);
 /* What a staticmethod, a classmethod or a mapping proxy holds (0); the functions of a
  * property that get (0), set (1) and delete (2).  NULL: nothing. */
 PyObject *mp_descr_part_borrow(PyObject *o, int i);

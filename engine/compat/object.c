@@ -354,6 +354,13 @@ mp_weakref_borrow(PyObject *ref)
 }
 
 PyObject *
+mp_proxy_mapping_borrow(PyObject *proxy)
+{
+    assert(Py_IS_TYPE(proxy, &PyDictProxy_Type));
+    return *(PyObject **)((char *)proxy + sizeof(PyObject));
+}
+
+PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
 {
     assert(i >= 0 && i < 3);

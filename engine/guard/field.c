@@ -111,7 +111,7 @@ guard_proxy_prove(void)
     PyObject *dict = PyDict_New();
     PyObject *proxy = dict == NULL ? NULL : PyDictProxy_New(dict);
     if (proxy != NULL && PyDictProxy_Type.tp_basicsize > (Py_ssize_t)sizeof(PyObject)
-        && *(PyObject **)(proxy + 1) == dict) {
+        && mp_proxy_mapping_borrow(proxy) == dict) {
         guard_fields[MP_F_PROXY_MAP].type[0] = &PyDictProxy_Type;
         guard_fields[MP_F_PROXY_MAP].offset[0] = (Py_ssize_t)sizeof(PyObject);
     }

@@ -55,7 +55,7 @@ mp_unwrap_proxy(mp_trace *T, PyObject **obj)
     mp_node *n;
     mp_rc rc = MP_OK;
     while (rc == MP_OK && Py_IS_TYPE(*obj, &PyDictProxy_Type)) {
-        PyObject *mapping = *(PyObject **)(*obj + 1);
+        PyObject *mapping = mp_proxy_mapping_borrow(*obj);
         rc = mp_value(T, *obj, &n);
         if (rc == MP_OK && n->reg >= 0) {
             rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_PROXY_MAP, mapping);
@@ -269,7 +269,7 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
         }
     }
     else if (Py_IS_TYPE(obj, &PyDictProxy_Type)) {
-        rc = mp_read_deep(T, *(PyObject **)(obj + 1), has_tensor);
+        rc = mp_read_deep(T, mp_proxy_mapping_borrow(obj), has_tensor);
     }
     else if (PySlice_Check(obj)) {
         PySliceObject *slice = (PySliceObject *)obj;

@@ -121,11 +121,14 @@ def test_names_of_attributes_may_be_compared(tmp_path: Path) -> None:
     assert subprocess.run(lint, check=False).returncode == 0
 
 
-def test_a_private_layout_breaks_a_rule(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "part", ["*(PyObject **)((char *)o + sizeof(PyObject))", "*(PyObject **)(o + 1)"]
+)
+def test_a_private_layout_breaks_a_rule(tmp_path: Path, part: str) -> None:
     planted = tmp_path / "planted.c"
     planted.write_text(
         "/* Planted. */\nstatic PyObject *\npart(PyObject *o)\n{\n"
-        "    return *(PyObject **)((char *)o + sizeof(PyObject));\n}\n",
+        f"    return {part};\n}}\n",
         encoding="utf-8",
     )
     lint = [sys.executable, str(ROOT / "tools" / "lint_c.py"), str(planted)]
