@@ -2,10 +2,7 @@
 #ifndef MP_BLAME_H
 #define MP_BLAME_H
 
-#include "call/session.h"
-
-/* What a miss is blamed on, if not on a guard (>= 0: index of the op). */
-enum { MP_BLAME_AMBIENT = -1, MP_BLAME_CODE = -2 };
+#include "call/hit.h"
 
 /* Why is there no entry for this call?  Remember it, and tell the listener.  near: the
  * nearest miss.  0 / -1. */

@@ -2,13 +2,13 @@
  *
  *   off, or inside a recording -> the original
  *   bind arguments -> search entries -> HIT  -> (compile) -> graph -> replay -> result
+ *                                                  (call/hit.c, as at each point)
  *                                    -> MISS -> back-off or limit -> the original
  *                                            -> record -> new entry, or a named reason
  *
  * What must hold:
  * (1) From the end of the binding to the end of the gathering no Python code runs:
- *     bound slots and guard registers are borrowed.  What is needed later is gathered
- *     into strong references (mp_hit).
+ *     bound slots and guard registers are borrowed.
  * (2) Whoever uses an entry while Python can run holds a reference to it.
  * (3) After the backend has compiled an entry, the call starts over: it ran Python, so
  *     nothing that was bound or checked before counts.
@@ -18,8 +18,9 @@
 #include "call/dispatch.h"
 
 #include "call/blame.h"
+#include "call/hit.h"
 #include "call/notice.h"
-#include "call/transaction.h"
+#include "call/session.h"
 #include "call/trial.h"
 #include "call/verifier.h"
 #include "run/record.h"
@@ -27,7 +28,6 @@
 enum {
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
     DISPATCH_ANY_ABORTS = 8,   // the same, at changing places
-    DISPATCH_STRIKES = 3,      // graph raised, eager did not: give the graph up
     DISPATCH_AGE = 4,          // evict what was not used for this * max_entries calls
 };
 
@@ -51,6 +51,13 @@ dispatch_plain(mp_CompiledObject *op, const dispatch_args *call)
                                call->kwnames);
 }
 
+/* mp_eager: the call from its start. */
+static PyObject *
+dispatch_eager(mp_CompiledObject *op, void *ctx)
+{
+    return dispatch_plain(op, ctx);
+}
+
 static PyObject *
 dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *call)
 {
@@ -61,151 +68,6 @@ dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *
 }
 
 /* -- Search ------------------------------------------------------------------------ */
-
-void
-mp_hit_init(mp_hit *hit)
-{
-    hit->entry = NULL;
-    hit->difference = NULL;
-    hit->held = hit->small;
-    hit->undone = false;
-    hit->n_held = hit->n_kept = 0;
-    hit->kept = NULL;
-}
-
-void
-mp_hit_drop(mp_hit *hit)
-{
-    while (hit->n_held > 0) {
-        Py_XDECREF(hit->held[--hit->n_held]);
-    }
-    if (hit->held != hit->small) {
-        PyMem_Free(hit->held);
-        hit->held = hit->small;
-    }
-    while (hit->n_kept > 0) {
-        Py_DECREF(hit->kept[--hit->n_kept]);
-    }
-    PyMem_Free(hit->kept);
-    hit->kept = NULL;
-}
-
-/* What the replay has borrowed must outlive the graph, which may run Python. */
-static int
-dispatch_keep_borrowed(mp_hit *hit)
-{
-    assert(hit->n_kept == 0 && hit->kept == NULL);
-    const mp_replay *replay = hit->entry->plan->replay;
-    int32_t n = 0;
-    for (int32_t i = 0; i < replay->n_ops; i++) {
-        n += replay->ops[i].loose;
-    }
-    hit->kept = n == 0 ? NULL : PyMem_New(PyObject *, n);
-    if (n > 0 && hit->kept == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (int32_t i = 0; n > 0 && i < replay->n_ops; i++) {
-        if (replay->ops[i].loose) {
-            hit->kept[hit->n_kept++] = Py_NewRef(replay->ops[i].obj);
-        }
-    }
-    return 0;
-}
-
-void
-mp_hit_release(mp_hit *hit)
-{
-    mp_hit_drop(hit);
-    Py_XDECREF(hit->difference);
-    if (hit->entry != NULL) {
-        mp_entry_release(hit->entry);
-    }
-}
-
-/* Strong references to what this hit needs.  Runs no Python. */
-int
-mp_hit_gather(mp_hit *hit, PyObject *const *regs)
-{
-    assert(hit->entry != NULL && hit->n_held == 0 && hit->held == hit->small);
-    const mp_plan *plan = hit->entry->plan;
-    const mp_replay *replay = plan->replay;
-    int32_t n = replay->n_sources + plan->n_inputs;
-    if (n > MP_HIT_SMALL) {
-        PyObject **held = PyMem_New(PyObject *, n);
-        if (held == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        hit->held = held;
-    }
-    for (int32_t i = 0; i < replay->n_sources; i++) {
-        hit->held[i] = Py_NewRef(regs[replay->source_regs[i]]);
-    }
-    for (int32_t i = 0; i < plan->n_inputs; i++) {
-        hit->held[replay->n_sources + i] = Py_NewRef(regs[plan->inputs[i]]);
-    }
-    hit->n_held = n;
-    return plan->guards->weak == NULL ? 0 : dispatch_keep_borrowed(hit);
-}
-
-/* Does the entry answer this call?  If not, *blame says why.  Runs no Python. */
-static bool
-dispatch_matches(mp_CompiledObject *op, mp_entry *entry, const mp_bound *bound,
-                 int32_t *blame)
-{
-    assert(op->cache.n_regs >= entry->plan->guards->n_regs);
-    mp_plan *plan = entry->plan;
-    if (entry->code != bound->code) {
-        *blame = MP_BLAME_CODE;
-        return false;
-    }
-    if (!mp_guards_check(plan->guards, bound->slots, op->cache.regs)) {
-        *blame = plan->guards->failed;
-        return false;
-    }
-    if (plan->ambient != NULL && !mp_ambient_check(plan->ambient)) {
-        *blame = MP_BLAME_AMBIENT;
-        return false;
-    }
-    return true;
-}
-
-/* How far did the entry get?  The one that got furthest is the most similar. */
-static int64_t
-dispatch_progress(int32_t blame)
-{
-    return blame == MP_BLAME_AMBIENT ? INT64_MAX : blame == MP_BLAME_CODE ? -1 : blame;
-}
-
-static dispatch_found
-dispatch_search(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
-{
-    assert(hit->entry == NULL);
-    for (int32_t i = 0; i < op->cache.n; i++) {
-        mp_entry *entry = op->cache.at[i];
-        int32_t blame;
-        if (entry->plan->guards->dead) {
-            continue;  // goes with the next recording
-        }
-        if (dispatch_matches(op, entry, bound, &blame)) {
-            mp_cache_touch(&op->cache, i);
-            entry->last_used = op->stats.calls;
-            hit->entry = entry;
-            entry->refs++;
-            return mp_hit_gather(hit, op->cache.regs) < 0 ? FIND_ERROR : FIND_HIT;
-        }
-        if (hit->entry == NULL
-            || dispatch_progress(blame) > dispatch_progress(hit->blame)) {
-            hit->entry = entry;  // borrowed from the cache until the search ends
-            hit->blame = blame;
-        }
-    }
-    if (hit->entry != NULL) {
-        hit->entry->refs++;
-    }
-    return FIND_MISS;
-}
 
 /* For the log: in what does the tensor differ?  Repeats the nearest check, because the
  * registers have been used by others since.  0 / -1. */
@@ -234,12 +96,13 @@ static dispatch_found
 dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
 {
     mp_bound bound;
-    mp_hit_init(hit);
+    mp_hit_init(hit, true);
     int rc = mp_bind(&bound, &op->target, call->args, PyVectorcall_NARGS(call->nargsf),
                      call->kwnames);
     dispatch_found found = rc < 0 ? FIND_ERROR : FIND_UNFIT;
     if (rc > 0) {
-        found = dispatch_search(op, &bound, hit);
+        found =
+            (dispatch_found)mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
         if (found == FIND_MISS && dispatch_compare(op, &bound, hit) < 0) {
             found = FIND_ERROR;
         }
@@ -251,258 +114,7 @@ dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
     return found;
 }
 
-/* -- Compile ----------------------------------------------------------------------- */
-
-/* The backend's answer is (callable, boxed) or (callable, boxed, undo). */
-static int
-dispatch_take_compiled(mp_entry *entry, PyObject *answer)
-{
-    assert(entry->callable == NULL);
-    Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
-    if ((size != 2 && size != 3) || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
-        PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
-        return -1;
-    }
-    if (size == 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
-        return -1;
-    }
-    int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
-    if (boxed < 0) {
-        return -1;
-    }
-    entry->boxed = boxed;
-    entry->callable = Py_NewRef(PyTuple_GET_ITEM(answer, 0));
-    return 0;
-}
-
-static int
-dispatch_call_compiler(mp_CompiledObject *op, mp_hit *hit)
-{
-    mp_entry *entry = hit->entry;
-    int32_t n_sources = entry->plan->replay->n_sources;
-    assert(hit->n_held == n_sources + entry->plan->n_inputs);
-    PyObject *inputs = PyList_New(entry->plan->n_inputs);
-    if (inputs == NULL) {
-        return -1;
-    }
-    for (int32_t i = 0; i < entry->plan->n_inputs; i++) {
-        PyList_SET_ITEM(inputs, i, Py_NewRef(hit->held[n_sources + i]));
-    }
-    PyObject *answer =
-        PyObject_CallFunctionObjArgs(op->compiler, entry->plan->graph, inputs, NULL);
-    Py_DECREF(inputs);
-    if (answer == NULL) {
-        return -1;
-    }
-    int rc = dispatch_take_compiled(entry, answer);
-    Py_DECREF(answer);
-    return rc;
-}
-
-/* The backend raised: this entry stays eager.  An interrupt is no failure. */
-static int
-dispatch_compile_failed(mp_CompiledObject *op, mp_entry *entry)
-{
-    assert(PyErr_Occurred());
-    if (mp_err_is_signal()) {
-        entry->state = MP_ENTRY_NEW;
-        return -1;
-    }
-    if (!op->fullgraph && PyErr_ExceptionMatches(PyExc_RecursionError)
-        && ++entry->short_of_stack < DISPATCH_STRIKES) {
-        mp_err_drop();  // the call stands too deep for the compiler: another may not
-        entry->state = MP_ENTRY_NEW;
-        return 1;
-    }
-    entry->state = op->fullgraph ? MP_ENTRY_NEW : MP_ENTRY_FAILED;
-    PyObject *exc = mp_err_take();
-    if (op->fullgraph) {
-        if (mp_stats_fallback(&op->stats, MP_FB_COMPILE_FAILED) == 0) {
-            mp_notice_raise(op, Py_BuildValue("{s:s,s:O}", "reason", "backend-failed",
-                                              "exception", exc));
-        }
-        Py_DECREF(exc);
-        return -1;
-    }
-    int rc = mp_dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
-                               (unsigned long long)entry->id, "exception", exc);
-    Py_DECREF(exc);
-    return rc;
-}
-
-/* NEW -> READY, FAILED, or NEW again and -1, or 1 without an exception: not at this depth. */
-int
-mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
-{
-    assert(hit->entry->state == MP_ENTRY_NEW);
-    mp_entry *entry = hit->entry;
-    if (op->compiler == NULL) {
-        entry->state = MP_ENTRY_FAILED;
-        return 0;
-    }
-    entry->state = MP_ENTRY_COMPILING;
-    int64_t start = mp_stats_now();
-    int rc = dispatch_call_compiler(op, hit);
-    int64_t spent = mp_stats_now() - start;
-    op->stats.compile_ns += spent;
-    if (rc < 0) {
-        return dispatch_compile_failed(op, entry);
-    }
-    entry->state = MP_ENTRY_READY;
-    return mp_dispatch_event(op, "compile", "{s:K,s:d}", "entry",
-                             (unsigned long long)entry->id, "seconds",
-                             (double)spent / 1e9);
-}
-
-/* -- Hit --------------------------------------------------------------------------- */
-
-/* Boxed: the list takes the references over, so that the callee can free inputs early.
- * */
-static PyObject *
-dispatch_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
-{
-    PyObject *list = PyList_New(hit->n_held - n_sources);
-    if (list == NULL) {
-        return NULL;
-    }
-    for (int32_t i = n_sources; i < hit->n_held; i++) {
-        PyList_SET_ITEM(list, i - n_sources, hit->held[i]);
-    }
-    hit->n_held = n_sources;
-    PyObject *answer = PyObject_CallOneArg(callable, list);
-    Py_DECREF(list);
-    return answer;
-}
-
-/* Run the graph and leave torch as the run has: new tuple of n_outputs. */
-PyObject *
-mp_hit_call_graph(mp_hit *hit)
-{
-    assert(hit->entry->callable != NULL);
-    mp_entry *entry = hit->entry;
-    int32_t n_sources = entry->plan->replay->n_sources;
-    PyObject *callable = Py_NewRef(entry->callable);
-    PyObject *answer;
-    if (entry->boxed) {
-        answer = dispatch_call_boxed(callable, hit, n_sources);
-    }
-    else {
-        answer = PyObject_Vectorcall(callable, hit->held + n_sources,
-                                     (size_t)(hit->n_held - n_sources), NULL);
-    }
-    Py_DECREF(callable);
-    if (answer != NULL && PyList_CheckExact(answer)) {
-        Py_SETREF(answer, PyList_AsTuple(answer));
-    }
-    if (answer == NULL) {
-        return NULL;
-    }
-    if (entry->plan->n_outputs == 1 && mp_tensor_is_any(answer)) {
-        entry->bare = true;
-        Py_SETREF(answer, PyTuple_Pack(1, answer));
-        if (answer == NULL) {
-            return NULL;
-        }
-    }
-    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != entry->plan->n_outputs) {
-        PyErr_Format(PyExc_TypeError,
-                     "a compiled graph must return a tuple or list of %d, not '%.200s'",
-                     (int)entry->plan->n_outputs, Py_TYPE(answer)->tp_name);
-        Py_CLEAR(answer);
-    }
-    if (answer != NULL && entry->plan->after != NULL
-        && mp_ambient_restore(entry->plan->after) < 0) {
-        Py_CLEAR(answer);
-    }
-    return answer;
-}
-
-/* Eager did what the graph could not, again and again: the graph is no use. */
-int
-mp_entry_strike(mp_CompiledObject *op, mp_entry *entry)
-{
-    assert(entry->refs > 0);
-    if (entry->undo_flags & MP_UNDO_CAUGHT && entry->hits > 0) {
-        return 0;  // a handler of the program has had it
-    }
-    if (++entry->raised >= DISPATCH_STRIKES && entry->state == MP_ENTRY_READY) {
-        entry->state = MP_ENTRY_FAILED;
-        Py_CLEAR(entry->callable);
-    }
-    return mp_notice_useless(op, entry);
-}
-
-/* The graph raised and nothing is committed yet.  Run the original from the start,
- * unless what the graph has done could not be undone, or it was interrupted. */
-static PyObject *
-dispatch_graph_raised(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
-{
-    mp_entry *entry = hit->entry;
-    if (!hit->undone) {
-        op->stats.hits++;
-    }
-    if (mp_notice_raised(op, entry, hit->undone) < 0 || !hit->undone
-        || mp_stats_fallback(&op->stats, MP_FB_GRAPH_RAISED) < 0) {
-        return NULL;
-    }
-    PyObject *result = dispatch_plain(op, call);
-    if (result != NULL && mp_entry_strike(op, entry) < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
-}
-
-static PyObject *
-dispatch_run(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
-{
-    assert(hit->entry != NULL);
-    mp_entry *entry = hit->entry;
-    PyObject *outputs = NULL;         // owned
-    PyObject *const *tensors = NULL;  // borrowed from outputs
-    if (entry->plan->graph != NULL) {
-        outputs = mp_transaction_run(hit);
-        if (outputs == NULL) {
-            return dispatch_graph_raised(op, hit, call);
-        }
-        entry->raised = 0;
-        tensors = ((PyTupleObject *)outputs)->ob_item;
-    }
-    op->stats.hits++;
-    op->stats.partial_hits += entry->plan->exit != NULL;
-    if (entry->hits++ == 0) {
-        mp_backoff_reset(&op->stats.misses);  // recording again has paid off
-    }
-    PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
-    Py_XDECREF(outputs);
-    if (result != NULL && entry->bare && mp_notice_bare(op, entry) < 0) {
-        Py_CLEAR(result);
-    }
-    if (result == NULL || entry->plan->exit == NULL) {
-        return result;
-    }
-    mp_hit_drop(hit);  // what the rest of the call uses is in the result
-    return mp_session_continue(op, entry, result);
-}
-
 /* -- Miss -------------------------------------------------------------------------- */
-
-int
-mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObject *code)
-{
-    assert(plan != NULL && code != NULL);
-    mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
-    if (entry == NULL) {
-        return -1;
-    }
-    entry->last_used = op->stats.calls;
-    mp_cache_purge(cache);
-    while (cache->n >= op->max_entries) {
-        mp_entry_release(mp_cache_pop(cache));
-    }
-    int rc = mp_cache_insert(cache, entry);
-    mp_entry_release(entry);
-    return rc;
-}
 
 /* This call has made an entry of its own. */
 static void
@@ -771,9 +383,24 @@ dispatch_follow(mp_CompiledObject *op, mp_fallback *why)
     return 1;
 }
 
+/* The entry answers; what follows behind its break belongs to the call. */
 static PyObject *
-dispatch_run_timed(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
+dispatch_run(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
 {
+    PyObject *result = mp_hit_use(op, hit, dispatch_eager, call);
+    if (result == NULL || !hit->answered || hit->entry->plan->exit == NULL) {
+        return result;
+    }
+    mp_hit_drop(hit);  // what the rest of the call uses is in the result
+    return mp_session_continue(op, hit->entry, result);
+}
+
+static PyObject *
+dispatch_use(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
+{
+    if (hit->entry->timed == 0 || hit->entry->state != MP_ENTRY_READY) {
+        return dispatch_run(op, hit, call);
+    }
     int64_t start = mp_stats_now();
     PyObject *result = dispatch_run(op, hit, call);
     int64_t spent = mp_stats_now() - start;
@@ -784,23 +411,7 @@ dispatch_run_timed(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call
 }
 
 static PyObject *
-dispatch_use(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call)
-{
-    switch (hit->entry->state) {
-    case MP_ENTRY_READY:
-        return hit->entry->timed > 0 ? dispatch_run_timed(op, hit, call)
-                                     : dispatch_run(op, hit, call);
-    case MP_ENTRY_COMPILING:
-        return dispatch_fall_back(op, MP_FB_COMPILING, call);
-    case MP_ENTRY_DIVERGED:
-        return dispatch_fall_back(op, MP_FB_DIVERGED, call);
-    default:
-        return dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
-    }
-}
-
-static PyObject *
-dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
+dispatch_answer(mp_CompiledObject *op, dispatch_args *call)
 {
     bool verify = op->verify_every > 0;  // at most once for a call
     for (;;) {
@@ -827,14 +438,10 @@ dispatch_answer(mp_CompiledObject *op, const dispatch_args *call)
         }
         if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
             int rc = mp_hit_compile(op, &hit);
-            mp_hit_release(&hit);
-            if (rc < 0) {
-                return NULL;
-            }
             if (rc > 0) {
-                return dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
+                continue;  // (3)
             }
-            continue;  // (3)
+            return rc < 0 ? NULL : dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
         }
         if (verify && found == FIND_HIT && hit.entry->state == MP_ENTRY_READY
             && !hit.entry->told && --op->verify_left <= 0) {

@@ -4,8 +4,6 @@
  * number of a stats place behind them. */
 #include "call/notice.h"
 
-#include "call/session.h"
-
 /* Exceptions of the listener's own must not reach the program; an interrupt must.  No
  * exception may be set on entry. */
 int

@@ -7,14 +7,14 @@
  *     -> the call returns
  *
  * A loop, however many breaks there are: each turn begins with no frame of the call on the
- * C stack.  What must hold: a point that was left owns its values until the next frames
+ * C stack.  How an entry answers is told once, for the begin of a call too, in call/hit.c.
+ * What must hold: a point that was left owns its values until the next frames
  * have them, so nothing dies in between that eager would keep. */
 #include "call/session.h"
 
 #include <string.h>
 
 #include "call/notice.h"
-#include "call/transaction.h"
 #include "call/verifier.h"
 #include "run/record.h"
 
@@ -30,37 +30,23 @@ enum {
 
 /* -- What the recording asks ------------------------------------------------------------ */
 
-static bool
-session_matches(const mp_resume_point *point, const mp_plan *plan, PyObject **values)
+static void
+session_forget(mp_session *s)
 {
-    assert(point->cache.n_regs >= plan->guards->n_regs);
-    return mp_guards_check(plan->guards, values, point->cache.regs)
-           && (plan->ambient == NULL || mp_ambient_check(plan->ambient));
+    mp_hit_release(&s->hit);
+    mp_hit_init(&s->hit, false);
 }
 
-/* The entry whose guards hold, with its references gathered: 1; 0: none; -1: exception, or
- * it is known to be wrong. */
+/* Does an entry answer for a row of this point?  1: in s->hit; 0; -1: exception. */
 static int
 session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
-    assert(s->hit.entry == NULL);
-    for (int32_t i = 0; i < point->cache.n; i++) {
-        mp_entry *entry = point->cache.at[i];
-        bool wrong = entry->state == MP_ENTRY_DIVERGED;
-        if ((entry->state != MP_ENTRY_READY && entry->state != MP_ENTRY_NEW && !wrong)
-            || !session_matches(point, entry->plan, p->values)) {
-            continue;
-        }
-        if (wrong) {
-            return -1;
-        }
-        mp_cache_touch(&point->cache, i);
-        entry->last_used = s->op->stats.calls;
-        s->hit.entry = entry;
-        entry->refs++;
-        return mp_hit_gather(&s->hit, point->cache.regs) < 0 ? -1 : 1;
+    int found =
+        mp_hit_search(s->op, &s->hit, &point->cache, p->frames[0].code, p->values);
+    if (found <= 0) {
+        session_forget(s);
     }
-    return 0;
+    return found;
 }
 
 /* No entry answers: is it for a number that is another one each time? */
@@ -70,9 +56,12 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
     if (point->cache.n < SESSION_CHANGES) {
         return;
     }
-    mp_guards *guards = point->cache.at[0]->plan->guards;
-    if (!mp_guards_check(guards, p->values, point->cache.regs)
-        && mp_points_note_change(&s->op->points, guards, guards->failed) < 0) {
+    int32_t blame = 0;
+    mp_entry *last = point->cache.at[0];
+    if (!last->plan->guards->dead
+        && !mp_hit_matches(&point->cache, last, p->frames[0].code, p->values, &blame)
+        && blame >= 0
+        && mp_points_note_change(&s->op->points, last->plan->guards, blame) < 0) {
         mp_err_drop();  // without memory it is pinned once more
     }
 }
@@ -90,11 +79,19 @@ session_copy(mp_session *s, const mp_point *p)
     return 0;
 }
 
-static void
-session_forget(mp_session *s)
+/* The entry that was found, compiled if it is new; that runs Python, so it is looked for
+ * again.  1: in s->hit, and the table is as it was; 0: eager; -1: exception. */
+static int
+session_compiled(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
-    mp_hit_release(&s->hit);
-    mp_hit_init(&s->hit);
+    int found = 1;
+    while (found > 0 && s->hit.entry->state == MP_ENTRY_NEW) {
+        found = mp_hit_compile(s->op, &s->hit);
+        if (found > 0) {
+            found = s->op->points.serial == s->serial ? session_search(s, point, p) : 0;
+        }
+    }
+    return found;
 }
 
 /* The entry that was found is compared with what the program does from here on.  Its graph
@@ -102,17 +99,19 @@ session_forget(mp_session *s)
 static mp_arrival
 session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
-    mp_entry *entry = s->hit.entry;
     PyObject *notes = NULL;  // owned
-    assert(s->verify != NULL && entry != NULL);
-    int rc = entry->state == MP_ENTRY_NEW ? mp_hit_compile(s->op, &s->hit) : 0;
-    bool answers = rc == 0 && entry->state == MP_ENTRY_READY;
+    assert(s->verify != NULL && s->hit.entry != NULL);
+    int rc = session_compiled(s, point, p);
+    mp_entry *entry = s->hit.entry;
+    bool answers = rc > 0 && entry->state == MP_ENTRY_READY;
     if (answers) {
+        int32_t blame;
         rc = mp_verify->dry(s->op->verifier, entry,
                             s->hit.held + entry->plan->replay->n_sources, &notes);
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
                   && entry->state == MP_ENTRY_READY
-                  && session_matches(point, entry->plan, p->values);
+                  && mp_hit_matches(&point->cache, entry, p->frames[0].code, p->values,
+                                    &blame);
     }
     if (rc < 0) {
         mp_verify->failed(s->verify);
@@ -142,6 +141,10 @@ session_arrive(void *ctx, const mp_point *p)
         return MP_ARRIVE_STOP;
     }
     int found = session_search(s, point, p);
+    if (found > 0 && s->hit.entry->state == MP_ENTRY_DIVERGED) {
+        session_forget(s);  // it is known to be wrong: eager
+        return MP_ARRIVE_STOP;
+    }
     if (found > 0 && s->verify != NULL) {
         return session_follow(s, point, p);
     }
@@ -298,7 +301,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     s->serial = op->points.serial;
     s->told = op->cache.last_id;
     s->compiling = mp_compiling_plain();
-    mp_hit_init(&s->hit);
+    mp_hit_init(&s->hit, false);
 }
 
 void
@@ -312,52 +315,14 @@ mp_session_fini(mp_session *s)
 
 /* -- Going on ------------------------------------------------------------------------------ */
 
-/* The run is where it was left, and nothing of the entry has happened: eager. */
+/* mp_eager: the run is where it was left, and nothing of the entry has happened. */
 static PyObject *
-session_plain(mp_session *s)
+session_plain(mp_CompiledObject *op, void *ctx)
 {
-    assert(s->at.values != NULL);
-    session_forget(s);
+    mp_session *s = ctx;
+    assert(s->op == op && s->at.values != NULL);
     PyObject *result = mp_point_run(&s->at, NULL, NULL);
     mp_point_clear(&s->at);
-    return result;
-}
-
-/* Compile the entry at its first hit, and look again whether it answers. */
-static int
-session_compile(mp_session *s)
-{
-    assert(s->hit.entry != NULL && s->there != NULL);
-    mp_entry *entry = s->hit.entry;
-    int rc = mp_hit_compile(s->op, &s->hit);
-    mp_hit_drop(&s->hit);
-    if (rc != 0 || entry->state != MP_ENTRY_READY
-        || s->op->points.serial != s->serial) {
-        return rc < 0 ? -1 : 0;
-    }
-    if (!session_matches(s->there, entry->plan, s->at.values)) {
-        return 0;
-    }
-    return mp_hit_gather(&s->hit, s->there->cache.regs) < 0 ? -1 : 1;
-}
-
-/* The graph raised: as dispatch does it, but from where the run was left. */
-static PyObject *
-session_raised(mp_session *s)
-{
-    assert(PyErr_Occurred() && s->hit.entry != NULL);
-    mp_entry *entry = s->hit.entry;
-    if (mp_notice_raised(s->op, entry, s->hit.undone) < 0 || !s->hit.undone) {
-        return NULL;
-    }
-    entry->refs++;
-    PyObject *result = session_plain(s);
-    if (result != NULL) {
-        if (mp_entry_strike(s->op, entry) < 0) {
-            Py_CLEAR(result);
-        }
-    }
-    mp_entry_release(entry);
     return result;
 }
 
@@ -408,7 +373,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
     if (plan != NULL && valid) {
         s->here->failed = 0;
         rc = mp_entry_keep(s->op, &s->here->cache, plan,
-                           (PyCodeObject *)s->op->target.root->func_code);
+                           (PyCodeObject *)PyTuple_GET_ITEM(s->here->codes, 0));
     }
     else {
         mp_plan_free(plan);
@@ -420,6 +385,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
     s->here = NULL;
     if (rc == 0 && s->has_news) {
         rc = session_tell(s);
+        session_forget(s);  // the listener ran Python: what it was left for is void
     }
     if (rc < 0 && exc == NULL) {
         Py_CLEAR(result);
@@ -454,49 +420,36 @@ session_resume(mp_session *s, mp_entry *entry, PyObject *values)
     return result;
 }
 
+/* The entry that answers where the run was left.  1, 0: none, eager; -1: exception. */
+static int
+session_find(mp_session *s)
+{
+    int found = 1;
+    if (s->hit.entry == NULL) {
+        found =
+            s->op->points.serial == s->serial ? session_search(s, s->there, &s->at) : 0;
+    }
+    return found <= 0 ? found : session_compiled(s, s->there, &s->at);
+}
+
 /* One segment: its graph, its effects, and on to its break.  The call's result, or NULL:
  * an exception, or the run was left once more. */
 static PyObject *
 session_turn(mp_session *s)
 {
-    assert(s->left);
-    mp_entry *entry = s->hit.entry;
-    PyObject *outputs = NULL;
+    assert(s->left && s->there != NULL);
     s->left = false;
-    if (entry->state == MP_ENTRY_NEW) {
-        int rc = session_compile(s);
-        if (rc <= 0) {
-            return rc < 0 ? NULL : session_plain(s);
-        }
+    int found = session_find(s);
+    if (found <= 0) {
+        return found < 0 ? NULL : session_plain(s->op, s);
     }
-    if (entry->plan->graph != NULL) {
-        if (entry->state != MP_ENTRY_READY || entry->callable == NULL) {
-            return session_plain(s);
-        }
-        outputs = mp_transaction_run(&s->hit);
-        if (outputs == NULL) {
-            return session_raised(s);
-        }
-        entry->raised = 0;
-    }
-    entry->hits++;
-    PyObject *values =
-        mp_replay_run(entry->plan->replay, s->hit.held,
-                      outputs == NULL ? NULL : ((PyTupleObject *)outputs)->ob_item);
-    Py_XDECREF(outputs);
-    if (values != NULL && entry->bare && mp_notice_bare(s->op, entry) < 0) {
-        Py_CLEAR(values);
-    }
-    mp_hit turned = s->hit;  // the entry lives until its exit was used
-    if (turned.held == s->hit.small) {
-        turned.held = turned.small;
-    }
-    mp_hit_init(&s->hit);
+    PyObject *result = mp_hit_use(s->op, &s->hit, session_plain, s);
+    bool answered = s->hit.answered;
+    mp_entry *entry = s->hit.entry;  // lives until its exit was used
     entry->refs++;
-    mp_hit_release(&turned);
-    PyObject *result = values;
-    if (values != NULL && entry->plan->exit != NULL) {
-        result = session_resume(s, entry, values);
+    session_forget(s);
+    if (answered && result != NULL && entry->plan->exit != NULL) {
+        result = session_resume(s, entry, result);
     }
     else {
         mp_point_clear(&s->at);

@@ -2,7 +2,7 @@
 #ifndef MP_TRANSACTION_H
 #define MP_TRANSACTION_H
 
-#include "call/session.h"
+#include "call/hit.h"
 
 /* Warnings of one graph.  The innermost one of a thread takes them. */
 typedef struct mp_held_warnings {

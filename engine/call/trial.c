@@ -6,7 +6,8 @@
  * word.  An interrupt is not the trial's, and goes on. */
 #include "call/trial.h"
 
-#include "call/session.h"
+#include "call/hit.h"
+#include "call/notice.h"
 #include "run/record.h"
 
 enum {

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import types
 import warnings
+import weakref
 
 import pytest
 
@@ -590,3 +591,39 @@ def test_views_of_inference_mode_have_counters_of_their_own(view):
         with pytest.raises(torch.linalg.LinAlgError):
             fn(y)
         assert y.tolist() == [[1.0] * 3, [2.0] * 3]
+
+
+DIES = """
+def f(box, log):
+    y = box.t + 1
+    box.t = None
+    log.append("end")
+    return y
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*eager from now on")
+@pytest.mark.parametrize("fails", ["compiler", "graph"])
+def test_what_the_program_lets_go_of_dies_before_eager_goes_on(fails):
+    """Where the graph is of no use, the program runs itself; a hit holds nothing of it then."""
+
+    def backend(gm, inputs):
+        if fails == "compiler":
+            raise RuntimeError("no compiler")
+
+        def run(*args):
+            del args
+            raise ValueError("no graph")
+
+        return run
+
+    scope = {}
+    exec(DIES, scope)
+    fast = magpy.compile(scope["f"], backend=backend)
+    for _ in range(5):
+        log = []
+        box = types.SimpleNamespace(t=torch.ones(2))
+        ref = weakref.ref(box.t, lambda _, log=log: log.append("died"))
+        assert torch.equal(fast(box, log), torch.full((2,), 2.0))
+        assert log == ["died", "end"] and ref() is None
+    assert magpy.stats(fast)["fallbacks"] > 0

@@ -1,0 +1,476 @@
+/* call/hit.c - an entry answers, at the begin of a call or behind one of its breaks.
+ *
+ *   search a cache -> NEW: compile, and look again
+ *                  -> graph -> replay -> the result, or the values at a break
+ *                        raised -> all as before -> the program itself
+ *
+ * What must hold:
+ * (1) From the moment that values are borrowed (bound arguments, the row of a point) to the
+ *     end of the gathering no Python code runs: they and the guard registers are borrowed.
+ *     What is needed later is gathered into strong references (mp_hit).
+ * (2) Whoever uses an entry while Python can run holds a reference to it.
+ * (3) Compiling runs Python, so what was checked before counts no more: the hit is void.
+ * (4) Where the program runs itself, the hit holds nothing of it: what dies in eager dies. */
+#include "call/hit.h"
+
+#include "call/notice.h"
+#include "call/transaction.h"
+
+enum {
+    HIT_STRIKES = 3,  // graph raised, eager did not: give the graph up
+};
+
+/* -- References --------------------------------------------------------------------- */
+
+void
+mp_hit_init(mp_hit *hit, bool begins)
+{
+    hit->begins = begins;
+    hit->answered = false;
+    hit->entry = NULL;
+    hit->difference = NULL;
+    hit->held = hit->small;
+    hit->undone = false;
+    hit->n_held = hit->n_kept = 0;
+    hit->kept = NULL;
+}
+
+void
+mp_hit_drop(mp_hit *hit)
+{
+    while (hit->n_held > 0) {
+        Py_XDECREF(hit->held[--hit->n_held]);
+    }
+    if (hit->held != hit->small) {
+        PyMem_Free(hit->held);
+        hit->held = hit->small;
+    }
+    while (hit->n_kept > 0) {
+        Py_DECREF(hit->kept[--hit->n_kept]);
+    }
+    PyMem_Free(hit->kept);
+    hit->kept = NULL;
+}
+
+/* What the replay has borrowed must outlive the graph, which may run Python. */
+static int
+hit_keep_borrowed(mp_hit *hit)
+{
+    assert(hit->n_kept == 0 && hit->kept == NULL);
+    const mp_replay *replay = hit->entry->plan->replay;
+    int32_t n = 0;
+    for (int32_t i = 0; i < replay->n_ops; i++) {
+        n += replay->ops[i].loose;
+    }
+    hit->kept = n == 0 ? NULL : PyMem_New(PyObject *, n);
+    if (n > 0 && hit->kept == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (int32_t i = 0; n > 0 && i < replay->n_ops; i++) {
+        if (replay->ops[i].loose) {
+            hit->kept[hit->n_kept++] = Py_NewRef(replay->ops[i].obj);
+        }
+    }
+    return 0;
+}
+
+void
+mp_hit_release(mp_hit *hit)
+{
+    mp_hit_drop(hit);
+    Py_XDECREF(hit->difference);
+    if (hit->entry != NULL) {
+        mp_entry_release(hit->entry);
+    }
+}
+
+/* Strong references to what this hit needs: the registers of the check that has just
+ * succeeded.  Runs no Python. */
+static int
+hit_gather(mp_hit *hit, PyObject *const *regs)
+{
+    assert(hit->entry != NULL && hit->n_held == 0 && hit->held == hit->small);
+    const mp_plan *plan = hit->entry->plan;
+    const mp_replay *replay = plan->replay;
+    int32_t n = replay->n_sources + plan->n_inputs;
+    if (n > MP_HIT_SMALL) {
+        PyObject **held = PyMem_New(PyObject *, n);
+        if (held == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        hit->held = held;
+    }
+    for (int32_t i = 0; i < replay->n_sources; i++) {
+        hit->held[i] = Py_NewRef(regs[replay->source_regs[i]]);
+    }
+    for (int32_t i = 0; i < plan->n_inputs; i++) {
+        hit->held[replay->n_sources + i] = Py_NewRef(regs[plan->inputs[i]]);
+    }
+    hit->n_held = n;
+    return plan->guards->weak == NULL ? 0 : hit_keep_borrowed(hit);
+}
+
+/* -- Search ------------------------------------------------------------------------ */
+
+bool
+mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
+               PyObject *const *values, int32_t *blame)
+{
+    assert(cache->n_regs >= entry->plan->guards->n_regs);
+    mp_plan *plan = entry->plan;
+    if (entry->code != code) {
+        *blame = MP_BLAME_CODE;
+        return false;
+    }
+    if (!mp_guards_check(plan->guards, values, cache->regs)) {
+        *blame = plan->guards->failed;
+        return false;
+    }
+    if (plan->ambient != NULL && !mp_ambient_check(plan->ambient)) {
+        *blame = MP_BLAME_AMBIENT;
+        return false;
+    }
+    return true;
+}
+
+/* How far did the entry get?  The one that got furthest is the most similar. */
+static int64_t
+hit_progress(int32_t blame)
+{
+    return blame == MP_BLAME_AMBIENT ? INT64_MAX : blame == MP_BLAME_CODE ? -1 : blame;
+}
+
+/* Can it not be the one?  Its objects have died (it goes with the next recording), or it has
+ * no graph and a segment of its own may be recorded there; a call that begins stays eager. */
+static bool
+hit_passes(const mp_hit *hit, const mp_entry *entry)
+{
+    return entry->plan->guards->dead
+           || (!hit->begins
+               && (entry->state == MP_ENTRY_FAILED
+                   || entry->state == MP_ENTRY_COMPILING));
+}
+
+int
+mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject *code,
+              PyObject *const *values)
+{
+    assert(hit->entry == NULL);
+    for (int32_t i = 0; i < cache->n; i++) {
+        mp_entry *entry = cache->at[i];
+        int32_t blame;
+        if (hit_passes(hit, entry)) {
+            continue;
+        }
+        if (mp_hit_matches(cache, entry, code, values, &blame)) {
+            mp_cache_touch(cache, i);
+            entry->last_used = op->stats.calls;
+            hit->entry = entry;
+            entry->refs++;
+            return hit_gather(hit, cache->regs) < 0 ? -1 : 1;
+        }
+        if (hit->entry == NULL || hit_progress(blame) > hit_progress(hit->blame)) {
+            hit->entry = entry;  // borrowed from the cache until the search ends
+            hit->blame = blame;
+        }
+    }
+    if (hit->entry != NULL) {
+        hit->entry->refs++;
+    }
+    return 0;
+}
+
+/* -- Compile ----------------------------------------------------------------------- */
+
+/* The backend's answer is (callable, boxed) or (callable, boxed, undo). */
+static int
+hit_take_compiled(mp_entry *entry, PyObject *answer)
+{
+    assert(entry->callable == NULL);
+    Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
+    if ((size != 2 && size != 3) || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
+        PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
+        return -1;
+    }
+    if (size == 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
+        return -1;
+    }
+    int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
+    if (boxed < 0) {
+        return -1;
+    }
+    entry->boxed = boxed;
+    entry->callable = Py_NewRef(PyTuple_GET_ITEM(answer, 0));
+    return 0;
+}
+
+static int
+hit_call_compiler(mp_CompiledObject *op, mp_hit *hit)
+{
+    mp_entry *entry = hit->entry;
+    int32_t n_sources = entry->plan->replay->n_sources;
+    assert(hit->n_held == n_sources + entry->plan->n_inputs);
+    PyObject *inputs = PyList_New(entry->plan->n_inputs);
+    if (inputs == NULL) {
+        return -1;
+    }
+    for (int32_t i = 0; i < entry->plan->n_inputs; i++) {
+        PyList_SET_ITEM(inputs, i, Py_NewRef(hit->held[n_sources + i]));
+    }
+    PyObject *answer =
+        PyObject_CallFunctionObjArgs(op->compiler, entry->plan->graph, inputs, NULL);
+    Py_DECREF(inputs);
+    if (answer == NULL) {
+        return -1;
+    }
+    int rc = hit_take_compiled(entry, answer);
+    Py_DECREF(answer);
+    return rc;
+}
+
+/* The backend raised: this entry stays eager.  An interrupt is no failure. */
+static int
+hit_compile_failed(mp_CompiledObject *op, mp_entry *entry)
+{
+    assert(PyErr_Occurred());
+    if (mp_err_is_signal()) {
+        entry->state = MP_ENTRY_NEW;
+        return -1;
+    }
+    if (!op->fullgraph && PyErr_ExceptionMatches(PyExc_RecursionError)
+        && ++entry->short_of_stack < HIT_STRIKES) {
+        mp_err_drop();  // the call stands too deep for the compiler: another may not
+        entry->state = MP_ENTRY_NEW;
+        return 1;
+    }
+    entry->state = op->fullgraph ? MP_ENTRY_NEW : MP_ENTRY_FAILED;
+    PyObject *exc = mp_err_take();
+    if (op->fullgraph) {
+        if (mp_stats_fallback(&op->stats, MP_FB_COMPILE_FAILED) == 0) {
+            mp_notice_raise(op, Py_BuildValue("{s:s,s:O}", "reason", "backend-failed",
+                                              "exception", exc));
+        }
+        Py_DECREF(exc);
+        return -1;
+    }
+    int rc = mp_dispatch_event(op, "compile_failed", "{s:K,s:O}", "entry",
+                               (unsigned long long)entry->id, "exception", exc);
+    Py_DECREF(exc);
+    return rc;
+}
+
+/* NEW -> READY, FAILED, or NEW again and -1, or 1 without an exception: not at this depth. */
+static int
+hit_compile(mp_CompiledObject *op, mp_hit *hit)
+{
+    assert(hit->entry->state == MP_ENTRY_NEW);
+    mp_entry *entry = hit->entry;
+    if (op->compiler == NULL) {
+        entry->state = MP_ENTRY_FAILED;
+        return 0;
+    }
+    entry->state = MP_ENTRY_COMPILING;
+    int64_t start = mp_stats_now();
+    int rc = hit_call_compiler(op, hit);
+    int64_t spent = mp_stats_now() - start;
+    op->stats.compile_ns += spent;
+    if (rc < 0) {
+        return hit_compile_failed(op, entry);
+    }
+    entry->state = MP_ENTRY_READY;
+    return mp_dispatch_event(op, "compile", "{s:K,s:d}", "entry",
+                             (unsigned long long)entry->id, "seconds",
+                             (double)spent / 1e9);
+}
+
+int
+mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
+{
+    int rc = hit_compile(op, hit);
+    mp_hit_release(hit);
+    mp_hit_init(hit, hit->begins);
+    return rc < 0 ? -1 : rc == 0;
+}
+
+/* -- Run --------------------------------------------------------------------------- */
+
+/* Boxed: the list takes the references over, so that the callee can free inputs early.
+ * */
+static PyObject *
+hit_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
+{
+    PyObject *list = PyList_New(hit->n_held - n_sources);
+    if (list == NULL) {
+        return NULL;
+    }
+    for (int32_t i = n_sources; i < hit->n_held; i++) {
+        PyList_SET_ITEM(list, i - n_sources, hit->held[i]);
+    }
+    hit->n_held = n_sources;
+    PyObject *answer = PyObject_CallOneArg(callable, list);
+    Py_DECREF(list);
+    return answer;
+}
+
+/* Run the graph and leave torch as the run has: new tuple of n_outputs. */
+PyObject *
+mp_hit_call_graph(mp_hit *hit)
+{
+    assert(hit->entry->callable != NULL);
+    mp_entry *entry = hit->entry;
+    int32_t n_sources = entry->plan->replay->n_sources;
+    PyObject *callable = Py_NewRef(entry->callable);
+    PyObject *answer;
+    if (entry->boxed) {
+        answer = hit_call_boxed(callable, hit, n_sources);
+    }
+    else {
+        answer = PyObject_Vectorcall(callable, hit->held + n_sources,
+                                     (size_t)(hit->n_held - n_sources), NULL);
+    }
+    Py_DECREF(callable);
+    if (answer != NULL && PyList_CheckExact(answer)) {
+        Py_SETREF(answer, PyList_AsTuple(answer));
+    }
+    if (answer == NULL) {
+        return NULL;
+    }
+    if (entry->plan->n_outputs == 1 && mp_tensor_is_any(answer)) {
+        entry->bare = true;
+        Py_SETREF(answer, PyTuple_Pack(1, answer));
+        if (answer == NULL) {
+            return NULL;
+        }
+    }
+    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != entry->plan->n_outputs) {
+        PyErr_Format(PyExc_TypeError,
+                     "a compiled graph must return a tuple or list of %d, not '%.200s'",
+                     (int)entry->plan->n_outputs, Py_TYPE(answer)->tp_name);
+        Py_CLEAR(answer);
+    }
+    if (answer != NULL && entry->plan->after != NULL
+        && mp_ambient_restore(entry->plan->after) < 0) {
+        Py_CLEAR(answer);
+    }
+    return answer;
+}
+
+/* Eager did what the graph could not, again and again: the graph is no use. */
+static int
+hit_strike(mp_CompiledObject *op, mp_entry *entry)
+{
+    assert(entry->refs > 0);
+    if (entry->undo_flags & MP_UNDO_CAUGHT && entry->hits > 0) {
+        return 0;  // a handler of the program has had it
+    }
+    if (++entry->raised >= HIT_STRIKES && entry->state == MP_ENTRY_READY) {
+        entry->state = MP_ENTRY_FAILED;
+        Py_CLEAR(entry->callable);
+    }
+    return mp_notice_useless(op, entry);
+}
+
+/* The program itself runs from where the hit stands. */
+static PyObject *
+hit_fall_back(mp_CompiledObject *op, mp_hit *hit, mp_fallback why, mp_eager eager,
+              void *ctx)
+{
+    mp_hit_drop(hit);  // (4)
+    if (hit->begins && mp_stats_fallback(&op->stats, why) < 0) {
+        return NULL;
+    }
+    return eager(op, ctx);
+}
+
+/* The entry answers no call, or not now. */
+static PyObject *
+hit_unready(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+{
+    mp_entry_state state = hit->entry->state;
+    assert(state != MP_ENTRY_NEW && state != MP_ENTRY_READY);
+    mp_fallback why = state == MP_ENTRY_COMPILING  ? MP_FB_COMPILING
+                      : state == MP_ENTRY_DIVERGED ? MP_FB_DIVERGED
+                                                   : MP_FB_COMPILE_FAILED;
+    return hit_fall_back(op, hit, why, eager, ctx);
+}
+
+/* The graph raised and nothing is committed yet.  The program runs itself, unless what the
+ * graph has done could not be undone, or it was interrupted. */
+static PyObject *
+hit_raised(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+{
+    assert(PyErr_Occurred());
+    op->stats.hits += hit->begins && !hit->undone;
+    if (mp_notice_raised(op, hit->entry, hit->undone) < 0 || !hit->undone) {
+        return NULL;
+    }
+    PyObject *result = hit_fall_back(op, hit, MP_FB_GRAPH_RAISED, eager, ctx);
+    if (result != NULL && hit_strike(op, hit->entry) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* It is the hit of a call. */
+static void
+hit_count(mp_CompiledObject *op, const mp_entry *entry)
+{
+    op->stats.hits++;
+    op->stats.partial_hits += entry->plan->exit != NULL;
+    if (entry->hits == 0) {
+        mp_backoff_reset(&op->stats.misses);  // recording again has paid off
+    }
+}
+
+PyObject *
+mp_hit_use(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+{
+    assert(hit->entry != NULL);
+    mp_entry *entry = hit->entry;
+    PyObject *outputs = NULL;         // owned
+    PyObject *const *tensors = NULL;  // borrowed from outputs
+    if (entry->state != MP_ENTRY_READY) {
+        return hit_unready(op, hit, eager, ctx);
+    }
+    if (entry->plan->graph != NULL) {
+        outputs = mp_transaction_run(hit);
+        if (outputs == NULL) {
+            return hit_raised(op, hit, eager, ctx);
+        }
+        entry->raised = 0;
+        tensors = ((PyTupleObject *)outputs)->ob_item;
+    }
+    if (hit->begins) {
+        hit_count(op, entry);
+    }
+    entry->hits++;
+    hit->answered = true;
+    PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
+    Py_XDECREF(outputs);
+    if (result != NULL && entry->bare && mp_notice_bare(op, entry) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* -- Keep ------------------------------------------------------------------------ */
+
+int
+mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObject *code)
+{
+    assert(plan != NULL && code != NULL);
+    mp_entry *entry = mp_entry_new(plan, code, ++op->cache.last_id);
+    if (entry == NULL) {
+        return -1;
+    }
+    entry->last_used = op->stats.calls;
+    mp_cache_purge(cache);
+    while (cache->n >= op->max_entries) {
+        mp_entry_release(mp_cache_pop(cache));
+    }
+    int rc = mp_cache_insert(cache, entry);
+    mp_entry_release(entry);
+    return rc;
+}
