@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-for folder in (HERE, HERE.parent):
+for folder in (HERE, HERE.parent, HERE / "fuzz"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

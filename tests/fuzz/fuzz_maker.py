@@ -307,10 +307,9 @@ def _tensor(draw: random.Random) -> Program:
     return Program("\n".join(source), tuple(_script(draw, maker, TORCH_CALLS)), True)
 
 
-def make(seed: int, number: int, tensors: bool = True) -> Program:
-    """Program `number` of a seed; without torch no tensor programs are drawn."""
-    draw = random.Random(f"{seed}:{number}")
-    make_one = _tensor if tensors and draw.random() < TENSOR_SHARE else _plain
+def draw_program(draw: random.Random, tensors: bool) -> Program:
+    """Draw programs until one compiles."""
+    make_one = _tensor if tensors else _plain
     while True:
         program = make_one(draw)
         try:
@@ -320,3 +319,9 @@ def make(seed: int, number: int, tensors: bool = True) -> Program:
         except SyntaxError:  # a quote in a quote, say
             continue
         return program
+
+
+def make(seed: int, number: int, tensors: bool = True) -> Program:
+    """Program `number` of a seed; without torch no tensor programs are drawn."""
+    draw = random.Random(f"{seed}:{number}")
+    return draw_program(draw, tensors and draw.random() < TENSOR_SHARE)

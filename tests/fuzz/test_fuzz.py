@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections import Counter
 from pathlib import Path
 
+import fuzz_run
+import fuzz_shrink
 import pytest
+from fuzz_maker import Program, make, parse
 
-HERE = Path(__file__).resolve().parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
-
-import fuzz_run  # noqa: E402
-import fuzz_shrink  # noqa: E402
-from fuzz_maker import Program, make, parse  # noqa: E402
-
-REGRESSIONS = sorted((HERE / "regressions").glob("*.txt"))
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.txt"))
 HAVE_TORCH = importlib.util.find_spec("torch") is not None
 PLAIN, TENSORS = 250, 40
 
