@@ -204,6 +204,7 @@ def executed(statement: str) -> Callable[[World], Any]:
 def cases(table: str) -> list[Case]:
     """Parse a table of programs.
 
+    What stands before the first one is in front of each of them.
     === name         starts a program; its function `f` is compiled, and must hit
     === name | of x  the expression x is compiled instead
     === name | eager a hit is not required
@@ -212,7 +213,9 @@ def cases(table: str) -> list[Case]:
     ??? statement    the same, but a hit is not required after it
     """
     found = []
-    for block in re.split(r"^=== ", table, flags=re.MULTILINE)[1:]:
+    prelude, *blocks = re.split(r"^=== ", table, flags=re.MULTILINE)
+    prelude = prelude.strip() + "\n" if prelude.strip() else ""
+    for block in blocks:
         head, *lines = block.splitlines()
         name, *flags = head.split(" | ")
         calls, changes, source = [], [], []
@@ -227,7 +230,7 @@ def cases(table: str) -> list[Case]:
         found.append(
             Case(
                 name,
-                "\n".join(source).strip() + "\n",
+                prelude + "\n".join(source).strip() + "\n",
                 tuple(calls or [""]),
                 tuple(changes),
                 hit="eager" not in flags,

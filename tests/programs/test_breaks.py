@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from oracle import cases, check
 
-# A C function that nobody has a row for; it answers 1.
-HEAD = "import ctypes\nop = ctypes.pythonapi.Py_IsInitialized\n"
+# `op` is a C function that nobody has a row for; it answers 1.
+CASES = cases("""
+import ctypes
+op = ctypes.pythonapi.Py_IsInitialized
 
-
-PROGRAMS = """
 === straight
 def f(a, b):
     l = [a, b]
@@ -604,8 +602,7 @@ def g(a, b=[1], /, c=2, *rest, d, e=4, **kw):
 def f(x):
     return g(x, d=op()), g(x, [2], 3, 4, 5, d=6, e=7, z=8)
 >>> 1
-"""
-CASES = cases(re.sub(r"^=== .*", r"\g<0>\n" + HEAD, PROGRAMS, flags=re.MULTILINE))
+""")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

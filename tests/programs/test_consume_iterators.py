@@ -5,8 +5,11 @@ import pytest
 from oracle import cases, check
 
 CASES = cases(r"""
-=== chain_from
+import functools
 import itertools
+import operator
+
+=== chain_from
 class S: pass
 S.x = [[1, 2], [3]]
 xs = S()
@@ -17,7 +20,6 @@ def f():
 !!! xs.n[1][0] = 7
 
 === chain_star
-import itertools
 n = [[1, 2], [3]]
 def f():
     return list(itertools.chain(*n))
@@ -25,7 +27,6 @@ def f():
 !!! n[1][0] = 7
 
 === starmap
-import itertools
 n = [[1, 2], [3, 4]]
 def g(a, b):
     return a + b
@@ -35,7 +36,6 @@ def f():
 ??? n[0].append(5)
 
 === starmap_c
-import itertools, operator
 n = [[1, 2], [3, 4]]
 def f():
     return list(itertools.starmap(operator.add, n)), list(itertools.starmap(pow, n))
@@ -59,14 +59,12 @@ def f():
 
 === map_c_star
 rows = [[1, 2], [3, 4]]
-import operator
 def f():
     return list(map(operator.add, *rows))
 !!! rows[0][1] = 5
 
 === product_star
 rows = [[1, 2], [3, 4]]
-import itertools
 def f():
     return list(itertools.product(*rows)), list(itertools.permutations(rows[0]))
 !!! rows[0][1] = 5
@@ -156,35 +154,30 @@ def f():
 !!! d["a"][0] = 9
 
 === groupby
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return [(k, len(list(g))) for k, g in itertools.groupby(rows)]
 !!! rows[0][0] = 9
 
 === groupby_iter | eager
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return [(list(k), len(list(g))) for k, g in itertools.groupby(iter(rows))]
 !!! rows[0][0] = 9
 
 === accumulate
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return list(itertools.accumulate(rows))[-1]
 !!! rows[0][0] = 9
 
 === accumulate_iter | eager
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return list(itertools.accumulate(iter(rows)))[-1]
 !!! rows[0][0] = 9
 
 === reduce_iter | eager
-import functools, operator
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return (
@@ -194,14 +187,12 @@ def f():
 !!! rows[0][0] = 9
 
 === islice_chain | eager
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return list(itertools.chain.from_iterable(itertools.islice(rows, 2)))
 !!! rows[0][0] = 9
 
 === chain_from_iter | eager
-import itertools
 rows = [[1, 2], [1, 2], [3, 3]]
 def f():
     return (
@@ -211,28 +202,24 @@ def f():
 !!! rows[0][0] = 9
 
 === chain_from_values
-import itertools
 rows = {"a": [1, 2], "b": [1, 2]}
 def f():
     return list(itertools.chain.from_iterable(rows.values()))
 !!! rows["a"][0] = 9
 
 === chain_from_gen
-import itertools
 rows = {"a": [1, 2], "b": [1, 2]}
 def f():
     return list(itertools.chain.from_iterable(v for v in rows.values()))
 !!! rows["a"][0] = 9
 
 === chain_from_map | eager
-import itertools
 rows = {"a": [1, 2], "b": [1, 2]}
 def f():
     return list(itertools.chain.from_iterable(map(rows.get, ["a", "b"])))
 !!! rows["a"][0] = 9
 
 === fresh_tuple_from
-import itertools
 rows = [[1], [2]]
 def f():
     q = list(rows)
@@ -256,7 +243,6 @@ def f():
 !!! rows[0].append(9)
 
 === cycle | eager
-import itertools
 xs = [[1], [3]]
 def f():
     return list(itertools.chain.from_iterable(itertools.islice(itertools.cycle(xs), 4)))
@@ -270,7 +256,6 @@ def f():
 !!! xs[0][0] = 4
 
 === zip_longest_repeat
-import itertools
 xs = [[1, 2], [3]]
 def f():
     return (
@@ -280,7 +265,6 @@ def f():
 !!! xs[0][0] = 4
 
 === pairwise
-import itertools
 xs = [[1], [3]]
 def f():
     return (
@@ -292,14 +276,12 @@ def operator_add(a, b):
 !!! xs[0][0] = 4
 
 === compress | eager
-import itertools
 xs = [[], [3]]
 def f():
     return list(itertools.compress("ab", xs)), list(itertools.compress("ab", iter(xs)))
 !!! xs[0].append(4)
 
 === filterfalse_takewhile
-import itertools
 xs = [[1], [3]]
 def f():
     return (
@@ -309,7 +291,6 @@ def f():
 !!! xs[0].clear()
 
 === takewhile_len | eager
-import itertools
 xs = [[1], [3]]
 def f():
     return len(list(itertools.takewhile(len, iter(xs))))
