@@ -18,8 +18,6 @@
 
 typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
 
-#define MP_MUST_USE __attribute__((warn_unused_result))
-
 /* A declaration tagged MP_MAYRUN may run Python code (or allocate a GC object, which
  * on 3.11 can).  Borrowed references to user objects are dead after such a call. */
 #define MP_MAYRUN

@@ -83,8 +83,8 @@ entry_visit(mp_entry *entry, visitproc visit, void *arg)
     return mp_plan_visit(entry->plan, visit, arg);
 }
 
-const char *
-mp_entry_state_name(const mp_entry *entry)
+static const char *
+entry_state_name(const mp_entry *entry)
 {
     static const char *const names[] = {"new", "compiling", "ready", "failed",
                                         "diverged"};
@@ -150,8 +150,9 @@ entry_ambient(const mp_plan *plan)
     return plan->ambient != NULL ? mp_ambient_text(plan->ambient) : PyList_New(0);
 }
 
-PyObject *
-mp_entry_describe(const mp_entry *entry)
+/* What `entries()` tells of an entry, for people and tests: new dict. */
+static PyObject *
+entry_describe(const mp_entry *entry)
 {
     const mp_plan *p = entry->plan;
     PyObject *dict = PyDict_New();
@@ -160,8 +161,7 @@ mp_entry_describe(const mp_entry *entry)
     }
     if (entry_put_steal(dict, "ambient", entry_ambient(p)) < 0
         || entry_put_steal(dict, "id", PyLong_FromUnsignedLongLong(entry->id)) < 0
-        || entry_put_steal(dict, "state",
-                           PyUnicode_FromString(mp_entry_state_name(entry)))
+        || entry_put_steal(dict, "state", PyUnicode_FromString(entry_state_name(entry)))
                < 0
         || entry_put_steal(dict, "hits", PyLong_FromUnsignedLongLong(entry->hits)) < 0
         || entry_put_steal(dict, "instructions", PyLong_FromLong(p->n_instr)) < 0
@@ -376,7 +376,7 @@ mp_cache_describe(mp_cache *cache)
     }
     PyObject *list = PyList_New(0);
     for (int32_t i = 0; list != NULL && i < n; i++) {
-        PyObject *dict = mp_entry_describe(copy[i]);
+        PyObject *dict = entry_describe(copy[i]);
         if (dict == NULL || PyList_Append(list, dict) < 0) {
             Py_CLEAR(list);
         }

@@ -58,9 +58,6 @@ typedef struct {
 /* Takes plan over, also on failure. */
 mp_entry *mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id);
 MP_MAYRUN void mp_entry_release(mp_entry *entry);
-const char *mp_entry_state_name(const mp_entry *entry);
-/* For people and tests: new dict. */
-MP_MAYRUN PyObject *mp_entry_describe(const mp_entry *entry);
 
 typedef struct {
     mp_entry **at;  // n owned references, most recently used first

@@ -237,9 +237,10 @@ effect_deque_append(PyObject *deque, PyObject *item)
     return none == NULL ? -1 : 0;
 }
 
-int
-mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
-                 PyObject *const *regs)
+/* Add items to a list, set, deque, or an instance of a subclass, without its own methods; to
+ * a frozenset as well, as long as the program has no reference to it. */
+static int
+effect_extend(PyObject *o, const int32_t *items, int32_t count, PyObject *const *regs)
 {
     assert(PyList_Check(o) || PyAnySet_Check(o)
            || PyObject_TypeCheck(o, mp_effect_c.deque));
@@ -273,7 +274,7 @@ mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
         return -1;
     }
     Py_DECREF(none);
-    return mp_effect_extend(deque, items, count, regs);
+    return effect_extend(deque, items, count, regs);
 }
 
 static int
@@ -311,7 +312,7 @@ effect_make_set(PyObject *(*make)(PyObject *), const int32_t *items, int32_t cou
                 PyObject *const *regs)
 {
     PyObject *set = make(NULL);
-    if (set != NULL && mp_effect_extend(set, items, count, regs) < 0) {
+    if (set != NULL && effect_extend(set, items, count, regs) < 0) {
         Py_CLEAR(set);
     }
     return set;
@@ -489,7 +490,7 @@ effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const
             return NULL;
         }
     }
-    if (mp_effect_extend(o, items, op->count, regs) < 0) {
+    if (effect_extend(o, items, op->count, regs) < 0) {
         Py_CLEAR(o);
     }
     return o;
@@ -707,7 +708,7 @@ mp_effect_fill(const mp_effect *op, const int32_t *items, PyObject *const *regs)
             && !PyObject_TypeCheck(a, mp_effect_c.deque)) {
             return mp_effect_wrong_target(op, a);
         }
-        return mp_effect_extend(a, items, op->count, regs);
+        return effect_extend(a, items, op->count, regs);
     case MP_E_FILL_DICT:
         if (!PyDict_Check(a)) {
             return mp_effect_wrong_target(op, a);

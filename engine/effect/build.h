@@ -57,10 +57,6 @@ MP_MAYRUN PyObject *mp_effect_build(const mp_effect *op, const int32_t *items,
                                     PyObject *const *regs);
 MP_MAYRUN int mp_effect_fill(const mp_effect *op, const int32_t *items,
                              PyObject *const *regs);
-/* Add to a list, set, deque, or a subclass's instance, past its own methods; to a
- * frozenset too, as long as it is fresh. */
-int mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
-                     PyObject *const *regs);
 /* A deque gets new content, and iterators over it notice. */
 int mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
                            PyObject *const *regs);

@@ -64,8 +64,8 @@ row_find(struct op_row *rows, uint32_t count, const void *key)
     return &rows[i];
 }
 
-int
-mp_op_register(PyObject *callable, int flags)
+static int
+op_register(PyObject *callable, int flags)
 {
     if (used_op_rows * 2 >= n_op_rows) {
         uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
@@ -113,7 +113,7 @@ op_object_flags(PyObject *op)
     int flags = row == NULL ? 0 : (int)PyLong_AsLong(row);
     Py_XDECREF(row);
     bool stays = !Py_IS_TYPE(op, mp_op_types.script_function);
-    if (PyErr_Occurred() || flags <= 0 || (stays && mp_op_register(op, flags) < 0)) {
+    if (PyErr_Occurred() || flags <= 0 || (stays && op_register(op, flags) < 0)) {
         mp_err_drop();  // without an answer it is opaque
         flags = 0;
     }
@@ -157,7 +157,7 @@ mp_op_effects(PyObject *callable)
     PyObject *found =
         op_effects == NULL ? NULL : PyObject_CallOneArg(op_effects, callable);
     if (found != NULL && row == NULL && is_operator(callable)
-        && mp_op_register(callable, 0) < 0) {
+        && op_register(callable, 0) < 0) {
         Py_CLEAR(found);
     }
     if (found == NULL) {
@@ -250,14 +250,14 @@ mp_oplog_init(PyObject *setup)
     PyObject *aliases = mp_dict_text_borrow(setup, "op_aliases");
     for (Py_ssize_t i = 0; aliases != NULL && i < PyTuple_GET_SIZE(aliases); i++) {
         PyObject *pair = PyTuple_GET_ITEM(aliases, i);
-        if (mp_op_register(PyTuple_GET_ITEM(pair, 0),
-                           (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 1)))
+        if (op_register(PyTuple_GET_ITEM(pair, 0),
+                        (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 1)))
             < 0) {
             return -1;
         }
     }
     while (ops != NULL && PyDict_Next(ops, &pos, &callable, &flags)) {
-        if (mp_op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
+        if (op_register(callable, (int)PyLong_AsLong(flags)) < 0) {
             return -1;
         }
     }

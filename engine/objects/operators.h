@@ -37,7 +37,6 @@ typedef struct {
     PyObject *masks[2];             // torch.bool, torch.uint8
 } mp_op_types_t;
 extern mp_op_types_t mp_op_types;
-int mp_op_register(PyObject *callable, int flags);
 /* What it may do besides answering: tuple (bits, writes) of _effects.py, or NULL, without an
  * exception, if nothing is known.  Its bits: */
 enum {

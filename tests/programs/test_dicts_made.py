@@ -138,7 +138,7 @@ def test_an_empty_one_is_made_again():
 
     def asked(kind):
         e = kind(int)
-        e.__dict__  # noqa: B018
+        e.__dict__
         return e
 
     for f in (stored, asked):

@@ -59,7 +59,7 @@ def fib(n: int) -> int:
 
 
 def count(n: int) -> Iterator[int]:
-    for i in range(n):  # noqa: UP028
+    for i in range(n):
         yield i
 
 

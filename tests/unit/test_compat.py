@@ -259,7 +259,7 @@ def test_versions_of_dicts_never_come_back() -> None:
     ]
     makers: list[Callable[[], dict[Any, Any]]] = [
         dict, Plain().__dict__.copy, lambda: vars(o), lambda: {"a": 0}.copy(),
-        lambda: dict.fromkeys("ab"), lambda: {**{"a": 0}}, lambda: {k: k for k in "ab"},
+        lambda: dict.fromkeys("ab"), lambda: {"a": 0}, lambda: {k: k for k in "ab"},
     ]  # fmt: skip
     states: dict[int, tuple[object, str]] = {}
     for i in range(100):  # what is freed is used again, at the same addresses

@@ -90,7 +90,7 @@ def test_attrs_set_and_del() -> None:
 
 def test_attrs_set_on_a_module_is_seen_by_its_code() -> None:
     module = types.ModuleType("m")
-    exec("x = 1\ndef read(): return x", vars(module))  # noqa: S102
+    exec("x = 1\ndef read(): return x", vars(module))
     for _ in range(100):
         module.read()
     apply(vars(module), "ATTRS_SET", obj="x", b=2)

@@ -366,7 +366,7 @@ def test_threads():
             if p.value(mine) != i:
                 bad.append(i)
 
-    p.p  # noqa: B018 - build before the threads share it
+    p.p
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for t in threads:
         t.start()

@@ -28,7 +28,7 @@ import pytest
 
 pytest.importorskip("magpy._engine")
 
-from magpy import _engine  # noqa: E402
+from magpy import _engine
 
 HAVE_TORCH = importlib.util.find_spec("torch") is not None
 HAVE_NUMPY = importlib.util.find_spec("numpy") is not None

@@ -554,7 +554,7 @@ def test_all_tool_ids_taken() -> None:
 
 
 def run_script(script: str) -> str:
-    import magpy  # noqa: PLC0415
+    import magpy
 
     path = repr(list(magpy.__path__))
     head = f"import sys, types\nm = types.ModuleType('magpy')\nm.__path__ = {path}\n"
@@ -624,7 +624,7 @@ def test_code_dies_with_its_entry() -> None:
 @needs_watch
 def test_speed_is_back_after_the_watch() -> None:
     """No event source stays on: neither of the two costs twice the time of the other."""
-    import time  # noqa: PLC0415
+    import time
 
     def best() -> float:
         times = []
