@@ -34,8 +34,6 @@ enum {
 /* The arguments of the call in progress, as vectorcall got them. */
 typedef mp_call_args dispatch_args;
 
-typedef enum { FIND_ERROR = -1, FIND_MISS, FIND_HIT, FIND_UNFIT } dispatch_found;
-
 static bool dispatch_on = true;
 
 void
@@ -51,7 +49,7 @@ dispatch_plain(mp_CompiledObject *op, const dispatch_args *call)
                                call->kwnames);
 }
 
-/* mp_eager: the call from its start. */
+/* mp_stand.eager: the call from its start. */
 static PyObject *
 dispatch_eager(mp_CompiledObject *op, void *ctx)
 {
@@ -91,27 +89,25 @@ dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
     return hit->difference == NULL ? -1 : 0;
 }
 
-/* Bind and search.  FIND_HIT and FIND_MISS fill *hit, which must be released. */
-static dispatch_found
-dispatch_find(mp_CompiledObject *op, const dispatch_args *call, mp_hit *hit)
+/* mp_stand.search: bind, and search.  (1) */
+static mp_found
+dispatch_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
 {
+    const dispatch_args *call = ctx;
     mp_bound bound;
-    mp_hit_init(hit, true);
     int rc = mp_bind(&bound, &op->target, call->args, PyVectorcall_NARGS(call->nargsf),
                      call->kwnames);
-    dispatch_found found = rc < 0 ? FIND_ERROR : FIND_UNFIT;
+    mp_found found = rc < 0 ? MP_FOUND_ERROR : MP_FOUND_UNFIT;
     if (rc > 0) {
-        found =
-            (dispatch_found)mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
-        if (found == FIND_MISS && dispatch_compare(op, &bound, hit) < 0) {
-            found = FIND_ERROR;
+        found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
+        if (found == MP_FOUND_NONE && dispatch_compare(op, &bound, hit) < 0) {
+            found = MP_FOUND_ERROR;
         }
     }
     mp_bound_clear(&bound);
-    if (found == FIND_ERROR) {
-        mp_hit_release(hit);
-    }
-    return found;
+    return found == MP_FOUND_HIT && hit->entry->untried && mp_trial_is_due(op)
+               ? MP_FOUND_UNTRIED
+               : found;
 }
 
 /* -- Miss -------------------------------------------------------------------------- */
@@ -320,8 +316,7 @@ dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *ca
 /* The dry run has ended.  It ran Python, so the entry is looked for again (3).  1: it
  * still answers this call; 0: not, or the dry run failed; -1: exception set. */
 static int
-dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
-                      int dry)
+dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call, int dry)
 {
     mp_hit again;
     if (dry < 0) {
@@ -331,13 +326,12 @@ dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *c
         PyErr_WriteUnraisable((PyObject *)op);
         return 0;
     }
-    dispatch_found found = dispatch_find(op, call, &again);
-    if (found == FIND_ERROR) {
+    mp_hit_init(&again, true);
+    mp_found found = dispatch_search(op, &again, call);
+    bool same = found == MP_FOUND_HIT && again.entry == hit->entry;
+    mp_hit_release(&again);
+    if (found == MP_FOUND_ERROR) {
         return -1;
-    }
-    bool same = found == FIND_HIT && again.entry == hit->entry;
-    if (found != FIND_UNFIT) {
-        mp_hit_release(&again);
     }
     return same && hit->entry->state == MP_ENTRY_READY;
 }
@@ -345,7 +339,7 @@ dispatch_verify_again(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *c
 /* Verify this hit.  1: *result is the answer, or NULL; 0: start over, nothing has
  * happened; -1: exception set, nothing has happened. */
 static int
-dispatch_verify(mp_CompiledObject *op, mp_hit *hit, const dispatch_args *call,
+dispatch_verify(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call,
                 PyObject **result)
 {
     assert(op->verifier != NULL && hit->entry != NULL);
@@ -385,9 +379,9 @@ dispatch_follow(mp_CompiledObject *op, mp_fallback *why)
 
 /* The entry answers; what follows behind its break belongs to the call. */
 static PyObject *
-dispatch_run(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
+dispatch_run(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
-    PyObject *result = mp_hit_use(op, hit, dispatch_eager, call);
+    PyObject *result = mp_hit_use(op, hit, at);
     if (result == NULL || !hit->answered || hit->entry->plan->exit == NULL) {
         return result;
     }
@@ -396,13 +390,13 @@ dispatch_run(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
 }
 
 static PyObject *
-dispatch_use(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
+dispatch_use(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
     if (hit->entry->timed == 0 || hit->entry->state != MP_ENTRY_READY) {
-        return dispatch_run(op, hit, call);
+        return dispatch_run(op, hit, at);
     }
     int64_t start = mp_stats_now();
-    PyObject *result = dispatch_run(op, hit, call);
+    PyObject *result = dispatch_run(op, hit, at);
     int64_t spent = mp_stats_now() - start;
     if (result != NULL && hit->entry->timed > 0) {
         mp_trial_time(op, hit->entry, spent);
@@ -410,55 +404,57 @@ dispatch_use(mp_CompiledObject *op, mp_hit *hit, dispatch_args *call)
     return result;
 }
 
+/* The call stands at its begin, and the search has ended.  1: *result is the answer, or
+ * NULL; 0: start over (3). */
+static int
+dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args *call,
+               const mp_stand *at, bool *verify, PyObject **result)
+{
+    mp_fallback why;
+    switch (found) {
+    case MP_FOUND_ERROR:
+        return 1;
+    case MP_FOUND_UNFIT:
+        if (dispatch_follow(op, &why) > 0) {
+            return 0;
+        }
+        *result = dispatch_fall_back(op, why, call);
+        return 1;
+    case MP_FOUND_DEEP:
+        *result = dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
+        return 1;
+    case MP_FOUND_UNTRIED:
+        return mp_trial_call(op, call, hit->entry, result) != 0;
+    case MP_FOUND_NONE:
+        *result = dispatch_miss(op, hit, call);
+        return 1;
+    case MP_FOUND_HIT:
+        break;
+    }
+    if (*verify && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
+        && --op->verify_left <= 0) {
+        *verify = false;
+        return dispatch_verify(op, hit, call, result) != 0;
+    }
+    *result = dispatch_use(op, hit, at);
+    return 1;
+}
+
 static PyObject *
 dispatch_answer(mp_CompiledObject *op, dispatch_args *call)
 {
+    const mp_stand at = {dispatch_search, dispatch_eager, call};
     bool verify = op->verify_every > 0;  // at most once for a call
-    for (;;) {
+    PyObject *result = NULL;
+    int done = 0;
+    while (!done) {
         mp_hit hit;
-        dispatch_found found = dispatch_find(op, call, &hit);
-        if (found == FIND_ERROR) {
-            return NULL;
-        }
-        if (found == FIND_UNFIT) {
-            mp_fallback why;
-            if (dispatch_follow(op, &why) > 0) {
-                continue;  // (3)
-            }
-            return dispatch_fall_back(op, why, call);
-        }
-        if (found == FIND_HIT && hit.entry->untried && mp_trial_is_due(op)) {
-            PyObject *answer = NULL;
-            int rc = mp_trial_call(op, call, hit.entry, &answer);
-            mp_hit_release(&hit);
-            if (rc != 0) {
-                return answer;
-            }
-            continue;  // (3)
-        }
-        if (found == FIND_HIT && hit.entry->state == MP_ENTRY_NEW) {
-            int rc = mp_hit_compile(op, &hit);
-            if (rc > 0) {
-                continue;  // (3)
-            }
-            return rc < 0 ? NULL : dispatch_fall_back(op, MP_FB_COMPILE_FAILED, call);
-        }
-        if (verify && found == FIND_HIT && hit.entry->state == MP_ENTRY_READY
-            && !hit.entry->told && --op->verify_left <= 0) {
-            PyObject *answer = NULL;
-            int rc = dispatch_verify(op, &hit, call, &answer);
-            mp_hit_release(&hit);
-            if (rc != 0) {
-                return answer;
-            }
-            verify = false;
-            continue;  // (3)
-        }
-        PyObject *result = found == FIND_HIT ? dispatch_use(op, &hit, call)
-                                             : dispatch_miss(op, &hit, call);
+        mp_hit_init(&hit, true);
+        mp_found found = mp_hit_find(op, &hit, &at);
+        done = dispatch_found(op, &hit, found, call, &at, &verify, &result);
         mp_hit_release(&hit);
-        return result;
     }
+    return result;
 }
 
 PyObject *

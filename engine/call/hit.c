@@ -153,7 +153,7 @@ hit_passes(const mp_hit *hit, const mp_entry *entry)
                    || entry->state == MP_ENTRY_COMPILING));
 }
 
-int
+mp_found
 mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject *code,
               PyObject *const *values)
 {
@@ -169,7 +169,7 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
             entry->last_used = op->stats.calls;
             hit->entry = entry;
             entry->refs++;
-            return hit_gather(hit, cache->regs) < 0 ? -1 : 1;
+            return hit_gather(hit, cache->regs) < 0 ? MP_FOUND_ERROR : MP_FOUND_HIT;
         }
         if (hit->entry == NULL || hit_progress(blame) > hit_progress(hit->blame)) {
             hit->entry = entry;  // borrowed from the cache until the search ends
@@ -179,7 +179,7 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
     if (hit->entry != NULL) {
         hit->entry->refs++;
     }
-    return 0;
+    return MP_FOUND_NONE;
 }
 
 /* -- Compile ----------------------------------------------------------------------- */
@@ -285,13 +285,19 @@ hit_compile(mp_CompiledObject *op, mp_hit *hit)
                              (double)spent / 1e9);
 }
 
-int
-mp_hit_compile(mp_CompiledObject *op, mp_hit *hit)
+mp_found
+mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
-    int rc = hit_compile(op, hit);
-    mp_hit_release(hit);
-    mp_hit_init(hit, hit->begins);
-    return rc < 0 ? -1 : rc == 0;
+    mp_found found = hit->entry != NULL ? MP_FOUND_HIT : at->search(op, hit, at->ctx);
+    while (found == MP_FOUND_HIT && hit->entry->state == MP_ENTRY_NEW) {
+        int rc = hit_compile(op, hit);
+        mp_hit_release(hit);  // (3)
+        mp_hit_init(hit, hit->begins);
+        found = rc < 0   ? MP_FOUND_ERROR
+                : rc > 0 ? MP_FOUND_DEEP
+                         : at->search(op, hit, at->ctx);
+    }
+    return found;
 }
 
 /* -- Run --------------------------------------------------------------------------- */
@@ -374,39 +380,38 @@ hit_strike(mp_CompiledObject *op, mp_entry *entry)
 
 /* The program itself runs from where the hit stands. */
 static PyObject *
-hit_fall_back(mp_CompiledObject *op, mp_hit *hit, mp_fallback why, mp_eager eager,
-              void *ctx)
+hit_fall_back(mp_CompiledObject *op, mp_hit *hit, mp_fallback why, const mp_stand *at)
 {
     mp_hit_drop(hit);  // (4)
     if (hit->begins && mp_stats_fallback(&op->stats, why) < 0) {
         return NULL;
     }
-    return eager(op, ctx);
+    return at->eager(op, at->ctx);
 }
 
 /* The entry answers no call, or not now. */
 static PyObject *
-hit_unready(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+hit_unready(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
     mp_entry_state state = hit->entry->state;
     assert(state != MP_ENTRY_NEW && state != MP_ENTRY_READY);
     mp_fallback why = state == MP_ENTRY_COMPILING  ? MP_FB_COMPILING
                       : state == MP_ENTRY_DIVERGED ? MP_FB_DIVERGED
                                                    : MP_FB_COMPILE_FAILED;
-    return hit_fall_back(op, hit, why, eager, ctx);
+    return hit_fall_back(op, hit, why, at);
 }
 
 /* The graph raised and nothing is committed yet.  The program runs itself, unless what the
  * graph has done could not be undone, or it was interrupted. */
 static PyObject *
-hit_raised(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+hit_raised(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
     assert(PyErr_Occurred());
     op->stats.hits += hit->begins && !hit->undone;
     if (mp_notice_raised(op, hit->entry, hit->undone) < 0 || !hit->undone) {
         return NULL;
     }
-    PyObject *result = hit_fall_back(op, hit, MP_FB_GRAPH_RAISED, eager, ctx);
+    PyObject *result = hit_fall_back(op, hit, MP_FB_GRAPH_RAISED, at);
     if (result != NULL && hit_strike(op, hit->entry) < 0) {
         Py_CLEAR(result);
     }
@@ -425,19 +430,19 @@ hit_count(mp_CompiledObject *op, const mp_entry *entry)
 }
 
 PyObject *
-mp_hit_use(mp_CompiledObject *op, mp_hit *hit, mp_eager eager, void *ctx)
+mp_hit_use(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
     assert(hit->entry != NULL);
     mp_entry *entry = hit->entry;
     PyObject *outputs = NULL;         // owned
     PyObject *const *tensors = NULL;  // borrowed from outputs
     if (entry->state != MP_ENTRY_READY) {
-        return hit_unready(op, hit, eager, ctx);
+        return hit_unready(op, hit, at);
     }
     if (entry->plan->graph != NULL) {
         outputs = mp_transaction_run(hit);
         if (outputs == NULL) {
-            return hit_raised(op, hit, eager, ctx);
+            return hit_raised(op, hit, at);
         }
         entry->raised = 0;
         tensors = ((PyTupleObject *)outputs)->ob_item;

@@ -25,8 +25,24 @@ typedef struct {
     PyObject *small[MP_HIT_SMALL];
 } mp_hit;
 
-/* Runs the program itself from where a hit stands. */
-typedef PyObject *(*mp_eager)(mp_CompiledObject *op, void *ctx);
+/* How the search for an entry ends.  UNFIT, UNTRIED: of the begin of a call alone. */
+typedef enum {
+    MP_FOUND_ERROR = -1,  // exception set
+    MP_FOUND_NONE,        // hit->entry is the nearest, or NULL
+    MP_FOUND_HIT,         // with what it needs held
+    MP_FOUND_DEEP,        // the call stands too deep for the compiler: eager
+    MP_FOUND_UNFIT,       // the arguments do not bind
+    MP_FOUND_UNTRIED,     // a hit, whose trial is due first (call/trial.h)
+} mp_found;
+
+/* Where a call stands: at its begin, or behind a break. */
+typedef struct {
+    /* mp_hit_search with the values there.  Runs no Python. */
+    mp_found (*search)(mp_CompiledObject *op, mp_hit *hit, void *ctx);
+    /* The program itself, from there. */
+    PyObject *(*eager)(mp_CompiledObject *op, void *ctx);
+    void *ctx;
+} mp_stand;
 
 void mp_hit_init(mp_hit *hit, bool begins);
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
@@ -36,17 +52,15 @@ MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
 bool mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
                     PyObject *const *values, int32_t *blame);
 /* The entry of the cache that answers where `code`, of the outermost frame, stands with
- * these values.  1, with what it needs held; 0: none, and hit->entry is the nearest; -1:
- * exception.  Runs no Python; the hit must be released in each case. */
-int mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache,
-                  PyCodeObject *code, PyObject *const *values);
-/* Compile a new entry at its first hit.  The hit is void then.  1: look again; 0: the call
- * stands too deep for the compiler, eager; -1: exception. */
-MP_MAYRUN int mp_hit_compile(mp_CompiledObject *op, mp_hit *hit);
+ * these values.  Runs no Python; the hit must be released in each case. */
+mp_found mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache,
+                       PyCodeObject *code, PyObject *const *values);
+/* Search, unless the hit has its entry, and compile a new one at its first hit; that runs
+ * Python, so it is searched again. */
+MP_MAYRUN mp_found mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at);
 /* Graph and replay: the result, or the values at the entry's exit.  If the entry cannot
- * answer, or its graph raises and has changed nothing, the answer of eager(op, ctx). */
-MP_MAYRUN PyObject *mp_hit_use(mp_CompiledObject *op, mp_hit *hit, mp_eager eager,
-                               void *ctx);
+ * answer, or its graph raises and has changed nothing, the answer of the program itself. */
+MP_MAYRUN PyObject *mp_hit_use(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at);
 /* Call the graph and leave torch as the run has: new tuple of n_outputs.  For
  * mp_transaction_run. */
 MP_MAYRUN PyObject *mp_hit_call_graph(mp_hit *hit);

@@ -37,16 +37,40 @@ session_forget(mp_session *s)
     mp_hit_init(&s->hit, false);
 }
 
-/* Does an entry answer for a row of this point?  1: in s->hit; 0; -1: exception. */
-static int
-session_search(mp_session *s, mp_resume_point *point, const mp_point *p)
+/* Where the call stands: the row of a point. */
+typedef struct {
+    mp_session *s;
+    mp_resume_point *point;
+    const mp_point *row;
+} session_place;
+
+/* mp_stand.search; the table of points may be another one by now.  What is no hit is
+ * forgotten. */
+static mp_found
+session_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
 {
-    int found =
-        mp_hit_search(s->op, &s->hit, &point->cache, p->frames[0].code, p->values);
-    if (found <= 0) {
-        session_forget(s);
+    const session_place *at = ctx;
+    assert(hit == &at->s->hit);
+    mp_found found = MP_FOUND_NONE;
+    if (op->points.serial == at->s->serial) {
+        found = mp_hit_search(op, hit, &at->point->cache, at->row->frames[0].code,
+                              at->row->values);
+    }
+    if (found != MP_FOUND_HIT) {
+        session_forget(at->s);
     }
     return found;
+}
+
+/* mp_stand.eager: the run is where it was left, and nothing of the entry has happened. */
+static PyObject *
+session_plain(mp_CompiledObject *op, void *ctx)
+{
+    mp_session *s = ((session_place *)ctx)->s;
+    assert(s->op == op && s->at.values != NULL);
+    PyObject *result = mp_point_run(&s->at, NULL, NULL);
+    mp_point_clear(&s->at);
+    return result;
 }
 
 /* No entry answers: is it for a number that is another one each time? */
@@ -79,39 +103,27 @@ session_copy(mp_session *s, const mp_point *p)
     return 0;
 }
 
-/* The entry that was found, compiled if it is new; that runs Python, so it is looked for
- * again.  1: in s->hit, and the table is as it was; 0: eager; -1: exception. */
-static int
-session_compiled(mp_session *s, mp_resume_point *point, const mp_point *p)
-{
-    int found = 1;
-    while (found > 0 && s->hit.entry->state == MP_ENTRY_NEW) {
-        found = mp_hit_compile(s->op, &s->hit);
-        if (found > 0) {
-            found = s->op->points.serial == s->serial ? session_search(s, point, p) : 0;
-        }
-    }
-    return found;
-}
-
 /* The entry that was found is compared with what the program does from here on.  Its graph
  * runs now, dry; nothing may hold its inputs when the program goes on. */
 static mp_arrival
-session_follow(mp_session *s, mp_resume_point *point, const mp_point *p)
+session_follow(session_place *at)
 {
+    mp_session *s = at->s;
+    const mp_stand stand = {session_search, session_plain, at};
     PyObject *notes = NULL;  // owned
     assert(s->verify != NULL && s->hit.entry != NULL);
-    int rc = session_compiled(s, point, p);
+    mp_found found = mp_hit_find(s->op, &s->hit, &stand);
+    int rc = found == MP_FOUND_ERROR ? -1 : 0;
     mp_entry *entry = s->hit.entry;
-    bool answers = rc > 0 && entry->state == MP_ENTRY_READY;
+    bool answers = found == MP_FOUND_HIT && entry->state == MP_ENTRY_READY;
     if (answers) {
         int32_t blame;
         rc = mp_verify->dry(s->op->verifier, entry,
                             s->hit.held + entry->plan->replay->n_sources, &notes);
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
                   && entry->state == MP_ENTRY_READY
-                  && mp_hit_matches(&point->cache, entry, p->frames[0].code, p->values,
-                                    &blame);
+                  && mp_hit_matches(&at->point->cache, entry, at->row->frames[0].code,
+                                    at->row->values, &blame);
     }
     if (rc < 0) {
         mp_verify->failed(s->verify);
@@ -140,21 +152,22 @@ session_arrive(void *ctx, const mp_point *p)
         mp_err_drop();  // without memory the call ends in eager
         return MP_ARRIVE_STOP;
     }
-    int found = session_search(s, point, p);
-    if (found > 0 && s->hit.entry->state == MP_ENTRY_DIVERGED) {
+    session_place at = {s, point, p};
+    mp_found found = session_search(s->op, &s->hit, &at);
+    if (found == MP_FOUND_HIT && s->hit.entry->state == MP_ENTRY_DIVERGED) {
         session_forget(s);  // it is known to be wrong: eager
         return MP_ARRIVE_STOP;
     }
-    if (found > 0 && s->verify != NULL) {
-        return session_follow(s, point, p);
+    if (found == MP_FOUND_HIT && s->verify != NULL) {
+        return session_follow(&at);
     }
-    if (found > 0 && session_copy(s, p) == 0) {
+    if (found == MP_FOUND_HIT && session_copy(s, p) == 0) {
         s->there = point;
         s->left = true;
         s->passed = 0;
         return MP_ARRIVE_LEAVE;
     }
-    if (found != 0) {
+    if (found != MP_FOUND_NONE) {
         session_forget(s);
         mp_err_drop();  // as above
         return MP_ARRIVE_STOP;
@@ -315,17 +328,6 @@ mp_session_fini(mp_session *s)
 
 /* -- Going on ------------------------------------------------------------------------------ */
 
-/* mp_eager: the run is where it was left, and nothing of the entry has happened. */
-static PyObject *
-session_plain(mp_CompiledObject *op, void *ctx)
-{
-    mp_session *s = ctx;
-    assert(s->op == op && s->at.values != NULL);
-    PyObject *result = mp_point_run(&s->at, NULL, NULL);
-    mp_point_clear(&s->at);
-    return result;
-}
-
 /* Tell the listener of the breaks that are new, and of the entries.  Its own Python may
  * reset the counters.  0 / -1. */
 static int
@@ -420,18 +422,6 @@ session_resume(mp_session *s, mp_entry *entry, PyObject *values)
     return result;
 }
 
-/* The entry that answers where the run was left.  1, 0: none, eager; -1: exception. */
-static int
-session_find(mp_session *s)
-{
-    int found = 1;
-    if (s->hit.entry == NULL) {
-        found =
-            s->op->points.serial == s->serial ? session_search(s, s->there, &s->at) : 0;
-    }
-    return found <= 0 ? found : session_compiled(s, s->there, &s->at);
-}
-
 /* One segment: its graph, its effects, and on to its break.  The call's result, or NULL:
  * an exception, or the run was left once more. */
 static PyObject *
@@ -439,11 +429,13 @@ session_turn(mp_session *s)
 {
     assert(s->left && s->there != NULL);
     s->left = false;
-    int found = session_find(s);
-    if (found <= 0) {
-        return found < 0 ? NULL : session_plain(s->op, s);
+    session_place place = {s, s->there, &s->at};
+    const mp_stand at = {session_search, session_plain, &place};
+    mp_found found = mp_hit_find(s->op, &s->hit, &at);
+    if (found != MP_FOUND_HIT) {
+        return found == MP_FOUND_ERROR ? NULL : session_plain(s->op, &place);
     }
-    PyObject *result = mp_hit_use(s->op, &s->hit, session_plain, s);
+    PyObject *result = mp_hit_use(s->op, &s->hit, &at);
     bool answered = s->hit.answered;
     mp_entry *entry = s->hit.entry;  // lives until its exit was used
     entry->refs++;
