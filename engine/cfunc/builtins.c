@@ -17,10 +17,10 @@ static mp_rc
 prepare_partial(mp_trace *T, PyObject *arg, mp_node *n)
 {
     PyObject *parts[3] = {NULL, NULL, NULL};  // owned
-    mp_node *inner;
+    mp_val inner;
     mp_rc rc = mp_read_partial(T, arg, n, parts);
     rc = rc != MP_OK ? rc : mp_value(T, parts[0], &inner);
-    rc = rc != MP_OK ? rc : prepare_callable(T, parts[0], inner);
+    rc = rc != MP_OK ? rc : prepare_callable(T, parts[0], inner.node);
     for (int i = 0; i < 3; i++) {
         Py_XDECREF(parts[i]);
     }
@@ -54,9 +54,9 @@ mp_pass_args(mp_trace *T, PyObject *const *args, Py_ssize_t count)
 {
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        mp_node *n;
+        mp_val n;
         rc = mp_value(T, args[i], &n);
-        rc = rc != MP_OK ? rc : prepare_callable(T, args[i], n);
+        rc = rc != MP_OK ? rc : prepare_callable(T, args[i], n.node);
     }
     return rc;
 }
@@ -67,23 +67,23 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
 {
     assert(count >= 0);
     for (Py_ssize_t i = 0; i < count; i++) {
-        mp_node *n;
+        mp_val n;
         mp_rc rc = mp_value(T, args[i], &n);
         rc = rc != MP_OK ? rc : mp_look_before_next(T, args[i]);
-        if (rc == MP_OK && mp_is_opaque_external(args[i], n)) {
+        if (rc == MP_OK && mp_is_opaque_external(args[i], n.node)) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an argument of type %s",
                                 mp_type_name(args[i]));
         }
         if (rc == MP_OK) {
             rc = deep                   ? mp_read_deep(T, args[i], has_tensor)
-                 : mp_is_array(args[i]) ? mp_array_read(T, args[i], n)
+                 : mp_is_array(args[i]) ? mp_array_read(T, args[i], n.node)
                                         : mp_read_all(T, args[i]);
         }
         if (rc == MP_OK) {
             rc = mp_prepare_instance(T, args[i]);
         }
         if (rc == MP_OK) {
-            rc = prepare_callable(T, args[i], n);
+            rc = prepare_callable(T, args[i], n.node);
         }
         if (rc != MP_OK) {
             return rc;
@@ -152,10 +152,10 @@ static mp_rc
 call_on_own(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
     PyObject *callee = c->callee;
-    mp_node *self;
+    mp_val self;
     PyTypeObject *owner = mp_method_owner(callee);
     mp_rc rc = mp_value(T, c->args[0], &self);
-    bool fresh = self != NULL && self->kind == MP_NODE_FRESH;
+    bool fresh = mp_val_is_fresh(self);
     if (rc != MP_OK) {
         return rc;
     }
@@ -164,7 +164,8 @@ call_on_own(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
         return rc != MP_OK ? rc
                            : mp_numpy_call(T, s, c->args[0], c->args + 1, c->count - 1);
     }
-    if (mp_is_value_type(owner) && (self == NULL || fresh || mp_is_array(c->args[0]))) {
+    if (mp_is_value_type(owner)
+        && (mp_val_is_constant(self) || fresh || mp_is_array(c->args[0]))) {
         s->below = MP_BELOW_WATCH;
         if (mp_is_numpy_type(owner)) {
             s->below = MP_BELOW_SKIP;  // array.sum() is Python code of numpy

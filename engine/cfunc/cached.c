@@ -238,7 +238,7 @@ mp_cached_end(mp_trace *T, mp_shadow *s, PyObject *answer)
 {
     assert(s->cached_key == NULL || s->cached != NULL);
     PyObject *cached = s->cached, *key = s->cached_key;  // owned from here on
-    mp_node *known;
+    mp_val known;
     s->cached = s->cached_key = NULL;
     mp_rc rc = cached == NULL ? mp_value(T, answer, &known) : mp_result(T, answer);
     if (rc == MP_OK && key != NULL) {

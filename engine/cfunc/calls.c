@@ -7,17 +7,17 @@ mp_rc
 mp_rule_next(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *const *args = c->args;
-    mp_node *n = NULL;
+    mp_val n = MP_NO_VALUE;
     mp_rc rc = c->nargs > 0 ? mp_value(T, args[0], &n) : MP_OK;
     if (rc == MP_OK && c->nargs > 1) {
         rc = mp_know(T, args[1]);
     }
-    if (rc != MP_OK || n == NULL) {
+    if (rc != MP_OK || mp_val_is_constant(n)) {
         return rc;
     }
     s->below = MP_BELOW_WATCH;
     s->through_c = !PyGen_CheckExact(args[0]);
-    if (n->reg < 0) {
+    if (n.node->reg < 0) {
         rc = mp_look_before_next(T, args[0]);
         return rc != MP_OK ? rc : mp_prepare_instance(T, args[0]);
     }

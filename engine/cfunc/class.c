@@ -158,17 +158,17 @@ mp_rule_property(mp_trace *T, mp_shadow *s, const mp_call *c)
     bool sets = mp_is_known(c->callee, MP_K_PROPERTY_SET);
     int field = gets ? MP_F_PROP_GET : sets ? MP_F_PROP_SET : MP_F_PROP_DEL;
     PyObject *func = mp_descr_part_borrow(c->args[0], gets ? 0 : sets ? 1 : 2);
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc != MP_OK || func == NULL || c->nargs < 2
         || (gets && c->args[1] == Py_None)) {
         return rc;
     }
-    if (n != NULL && n->reg >= 0) {
+    if (mp_val_has_source(n)) {
         rc = !Py_IS_TYPE(c->args[0], &PyProperty_Type)
                  ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "property.%s",
                                   mp_callee_name(c->callee))
-                 : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, field, func);
+                 : mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, field, func);
     }
     else {
         rc = mp_result(T, func);

@@ -6,7 +6,7 @@
 mp_rc
 mp_rule_dict_pop(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
     rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
@@ -14,18 +14,19 @@ mp_rule_dict_pop(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || c->nargs < 2) {
         return rc;
     }
-    if (n->reg < 0 && !mp_key_is_safe(c->args[1])) {
+    if (n.node->reg < 0 && !mp_key_is_safe(c->args[1])) {
         s->below = MP_BELOW_WATCH;
         return mp_prepare_instance(T, c->args[1]);
     }
-    rc = mp_read_key(T, c->args[0], n, c->args[1], &value);
-    return rc == MP_OK && value != NULL ? mp_write_key(T, n, c->args[1], true) : rc;
+    rc = mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    return rc == MP_OK && value != NULL ? mp_write_key(T, n.node, c->args[1], true)
+                                        : rc;
 }
 
 mp_rc
 mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
     rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
@@ -33,14 +34,15 @@ mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || c->nargs < 2) {
         return rc;
     }
-    rc = mp_read_key(T, c->args[0], n, c->args[1], &value);
-    return rc == MP_OK && value == NULL ? mp_write_key(T, n, c->args[1], false) : rc;
+    rc = mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    return rc == MP_OK && value == NULL ? mp_write_key(T, n.node, c->args[1], false)
+                                        : rc;
 }
 
 mp_rc
 mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     bool has_tensor = false;
     mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc == MP_OK) {
@@ -52,20 +54,20 @@ mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
     s->below = MP_BELOW_WATCH;  // of what hands out the pairs
     rc =
         rc != MP_OK ? rc : mp_look_into(T, s, "dict.update", c->args + 1, c->nargs - 1);
-    if (rc != MP_OK || n->reg < 0) {
+    if (rc != MP_OK || n.node->reg < 0) {
         return rc;
     }
     if (c->nargs > 1 && !PyDict_Check(c->args[1])) {
-        return mp_write_content(T, n);
+        return mp_write_content(T, n.node);
     }
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     while (rc == MP_OK && c->nargs > 1 && PyDict_Next(c->args[1], &pos, &key, &value)) {
-        rc = mp_write_key(T, n, key, false);
+        rc = mp_write_key(T, n.node, key, false);
     }
     for (Py_ssize_t i = 0;
          rc == MP_OK && c->kwnames != NULL && i < PyTuple_GET_SIZE(c->kwnames); i++) {
-        rc = mp_write_key(T, n, PyTuple_GET_ITEM(c->kwnames, i), false);
+        rc = mp_write_key(T, n.node, PyTuple_GET_ITEM(c->kwnames, i), false);
     }
     return rc;
 }
@@ -73,17 +75,17 @@ mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_dict_get(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
     rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
     rc = rc != MP_OK || c->nargs < 2 ? rc : mp_prepare_key(T, s, c->args[1]);
-    if (rc != MP_OK || c->nargs < 2 || n == NULL) {
+    if (rc != MP_OK || c->nargs < 2 || mp_val_is_constant(n)) {
         return rc;
     }
-    if (n->reg < 0) {
+    if (n.node->reg < 0) {
         s->below = MP_BELOW_WATCH;
         return mp_prepare_instance(T, c->args[1]);
     }
-    return mp_read_key(T, c->args[0], n, c->args[1], &value);
+    return mp_read_key(T, c->args[0], n.node, c->args[1], &value);
 }

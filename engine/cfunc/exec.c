@@ -129,12 +129,12 @@ static mp_rc
 fill_builtins(mp_trace *T, mp_shadow *s, PyObject *globals)
 {
     PyObject *name = PyUnicode_InternFromString("__builtins__"), *value;
-    mp_node *n;
+    mp_val n;
     mp_rc rc = name == NULL ? MP_ERR : mp_value(T, globals, &n);
-    rc = rc != MP_OK ? rc : mp_read_key(T, globals, n, name, &value);
+    rc = rc != MP_OK ? rc : mp_read_key(T, globals, n.node, name, &value);
     if (rc == MP_OK && value == NULL) {
         rc = mp_load_const(T, mp_frame_builtins_borrow(s->f));
-        rc = rc != MP_OK ? rc : mp_write_key(T, n, name, false);
+        rc = rc != MP_OK ? rc : mp_write_key(T, n.node, name, false);
     }
     else if (rc == MP_OK && !PyModule_Check(value)) {
         rc = mp_load_const(T, value);

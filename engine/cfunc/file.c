@@ -89,7 +89,7 @@ text_of(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject **text)
 static mp_rc
 file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *text)
 {
-    mp_node *n;
+    mp_val n;
     bool ascii = text == NULL || PyUnicode_IS_ASCII(text);
     if (!ascii && PyUnicode_AsUTF8(text) == NULL) {
         mp_err_drop();
@@ -99,7 +99,7 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
     if (rc != MP_OK) {
         return rc;
     }
-    if (n == NULL || n->kind != MP_NODE_EXTERNAL || !mp_file_takes(file, ascii)) {
+    if (!mp_val_is_external(n) || !mp_file_takes(file, ascii)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s to a %s", who,
                               mp_type_name(file));
     }
@@ -107,9 +107,9 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s in a try block", who);
     }
     PyObject *what = PyUnicode_InternFromString(ascii ? "ascii" : "utf-8");
-    rc = what == NULL ? MP_ERR : mp_test(T, MP_G_FILE, n, what, 0);
+    rc = what == NULL ? MP_ERR : mp_test(T, MP_G_FILE, n.node, what, 0);
     Py_XDECREF(what);
-    return rc != MP_OK ? rc : mp_write_file(T, n, text);
+    return rc != MP_OK ? rc : mp_write_file(T, n.node, text);
 }
 
 /* -- print -------------------------------------------------------------------------- */

@@ -11,12 +11,12 @@ mp_rule_id(mp_trace *T, mp_shadow *s, const mp_call *c)
         return MP_OK;
     }
     PyObject *obj = c->args[0];
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
     }
-    if (n != NULL && n->kind == MP_NODE_EXTERNAL) {
+    if (mp_val_is_external(n)) {
         return mp_load_const(T, obj);
     }
     rc = mp_is_constant(obj) ? MP_OK : mp_note_identity(T, obj);

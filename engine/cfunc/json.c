@@ -124,12 +124,12 @@ json_encode(mp_trace *T, mp_shadow *s, PyObject *encoder, PyObject *obj)
 mp_rc
 mp_rule_scanner(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     if (c->count != 1) {
         return MP_OK;  // TypeError
     }
     mp_rc rc = mp_value(T, c->args[0], &n);
-    if (rc == MP_OK && n != NULL && n->kind != MP_NODE_FRESH) {
+    if (rc == MP_OK && !mp_val_is_constant(n) && !mp_val_is_fresh(n)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a scanner of an external %s",
                             mp_type_name(c->args[0]));
     }
@@ -182,9 +182,9 @@ json_scan(mp_trace *T, mp_shadow *s, PyObject *scanner, PyObject *text)
                                         "object_hook", "object_pairs_hook"};
     enum { HOOK = 3, PAIRS_HOOK = 4, NAMES = 5 };
     bool used[NAMES];
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, scanner, &n);
-    bool pinned = rc == MP_OK && n->reg >= 0;
+    bool pinned = rc == MP_OK && n.node->reg >= 0;
     if (pinned) {
         rc = mp_load_const(T, scanner);
     }
@@ -234,11 +234,11 @@ mp_post_nested(mp_trace *T, PyObject *obj)
 mp_rc
 mp_call_json(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     bool encodes = mp_type_is(c->callee, MP_K_JSON_ENCODER);
     mp_rc rc = mp_value(T, c->callee, &n);
     if (rc == MP_OK
-        && (c->nargs != 2 || (encodes && n->reg >= 0)
+        && (c->nargs != 2 || (encodes && n.node->reg >= 0)
             || (!encodes && !PyUnicode_CheckExact(c->args[0])))) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_type_name(c->callee));
     }

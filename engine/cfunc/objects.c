@@ -16,9 +16,9 @@
 static mp_rc
 pin_object(mp_trace *T, PyObject *obj)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
-    return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_load_const(T, obj);
+    return rc != MP_OK || !mp_val_has_source(n) ? rc : mp_load_const(T, obj);
 }
 
 bool
@@ -320,12 +320,12 @@ mp_is_watched_key(mp_trace *T, PyObject *obj)
 mp_rc
 mp_rule_proxy(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n = NULL;
+    mp_val n = MP_NO_VALUE;
     mp_rc rc = c->count > 0 ? mp_value(T, c->args[0], &n) : MP_OK;
     if (rc != MP_OK) {
         return rc;
     }
-    if (c->count != 1 || n == NULL || n->kind != MP_NODE_FRESH) {
+    if (c->count != 1 || !mp_val_is_fresh(n)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "weakref.proxy");
     }
     // C code asks the object behind it for what its class says.
@@ -467,15 +467,15 @@ reduce_instance(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plai
 mp_rc
 mp_rule_reduce(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     bool plain = false, proto = c->nargs == 2 && PyLong_CheckExact(c->args[1]);
     mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc != MP_OK) {
         return rc;
     }
     s->post = MP_POST_RESULT;
-    if (proto && n != NULL && PyLong_AsLong(c->args[1]) >= 2) {
-        rc = reduce_instance(T, s, c->args[0], n, &plain);
+    if (proto && !mp_val_is_constant(n) && PyLong_AsLong(c->args[1]) >= 2) {
+        rc = reduce_instance(T, s, c->args[0], n.node, &plain);
     }
     s->post = MP_POST_RESULT;
     return rc != MP_OK || plain

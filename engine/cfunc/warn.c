@@ -436,6 +436,7 @@ static mp_rc
 warn_file(mp_trace *T)
 {
     PyObject *file;
+    mp_val v;
     mp_rc rc = mp_load_const(T, warn_static.sys);
     mp_node *n = mp_refgraph_find(&T->graph, warn_static.sys);
     rc = rc != MP_OK
@@ -444,15 +445,15 @@ warn_file(mp_trace *T)
     if (rc != MP_OK || file == Py_None) {
         return rc;
     }
-    rc = file == NULL ? warn_refuse(T, "without a sys.stderr") : mp_value(T, file, &n);
+    rc = file == NULL ? warn_refuse(T, "without a sys.stderr") : mp_value(T, file, &v);
     if (rc != MP_OK) {
         return rc;
     }
-    if (n == NULL || n->kind != MP_NODE_EXTERNAL || !mp_file_takes(file, false)) {
+    if (!mp_val_is_external(v) || !mp_file_takes(file, false)) {
         return warn_refuse(T, "sys.stderr is no file of C code");
     }
     PyObject *encoding = PyUnicode_InternFromString("utf-8");
-    rc = encoding == NULL ? MP_ERR : mp_test(T, MP_G_FILE, n, encoding, 0);
+    rc = encoding == NULL ? MP_ERR : mp_test(T, MP_G_FILE, v.node, encoding, 0);
     Py_XDECREF(encoding);
     return rc;
 }

@@ -55,7 +55,7 @@ static mp_rc
 fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
 {
     PyObject *const *args = c->args;
-    mp_node *n;
+    mp_val n;
     bool has_tensor = false;
     bool done = false;
     mp_rc rc = mp_value(T, args[0], &n);
@@ -68,7 +68,7 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     if (rc == MP_OK && PyDict_Check(args[0])) {
         rc = mp_look_into(T, s, mp_callee_name(c->callee), args + 1, c->nargs - 1);
     }
-    return rc == MP_OK ? mp_write_content(T, n) : rc;
+    return rc == MP_OK ? mp_write_content(T, n.node) : rc;
 }
 
 static mp_rc
@@ -100,7 +100,7 @@ mp_rule_content_eval(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *self;
+    mp_val self;
     mp_rc rc = check_content(T, c);
     if (rc != MP_OK) {
         return rc;
@@ -109,7 +109,7 @@ mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
     rc = mp_value(T, c->args[0], &self);
     rc = rc != MP_OK ? rc : mp_pass_args(T, c->args + 1, c->count - 1);
     rc = rc != MP_OK || c->nargs < 3 ? rc : mp_prepare_instance(T, c->args[1]);
-    return rc != MP_OK ? rc : mp_write_content(T, self);
+    return rc != MP_OK ? rc : mp_write_content(T, self.node);
 }
 
 mp_rc
@@ -127,10 +127,12 @@ mp_rule_count(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_append(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, c->args[0], &n);
     rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
-    return rc == MP_OK && c->nargs == 2 && n != NULL ? mp_write_append(T, n) : rc;
+    return rc == MP_OK && c->nargs == 2 && !mp_val_is_constant(n)
+               ? mp_write_append(T, n.node)
+               : rc;
 }
 
 /* -- Items and attributes ------------------------------------------------------------------------- */
@@ -183,10 +185,9 @@ know_context(mp_trace *T, const mp_call *c, mp_node **n)
 {
     mp_rc rc = mp_know_all(T, c->args + 1, c->nargs - 1);
     rc = rc != MP_OK ? rc : mp_load_const(T, c->args[0]);
-    rc = rc != MP_OK ? rc : mp_value(T, c->args[0], n);
-    if (rc == MP_OK && (*n)->reg < 0) {
-        *n = NULL;
-    }
+    mp_val var;
+    rc = rc != MP_OK ? rc : mp_value(T, c->args[0], &var);
+    *n = rc == MP_OK && var.node->reg >= 0 ? var.node : NULL;
     return rc;
 }
 

@@ -171,7 +171,7 @@ tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
 static mp_rc
 op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
 {
-    mp_node *n;
+    mp_val n;
     if (PySlice_Check(obj)) {
         mp_rc rc = mp_fresh(T, obj);
         rc = rc != MP_OK ? rc
@@ -182,18 +182,18 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     if (rc != MP_OK) {
         return rc;
     }
-    if (n == NULL && mp_is_fresh_id(T, obj)) {
+    if (mp_val_is_constant(n) && mp_is_fresh_id(T, obj)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
-    if (n == NULL) {
+    if (mp_val_is_constant(n)) {
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
-    if (n->kind == MP_NODE_TENSOR) {
-        return op_input(T, obj, n, tree);
+    if (mp_val_is_tensor(n)) {
+        return op_input(T, obj, n.node, tree);
     }
-    if (is_graph_object(obj) && n->leaf != NULL) {
-        *tree = Py_NewRef(n->leaf);
+    if (is_graph_object(obj) && n.node->leaf != NULL) {
+        *tree = Py_NewRef(n.node->leaf);
         return MP_OK;
     }
     rc = mp_read_all(T, obj);
@@ -217,8 +217,8 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     }
     if (mp_is_array(obj)
         && (T->op.array_use == MP_ARRAY_COPIED || T->op.array_use == MP_ARRAY_INDEX
-            || (T->op.array_use == MP_ARRAY_SHARED && n->kind == MP_NODE_FRESH))) {
-        rc = mp_array_read(T, obj, n);
+            || (T->op.array_use == MP_ARRAY_SHARED && mp_val_is_fresh(n)))) {
+        rc = mp_array_read(T, obj, n.node);
         return rc != MP_OK ? rc : mp_array_leaf(T, obj, tree);
     }
     return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",

@@ -115,7 +115,7 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
                           bool with_hook)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n;
+    mp_val n;
     PyTypeObject *tp = Py_TYPE(owner);
     mp_rc rc = mp_value(T, owner, &n);
     if (rc != MP_OK) {
@@ -142,15 +142,15 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     }
     rc = mp_descr_guard_kind(T, descr);
     if (rc == MP_OK && descr != NULL && mp_descr_is_data(descr)) {
-        return mp_descr_bind(T, s, owner, n, name, descr);
+        return mp_descr_bind(T, s, owner, n.node, name, descr);
     }
     bool found = false;
-    rc = rc != MP_OK ? rc : get_from_dict(T, owner, n, name, &found);
+    rc = rc != MP_OK ? rc : get_from_dict(T, owner, n.node, name, &found);
     if (rc != MP_OK || found) {
         return rc;
     }
     if (descr != NULL) {
-        return mp_descr_bind(T, s, owner, n, name, descr);
+        return mp_descr_bind(T, s, owner, n.node, name, descr);
     }
     if (!with_hook) {
         return MP_OK;  // AttributeError, and the guards know why
@@ -250,10 +250,10 @@ get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
     assert(PyModule_Check(owner));
     PyObject *hook;
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, owner, &n);
     if (rc == MP_OK) {  // a module is pinned by identity, but its class may change
-        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(owner), 0);
+        rc = mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)Py_TYPE(owner), 0);
     }
     rc = rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, false);
     if (rc != MP_OK) {
@@ -381,7 +381,7 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
                      PyTypeObject *obj_type, PyObject *name)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
@@ -401,7 +401,7 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
             return rc;
         }
     }
-    return mp_descr_bind(T, s, obj, n, name, found);
+    return mp_descr_bind(T, s, obj, n.node, name, found);
 }
 
 static mp_rc
@@ -436,7 +436,7 @@ mp_rc
 mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n;
+    mp_val n;
     PyTypeObject *tp = Py_TYPE(owner);
     if (attr_strings() < 0) {
         return MP_ERR;
@@ -445,14 +445,14 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     if (rc != MP_OK) {
         return rc;
     }
-    if (n != NULL && n->kind == MP_NODE_TENSOR) {
-        return get_tensor_attr(T, s, owner, n, name);
+    if (mp_val_is_tensor(n)) {
+        return get_tensor_attr(T, s, owner, n.node, name);
     }
     if (tp == &PySuper_Type) {
         return get_super_attr(T, s, owner, name);
     }
     if (tp == &PyMethod_Type) {
-        return get_method_attr(T, s, owner, n, name);
+        return get_method_attr(T, s, owner, n.node, name);
     }
     if (PyType_Check(owner)) {
         PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
@@ -461,7 +461,7 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
             && mp_c_base(tp) != tp) {
             return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "metaclass __getattribute__");
         }
-        return get_type_attr(T, s, owner, n, name);
+        return get_type_attr(T, s, owner, n.node, name);
     }
     if (tp == &PyModule_Type) {
         return get_module_attr(T, s, owner, name);
@@ -475,7 +475,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         return mp_attr_runs(T, s, over);
     }
     if (PyModule_Check(owner)) {
-        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+        rc = mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)tp,
+                     0);  // its class can change
         return rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, true);
     }
     if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
@@ -514,7 +515,8 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
                           PyObject *value)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n, *dict_node;
+    mp_node *dict_node;
+    mp_val n;
     PyObject *dict;
     mp_rc rc = mp_value(T, owner, &n);
     if (rc == MP_OK && value != NULL) {
@@ -523,9 +525,9 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         bool done;
-        rc = mp_record_tensor_store(T, s, owner, n, name, value, &done);
+        rc = mp_record_tensor_store(T, s, owner, n.node, name, value, &done);
         if (rc != MP_OK || done) {
             return rc;
         }
@@ -538,17 +540,18 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         return rc;
     }
     if (descr != NULL && Py_TYPE(descr)->tp_descr_set != NULL) {
-        return mp_descr_set(T, s, owner, n, name, value, descr);
+        return mp_descr_set(T, s, owner, n.node, name, value, descr);
     }
-    if (n == NULL || n->reg < 0) {
+    if (!mp_val_has_source(n)) {
         return MP_OK;
     }
     if (PyType_Check(owner)) {
-        rc = value != NULL ? MP_OK
-                           : guard_own_class_attr(T, n, (PyTypeObject *)owner, name);
-        return rc != MP_OK ? rc : mp_write_type(T, n, name);
+        rc = value != NULL
+                 ? MP_OK
+                 : guard_own_class_attr(T, n.node, (PyTypeObject *)owner, name);
+        return rc != MP_OK ? rc : mp_write_type(T, n.node, name);
     }
-    rc = mp_instance_dict_node(T, owner, n, &dict, &dict_node);
+    rc = mp_instance_dict_node(T, owner, n.node, &dict, &dict_node);
     if (rc != MP_OK || dict == NULL) {
         return rc;  // no dict: AttributeError
     }
@@ -567,7 +570,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                   PyObject *value)
 {
     assert(PyUnicode_Check(name));
-    mp_node *n;
+    mp_val n;
     if (attr_strings() < 0) {
         return MP_ERR;
     }
@@ -575,7 +578,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     if (rc != MP_OK) {
         return rc;
     }
-    if (PyWeakref_CheckProxy(owner) && n->kind == MP_NODE_FRESH) {
+    if (PyWeakref_CheckProxy(owner) && mp_val_is_fresh(n)) {
         owner = mp_weakref_borrow(owner);
         return mp_record_setattr(T, s, owner, name, value);
     }
@@ -584,7 +587,8 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     PyObject *hook = mp_type_lookup_borrow(tp, hook_name);
     rc = mp_guard_type_attr(T, tp, hook_name, hook);
     if (rc == MP_OK && PyModule_Check(owner)) {
-        rc = mp_test(T, MP_G_TYPE_IS, n, (PyObject *)tp, 0);  // its class can change
+        rc = mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)tp,
+                     0);  // its class can change
     }
     if (rc != MP_OK) {
         return rc;

@@ -518,13 +518,13 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
 static mp_rc
 check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_node *n;
+    mp_val n;
     if (nargs < 1 || (PyObject *)mp_c_base(cls) != mp_known[MP_K_PARTIAL]
         || !mp_is_instance(args[0], MP_K_PARTIAL)) {
         return MP_OK;
     }
     mp_rc rc = mp_value(T, args[0], &n);
-    return rc != MP_OK || n == NULL || n->reg < 0
+    return rc != MP_OK || !mp_val_has_source(n)
                ? rc
                : mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
                                 "a partial of an external partial");
@@ -746,7 +746,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
 {
     assert(callee != NULL && nargs >= 0);
     assert(kwnames == NULL || PyTuple_Check(kwnames));
-    mp_node *n;
+    mp_val n;
     if (call_strings() < 0) {
         return MP_ERR;
     }
@@ -774,7 +774,7 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     if (mp_is_method_wrapper(callee)) {
         method_wrapper_object *w = (method_wrapper_object *)callee;
         rc = mp_load_const(T, w->descr);
-        if (rc == MP_OK && n != NULL && n->reg >= 0) {
+        if (rc == MP_OK && mp_val_has_source(n)) {
             rc = mp_load_const(T, w->self);
         }
         return rc != MP_OK
@@ -789,8 +789,8 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         if (inner == NULL) {
             return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a staticmethod of nothing");
         }
-        rc = mp_load_wrapped(T, n, MP_F_STATIC_FUNC, inner);
+        rc = mp_load_wrapped(T, n.node, MP_F_STATIC_FUNC, inner);
         return rc != MP_OK ? rc : mp_record_callee(T, s, inner, args, nargs, kwnames);
     }
-    return call_instance(T, s, callee, n, args, nargs, kwnames);
+    return call_instance(T, s, callee, n.node, args, nargs, kwnames);
 }

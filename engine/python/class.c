@@ -91,7 +91,7 @@ class_prepare(mp_trace *T, mp_shadow *s, PyTypeObject *meta, PyObject *const *ba
 {
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < n_bases && rc == MP_OK; i++) {
-        mp_node *n;
+        mp_val n;
         rc = mp_value(T, bases[i], &n);
         if (rc == MP_OK && !PyType_Check(bases[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a %s as a base class",
@@ -99,7 +99,7 @@ class_prepare(mp_trace *T, mp_shadow *s, PyTypeObject *meta, PyObject *const *ba
         }
         rc = rc != MP_OK
                  ? rc
-                 : mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(bases[i]), 0);
+                 : mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)Py_TYPE(bases[i]), 0);
         rc = rc != MP_OK ? rc
                          : class_prepare_hook(T, (PyTypeObject *)bases[i],
                                               &PyBaseObject_Type, "__init_subclass__");
@@ -277,7 +277,7 @@ static mp_rc
 class_has_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *has)
 {
     PyObject *names = mp_frame_names_borrow(s->f), *value;
-    mp_node *n;
+    mp_val n;
     bool runs;
     mp_rc rc = mp_value(T, names, &n);
     *has = false;
@@ -292,12 +292,12 @@ class_has_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *has)
         }
         s->post = MP_POST_NONE;
     }
-    rc = rc != MP_OK ? rc : mp_read_key(T, names, n, name, &value);
+    rc = rc != MP_OK ? rc : mp_read_key(T, names, n.node, name, &value);
     if (rc != MP_OK || value == NULL) {
         return rc;
     }
     *has = true;
-    bool is_annotations = PyDict_CheckExact(value) && n->kind == MP_NODE_FRESH
+    bool is_annotations = PyDict_CheckExact(value) && mp_val_is_fresh(n)
                           && mp_refgraph_find(&T->graph, value) == NULL;
     return is_annotations ? mp_fresh(T, value) : MP_OK;  // SETUP_ANNOTATIONS made it
 }
@@ -365,9 +365,10 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     static const char *const hooks[] = {"__format__", "__str__", "__repr__"};
     PyHeapTypeObject *heap = (PyHeapTypeObject *)cls;
     PyObject *found = NULL, *name;
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, cls, &n);
-    rc = rc != MP_OK ? rc : mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(cls), 0);
+    rc = rc != MP_OK ? rc
+                     : mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)Py_TYPE(cls), 0);
     *runs = false;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(hooks) && rc == MP_OK; i++) {
         rc = mp_special(T, cls, hooks[i], &found);
@@ -379,8 +380,8 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     if ((name = PyUnicode_InternFromString("__qualname__")) == NULL) {
         return MP_ERR;
     }
-    if (n->reg >= 0) {
-        rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_TYPE_QUALNAME,
+    if (n.node->reg >= 0) {
+        rc = mp_load(T, MP_G_LOAD_FIELD, n.node->reg, name, MP_F_TYPE_QUALNAME,
                      heap->ht_qualname);
     }
     Py_SETREF(name, PyUnicode_InternFromString("__module__"));

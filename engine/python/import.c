@@ -79,10 +79,11 @@ static mp_rc
 read_parent(mp_trace *T, PyObject *spec, PyObject **parent)
 {
     PyObject *name, *places, *dict;
-    mp_node *n, *dict_node;
+    mp_node *dict_node;
+    mp_val n;
     *parent = NULL;
     mp_rc rc = mp_value(T, spec, &n);
-    rc = rc != MP_OK ? rc : mp_instance_dict_node(T, spec, n, &dict, &dict_node);
+    rc = rc != MP_OK ? rc : mp_instance_dict_node(T, spec, n.node, &dict, &dict_node);
     if (rc == MP_OK && (dict == NULL || dict_node == NULL)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a __spec__ of another kind");
     }

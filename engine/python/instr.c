@@ -323,7 +323,7 @@ writes_while_locked(mp_trace *T)
 mp_rc
 mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
 {
-    mp_node *n;
+    mp_val n;
     if (T->trial) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a lock, in a trial");
     }
@@ -349,14 +349,14 @@ mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
         T->n_free_writes = T->n_writes;
     }
     T->n_locks++;
-    return mp_test(T, MP_G_UNLOCKED, n, NULL, 0);
+    return mp_test(T, MP_G_UNLOCKED, n.node, NULL, 0);
 }
 
 static mp_rc
 do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     PyObject *enter, *leave;
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
     if (rc == MP_OK) {
         rc = mp_special(T, obj, "__enter__", &enter);
@@ -371,7 +371,7 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
         s->post = MP_POST_PAIR;
         return mp_take_lock(T, s, obj, true);
     }
-    bool own = n != NULL && n->kind == MP_NODE_FRESH;  // as methods of its own objects
+    bool own = mp_val_is_fresh(n);  // as methods of its own objects
     if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
         || (!PyFunction_Check(leave)
             && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type)))) {
@@ -496,7 +496,7 @@ advance_external(mp_trace *T, mp_node *n, PyObject *item)
 static mp_rc
 do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, iterator, &n);
     if (rc != MP_OK) {
         return rc;
@@ -504,7 +504,7 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
     s->through_c = !PyGen_CheckExact(iterator);
-    if (n == NULL || n->reg < 0) {
+    if (!mp_val_has_source(n)) {
         PyObject *ignored;
         rc = mp_look_before_next(T, iterator);
         return rc != MP_OK ? rc : mp_special(T, iterator, "__next__", &ignored);
@@ -512,7 +512,7 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     PyObject *next, *item;
     int more = mp_iterator_peek(iterator, 0, &item);
     if (more >= 0 && !is_sequence_written(T, iterator)) {
-        return advance_external(T, n, more > 0 ? item : NULL);
+        return advance_external(T, n.node, more > 0 ? item : NULL);
     }
     rc = mp_special(T, iterator, "__next__", &next);
     if (rc == MP_OK && (next == NULL || !PyFunction_Check(next))) {

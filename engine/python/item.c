@@ -177,7 +177,7 @@ is_own_key(PyObject *obj, const mp_node *n, PyObject *key)
 mp_rc
 mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
 {
-    mp_node *n, *key_node;
+    mp_val n, key_node;
     bool runs, has_tensor = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -188,7 +188,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         PyObject *args[2] = {obj, key};
         return mp_op_begin(T, s, mp_operator_borrow("getitem"), args, 2, NULL,
                            MP_TORCH_CALL);
@@ -199,7 +199,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     else {
         rc = mp_fresh(T, key);
     }
-    if (rc == MP_OK && !is_own_key(obj, n, key)) {
+    if (rc == MP_OK && !is_own_key(obj, n.node, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
     }
     if (rc != MP_OK) {
@@ -211,10 +211,10 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
         return rc;
     }
     if (PyList_Check(obj) || PyTuple_Check(obj)) {
-        return getitem_sequence(T, s, obj, n, key);
+        return getitem_sequence(T, s, obj, n.node, key);
     }
     if (PyDict_Check(obj)) {
-        return getitem_dict(T, s, obj, n, key);
+        return getitem_dict(T, s, obj, n.node, key);
     }
     s->post = MP_POST_RESULT;
     if (PyType_Check(obj)) {
@@ -223,14 +223,14 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     if (has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
     }
-    if (n == NULL || n->kind == MP_NODE_FRESH) {
+    if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
         return MP_OK;
     }
     if (mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
         return mp_read_all(T, obj);
     }
     if (mp_is_array(obj)) {
-        return mp_array_read(T, obj, n);
+        return mp_array_read(T, obj, n.node);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
@@ -239,7 +239,7 @@ mp_rc
 mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
                   PyObject *value)
 {
-    mp_node *n;
+    mp_val n;
     bool runs, has_tensor = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -249,7 +249,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         PyObject *args[3] = {obj, key, value};
         if (value == NULL) {
             return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
@@ -263,7 +263,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc == MP_OK && value != NULL) {
         rc = mp_know(T, value);
     }
-    if (rc == MP_OK && !is_own_key(obj, n, key)) {
+    if (rc == MP_OK && !is_own_key(obj, n.node, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
     }
     if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
@@ -292,7 +292,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         return rc;
     }
     if (PyDict_Check(obj) && !mp_key_is_safe(key)) {
-        if (n != NULL && n->reg >= 0) {
+        if (mp_val_has_source(n)) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
         }
         rc = mp_runs_python(T, s, key, "__hash__", &runs);
@@ -302,24 +302,25 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         s->post = MP_POST_NONE;
         return rc;
     }
-    if (n == NULL || n->kind == MP_NODE_FRESH) {
+    if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
         return MP_OK;
     }
     if (PyDict_Check(obj)) {
         PyObject *old;
         if (value == NULL) {
-            rc = mp_read_key(T, obj, n, key, &old);  // del looks whether it is there
+            rc = mp_read_key(T, obj, n.node, key,
+                             &old);  // del looks whether it is there
             if (rc != MP_OK || old == NULL) {
                 return rc;
             }
         }
-        return mp_write_key(T, n, key, value == NULL);
+        return mp_write_key(T, n.node, key, value == NULL);
     }
     if (PyList_Check(obj) || mp_is_deque(obj)) {
-        return mp_write_content(T, n);
+        return mp_write_content(T, n.node);
     }
     if (PyByteArray_CheckExact(obj)) {
-        return mp_write_bytes(T, s, n, key, value);
+        return mp_write_bytes(T, s, n.node, key, value);
     }
     return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
 }
@@ -327,7 +328,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
 mp_rc
 mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 {
-    mp_node *n, *wanted;
+    mp_val n, wanted;
     bool runs, has_tensor = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -338,9 +339,9 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (rc == MP_OK) {
         rc = mp_value(T, item, &wanted);
     }
-    if (rc == MP_OK && (is_tensor_node(n) || is_tensor_node(wanted))) {
-        if (is_tensor_node(wanted) && n != NULL
-            && (PyDict_Check(obj) || PyAnySet_Check(obj)) && n->kind == MP_NODE_FRESH) {
+    if (rc == MP_OK && (mp_val_is_tensor(n) || mp_val_is_tensor(wanted))) {
+        if (mp_val_is_tensor(wanted) && !mp_val_is_constant(n)
+            && (PyDict_Check(obj) || PyAnySet_Check(obj)) && mp_val_is_fresh(n)) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, item);  // tensors hash by identity: pin it
         }
@@ -359,12 +360,13 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (!mp_key_is_safe(item)) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
         }
-        if (!mp_node_needs_guards(n) || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
+        if (!mp_node_needs_guards(n.node)
+            || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
             s->below = MP_BELOW_WATCH;
             return MP_OK;
         }
         rc = mp_pin_key(T, item);
-        if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n, item))) {
+        if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n.node, item))) {
             return rc;
         }
         if (PyDict_Check(obj) && !mp_dict_is_safe(obj)) {
@@ -379,10 +381,10 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (found < 0) {
             return MP_ERR;
         }
-        return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n, item, 0);
+        return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n.node, item, 0);
     }
-    if (n == NULL || PyList_Check(obj) || PyTuple_Check(obj) || mp_is_deque(obj)
-        || PyByteArray_CheckExact(obj)) {
+    if (mp_val_is_constant(n) || PyList_Check(obj) || PyTuple_Check(obj)
+        || mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
         s->below = MP_BELOW_WATCH;
         rc = mp_read_deep(T, obj, &has_tensor);
         rc = rc != MP_OK ? rc : mp_read_deep(T, item, &has_tensor);
@@ -398,7 +400,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (rc == MP_OK && has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
     }
-    if (rc != MP_OK || runs || n->kind == MP_NODE_FRESH || mp_is_array(obj)) {
+    if (rc != MP_OK || runs || mp_val_is_fresh(n) || mp_is_array(obj)) {
         s->below = MP_BELOW_WATCH;
         return rc;  // (mp_read_deep has read an array)
     }
@@ -410,7 +412,7 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 mp_rc
 mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
-    mp_node *n;
+    mp_val n;
     bool runs;
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -420,7 +422,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         rc = mp_tensor_observe(T, obj);
         if (rc != MP_OK) {
             return rc;
@@ -442,7 +444,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     if (runs) {
         return MP_OK;
     }
-    if (n == NULL || n->kind == MP_NODE_FRESH) {
+    if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
         s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
         return mp_look_before_next(T, obj);
     }
@@ -450,7 +452,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         return mp_read_all(T, obj);
     }
     if (mp_is_array(obj)) {
-        return mp_array_read(T, obj, n);
+        return mp_array_read(T, obj, n.node);
     }
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "iteration over a %s",
                           mp_type_name(obj));

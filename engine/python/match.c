@@ -26,7 +26,7 @@ mp_rc
 mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cls,
                       PyObject *names, int count)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, subject, &n);
     if (rc == MP_OK && PyType_Check(cls)) {
         PyObject *args[2] = {subject, cls};
@@ -98,7 +98,7 @@ mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
 mp_rc
 mp_record_except(mp_trace *T, PyObject *classes)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, classes, &n);
     return rc != MP_OK || !PyTuple_Check(classes) ? rc : mp_read_all(T, classes);
 }

@@ -19,19 +19,22 @@
 mp_rc
 mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
 {
-    mp_node *na, *nb;
+    mp_val na, nb;
     mp_rc rc = mp_apply_refuse_is(T, a, b);
     rc = rc != MP_OK ? rc : mp_value(T, a, &na);
     if (rc == MP_OK) {
         rc = mp_value(T, b, &nb);
     }
-    if (rc != MP_OK || na == NULL || nb == NULL || na == nb) {
+    if (rc != MP_OK || mp_val_is_constant(na) || mp_val_is_constant(nb)
+        || na.node == nb.node) {
         return rc;  // types and values that are guarded decide
     }
-    if (na->reg < 0 || nb->reg < 0 || (na->pinned && nb->pinned)) {
+    if (na.node->reg < 0 || nb.node->reg < 0 || (na.node->pinned && nb.node->pinned)) {
         return MP_OK;
     }
-    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na->reg, nb->reg, NULL, 0) < 0
+    return mp_refgraph_test(&T->graph, MP_G_NOT_SAME, na.node->reg, nb.node->reg, NULL,
+                            0)
+                   < 0
                ? MP_ERR
                : MP_OK;
 }
@@ -78,7 +81,7 @@ mp_rc
 mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
     static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
-    mp_node *na, *nb;
+    mp_val na, nb;
     char left[8], right[8];
     if (mp_container_types() < 0) {
         return MP_ERR;
@@ -90,7 +93,7 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(na) || is_tensor_node(nb)) {
+    if (mp_val_is_tensor(na) || mp_val_is_tensor(nb)) {
         PyObject *args[2] = {a, b};
         bool constant = (op == Py_EQ || op == Py_NE) && (a == Py_None || b == Py_None);
         return mp_op_begin(T, s, mp_operator_borrow(compare_names[op]), args, 2, NULL,
@@ -101,7 +104,7 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
         rc = mp_refuse_fresh_id(T, a);
         rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
     }
-    if (rc != MP_OK || (na == NULL && nb == NULL)) {
+    if (rc != MP_OK || (mp_val_is_constant(na) && mp_val_is_constant(nb))) {
         return rc;
     }
     snprintf(left, sizeof(left), "__%s__", compare_names[op]);
@@ -111,10 +114,10 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
         rc = record_special_pair(T, s, a, b, "__eq__", "__eq__");
     }
     if (rc == MP_OK) {
-        rc = read_operand(T, a, na, true);
+        rc = read_operand(T, a, na.node, true);
     }
     if (rc == MP_OK) {
-        rc = read_operand(T, b, nb, true);
+        rc = read_operand(T, b, nb.node, true);
     }
     s->looks = mp_is_sized(a) || mp_is_sized(b);
     if (rc == MP_OK && (op == Py_EQ || op == Py_NE)) {
@@ -144,7 +147,7 @@ joins_items(PyObject *xs, PyObject *other, int op)
 mp_rc
 mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
-    mp_node *na, *nb;
+    mp_val na, nb;
     char name[24];
     bool inplace = op >= 13;
     int base = op % 13;
@@ -162,10 +165,10 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(na) || is_tensor_node(nb)) {
+    if (mp_val_is_tensor(na) || mp_val_is_tensor(nb)) {
         PyObject *args[2] = {a, b};
-        if (inplace && !is_tensor_node(na)) {
-            if (na != NULL) {
+        if (inplace && !mp_val_is_tensor(na)) {
+            if (!mp_val_is_constant(na)) {
                 return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
                                       mp_type_name(a));
             }
@@ -178,7 +181,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
         return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
     }
     s->post = MP_POST_RESULT;
-    if (na == NULL && nb == NULL) {
+    if (mp_val_is_constant(na) && mp_val_is_constant(nb)) {
         return MP_OK;
     }
     char left[24], right[24];
@@ -192,24 +195,24 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
     if (rc == MP_OK) {
-        rc =
-            joins_items(a, b, base) ? mp_read_all(T, a) : read_operand(T, a, na, false);
+        rc = joins_items(a, b, base) ? mp_read_all(T, a)
+                                     : read_operand(T, a, na.node, false);
     }
     if (rc == MP_OK) {
         rc = joins_items(b, a, base) ? mp_read_all(T, b)
-                                     : read_operand(T, b, nb, is_text);
+                                     : read_operand(T, b, nb.node, is_text);
     }
     if (rc == MP_OK && is_text && base == BINARY_MOD) {
         rc = mp_look_at_text(T, b);
     }
-    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0 && mp_is_array(a)) {
+    if (rc == MP_OK && inplace && mp_val_has_source(na) && mp_is_array(a)) {
         return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
     }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
-    if (rc == MP_OK && inplace && na != NULL && na->reg >= 0
+    if (rc == MP_OK && inplace && mp_val_has_source(na)
         && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a)
             || PyByteArray_CheckExact(a))) {
-        rc = mp_write_content(T, na);
+        rc = mp_write_content(T, na.node);
     }
     return rc;
 }
@@ -217,7 +220,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 mp_rc
 mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
 {
-    mp_node *n;
+    mp_val n;
     bool runs;
     char special[24];
     mp_rc rc = mp_value(T, a, &n);
@@ -225,16 +228,16 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     if (rc != MP_OK) {
         return rc;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         return mp_op_begin(T, s, mp_operator_borrow(name), &a, 1, NULL, MP_TORCH_CALL);
     }
     s->post = MP_POST_RESULT;
-    if (n == NULL) {
+    if (mp_val_is_constant(n)) {
         return MP_OK;
     }
     snprintf(special, sizeof(special), "__%s__", name);
     rc = mp_runs_python(T, s, a, special, &runs);
-    return rc != MP_OK || runs ? rc : read_operand(T, a, n, false);
+    return rc != MP_OK || runs ? rc : read_operand(T, a, n.node, false);
 }
 
 static PyObject *str_format;  // interned, for the process
@@ -365,7 +368,7 @@ mp_format_takes_attrs(PyObject *text)
 mp_rc
 mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
 {
-    mp_node *n;
+    mp_val n;
     bool runs = false, any = false, has_tensor = false;
     static const char *const names[] = {"__format__", "__str__", "__repr__"};
     mp_rc rc = mp_value(T, value, &n);
@@ -376,7 +379,7 @@ mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
         s->below = runs ? MP_BELOW_WATCH : s->below;
         return rc;
     }
-    if (rc != MP_OK || n == NULL) {
+    if (rc != MP_OK || mp_val_is_constant(n)) {
         return rc != MP_OK ? rc : mp_refuse_fresh_id(T, value);
     }
     rc = mp_read_deep(T, value, &has_tensor);

@@ -93,17 +93,17 @@ mp_numpy_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
         return state;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        mp_node *n;
+        mp_val n;
         mp_rc rc = mp_value(T, args[i], &n);
         if (rc == MP_OK
-            && is_tensor_node(n)) {  // of a constant one, it may take the memory
+            && mp_val_is_tensor(n)) {  // of a constant one, it may take the memory
             rc = mp_trace_abort(T, MP_AB_HOST_READ, "numpy on a tensor");
         }
         if (rc == MP_OK) {
             rc = mp_read_deep(T, args[i], &has_tensor);
         }
         rc = rc != MP_OK ? rc : mp_refuse_lazy(T, args[i]);
-        if (rc == MP_OK && n != NULL && n->reg >= 0 && !mp_is_identity(args[i])
+        if (rc == MP_OK && mp_val_has_source(n) && !mp_is_identity(args[i])
             && !mp_is_array(args[i]) && !mp_is_dtype(args[i]) && !PyList_Check(args[i])
             && !PyTuple_Check(args[i])) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "numpy on a %s",

@@ -52,13 +52,14 @@ mp_is_default_dict(PyObject *obj)
 mp_rc
 mp_unwrap_proxy(mp_trace *T, PyObject **obj)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = MP_OK;
     while (rc == MP_OK && Py_IS_TYPE(*obj, &PyDictProxy_Type)) {
         PyObject *mapping = mp_proxy_mapping_borrow(*obj);
         rc = mp_value(T, *obj, &n);
-        if (rc == MP_OK && n->reg >= 0) {
-            rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_PROXY_MAP, mapping);
+        if (rc == MP_OK && n.node->reg >= 0) {
+            rc =
+                mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, MP_F_PROXY_MAP, mapping);
         }
         *obj = mapping;
     }
@@ -206,48 +207,48 @@ mp_rc
 mp_read_all(mp_trace *T, PyObject *obj)
 {
     assert(obj != NULL);
-    mp_node *n;
+    mp_val n;
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
-    if (rc != MP_OK || !mp_node_needs_guards(n) || is_tensor_node(n)
+    if (rc != MP_OK || !mp_node_needs_guards(n.node) || mp_val_is_tensor(n)
         || mp_is_identity(obj)) {
         return rc;
     }
     if (PyList_Check(obj)) {
-        Py_ssize_t size = n->appended ? n->entry_len : PyList_GET_SIZE(obj);
-        return read_sequence(T, n, ((PyListObject *)obj)->ob_item, size);
+        Py_ssize_t size = n.node->appended ? n.node->entry_len : PyList_GET_SIZE(obj);
+        return read_sequence(T, n.node, ((PyListObject *)obj)->ob_item, size);
     }
     if (PyTuple_Check(obj)) {
-        return read_sequence(T, n, ((PyTupleObject *)obj)->ob_item,
+        return read_sequence(T, n.node, ((PyTupleObject *)obj)->ob_item,
                              PyTuple_GET_SIZE(obj));
     }
     if (PyDict_Check(obj)) {
-        return read_dict(T, n, obj);
+        return read_dict(T, n.node, obj);
     }
     if (PyAnySet_Check(obj)) {
-        return read_set(T, n, obj);
+        return read_set(T, n.node, obj);
     }
     if (PyObject_TypeCheck(obj, deque_type)) {
-        return read_deque(T, n, obj);
+        return read_deque(T, n.node, obj);
     }
-    return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n) : MP_OK;
+    return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n.node) : MP_OK;
 }
 
 mp_rc
 mp_read_items(mp_trace *T, PyObject *obj)
 {
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
-    if (rc == MP_OK && mp_is_opaque_external(obj, n)) {
+    if (rc == MP_OK && mp_is_opaque_external(obj, n.node)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
                               mp_type_name(obj));
     }
-    return rc != MP_OK                       ? rc
-           : mp_is_array(obj) && n->reg >= 0 ? mp_array_read(T, obj, n)
-                                             : mp_read_all(T, obj);
+    return rc != MP_OK                            ? rc
+           : mp_is_array(obj) && n.node->reg >= 0 ? mp_array_read(T, obj, n.node)
+                                                  : mp_read_all(T, obj);
 }
 
 static mp_rc
@@ -298,24 +299,24 @@ mp_rc
 mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
 {
     assert(obj != NULL);
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, obj, &n);
-    if (rc != MP_OK || n == NULL) {
+    if (rc != MP_OK || mp_val_is_constant(n)) {
         return rc != MP_OK ? rc : mp_refuse_fresh_id(T, obj);
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
         return MP_OK;
     }
-    if (mp_is_opaque_external(obj, n)) {
+    if (mp_is_opaque_external(obj, n.node)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the content of a %s",
                               mp_type_name(obj));
     }
     if (!mp_is_sized(obj)) {
-        *has_tensor = *has_tensor || (n->yields & MP_YIELDS_TENSORS) != 0;
+        *has_tensor = *has_tensor || (n.node->yields & MP_YIELDS_TENSORS) != 0;
         rc = mp_look_at_yields(T, obj, "C code");
     }
-    rc = rc != MP_OK ? rc : mp_read_c_object(T, obj, n);
+    rc = rc != MP_OK ? rc : mp_read_c_object(T, obj, n.node);
     rc = rc != MP_OK ? rc : mp_read_all(T, obj);
     rc = rc != MP_OK ? rc : mp_prepare_instance(T, obj);
     if (rc != MP_OK) {
@@ -363,41 +364,42 @@ mp_is_sized(PyObject *obj)
 mp_rc
 mp_read_len(mp_trace *T, PyObject *obj)
 {
-    mp_node *n;
+    mp_val n;
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
-    if (rc != MP_OK || !mp_node_needs_guards(n)) {
+    if (rc != MP_OK || !mp_node_needs_guards(n.node)) {
         return rc;
     }
     if (mp_is_array(obj)) {
-        return mp_array_read(T, obj, n);
+        return mp_array_read(T, obj, n.node);
     }
     if (!mp_is_sized(obj)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "length of a %s",
                               mp_type_name(obj));
     }
-    return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+    return mp_test(T, MP_G_LEN, n.node, NULL, entry_size(n.node, obj));
 }
 
 mp_rc
 mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
 {
-    mp_node *n;
+    mp_val n;
     bool runs;
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
-    if (rc != MP_OK || n == NULL || (mp_is_identity(obj) && !PyType_Check(obj))) {
+    if (rc != MP_OK || mp_val_is_constant(n)
+        || (mp_is_identity(obj) && !PyType_Check(obj))) {
         return rc;
     }
-    if (is_tensor_node(n) && mp_tensor_is_constant(T, obj)) {
+    if (mp_val_is_tensor(n) && mp_tensor_is_constant(T, obj)) {
         return MP_OK;
     }
-    if (is_tensor_node(n)) {
+    if (mp_val_is_tensor(n)) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");
     }
     rc = mp_runs_python(T, s, obj, "__bool__", &runs);
@@ -409,19 +411,20 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
         return rc;
     }
     if (PyType_Check(obj)) {
-        return mp_test(T, MP_G_TYPE_IS, n, (PyObject *)Py_TYPE(obj), 0);
+        return mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)Py_TYPE(obj), 0);
     }
-    if (!mp_node_needs_guards(n)) {
+    if (!mp_node_needs_guards(n.node)) {
         return MP_OK;
     }
     if (mp_is_sized(obj)) {
-        if (n->appended || n->entry_keys != NULL || entry_size(n, obj) == 0) {
-            return mp_test(T, MP_G_LEN, n, NULL, entry_size(n, obj));
+        if (n.node->appended || n.node->entry_keys != NULL
+            || entry_size(n.node, obj) == 0) {
+            return mp_test(T, MP_G_LEN, n.node, NULL, entry_size(n.node, obj));
         }
-        return mp_test(T, MP_G_NONEMPTY, n, NULL, 0);
+        return mp_test(T, MP_G_NONEMPTY, n.node, NULL, 0);
     }
-    rc = mp_read_c_object(T, obj, n);
-    if (rc != MP_OK || n->pinned || mp_is_array(obj)) {
+    rc = mp_read_c_object(T, obj, n.node);
+    if (rc != MP_OK || n.node->pinned || mp_is_array(obj)) {
         return rc;
     }
     PyNumberMethods *nb = Py_TYPE(obj)->tp_as_number;

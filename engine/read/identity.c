@@ -158,7 +158,7 @@ mp_rc
 mp_pin_key(mp_trace *T, PyObject *key)
 {
     assert(key != NULL);
-    mp_node *n;
+    mp_val n;
     if (mp_is_constant(key)) {
         return MP_OK;
     }
@@ -170,10 +170,10 @@ mp_pin_key(mp_trace *T, PyObject *key)
         }
         return rc;
     }
-    if (rc != MP_OK || n == NULL || n->pinned) {
+    if (rc != MP_OK || mp_val_is_constant(n) || n.node->pinned) {
         return rc;
     }
-    if (n->kind != MP_NODE_EXTERNAL) {
+    if (!mp_val_is_external(n)) {
         return mp_trace_abort(T, MP_AB_HASH, "a new %s as a key", mp_type_name(key));
     }
     return mp_load_const(T, key);
@@ -212,13 +212,13 @@ mp_rc
 mp_record_method_parts(mp_trace *T, PyObject *method)
 {
     PyObject *func = PyMethod_GET_FUNCTION(method), *self = PyMethod_GET_SELF(method);
-    mp_node *n;
+    mp_val n;
     mp_rc rc = mp_value(T, method, &n);
-    if (rc != MP_OK || n->reg < 0) {
+    if (rc != MP_OK || n.node->reg < 0) {
         return rc != MP_OK ? rc : mp_result(T, func);
     }
-    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_FUNC, func);
+    rc = mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, MP_F_METHOD_FUNC, func);
     return rc != MP_OK
                ? rc
-               : mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_METHOD_SELF, self);
+               : mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, MP_F_METHOD_SELF, self);
 }

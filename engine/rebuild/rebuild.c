@@ -276,7 +276,7 @@ scan_held_tensors(rebuilder *b)
 static mp_rc
 scan(rebuilder *b, PyObject *obj)
 {
-    mp_node *n;
+    mp_val v;
     if (PySlice_Check(obj)) {
         // Slices hold what the program put there; they have no node of their own.
         mp_rc rc = mp_fresh(b->T, obj);
@@ -284,21 +284,21 @@ scan(rebuilder *b, PyObject *obj)
             return rc;
         }
     }
-    mp_rc rc = mp_value(b->T, obj, &n);
-    if (rc == MP_ABORTED && n != NULL) {
-        mp_blame(b->T, n->born);  // of a subclass of tensors: do not load it
+    mp_rc rc = mp_value(b->T, obj, &v);
+    if (rc == MP_ABORTED && !mp_val_is_constant(v)) {
+        mp_blame(b->T, v.node->born);  // of a subclass of tensors: do not load it
     }
     if (rc == MP_OK && mp_is_fresh_id(b->T, obj)) {
         return mp_trace_abort(b->T, MP_AB_SIDE_EFFECT, "id of a new object");
     }
-    if (rc != MP_OK || n == NULL || n->of_code) {
+    if (rc != MP_OK || mp_val_is_constant(v) || v.node->of_code) {
         return rc;
     }
-    if (n->kind == MP_NODE_TENSOR) {
-        return scan_tensor(b, n);
+    if (mp_val_is_tensor(v)) {
+        return scan_tensor(b, v.node);
     }
-    if (n->kind == MP_NODE_EXTERNAL) {
-        return source_add(b, n->reg);
+    if (mp_val_is_external(v)) {
+        return source_add(b, v.node->reg);
     }
     int mark = mark_get(b, obj);
     if (mark == -2) {
@@ -524,21 +524,21 @@ make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
 static mp_rc
 make(rebuilder *b, PyObject *obj, int32_t *reg)
 {
-    mp_node *n;
-    mp_rc rc = mp_value(b->T, obj, &n);
+    mp_val v;
+    mp_rc rc = mp_value(b->T, obj, &v);
     if (rc != MP_OK) {
         return rc;
     }
-    if (n == NULL || n->of_code) {
+    if (mp_val_is_constant(v) || v.node->of_code) {
         return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
     }
-    if (n->kind == MP_NODE_TENSOR && n->reg < 0) {
-        assert(output_index(b, n->leaf) >= 0);  // the scan added it
-        *reg = b->p->n_sources + (int32_t)output_index(b, n->leaf);
+    if (mp_val_is_tensor(v) && v.node->reg < 0) {
+        assert(output_index(b, v.node->leaf) >= 0);  // the scan added it
+        *reg = b->p->n_sources + (int32_t)output_index(b, v.node->leaf);
         return MP_OK;
     }
-    if (n->kind != MP_NODE_FRESH) {
-        *reg = source_index(b, n->reg);
+    if (!mp_val_is_fresh(v)) {
+        *reg = source_index(b, v.node->reg);
         return MP_OK;
     }
     int mark = mark_get(b, obj);

@@ -78,7 +78,7 @@ mp_array_guard_state(mp_trace *T)
     feclearexcept(FLOAT_ERRORS);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(ids) && rc == MP_OK; i++) {
         PyObject *var = mp_known[ids[i]];
-        mp_node *n;
+        mp_val n;
         if (var == NULL || !PyContextVar_CheckExact(var)) {
             // Before numpy 2 such state is the thread's, and out of sight.  Texts of
             // arrays, where 2.0 has no variable, are refused anyway.
@@ -93,7 +93,7 @@ mp_array_guard_state(mp_trace *T)
         }
         rc = mp_load_const(T, var);
         rc = rc != MP_OK ? rc : mp_value(T, var, &n);
-        rc = rc != MP_OK ? rc : mp_read_context(T, var, n, true);
+        rc = rc != MP_OK ? rc : mp_read_context(T, var, n.node, true);
     }
     return rc;
 }

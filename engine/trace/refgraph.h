@@ -68,6 +68,57 @@ typedef struct mp_node {
     struct mp_node *child, *sibling;  // external nodes that were loaded from this one
 } mp_node;
 
+/* What a value is: tested by kind, never by whether there is a node. */
+typedef enum {
+    MP_VAL_CONSTANT,  // has no node
+    MP_VAL_NODE,      // an object: external, fresh, or a tensor
+} mp_val_kind;
+
+typedef struct {
+    mp_val_kind kind;
+    mp_node *node;  // NULL for a constant
+} mp_val;
+
+#define MP_NO_VALUE ((mp_val){MP_VAL_CONSTANT, NULL})
+
+static inline mp_val
+mp_val_of(mp_node *n)
+{
+    return n == NULL ? MP_NO_VALUE : (mp_val){MP_VAL_NODE, n};
+}
+
+static inline bool
+mp_val_is_constant(mp_val v)
+{
+    assert((v.kind == MP_VAL_CONSTANT) == (v.node == NULL));
+    return v.kind == MP_VAL_CONSTANT;
+}
+
+static inline bool
+mp_val_is_external(mp_val v)
+{
+    return v.kind == MP_VAL_NODE && v.node->kind == MP_NODE_EXTERNAL;
+}
+
+static inline bool
+mp_val_is_fresh(mp_val v)
+{
+    return v.kind == MP_VAL_NODE && v.node->kind == MP_NODE_FRESH;
+}
+
+static inline bool
+mp_val_is_tensor(mp_val v)
+{
+    return v.kind == MP_VAL_NODE && v.node->kind == MP_NODE_TENSOR;
+}
+
+/* Was it there before the run?  Then reads of it are guarded. */
+static inline bool
+mp_val_has_source(mp_val v)
+{
+    return v.kind == MP_VAL_NODE && v.node->reg >= 0;
+}
+
 /* Tables with open addressing; refgraph.c fills them, check.c looks into them. */
 struct mp_slot {
     PyObject *obj;  // address; NULL: free

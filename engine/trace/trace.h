@@ -413,8 +413,8 @@ mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
     return (mp_call){callee, args, nargs, count, kwnames};
 }
 
-/* The node of a value on the stack; *node = NULL for a constant.  Aborts if unknown. */
-mp_rc mp_value(mp_trace *T, PyObject *obj, mp_node **node);
+/* What a value on the stack is.  Aborts if unknown. */
+mp_rc mp_value(mp_trace *T, PyObject *obj, mp_val *v);
 /* The same where nobody asks for the node; and of each of them. */
 mp_rc mp_know(mp_trace *T, PyObject *obj);
 mp_rc mp_know_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count);

@@ -104,31 +104,31 @@ mp_fresh(mp_trace *T, PyObject *obj)
 
 /* An exact tuple that C code made of known values is new; one of constants is constant. */
 static mp_rc
-value_tuple(mp_trace *T, PyObject *obj, mp_node **node)
+value_tuple(mp_trace *T, PyObject *obj, mp_val *v)
 {
     assert(PyTuple_CheckExact(obj));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
-        mp_node *item;
+        mp_val item;
         mp_rc rc = mp_value(T, PyTuple_GET_ITEM(obj, i), &item);
         if (rc != MP_OK) {
             return rc;
         }
     }
-    *node = mp_refgraph_add_fresh(&T->graph, obj);
-    return *node == NULL ? MP_ERR : MP_OK;
+    *v = mp_val_of(mp_refgraph_add_fresh(&T->graph, obj));
+    return v->node == NULL ? MP_ERR : MP_OK;
 }
 
 mp_rc
-mp_value(mp_trace *T, PyObject *obj, mp_node **node)
+mp_value(mp_trace *T, PyObject *obj, mp_val *v)
 {
     assert(obj != NULL);
-    *node = NULL;
+    *v = MP_NO_VALUE;
     if (mp_is_constant(obj)) {
         return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T) : MP_OK;
     }
-    *node = mp_refgraph_find(&T->graph, obj);
-    if (*node != NULL) {
-        if ((*node)->passes) {
+    *v = mp_val_of(mp_refgraph_find(&T->graph, obj));
+    if (v->kind == MP_VAL_NODE) {
+        if (v->node->passes) {
             return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
         }
         if (!mp_is_array(obj)) {
@@ -138,7 +138,7 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
         return rc != MP_OK ? rc : mp_array_guard_state(T);
     }
     if (PyTuple_CheckExact(obj)) {
-        return value_tuple(T, obj, node);
+        return value_tuple(T, obj, v);
     }
     if (mp_tensor_is_any(obj) && !mp_tensor_is(obj)) {
         return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(obj));
@@ -150,7 +150,7 @@ mp_value(mp_trace *T, PyObject *obj, mp_node **node)
 mp_rc
 mp_know(mp_trace *T, PyObject *obj)
 {
-    mp_node *n;
+    mp_val n;
     return mp_value(T, obj, &n);
 }
 
