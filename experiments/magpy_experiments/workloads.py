@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magpy_experiments.models import BasicBlock, Bottleneck, ResNet
+from magpy_experiments.models.zoo import BasicBlock, Bottleneck, ResNet
 
 
 class Add(nn.Module):

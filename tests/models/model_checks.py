@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 import magpy
-from magpy_experiments import models
-from magpy_experiments.models import Spec
+from magpy_experiments.models import zoo as models
+from magpy_experiments.models.zoo import Spec
 from oracle import BACKEND, TOLERANCE, Pair, World, torch_compile
 
 Inputs = Callable[[World], tuple[tuple[Any, ...], dict[str, Any]]]

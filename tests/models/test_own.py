@@ -4,7 +4,7 @@ import pytest
 import torch
 from model_checks import check_changes, check_gradients, check_one_graph
 
-from magpy_experiments.models import OWN
+from magpy_experiments.models.zoo import OWN
 
 # These run a backward pass beside eager as well.
 TRAINED = ["resnet18", "unet", "lstm", "lstm_by_hand", "tridentnet", "gru"]

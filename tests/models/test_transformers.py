@@ -7,7 +7,7 @@ import torch
 from model_checks import check_changes, check_gradients, check_one_graph
 from transformers.models.bart import modeling_bart
 
-from magpy_experiments.models import HUGGING_FACE
+from magpy_experiments.models.zoo import HUGGING_FACE
 
 TRAINED = ["bert", "gpt2", "vit"]
 # LayerDrop compares a random tensor in Python; newer versions ask whether it is on.
