@@ -71,8 +71,9 @@ PACKAGE_REASONS = {
         "return a tuple or list from the compiled callable",
     ),
     "no-cuda-graph": (
-        "Inductor made no CUDA graph, although the mode asks for one (a warning)",
-        "see the reason that Inductor gives in it",
+        "a graph runs without CUDA graphs, although mode or backend asks for them (a "
+        "warning)",
+        "see the reason in it",
     ),
     "no-modes": (
         "`mode=` was given for a backend that has none (a warning)",

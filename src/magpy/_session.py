@@ -76,7 +76,7 @@ class Session:
         """
         from magpy import graph, policy, seal
         from magpy._transaction import Transaction
-        from magpy.backends import gradients
+        from magpy.backends import cuda_graphs, gradients
 
         backend, ops = self.backend, spec
         if not backend.as_recorded:
@@ -99,6 +99,10 @@ class Session:
                 classes, run, spec, lambda: self._recorded(spec).forward
             )
             boxed = False
+        if self.backend.cuda_graphs and not cuda_graphs.trains(inputs):
+            run, boxed = cuda_graphs.wrap(
+                (run, boxed), inputs, spec[3], self.backend.name
+            )
         in_order = recorded is not None or backend.as_recorded
         transaction = Transaction(ops, inputs, in_order=in_order)
         if in_order:

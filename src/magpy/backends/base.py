@@ -37,6 +37,7 @@ class Backend:
         as_recorded: does it run the recorded operations themselves, one after the other?
             Then there is nothing to keep from it or to simplify for it, and an exception
             tells how far a run has come.
+        cuda_graphs: are its graphs for inference to be replayed from CUDA graphs?
     """
 
     name: str
@@ -45,3 +46,4 @@ class Backend:
     draws_alike: bool = False
     exact: bool = False
     as_recorded: bool = False
+    cuda_graphs: bool = False

@@ -9,20 +9,21 @@ code is called directly, with a list.  Everywhere else the callable is used as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from magpy import notices, seal
+from magpy import seal
+from magpy.backends import cuda_graphs
 from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import config, nearest
-from magpy.errors import describe
 
 if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
+_GRAPHED_MODES = ("reduce-overhead", "max-autotune")
 MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
@@ -49,10 +50,22 @@ def make(settings: Settings) -> Backend:
         patches.update(options)
         if not config.size_asserts:
             patches.setdefault("size_asserts", False)
+        if patches.get("triton.cudagraphs") and not cuda_graphs.trains(inputs):
+            patches["triton.cudagraphs"] = False  # ours: see cuda_graphs.py
         return _compile(gm, list(inputs), patches)
 
-    alike = bool(options.get("fallback_random"))
-    return Backend("inductor", compile_graph, checked=True, draws_alike=alike)
+    return Backend(
+        "inductor",
+        compile_graph,
+        checked=True,
+        draws_alike=bool(options.get("fallback_random")),
+        cuda_graphs=_wants_cuda_graphs(settings.mode, options),
+    )
+
+
+def _wants_cuda_graphs(mode: str | None, options: Mapping[str, Any]) -> bool:
+    named = options.get("triton.cudagraphs")
+    return bool(mode in _GRAPHED_MODES if named is None else named)
 
 
 def _checked_options(options: Any) -> dict[str, Any]:
@@ -129,13 +142,7 @@ def _tell_ungraphed(codes: Sequence[Any]) -> None:
     for code in codes:
         why = getattr(code, "disabled_cudagraphs_reason", None)
         if why:
-            why = str(why).rstrip(": ")
-            text = describe(
-                f"backend 'inductor' runs a graph without CUDA graphs, {why}",
-                reason="no-cuda-graph",
-                hint='leave mode out, or use "max-autotune-no-cudagraphs"',
-            )
-            notices.warn(text)
+            cuda_graphs.tell("inductor", str(why).rstrip(": "))
             return
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magpy import notices, seal
-from magpy.backends import eager, inductor
+from magpy.backends import cuda_graphs, eager, inductor
 from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import nearest
 from magpy.errors import BackendError, describe
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _GROUP = "torch_dynamo_backends"
 # Names that torch registers; used only for messages while torch._dynamo is not loaded.
-_TORCH_NAMES = ("aot_eager", "cudagraphs", "openxla", "tvm")
+_TORCH_NAMES = ("aot_eager", "openxla", "tvm")
 # Those that run torch's own kernels, which draw what they draw in eager.
 _DRAW_ALIKE = ("aot_eager", "aot_eager_decomp_partition")
 
@@ -33,6 +33,7 @@ class _Own(NamedTuple):
 
 
 _OWN = {
+    "cudagraphs": _Own(cuda_graphs.make, ()),
     "eager": _Own(eager.make, ()),
     "inductor": _Own(inductor.make, inductor.MODES),
 }
