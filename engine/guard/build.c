@@ -43,6 +43,8 @@ mp_guards_free(mp_guards *g)
     PyMem_Free(g->dicts);
     PyMem_Free(g->order);
     PyMem_Free(g->known);
+    mp_numbers_fini(&g->numbers);
+    PyMem_Free(g->values);
     PyMem_Free(g);
 }
 
@@ -268,6 +270,12 @@ mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64
     return reg;
 }
 
+static bool
+guard_asks_number(mp_guard_kind kind)
+{
+    return kind == MP_G_HOLDS || kind == MP_G_COMPUTED;
+}
+
 int
 mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
                int64_t n, mp_tensor_meta *meta)
@@ -283,6 +291,7 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
     if ((int)kind < MP_G_TYPE_IS || (int)kind >= MP_G_COUNT
         || (has_parent && (a < 0 || a >= g->n_regs))
         || (pair && (b < 0 || b >= g->n_regs))
+        || (guard_asks_number(kind) && (n < 0 || n >= g->numbers.n))
         || (kind == MP_G_TENSOR) != (meta != NULL)) {
         PyErr_BadInternalCall();
     }
@@ -290,8 +299,50 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
         rc =
             guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n, meta);
     }
+    if (rc == 0 && guard_asks_number(kind) && n >= g->n_tested) {
+        g->n_tested = (int32_t)n + 1;
+    }
     if (rc < 0) {
         mp_tensor_meta_free(meta);
     }
     return rc;
+}
+
+/* -- Numbers ---------------------------------------------------------------------- */
+
+/* Room for the value of one more. */
+static int
+guard_reserve_value(mp_guards *g)
+{
+    mp_number_value *values =
+        mp_guard_reserve(g->values, &g->cap_values, g->numbers.n + 1, sizeof *values);
+    if (values == NULL) {
+        return -1;
+    }
+    g->values = values;
+    return 0;
+}
+
+int32_t
+mp_guards_number(mp_guards *g, mp_number_op op, int32_t a, int32_t b, int64_t n,
+                 double f)
+{
+    if (mp_number_is_source(op) && (a < 0 || a >= g->n_regs)) {
+        PyErr_BadInternalCall();
+        return -1;
+    }
+    return guard_reserve_value(g) < 0 ? -1
+                                      : mp_numbers_add(&g->numbers, op, a, b, n, f);
+}
+
+int32_t
+mp_guards_number_const(mp_guards *g, PyObject *o)
+{
+    return guard_reserve_value(g) < 0 ? -1 : mp_numbers_add_const(&g->numbers, o);
+}
+
+int
+mp_guards_hold(mp_guards *g, int32_t number)
+{
+    return mp_guards_test(g, MP_G_HOLDS, -1, -1, NULL, number, NULL);
 }

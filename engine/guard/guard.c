@@ -49,7 +49,8 @@ mp_guard_init(void)
     if (guard_static.ready) {
         return 0;
     }
-    if (mp_guard_field_init() < 0 || mp_file_init() < 0 || mp_equal_init() < 0) {
+    if (mp_guard_field_init() < 0 || mp_file_init() < 0 || mp_equal_init() < 0
+        || mp_number_init() < 0) {
         return -1;
     }
     if (guard_static.deque == NULL) {
@@ -211,25 +212,6 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
 }
 
 /* -- Tests ------------------------------------------------------------------------ */
-
-Py_ssize_t
-mp_guard_len(PyObject *o)
-{
-    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)
-        || PyByteArray_Check(o)) {
-        return Py_SIZE(o);
-    }
-    if (PyDict_Check(o)) {
-        return PyDict_GET_SIZE(o);
-    }
-    if (PyUnicode_Check(o)) {
-        return mp_str_is_ready(o) ? PyUnicode_GET_LENGTH(o) : -1;
-    }
-    if (PyAnySet_Check(o)) {
-        return PySet_GET_SIZE(o);
-    }
-    return PyObject_TypeCheck(o, guard_static.deque) ? Py_SIZE(o) : -1;
-}
 
 /* KEYS, HAS_KEY, NO_KEY. */
 static int
@@ -452,8 +434,30 @@ guard_items_left(PyObject *it, int64_t n)
            && (n == 0 || mp_iterator_peek(it, (Py_ssize_t)n - 1, &item) > 0);
 }
 
+/* Compute the numbers below `upto` that this check has not computed yet. */
+static bool
+guard_compute(mp_guards *g, int64_t upto, PyObject *const *regs)
+{
+    if (g->n_valued < upto) {
+        g->n_valued =
+            mp_numbers_eval(&g->numbers, g->n_valued, (int32_t)upto, regs, g->values);
+    }
+    return g->n_valued >= upto;
+}
+
 static int
-guard_test(mp_guard *op, PyObject *const *regs)
+guard_test_number(mp_guards *g, const mp_guard *op, PyObject *const *regs)
+{
+    if (!guard_compute(g, op->n + 1, regs)) {
+        return 0;
+    }
+    mp_number_value value = g->values[op->n];
+    return op->kind == MP_G_COMPUTED
+           || (g->numbers.ops[op->n].is_float ? value.f != 0.0 : value.i != 0);
+}
+
+static int
+guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
 {
     PyObject *o = op->a < 0 ? NULL : regs[op->a];
     PyObject *row = op->obj;
@@ -516,6 +520,9 @@ guard_test(mp_guard *op, PyObject *const *regs)
         return guard_test_handling(op->obj);
     case MP_G_ABC_TOKEN:
         return guard_test_abc_token(op->obj);
+    case MP_G_HOLDS:
+    case MP_G_COMPUTED:
+        return guard_test_number(g, op, regs);
     case MP_G_BYTES:
     case MP_G_ARRAY:
     case MP_G_LEAF:
@@ -566,10 +573,10 @@ guard_dict_settles(mp_guards *g, mp_guard_dict *d, PyObject **regs)
 }
 
 static bool
-guard_run(mp_guard *op, PyObject *const *args, PyObject **regs)
+guard_run(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject **regs)
 {
     if (op->dst < 0) {
-        return guard_test(op, regs);
+        return guard_test(g, op, regs);
     }
     PyObject *value = guard_load(op, args, regs);
     regs[op->dst] = value;
@@ -588,20 +595,34 @@ guard_walk(mp_guards *g, PyObject *const *args, PyObject **regs)
                 at += dict->n_settled;
             }
         }
-        else if (!guard_run(&g->ops[i], args, regs)) {
+        else if (!guard_run(g, &g->ops[i], args, regs)) {
             return i;
         }
     }
     return -1;
 }
 
+/* What a program computes it computes on every run, also what nothing asks for: it may
+ * raise there.  Then bring the ops in order. */
+static bool
+guard_is_ready(mp_guards *g)
+{
+    if (g->n_tested < g->numbers.n
+        && mp_guards_test(g, MP_G_COMPUTED, -1, -1, NULL, g->numbers.n - 1, NULL) < 0) {
+        mp_err_drop();  // no memory: a miss
+        return false;
+    }
+    return g->n_ordered == g->n_ops || mp_guards_order(g) == 0;
+}
+
 int
 mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
 {
-    if (g->dead || (g->n_ordered != g->n_ops && mp_guards_order(g) < 0)) {
+    if (g->dead || !guard_is_ready(g)) {
         g->failed = 0;  // or no memory: a miss
         return 0;
     }
+    g->n_valued = 0;
     // An instance dict may have to be made; it must not set off a collection.
     int collecting = PyGC_Disable();
     g->failed = guard_walk(g, args, regs);
@@ -613,4 +634,21 @@ mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
     }
     guard_commit(g, regs);
     return 1;
+}
+
+int
+mp_guards_numbers(const mp_guards *g, const int32_t *which, int32_t count,
+                  PyObject **out)
+{
+    for (int32_t i = 0; i < count; i++) {
+        assert(which[i] >= 0 && which[i] < g->n_valued);
+        out[i] = mp_number_object(&g->numbers.ops[which[i]], g->values[which[i]]);
+        if (out[i] == NULL) {
+            while (i > 0) {
+                Py_CLEAR(out[--i]);
+            }
+            return -1;
+        }
+    }
+    return 0;
 }

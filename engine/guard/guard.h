@@ -10,6 +10,7 @@
 #define MP_GUARD_H
 
 #include "engine.h"
+#include "number/number.h"
 #include "torch/tensor.h"
 
 typedef enum {
@@ -68,7 +69,12 @@ typedef struct {
     int32_t n_ordered;      // it is made for this many ops
     mp_guard_known *known;  // by dict
     int32_t n_known;
-    int32_t failed;  // op index of the last miss, -1
+    int32_t failed;           // op index of the last miss, -1
+    mp_numbers numbers;       // what HOLDS asks for
+    mp_number_value *values;  // of this check, for all numbers
+    int32_t cap_values;
+    int32_t n_valued;  // so many are there
+    int32_t n_tested;  // so many are asked for by tests
     PyObject
         *weak;  // owned list or NULL: references to what is borrowed (guard/weak.h)
     PyObject *watch;  // owned or NULL: what their callback knows us by
@@ -90,6 +96,19 @@ int32_t mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *ob
 int mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b,
                    PyObject *obj, int64_t n, mp_tensor_meta *meta);
 
+/* Find or add a number (mp_numbers_add).  Its registers are loaded and its operands are
+ * numbers of this program. */
+int32_t mp_guards_number(mp_guards *g, mp_number_op op, int32_t a, int32_t b, int64_t n,
+                         double f);
+/* The number that an exact int or float is as a constant; likewise. */
+int32_t mp_guards_number_const(mp_guards *g, PyObject *o);
+/* Test that the number is not zero: 0 or -1. */
+int mp_guards_hold(mp_guards *g, int32_t number);
+/* Values of numbers after a check that held, before anything else runs: new exact ints and
+ * floats.  0, or -1 with MemoryError, and then there is none. */
+int mp_guards_numbers(const mp_guards *g, const int32_t *which, int32_t count,
+                      PyObject **out);
+
 /* 1: all hold, regs[0..n_regs) are filled.  0: miss, g->failed says where.  Never raises.
  * args: the bound parameters. */
 int mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs);
@@ -106,8 +125,6 @@ PyObject *mp_guard_abc_token(void);
 bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
                         bool alone);
 
-/* Size of a container or str as C sees it; -1: it has none. */
-Py_ssize_t mp_guard_len(PyObject *o);
 /* repr of a constant for people: cut if long, and never an exception for its value. */
 PyObject *mp_guard_repr(PyObject *o);
 /* Source text of a register, "self.layers[3].weight": new str. */

@@ -346,6 +346,12 @@ text_obj(const mp_guard *op)
 }
 
 static PyObject *
+text_source_of(const void *g, int32_t reg)
+{
+    return mp_guards_source(g, reg);
+}
+
+static PyObject *
 text_part(const mp_guards *g, const mp_guard *op, const char *name)
 {
     if (strncmp(name, "src}", 4) == 0) {
@@ -356,6 +362,9 @@ text_part(const mp_guards *g, const mp_guard *op, const char *name)
     }
     if (strncmp(name, "obj}", 4) == 0) {
         return text_obj(op);
+    }
+    if (strncmp(name, "number}", 7) == 0) {
+        return mp_number_text(&g->numbers, (int32_t)op->n, text_source_of, g);
     }
     if (strncmp(name, "n}", 2) == 0) {
         return PyUnicode_FromFormat("%lld", (long long)op->n);

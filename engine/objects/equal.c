@@ -575,3 +575,22 @@ mp_guard_maxlen(PyTypeObject *deque, PyObject *o)
     }
     return -2;
 }
+
+Py_ssize_t
+mp_guard_len(PyObject *o)
+{
+    if (PyList_Check(o) || PyTuple_Check(o) || PyBytes_Check(o)
+        || PyByteArray_Check(o)) {
+        return Py_SIZE(o);
+    }
+    if (PyDict_Check(o)) {
+        return PyDict_GET_SIZE(o);
+    }
+    if (PyUnicode_Check(o)) {
+        return mp_str_is_ready(o) ? PyUnicode_GET_LENGTH(o) : -1;
+    }
+    if (PyAnySet_Check(o)) {
+        return PySet_GET_SIZE(o);
+    }
+    return mp_is_instance(o, MP_K_DEQUE) ? Py_SIZE(o) : -1;
+}

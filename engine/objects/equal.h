@@ -38,6 +38,8 @@ int mp_guard_set_find(PyObject *set, PyObject *key, Py_hash_t hash);
 int mp_guard_dict_keys(PyObject *dict, PyObject *keys);
 /* The same constants, in the same order, as the tuple `want`. */
 int mp_guard_set_equals(PyObject *set, PyObject *want);
+/* Size of a container or str as C sees it; -1: it has none. */
+Py_ssize_t mp_guard_len(PyObject *o);
 /* The bound of a deque, -1 for none.  deque: the type of collections. */
 int64_t mp_guard_maxlen(PyTypeObject *deque, PyObject *o);
 

@@ -9,6 +9,7 @@
 
 extern PyMethodDef mp_testing_compat_methods[];
 extern PyMethodDef mp_testing_guard_methods[];
+extern PyMethodDef mp_testing_number_methods[];
 extern PyMethodDef mp_testing_effect_methods[];
 extern PyMethodDef mp_testing_tensor_methods[];
 
@@ -32,7 +33,7 @@ testing_exec(PyObject *module)
 {
     PyMethodDef *tables[] = {mp_testing_compat_methods, mp_testing_guard_methods,
                              mp_testing_effect_methods, mp_testing_tensor_methods,
-                             testing_types_methods};
+                             mp_testing_number_methods, testing_types_methods};
 
     if (mp_compat_init(module) < 0 || mp_types_init() < 0) {
         return -1;

@@ -1,7 +1,8 @@
 /* testing_guard.c - lets Python tests build, check, print and traverse guard programs.
  *
  * A program is a capsule; a row is a tuple (kind, a, b, n) or (kind, a, b, n, obj); the
- * obj of TENSOR is the tensor whose metadata is guarded.
+ * obj of TENSOR is the tensor whose metadata is guarded; kind NUMBER adds to the table of
+ * numbers.
  *
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
@@ -40,6 +41,22 @@ testing_guard_kind(const char *id)
     return -1;
 }
 
+/* A number: obj is the id of its row, or the value of a constant. */
+static int
+testing_guard_number(mp_guards *g, int a, int b, int64_t n, PyObject *obj)
+{
+    if (obj == NULL || !PyUnicode_Check(obj)) {
+        return obj == NULL || mp_guards_number_const(g, obj) < 0 ? -1 : 0;
+    }
+    const char *id = PyUnicode_AsUTF8(obj);
+    int op = id == NULL ? -1 : mp_number_find(id);
+    if (op < 0) {
+        PyErr_Format(PyExc_ValueError, "no row %R in number/numbers.def", obj);
+        return -1;
+    }
+    return mp_guards_number(g, (mp_number_op)op, a, b, n, 0.0) < 0 ? -1 : 0;
+}
+
 /* Append the op that the tuple describes: 0 or -1. */
 static int
 testing_guard_add(mp_guards *g, PyObject *row)
@@ -54,6 +71,9 @@ testing_guard_add(mp_guards *g, PyObject *row)
     }
     if (!PyArg_ParseTuple(row, "siiL|O", &id, &a, &b, &n, &obj)) {
         return -1;
+    }
+    if (strcmp(id, "NUMBER") == 0) {
+        return testing_guard_number(g, a, b, n, obj);
     }
     int kind = testing_guard_kind(id);
     if (kind < 0) {
@@ -151,6 +171,37 @@ testing_guard_regs(PyObject *module, PyObject *arguments)
         PyList_SET_ITEM(result, i, Py_NewRef(regs[i]));
     }
     PyMem_Free(regs);
+    return result;
+}
+
+/* guard_numbers(program, args, indices): their values after a hit, None after a miss. */
+static PyObject *
+testing_guard_numbers(PyObject *module, PyObject *arguments)
+{
+    mp_guards *g;
+    PyObject **regs, *rest = PyTuple_GetSlice(arguments, 0, 2);
+    PyObject *list = PySequence_List(PyTuple_GET_ITEM(arguments, 2)), *result = NULL;
+    int hit = rest == NULL || list == NULL ? -1 : testing_guard_run(rest, &g, &regs);
+    if (hit >= 0) {
+        PyMem_Free(regs);
+        result = hit ? list : Py_NewRef(Py_None);
+    }
+    for (Py_ssize_t i = 0; hit > 0 && i < PyList_GET_SIZE(list); i++) {
+        int32_t which = (int32_t)PyLong_AsLong(PyList_GET_ITEM(list, i));
+        PyObject *value = NULL;
+        if (mp_guards_numbers(g, &which, 1, &value) < 0) {
+            hit = -1;
+            break;
+        }
+        PyList_SetItem(list, i, value);
+    }
+    Py_XDECREF(rest);
+    if (result != list) {
+        Py_XDECREF(list);
+    }
+    if (hit < 0) {
+        Py_CLEAR(result);
+    }
     return result;
 }
 
@@ -259,6 +310,8 @@ PyMethodDef mp_testing_guard_methods[] = {
     {"guard_new", testing_guard_new, METH_O, "Build a program from rows."},
     {"guard_check", testing_guard_check, METH_VARARGS, "Do the arguments pass?"},
     {"guard_regs", testing_guard_regs, METH_VARARGS, "Registers of a hit, or None."},
+    {"guard_numbers", testing_guard_numbers, METH_VARARGS,
+     "Numbers of a hit, or None."},
     {"guard_miss", testing_guard_miss, METH_VARARGS, "Text of a miss, or None."},
     {"guard_failed", testing_guard_failed, METH_O, "Op of the last miss, or -1."},
     {"guard_text", testing_guard_text, METH_O, "Lines of all tests."},

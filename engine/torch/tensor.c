@@ -219,18 +219,6 @@ mp_tensor_meta_getters(PyObject *o)
 
 /* -- The shim -------------------------------------------------------------------- */
 
-static inline void *
-shim_handle(PyObject *o)
-{
-    return (char *)o + mp_torch.handle;
-}
-
-static inline const uint64_t *
-shim_impl(PyObject *o)
-{
-    return *(const uint64_t *const *)((char *)o + mp_torch.handle);
-}
-
 /* Leaves say so in one byte.  A view may require grad through its base although its own
  * byte and grad_fn say no: ask the getter for everything else. */
 static int
@@ -249,7 +237,7 @@ shim_requires_grad(PyObject *o, const uint64_t *impl)
 static int
 meta_fill_shim(mp_tensor_meta *m, PyObject *o)
 {
-    void *h = shim_handle(o);
+    void *h = mp_shim_handle(o);
     int64_t *sizes, *strides;
     int32_t dtype;
     if (mp_torch.get_sizes(h, &sizes) || mp_torch.get_strides(h, &strides)
@@ -267,7 +255,7 @@ meta_fill_shim(mp_tensor_meta *m, PyObject *o)
     if (mp_torch.dtypes[dtype] == NULL) {
         mp_torch.dtypes[dtype] = Py_NewRef(m->dtype);
     }
-    const uint64_t *impl = shim_impl(o);
+    const uint64_t *impl = mp_shim_impl(o);
     m->key_set = impl[mp_torch.key_word];
     if (mp_torch.size_word >= 0 && mp_torch.kind_word >= 0) {
         m->kind = impl[mp_torch.kind_word] & MP_KIND_BITS;
@@ -281,7 +269,7 @@ mp_tensor_meta *
 mp_tensor_meta_shim(PyObject *o)
 {
     int64_t ndim = -1;
-    if (mp_torch.get_dim(shim_handle(o), &ndim)) {
+    if (mp_torch.get_dim(mp_shim_handle(o), &ndim)) {
         PyErr_SetString(PyExc_RuntimeError, "torch's C shim cannot read this tensor");
         return NULL;
     }
@@ -421,7 +409,7 @@ tensor_describable(PyObject *o)
         return -1;
     }
     if (mp_torch.path == TENSOR_SHIM) {
-        key_set = shim_impl(o)[mp_torch.key_word];
+        key_set = mp_shim_impl(o)[mp_torch.key_word];
     }
     else if (mp_tensor_key_set(o, &key_set) < 0) {
         return -1;
@@ -503,7 +491,7 @@ mp_tensor_is_leaf(PyObject *o)
 static int
 shim_grad_matches(PyObject *o, const mp_tensor_meta *m)
 {
-    int grad = shim_requires_grad(o, shim_impl(o));
+    int grad = shim_requires_grad(o, mp_shim_impl(o));
     if (grad < 0) {
         mp_err_drop();
         return 0;
@@ -526,7 +514,7 @@ dims_equal(const int64_t *a, const int64_t *b, int32_t n)
 static int
 meta_check_shim(PyObject *o, const mp_tensor_meta *m)
 {
-    void *h = shim_handle(o);
+    void *h = mp_shim_handle(o);
     int64_t ndim = -1, *sizes = NULL, *strides = NULL;
     int32_t dtype = -1, device = -1, index = -1;
     if (mp_torch.get_dim(h, &ndim) || ndim != m->ndim || mp_torch.get_sizes(h, &sizes)
@@ -551,24 +539,17 @@ mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m)
         return mp_torch.path == TENSOR_GETTERS && meta_check_getters(o, m);
     }
     // Equal keys: the same kind of tensor, so the shim cannot fail; the same layout.
-    const uint64_t *impl = shim_impl(o);
+    const uint64_t *impl = mp_shim_impl(o);
     if (impl[mp_torch.key_word] != m->key_set) {
         return 0;
     }
     if (m->kind == 0) {
         return meta_check_shim(o, m);
     }
-    const int64_t *dims = (const int64_t *)impl + mp_torch.size_word;
-    if ((impl[mp_torch.kind_word] & MP_KIND_BITS) != m->kind || *dims != m->ndim) {
-        return 0;
-    }
-    const int64_t *sizes = dims + 1, *strides = dims + 1 + INLINE_DIMS;
-    if (m->ndim > INLINE_DIMS) {
-        sizes = (const int64_t *)(intptr_t)dims[1];
-        strides = sizes + m->ndim;
-    }
-    if (!dims_equal(sizes, m->dims, m->ndim)
-        || !dims_equal(strides, m->dims + m->ndim, m->ndim)) {
+    mp_dims dims = mp_shim_dims(impl);
+    if ((impl[mp_torch.kind_word] & MP_KIND_BITS) != m->kind || dims.n != m->ndim
+        || !dims_equal(dims.sizes, m->dims, m->ndim)
+        || !dims_equal(dims.strides, m->dims + m->ndim, m->ndim)) {
         return 0;
     }
     return shim_grad_matches(o, m);
@@ -602,7 +583,7 @@ data_address(PyObject *o, uintptr_t *out)
 {
     if (mp_torch.path == TENSOR_SHIM) {
         const void *data = NULL;
-        if (mp_torch.get_data(shim_handle(o), &data)) {
+        if (mp_torch.get_data(mp_shim_handle(o), &data)) {
             return -1;
         }
         *out = (uintptr_t)data;

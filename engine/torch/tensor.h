@@ -44,6 +44,12 @@ PyObject *mp_tensor_meta_text(const mp_tensor_meta *m);
 /* The first difference between o and m, for recompile messages: new str. */
 PyObject *mp_tensor_meta_diff(PyObject *o, const mp_tensor_meta *m);
 
+/* One size, one stride, the storage offset: 1, or 0 if o is no tensor that has it.  Never
+ * raise, run no Python code. */
+int mp_tensor_size(PyObject *o, int64_t dim, int64_t *out);
+int mp_tensor_stride(PyObject *o, int64_t dim, int64_t *out);
+int mp_tensor_offset(PyObject *o, int64_t *out);
+
 /* Has o no grad_fn?  1 / 0; -1: a view whose grad_fn is out of date.  Never raises, runs
  * no Python code. */
 int mp_tensor_is_leaf(PyObject *o);

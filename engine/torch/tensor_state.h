@@ -58,6 +58,37 @@ typedef struct {
 
 extern mp_torch_info mp_torch;
 
+static inline void *
+mp_shim_handle(PyObject *o)
+{
+    return (char *)o + mp_torch.handle;
+}
+
+static inline const uint64_t *
+mp_shim_impl(PyObject *o)
+{
+    return *(const uint64_t *const *)((char *)o + mp_torch.handle);
+}
+
+/* Borrowed from the TensorImpl. */
+typedef struct {
+    int64_t n;
+    const int64_t *sizes, *strides;
+} mp_dims;
+
+/* Only where calibration has found the words (size_word). */
+static inline mp_dims
+mp_shim_dims(const uint64_t *impl)
+{
+    const int64_t *words = (const int64_t *)impl + mp_torch.size_word;
+    mp_dims dims = {words[0], words + 1, words + 1 + INLINE_DIMS};
+    if (dims.n > INLINE_DIMS) {
+        dims.sizes = (const int64_t *)(intptr_t)words[1];
+        dims.strides = dims.sizes + dims.n;
+    }
+    return dims;
+}
+
 /* 1 / 0 / -1 of a getter that answers with a bool. */
 int mp_getter_bool(const mp_getter *g, PyObject *o);
 /* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */

@@ -31,6 +31,7 @@ class Program:
     def __init__(self, *names):
         self.rows = []
         self.regs = 0
+        self.numbers = {}
         self.built = None
         for i, name in enumerate(names):
             self.load("LOAD_ARG", -1, name, n=i)
@@ -48,6 +49,21 @@ class Program:
         self.rows.append((kind, a, b, n, *obj))
         self.built = None
         return self
+
+    def number(self, what, a=-1, b=-1, n=0):
+        """Its index; what: a row of number/numbers.def, or a constant."""
+        key = (what, type(what), a, b, n)
+        if key not in self.numbers:
+            self.numbers[key] = len(self.numbers)
+            self.rows.append(("NUMBER", a, b, n, what))
+            self.built = None
+        return self.numbers[key]
+
+    def holds(self, what, a=-1, b=-1):
+        return self.test("HOLDS", n=self.number(what, a, b))
+
+    def values(self, args, *numbers):
+        return eng.guard_numbers(self.p, args, numbers)
 
     @property
     def p(self):
@@ -147,6 +163,21 @@ class Meth:
     @classmethod
     def c(cls):
         pass
+
+    def number(self, what, a=-1, b=-1, n=0):
+        """Its index; what: a row of number/numbers.def, or a constant."""
+        key = (what, type(what), a, b, n)
+        if key not in self.numbers:
+            self.numbers[key] = len(self.numbers)
+            self.rows.append(("NUMBER", a, b, n, what))
+            self.built = None
+        return self.numbers[key]
+
+    def holds(self, what, a=-1, b=-1):
+        return self.test("HOLDS", n=self.number(what, a, b))
+
+    def values(self, args, *numbers):
+        return eng.guard_numbers(self.p, args, numbers)
 
     @property
     def p(self):

@@ -746,6 +746,36 @@ def imported():
         del sys.modules["magpy_test_module"]
 
 
+def holds():
+    p = Program("x", "y")
+    x, y = p.number("VALUE", 0), p.number("VALUE", 1)
+    total = p.number("ADD", x, y)
+    p.holds("EQ", total, p.number(5))
+    assert p(2, 3)
+    assert p(-1, 6)
+    assert not p(2, 4)
+    assert not p(2, True)
+    assert not p(2.0, 3.0)
+    assert not p(2**63, 0)
+    assert p.values((2, 3), total, x) == [5, 2]
+    assert p.values((2, 4), total) is None
+    # It is computed once, and what a later test needs on top of it.
+    p.holds("LT", x, y)
+    assert p(2, 3)
+    assert not p(3, 2)
+    assert p.failed == 3
+
+
+def computed():
+    p = Program("x", "y")
+    quotient = p.number("FLOORDIV", p.number("VALUE", 0), p.number("VALUE", 1))
+    assert p.values((7, 2), quotient) == [3]
+    assert not p(7, 0)  # nothing asks for the quotient, but the program would raise
+    assert not p(-(2**63), -1)
+    assert p(-(2**63), 1)
+    assert p.failed == -1
+
+
 GUARDS = {
     "LOAD_CONST": load_const,
     "LOAD_ARG": load_arg,
@@ -790,6 +820,8 @@ GUARDS = {
     "BYTES": bytes_of,
     "ARRAY": array_of_numpy,
     "FILE": file_of_c,
+    "HOLDS": holds,
+    "COMPUTED": computed,
     "LEAF": leaf,
 }
 
