@@ -170,7 +170,7 @@ cover_op_same(const mp_guard *old, const mp_guard *fresh, const mp_cover *cover)
         return false;
     }
     if (kind == MP_G_TENSOR) {
-        return mp_tensor_meta_equal(old->meta, fresh->meta);
+        return mp_tensor_meta_covers(old->meta, fresh->meta);
     }
     return mp_guard_same(old->obj, fresh->obj);
 }

@@ -88,6 +88,23 @@ meta_dims(const int64_t *dims, int32_t n)
     return tuple;
 }
 
+/* tensor_open(meta, sizes, small, strides): bits of dimensions; the links. */
+static PyObject *
+testing_tensor_open(PyObject *module, PyObject *args)
+{
+    PyObject *capsule;
+    unsigned long long sizes, small, strides;
+    if (!PyArg_ParseTuple(args, "OKKK", &capsule, &sizes, &small, &strides)) {
+        return NULL;
+    }
+    mp_tensor_meta *m = PyCapsule_GetPointer(capsule, meta_name);
+    if (m == NULL) {
+        return NULL;
+    }
+    mp_tensor_meta_open(m, sizes, small, strides);
+    return meta_dims(m->dims + 2 * m->ndim, m->ndim);
+}
+
 static PyObject *
 testing_tensor_fields(PyObject *module, PyObject *capsule)
 {
@@ -269,6 +286,7 @@ PyMethodDef mp_testing_tensor_methods[] = {
     {"tensor_is", testing_tensor_is, METH_O, NULL},
     {"tensor_meta", testing_tensor_meta, METH_O, NULL},
     {"tensor_fields", testing_tensor_fields, METH_O, NULL},
+    {"tensor_open", testing_tensor_open, METH_VARARGS, "Open sizes of a block."},
     {"tensor_check", testing_tensor_check, METH_VARARGS, NULL},
     {"tensor_time", testing_tensor_time, METH_VARARGS, NULL},
     {"tensor_text", testing_tensor_text, METH_O, NULL},

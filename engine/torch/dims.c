@@ -1,11 +1,116 @@
-/* torch/dims.c - single sizes and strides of a tensor, as numbers of guards read them.
+/* torch/dims.c - sizes and strides: open ones, and single ones as numbers of guards.
  *
- * From the words of its TensorImpl, if calibration found them and the tensor's key set is
+ * Single ones come from the words of its TensorImpl, if calibration found them and the tensor's key set is
  * one that mp_tensor_meta_new has met; else from the getters, whose tuples are dropped
  * before anything else runs.
  *
  * Ownership: nothing is kept.  Re-entrancy: as torch/tensor.c. */
 #include "torch/tensor_state.h"
+
+/* -- Open sizes -------------------------------------------------------------------- */
+
+/* Dimensions by stride, the innermost first; of equal ones the last dimension. */
+static void
+dims_sort(const mp_tensor_meta *m, int32_t *order)
+{
+    const int64_t *strides = m->dims + m->ndim;
+    for (int32_t i = 0; i < m->ndim; i++) {
+        int32_t dim = m->ndim - 1 - i, at = i;
+        while (at > 0 && strides[order[at - 1]] > strides[dim]) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = dim;
+    }
+}
+
+/* The dimension that `dim` lies around: order[0 ... n) are those further in. */
+static int32_t
+dims_inner(const mp_tensor_meta *m, const int32_t *order, int32_t n, int32_t dim)
+{
+    const int64_t *strides = m->dims + m->ndim;
+    int64_t product;
+    while (n-- > 0) {
+        int32_t j = order[n];
+        if (strides[j] > 0 && !__builtin_mul_overflow(m->dims[j], strides[j], &product)
+            && product == strides[dim]) {
+            return j;
+        }
+    }
+    return -1;
+}
+
+void
+mp_tensor_meta_open(mp_tensor_meta *m, uint64_t sizes, uint64_t small, uint64_t strides)
+{
+    int64_t *links = m->dims + 2 * m->ndim;
+    int32_t order[64], n = m->ndim;
+    if (n > 64) {
+        return;
+    }
+    uint64_t all = n == 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
+    m->open = sizes & all;
+    m->small = small & m->open;
+    m->opened = ((sizes | strides) & all) != 0;
+    dims_sort(m, order);
+    for (int32_t i = 0; i < n; i++) {
+        int32_t dim = order[i], inner = dims_inner(m, order, i, dim);
+        bool follows =
+            inner >= 0
+            && (mp_tensor_meta_is_open(m, inner) || links[inner] != MP_STRIDE_FIXED);
+        links[dim] = strides >> dim & 1 ? MP_STRIDE_FREE
+                     : follows          ? inner
+                                        : MP_STRIDE_FIXED;
+    }
+}
+
+static inline bool
+dims_size_fits(const mp_tensor_meta *m, int32_t dim, int64_t size)
+{
+    if (!mp_tensor_meta_is_open(m, dim)) {
+        return size == m->dims[dim];
+    }
+    return size >= 2 || (m->small >> dim & 1);
+}
+
+static inline bool
+dims_stride_fits(const mp_tensor_meta *m, int32_t dim, const int64_t *sizes,
+                 const int64_t *strides)
+{
+    int32_t link = mp_tensor_meta_link(m, dim);
+    int64_t product;
+    if (link < 0) {
+        return link == MP_STRIDE_FREE || strides[dim] == m->dims[m->ndim + dim];
+    }
+    return !__builtin_mul_overflow(sizes[link], strides[link], &product)
+           && strides[dim] == product;
+}
+
+int32_t
+mp_tensor_dims_unfit(const mp_tensor_meta *m, const int64_t *sizes,
+                     const int64_t *strides)
+{
+    for (int32_t i = 0; i < m->ndim; i++) {
+        if (!dims_size_fits(m, i, sizes[i])) {
+            return i;
+        }
+    }
+    for (int32_t i = 0; i < m->ndim; i++) {
+        if (!dims_stride_fits(m, i, sizes, strides)) {
+            return m->ndim + i;
+        }
+    }
+    return -1;
+}
+
+bool
+mp_tensor_dims_fit(const mp_tensor_meta *m, const int64_t *sizes,
+                   const int64_t *strides)
+{
+    return mp_tensor_dims_unfit(m, sizes, strides) < 0;
+}
+
+/* -- Single ones ------------------------------------------------------------------- */
 
 static bool
 dims_are_readable(const uint64_t *impl)

@@ -142,13 +142,16 @@ meta_alloc(int64_t ndim)
         PyErr_SetString(PyExc_ValueError, "a tensor has an impossible rank");
         return NULL;
     }
-    size_t size = sizeof(mp_tensor_meta) + 2 * (size_t)ndim * sizeof(int64_t);
+    size_t size = sizeof(mp_tensor_meta) + 3 * (size_t)ndim * sizeof(int64_t);
     mp_tensor_meta *m = PyMem_Calloc(1, size);
     if (m == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
     m->ndim = (int32_t)ndim;
+    for (int64_t i = 0; i < ndim; i++) {
+        m->dims[2 * ndim + i] = MP_STRIDE_FIXED;
+    }
     return m;
 }
 
@@ -438,15 +441,42 @@ mp_tensor_meta_new(PyObject *o)
 
 /* -- Comparing ------------------------------------------------------------------- */
 
-bool
-mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b)
+/* All but sizes and strides. */
+static bool
+meta_same_kind(const mp_tensor_meta *a, const mp_tensor_meta *b)
 {
     assert(a != NULL && b != NULL);
     return a->type == b->type && a->dtype == b->dtype && a->layout == b->layout
            && a->device_type == b->device_type && a->device_index == b->device_index
            && a->key_set == b->key_set && a->requires_grad == b->requires_grad
-           && a->ndim == b->ndim
-           && memcmp(a->dims, b->dims, 2 * (size_t)a->ndim * sizeof(int64_t)) == 0;
+           && a->ndim == b->ndim;
+}
+
+bool
+mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b)
+{
+    return meta_same_kind(a, b) && a->open == b->open && a->small == b->small
+           && memcmp(a->dims, b->dims, 3 * (size_t)a->ndim * sizeof(int64_t)) == 0;
+}
+
+static bool
+meta_strides_cover(const mp_tensor_meta *old, const mp_tensor_meta *fresh)
+{
+    for (int32_t i = 0; i < old->ndim; i++) {
+        if (mp_tensor_meta_link(old, i) == MP_STRIDE_FREE
+            && mp_tensor_meta_link(fresh, i) != MP_STRIDE_FREE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+mp_tensor_meta_covers(const mp_tensor_meta *old, const mp_tensor_meta *fresh)
+{
+    return meta_same_kind(old, fresh) && (old->open & ~fresh->open) == 0
+           && (old->small & ~fresh->small) == 0 && meta_strides_cover(old, fresh)
+           && mp_tensor_dims_fit(old, fresh->dims, fresh->dims + fresh->ndim);
 }
 
 /* The getters make tuples, and a collection that one of them starts could run anything:
@@ -458,7 +488,8 @@ meta_check_getters(PyObject *o, const mp_tensor_meta *m)
     int collecting = PyGC_Disable();
     PyErr_Fetch(&type, &value, &trace);
     mp_tensor_meta *now = mp_tensor_meta_new(o);
-    int same = now != NULL && mp_tensor_meta_equal(now, m);
+    int same = now != NULL && meta_same_kind(now, m)
+               && mp_tensor_dims_fit(m, now->dims, now->dims + now->ndim);
     mp_tensor_meta_free(now);
     PyErr_Restore(type, value, trace);  // replaces what mp_tensor_meta_new set
     if (collecting) {
@@ -510,6 +541,14 @@ dims_equal(const int64_t *a, const int64_t *b, int32_t n)
     return true;
 }
 
+static inline bool
+dims_fit(const mp_tensor_meta *m, const int64_t *sizes, const int64_t *strides)
+{
+    return !m->opened ? dims_equal(sizes, m->dims, m->ndim)
+                            && dims_equal(strides, m->dims + m->ndim, m->ndim)
+                      : mp_tensor_dims_fit(m, sizes, strides);
+}
+
 /* By the shim alone: for a torch whose words calibration did not find. */
 static int
 meta_check_shim(PyObject *o, const mp_tensor_meta *m)
@@ -518,8 +557,7 @@ meta_check_shim(PyObject *o, const mp_tensor_meta *m)
     int64_t ndim = -1, *sizes = NULL, *strides = NULL;
     int32_t dtype = -1, device = -1, index = -1;
     if (mp_torch.get_dim(h, &ndim) || ndim != m->ndim || mp_torch.get_sizes(h, &sizes)
-        || !dims_equal(sizes, m->dims, m->ndim) || mp_torch.get_strides(h, &strides)
-        || !dims_equal(strides, m->dims + m->ndim, m->ndim)
+        || mp_torch.get_strides(h, &strides) || !dims_fit(m, sizes, strides)
         || mp_torch.get_dtype(h, &dtype) || dtype < 0 || dtype >= N_DTYPES
         || mp_torch.dtypes[dtype] != m->dtype || mp_torch.get_device_type(h, &device)
         || device != m->device_type || mp_torch.get_device_index(h, &index)
@@ -548,8 +586,7 @@ mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m)
     }
     mp_dims dims = mp_shim_dims(impl);
     if ((impl[mp_torch.kind_word] & MP_KIND_BITS) != m->kind || dims.n != m->ndim
-        || !dims_equal(dims.sizes, m->dims, m->ndim)
-        || !dims_equal(dims.strides, m->dims + m->ndim, m->ndim)) {
+        || !dims_fit(m, dims.sizes, dims.strides)) {
         return 0;
     }
     return shim_grad_matches(o, m);

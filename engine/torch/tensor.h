@@ -18,8 +18,15 @@ typedef struct {
     uint64_t kind;     // dtype and device as torch packs them; 0: not known
     bool requires_grad;
     int32_t ndim;
-    int64_t dims[];  // sizes[ndim], then strides[ndim]
+    bool opened;     // some are, or a stride is free
+    uint64_t open;   // bit d: the size of dimension d may be another one, from 2 on
+    uint64_t small;  // of these: 0 and 1 too
+    int64_t dims[];  // sizes[ndim], strides[ndim], then links[ndim] (MP_STRIDE_...)
 } mp_tensor_meta;
+
+/* What the stride of a dimension must be where sizes are open: the recorded one; anything;
+ * else, for a link j: size j * stride j. */
+enum { MP_STRIDE_FIXED = -1, MP_STRIDE_FREE = -2 };
 
 /* Find the C shim in the loaded torch, calibrate, self-test; falls back to getters (same
  * answers, slower) when the test fails.  torch must be imported.  0, or -1 with exception. */
@@ -37,6 +44,22 @@ bool mp_tensor_is_any(PyObject *o);
 /* NULL with an exception set if o cannot be described (nested, sparse strides, ...). */
 mp_tensor_meta *mp_tensor_meta_new(PyObject *o);
 void mp_tensor_meta_free(mp_tensor_meta *m);
+/* Open sizes (bit d: dimension d); of these, those in `small` may be 0 and 1.  Strides that
+ * are products of what is open, as the tensor lies now, follow it; those in `strides` are
+ * free.  Dimensions from 64 on stay as they are. */
+void mp_tensor_meta_open(mp_tensor_meta *m, uint64_t sizes, uint64_t small,
+                         uint64_t strides);
+static inline bool
+mp_tensor_meta_is_open(const mp_tensor_meta *m, int32_t dim)
+{
+    return dim < 64 && (m->open >> dim & 1);
+}
+/* MP_STRIDE_FIXED, MP_STRIDE_FREE or the dimension that it follows. */
+static inline int32_t
+mp_tensor_meta_link(const mp_tensor_meta *m, int32_t dim)
+{
+    return (int32_t)m->dims[2 * m->ndim + dim];
+}
 /* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
 int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
 /* "f32[2, 3] cpu requires_grad" plus strides if not contiguous: new str. */

@@ -99,6 +99,15 @@ mp_tensor_meta *mp_tensor_meta_shim(PyObject *o);
 /* dtype (16 bits), device type, device index, "there is a device" (8 bits each). */
 #define MP_KIND_BITS 0xffffffffffULL
 
+/* The same tensor metadata, opened in the same way. */
 bool mp_tensor_meta_equal(const mp_tensor_meta *a, const mp_tensor_meta *b);
+/* Does `old` ask for all that `fresh` asks for, a block of a tensor that `old` accepted? */
+bool mp_tensor_meta_covers(const mp_tensor_meta *old, const mp_tensor_meta *fresh);
+/* Are these sizes and strides (of m->ndim dimensions) what m lets pass? */
+bool mp_tensor_dims_fit(const mp_tensor_meta *m, const int64_t *sizes,
+                        const int64_t *strides);
+/* The first dimension whose size does not fit, or ndim + that whose stride does not; -1. */
+int32_t mp_tensor_dims_unfit(const mp_tensor_meta *m, const int64_t *sizes,
+                             const int64_t *strides);
 
 #endif

@@ -51,15 +51,19 @@ dtype_text(PyObject *dtype)
     return text;
 }
 
-/* "2, 3" */
+/* "2, 3"; what is open is "*". */
 static PyObject *
-dims_text(const int64_t *dims, int32_t n)
+dims_text(const mp_tensor_meta *m, bool strides)
 {
     PyObject *text = PyUnicode_FromString("");
-    for (int32_t i = 0; i < n && text != NULL; i++) {
+    for (int32_t i = 0; i < m->ndim && text != NULL; i++) {
+        bool fixed = strides ? mp_tensor_meta_link(m, i) == MP_STRIDE_FIXED
+                             : !mp_tensor_meta_is_open(m, i);
+        long long value = (long long)m->dims[strides ? m->ndim + i : i];
         const char *comma = i == 0 ? "" : ", ";
-        PyUnicode_AppendAndDel(
-            &text, PyUnicode_FromFormat("%s%lld", comma, (long long)dims[i]));
+        PyUnicode_AppendAndDel(&text, fixed
+                                          ? PyUnicode_FromFormat("%s%lld", comma, value)
+                                          : PyUnicode_FromFormat("%s*", comma));
     }
     return text;
 }
@@ -111,7 +115,7 @@ meta_text_extras(PyObject **text, const mp_tensor_meta *m)
         PyUnicode_AppendAndDel(text, PyUnicode_FromString(" inference"));
     }
     if (!meta_contiguous(m) && *text != NULL) {
-        PyObject *strides = dims_text(m->dims + m->ndim, m->ndim);
+        PyObject *strides = dims_text(m, true);
         PyObject *note = NULL;
         if (strides != NULL) {
             note = PyUnicode_FromFormat(" strides=(%U)", strides);
@@ -125,7 +129,7 @@ PyObject *
 mp_tensor_meta_text(const mp_tensor_meta *m)
 {
     PyObject *dtype = dtype_text(m->dtype);                           // owned
-    PyObject *sizes = dims_text(m->dims, m->ndim);                    // owned
+    PyObject *sizes = dims_text(m, false);                            // owned
     PyObject *device = device_text(m->device_type, m->device_index);  // owned
     PyObject *text = NULL;
 
@@ -155,19 +159,41 @@ diff_text_steal(const char *what, PyObject *expected, PyObject *got)
 }
 
 static PyObject *
+diff_size(const mp_tensor_meta *m, int32_t dim, int64_t size)
+{
+    if (mp_tensor_meta_is_open(m, dim)) {
+        return PyUnicode_FromFormat(
+            "size of dimension %d: expected at least 2, got %lld", (int)dim,
+            (long long)size);
+    }
+    return PyUnicode_FromFormat("size of dimension %d: expected %lld, got %lld",
+                                (int)dim, (long long)m->dims[dim], (long long)size);
+}
+
+static PyObject *
+diff_stride(const mp_tensor_meta *m, int32_t dim, int64_t stride)
+{
+    int32_t link = mp_tensor_meta_link(m, dim);
+    if (link >= 0) {
+        return PyUnicode_FromFormat(
+            "stride of dimension %d: expected size * stride of dimension %d, got %lld",
+            (int)dim, (int)link, (long long)stride);
+    }
+    return PyUnicode_FromFormat("stride of dimension %d: expected %lld, got %lld",
+                                (int)dim, (long long)m->dims[m->ndim + dim],
+                                (long long)stride);
+}
+
+static PyObject *
 diff_dims(const mp_tensor_meta *m, const mp_tensor_meta *now)
 {
-    for (int32_t i = 0; i < 2 * m->ndim; i++) {
-        if (m->dims[i] != now->dims[i]) {
-            bool size = i < m->ndim;
-            return PyUnicode_FromFormat("%s %d: expected %lld, got %lld",
-                                        size ? "size of dimension"
-                                             : "stride of dimension",
-                                        (int)(size ? i : i - m->ndim),
-                                        (long long)m->dims[i], (long long)now->dims[i]);
-        }
+    const int64_t *strides = now->dims + now->ndim;
+    int32_t at = mp_tensor_dims_unfit(m, now->dims, strides);
+    if (at < 0) {
+        return PyUnicode_FromString("no difference");
     }
-    return PyUnicode_FromString("no difference");
+    return at < m->ndim ? diff_size(m, at, now->dims[at])
+                        : diff_stride(m, at - m->ndim, strides[at - m->ndim]);
 }
 
 static PyObject *

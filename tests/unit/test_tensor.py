@@ -282,3 +282,104 @@ def test_meta_holds_no_tensor():
     assert dead == [1]
     assert not ref.alive
     assert testing.tensor_text(meta) == "f32[2, 3] cpu"
+
+
+# -- Open sizes ----------------------------------------------------------------------
+
+
+def opened(t, sizes, small=0, strides=0):
+    meta = testing.tensor_meta(t)
+    return meta, testing.tensor_open(meta, sizes, small, strides)
+
+
+FIXED, FREE = -1, -2
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes", "links"),
+    [
+        (lambda n: torch.ones(n, 3), 0b01, (FIXED, FIXED)),
+        (lambda n: torch.ones(3, n), 0b10, (1, FIXED)),
+        (lambda n: torch.ones(n, n), 0b11, (1, FIXED)),
+        (lambda n: torch.ones(n, n, n), 0b111, (1, 2, FIXED)),
+        (lambda n: torch.ones(2, n, 3, 4), 0b10, (1, FIXED, FIXED, FIXED)),
+        (lambda n: torch.ones(2, n, 3, 4).transpose(1, 2), 0b100, (2, FIXED, FIXED, FIXED)),
+        (lambda n: torch.ones(n, 2).t(), 0b10, (FIXED, FIXED)),
+        (lambda n: torch.ones(2, n).t(), 0b01, (FIXED, 0)),
+        (lambda n: torch.ones(1, n), 0b10, (1, FIXED)),
+        (lambda n: torch.ones(2, 3, n, n).to(memory_format=torch.channels_last), 0b1100,
+         (2, FIXED, 3, FIXED)),
+        (lambda n: torch.ones(n, 1).expand(n, 7), 0b01, (FIXED, FIXED)),
+        (lambda n: torch.ones(100, 40)[:n, :n], 0b11, (FIXED, FIXED)),
+    ],
+)  # fmt: skip
+def test_strides_follow_open_sizes(make, sizes, links, path):
+    meta, found = opened(make(8), sizes)
+    assert found == links
+    for n in (2, 5, 8, 31):
+        assert testing.tensor_check(make(n), meta)
+        diff = testing.tensor_diff(make(n), meta)
+        assert diff == "no difference"
+    for n in (0, 1):
+        assert not testing.tensor_check(make(n), meta)
+        assert "at least 2" in testing.tensor_diff(make(n), meta)
+
+
+def test_open_sizes_pin_the_rest(path):
+    meta, _ = opened(torch.ones(4, 6, 3), 0b010)
+    assert testing.tensor_text(meta) == "f32[4, *, 3] cpu"
+    assert testing.tensor_check(torch.ones(4, 9, 3), meta)
+    wrong = {
+        "size of dimension 0: expected 4, got 5": torch.ones(5, 9, 3),
+        "size of dimension 2: expected 3, got 4": torch.ones(4, 9, 4),
+        "stride of dimension 0: expected size * stride of dimension 1, got 60": (
+            torch.ones(4, 20, 3)[:, :9]
+        ),
+        "stride of dimension 1: expected 3, got 6": torch.ones(4, 9, 6)[:, :, :3],
+        "dtype: expected f32, got f64": torch.ones(4, 9, 3).double(),
+        "ndim: expected 3, got 2": torch.ones(4, 9),
+        "requires_grad: expected False, got True": torch.ones(
+            4, 9, 3, requires_grad=True
+        ),
+    }
+    for text, t in wrong.items():
+        assert not testing.tensor_check(t, meta)
+        assert testing.tensor_diff(t, meta) == text
+
+
+def test_small_sizes_pass_only_where_they_may(path):
+    meta, _ = opened(torch.ones(4, 6), 0b11, 0b01)
+    assert testing.tensor_check(torch.ones(1, 6), meta)
+    assert testing.tensor_check(torch.ones(0, 2), meta)
+    assert not testing.tensor_check(torch.ones(4, 1), meta)
+    meta, _ = opened(torch.ones(4, 6), 0, 0b11)
+    assert not testing.tensor_check(torch.ones(1, 6), meta)
+
+
+def test_free_strides(path):
+    base = torch.ones(50, 90)
+    meta, links = opened(base[:, :6], 0b10, 0, 0b01)
+    assert links == (FREE, FIXED)
+    assert testing.tensor_check(base[:, :9], meta)
+    assert testing.tensor_check(torch.ones(50, 7), meta)
+    assert not testing.tensor_check(torch.ones(50, 14)[:, ::2], meta)
+    meta, _ = opened(base[:, :6], 0, 0, 0b01)
+    assert testing.tensor_check(torch.ones(50, 6), meta)
+    assert not testing.tensor_check(torch.ones(50, 7), meta)
+
+
+def test_more_dimensions_than_a_tensor_holds_inside(path):
+    meta, links = opened(torch.ones(2, 3, 2, 5, 2, 2, 2), 0b1000)
+    assert links == (1, 2, 3, FIXED, FIXED, FIXED, FIXED)
+    assert testing.tensor_check(torch.ones(2, 3, 2, 9, 2, 2, 2), meta)
+    assert not testing.tensor_check(torch.ones(2, 3, 3, 9, 2, 2, 2), meta)
+    assert not testing.tensor_check(torch.ones(2, 3, 2, 10, 2, 2, 2)[:, :, :, :9], meta)
+
+
+def test_one_block_is_open_and_the_other_is_not():
+    t = torch.ones(4, 6)
+    plain = testing.tensor_meta(t)
+    meta, _ = opened(t, 0b01)
+    assert testing.tensor_check(t, plain)
+    assert testing.tensor_check(t, meta)
+    assert not testing.tensor_check(torch.ones(5, 6), plain)
