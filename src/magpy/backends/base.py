@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Executable = tuple[Callable[..., Any], bool]
 
 
+class Refused(Exception):
+    """A backend of ours says that a graph is none for it: it runs as recorded."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the user asked for a graph to be compiled."""

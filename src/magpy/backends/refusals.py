@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from magpy import seal
+from magpy.backends.base import Refused
 
 if TYPE_CHECKING:
     from magpy.graph import Spec
@@ -60,6 +61,8 @@ def reason_in(error: BaseException | None) -> str:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
+        if isinstance(error, Refused):
+            return str(error)
         if isinstance(error, kinds):
             return f"no compiler knows the shape or value of {error.func}"
         if isinstance(error, RuntimeError):

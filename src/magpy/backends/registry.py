@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magpy import notices, seal
-from magpy.backends import cuda_graphs, eager, inductor
+from magpy.backends import cuda_graphs, eager, inductor, torchscript
 from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import nearest
 from magpy.errors import BackendError, describe
@@ -36,6 +36,7 @@ _OWN = {
     "cudagraphs": _Own(cuda_graphs.make, ()),
     "eager": _Own(eager.make, ()),
     "inductor": _Own(inductor.make, inductor.MODES),
+    "torchscript": _Own(torchscript.make, ()),
 }
 
 
