@@ -44,40 +44,42 @@ NOISE = re.compile(
 DISPATCH_HINTS = {
     "arguments": "nothing: the call raises the function's own TypeError",
     "other-callable": "compile the Python function that it calls",
-    "entry-limit": "raise magpy.config.max_entries, or compile what varies less",
-    "compiling": "nothing: the next call finds the graph compiled",
-    "compile-failed": "see the warning, with MAGPY_VERBOSE_ERRORS=1 all of it",
-    "graph-raised": "nothing if eager raises, too; else report it",
-    "diverged": "report the program: verify mode found that its hits would be wrong",
-    "is_compiling-differs": "nothing: code that asks `is_compiling()` computes something "
-    "else when it is told True, so the run stays as it is in eager",
-    "backoff": "keep what is named out of the compiled function, or make it constant",
+    "entry-limit": "raise magpy.config.max_entries, or compile a part that varies less",
+    "compiling": "nothing: later calls find the graph compiled",
+    "compile-failed": "read the warning; MAGPY_VERBOSE_ERRORS=1 shows all of it",
+    "graph-raised": "nothing if eager mode raises, too; otherwise please report it",
+    "diverged": "please report the program with the text of the report",
+    "is_compiling-differs": "nothing: the call keeps the answer of eager mode, False",
+    "backoff": "keep the named value out of the compiled function, or make it constant",
 }
-# The same for what the Python package decides, before there is an engine object.
+# The same for decisions of the Python package, before there is an engine object.
 PACKAGE_REASONS = {
-    "config": ("`magpy.config.enabled` is off", "switch it on before compiling"),
+    "config": (
+        "`magpy.config.enabled` is off",
+        "switch it on before you compile",
+    ),
     "engine-off": (
-        "the engine does not work here (CPython, torch, build)",
+        "the engine does not support this CPython, torch or build",
         "`python -m magpy env` says why",
     ),
     "backend-failed": (
-        "the backend raised while it compiled (in the warning; counted as "
-        "`compile-failed`)",
+        "the backend raised an exception while it compiled (name in warnings; counted "
+        "as `compile-failed`)",
         "MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1 show everything",
     ),
     "bare-result": (
-        "what the backend made answers a tensor, not a tuple of one (a warning; it is "
-        "taken all the same)",
-        "return a tuple or list from the compiled callable",
+        "the callable that the backend returned gives a tensor instead of a tuple of "
+        "one (a warning; the tensor is used)",
+        "return a tuple or a list from the callable",
     ),
     "no-cuda-graph": (
-        "a graph runs without CUDA graphs, although mode or backend asks for them (a "
-        "warning)",
-        "see the reason in it",
+        "the graph runs without CUDA graphs, although the mode or the backend asks for "
+        "them (a warning)",
+        "the warning contains the reason",
     ),
     "no-modes": (
-        "`mode=` was given for a backend that has none (a warning)",
-        "leave it out",
+        "`mode=` was given for a backend without modes (a warning)",
+        "leave `mode` out",
     ),
 }
 
@@ -142,7 +144,7 @@ LAYOUTS = {
     "`bytearray`": "bytearray(b'ab')",
     "functions, closures, lambdas": "(lambda a=[1]: a)",
     "bound methods": "kept.m",
-    "bound methods and slots of C types": "[1].append, kept.__eq__",
+    "bound methods of C types": "[1].append, kept.__eq__",
     "`functools.partial`": "functools.partial(print, [1])",
     "`types.MappingProxyType`": "types.MappingProxyType({1: [2]})",
     "weak references to objects that stay alive": "weakref.ref(kept)",
@@ -178,10 +180,10 @@ def env_vars_page() -> str:
         NOTE,
         "# Settings",
         "",
-        "Every setting is a knob of `magpy.config` and an environment variable, which is",
-        "read when `magpy` is imported.  A bad value is ignored with a warning that lists",
-        "the valid ones.  `magpy.config.patch(...)` sets knobs for a `with` block, and",
-        "`python -m magpy env` shows their values.",
+        "Every setting is a knob of `magpy.config` and an environment variable, which",
+        "is read when `magpy` is imported. A bad value is ignored, with a warning",
+        "that lists the valid ones. `magpy.config.patch(...)` sets knobs for a `with`",
+        "block, and `python -m magpy env` shows all values.",
         "",
         "| variable | knob | type | default | what it does |",
         "| --- | --- | --- | --- | --- |",
@@ -196,15 +198,16 @@ def env_vars_page() -> str:
         )
     lines += [
         "",
-        "`max_entries` and `max_instructions` are taken over when something is compiled.",
+        "`max_entries` and `max_instructions` are read when a function is compiled;",
+        "later changes do not affect it.",
         "",
         "## Logs",
         "",
-        '`MAGPY_LOGS="guards,+graph,-breaks"`: a name switches an artifact on, `+` with',
-        "more detail, `-` off; `all` means every one.  Each has a logger of Python's",
-        "`logging`, `magpy.<artifact>`.",
+        '`MAGPY_LOGS="guards,+graph,-breaks"`: a name switches a log on, `+` with',
+        "more detail, `-` off; `all` means every log. Each log is a logger of",
+        "Python's `logging`, `magpy.<name>`.",
         "",
-        "| artifact | what is logged |",
+        "| log | content |",
         "| --- | --- |",
     ]
     lines += [f"| `{name}` | {text} |" for name, text in ARTIFACTS.items()]
@@ -221,8 +224,8 @@ def dispatch_reasons() -> dict[str, str]:
         raise SystemExit("gen_docs: stats.h and stats.c do not list the same fallbacks")
     found = {slugs[name]: meaning for name, meaning in meanings.items()}
     found["backoff"] = (
-        "one guard kept missing, so the next calls are not recorded; `backoff: x` names "
-        "what it looks at"
+        "one guard failed in many calls in a row, so the next calls are not recorded; "
+        "`backoff: x` names the value that it checks"
     )
     return found
 
@@ -235,15 +238,22 @@ def reasons_page() -> str:
         NOTE,
         "# Why a call broke or stayed eager",
         "",
-        'Breaks are counted under one of these ids in `magpy.stats(f)["breaks"]`, calls',
-        'that eager answered as a whole in `["reasons"]`; `["places"]` adds detail, file',
-        "and line.",
-        "`fullgraph=True` raises `magpy.Unsupported` with the ids of the first table.",
+        '`magpy.stats(f)["breaks"]` counts graph breaks under the ids below,',
+        '`["reasons"]` counts calls that ran in eager mode as a whole; `["places"]`',
+        "adds detail, file and line. `fullgraph=True` raises `magpy.Unsupported` with",
+        "an id of the first table.",
         "",
-        "## The run could not be recorded, there",
+        "## An instruction that cannot be recorded",
         "",
-        "Kinds: *fundamental* cannot become a graph; *unsupported* has no rule yet; *user*",
-        "is what the program asked for; *limit* is a bound or another tool; *bug* is ours.",
+        "The graph ends before the instruction, CPython executes it, and the next",
+        "graph begins after it. If no break is possible there, the whole call runs in",
+        "eager mode. Kinds:",
+        "",
+        "- *fundamental*: no graph can hold it;",
+        "- *unsupported*: MagPy has no rule for it yet;",
+        "- *user*: the program asked for it;",
+        "- *limit*: a bound was reached, or another tool is in the way;",
+        "- *bug*: a defect of MagPy.",
         "",
         "| id | kind | what happened | what to do |",
         "| --- | --- | --- | --- |",
@@ -254,10 +264,10 @@ def reasons_page() -> str:
     ]
     lines += [
         "",
-        "After repeated failures at one place the next calls are not recorded at all for a",
-        "while; they count under the same id.",
+        "After repeated failures at one place MagPy does not record the next calls;",
+        "they are counted under the same id.",
         "",
-        "## A recording was not used, or not made",
+        "## A call for which no recording was made or used",
         "",
     ]
     lines += ["| id | what happened | what to do |", "| --- | --- | --- |"]
@@ -266,7 +276,7 @@ def reasons_page() -> str:
         odd = known.keys() ^ DISPATCH_HINTS.keys()
         raise SystemExit(f"gen_docs: no hint for {sorted(odd)}")
     lines += [f"| `{s}` | {what} | {DISPATCH_HINTS[s]} |" for s, what in known.items()]
-    lines += ["", "## Nothing is compiled at all", ""]
+    lines += ["", "## Nothing is compiled, and warnings about a backend", ""]
     lines += ["| id | what happened | what to do |", "| --- | --- | --- |"]
     lines += [f"| `{s}` | {w} | {h} |" for s, (w, h) in PACKAGE_REASONS.items()]
     return "\n".join(lines) + "\n"
@@ -280,9 +290,11 @@ def opcodes_page() -> str:
         NOTE,
         "# What instructions read",
         "",
-        "Beyond the identity and the type of its operands, which are guarded when they are",
-        "loaded, and who guards it.  The column stands in `engine/compat/opcodes.def`; the",
-        "handlers are in `engine/python/instr.c` and what it calls.",
+        "The identity and the type of operands are guarded when the operands are",
+        "loaded. This table says what each instruction reads beyond that, and which",
+        "function guards it. The second column comes from",
+        "`engine/compat/opcodes.def`; the handlers are in `engine/python/instr.c` and",
+        "the files that it calls.",
         "",
         "| instruction | reads |",
         "| --- | --- |",
@@ -303,19 +315,21 @@ PARTS = {
 
 
 INVARIANTS = """
-What must hold while a segment is recorded, whenever an instruction has been looked at
-(`engine/trace/invariants.def`). `mp_trace_check` in `engine/trace/check.c` checks it in
-builds with assertions: what an instruction has added at once, all of the segment as
-often as its size allows, and when it ends. If one does not hold, that is a bug of the
-engine: the process stops and names the invariant, before wrong guards or effects are
-made of it.
+Conditions that hold after each instruction while a segment is recorded. The texts come
+from `engine/trace/invariants.def`. In builds with assertions `mp_trace_check` in
+`engine/trace/check.c` checks what an instruction has added at once, and the whole
+segment from time to time (less often the longer it gets) and at its end. A condition
+that does not hold is a bug of the engine: the process stops and names the invariant,
+before wrong guards or effects result.
 
-`MP_TRACE_CHECK=full` checks all of it after each instruction, as `make asan` and
-`make fuzz` do; `MP_TRACE_CHECK=off` nothing. Builds for tests without assertions check
-if that says so; a build for users has no such code. `tests/unit/test_invariants.py`
-breaks each of them (`engine/trace/plant.c`) and expects to be told.
+With `MP_TRACE_CHECK=full` everything is checked after each instruction, as in `make
+asan` and `make fuzz`; `MP_TRACE_CHECK=off` switches the checks off. Test builds without
+assertions check only if the variable is set; release builds do not contain the checks.
+`tests/unit/test_invariants.py` violates each invariant (`engine/trace/plant.c`) and
+expects the report.
 
-A new one is a row of `engine/trace/invariants.def`, a check, and a way to break it.
+A new invariant is a row of `engine/trace/invariants.def`, a check, and a way to violate
+it.
 """
 
 
@@ -347,14 +361,16 @@ def effect_classes_page() -> str:
         NOTE,
         "# What C code does",
         "",
-        "Python code is watched while a call is recorded; C code is not.  What it reads,",
-        "writes and returns stands in `engine/objects/builtins.def`, and means what",
-        "`engine/objects/rules.def` says.  Without a row it is refused (`opaque-call`).",
-        "`magpy._engine.effect_class(f)` tells the class of any callable: one of these, or",
-        "`python` (it runs in frames), `torch` (an operation or a row of its own), `numpy`",
-        "(pure on constants and on arrays that the run made).",
+        "MagPy watches Python code while it records, but cannot watch C code. So",
+        "`engine/objects/builtins.def` gives each C function a rule, and",
+        "`engine/objects/rules.def` says what the rule means: what the function",
+        "reads, writes and returns. A C function without a row is refused",
+        "(`opaque-call`). `magpy._engine.effect_class(f)` returns the class of any",
+        "callable: a class of the table, `python` (its frames are watched), `torch`",
+        "(an operation, or a row of torch's table), or `numpy` (pure for constants",
+        "and for arrays that the call itself made).",
         "",
-        "| rule | class | what such code does, and how it is taken |",
+        "| rule | class | what such a function does, and how it is recorded |",
         "| --- | --- | --- |",
     ]
     lines += [f"| `{r['rule']}` | {r['class']} | {r['text']} |" for r in rules]
@@ -370,7 +386,8 @@ def effect_classes_page() -> str:
         "",
         "## Whole modules and types",
         "",
-        "All functions of a module, all methods of a type, but for those further down.",
+        "The rule holds for all functions of a module and all methods of a type,",
+        "except for those with a row of their own below.",
         "",
     ]
     lines += [f"- `{rule}`: {', '.join(sorted(whole[rule]))}" for rule in sorted(whole)]
@@ -404,11 +421,12 @@ def outputs_page() -> str:
         NOTE,
         "# What a call can return or store",
         "",
-        "Constants, tensors and objects that existed before the call can always be",
-        "returned or stored.  A hit rebuilds new objects from their C layout: no",
-        "constructor, `__post_init__` or setter runs.  Identity, sharing and order are",
-        "those of eager.  The last column is what MagPy did when the example was run: a",
-        "row with *no* names the reason for which the call breaks or stays eager.",
+        "A call can always return or store constants, tensors, and objects that",
+        "existed before the call. A hit rebuilds new objects from their C layout:",
+        "constructors, `__post_init__` and setters do not run again. Identity,",
+        "sharing and order are as in eager mode. `tools/gen_docs.py` ran each",
+        "example; the last column is the result. For *no* it gives the reason for",
+        "which the call breaks or stays eager.",
         "",
         "| new object | example | rebuilt |",
         "| --- | --- | --- |",

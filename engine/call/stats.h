@@ -11,13 +11,13 @@
 /* Why a call was answered by eager, besides the reasons of plan/aborts.def. */
 typedef enum {
     MP_FB_ARGUMENTS,       // the arguments do not fit the function
-    MP_FB_CALLABLE,        // it calls no Python function any more
-    MP_FB_ENTRY_LIMIT,     // max_entries, and all of them in use
-    MP_FB_COMPILING,       // its entry is being compiled, below us or in a thread
-    MP_FB_COMPILE_FAILED,  // the backend could not compile its entry
-    MP_FB_GRAPH_RAISED,    // the graph raised; run again in eager
-    MP_FB_DIVERGED,        // verify mode found its entry wrong
-    MP_FB_TRIAL_DIFFERS,   // told that a compiler is at work, it does something else
+    MP_FB_CALLABLE,        // the compiled object calls no Python function any more
+    MP_FB_ENTRY_LIMIT,     // there are max_entries recordings, all of them in use
+    MP_FB_COMPILING,       // the graph is being compiled by a caller or a thread
+    MP_FB_COMPILE_FAILED,  // the backend failed to compile the graph
+    MP_FB_GRAPH_RAISED,    // the graph raised; the call ran again in eager mode
+    MP_FB_DIVERGED,        // verify mode found that a hit would be wrong
+    MP_FB_TRIAL_DIFFERS,   // told that it compiles, the call does something else
     MP_FB_COUNT
 } mp_fallback;
 
