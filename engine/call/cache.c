@@ -93,13 +93,13 @@ entry_state_name(const mp_entry *entry)
 
 /* -- Texts ------------------------------------------------------------------------- */
 
-/* Source texts of n guard registers: new list. */
+/* Source texts of n things that a hit gathers: new list. */
 static PyObject *
 entry_sources(const mp_guards *guards, const int32_t *regs, int32_t n)
 {
     PyObject *list = PyList_New(n);
     for (int32_t i = 0; list != NULL && i < n; i++) {
-        PyObject *text = mp_guards_source(guards, regs[i]);
+        PyObject *text = mp_guards_given(guards, regs[i]);
         if (text == NULL) {
             Py_CLEAR(list);
             break;

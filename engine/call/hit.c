@@ -85,6 +85,25 @@ mp_hit_release(mp_hit *hit)
     }
 }
 
+/* Registers, and number k as ~k: 0, or -1 with MemoryError. */
+static int
+hit_gather_some(mp_hit *hit, const int32_t *given, int32_t n, PyObject *const *regs)
+{
+    PyObject **held = hit->held + hit->n_held;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t number = ~given[i];
+        if (given[i] >= 0) {
+            held[i] = Py_NewRef(regs[given[i]]);
+        }
+        else if (mp_guards_numbers(hit->entry->plan->guards, &number, 1, &held[i])
+                 < 0) {
+            return -1;
+        }
+        hit->n_held++;
+    }
+    return 0;
+}
+
 /* Strong references to what this hit needs: the registers of the check that has just
  * succeeded.  Runs no Python. */
 static int
@@ -102,13 +121,10 @@ hit_gather(mp_hit *hit, PyObject *const *regs)
         }
         hit->held = held;
     }
-    for (int32_t i = 0; i < replay->n_sources; i++) {
-        hit->held[i] = Py_NewRef(regs[replay->source_regs[i]]);
+    if (hit_gather_some(hit, replay->source_regs, replay->n_sources, regs) < 0
+        || hit_gather_some(hit, plan->inputs, plan->n_inputs, regs) < 0) {
+        return -1;
     }
-    for (int32_t i = 0; i < plan->n_inputs; i++) {
-        hit->held[replay->n_sources + i] = Py_NewRef(regs[plan->inputs[i]]);
-    }
-    hit->n_held = n;
     return plan->guards->weak == NULL ? 0 : hit_keep_borrowed(hit);
 }
 

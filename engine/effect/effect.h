@@ -3,8 +3,8 @@
  * Order of a replay (R): build every new object, then commit the writes in program order,
  * then release what they replaced.  Constructors, __post_init__ and setters never run.
  *
- * Registers of the program: [0, n_sources) hold objects that guards loaded (strong for the
- * time of the call), then n_graph tensors that the graph returned, then what the program
+ * Registers of the program: [0, n_sources) hold objects that guards loaded and numbers that
+ * they computed (strong for the time of the call), then n_graph tensors that the graph returned, then what the program
  * builds, in order. */
 #ifndef MP_EFFECT_H
 #define MP_EFFECT_H
@@ -35,7 +35,9 @@ typedef struct {
     int32_t *pool;  // register lists of the ops
     int32_t n_ops, cap_ops, n_pool, cap_pool;
     int32_t n_sources, n_graph, n_regs;
-    int32_t *source_regs;  // n_sources: guard register that source i comes from; PyMem
+    int32_t
+        *source_regs;  // n_sources: guard register that source i comes from, or number
+                       // k of the guards as ~k; PyMem
     int32_t cap_sources;
     int32_t n_commit;  // index of the first op that writes; ops before it only build
     int32_t result;    // register that is returned (set by RETURN); -1: None

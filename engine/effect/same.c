@@ -1,8 +1,8 @@
 /* effect/same.c - do two replay programs build, write and return the same?
  *
  * Two recordings of one path emit in the same order, so ops are compared one by one.
- * Registers are compared by what they stand for: a source by the guard register behind
- * it, a tensor of the graph and a built object by position.
+ * Registers are compared by what they stand for: a source by the guard register or the
+ * number behind it, a tensor of the graph and a built object by position.
  *
  * The members of a set of objects that hash by address come in another order each time,
  * and so do the ops that build them.  Programs that both have such a set, and differ,
@@ -24,8 +24,8 @@ same_reg(const effect_pair *p, int32_t old, int32_t fresh)
     }
     if (old < p->old->n_sources || fresh < p->fresh->n_sources) {
         return old < p->old->n_sources && fresh < p->fresh->n_sources
-               && mp_cover_has(p->cover, p->old->source_regs[old],
-                               p->fresh->source_regs[fresh]);
+               && mp_cover_given(p->cover, p->old->source_regs[old],
+                                 p->fresh->source_regs[fresh]);
     }
     if (old < old_built || fresh < fresh_built) {
         return old - p->old->n_sources == fresh - p->fresh->n_sources;

@@ -342,6 +342,15 @@ mp_guards_number_const(mp_guards *g, PyObject *o)
 }
 
 int
+mp_guards_complete(mp_guards *g)
+{
+    assert(g->n_tested < g->numbers.n);
+    int rc = guard_append(g, MP_G_COMPUTED, -1, -1, -1, NULL, g->numbers.n - 1, NULL);
+    g->n_tested = rc < 0 ? g->n_tested : g->numbers.n;
+    return rc;
+}
+
+int
 mp_guards_hold(mp_guards *g, int32_t number)
 {
     return mp_guards_test(g, MP_G_HOLDS, -1, -1, NULL, number, NULL);

@@ -12,6 +12,8 @@
  * rest differs.  So SAME only says which registers are interchangeable from there on, with
  * all that is loaded from them.
  *
+ * Numbers are matched by what they are made of, down to their sources.
+ *
  * NO_DICT of an old program stands for LOAD_DICT and NO_KEY of a new one (cover_no_dict). */
 #include "guard/cover.h"
 
@@ -83,7 +85,8 @@ mp_cover_init(mp_cover *cover, const mp_guards *old, const mp_guards *fresh)
 {
     cover->map = PyMem_New(int32_t, fresh->n_regs + 1);
     cover->same = PyMem_New(int32_t, old->n_regs + 1);
-    if (cover->map == NULL || cover->same == NULL) {
+    cover->numbers = PyMem_New(int32_t, fresh->numbers.n + 1);
+    if (cover->map == NULL || cover->same == NULL || cover->numbers == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -93,6 +96,9 @@ mp_cover_init(mp_cover *cover, const mp_guards *old, const mp_guards *fresh)
     for (int32_t reg = 0; reg < old->n_regs; reg++) {
         cover->same[reg] = reg;
     }
+    for (int32_t k = 0; k < fresh->numbers.n; k++) {
+        cover->numbers[k] = -1;
+    }
     return 0;
 }
 
@@ -101,6 +107,7 @@ mp_cover_fini(mp_cover *cover)
 {
     PyMem_Free(cover->map);
     PyMem_Free(cover->same);
+    PyMem_Free(cover->numbers);
 }
 
 /* The one register of old that stands for all that hold the same object. */
@@ -121,6 +128,56 @@ mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh)
     }
     return cover_root(cover, old) == cover_root(cover, cover->map[fresh]);
 }
+
+/* -- Numbers ---------------------------------------------------------------------- */
+
+/* The number of old that a number of fresh stands for: a source by its register, an
+ * operation by its operands; -1: none. */
+static int32_t
+cover_number(const mp_guards *old, const mp_cover *cover, mp_number k)
+{
+    if (mp_number_is_source(k.op)) {
+        for (int32_t i = 0; i < old->numbers.n; i++) {
+            const mp_number *known = &old->numbers.ops[i];
+            if (known->op == k.op && known->n == k.n
+                && mp_cover_has(cover, known->a, k.a)) {
+                return i;
+            }
+        }
+        return -1;
+    }
+    int32_t a = k.a < 0 ? -1 : cover->numbers[k.a];
+    int32_t b = k.b < 0 ? -1 : cover->numbers[k.b];
+    if ((k.a >= 0 && a < 0) || (k.b >= 0 && b < 0)) {
+        return -1;
+    }
+    k.a = a;
+    k.b = b;
+    return mp_numbers_find(&old->numbers, &k);
+}
+
+/* Find the numbers of fresh below `upto`, whose registers are all mapped by now. */
+static void
+cover_numbers(const mp_guards *old, const mp_guards *fresh, mp_cover *cover,
+              int32_t upto)
+{
+    for (int32_t k = 0; k < upto; k++) {
+        if (cover->numbers[k] < 0) {
+            cover->numbers[k] = cover_number(old, cover, fresh->numbers.ops[k]);
+        }
+    }
+}
+
+bool
+mp_cover_given(const mp_cover *cover, int32_t old, int32_t fresh)
+{
+    if (old < 0 || fresh < 0) {
+        return old < 0 && fresh < 0 && cover->numbers[~fresh] == ~old;
+    }
+    return mp_cover_has(cover, old, fresh);
+}
+
+/* -- Ops -------------------------------------------------------------------------- */
 
 /* Register i of an APART row. */
 static int32_t
@@ -158,6 +215,9 @@ cover_op_same(const mp_guard *old, const mp_guard *fresh, const mp_cover *cover)
     mp_guard_kind kind = (mp_guard_kind)fresh->kind;
     if (old->kind != fresh->kind || (cover_has_number(kind) && old->n != fresh->n)) {
         return false;
+    }
+    if (kind == MP_G_HOLDS) {
+        return cover->numbers[fresh->n] == old->n;
     }
     if (kind == MP_G_APART || kind == MP_G_ALONE) {
         return cover_apart(old, fresh, cover);
@@ -280,6 +340,12 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
             cover_join(old, cover, cover->map[op->a], cover->map[op->b]);
             continue;
         }
+        if (op->kind == MP_G_COMPUTED) {
+            continue;  // each program ends with what it needs
+        }
+        if (op->kind == MP_G_HOLDS) {
+            cover_numbers(old, fresh, cover, (int32_t)op->n + 1);
+        }
         int32_t found = cover_find(old, op, cover, at);
         if (found < 0 && i < limit && !cover_no_dict(old, fresh, op, cover)) {
             return i;
@@ -291,6 +357,9 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
         if (op->dst >= 0) {
             cover->map[op->dst] = old->ops[found].dst;
         }
+    }
+    if (!old->dead && !fresh->dead) {
+        cover_numbers(old, fresh, cover, fresh->numbers.n);
     }
     return -1;
 }

@@ -7,6 +7,7 @@
 /* How the registers of two programs go together; both arrays are PyMem blocks. */
 typedef struct {
     int32_t *map;  // register of fresh -> the one of old that is loaded alike; -2: none
+    int32_t *numbers;  // number of fresh -> the one of old that is made alike; -1: none
     int32_t *same;  // register of old -> another one that holds the same object now, or
                     // itself
 } mp_cover;
@@ -24,6 +25,9 @@ bool mp_cover_is_vague(const mp_cover *cover, const mp_guards *old,
                        const mp_guard *fresh);
 /* Do these registers, or -1, stand for one object? */
 bool mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh);
+/* The same of what a hit gathers: registers, and numbers k as ~k.  After
+ * mp_guards_uncovered. */
+bool mp_cover_given(const mp_cover *cover, int32_t old, int32_t fresh);
 /* The same object, or the same immutable value down to the bits?  NULL is allowed. */
 bool mp_guard_same(PyObject *a, PyObject *b);
 

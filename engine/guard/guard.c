@@ -607,8 +607,7 @@ guard_walk(mp_guards *g, PyObject *const *args, PyObject **regs)
 static bool
 guard_is_ready(mp_guards *g)
 {
-    if (g->n_tested < g->numbers.n
-        && mp_guards_test(g, MP_G_COMPUTED, -1, -1, NULL, g->numbers.n - 1, NULL) < 0) {
+    if (g->n_tested < g->numbers.n && mp_guards_complete(g) < 0) {
         mp_err_drop();  // no memory: a miss
         return false;
     }

@@ -104,6 +104,8 @@ int32_t mp_guards_number(mp_guards *g, mp_number_op op, int32_t a, int32_t b, in
 int32_t mp_guards_number_const(mp_guards *g, PyObject *o);
 /* Test that the number is not zero: 0 or -1. */
 int mp_guards_hold(mp_guards *g, int32_t number);
+/* Test that numbers which no test asks for can be had; each first check does so. */
+int mp_guards_complete(mp_guards *g);
 /* Values of numbers after a check that held, before anything else runs: new exact ints and
  * floats.  0, or -1 with MemoryError, and then there is none. */
 int mp_guards_numbers(const mp_guards *g, const int32_t *which, int32_t count,
@@ -129,6 +131,8 @@ bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t
 PyObject *mp_guard_repr(PyObject *o);
 /* Source text of a register, "self.layers[3].weight": new str. */
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);
+/* The same of what a hit gathers: a register, or number k as ~k. */
+PyObject *mp_guards_given(const mp_guards *g, int32_t given);
 /* All tests, one line each: new list. */
 PyObject *mp_guards_text(const mp_guards *g);
 /* The line of one op (a failed one): new str. */

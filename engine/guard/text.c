@@ -536,6 +536,15 @@ mp_guards_source(const mp_guards *g, int32_t reg)
     return s.text;
 }
 
+PyObject *
+mp_guards_given(const mp_guards *g, int32_t given)
+{
+    if (given >= 0 || g->dead) {
+        return mp_guards_source(g, given);
+    }
+    return mp_number_text(&g->numbers, ~given, text_source_of, g);
+}
+
 /* -- Lines ------------------------------------------------------------------------ */
 
 PyObject *

@@ -232,6 +232,12 @@ mp_numbers_add(mp_numbers *t, mp_number_op op, int32_t a, int32_t b, int64_t n,
 }
 
 int32_t
+mp_numbers_find(const mp_numbers *t, const mp_number *number)
+{
+    return t->n == 0 ? -1 : *number_slot(t, number);
+}
+
+int32_t
 mp_numbers_add_const(mp_numbers *t, PyObject *o)
 {
     if (PyFloat_CheckExact(o)) {

@@ -63,6 +63,8 @@ int mp_number_of_call(PyObject *callable, Py_ssize_t n_args);
  * has not are ignored. */
 int32_t mp_numbers_add(mp_numbers *t, mp_number_op op, int32_t a, int32_t b, int64_t n,
                        double f);
+/* The same number, if it is there: its index, or -1. */
+int32_t mp_numbers_find(const mp_numbers *t, const mp_number *number);
 /* An exact int of int64, or a float, as a constant: likewise. */
 int32_t mp_numbers_add_const(mp_numbers *t, PyObject *o);
 void mp_numbers_fini(mp_numbers *t);

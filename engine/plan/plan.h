@@ -13,7 +13,9 @@ typedef struct {
     mp_ambient *ambient;  // NULL without torch
     mp_ambient *after;    // state that the run has left; NULL: that of `ambient`
     mp_replay *replay;
-    int32_t *inputs;  // guard registers of the graph's inputs, placeholder order
+    int32_t
+        *inputs;  // guard registers of the graph's inputs, placeholder order; number k
+                  // of the guards stands as ~k
     int32_t n_inputs;
     /* What Python needs to build the fx graph, NULL if the run had no tensor operation:
      * (ops, n_inputs, outputs, notes)

@@ -6,7 +6,7 @@
  *
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
-#include "guard/guard.h"
+#include "guard/cover.h"
 
 #include <string.h>
 
@@ -270,6 +270,35 @@ testing_guard_unchanged(PyObject *module, PyObject *capsule)
     return list;
 }
 
+/* guard_uncovered(old, fresh): the op of fresh that old does not ask for, or -1, and the
+ * number of old that each number of fresh stands for. */
+static PyObject *
+testing_guard_uncovered(PyObject *module, PyObject *arguments)
+{
+    PyObject *capsules[2];
+    mp_cover cover;
+    if (!PyArg_ParseTuple(arguments, "OO", &capsules[0], &capsules[1])) {
+        return NULL;
+    }
+    mp_guards *old = testing_guards_borrow(capsules[0]);
+    mp_guards *fresh = old == NULL ? NULL : testing_guards_borrow(capsules[1]);
+    PyObject *list = fresh == NULL ? NULL : PyList_New(0), *result = NULL;
+    if (list != NULL && mp_cover_init(&cover, old, fresh) == 0) {
+        int32_t at = mp_guards_uncovered(old, fresh, fresh->n_ops, &cover);
+        for (int32_t k = 0; list != NULL && k < fresh->numbers.n; k++) {
+            PyObject *number = PyLong_FromLong(cover.numbers[k]);
+            if (number == NULL || PyList_Append(list, number) < 0) {
+                Py_CLEAR(list);
+            }
+            Py_XDECREF(number);
+        }
+        result = list == NULL ? NULL : Py_BuildValue("iO", (int)at, list);
+        mp_cover_fini(&cover);
+    }
+    Py_XDECREF(list);
+    return result;
+}
+
 static int
 testing_guard_collect(PyObject *o, void *list)
 {
@@ -318,6 +347,7 @@ PyMethodDef mp_testing_guard_methods[] = {
     {"guard_line", testing_guard_line, METH_VARARGS, "Line of one op."},
     {"guard_source", testing_guard_source, METH_VARARGS, "Source of a register."},
     {"guard_unchanged", testing_guard_unchanged, METH_O, "Dicts taken as unchanged."},
+    {"guard_uncovered", testing_guard_uncovered, METH_VARARGS, "What old leaves out."},
     {"guard_referents", testing_guard_referents, METH_O, "What the program owns."},
     {"guard_register", testing_guard_register, METH_O, "Register a constant type."},
     {"guard_absent", testing_guard_absent, METH_NOARGS, "The marker for `absent`."},

@@ -764,15 +764,17 @@ mp_trace_check_plan(mp_trace *T, mp_plan *plan)
     }
     for (int32_t i = 0; i < plan->n_inputs; i++) {
         int32_t reg = plan->inputs[i];
-        must(T, MP_I_PLAN_INPUT, i,
-             reg >= 0 && reg < g->n_regs
-                 && (asked == NULL || mp_plant_is_set() || asked[reg] & ASKS_TENSOR));
+        bool tensor =
+            reg >= 0 && reg < g->n_regs
+            && (asked == NULL || mp_plant_is_set() || asked[reg] & ASKS_TENSOR);
+        must(T, MP_I_PLAN_INPUT, i, tensor || (reg < 0 && ~reg < g->numbers.n));
     }
     free(asked);
     const mp_replay *p = plan->replay;
     for (int32_t i = 0; p != NULL && i < p->n_sources; i++) {
+        int32_t given = p->source_regs[i];
         must(T, MP_I_PLAN_SOURCE, i,
-             p->source_regs[i] >= 0 && p->source_regs[i] < g->n_regs);
+             given < 0 ? ~given < g->numbers.n : given < g->n_regs);
     }
     if (plan->graph != NULL) {
         check_plan_graph(T, plan);

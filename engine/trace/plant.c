@@ -348,7 +348,7 @@ mp_plant_in_plan(mp_trace *T, mp_plan *plan)
         plan->n_outputs++;
     }
     if (planted == MP_I_PLAN_SOURCE && plan->replay->n_sources > 0) {
-        plan->replay->source_regs[0] = -1;
+        plan->replay->source_regs[0] = T->guards->n_regs;
     }
 }
 

@@ -110,7 +110,7 @@ verify_effects(const mp_plan *plan)
     const mp_replay *replay = plan->replay;
     PyObject *names = PyList_New(replay->n_sources), *text = NULL;
     for (int32_t i = 0; names != NULL && i < replay->n_sources; i++) {
-        PyObject *name = mp_guards_source(plan->guards, replay->source_regs[i]);
+        PyObject *name = mp_guards_given(plan->guards, replay->source_regs[i]);
         if (name == NULL) {
             Py_CLEAR(names);
             break;

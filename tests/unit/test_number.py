@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 
 import pytest
-from guard_program import eng, needs_torch
+from guard_program import Program, eng, needs_torch
 
 BIG = 2**63 - 1
 SMALL = -(2**63)
@@ -298,3 +299,88 @@ def test_sizes_and_strides(shim):
             assert eng.number_eval((("STRIDE", 0, -1, 0),), (other,))[0] == ["miss"]
     finally:
         eng.tensor_use_shim(before)
+
+
+# -- In guard programs ---------------------------------------------------------------
+
+
+def program(*names, swap=False, less=False, other=False):
+    """n + len(x) == 5, and n < 9 unless `less`; loads and numbers in another order."""
+    p = Program(*names)
+    n, x = names.index("n"), names.index("x")
+    if swap:
+        p.number(7)
+    nine = p.number(9) if swap else None
+    length = p.number("LENGTH", x) if swap else None
+    value = p.number("VALUE", n)
+    length = p.number("LENGTH", x) if length is None else length
+    total = p.number("ADD", *((length, value) if other else (value, length)))
+    p.holds("EQ", total, p.number(5))
+    if not less:
+        p.holds("LT", value, p.number(9) if nine is None else nine)
+    return p
+
+
+def uncovered(old, fresh):
+    return eng.guard_uncovered(old.p, fresh.p)
+
+
+def test_programs_are_compared_by_what_numbers_mean():
+    old, fresh = program("n", "x"), program("n", "x", swap=True)
+    at, numbers = uncovered(old, fresh)
+    assert at == -1
+    # 7 is no number of the old one; 9, len(x), n, n + len(x), 5, ==, <
+    assert numbers == [-1, 5, 1, 0, 2, 3, 4, 6]
+    assert uncovered(fresh, old)[0] == -1
+
+
+def test_a_missing_test_of_a_number_is_uncovered():
+    old, fresh = program("n", "x", less=True), program("n", "x")
+    assert uncovered(old, fresh)[0] == len(fresh.rows) - len(fresh.numbers) - 1
+    assert uncovered(fresh, old)[0] == -1
+    assert uncovered(program("n", "x", other=True), old)[0] >= 0
+
+
+def test_a_source_is_told_by_its_register():
+    old = Program("a", "b")
+    old.holds("GT", old.number("VALUE", 0), old.number(1))
+    fresh = Program("a", "b")
+    fresh.holds("GT", fresh.number("VALUE", 1), fresh.number(1))
+    assert uncovered(old, fresh) == (2, [-1, 1, -1])
+    kind = Program("a", "b")
+    kind.holds("GT", kind.number("VALUE", 0, n=1), kind.number(1))
+    assert uncovered(old, kind) == (2, [-1, 1, -1])
+
+
+def test_a_check_computes_a_number_once_it_is_needed():
+    """A register that is not loaded yet is not looked at."""
+    p = Program("x")
+    n = p.number("VALUE", 0)
+    p.holds("GE", n, p.number(0))
+    item = p.load("LOAD_ITEM", 0, n=0)
+    m = p.number("VALUE", item)
+    p.holds("GE", m, p.number(0))
+    assert not p([1])
+    assert p.failed == 1
+
+
+def test_checks_allocate_nothing():
+    p = Program("n", "x")
+    n, x = p.number("VALUE", 0), p.number("VALUE", 1, n=1)
+    p.holds("LT", p.number("ADD", n, p.number(1)), p.number("EXP", x))
+    assert p(1, 2.0)
+    before = sys.getallocatedblocks()
+    for _ in range(100):
+        p(1, 2.0)
+        p(1, 1e9)  # OverflowError
+    assert sys.getallocatedblocks() - before < 20
+
+
+def test_lines_name_numbers_as_users_write_them():
+    p = Program("n", "x")
+    n, length = p.number("VALUE", 0), p.number("LENGTH", 1)
+    p.holds("LE", p.number(2), n)
+    p.holds("EQ", n, length)
+    assert p.text == ["2 <= n", "n == len(x)"]
+    assert p.miss(1, "a") == "2 <= n"
+    assert p.source(0) == "n"
