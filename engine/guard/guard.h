@@ -104,6 +104,11 @@ int32_t mp_guards_number(mp_guards *g, mp_number_op op, int32_t a, int32_t b, in
 int32_t mp_guards_number_const(mp_guards *g, PyObject *o);
 /* Test that the number is not zero: 0 or -1. */
 int mp_guards_hold(mp_guards *g, int32_t number);
+/* Append tests of a backend: a list of terms (guard/extend.c) that are not zero.  inputs:
+ * what the graph is given (mp_plan).  0, or -1 with an exception; what came before the
+ * term at fault is appended then, which does no harm. */
+int mp_guards_extend(mp_guards *g, PyObject *terms, const int32_t *inputs,
+                     int32_t n_inputs);
 /* Test that numbers which no test asks for can be had; each first check does so. */
 int mp_guards_complete(mp_guards *g);
 /* Values of numbers after a check that held, before anything else runs: new exact ints and

@@ -299,6 +299,29 @@ testing_guard_uncovered(PyObject *module, PyObject *arguments)
     return result;
 }
 
+/* guard_extend(program, terms, registers): append tests of a backend. */
+static PyObject *
+testing_guard_extend(PyObject *module, PyObject *arguments)
+{
+    PyObject *capsule, *terms, *given;
+    int32_t inputs[8];
+    if (!PyArg_ParseTuple(arguments, "OOO!", &capsule, &terms, &PyTuple_Type, &given)) {
+        return NULL;
+    }
+    int32_t n = (int32_t)PyTuple_GET_SIZE(given);
+    mp_guards *g = testing_guards_borrow(capsule);
+    if (g == NULL || n > 8) {
+        return g == NULL ? NULL : PyErr_NoMemory();
+    }
+    for (int32_t i = 0; i < n; i++) {
+        inputs[i] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(given, i));
+    }
+    if (mp_guards_extend(g, terms, inputs, n) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static int
 testing_guard_collect(PyObject *o, void *list)
 {
@@ -348,6 +371,7 @@ PyMethodDef mp_testing_guard_methods[] = {
     {"guard_source", testing_guard_source, METH_VARARGS, "Source of a register."},
     {"guard_unchanged", testing_guard_unchanged, METH_O, "Dicts taken as unchanged."},
     {"guard_uncovered", testing_guard_uncovered, METH_VARARGS, "What old leaves out."},
+    {"guard_extend", testing_guard_extend, METH_VARARGS, "Append terms."},
     {"guard_referents", testing_guard_referents, METH_O, "What the program owns."},
     {"guard_register", testing_guard_register, METH_O, "Register a constant type."},
     {"guard_absent", testing_guard_absent, METH_NOARGS, "The marker for `absent`."},

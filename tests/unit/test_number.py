@@ -384,3 +384,99 @@ def test_lines_name_numbers_as_users_write_them():
     assert p.text == ["2 <= n", "n == len(x)"]
     assert p.miss(1, "a") == "2 <= n"
     assert p.source(0) == "n"
+
+
+def extended(*terms):
+    """Over number 0, n; input 1 of the graph is x, input 0 is number 0."""
+    p = Program("n", "x")
+    p.number("VALUE", 0)
+    eng.guard_extend(p.p, [*terms], (~0, 1))
+    return p
+
+
+def test_terms_of_a_backend():
+    p = extended(
+        ("LE", ("INT", 2), 0),
+        ("EQ", ("MOD", ("MUL", 0, ("INT", 3)), ("INT", 2)), ("INT", 0)),
+        ("LE", ("INT", 2), 0),
+        ("NOT", ("GT", ("TO_FLOAT", 0), ("FLOAT", 8.5))),
+    )
+    assert p.text == ["2 <= n", "((n * 3) % 2) == 0", "not (float(n) > 8.5)"]
+    assert [n for n in range(12) if p(n, None)] == [2, 4, 6, 8]
+
+
+@needs_torch
+def test_terms_over_sizes_of_inputs():
+    import torch
+
+    eng.tensor_init()
+    p = extended(
+        ("LT", ("SIZE", 1, 0), ("SIZE", 1, 1)),
+        ("EQ", ("STRIDE", 1, 0), ("SIZE", 1, 1)),
+        ("EQ", ("OFFSET", 1), ("INT", 0)),
+    )
+    assert p.text == [
+        "x.shape[0] < x.shape[1]",
+        "x.stride(0) == x.shape[1]",
+        "x.storage_offset() == 0",
+    ]
+    assert p(1, torch.ones(2, 3))
+    assert not p(1, torch.ones(3, 3))
+    assert not p(1, torch.ones(2, 4)[:, :3])
+    assert not p(1, torch.ones(3, 3)[1:])
+    assert not p(1, torch.ones(2))
+    assert not p(1, 3)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        -1,
+        100,
+        2**70,
+        None,
+        True,
+        (),
+        ("ADD",),
+        ("ADD", 0),
+        ("ADD", 0, 0, 0),
+        ("NOTHING", 0, 0),
+        (1, 0, 0),
+        ("INT", 2**70),
+        ("INT", 1.0),
+        ("FLOAT", 1),
+        ("INT", True),
+        ("SIZE", 0, 0),
+        ("SIZE", 2, 0),
+        ("SIZE", 1, -1),
+        ("SIZE", 1),
+        ("VALUE", 1, 0),
+        ("LSHIFT", 0, ("FLOAT", 1.0)),
+        ("NEG", ("NEG", "x")),
+    ],
+)
+def test_wrong_terms_are_refused(term):
+    with pytest.raises((TypeError, OverflowError)):
+        extended(("LE", ("INT", 2), 0), term)
+
+
+def test_deep_terms_do_not_crash():
+    term = 0
+    for _ in range(100_000):
+        term = ("NEG", term)
+    with pytest.raises(RecursionError):
+        extended(term)
+    while term != 0:
+        term = term[1]
+
+
+def test_a_program_that_was_checked_can_be_extended():
+    p = Program("n")
+    n = p.number("VALUE", 0)
+    p.number("FLOORDIV", p.number(8), n)
+    assert p(5)
+    assert not p(0)
+    eng.guard_extend(p.p, [("LT", n, ("INT", 3))], ())
+    assert not p(5)
+    assert p(2)
+    assert p.values((2,), n) == [2]
