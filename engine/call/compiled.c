@@ -12,6 +12,7 @@
 #include <structmember.h>
 
 #include "call/dispatch.h"
+#include "call/dynamic.h"
 #include "objects/own.h"
 
 static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
@@ -35,30 +36,26 @@ compiled_optional(PyObject *o)
 static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"fn",
-                                        "compiler",
-                                        "on_event",
-                                        "on_abort",
-                                        "fullgraph",
-                                        "max_entries",
-                                        "max_instructions",
-                                        "segments",
-                                        "on_copy",
-                                        "wrapped",
-                                        "judge",
-                                        NULL};
+    static const char *const names[] = {
+        "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
+        "max_entries", "max_instructions", "segments", "on_copy",  "wrapped",
+        "judge",       "numbers",          NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL, *on_copy = NULL,
                   *wrapped = NULL, *judge = NULL;  // borrowed
-    int fullgraph = 0, max_entries = 64, segments = 1;
+    int fullgraph = 0, max_entries = 64, segments = 1, numbers = MP_DYNAMIC_AUTO;
     long long max_instructions = 50000000;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$OOOpiLpOOO:CompiledFunction", (char **)names, &fn,
+            args, kwargs, "O|$OOOpiLpOOOi:CompiledFunction", (char **)names, &fn,
             &compiler, &on_event, &on_abort, &fullgraph, &max_entries,
-            &max_instructions, &segments, &on_copy, &wrapped, &judge)) {
+            &max_instructions, &segments, &on_copy, &wrapped, &judge, &numbers)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {
         PyErr_SetString(PyExc_ValueError, "limits must be at least 1");
+        return NULL;
+    }
+    if (numbers < MP_DYNAMIC_GIVEN || numbers > MP_DYNAMIC_ALWAYS) {
+        PyErr_SetString(PyExc_ValueError, "numbers is an mp_dynamic_mode");
         return NULL;
     }
     if (fullgraph && (on_abort == NULL || !PyCallable_Check(on_abort))) {
@@ -87,6 +84,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     op->fullgraph = fullgraph;
     op->segments = segments && !fullgraph;
     op->max_entries = max_entries;
+    op->marks.mode = (mp_dynamic_mode)numbers;
     op->max_instructions = max_instructions;
     return (PyObject *)op;
 }
@@ -123,6 +121,7 @@ compiled_clear(PyObject *self)
     mp_target_clear(&op->target);
     mp_cache_clear(&op->cache);
     mp_points_clear(&op->points);
+    mp_dynamic_clear(op);
     return 0;
 }
 
@@ -338,6 +337,7 @@ compiled_reset(PyObject *self, PyObject *ignored)
     mp_stats_init(&op->stats);
     mp_cache_clear(&op->cache);
     mp_points_clear(&op->points);
+    mp_dynamic_clear(op);
     Py_RETURN_NONE;
 }
 

@@ -7,6 +7,7 @@
 #include "call/cache.h"
 #include "call/points.h"
 #include "call/stats.h"
+#include "guard/place.h"
 
 typedef struct {
     PyObject_HEAD
@@ -23,6 +24,8 @@ typedef struct {
     mp_cache cache;    // of the call's begin
     mp_points points;  // of the places where it goes on
     mp_stats stats;
+    mp_marks marks;        // which numbers become symbols
+    struct mp_news *news;  // owned; what the listener does not yet know of them
     int64_t max_instructions;
     int32_t max_entries;
     int32_t verify_every;   // every so many hits one is verified; 0: none

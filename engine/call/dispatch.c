@@ -18,6 +18,7 @@
 #include "call/dispatch.h"
 
 #include "call/blame.h"
+#include "call/dynamic.h"
 #include "call/hit.h"
 #include "call/notice.h"
 #include "call/session.h"
@@ -100,8 +101,9 @@ dispatch_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
     mp_found found = rc < 0 ? MP_FOUND_ERROR : MP_FOUND_UNFIT;
     if (rc > 0) {
         found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
-        if (found == MP_FOUND_NONE && dispatch_compare(op, &bound, hit) < 0) {
-            found = MP_FOUND_ERROR;
+        if (found == MP_FOUND_NONE) {
+            hit->learned = mp_dynamic_learn(op, &op->cache, bound.code, bound.slots);
+            found = dispatch_compare(op, &bound, hit) < 0 ? MP_FOUND_ERROR : found;
         }
     }
     mp_bound_clear(&bound);
@@ -284,6 +286,9 @@ dispatch_is_full(const mp_CompiledObject *op)
 static PyObject *
 dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *call)
 {
+    if (near->learned) {
+        mp_backoff_reset(&op->stats.misses);
+    }
     if (mp_stats_skip(&op->stats)) {
         return dispatch_plain(op, call);
     }
@@ -298,7 +303,7 @@ dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *ca
     }
     const char *why_not;  // then the miss leads to no recording that is to be blamed
     if (near->entry != NULL && mp_watch_available(&why_not)
-        && mp_blame_miss(op, near) < 0) {
+        && (mp_blame_miss(op, near) < 0 || mp_dynamic_tell(op) < 0)) {
         return NULL;
     }
     if (mp_trial_is_due(op)) {

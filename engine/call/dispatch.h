@@ -8,7 +8,7 @@
 /* magpy._engine.CompiledFunction(fn, *, compiler=None, on_event=None, on_abort=None,
  *                                fullgraph=False, max_entries=64,
  *                                max_instructions=50_000_000, segments=True,
- *                                on_copy=None, wrapped=fn, judge=None)
+ *                                on_copy=None, wrapped=fn, judge=None, numbers=2)
  *   fn        function, bound method, functools.partial of one, or an object whose
  *             class defines __call__ in Python (an nn.Module: the Python layer passes
  *             its bound __call__); another CompiledFunction stands for what it wraps
@@ -23,6 +23,7 @@
  *               record          entry, seconds, instructions
  *               abort           reason, detail, file, line, what, hint, kind
  *               miss            entry, source, guard, difference (or None)
+ *               dynamic         entry, places: numbers in which the call differed from it alone
  *               compile         entry, seconds
  *               compile_failed  entry, exception
  *               graph_raised    entry, exception, rerun
@@ -40,6 +41,7 @@
  *             "pickle" (the answer is that of __reduce__); None: copied as functions are
  *   wrapped   what the object stands for, where fn is only a frame around it
  *   judge     what trials ask (call/trial.h); None: there are none
+ *   numbers   which become symbols, an mp_dynamic_mode (guard/place.h)
  * Attributes: __wrapped__, disabled (settable), stats() -> dict, entries() -> list of
  * dicts, reset(); everything else is read and written on fn. */
 extern PyType_Spec mp_compiled_spec;

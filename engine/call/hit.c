@@ -26,7 +26,7 @@ void
 mp_hit_init(mp_hit *hit, bool begins)
 {
     hit->begins = begins;
-    hit->answered = false;
+    hit->answered = hit->learned = false;
     hit->entry = NULL;
     hit->difference = NULL;
     hit->held = hit->small;

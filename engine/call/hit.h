@@ -17,6 +17,7 @@ typedef struct {
     PyObject *difference;  // owned str or NULL; miss: of a tensor, if somebody listens
     PyObject **held;       // owned: sources of the replay, then inputs of the graph
     int32_t n_held;
+    bool learned;     // miss: for numbers that are dynamic from now on
     bool begins;      // the call begins here, and the hit counts as the call's
     bool undone;      // its graph raised, and all is as before
     bool answered;    // graph and replay have run: the result is the entry's

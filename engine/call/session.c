@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "call/dynamic.h"
 #include "call/notice.h"
 #include "call/verifier.h"
 #include "run/record.h"
@@ -172,6 +173,9 @@ session_arrive(void *ctx, const mp_point *p)
         mp_err_drop();  // as above
         return MP_ARRIVE_STOP;
     }
+    if (mp_dynamic_learn(s->op, &point->cache, p->frames[0].code, p->values)) {
+        s->has_news = true;
+    }
     session_note_change(s, point, p);
     if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
         || mp_cache_alive(&point->cache) >= SESSION_ENTRIES) {
@@ -314,6 +318,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     s->serial = op->points.serial;
     s->told = op->cache.last_id;
     s->compiling = mp_compiling_plain();
+    s->compiling.numbers = &op->marks;
     mp_hit_init(&s->hit, false);
 }
 
@@ -347,6 +352,7 @@ session_tell(mp_session *s)
         rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
         mp_abort_clear(&why);
     }
+    rc = rc == 0 ? mp_dynamic_tell(op) : rc;
     while (rc == 0 && s->told < op->cache.last_id) {
         rc = mp_dispatch_event(op, "record", "{s:K}", "entry",
                                (unsigned long long)++s->told);

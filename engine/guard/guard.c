@@ -614,6 +614,25 @@ guard_is_ready(mp_guards *g)
     return g->n_ordered == g->n_ops || mp_guards_order(g) == 0;
 }
 
+bool
+mp_guards_walk_on(mp_guards *g, PyObject *const *args, PyObject **regs,
+                  mp_guard_excuse excuse, void *ctx)
+{
+    if (g->dead || !guard_is_ready(g)) {
+        return false;
+    }
+    g->n_valued = 0;
+    int collecting = PyGC_Disable();  // as in mp_guards_check
+    bool excused = true;
+    for (int32_t i = 0; i < g->n_ops && excused; i++) {
+        excused = guard_run(g, &g->ops[i], args, regs) || excuse(ctx, g, i, regs);
+    }
+    if (collecting) {
+        PyGC_Enable();
+    }
+    return excused;
+}
+
 int
 mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs)
 {

@@ -78,6 +78,7 @@ typedef struct {
     PyObject
         *weak;  // owned list or NULL: references to what is borrowed (guard/weak.h)
     PyObject *watch;  // owned or NULL: what their callback knows us by
+    uint64_t root;    // tells the place where its arguments are bound (guard/place.h)
     bool dead;        // one of these objects has died: it never holds again, and obj of
                       // its ops must not be looked at
 } mp_guards;
@@ -119,6 +120,14 @@ int mp_guards_numbers(const mp_guards *g, const int32_t *which, int32_t count,
 /* 1: all hold, regs[0..n_regs) are filled.  0: miss, g->failed says where.  Never raises.
  * args: the bound parameters. */
 int mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs);
+
+/* May a check go on behind an op that failed?  A load that failed is none to go on from. */
+typedef bool (*mp_guard_excuse)(void *ctx, const mp_guards *g, int32_t op,
+                                PyObject *const *regs);
+/* A check of all ops in the order of the program, which goes on where it is excused: has it
+ * come to the end?  It settles nothing.  As mp_guards_check otherwise. */
+bool mp_guards_walk_on(mp_guards *g, PyObject *const *args, PyObject **regs,
+                       mp_guard_excuse excuse, void *ctx);
 
 /* Resolve private layouts; the first mp_guards_new calls it too.  0 or -1 (exception). */
 int mp_guard_init(void);

@@ -50,6 +50,7 @@ typedef struct {
 int mp_point_init(mp_point *p, int32_t n_frames, int32_t n_values);
 void mp_point_own(mp_point *p);
 MP_MAYRUN void mp_point_clear(mp_point *p);
+uint64_t mp_point_hash(const mp_point *p);    // of where it is, not of its values
 PyObject *mp_point_key(const mp_point *p);    // new bytes
 PyObject *mp_point_codes(const mp_point *p);  // new tuple
 /* The state after a segment: owned values.  entry: where the segment began, or NULL. */

@@ -534,6 +534,7 @@ begin(mp_trace *T, const mp_point *p, bool follows)
 {
     assert(p->n_frames == T->n_stack);
     mp_rc rc = mp_trace_again(T);
+    T->guards->root = mp_point_hash(p);
     T->follows = follows;
     for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
         rc = load_frame(T, &T->stack[i], p, &p->frames[i], i == 0);

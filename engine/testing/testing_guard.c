@@ -7,6 +7,7 @@
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
 #include "guard/cover.h"
+#include "guard/place.h"
 
 #include <string.h>
 
@@ -358,6 +359,85 @@ testing_guard_absent(PyObject *module, PyObject *unused)
     return Py_NewRef(mp_guard_absent());
 }
 
+/* In which numbers the arguments differ, if in nothing else: list of (place, then, now) and
+ * how many other conditions on numbers fail; or None. */
+static PyObject *
+testing_guard_differ(PyObject *module, PyObject *arguments)
+{
+    mp_guards *g;
+    PyObject **regs;
+    if (testing_guard_run(arguments, &g, &regs) < 0) {
+        return NULL;
+    }
+    mp_differences d = {.at = NULL};
+    PyTupleObject *args = (PyTupleObject *)PyTuple_GET_ITEM(arguments, 1);
+    bool differ = mp_guards_differ(g, args->ob_item, regs, &d);
+    PyMem_Free(regs);
+    PyObject *list = differ ? PyList_New(0) : NULL;
+    for (int32_t i = 0; list != NULL && i < d.n; i++) {
+        const mp_difference *x = &d.at[i];
+        PyObject *text = mp_place_text(g, x->reg, x->part, x->n);
+        PyObject *row = text == NULL ? NULL
+                                     : Py_BuildValue("NLL", text, (long long)x->then,
+                                                     (long long)x->now);
+        if (row == NULL || PyList_Append(list, row) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(row);
+    }
+    int others = d.others;
+    mp_differences_clear(&d);
+    return differ ? list == NULL ? NULL : Py_BuildValue("Ni", list, others)
+                  : Py_NewRef(Py_None);
+}
+
+/* The place of part `part` of a register. */
+static PyObject *
+testing_guard_place(PyObject *module, PyObject *arguments)
+{
+    PyObject *capsule;
+    int reg, part, n;
+    if (!PyArg_ParseTuple(arguments, "Oiii", &capsule, &reg, &part, &n)) {
+        return NULL;
+    }
+    mp_guards *g = testing_guards_borrow(capsule);
+    return g == NULL
+               ? NULL
+               : PyLong_FromUnsignedLongLong(mp_place_of(g, reg, (mp_part)part, n));
+}
+
+/* Marks of a new table, of rows (place, mark): what each was answered, and what is there. */
+static PyObject *
+testing_guard_marks(PyObject *module, PyObject *rows)
+{
+    mp_marks marks = {.mode = MP_DYNAMIC_AUTO};
+    PyObject *items = PySequence_Tuple(rows), *list = PyList_New(0);
+    for (Py_ssize_t i = 0; items != NULL && list != NULL && i < PyTuple_GET_SIZE(items);
+         i++) {
+        unsigned long long place;
+        int mark;
+        PyObject *row = NULL;
+        if (PyArg_ParseTuple(PyTuple_GET_ITEM(items, i), "Ki", &place, &mark)) {
+            int rc = mp_marks_set(&marks, place, (mp_mark)mark);
+            row = rc < 0 ? NULL : Py_BuildValue("ii", rc, mp_marks_get(&marks, place));
+        }
+        if (row == NULL || PyList_Append(list, row) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(row);
+    }
+    for (Py_ssize_t i = 0; list != NULL && i < PyTuple_GET_SIZE(items); i++) {
+        PyObject *place = PyTuple_GET_ITEM(PyTuple_GET_ITEM(items, i), 0);
+        if (mp_marks_get(&marks, PyLong_AsUnsignedLongLong(place)) == MP_MARK_NONE) {
+            PyErr_SetString(PyExc_AssertionError, "a mark is gone");
+            Py_CLEAR(list);
+        }
+    }
+    Py_XDECREF(items);
+    mp_marks_clear(&marks);
+    return list;
+}
+
 PyMethodDef mp_testing_guard_methods[] = {
     {"guard_new", testing_guard_new, METH_O, "Build a program from rows."},
     {"guard_check", testing_guard_check, METH_VARARGS, "Do the arguments pass?"},
@@ -374,6 +454,9 @@ PyMethodDef mp_testing_guard_methods[] = {
     {"guard_extend", testing_guard_extend, METH_VARARGS, "Append terms."},
     {"guard_referents", testing_guard_referents, METH_O, "What the program owns."},
     {"guard_register", testing_guard_register, METH_O, "Register a constant type."},
+    {"guard_differ", testing_guard_differ, METH_VARARGS, "Numbers that differ."},
+    {"guard_place", testing_guard_place, METH_VARARGS, "The place of a number."},
+    {"guard_marks", testing_guard_marks, METH_O, "Marks of places."},
     {"guard_absent", testing_guard_absent, METH_NOARGS, "The marker for `absent`."},
     {NULL, NULL, 0, NULL},
 };

@@ -479,22 +479,41 @@ mp_tensor_meta_covers(const mp_tensor_meta *old, const mp_tensor_meta *fresh)
            && mp_tensor_dims_fit(old, fresh->dims, fresh->dims + fresh->ndim);
 }
 
-/* The getters make tuples, and a collection that one of them starts could run anything:
- * it waits until we are done. */
-static int
-meta_check_getters(PyObject *o, const mp_tensor_meta *m)
+/* What o is now, or NULL; an exception that is set stays.  The getters make tuples, and a
+ * collection that one of them starts could run anything: it waits until we are done. */
+static mp_tensor_meta *
+meta_now(PyObject *o)
 {
     PyObject *type, *value, *trace;
     int collecting = PyGC_Disable();
     PyErr_Fetch(&type, &value, &trace);
     mp_tensor_meta *now = mp_tensor_meta_new(o);
-    int same = now != NULL && meta_same_kind(now, m)
-               && mp_tensor_dims_fit(m, now->dims, now->dims + now->ndim);
-    mp_tensor_meta_free(now);
     PyErr_Restore(type, value, trace);  // replaces what mp_tensor_meta_new set
     if (collecting) {
         PyGC_Enable();
     }
+    return now;
+}
+
+static int
+meta_check_getters(PyObject *o, const mp_tensor_meta *m)
+{
+    mp_tensor_meta *now = meta_now(o);
+    int same = now != NULL && meta_same_kind(now, m)
+               && mp_tensor_dims_fit(m, now->dims, now->dims + now->ndim);
+    mp_tensor_meta_free(now);
+    return same;
+}
+
+int
+mp_tensor_meta_same_but_dims(PyObject *o, const mp_tensor_meta *m, int64_t *dims)
+{
+    mp_tensor_meta *now = mp_tensor_is(o) ? meta_now(o) : NULL;
+    int same = now != NULL && meta_same_kind(now, m);
+    if (same) {
+        memcpy(dims, now->dims, 2 * (size_t)m->ndim * sizeof(*dims));
+    }
+    mp_tensor_meta_free(now);
     return same;
 }
 

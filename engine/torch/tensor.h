@@ -62,6 +62,9 @@ mp_tensor_meta_link(const mp_tensor_meta *m, int32_t dim)
 }
 /* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
 int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
+/* Does it match but for sizes and strides, of as many dims?  Then dims[2 * ndim] has its
+ * own.  Otherwise as mp_tensor_meta_check, but it takes a while. */
+int mp_tensor_meta_same_but_dims(PyObject *o, const mp_tensor_meta *m, int64_t *dims);
 /* "f32[2, 3] cpu requires_grad" plus strides if not contiguous: new str. */
 PyObject *mp_tensor_meta_text(const mp_tensor_meta *m);
 /* The first difference between o and m, for recompile messages: new str. */

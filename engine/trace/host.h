@@ -2,6 +2,7 @@
 #ifndef MP_HOST_H
 #define MP_HOST_H
 
+#include "guard/place.h"
 #include "plan/abort.h"
 #include "plan/plan.h"
 
@@ -52,6 +53,7 @@ typedef struct {
     bool trial;   // the run is given up before it changes anything outside of itself
     bool asked;   // out: by the program, not by torch's own modules
     bool values;  // out: it broke where a value, or what depends on one, was needed
+    const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none
 } mp_compiling;
 
 /* magpy.config.is_compiling. */

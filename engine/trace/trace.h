@@ -360,6 +360,19 @@ mp_rc mp_guard_mro_of(mp_trace *T, PyObject *obj);
 /* The frame of s asks. */
 mp_rc mp_record_compiling(mp_trace *T, mp_shadow *s);
 
+/* -- dynamic.c --------------------------------------------------------------------- */
+
+typedef enum {
+    MP_STATIC,
+    MP_DYNAMIC,
+    MP_DYNAMIC_WANTED,  // by the user's word: also a size of 0 or 1
+} mp_dynamic;
+
+/* Shall this number become a symbol?  reg: where it was loaded, or what it is a part of;
+ * o: the object there; now: the number itself, where it is a size. */
+mp_dynamic mp_is_dynamic_place(mp_trace *T, int32_t reg, mp_part part, int64_t n,
+                               PyObject *o, int64_t now);
+
 /* -- entry.c ----------------------------------------------------------------------- */
 
 /* Local i is about to be loaded, or stored; all of them are looked at. */

@@ -220,6 +220,11 @@ class Session:
             f"entry {info['entry']} needs {info['guard']}{found}",
         )
 
+    def _on_dynamic(self, info: Mapping[str, Any]) -> None:
+        places = "; ".join(info["places"])
+        text = f"dynamic from now on, as nothing else has changed: {places}"
+        logs.write("recompiles", f"{self.name}: {text}")
+
     def _on_trial(self, info: Mapping[str, Any]) -> None:
         error = abort_error(self.name, info)
         logs.write(

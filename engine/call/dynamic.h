@@ -1,0 +1,17 @@
+/* call/dynamic.h - which numbers become symbols: learned from misses. */
+#ifndef MP_DYNAMIC_H
+#define MP_DYNAMIC_H
+
+#include "call/compiled.h"
+
+/* No entry of the cache answers these values.  Does the most similar one fail at numbers
+ * alone, of which one at least was not dynamic so far?  Then all of them are, from the next
+ * recording on.  Runs no Python. */
+bool mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject *code,
+                      PyObject *const *values);
+/* Tell the listener what was learned since it was last told: event "dynamic".  0 / -1. */
+MP_MAYRUN int mp_dynamic_tell(mp_CompiledObject *op);
+/* Forget all of it. */
+MP_MAYRUN void mp_dynamic_clear(mp_CompiledObject *op);
+
+#endif

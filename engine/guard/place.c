@@ -1,0 +1,264 @@
+/* guard/place.c - where numbers come from, and in which ones a call differs. */
+#include "guard/place.h"
+
+#include "compat/compat.h"
+#include "objects/equal.h"
+
+enum {
+    PLACE_MARKS_MIN = 32,
+    PLACE_MARKS_MAX = 1 << 16,  // more places than any program has
+};
+
+/* -- Places ------------------------------------------------------------------------ */
+
+uint64_t
+mp_place_mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return h ^ (h >> 29);
+}
+
+/* What tells this load from others of its kind and parent. */
+static uint64_t
+place_step(const mp_guards *g, const mp_guard *op)
+{
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_LOAD_ARG:
+        return mp_place_mix(g->root, (uint64_t)op->n);
+    case MP_G_LOAD_KEY:
+        return op->hash != -1 ? (uint64_t)op->hash : (uint64_t)(uintptr_t)op->obj;
+    case MP_G_LOAD_CONST:
+    case MP_G_LOAD_SLOT:
+    case MP_G_LOAD_CONTEXT:
+        return (uint64_t)(uintptr_t)op->obj;
+    case MP_G_LOAD_DICT:
+        return 0;  // made or not: the same dict
+    default:
+        return (uint64_t)op->n;
+    }
+}
+
+mp_number_place
+mp_place_of(const mp_guards *g, int32_t reg, mp_part part, int64_t n)
+{
+    uint64_t h = mp_place_mix(mp_place_mix(1, (uint64_t)part), (uint64_t)n);
+    while (reg >= 0) {
+        assert(reg < g->n_regs);
+        const mp_guard *op = &g->ops[g->def[reg]];
+        h = mp_place_mix(mp_place_mix(h, op->kind), place_step(g, op));
+        reg = op->a;
+    }
+    return h;
+}
+
+bool
+mp_place_is_argument(const mp_guards *g, int32_t reg)
+{
+    while (reg >= 0) {
+        const mp_guard *op = &g->ops[g->def[reg]];
+        switch ((mp_guard_kind)op->kind) {
+        case MP_G_LOAD_ARG:
+            return true;
+        case MP_G_LOAD_ITEM:
+        case MP_G_LOAD_KEY:
+        case MP_G_LOAD_DEQUE:
+            reg = op->a;
+            break;
+        default:
+            return false;
+        }
+    }
+    return false;
+}
+
+PyObject *
+mp_place_text(const mp_guards *g, int32_t reg, mp_part part, int64_t n)
+{
+    PyObject *source = mp_guards_source(g, reg);
+    PyObject *text = NULL;
+    if (source == NULL) {
+        return NULL;
+    }
+    switch (part) {
+    case MP_PART_VALUE:
+        return source;
+    case MP_PART_SIZE:
+        text = PyUnicode_FromFormat("%U.shape[%lld]", source, (long long)n);
+        break;
+    case MP_PART_STRIDE:
+        text = PyUnicode_FromFormat("%U.stride(%lld)", source, (long long)n);
+        break;
+    case MP_PART_OFFSET:
+        text = PyUnicode_FromFormat("%U.storage_offset()", source);
+        break;
+    case MP_PART_LENGTH:
+        text = PyUnicode_FromFormat("len(%U)", source);
+        break;
+    }
+    Py_DECREF(source);
+    return text;
+}
+
+/* -- Marks ------------------------------------------------------------------------- */
+
+struct mp_marked {
+    mp_number_place place;
+    uint8_t mark;  // MP_MARK_NONE: free
+};
+
+static struct mp_marked *
+marks_slot(struct mp_marked *at, uint32_t size, mp_number_place place)
+{
+    assert(size > 0 && (size & (size - 1)) == 0);
+    uint32_t i = (uint32_t)(place >> 7) & (size - 1);
+    while (at[i].mark != MP_MARK_NONE && at[i].place != place) {
+        i = (i + 1) & (size - 1);
+    }
+    return &at[i];
+}
+
+mp_mark
+mp_marks_get(const mp_marks *marks, mp_number_place place)
+{
+    return marks->n == 0 ? MP_MARK_NONE
+                         : (mp_mark)marks_slot(marks->at, marks->size, place)->mark;
+}
+
+static int
+marks_grow(mp_marks *marks)
+{
+    uint32_t size = marks->size == 0 ? PLACE_MARKS_MIN : 2 * marks->size;
+    struct mp_marked *at = PyMem_Calloc(size, sizeof(*at));
+    if (at == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i < marks->size; i++) {
+        if (marks->at[i].mark != MP_MARK_NONE) {
+            *marks_slot(at, size, marks->at[i].place) = marks->at[i];
+        }
+    }
+    PyMem_Free(marks->at);
+    marks->at = at;
+    marks->size = size;
+    return 0;
+}
+
+int
+mp_marks_set(mp_marks *marks, mp_number_place place, mp_mark mark)
+{
+    assert(mark != MP_MARK_NONE);
+    if (2 * (marks->n + 1) > marks->size) {
+        if (marks->n >= PLACE_MARKS_MAX) {
+            return 0;
+        }
+        if (marks_grow(marks) < 0) {
+            return -1;
+        }
+    }
+    struct mp_marked *slot = marks_slot(marks->at, marks->size, place);
+    if (slot->mark == (uint8_t)mark || slot->mark == MP_MARK_STATIC) {
+        return 0;
+    }
+    marks->n += slot->mark == MP_MARK_NONE;
+    *slot = (struct mp_marked){place, (uint8_t)mark};
+    return 1;
+}
+
+void
+mp_marks_clear(mp_marks *marks)
+{
+    PyMem_Free(marks->at);
+    *marks = (mp_marks){.mode = marks->mode};
+}
+
+/* -- Differences ------------------------------------------------------------------- */
+
+void
+mp_differences_clear(mp_differences *d)
+{
+    PyMem_Free(d->at);
+    *d = (mp_differences){.at = NULL};
+}
+
+/* False without memory: then nothing is learned. */
+static bool
+differ_add(mp_differences *d, mp_difference what)
+{
+    mp_difference *at = mp_guard_reserve(d->at, &d->cap, d->n + 1, sizeof(*at));
+    if (at == NULL) {
+        mp_err_drop();
+        return false;
+    }
+    d->at = at;
+    d->at[d->n++] = what;
+    return true;
+}
+
+/* The sizes that differ; where none does, the strides.  Sizes 0 and 1 are not learned from:
+ * they broadcast, and stay numbers of their own. */
+static bool
+differ_tensor(const mp_guard *op, PyObject *o, mp_differences *d)
+{
+    int32_t ndim = op->meta->ndim, before = d->n, others = d->others;
+    const int64_t *then = op->meta->dims;
+    int64_t *now = PyMem_New(int64_t, 2 * (size_t)ndim + 1);
+    bool fits = now != NULL && mp_tensor_meta_same_but_dims(o, op->meta, now);
+    for (int32_t i = 0; fits && i < ndim; i++) {
+        if (now[i] == then[i]) {
+            continue;
+        }
+        if (now[i] < 2 || then[i] < 2) {
+            d->others++;
+        }
+        else if (!mp_tensor_meta_is_open(op->meta, i)) {
+            fits =
+                differ_add(d, (mp_difference){op->a, MP_PART_SIZE, i, then[i], now[i]});
+        }
+    }
+    bool sizes = d->n > before || d->others > others;
+    for (int32_t i = ndim; fits && !sizes && i < 2 * ndim; i++) {
+        if (now[i] != then[i]) {
+            fits = differ_add(
+                d, (mp_difference){op->a, MP_PART_STRIDE, i - ndim, then[i], now[i]});
+        }
+    }
+    PyMem_Free(now);
+    return fits;
+}
+
+/* mp_guard_excuse: a number is to blame. */
+static bool
+differ_at(void *ctx, const mp_guards *g, int32_t at, PyObject *const *regs)
+{
+    mp_differences *d = ctx;
+    const mp_guard *op = &g->ops[at];
+    PyObject *o = op->a < 0 ? NULL : regs[op->a];
+    Py_ssize_t length;
+    switch ((mp_guard_kind)op->kind) {
+    case MP_G_EQUALS:
+        return Py_TYPE(o) == Py_TYPE(op->obj)
+               && (PyLong_CheckExact(o) || PyFloat_CheckExact(o))
+               && differ_add(d, (mp_difference){.reg = op->a, .part = MP_PART_VALUE});
+    case MP_G_LEN:
+        length = mp_guard_len(o);
+        return length >= 0
+               && differ_add(d,
+                             (mp_difference){op->a, MP_PART_LENGTH, 0, op->n, length});
+    case MP_G_TENSOR:
+        return differ_tensor(op, o, d);
+    case MP_G_HOLDS:
+        d->others++;
+        return g->n_valued > op->n;  // else its sources are no such numbers
+    default:
+        return false;
+    }
+}
+
+bool
+mp_guards_differ(mp_guards *g, PyObject *const *args, PyObject **regs,
+                 mp_differences *d)
+{
+    assert(d->n == 0);
+    return mp_guards_walk_on(g, args, regs, differ_at, d) && d->n + d->others > 0;
+}
