@@ -50,7 +50,8 @@ typedef struct {
     PyObject *undo;  // owned (save, restore, flags) of _transaction.py; NULL: the graph
     int undo_flags;  //   changes nothing and cannot raise, or its compiler is not ours
     int raised;      // times in a row that the graph raised and eager did not
-    uint64_t id;     // number in its cache, from 1
+    uint32_t marked;  // age of the object's marks when it was recorded
+    uint64_t id;      // number in its cache, from 1
     uint64_t hits;
     uint64_t last_used;  // the function's call counter then
 } mp_entry;

@@ -24,6 +24,7 @@
  *               abort           reason, detail, file, line, what, hint, kind
  *               miss            entry, source, guard, difference (or None)
  *               dynamic         entry, places: numbers in which the call differed from it alone
+ *               static          entry, why: its numbers are static from now on
  *               compile         entry, seconds
  *               compile_failed  entry, exception
  *               graph_raised    entry, exception, rerun

@@ -29,7 +29,8 @@ dynamic_new(const mp_marks *marks, const mp_guards *g, const mp_differences *d)
     int32_t n = 0;
     for (int32_t i = 0; i < d->n; i++) {
         const mp_difference *x = &d->at[i];
-        n += mp_marks_get(marks, mp_place_of(g, x->reg, x->part, x->n)) == MP_MARK_NONE;
+        n += mp_marks_get(marks, mp_place_of(g, x->reg, x->part, x->n), MP_MARKS_NOW)
+             == MP_MARK_NONE;
     }
     return n;
 }
@@ -109,6 +110,15 @@ mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject *cod
     bool learned = d.n > 0;
     dynamic_note(op, entry, &d);
     return learned;
+}
+
+int
+mp_dynamic_refuse(mp_CompiledObject *op, const mp_entry *entry, PyObject *why)
+{
+    int rc = mp_marks_set_static(&op->marks, entry->plan->guards);
+    return rc <= 0 ? rc
+                   : mp_dispatch_event(op, "static", "{s:K,s:O}", "entry",
+                                       (unsigned long long)entry->id, "why", why);
 }
 
 /* -- For people -------------------------------------------------------------------- */

@@ -9,6 +9,10 @@
  * recording on.  Runs no Python. */
 bool mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject *code,
                       PyObject *const *values);
+/* No graph can be made with the symbols of this entry: its numbers are static for good.  why:
+ * for event "static".  The caller holds a reference to entry.  0 / -1. */
+MP_MAYRUN int mp_dynamic_refuse(mp_CompiledObject *op, const mp_entry *entry,
+                                PyObject *why);
 /* Tell the listener what was learned since it was last told: event "dynamic".  0 / -1. */
 MP_MAYRUN int mp_dynamic_tell(mp_CompiledObject *op);
 /* Forget all of it. */

@@ -56,8 +56,10 @@ trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
 {
     mp_plan *plan = NULL;
     mp_abort_info why = {.detail = NULL};
-    mp_compiling told = {
-        .tells = MP_TELL_PROGRAM, .trial = true, .numbers = &op->marks};
+    mp_compiling told = {.tells = MP_TELL_PROGRAM,
+                         .trial = true,
+                         .numbers = &op->marks,
+                         .age = MP_MARKS_NOW};
     int64_t limit = op->max_instructions;
     int64_t start = mp_stats_now();
     *result = mp_record_call(op->target.callable, call->args, call->nargsf,

@@ -9,6 +9,7 @@
 /* A call of which segments are verified; lives on the C stack (verify/call.c). */
 struct mp_verification {
     mp_CompiledObject *op;  // borrowed from the caller of the compiled function
+    mp_compiling *told;     // borrowed; what the run is told
     mp_entry *entry;    // owned; the segment in progress is compared with it, or NULL
     PyObject *notes;    // owned; of its graph's dry run, or NULL
     PyObject *outputs;  // owned list: gets the tensors of the plan in the making

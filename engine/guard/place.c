@@ -103,7 +103,8 @@ mp_place_text(const mp_guards *g, int32_t reg, mp_part part, int64_t n)
 
 struct mp_marked {
     mp_number_place place;
-    uint8_t mark;  // MP_MARK_NONE: free
+    uint8_t mark;       // MP_MARK_NONE: free
+    uint32_t since[3];  // by mark: age of the marks when it was set, 0: never
 };
 
 static struct mp_marked *
@@ -118,10 +119,18 @@ marks_slot(struct mp_marked *at, uint32_t size, mp_number_place place)
 }
 
 mp_mark
-mp_marks_get(const mp_marks *marks, mp_number_place place)
+mp_marks_get(const mp_marks *marks, mp_number_place place, uint32_t age)
 {
-    return marks->n == 0 ? MP_MARK_NONE
-                         : (mp_mark)marks_slot(marks->at, marks->size, place)->mark;
+    if (marks->n == 0) {
+        return MP_MARK_NONE;
+    }
+    const struct mp_marked *slot = marks_slot(marks->at, marks->size, place);
+    for (int mark = slot->mark; mark != MP_MARK_NONE; mark--) {
+        if (slot->since[mark] != 0 && slot->since[mark] <= age) {
+            return (mp_mark)mark;
+        }
+    }
+    return MP_MARK_NONE;
 }
 
 static int
@@ -160,16 +169,75 @@ mp_marks_set(mp_marks *marks, mp_number_place place, mp_mark mark)
     if (slot->mark == (uint8_t)mark || slot->mark == MP_MARK_STATIC) {
         return 0;
     }
-    marks->n += slot->mark == MP_MARK_NONE;
-    *slot = (struct mp_marked){place, (uint8_t)mark};
+    if (slot->mark == MP_MARK_NONE) {
+        *slot = (struct mp_marked){.place = place};
+        marks->n++;
+    }
+    slot->mark = (uint8_t)mark;
+    slot->since[mark] = ++marks->age;
     return 1;
+}
+
+static int
+marks_set_tensor(mp_marks *marks, const mp_guards *g, const mp_guard *op)
+{
+    int added = 0, rc = 0;
+    for (int32_t d = 0; rc >= 0 && d < op->meta->ndim; d++) {
+        if (mp_tensor_meta_is_open(op->meta, d)) {
+            rc = mp_marks_set(marks, mp_place_of(g, op->a, MP_PART_SIZE, d),
+                              MP_MARK_STATIC);
+            added |= rc;
+        }
+        if (rc >= 0 && mp_tensor_meta_link(op->meta, d) == MP_STRIDE_FREE) {
+            rc = mp_marks_set(marks, mp_place_of(g, op->a, MP_PART_STRIDE, d),
+                              MP_MARK_STATIC);
+            added |= rc;
+        }
+    }
+    return rc < 0 ? -1 : added;
+}
+
+static const int8_t place_parts[MP_N_COUNT] = {
+    [MP_N_VALUE] = MP_PART_VALUE + 1,   [MP_N_SIZE] = MP_PART_SIZE + 1,
+    [MP_N_STRIDE] = MP_PART_STRIDE + 1, [MP_N_OFFSET] = MP_PART_OFFSET + 1,
+    [MP_N_LENGTH] = MP_PART_LENGTH + 1,
+};
+
+/* The place of a number that is a source. */
+static mp_number_place
+place_of_number(const mp_guards *g, const mp_number *number)
+{
+    int part = place_parts[number->op] - 1;
+    bool has_n = part == MP_PART_SIZE || part == MP_PART_STRIDE;
+    return mp_place_of(g, number->a, (mp_part)part, has_n ? number->n : 0);
+}
+
+int
+mp_marks_set_static(mp_marks *marks, const mp_guards *g)
+{
+    int added = 0, rc = 0;
+    for (int32_t i = 0; rc >= 0 && i < g->n_ops; i++) {
+        if (g->ops[i].kind == MP_G_TENSOR && g->ops[i].meta->opened) {
+            rc = marks_set_tensor(marks, g, &g->ops[i]);
+            added |= rc;
+        }
+    }
+    for (int32_t k = 0; rc >= 0 && k < g->numbers.n; k++) {
+        if (place_parts[g->numbers.ops[k].op] != 0) {
+            rc = mp_marks_set(marks, place_of_number(g, &g->numbers.ops[k]),
+                              MP_MARK_STATIC);
+            added |= rc;
+        }
+    }
+    return rc < 0 ? -1 : added;
 }
 
 void
 mp_marks_clear(mp_marks *marks)
 {
     PyMem_Free(marks->at);
-    *marks = (mp_marks){.mode = marks->mode};
+    // Ages go on: entries know them.
+    *marks = (mp_marks){.mode = marks->mode, .age = marks->age};
 }
 
 /* -- Differences ------------------------------------------------------------------- */

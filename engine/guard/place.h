@@ -44,12 +44,19 @@ typedef enum { MP_MARK_NONE, MP_MARK_DYNAMIC, MP_MARK_STATIC } mp_mark;
 typedef struct {
     struct mp_marked *at;  // table with open addressing; NULL: nothing is marked
     uint32_t n, size;
+    uint32_t age;  // grows with each mark
     mp_dynamic_mode mode;
 } mp_marks;
 
-mp_mark mp_marks_get(const mp_marks *marks, mp_number_place place);
+enum { MP_MARKS_NOW = UINT32_MAX };
+
+/* As it was when the marks had this age. */
+mp_mark mp_marks_get(const mp_marks *marks, mp_number_place place, uint32_t age);
 /* Static stays static.  1: it is new; 0: not, or there are too many; -1: MemoryError. */
 int mp_marks_set(mp_marks *marks, mp_number_place place, mp_mark mark);
+/* All places that numbers, open sizes and strides of a program come from are static: as
+ * above, 1 if one of them is new. */
+int mp_marks_set_static(mp_marks *marks, const mp_guards *g);
 void mp_marks_clear(mp_marks *marks);  // the mode stays
 
 /* -- Differences ------------------------------------------------------------------- */

@@ -406,7 +406,8 @@ testing_guard_place(PyObject *module, PyObject *arguments)
                : PyLong_FromUnsignedLongLong(mp_place_of(g, reg, (mp_part)part, n));
 }
 
-/* Marks of a new table, of rows (place, mark): what each was answered, and what is there. */
+/* Marks of a new table, of rows (place, mark): what each was answered, what was there before,
+ * asked afterwards, and what is there. */
 static PyObject *
 testing_guard_marks(PyObject *module, PyObject *rows)
 {
@@ -418,8 +419,11 @@ testing_guard_marks(PyObject *module, PyObject *rows)
         int mark;
         PyObject *row = NULL;
         if (PyArg_ParseTuple(PyTuple_GET_ITEM(items, i), "Ki", &place, &mark)) {
+            uint32_t age = marks.age;
             int rc = mp_marks_set(&marks, place, (mp_mark)mark);
-            row = rc < 0 ? NULL : Py_BuildValue("ii", rc, mp_marks_get(&marks, place));
+            row = rc < 0 ? NULL
+                         : Py_BuildValue("iii", rc, mp_marks_get(&marks, place, age),
+                                         mp_marks_get(&marks, place, MP_MARKS_NOW));
         }
         if (row == NULL || PyList_Append(list, row) < 0) {
             Py_CLEAR(list);
@@ -428,7 +432,8 @@ testing_guard_marks(PyObject *module, PyObject *rows)
     }
     for (Py_ssize_t i = 0; list != NULL && i < PyTuple_GET_SIZE(items); i++) {
         PyObject *place = PyTuple_GET_ITEM(PyTuple_GET_ITEM(items, i), 0);
-        if (mp_marks_get(&marks, PyLong_AsUnsignedLongLong(place)) == MP_MARK_NONE) {
+        if (mp_marks_get(&marks, PyLong_AsUnsignedLongLong(place), MP_MARKS_NOW)
+            == MP_MARK_NONE) {
             PyErr_SetString(PyExc_AssertionError, "a mark is gone");
             Py_CLEAR(list);
         }

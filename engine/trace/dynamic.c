@@ -49,7 +49,8 @@ static bool
 dynamic_is_learned(mp_trace *T, const mp_marks *marks, int32_t reg, mp_part part,
                    int64_t n)
 {
-    switch (mp_marks_get(marks, mp_place_of(T->guards, reg, part, n))) {
+    switch (
+        mp_marks_get(marks, mp_place_of(T->guards, reg, part, n), T->compiling->age)) {
     case MP_MARK_DYNAMIC:
         return true;
     case MP_MARK_STATIC:
@@ -75,8 +76,9 @@ mp_is_dynamic_place(mp_trace *T, int32_t reg, mp_part part, int64_t n, PyObject 
     }
     if (wish == WISH_DYNAMIC) {
         mp_number_place place = mp_place_of(T->guards, reg, part, n);
-        return mp_marks_get(marks, place) == MP_MARK_STATIC ? MP_STATIC
-                                                            : MP_DYNAMIC_WANTED;
+        return mp_marks_get(marks, place, T->compiling->age) == MP_MARK_STATIC
+                   ? MP_STATIC
+                   : MP_DYNAMIC_WANTED;
     }
     if (wish == WISH_STATIC || (part == MP_PART_SIZE && now < 2)) {
         return MP_STATIC;

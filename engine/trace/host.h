@@ -53,7 +53,8 @@ typedef struct {
     bool trial;   // the run is given up before it changes anything outside of itself
     bool asked;   // out: by the program, not by torch's own modules
     bool values;  // out: it broke where a value, or what depends on one, was needed
-    const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none
+    const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none ...
+    uint32_t age;             // ... as they were when they had this age
 } mp_compiling;
 
 /* magpy.config.is_compiling. */

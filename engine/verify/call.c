@@ -37,6 +37,7 @@ verify_start(mp_verification *v, mp_session *s)
         v->op = NULL;
         return -1;
     }
+    v->told = &s->compiling;
     s->verify = v;
     return 0;
 }
@@ -61,6 +62,7 @@ verify_follow(mp_verification *v, mp_entry *entry, PyObject *notes)
     assert(v->entry == NULL);
     entry->refs++;
     v->entry = entry;
+    v->told->age = entry->marked;  // the same numbers become symbols
     v->notes = Py_XNewRef(notes);
     v->seen = 0;
     v->strayed = false;
@@ -72,6 +74,7 @@ verify_leave(mp_verification *v)
 {
     mp_entry *entry = v->entry;
     v->entry = NULL;
+    v->told->age = MP_MARKS_NOW;
     v->counts = false;
     Py_CLEAR(v->notes);
     mp_entry_release(entry);

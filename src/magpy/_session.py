@@ -225,6 +225,10 @@ class Session:
         text = f"dynamic from now on, as nothing else has changed: {places}"
         logs.write("recompiles", f"{self.name}: {text}")
 
+    def _on_static(self, info: Mapping[str, Any]) -> None:
+        text = f"the numbers of entry {info['entry']} stay static: {info['why']}"
+        logs.write("recompiles", f"{self.name}: {text}")
+
     def _on_trial(self, info: Mapping[str, Any]) -> None:
         error = abort_error(self.name, info)
         logs.write(

@@ -183,12 +183,13 @@ def test_marks_stay():
     # Places that stand at one slot of the table, too.
     places += [(k << 40) | 128 for k in range(300)]
     rows = [(place, DYNAMIC) for place in {*places}]
-    assert eng.guard_marks(rows) == [(1, DYNAMIC)] * len(rows)
+    assert eng.guard_marks(rows) == [(1, 0, DYNAMIC)] * len(rows)
 
 
 def test_static_is_the_last_word():
     rows = [(1, DYNAMIC), (1, DYNAMIC), (1, STATIC), (1, STATIC), (1, DYNAMIC)]
-    answers = [(1, DYNAMIC), (0, DYNAMIC), (1, STATIC), (0, STATIC), (0, STATIC)]
+    answers = [(1, 0, DYNAMIC), (0, DYNAMIC, DYNAMIC), (1, DYNAMIC, STATIC)]
+    answers += [(0, STATIC, STATIC)] * 2
     assert eng.guard_marks(rows) == answers
 
 
