@@ -158,7 +158,8 @@ LAYOUTS = {
     "views of dicts": "{1: 2}.keys()",
     "iterators of list, tuple, range and str": "iter([1])",
     "`enumerate`, `zip`, `map`, `filter`": "enumerate([1])",
-    "other iterators": "reversed([1]), iter({1: 2})",
+    "iterators of dicts": "iter({1: 2})",
+    "other iterators": "reversed([1])",
     "generators": "(x for x in [1])",
     "`property`, `staticmethod`, `classmethod`": "property(len)",
     "`operator.itemgetter`, `attrgetter`, `methodcaller`": "operator.itemgetter(1)",
@@ -400,7 +401,7 @@ def effect_classes_page() -> str:
 
 
 def try_layout(example: str) -> str:
-    """Return "yes", or why a call that returns the example's objects stays eager."""
+    """Return "yes", or why a call that returns the example's objects breaks or is eager."""
     from magpy import _engine
 
     space: dict[str, Any] = {"__name__": "example"}
@@ -409,7 +410,7 @@ def try_layout(example: str) -> str:
     fast()
     fast()
     stats = fast.stats()
-    if stats["hits"] == 1:
+    if stats["hits"] == 1 and stats["partial_hits"] == 0:
         return "yes"
     place = stats["places"][0]
     return f"no, `{place['reason']}`: {place['detail']}"
