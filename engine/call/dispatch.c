@@ -68,7 +68,7 @@ dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *
 
 /* -- Search ------------------------------------------------------------------------ */
 
-/* For the log: in what does the tensor differ?  Repeats the nearest check, because the
+/* For the log: what is there instead?  Repeats the nearest check, because the
  * registers have been used by others since.  0 / -1. */
 static int
 dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
@@ -78,16 +78,12 @@ dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
     }
     mp_guards *guards = hit->entry->plan->guards;
     assert(hit->blame < guards->n_ops);
-    const mp_guard *guard = &guards->ops[hit->blame];
-    if (guard->kind != MP_G_TENSOR
-        || mp_guards_check(guards, bound->slots, op->cache.regs)
+    if (mp_guards_check(guards, bound->slots, op->cache.regs)
         || guards->failed != hit->blame) {
         return 0;
     }
-    PyObject *tensor = Py_NewRef(op->cache.regs[guard->a]);
-    hit->difference = mp_tensor_meta_diff(tensor, guard->meta);
-    Py_DECREF(tensor);
-    return hit->difference == NULL ? -1 : 0;
+    hit->difference = mp_guards_found(guards, op->cache.regs);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* mp_stand.search: bind, and search.  (1) */

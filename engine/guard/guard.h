@@ -151,8 +151,11 @@ PyObject *mp_guards_given(const mp_guards *g, int32_t given);
 PyObject *mp_guards_text(const mp_guards *g);
 /* The line of one op (a failed one): new str. */
 PyObject *mp_guards_line(const mp_guards *g, int32_t op);
-/* The line of g->failed with what was found instead: new str.  Only right after a miss,
- * while the objects that the miss left in regs are alive. */
+/* What was found where g->failed asked for something else: new str; NULL without an
+ * exception: nothing can be told.  Only right after a miss, while the objects that the miss
+ * left in regs are alive. */
+PyObject *mp_guards_found(const mp_guards *g, PyObject *const *regs);
+/* The line of g->failed and that: new str. */
 PyObject *mp_guards_miss(const mp_guards *g, PyObject *const *regs);
 
 #endif

@@ -610,27 +610,55 @@ text_found(const mp_guard *op, PyObject *o)
     }
 }
 
-PyObject *
-mp_guards_miss(const mp_guards *g, PyObject *const *regs)
+/* The numbers that a failed HOLDS or COMPUTED is about, as far as they are known. */
+static PyObject *
+text_found_numbers(const mp_guards *g, const mp_guard *op)
 {
-    PyObject *line = mp_guards_line(g, g->failed);
-    if (line == NULL) {
+    int32_t k = g->n_valued <= op->n ? g->n_valued : (int32_t)op->n;
+    PyObject *text = mp_number_found(&g->numbers, k, g->values, text_source_of, g);
+    if (k < g->n_valued) {
+        return text;
+    }
+    PyObject *number = mp_number_text(&g->numbers, k, text_source_of, g);
+    text_put(&number, " cannot be computed");
+    if (text != NULL && PyUnicode_GET_LENGTH(text) > 0) {
+        text_put(&number, ": ");
+    }
+    text_put_steal(&number, text);
+    return number;
+}
+
+PyObject *
+mp_guards_found(const mp_guards *g, PyObject *const *regs)
+{
+    const mp_guard *op = &g->ops[g->failed];
+    assert(g->failed >= 0 && g->failed < g->n_ops);
+    if (g->dead || op->dst >= 0) {
         return NULL;
     }
-    const mp_guard *op = &g->ops[g->failed];
-    if (g->dead || op->dst >= 0 || op->a < 0) {
-        return line;
+    if (op->kind == MP_G_HOLDS || op->kind == MP_G_COMPUTED) {
+        return text_found_numbers(g, op);
+    }
+    if (op->a < 0) {
+        return NULL;
     }
     PyObject *o = Py_NewRef(regs[op->a]);
     PyObject *found = text_found(op, o);
     Py_DECREF(o);
-    if (found == NULL) {
-        if (PyErr_Occurred()) {
-            Py_CLEAR(line);
-        }
-        return line;
+    return found;
+}
+
+PyObject *
+mp_guards_miss(const mp_guards *g, PyObject *const *regs)
+{
+    PyObject *line = mp_guards_line(g, g->failed);
+    PyObject *found = line == NULL ? NULL : mp_guards_found(g, regs);
+    if (found != NULL) {
+        text_put(&line, "; found: ");
+        text_put_steal(&line, found);
     }
-    text_put(&line, "; found: ");
-    text_put_steal(&line, found);
+    else if (PyErr_Occurred()) {
+        Py_CLEAR(line);
+    }
     return line;
 }

@@ -77,8 +77,13 @@ int32_t mp_numbers_eval(const mp_numbers *t, int32_t from, int32_t upto,
 PyObject *mp_number_object(const mp_number *number, mp_number_value value);
 
 /* How users write it.  source: the text of a register. */
+typedef PyObject *(*mp_number_source)(const void *ctx, int32_t reg);
 MP_MAYRUN PyObject *mp_number_text(const mp_numbers *t, int32_t k,
-                                   PyObject *(*source)(const void *ctx, int32_t reg),
-                                   const void *ctx);
+                                   mp_number_source source, const void *ctx);
+/* What number k is made of, with the values that they have: "n is 3, x.shape[0] is 4".
+ * Those below k have values. */
+MP_MAYRUN PyObject *mp_number_found(const mp_numbers *t, int32_t k,
+                                    const mp_number_value *values,
+                                    mp_number_source source, const void *ctx);
 
 #endif

@@ -10,7 +10,7 @@ enum { TEXT_DEPTH = 16 };  // of what is nested deeper "..." is shown
 
 typedef struct {
     const mp_numbers *table;
-    PyObject *(*source)(const void *ctx, int32_t reg);
+    mp_number_source source;
     const void *ctx;
 } texts;
 
@@ -119,10 +119,66 @@ text_number(const texts *s, int32_t k, int depth)
 }
 
 PyObject *
-mp_number_text(const mp_numbers *t, int32_t k,
-               PyObject *(*source)(const void *ctx, int32_t reg), const void *ctx)
+mp_number_text(const mp_numbers *t, int32_t k, mp_number_source source, const void *ctx)
 {
     texts s = {t, source, ctx};
     assert(k >= 0 && k < t->n);
     return text_number(&s, k, TEXT_DEPTH);
+}
+
+/* -- Values ----------------------------------------------------------------------- */
+
+/* The sources that number k is made of, each once: marks[i] for number i. */
+static void
+text_mark(const mp_numbers *t, int32_t k, bool *marks)
+{
+    marks[k] = true;
+    for (int32_t i = k; i >= 0; i--) {
+        const mp_number *number = &t->ops[i];
+        if (!marks[i] || mp_number_rows[number->op].operands & REG) {
+            continue;
+        }
+        if (number->a >= 0) {
+            marks[number->a] = true;
+        }
+        if (number->b >= 0) {
+            marks[number->b] = true;
+        }
+    }
+}
+
+static PyObject *
+text_value(const texts *s, int32_t k, mp_number_value value)
+{
+    PyObject *number = mp_number_object(&s->table->ops[k], value);
+    PyObject *text = text_number(s, k, TEXT_DEPTH);
+    PyObject *line = number == NULL || text == NULL
+                         ? NULL
+                         : PyUnicode_FromFormat("%U is %R", text, number);
+    Py_XDECREF(text);
+    Py_XDECREF(number);
+    return line;
+}
+
+PyObject *
+mp_number_found(const mp_numbers *t, int32_t k, const mp_number_value *values,
+                mp_number_source source, const void *ctx)
+{
+    texts s = {t, source, ctx};
+    PyObject *text = PyUnicode_FromString("");
+    bool *marks = PyMem_Calloc((size_t)k + 1, sizeof *marks);
+    if (marks == NULL) {
+        Py_XDECREF(text);
+        return PyErr_NoMemory();
+    }
+    text_mark(t, k, marks);
+    for (int32_t i = 0; i < k && text != NULL; i++) {
+        if (marks[i] && mp_number_rows[t->ops[i].op].operands & REG) {
+            bool first = PyUnicode_GET_LENGTH(text) == 0;
+            number_put_steal(&text, PyUnicode_FromString(first ? "" : ", "));
+            number_put_steal(&text, text_value(&s, i, values[i]));
+        }
+    }
+    PyMem_Free(marks);
+    return text;
 }

@@ -382,7 +382,9 @@ def test_lines_name_numbers_as_users_write_them():
     p.holds("LE", p.number(2), n)
     p.holds("EQ", n, length)
     assert p.text == ["2 <= n", "n == len(x)"]
-    assert p.miss(1, "a") == "2 <= n"
+    assert p.miss(1, "a") == "2 <= n; found: n is 1"
+    assert p.miss(3, "a") == "n == len(x); found: n is 3, len(x) is 1"
+    assert p.miss(3.0, "a") == "2 <= n; found: n cannot be computed"
     assert p.source(0) == "n"
 
 
@@ -480,3 +482,11 @@ def test_a_program_that_was_checked_can_be_extended():
     assert not p(5)
     assert p(2)
     assert p.values((2,), n) == [2]
+
+
+def test_what_cannot_be_computed_is_named():
+    p = Program("n", "m")
+    n, m = p.number("VALUE", 0), p.number("VALUE", 1)
+    p.number("ADD", p.number("FLOORDIV", n, m), n)
+    line = "numbers stay in 64 bits; found: n // m cannot be computed: n is 7, m is 0"
+    assert p.miss(7, 0) == line
