@@ -450,6 +450,59 @@ eval_own(const mp_number *k, const operands *o, mp_number_value *out)
                        : eval_ints(op, o->x.i, o->y.i, &out->i);
 }
 
+/* Compares and sums of two ints, which most guards are made of.  False: not one of those, or
+ * it leaves int64. */
+static inline bool
+eval_quick(const mp_number *k, const mp_number_value *values, int64_t *out)
+{
+    int64_t x = values[k->a].i, y = values[k->b].i;
+    switch ((mp_number_op)k->op) {
+    case MP_N_EQ:
+        *out = x == y;
+        return true;
+    case MP_N_NE:
+        *out = x != y;
+        return true;
+    case MP_N_LT:
+        *out = x < y;
+        return true;
+    case MP_N_LE:
+        *out = x <= y;
+        return true;
+    case MP_N_GT:
+        *out = x > y;
+        return true;
+    case MP_N_GE:
+        *out = x >= y;
+        return true;
+    case MP_N_ADD:
+        return !__builtin_add_overflow(x, y, out);
+    case MP_N_SUB:
+        return !__builtin_sub_overflow(x, y, out);
+    case MP_N_MUL:
+        return !__builtin_mul_overflow(x, y, out);
+    default:
+        return false;
+    }
+}
+
+/* Any number that is no source. */
+static bool
+eval_number(const mp_numbers *t, const mp_number *k, const mp_number_value *values,
+            mp_number_value *out)
+{
+    operands o = {0};
+    if (k->a >= 0) {
+        o.a = &t->ops[k->a];
+        o.x = values[k->a];
+    }
+    if (k->b >= 0) {
+        o.b = &t->ops[k->b];
+        o.y = values[k->b];
+    }
+    return eval_own(k, &o, out);
+}
+
 int32_t
 mp_numbers_eval(const mp_numbers *t, int32_t from, int32_t upto, PyObject *const *regs,
                 mp_number_value *out)
@@ -457,22 +510,14 @@ mp_numbers_eval(const mp_numbers *t, int32_t from, int32_t upto, PyObject *const
     assert(from >= 0 && upto <= t->n);
     for (int32_t i = from; i < upto; i++) {
         const mp_number *k = &t->ops[i];
-        operands o = {0};
-        if (mp_number_rows[k->op].operands & REG) {
-            if (!eval_source(k, regs[k->a], &out[i])) {
-                return i;
-            }
+        if (k->op == MP_N_INT) {
+            out[i].i = k->n;
+        }
+        else if (k->is_quick && eval_quick(k, out, &out[i].i)) {
             continue;
         }
-        if (k->a >= 0) {
-            o.a = &t->ops[k->a];
-            o.x = out[k->a];
-        }
-        if (k->b >= 0) {
-            o.b = &t->ops[k->b];
-            o.y = out[k->b];
-        }
-        if (!eval_own(k, &o, &out[i])) {
+        else if (!(k->is_source ? eval_source(k, regs[k->a], &out[i])
+                                : eval_number(t, k, out, &out[i]))) {
             return i;
         }
     }

@@ -220,6 +220,8 @@ mp_numbers_add(mp_numbers *t, mp_number_op op, int32_t a, int32_t b, int64_t n,
         return MP_NUMBER_NONE;
     }
     k.is_float = type == 1;
+    k.is_source = operands & REG;
+    k.is_quick = operands & B && !t->ops[a].is_float && !t->ops[b].is_float;
     if (numbers_grow(t) < 0) {
         return -1;
     }

@@ -25,9 +25,10 @@ typedef enum {
 } mp_number_op;
 
 typedef struct {
-    uint8_t op;     // mp_number_op
-    bool is_float;  // else an int (of a truth: 0 or 1)
-    int32_t a, b;   // earlier numbers, or -1; of a source: a is the guard register
+    uint8_t op;                // mp_number_op
+    bool is_float;             // else an int (of a truth: 0 or 1)
+    bool is_source, is_quick;  // is_quick: of two ints
+    int32_t a, b;  // earlier numbers, or -1; of a source: a is the guard register
     int64_t n;
     double f;
 } mp_number;
