@@ -3,6 +3,8 @@
 capture   first call with a backend that does nothing, in units of one eager run
 overhead  what one call of a tiny module costs on top of its compiled graph
 models    one call at batch size 1, with Inductor
+dynamic   graphs, recordings and eager calls of programs whose sizes and numbers change;
+          takes a while, so only on demand: python -m magpy bench dynamic
 """
 
 from __future__ import annotations
@@ -20,16 +22,25 @@ import magpy
 from magpy_experiments.measure import duration, interleaved, once, step
 
 _SUITES = ("capture", "overhead", "models")
+_ON_DEMAND = ("dynamic",)
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    names = (*_SUITES, *_ON_DEMAND)
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help=f"of {', '.join(names)}"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="small models, few rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument(
-        "--suite", choices=_SUITES, action="append", help="only this one; repeatable"
+        "--suite", choices=names, action="append", help="only this one; repeatable"
     )
+    dynamic = parser.add_argument_group("dynamic")
+    dynamic.add_argument("--backend", default="eager", help="of both compilers")
+    dynamic.add_argument("--only", metavar="TEXT", help="workloads whose name has it")
+    dynamic.add_argument("--alone", action="store_true", help="without torch.compile")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,16 +48,39 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     suites = {"capture": _capture, "overhead": _overhead, "models": _models}
+    chosen = [*args.suites, *(args.suite or ())] or _SUITES
+    for name in chosen:
+        if name not in (*_SUITES, *_ON_DEMAND):
+            print(
+                f"no suite {name!r}; there are {', '.join((*_SUITES, *_ON_DEMAND))}",
+                file=sys.stderr,
+            )
+            return 2
     results: dict[str, Any] = {"environment": _environment(args)}
     torch.manual_seed(0)
-    with torch.no_grad():
-        for name in args.suite or _SUITES:
+    over = 0
+    for name in chosen:
+        if name == "dynamic":
+            results[name] = _dynamic(args)
+            over += sum(bool(row["over the bar"]) for row in results[name])
+            continue
+        with torch.no_grad():
             results[name] = suites[name](args.device, args.quick)
-            _print(name, results[name])
+        _print(name, results[name])
     if args.json is not None:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
         print(f"written to {args.json}", file=sys.stderr)
-    return 0
+    return int(over > 0)
+
+
+def _dynamic(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from magpy_experiments.dynamic import report
+
+    cases = report.cases(args.quick)
+    chosen = [case for case in cases if (args.only or "") in case.name]
+    rows = report.run(chosen, args.backend, args.alone)
+    print("== dynamic", *report.table(rows), sep="\n")
+    return rows
 
 
 def _environment(args: argparse.Namespace) -> dict[str, Any]:
