@@ -19,6 +19,18 @@ from fuzz_breaks import (
 )
 from fuzz_calls import CALL_FEATURES
 from fuzz_containers import CONTAINER_FEATURES
+from fuzz_numbers import (
+    CORE_PLACES,
+    NUMBER_FEATURES,
+    SIZED_CALLS,
+    SIZED_CORE,
+    SIZED_FEATURES,
+    SIZED_HEAD,
+    TORCH_PLACES,
+    VARIED_CALLS,
+    VARIED_TENSOR_CALLS,
+    fill_numbers,
+)
 from fuzz_objects import OBJECT_FEATURES
 from fuzz_tables import CORE, HOLE, REFUSED, Feature
 from fuzz_torch import TORCH_CALLS, TORCH_CORE, TORCH_FEATURES, TORCH_HEAD, TORCH_WRAPS
@@ -27,6 +39,12 @@ from fuzz_values import VALUE_FEATURES
 FEATURES = OBJECT_FEATURES + CONTAINER_FEATURES + CALL_FEATURES + VALUE_FEATURES
 
 TENSOR_SHARE = 0.15  # of programs
+# Of programs: sizes or numbers are others in each call.  Of those with tensors, this part has
+# tensors of other sizes.
+VARIED_SHARE = 0.4
+SIZED_SHARE = 0.7
+SAME_SHARE = 0.2  # of the calls of such a program: the numbers of the call before
+VARIED_FEATURE_SHARE = 0.8  # of these programs: features that compute with numbers
 BLOCK_SHARE = 0.3  # of statements, while there is depth left
 # Scripts that build the state anew before every call, so that programs that count
 # something can hit, too.
@@ -35,6 +53,7 @@ TENSOR_RESET_SHARE = 0.9
 CORE_SHARE = 0.4  # of productions that the core and a feature both have
 REFUSED_SHARE = 0.1  # of draws of a production that makes a run break: others go again
 BREAK_SHARE = 0.5  # of programs that have features made to break (fuzz_breaks.py)
+VARIED_BREAK_SHARE = 0.4  # of these, where numbers vary
 BREAK_REFUSED_SHARE = 0.5  # the same as REFUSED_SHARE, there
 
 Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
@@ -73,6 +92,7 @@ class Program:
     source: str
     steps: tuple[Step, ...]
     torch: bool = False
+    varied: bool = False  # numbers or sizes are others in each call
 
     def __str__(self) -> str:
         marks = {"call": ">>>", "change": "!!!"}
@@ -268,9 +288,42 @@ def _script(draw: random.Random, maker: Maker, calls: list[str]) -> list[Step]:
     return steps
 
 
+def _varied_script(
+    draw: random.Random, maker: Maker, calls: list[str], places: list[str], sizes: str
+) -> list[Step]:
+    """Calls with other numbers in each: `sizes` first, then the state, then its numbers."""
+    places = places + [form for f in (maker.core, *maker.chosen) for form in f.of("%")]
+    vary = draw.sample(places, draw.randint(0 if sizes else 1, 3))
+    arguments = draw.choice(calls)
+    resets = "; ".join(
+        filter(None, [_resets(f.state) for f in (maker.core, *maker.chosen)])
+    )
+    always = draw.random() < RESET_SHARE
+    fixed = draw.random() < 0.3  # what the caller changes besides, from some call on
+    steps: list[Step] = []
+    filled: list[Step] = []
+    for number in range(draw.randint(7, 10)):
+        if number == 0 or draw.random() >= SAME_SHARE:
+            texts = [fill_numbers(draw, text) for text in vary]
+            before = (
+                [fill_numbers(draw, sizes)] if sizes and (always or number == 0) else []
+            )
+            first = [resets] if always or number == 0 else []
+            filled = [("change", text) for text in (*before, *first, *texts)]
+            filled += [("call", fill_numbers(draw, arguments))]
+        if number == 5 and fixed:
+            steps += [("change", maker.fill(maker.pick("!"), 1))]
+        steps += filled
+    return steps
+
+
 def _plain(draw: random.Random) -> Program:
+    varied = draw.random() < VARIED_SHARE
     breaks = _choose_breaks(draw, BREAK_FEATURES)
     chosen = breaks + _choose(draw, FEATURES, 3)
+    if varied and draw.random() < VARIED_FEATURE_SHARE:
+        others = chosen if draw.random() < VARIED_BREAK_SHARE else chosen[len(breaks) :]
+        chosen = _choose(draw, NUMBER_FEATURES, 2) + others[: draw.randint(0, 2)]
     maker = Maker(draw, CORE, chosen)
     names = sorted({n for f in (CORE, *chosen) for n in f.of("G")})
     body = maker.block(2, "    ") + maker.block(1, "    ")
@@ -287,10 +340,17 @@ def _plain(draw: random.Random) -> Program:
         *("    " + line for line in start), *body, f"    return {result}",
         wrap,
     ]  # fmt: skip
-    return Program("\n".join(source), tuple(_script(draw, maker, CALLS)))
+    if varied:
+        steps = _varied_script(draw, maker, VARIED_CALLS, CORE_PLACES, "")
+    else:
+        steps = _script(draw, maker, CALLS)
+    return Program("\n".join(source), tuple(steps), varied=varied)
 
 
 def _tensor(draw: random.Random) -> Program:
+    varied = draw.random() < VARIED_SHARE
+    if varied and draw.random() < SIZED_SHARE:
+        return _sized(draw)
     breaks = _choose_breaks(draw, TORCH_BREAK_FEATURES)
     chosen = breaks + _choose(draw, TORCH_FEATURES, 2)
     maker = Maker(draw, TORCH_CORE, chosen)
@@ -304,7 +364,33 @@ def _tensor(draw: random.Random) -> Program:
         "    y = w if y is None else y", "    t, out, i, u, o = x * 1, [], 1, y, None",
         "    del log[:-1]", *body, f"    return {result}", draw.choice(TORCH_WRAPS),
     ]  # fmt: skip
-    return Program("\n".join(source), tuple(_script(draw, maker, TORCH_CALLS)), True)
+    if varied:
+        calls = VARIED_TENSOR_CALLS
+        steps = _varied_script(draw, maker, calls, TORCH_PLACES, "")
+    else:
+        steps = _script(draw, maker, TORCH_CALLS)
+    return Program("\n".join(source), tuple(steps), True, varied)
+
+
+def _sized(draw: random.Random) -> Program:
+    breaks = []
+    if draw.random() < VARIED_BREAK_SHARE:
+        breaks = _choose_breaks(draw, TORCH_BREAK_FEATURES[:1])
+    chosen = breaks + _choose(draw, SIZED_FEATURES, 2)
+    maker = Maker(draw, SIZED_CORE, chosen)
+    names = sorted({n for f in (SIZED_CORE, *chosen) for n in f.of("G")})
+    body = maker.block(1, "    ") + maker.block(1, "    ", 2)
+    result = maker.fill("t, x, out, i, @X", 1)
+    source = [
+        SIZED_HEAD + TORCH_BREAK_HEAD * maker.breaks, SIZED_CORE.state,
+        *(f.state for f in chosen),
+        "def body(x, y=None):", f"    global {', '.join(names)}",
+        "    y = w if y is None else y", "    t, out, i, u = x * 1, [], 1, y",
+        "    del log[:-1]", *body, f"    return {result}", draw.choice(TORCH_WRAPS),
+    ]  # fmt: skip
+    sizes = draw.choice(["rows = #d", "cols = #d", "rows, cols = #d, #d"])
+    steps = _varied_script(draw, maker, SIZED_CALLS, [], sizes)
+    return Program("\n".join(source), tuple(steps), True, True)
 
 
 def draw_program(draw: random.Random, tensors: bool) -> Program:

@@ -11,6 +11,7 @@ A program takes the core and a few features drawn by weight.  A feature is
     -|  statement          statements; in a block, `; ` stands between simple ones
     H|  head:              heads of blocks
     !|  statement          what the caller may do between two calls
+    %|  statement          what sets a number of the state, in scripts that vary numbers
     G|  name               globals that statements of the program assign
 
 Two blanks separate productions; each has weight 1, so a production that is listed twice
@@ -50,7 +51,7 @@ def features(table: str) -> list[Feature]:
         feature = Feature(name, int(weight))
         state = []
         for line in lines:
-            if re.match(r"[-!A-Z]\|", line):
+            if re.match(r"[-!%A-Z]\|", line):
                 parts = [p.strip() for p in re.split(r"  +", line[2:].strip())]
                 feature.forms.setdefault(line[0], []).extend(filter(None, parts))
             else:

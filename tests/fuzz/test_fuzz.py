@@ -50,6 +50,20 @@ def test_that_hits_were_tested():
     assert counts["counted"] > counts["programs"] * 2 // 3, counts
 
 
+def test_numbers_vary_in_a_third_of_the_programs():
+    drawn = [make(3, number) for number in range(300)]
+    assert sum(program.varied for program in drawn) >= 100
+    sized = [
+        p
+        for n in range(600)
+        if (p := make(4, n)).torch and "rows, cols = 2, 3" in p.source
+    ]
+    changed = [
+        {text for _, text in p.steps if text[:4] in ("rows", "cols")} for p in sized
+    ]
+    assert sum(len(sizes) > 2 for sizes in changed) > len(sized) // 2 > 3
+
+
 def test_program_text_is_read_back():
     program = make(1, 3, tensors=False)
     again = parse(str(program))
