@@ -299,8 +299,9 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
         rc =
             guard_append(g, kind, -1, has_parent ? a : -1, pair ? b : -1, obj, n, meta);
     }
-    if (rc == 0 && guard_asks_number(kind) && n >= g->n_tested) {
-        g->n_tested = (int32_t)n + 1;
+    if (rc == 0 && guard_asks_number(kind)) {
+        g->numbers.ops[n].is_asked = g->numbers.ops[n].is_asked || kind == MP_G_HOLDS;
+        g->n_tested = n >= g->n_tested ? (int32_t)n + 1 : g->n_tested;
     }
     if (rc < 0) {
         mp_tensor_meta_free(meta);
@@ -353,5 +354,8 @@ mp_guards_complete(mp_guards *g)
 int
 mp_guards_hold(mp_guards *g, int32_t number)
 {
+    if (number >= 0 && number < g->numbers.n && g->numbers.ops[number].is_asked) {
+        return 0;
+    }
     return mp_guards_test(g, MP_G_HOLDS, -1, -1, NULL, number, NULL);
 }

@@ -110,17 +110,6 @@ extend_term(const extension *e, PyObject *term)
     return k;
 }
 
-static bool
-extend_asks(const mp_guards *g, int32_t number)
-{
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        if (g->ops[i].kind == MP_G_HOLDS && g->ops[i].n == number) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int
 mp_guards_extend(mp_guards *g, PyObject *terms, const int32_t *inputs, int32_t n_inputs)
 {
@@ -131,7 +120,7 @@ mp_guards_extend(mp_guards *g, PyObject *terms, const int32_t *inputs, int32_t n
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(terms); i++) {
         int32_t k = extend_term(&e, PyList_GET_ITEM(terms, i));
-        if (k < 0 || (!extend_asks(g, k) && mp_guards_hold(g, k) < 0)) {
+        if (k < 0 || mp_guards_hold(g, k) < 0) {
             return -1;
         }
     }

@@ -103,7 +103,7 @@ int32_t mp_guards_number(mp_guards *g, mp_number_op op, int32_t a, int32_t b, in
                          double f);
 /* The number that an exact int or float is as a constant; likewise. */
 int32_t mp_guards_number_const(mp_guards *g, PyObject *o);
-/* Test that the number is not zero: 0 or -1. */
+/* Test that the number is not zero, once: 0 or -1. */
 int mp_guards_hold(mp_guards *g, int32_t number);
 /* Append tests of a backend: a list of terms (guard/extend.c) that are not zero.  inputs:
  * what the graph is given (mp_plan).  0, or -1 with an exception; what came before the

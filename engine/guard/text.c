@@ -547,6 +547,19 @@ mp_guards_given(const mp_guards *g, int32_t given)
 
 /* -- Lines ------------------------------------------------------------------------ */
 
+/* ", 2 <= x.shape[0]" for each size that may differ. */
+static void
+text_open_sizes(PyObject **text, const mp_guards *g, const mp_guard *op)
+{
+    for (int32_t dim = 0; dim < op->meta->ndim; dim++) {
+        if (mp_tensor_meta_is_open(op->meta, dim) && !(op->meta->small >> dim & 1)) {
+            text_put(text, ", 2 <= ");
+            text_put_steal(text, mp_guards_source(g, op->a));
+            text_put_steal(text, PyUnicode_FromFormat(".shape[%d]", (int)dim));
+        }
+    }
+}
+
 PyObject *
 mp_guards_line(const mp_guards *g, int32_t op)
 {
@@ -565,6 +578,9 @@ mp_guards_line(const mp_guards *g, int32_t op)
     }
     PyObject *text = PyUnicode_FromString("");
     text_expand(&text, g, guard, text_formats[guard->kind]);
+    if (guard->kind == MP_G_TENSOR) {
+        text_open_sizes(&text, g, guard);
+    }
     if (guard->kind == MP_G_NO_DICT && guard->b >= 0) {
         text_expand(&text, g, guard, ", nor is {src2} its __dict__");
     }

@@ -200,10 +200,39 @@ numbers_grow(mp_numbers *t)
     return 0;
 }
 
+/* The compare that says the opposite of compare k, or -1.  Nothing is less than nan, nor not
+ * less. */
+static int
+number_opposite(const mp_number *k)
+{
+    bool ints = k->is_quick;
+    switch ((mp_number_op)k->op) {
+    case MP_N_EQ:
+        return MP_N_NE;
+    case MP_N_NE:
+        return MP_N_EQ;
+    case MP_N_LT:
+        return ints ? MP_N_GE : -1;
+    case MP_N_GE:
+        return ints ? MP_N_LT : -1;
+    case MP_N_GT:
+        return ints ? MP_N_LE : -1;
+    case MP_N_LE:
+        return ints ? MP_N_GT : -1;
+    default:
+        return -1;
+    }
+}
+
 int32_t
 mp_numbers_add(mp_numbers *t, mp_number_op op, int32_t a, int32_t b, int64_t n,
                double f)
 {
+    int opposite = op == MP_N_NOT ? number_opposite(&t->ops[a]) : -1;
+    if (opposite >= 0) {
+        return mp_numbers_add(t, (mp_number_op)opposite, t->ops[a].a, t->ops[a].b, 0,
+                              0.0);
+    }
     int operands = mp_number_rows[op].operands;
     mp_number k = {.op = (uint8_t)op,
                    .a = operands & (A | REG) ? a : -1,

@@ -28,6 +28,7 @@ typedef struct {
     uint8_t op;                // mp_number_op
     bool is_float;             // else an int (of a truth: 0 or 1)
     bool is_source, is_quick;  // is_quick: of two ints
+    bool is_asked;             // a test asks for it (guard/build.c)
     int32_t a, b;  // earlier numbers, or -1; of a source: a is the guard register
     int64_t n;
     double f;

@@ -1,7 +1,7 @@
 /* testing_guard.c - lets Python tests build, check, print and traverse guard programs.
  *
  * A program is a capsule; a row is a tuple (kind, a, b, n) or (kind, a, b, n, obj); the
- * obj of TENSOR is the tensor whose metadata is guarded; kind NUMBER adds to the table of
+ * obj of TENSOR is the tensor whose metadata is guarded, n the bits of its open sizes; kind NUMBER adds to the table of
  * numbers.
  *
  * Ownership: the capsule owns the program and is held for the time of a check; so is
@@ -88,6 +88,9 @@ testing_guard_add(mp_guards *g, PyObject *row)
         meta = mp_tensor_meta_new(obj);
         if (meta == NULL) {
             return -1;
+        }
+        if (n > 0) {
+            mp_tensor_meta_open(meta, (uint64_t)n, 0, 0);
         }
         obj = NULL;
     }

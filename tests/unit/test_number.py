@@ -228,7 +228,13 @@ def test_what_comes_after_a_miss_is_missing():
     [
         ([("ADD", 0, 1, 0), ("INT", -1, -1, -2), ("MUL", 2, 3, 0)], "(r0 + r1) * (-2)"),
         ([("INT", -1, -1, 2), ("LE", 2, 0, 0)], "2 <= r0"),
-        ([("EQ", 0, 1, 0), ("NOT", 2, -1, 0)], "not (r0 == r1)"),
+        ([("EQ", 0, 1, 0), ("NOT", 2, -1, 0)], "r0 != r1"),
+        ([("LT", 0, 1, 0), ("NOT", 2, -1, 0), ("NOT", 3, -1, 0)], "r0 < r1"),
+        ([("ADD", 0, 1, 0), ("NOT", 2, -1, 0)], "not (r0 + r1)"),
+        (
+            [("TO_FLOAT", 0, -1, 0), ("LT", 2, 1, 0), ("NOT", 3, -1, 0)],
+            "not (float(r0) < r1)",
+        ),
         ([("ADD", 0, 1, 0), ("MIN", 2, 0, 0)], "min(r0 + r1, r0)"),
         ([("TO_FLOAT", 0, -1, 0), ("EXP", 2, -1, 0)], "math.exp(float(r0))"),
         ([("FLOAT", -1, -1, 0.5), ("LT", 2, 0, 0)], "0.5 < r0"),
@@ -490,3 +496,33 @@ def test_what_cannot_be_computed_is_named():
     p.number("ADD", p.number("FLOORDIV", n, m), n)
     line = "numbers stay in 64 bits; found: n // m cannot be computed: n is 7, m is 0"
     assert p.miss(7, 0) == line
+
+
+def test_one_number_is_asked_for_once():
+    p = Program("n", "m")
+    n, m = p.number("VALUE", 0), p.number("VALUE", 1)
+    for _ in range(3):
+        p.test("HOLDS", n=p.number("LT", n, m))
+        eng.guard_extend(p.p, [("NOT", ("GE", n, m)), ("LT", n, m)], ())
+    assert p.text == ["n < m"] * 3  # rows say so; mp_guards_hold does not repeat itself
+    assert p(1, 2)
+    assert not p(2, 2)
+
+
+@needs_torch
+def test_open_sizes_of_a_tensor():
+    import torch
+
+    eng.tensor_init()
+    p = Program("x", "y").test("TENSOR", 0, torch.ones(4, 5), n=0b11)
+    p.holds("EQ", p.number("SIZE", 0, n=1), p.number("SIZE", 1, n=0))
+    assert p.text == [
+        "x: f32[*, *] cpu, 2 <= x.shape[0], 2 <= x.shape[1]",
+        "x.shape[1] == y.shape[0]",
+    ]
+    assert p(torch.ones(7, 3), torch.ones(3))
+    assert not p(torch.ones(7, 3), torch.ones(4))
+    assert not p(torch.ones(7, 1), torch.ones(1))
+    found = "x.shape[1] is 3, y.shape[0] is 4"
+    miss = p.miss(torch.ones(7, 3), torch.ones(4))
+    assert miss == f"x.shape[1] == y.shape[0]; found: {found}"
