@@ -46,7 +46,8 @@ typedef struct {
     int64_t best_ns;     // ... the fastest of them
     int64_t eager_ns;    // what the real call took
     uint8_t short_of_stack;  // times that its compiler ran into the recursion limit
-    bool bare;               // callable has answered a tensor instead of a tuple of one
+    uint8_t unfit;   // times that its compiler refused a call for which its guards held
+    bool bare;       // callable has answered a tensor instead of a tuple of one
     PyObject *undo;  // owned (save, restore, flags) of _transaction.py; NULL: the graph
     int undo_flags;  //   changes nothing and cannot raise, or its compiler is not ours
     int raised;      // times in a row that the graph raised and eager did not

@@ -13,11 +13,13 @@
  * (4) Where the program runs itself, the hit holds nothing of it: what dies in eager dies. */
 #include "call/hit.h"
 
+#include "call/dynamic.h"
 #include "call/notice.h"
 #include "call/transaction.h"
 
 enum {
     HIT_STRIKES = 3,  // graph raised, eager did not: give the graph up
+    HIT_UNFIT = 4,    // the compiler refused calls that its guards let through
 };
 
 /* -- References --------------------------------------------------------------------- */
@@ -200,17 +202,45 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
 
 /* -- Compile ----------------------------------------------------------------------- */
 
-/* The backend's answer is (callable, boxed) or (callable, boxed, undo). */
+/* Tests that the compiler wants: they are in the entry before it answers any call.  With a
+ * reason they make constants of its numbers. */
 static int
-hit_take_compiled(mp_entry *entry, PyObject *answer)
+hit_take_guards(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
+{
+    PyObject *guards = PyTuple_GET_ITEM(answer, 3);
+    PyObject *why = PyTuple_GET_ITEM(answer, 4);
+    if (!PyList_CheckExact(guards) || !PyUnicode_CheckExact(why)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a compiler's guards must be a list, and a str");
+        return -1;
+    }
+    mp_plan *plan = entry->plan;
+    if (mp_guards_extend(plan->guards, guards, plan->inputs, plan->n_inputs) < 0) {
+        return -1;
+    }
+    return PyUnicode_GET_LENGTH(why) == 0 ? 0 : mp_dynamic_refuse(op, entry, why);
+}
+
+/* The backend's answer is (callable, boxed), (callable, boxed, undo) or (callable, boxed,
+ * undo, guards, why), see Session.compile.  1: the guards that it came with do not hold for
+ * this call. */
+static int
+hit_take_compiled(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
 {
     assert(entry->callable == NULL);
     Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
-    if ((size != 2 && size != 3) || !PyCallable_Check(PyTuple_GET_ITEM(answer, 0))) {
+    PyObject *callable = size > 0 ? PyTuple_GET_ITEM(answer, 0) : NULL;
+    if (size == 5 && hit_take_guards(op, entry, answer) < 0) {
+        return -1;
+    }
+    if (size == 5 && callable == Py_None) {
+        return 1;
+    }
+    if ((size != 2 && size != 3 && size != 5) || !PyCallable_Check(callable)) {
         PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
         return -1;
     }
-    if (size == 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
+    if (size >= 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
         return -1;
     }
     int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
@@ -218,7 +248,7 @@ hit_take_compiled(mp_entry *entry, PyObject *answer)
         return -1;
     }
     entry->boxed = boxed;
-    entry->callable = Py_NewRef(PyTuple_GET_ITEM(answer, 0));
+    entry->callable = Py_NewRef(callable);
     return 0;
 }
 
@@ -241,7 +271,7 @@ hit_call_compiler(mp_CompiledObject *op, mp_hit *hit)
     if (answer == NULL) {
         return -1;
     }
-    int rc = hit_take_compiled(entry, answer);
+    int rc = hit_take_compiled(op, entry, answer);
     Py_DECREF(answer);
     return rc;
 }
@@ -277,6 +307,15 @@ hit_compile_failed(mp_CompiledObject *op, mp_entry *entry)
     return rc;
 }
 
+/* The compiler has shown that this call is another case, and the guards tell so from now
+ * on.  R: they must, or the search that follows would find the entry for ever. */
+static int
+hit_compile_unfit(mp_entry *entry)
+{
+    entry->state = ++entry->unfit < HIT_UNFIT ? MP_ENTRY_NEW : MP_ENTRY_FAILED;
+    return 0;
+}
+
 /* NEW -> READY, FAILED, or NEW again and -1, or 1 without an exception: not at this depth. */
 static int
 hit_compile(mp_CompiledObject *op, mp_hit *hit)
@@ -294,6 +333,9 @@ hit_compile(mp_CompiledObject *op, mp_hit *hit)
     op->stats.compile_ns += spent;
     if (rc < 0) {
         return hit_compile_failed(op, entry);
+    }
+    if (rc > 0) {
+        return hit_compile_unfit(entry);
     }
     entry->state = MP_ENTRY_READY;
     return mp_dispatch_event(op, "compile", "{s:K,s:d}", "entry",

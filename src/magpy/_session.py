@@ -18,11 +18,16 @@ from magpy.config import config
 from magpy.errors import BackendError, MagpyError, Unsupported, describe
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule
 
     from magpy._transaction import Undo
     from magpy.graph import Spec
+    from magpy.shapes import Term
+    from magpy.shapes.case import Case
+    from magpy.shapes.world import Live
+
+    #: callable (or None), boxed, undo, guards, why
+    Compiled = tuple[Callable[..., Any] | None, bool, Undo | None, list[Term], str]
 
 _KEPT_BREAKS = 16
 _told_watcher: list[str] = []
@@ -63,17 +68,47 @@ class Session:
 
     # -- called by the engine --------------------------------------------------------
 
-    def compile(
-        self, spec: Spec, inputs: Sequence[torch.Tensor]
-    ) -> tuple[Callable[..., Any], bool, Undo | None]:
+    def compile(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
         """Turn a recorded run into something that runs, sealed off the program.
 
+        Args:
+            spec: the recorded graph.
+            inputs: tensors, and exact ints and floats if it has numbers that vary.
+
         Returns:
-            What the backend has made of it, and how to undo a run that raises.
+            What the backend has made of it; how to undo a run that raises; what must hold
+            besides the entry's guards; why numbers that could vary are constants.  The
+            first is None if the guards do not hold for these inputs.
 
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
         """
+        from magpy import seal
+
+        notes = spec[3]
+        if not (notes.get("numbers") or notes.get("dynamic")):
+            return (*self._compile(spec, inputs, None), [], "")
+        from magpy.shapes import case as cases
+
+        with seal.sealed():
+            case = cases.of(spec, inputs, self.backend)
+        while case.fits:
+            try:
+                made = self._compile(case.spec, inputs, case)
+                return (*made, case.all_guards(), case.why)
+            except Exception as error:
+                case = case.after(error, spec, inputs)
+        return None, False, None, case.guards, case.why
+
+    def recorder(self) -> Any:
+        """Return what answers questions about sizes while one run is recorded."""
+        from magpy.shapes.recorder import Recorder
+
+        return Recorder()
+
+    def _compile(
+        self, spec: Spec, inputs: Sequence[Any], case: Case | None
+    ) -> tuple[Callable[..., Any], bool, Undo | None]:
         from magpy import graph, policy, seal
         from magpy._transaction import Transaction
         from magpy.backends import cuda_graphs, gradients
@@ -87,11 +122,17 @@ class Session:
             if why:
                 logs.write("breaks", self._as_recorded_text(why, reason))
                 backend, ops = resolve("eager", Settings()), spec
-        module = graph.build(ops, name=self.name, value_type=self._value_type)
+        live = None if case is None or backend.as_recorded else case.live
+        module = graph.build(
+            ops,
+            name=self.name,
+            value_type=self._value_type,
+            float_tensors=live is not None,
+        )
         if logs.enabled("graph"):
             logs.write("graph", self._graph_text(module))
         with seal.sealed(), gradients.node_classes() as classes:
-            run, boxed, recorded = self._made_by(backend, module, inputs, spec)
+            run, boxed, recorded = self._made_by(backend, module, inputs, spec, live)
         if recorded is not None:
             module, ops = recorded, spec
         elif classes:
@@ -115,8 +156,9 @@ class Session:
         self,
         backend: Backend,
         module: GraphModule,
-        inputs: Sequence[torch.Tensor],
+        inputs: Sequence[Any],
         spec: Spec,
+        live: Live | None,
     ) -> tuple[Callable[..., Any], bool, GraphModule | None]:
         """Return what the backend makes, or what runs the recorded operations.
 
@@ -134,7 +176,9 @@ class Session:
                     logs.write("breaks", self._as_recorded_text(why, "refused"))
                     recorded = self._recorded(spec)
                     return recorded.forward, False, recorded
-            made = compile_graph(module, inputs, spec[3].get("mutated", ()))
+            made = compile_graph(module, inputs, spec[3].get("mutated", ()), live)
+            if live is not None:
+                made = live.adapted(made)
             why, reason = "", "differs"
             if backend.checked and config.check_compiled:
                 recorded = self._recorded(spec)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magpy._effects import Parameter, effects_of
+from magpy.graph import is_number
 
 if TYPE_CHECKING:
     from magpy.graph import Spec
@@ -42,7 +43,7 @@ Operation = tuple[Any, Any, Any, Any]
 Undo = tuple[Callable[..., Any], Callable[..., bool], int]
 
 _INDEXES = (operator.getitem, operator.setitem)
-_PLAIN = (int, type(None), type(Ellipsis))
+_PLAIN = (int, type(None), type(Ellipsis))  # numbers that vary, too: guards bound them
 
 
 # -- What an operation of a graph may do -----------------------------------------------
@@ -71,7 +72,7 @@ def _is_plain_index(key: Any) -> bool:
         return all(map(_is_plain_index, key))
     if isinstance(key, slice):
         return all(map(_is_plain_index, (key.start, key.stop, key.step)))
-    return type(key) in _PLAIN
+    return type(key) in _PLAIN or is_number(key)
 
 
 def may_raise(op: Operation) -> bool:
@@ -153,9 +154,7 @@ class Transaction:
             before it raises.
     """
 
-    def __init__(
-        self, spec: Spec, inputs: Sequence[torch.Tensor], *, in_order: bool
-    ) -> None:
+    def __init__(self, spec: Spec, inputs: Sequence[Any], *, in_order: bool) -> None:
         ops, _, _, notes = spec
         self.caught = caught = bool(notes.get("caught", False))
         raising = [at for at, op in enumerate(ops) if caught or may_raise(op)]

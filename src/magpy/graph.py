@@ -6,6 +6,10 @@ its result tree.  One pass, in program order; the graph always returns a tuple.
 
 A Value that an op returns again (``x.add_(1)`` returns x) is bound to the newer node:
 the objects are the same, and the graph keeps the order of reads and writes.
+
+A Number leaf stands for an int or float that is another one in other calls.  What it is
+made of stands in ``notes["numbers"]``, see :mod:`magpy.shapes`; the nodes for that come
+before all operations, which may change the sizes of a tensor.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import keyword
 import operator
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from torch.fx import Graph, GraphModule, Node
@@ -32,6 +36,17 @@ _PLAIN = frozenset(
     {type(None), bool, int, float, str, bytes, type(Ellipsis), type(NotImplemented)}
 )
 _NUMBER = "magpy_operation"  # of a node: its position in the spec
+_OF_TENSORS = {"SIZE": "size", "STRIDE": "stride", "OFFSET": "storage_offset"}
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "ADD": operator.add,
+    "SUB": operator.sub,
+    "MUL": operator.mul,
+    "FLOORDIV": operator.floordiv,
+    "MOD": operator.mod,
+    "NEG": operator.neg,
+    "POS": operator.pos,
+}
+_KEYS = (int, slice, type(None), type(...))  # of views
 _TORCH_PLAIN = ("dtype", "device", "layout", "memory_format")
 
 
@@ -52,6 +67,13 @@ def is_value(obj: object) -> bool:
     )
 
 
+def is_number(obj: object) -> bool:
+    """Does it stand for a number that varies?"""
+    return type(obj).__name__ == "Number" and isinstance(
+        getattr(obj, "index", None), int
+    )
+
+
 class Builder:
     """Builds one graph; use :func:`build`."""
 
@@ -62,6 +84,7 @@ class Builder:
         self.graph: Graph = fx.Graph()
         self.attributes: dict[str, Any] = {}
         self.nodes: dict[int, Node] = {}
+        self.numbers: dict[int, Any] = {}  # nodes, or constants
         self._value_type = value_type
         self._plain = _PLAIN | {getattr(torch, name) for name in _TORCH_PLAIN}
         self._size = torch.Size
@@ -97,6 +120,8 @@ class Builder:
             )
         if isinstance(obj, tuple) and hasattr(kind, "_fields"):
             return tuple.__new__(kind, [self.argument(item) for item in obj])
+        if is_number(obj):
+            return self.numbers[obj.index]
         return self._constant(obj)
 
     def _constant(self, obj: Any) -> Node:
@@ -175,28 +200,132 @@ class Builder:
         node.meta["magpy_source"] = source
         self.nodes[index] = node
 
+    # -- numbers ---------------------------------------------------------------------
+
+    def number(self, index: int, row: tuple[Any, ...], float_tensors: bool) -> None:
+        """Append what computes a number of the graph.
+
+        Args:
+            index: of the number.
+            row: what it is made of, see :mod:`magpy.shapes`.
+            float_tensors: floats come as tensors, as in TorchDynamo's graphs.
+        """
+        name, *operands = row
+        if name in ("INT", "FLOAT"):
+            self.numbers[index] = operands[0]
+        elif name == "INPUT":
+            node = self.nodes[operands[0]]
+            if float_tensors and type(operands[1]) is float:
+                node = self.graph.create_node("call_method", "item", (node,))
+            self.numbers[index] = node
+        elif name in _OF_TENSORS:
+            args = (self.nodes[operands[0]], *operands[1:])
+            self.numbers[index] = self.graph.create_node(
+                "call_method", _OF_TENSORS[name], args
+            )
+        else:
+            args = tuple([self.numbers[at] for at in operands])
+            self.numbers[index] = self.graph.create_node(
+                "call_function", arithmetic(name), args
+            )
+
     # -- ops -------------------------------------------------------------------------
 
     def op(self, target: Any, args: Any, kwargs: Any, result: Any, number: int) -> None:
         """Append one operation, the one of that number in the spec."""
-        if isinstance(target, type):
-            target, args, kwargs = _modern(target, args, kwargs)
-        elif target is setattr:
-            target = set_state
-        if args and is_array(args[0]):
-            target, kwargs = _over_copy(target, kwargs)
-        if target == "new" and len(args) == 2 and type(args[1]) is self._size:
-            args = (args[0], *args[1])  # a tuple would be its data, not its size
-        mapped = tuple([self.argument(arg) for arg in args])
-        named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
-        if type(target) is str:
-            node = self.graph.create_node("call_method", target, mapped, named)
-        else:
-            target = self.target(target)
-            node = self.graph.create_node("call_function", target, mapped, named)
-        node.meta[_NUMBER] = number
+        previous: Any = None
+        for call in as_called(target, args, kwargs):
+            target, args, kwargs = call
+            mapped = tuple(
+                [previous if arg is PREVIOUS else self.argument(arg) for arg in args]
+            )
+            named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
+            if type(target) is str:
+                node = self.graph.create_node("call_method", target, mapped, named)
+            else:
+                target = self.target(target)
+                node = self.graph.create_node("call_function", target, mapped, named)
+            node.meta[_NUMBER] = number
+            previous = node
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+
+def arithmetic(name: str) -> Callable[..., Any]:
+    """Return what computes an operation of the graph on numbers."""
+    import torch
+
+    if name in ("MIN", "MAX"):  # as torch has them for symbols; plain ones for ints
+        chosen: Any = torch.sym_min if name == "MIN" else torch.sym_max
+        return cast("Callable[..., Any]", chosen)
+    return _ARITHMETIC[name]
+
+
+Call = tuple[Any, Any, Any]
+
+#: stands for the result of the call before, in what `as_called` returns
+PREVIOUS = object()
+
+
+def as_called(target: Any, args: Any, kwargs: Any) -> list[Call]:
+    """Return the calls that the graph makes for a recorded one."""
+    import torch
+
+    if isinstance(target, type):
+        target, args, kwargs = _modern(target, args, kwargs)
+    elif target is setattr:
+        target = set_state
+    elif target in (operator.getitem, operator.setitem):
+        return _indexed(target, args, kwargs)
+    if args and is_array(args[0]):
+        target, kwargs = _over_copy(target, kwargs)
+    if target == "new" and len(args) == 2 and type(args[1]) is torch.Size:
+        args = (args[0], *args[1])  # a tuple would be its data, not its size
+    return [(target, args, kwargs)]
+
+
+def _indexed(target: Any, args: Any, kwargs: Any) -> list[Call]:
+    """Select with numbers that vary by an operation that takes symbols.
+
+    ``x[:, n]`` is ``x[:, :].select(1, n)``; what is set is set in that view.
+    """
+    import torch
+
+    key = args[1] if type(args[1]) is tuple else (args[1],)
+    plain = all(is_number(k) or type(k) in _KEYS for k in key)
+    if not plain or not any(map(is_number, key)):
+        return [(target, args, kwargs)]
+    rest = tuple([slice(None) if is_number(k) else k for k in key])
+    calls: list[Call] = []
+    base = args[0]
+    if any(k != slice(None) for k in rest):
+        calls, base = [(operator.getitem, (base, rest), {})], PREVIOUS
+    for dim, number in reversed(_selected(key)):
+        calls.append((torch.select, (base, dim, number), {}))
+        base = PREVIOUS
+    if target is operator.setitem:
+        calls.append((target, (base, ..., args[2]), kwargs))
+    return calls
+
+
+def _selected(key: tuple[Any, ...]) -> list[tuple[int, Any]]:
+    """Return the numbers in an index, with the dimensions that they are to select.
+
+    Behind an ellipsis those are counted from the end.  To be selected from the last to
+    the first: then none moves another one.
+    """
+    middle = key.index(...) if ... in key else len(key)
+    found = []
+    for parts, back in ((key[:middle], False), (key[:middle:-1], True)):
+        dim = -1 if back else 0
+        here = []
+        for part in parts:
+            if is_number(part):
+                here.append((dim, part))
+            if type(part) is not int:
+                dim += -1 if back else 1
+        found += here
+    return found
 
 
 def set_state(tensor: Any, name: str, value: Any) -> None:
@@ -244,7 +373,7 @@ def _modern(target: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
         options = {"dtype": target.dtype, "device": device}
     if len(args) == 1 and (type(args[0]) in (list, tuple) or is_array(args[0])):
         return torch.tensor, args, options
-    if args and all(type(size) is int for size in sizes):
+    if args and all(type(size) is int or is_number(size) for size in sizes):
         return torch.empty, (tuple(sizes),), options
     return target, args, {}
 
@@ -321,7 +450,11 @@ def _wrapped(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build(
-    spec: Spec, *, name: str = "magpy", value_type: type | None = None
+    spec: Spec,
+    *,
+    name: str = "magpy",
+    value_type: type | None = None,
+    float_tensors: bool = False,
 ) -> GraphModule:
     """Build the graph module of a recorded run.
 
@@ -329,6 +462,7 @@ def build(
         spec: see the module's docstring.
         name: class name of the module, shown when it is printed.
         value_type: exact type of the Value leaves; None recognises them by name.
+        float_tensors: inputs that are floats come as tensors without dimensions.
 
     Returns:
         A module that takes the inputs in order and returns a tuple of tensors.
@@ -348,6 +482,9 @@ def build(
     for index in range(n_inputs):
         source = names[index] if index < len(names) else f"input_{index}"
         builder.placeholder(index, source)
+    rows = notes.get("numbers") or {}
+    for index in sorted(rows):
+        builder.number(index, rows[index], float_tensors)
     for number, (target, args, kwargs, result) in enumerate(ops):
         builder.op(target, args, kwargs, result, number)
     builder.graph.output(tuple([builder.nodes[index] for index in outputs]))

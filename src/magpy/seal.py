@@ -79,8 +79,11 @@ def _restore_dispatch_keys(before: tuple[Any, Any]) -> None:
 
 
 @contextmanager
-def tracing() -> Iterator[Any]:
+def tracing(mode: Any = None) -> Iterator[Any]:
     """Give a compiler the context that it finds under TorchDynamo.
+
+    Args:
+        mode: makes the fake tensors; one without symbols by default.
 
     R: nothing that outlives the compile may hold weak references to the tensors of the
     program, which forbid ``torch.utils.swap_tensors``.
@@ -89,7 +92,7 @@ def tracing() -> Iterator[Any]:
     from torch._guards import tracing as of_torch
     from torch._subclasses import FakeTensorMode
 
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
     context = TracingContext(mode)
     try:
         with of_torch(context):

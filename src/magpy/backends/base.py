@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule
+
+    from magpy.shapes.world import Live
 
 #: What a backend answers: the callable, and whether it takes one list of inputs (which
 #: it may clear) instead of the inputs themselves.
@@ -33,7 +34,8 @@ class Backend:
 
     Attributes:
         name: as shown to users; decides nothing, a user's function may have any name.
-        compile: ``(graph_module, live_inputs, mutated_positions) -> Executable``.
+        compile: ``(graph_module, live_inputs, mutated_positions, live) -> Executable``;
+            the last is the world of symbols for what varies, None if nothing does.
         checked: is what it makes compared with the recorded operations?  Not if it is the
             program's own: that would see more runs than calls.
         draws_alike: are the random numbers that it draws those of the program?
@@ -42,12 +44,16 @@ class Backend:
             Then there is nothing to keep from it or to simplify for it, and an exception
             tells how far a run has come.
         cuda_graphs: are its graphs for inference to be replayed from CUDA graphs?
+        dynamic: does it take graphs with symbols for sizes and numbers?
     """
 
     name: str
-    compile: Callable[[GraphModule, Sequence[torch.Tensor], Sequence[int]], Executable]
+    compile: Callable[
+        [GraphModule, Sequence[Any], Sequence[int], Live | None], Executable
+    ]
     checked: bool = False
     draws_alike: bool = False
     exact: bool = False
     as_recorded: bool = False
     cuda_graphs: bool = False
+    dynamic: bool = True

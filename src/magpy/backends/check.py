@@ -25,7 +25,7 @@ def difference(
     spec: Spec,
     recorded: Callable[..., Any],
     compiled: Executable,
-    inputs: Sequence[torch.Tensor],
+    inputs: Sequence[Any],
     draws_alike: bool = False,
 ) -> str:
     """Return in what the two differ for these inputs; "" if in nothing.
@@ -65,6 +65,7 @@ def difference(
         what = _different(left, right, values)
         if what:
             return f"{what} of result {at}"
+    ours, theirs = list(filter(_is_tensor, ours)), list(filter(_is_tensor, theirs))
     if _sharing([*ours, *got]) != _sharing([*theirs, *wanted]):
         return "which results share memory"
     if _objects([*ours, *got]) != _objects([*theirs, *wanted]):
@@ -74,6 +75,12 @@ def difference(
         if what:
             return f"{what} of input {at}"
     return ""
+
+
+def _is_tensor(x: Any) -> bool:
+    import torch
+
+    return isinstance(x, torch.Tensor)
 
 
 def _random_states() -> list[tuple[torch.Generator, torch.Tensor]]:
@@ -108,9 +115,7 @@ def _is_torchs_own(target: Any) -> bool:
     )
 
 
-def _copies(
-    inputs: Sequence[torch.Tensor], written: Sequence[int]
-) -> list[torch.Tensor]:
+def _copies(inputs: Sequence[Any], written: Sequence[int]) -> list[Any]:
     """Return the inputs, with memory of their own for those that are written to.
 
     Not all operations tell of their writes, so others get it, too, if they are small.
@@ -120,6 +125,8 @@ def _copies(
     copies = list(inputs)
     left = _COPIED
     for at, x in enumerate(inputs):
+        if not isinstance(x, torch.Tensor):
+            continue
         left -= x.untyped_storage().nbytes()
         if at not in written and (left < 0 or isinstance(x, torch.nn.Parameter)):
             continue

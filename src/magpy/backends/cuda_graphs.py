@@ -53,11 +53,13 @@ def make(settings: Settings) -> Backend:
     if settings.options:
         names = ", ".join(map(repr, settings.options))
         raise ValueError(f"backend 'cudagraphs' has no options, got {names}")
-    return Backend("cudagraphs", _compile, draws_alike=True, cuda_graphs=True)
+    return Backend(
+        "cudagraphs", _compile, draws_alike=True, cuda_graphs=True, dynamic=False
+    )
 
 
 def _compile(
-    gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+    gm: GraphModule, inputs: Sequence[Any], mutated: Sequence[int], live: object = None
 ) -> Executable:
     if not trains(inputs):
         return gm.forward, False

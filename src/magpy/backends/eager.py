@@ -7,13 +7,14 @@ results are bitwise those of the original program.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magpy.backends.base import Backend, Executable, Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule
+
+    from magpy.shapes.world import Live
 
 
 def make(settings: Settings) -> Backend:
@@ -29,7 +30,10 @@ def make(settings: Settings) -> Backend:
 
 
 def _compile(
-    gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+    gm: GraphModule,
+    inputs: Sequence[Any],
+    mutated: Sequence[int],
+    live: Live | None = None,
 ) -> Executable:
     # The bound method, not the module: nn.Module.__call__ looks for hooks first.
     return gm.forward, False

@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 from magpy import logs
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule
+
+    from magpy.shapes.world import Live
 
 # Code of these packages may run while a graph is compiled; the program's may not.
 _PACKAGES = ("torch", "_operator", "builtins", "math")
 
 
-def annotate(gm: GraphModule, inputs: Sequence[torch.Tensor]) -> None:
-    """Set ``example_value`` of every node up to the first that cannot be faked."""
+def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -> None:
+    """Set ``example_value`` of every node up to the first that cannot be faked.
+
+    Args:
+        gm: the graph.
+        inputs: live tensors; with `live`, their fakes and symbols.
+        live: where symbols come from.
+    """
     from torch import fx
     from torch._subclasses import FakeTensorMode
 
@@ -35,8 +42,9 @@ def annotate(gm: GraphModule, inputs: Sequence[torch.Tensor]) -> None:
             return result
 
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            fakes = [_like(x) for x in inputs]
+        mode = FakeTensorMode(allow_non_fake_inputs=True) if live is None else live.mode
+        with mode:
+            fakes = [_like(x) for x in inputs] if live is None else inputs
             Annotator(gm).run(*fakes, enable_io_processing=False)
     except Exception as error:
         # Data-dependent, or no fake kernel: the rest has no example.
@@ -44,14 +52,16 @@ def annotate(gm: GraphModule, inputs: Sequence[torch.Tensor]) -> None:
         logs.write("graph", text, logging.DEBUG)
 
 
-def _like(x: torch.Tensor) -> torch.Tensor:
-    """Return a fake tensor like `x`.
+def _like(x: Any) -> Any:
+    """Return a fake tensor like `x`; numbers are what they are.
 
     Not ``mode.from_tensor(x)``: it would keep a weak reference to `x`, and then
     ``torch.utils.swap_tensors`` refuses it.
     """
     import torch
 
+    if not isinstance(x, torch.Tensor):
+        return x
     fake = torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device=x.device)
     return fake.requires_grad_(x.requires_grad)
 

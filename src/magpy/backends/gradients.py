@@ -31,8 +31,6 @@ from typing import TYPE_CHECKING, Any
 from magpy import seal
 
 if TYPE_CHECKING:
-    import torch
-
     from magpy.graph import Spec
 
 _NODE_CLASS, _NODE_HOME = "CompiledFunction", "torch._functorch."
@@ -75,7 +73,7 @@ def node_classes() -> Iterator[list[type]]:
                 del base.__init_subclass__
 
 
-def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
+def refuses(spec: Spec, inputs: Sequence[Any]) -> str:
     """Return why no compiler may have this training graph, "" if one may.
 
     Args:
@@ -87,7 +85,7 @@ def refuses(spec: Spec, inputs: Sequence[torch.Tensor]) -> str:
     from magpy._transaction import draws
     from magpy.policy import enables_grad
 
-    asking = [x for x in inputs if x.requires_grad]
+    asking = [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad]
     if not asking or not enables_grad(spec):
         return ""
     if any(target is torch._C._InferenceMode for target, *_ in spec[0]):
@@ -145,6 +143,11 @@ class TrainingGraph:
         self._replay_maker = replay
         self._replay: Callable[..., Any] | None = None
         self._written = frozenset(notes.get("mutated", ()))
+        rows = (notes.get("numbers") or {}).values()
+        #: inputs that come as tensors to the node, and as floats to the recorded graph
+        self._floats = frozenset(
+            row[1] for row in rows if row[0] == "INPUT" and type(row[2]) is float
+        )
         self._draws = any(map(draws, spec[0]))
         self._modes = _autocast_now()
         self._calls = self._recorded_passes = 0
@@ -157,7 +160,7 @@ class TrainingGraph:
         cls.forward = staticmethod(self._forward_pass)
         cls.backward = staticmethod(self._backward_pass)
 
-    def call(self, *inputs: torch.Tensor) -> Any:
+    def call(self, *inputs: Any) -> Any:
         """Run the graph."""
         return self.run(*inputs)
 
@@ -171,13 +174,17 @@ class TrainingGraph:
         ctx.magpy_kept, ctx.magpy_used = kept, None
         return outputs
 
-    def _keep(self, args: Sequence[torch.Tensor]) -> list[tuple[Any, Any, int]]:
+    def _keep(self, args: Sequence[Any]) -> list[tuple[Any, Any, int]]:
         """Return what a second run needs: value with history, memory, its version."""
         import torch
 
         kept: list[tuple[Any, Any, int]] = []
         for i, x in enumerate(args):
-            if i in self._written:  # what it held at first is of no matter
+            if not isinstance(x, torch.Tensor):
+                kept.append((x, None, 0))
+            elif i in self._floats:
+                kept.append((x.item(), None, 0))
+            elif i in self._written:  # what it held at first is of no matter
                 kept.append((x.detach(), None, 0))
             elif not x.requires_grad:
                 memory = x.detach()
@@ -331,7 +338,9 @@ class TrainingGraph:
             stack.enter_context(torch.enable_grad())
             for mode in self._modes:
                 stack.enter_context(torch.autocast(**mode))
-            aliases = [x.view_as(x) for x, _, _ in kept]
+            aliases = [
+                x.view_as(x) if isinstance(x, torch.Tensor) else x for x, _, _ in kept
+            ]
             inputs = [
                 a.clone() if i in self._written else a for i, a in enumerate(aliases)
             ]
@@ -369,7 +378,8 @@ class TrainingGraph:
             return
         with seal.sealed():
             aliases, outputs = self._second_run(ctx.magpy_kept)
-        starts = {a.grad_fn: i for i, a in enumerate(aliases) if a.grad_fn is not None}
+        made = [getattr(a, "grad_fn", None) for a in aliases]  # numbers have none
+        starts = {node: i for i, node in enumerate(made) if node is not None}
         seen = [_reached_from(out, starts) for out in outputs]
         places: dict[Any, int] = {}
         self._reach = [

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
+    from magpy.shapes.world import Live
+
 _GRAPHED_MODES = ("reduce-overhead", "max-autotune")
 MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
@@ -42,7 +44,10 @@ def make(settings: Settings) -> Backend:
     options = _checked_options(settings.options)
 
     def compile_graph(
-        gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+        gm: GraphModule,
+        inputs: Sequence[Any],
+        mutated: Sequence[int],
+        live: Live | None = None,
     ) -> Executable:
         from torch._inductor import list_mode_options
 
@@ -52,7 +57,7 @@ def make(settings: Settings) -> Backend:
             patches.setdefault("size_asserts", False)
         if patches.get("triton.cudagraphs") and not cuda_graphs.trains(inputs):
             patches["triton.cudagraphs"] = False  # ours: see cuda_graphs.py
-        return _compile(gm, list(inputs), patches)
+        return _compile(gm, list(inputs), patches, live)
 
     return Backend(
         "inductor",
@@ -115,7 +120,7 @@ class _Capture:
 
 
 def _compile(
-    gm: GraphModule, inputs: list[torch.Tensor], patches: dict[str, Any]
+    gm: GraphModule, inputs: list[Any], patches: dict[str, Any], live: Live | None
 ) -> Executable:
     from torch._functorch import config as functorch_config
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
@@ -125,7 +130,14 @@ def _compile(
     # A hit in AOTAutograd's cache would give a callable without the code inside;
     # Inductor's cache below it, which holds the expensive part, stays on.
     cache = {"enable_autograd_cache": False} if config.inductor_direct else {}
-    with seal.tracing() as context, functorch_config.patch(cache):
+    if live is not None:
+        cache |= live.CONFIG
+    with (
+        seal.tracing(live and live.mode) as context,
+        functorch_config.patch(cache),
+    ):
+        if live is not None:
+            inputs = [live.example(x, i)[1] for i, x in enumerate(inputs)]
         wrapped: Any = compile_fx(
             gm, inputs, inner_compile=capture, config_patches=patches
         )
@@ -199,7 +211,6 @@ def _nothing_around(meta: Any, n_inputs: int, n_outputs: int) -> bool:
         and meta.num_mutated_inp_runtime_indices == 0
         # Written inside the code, but their version counters are bumped outside.
         and not meta.mutated_graph_handled_indices_seen_by_autograd
-        and not meta.dynamic_outputs
         and meta.grad_enabled_mutation is None
         and not meta.tokens
         and not meta.is_rng_op_functionalized

@@ -43,7 +43,8 @@ def foreseen(
         run = build((plain, n_inputs, outputs, notes))
         with seal.sealed(), seal.tracing() as context, torch.no_grad():
             with context.fake_mode:
-                run(*[context.fake_mode.from_tensor(x) for x in inputs])
+                fake = context.fake_mode.from_tensor
+                run(*[fake(x) if isinstance(x, torch.Tensor) else x for x in inputs])
     except Exception as error:
         return reason_in(error) or f"its shapes raise {type(error).__name__}"
     return ""

@@ -15,8 +15,9 @@ from magpy.config import nearest
 from magpy.errors import BackendError, describe
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule
+
+    from magpy.shapes.world import Live
 
 _GROUP = "torch_dynamo_backends"
 # Names that torch registers; used only for messages while torch._dynamo is not loaded.
@@ -123,7 +124,10 @@ def _foreign(
         kwargs["options"] = dict(settings.options)
 
     def compile_graph(
-        gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+        gm: GraphModule,
+        inputs: Sequence[Any],
+        mutated: Sequence[int],
+        live: Live | None = None,
     ) -> Executable:
         from magpy.backends import examples
 
@@ -135,9 +139,16 @@ def _foreign(
             if "mode" in kwargs and mode_is_unused(chosen, settings):
                 del kwargs["mode"]
                 notices.warn(no_mode_text(name, settings))
-        examples.annotate(gm, inputs)
-        with seal.tracing():
-            result = chosen(gm, _examples(inputs, mutated), **kwargs)
+        given = _examples(inputs, mutated)
+        if live is None:
+            examples.annotate(gm, inputs)
+            with seal.tracing():
+                result = chosen(gm, given, **kwargs)
+        else:
+            with seal.tracing(live.mode), live.configured():
+                pairs = [live.example(x, i) for i, x in enumerate(given)]
+                examples.annotate(gm, [fake for _, fake in pairs], live)
+                result = chosen(gm, [example for example, _ in pairs], **kwargs)
         if not callable(result):
             raise BackendError(
                 f"backend {name!r} must return a callable, not {type(result).__name__}"
@@ -149,9 +160,7 @@ def _foreign(
     return Backend(name, compile_graph, checked=named, draws_alike=alike)
 
 
-def _examples(
-    inputs: Sequence[torch.Tensor], mutated: Sequence[int]
-) -> list[torch.Tensor]:
+def _examples(inputs: Sequence[Any], mutated: Sequence[int]) -> list[Any]:
     """Return inputs that a backend may run the graph on.
 
     Inputs that the graph writes are cloned: some backends run the graph once while

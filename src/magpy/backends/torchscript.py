@@ -32,11 +32,11 @@ def make(settings: Settings) -> Backend:
     if settings.options:
         names = ", ".join(map(repr, settings.options))
         raise ValueError(f"backend 'torchscript' has no options, got {names}")
-    return Backend("torchscript", _compile, checked=True)
+    return Backend("torchscript", _compile, checked=True, dynamic=False)
 
 
 def _compile(
-    gm: GraphModule, inputs: Sequence[torch.Tensor], mutated: Sequence[int]
+    gm: GraphModule, inputs: Sequence[Any], mutated: Sequence[int], live: object = None
 ) -> Executable:
     examples = list(inputs)
     for at in mutated:  # tracing runs the graph

@@ -1,0 +1,345 @@
+"""Symbols of torch's for the numbers of a run, and the guards that they come to.
+
+A world has its own ``ShapeEnv``.  Nothing in it is assumed but what a guard says: equal
+sizes get different symbols until an operation needs them to be equal (no duck shapes),
+and sizes 0 and 1 are constants of the recording, so a symbol of a size is at least 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch._guards import Source
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import (
+    DimDynamic,
+    ShapeEnv,
+    StatelessSymbolicContext,
+)
+
+from magpy.shapes.terms import Term, conditions, from_sympy
+
+Run = Callable[..., Any]
+
+_SMALLEST = 2  # of a size that is a symbol
+_NOTE = "_dynamo_propagated_dynamic_indices"
+_FIXED, _FREE = -1, -2  # MP_STRIDE_FIXED, MP_STRIDE_FREE of engine/torch/tensor.h
+
+
+@dataclass(frozen=True)
+class Place(Source):
+    """Where a symbol comes from; torch only wants to print it, and to tell two apart."""
+
+    term: Term
+
+    @property
+    def _name_template(self) -> str:
+        return f"number{self.term}"
+
+    @cached_property
+    def name(self) -> str:
+        """Text of the place."""
+        return self._name_template
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a tensor was while the run was recorded.
+
+    Attributes:
+        dims: those of its sizes that are symbols.
+        sizes, strides, offset: its metadata.
+        links: for each stride: FIXED, FREE, or the dimension whose size times whose stride
+            it is, as the engine's guard checks them; empty: not known.
+    """
+
+    dims: tuple[int, ...]
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    links: tuple[int, ...] = ()
+
+    def value(self, term: Any) -> int:
+        """Return the value of a SIZE, STRIDE or OFFSET."""
+        name, _, *index = term
+        if name == "OFFSET":
+            return self.offset
+        return (self.sizes if name == "SIZE" else self.strides)[int(index[0])]
+
+
+class World:
+    """Symbols, fake tensors over them, guards.
+
+    Args:
+        unbacked: may there be sizes that are known only when the graph has run?
+    """
+
+    def __init__(self, unbacked: bool = True) -> None:
+        self.env: Any = ShapeEnv(
+            duck_shape=False,
+            allow_scalar_outputs=unbacked,
+            allow_dynamic_output_shape_ops=unbacked,
+        )
+        self.mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
+        #: of symbols of sympy
+        self.terms: dict[Any, Term] = {}
+        self._own: list[Term] = []  # guards that no operation has asked for
+        self._lowest: dict[Any, int] = {}
+
+    # -- symbols ---------------------------------------------------------------------
+
+    def integer(self, value: int, term: Term) -> Any:
+        """Return a symbolic int that may be any int."""
+        env, place = self.env, Place(term)
+        symbol = env.create_unspecified_symbol(value, place, DimDynamic.DYNAMIC)
+        self.terms[symbol] = term
+        return env.create_symintnode(symbol, hint=value, source=place)
+
+    def floating(self, value: float, term: Term) -> Any:
+        """Return a symbolic float; value is a finite one."""
+        env, place = self.env, Place(term)
+        symbol = env.create_unspecified_symbol(value, place, DimDynamic.DYNAMIC)
+        self.terms[symbol] = term
+        return env.create_symfloatnode(symbol, hint=value, source=place)
+
+    def number(self, value: float, term: Term) -> Any:
+        """Return a symbol for an exact int or float; a constant where torch has none."""
+        if type(value) is int:
+            return self.integer(value, term)
+        if not math.isfinite(value):
+            self._own.append(("SAME", term, ("FLOAT", value)))
+            return value
+        return self.floating(value, term)
+
+    def size(self, value: int, term: Term) -> Any:
+        """Return a symbol for a size of a tensor."""
+        if value < _SMALLEST:  # the user's wish, else it would be a constant
+            return self.integer(value, term)
+        env, place = self.env, Place(term)
+        symbol = env.create_symbol(value, place, DimDynamic.DYNAMIC)
+        self.terms[symbol] = term
+        self._lowest[symbol] = _SMALLEST
+        return env.create_symintnode(symbol, hint=value, source=place)
+
+    def sizes(self, layout: Layout, i: int) -> list[Any]:
+        """Return the sizes of graph input `i`."""
+        return [
+            self.size(size, ("SIZE", i, d)) if d in layout.dims else size
+            for d, size in enumerate(layout.sizes)
+        ]
+
+    def strides(self, layout: Layout, sizes: Sequence[Any], i: int) -> list[Any]:
+        """Return its strides: products of sizes where they are that."""
+        if layout.links:
+            return [self._linked(layout, sizes, i, d) for d in range(len(sizes))]
+        return self._found(layout, sizes, i)
+
+    def _linked(self, layout: Layout, sizes: Sequence[Any], i: int, d: int) -> Any:
+        link = layout.links[d]
+        if link == _FREE:
+            return self.integer(layout.strides[d], ("STRIDE", i, d))
+        if link == _FIXED:
+            return layout.strides[d]
+        return sizes[link] * self._linked(layout, sizes, i, link)
+
+    def _found(self, layout: Layout, sizes: Sequence[Any], i: int) -> list[Any]:
+        """Return strides that nobody has told of; they are guarded.
+
+        In the order of the strides, each may be the extent of what lies within it.
+        """
+        strides: list[Any] = list(layout.strides)
+        extents: dict[int, Any] = {}
+        for stride, back in sorted((s, -d) for d, s in enumerate(layout.strides)):
+            d = -back
+            if stride in extents:
+                strides[d] = extents[stride]
+            extent = sizes[d] * strides[d]
+            if not isinstance(extent, int):
+                extents.setdefault(layout.sizes[d] * stride, extent)
+        for d, stride in enumerate(strides):
+            if not isinstance(stride, int) or stride in extents:  # else a constant
+                self._own.append(("EQ", ("STRIDE", i, d), self.term(stride)))
+        return strides
+
+    def term(self, number: Any) -> Term:
+        """Return the term of a symbolic or plain int."""
+        node = getattr(number, "node", None)
+        if node is None or not hasattr(node, "expr"):
+            return ("INT", int(number))
+        return from_sympy(node.expr, self.terms)
+
+    # -- tensors ---------------------------------------------------------------------
+
+    def fake(self, live: torch.Tensor, layout: Layout | None, i: int) -> torch.Tensor:
+        """Return a fake of graph input `i`, as it was while the run was recorded.
+
+        No gradients: what has them has the same shapes.
+        """
+        if live.layout is not torch.strided:
+            raise NotImplementedError(f"a tensor of layout {live.layout}")
+        sizes: Any = live.size()
+        strides: Any = live.stride()
+        if layout is not None:
+            sizes = self.sizes(layout, i)
+            strides = self.strides(layout, sizes, i)
+        with self.mode:
+            return torch.empty_strided(
+                sizes, strides, dtype=live.dtype, device=live.device
+            )
+
+    # -- guards ----------------------------------------------------------------------
+
+    def guards(self) -> list[Term]:
+        """Return what must hold; translated now.
+
+        Raises:
+            UntranslatableError: one is no term.
+        """
+        found = list(self._own)
+        for guard in self.env.guards:
+            found += conditions(guard.expr, self.terms)
+        for symbol, term in self.terms.items():
+            found += self._range(symbol, term)
+        return list(dict.fromkeys(found))
+
+    def _range(self, symbol: Any, term: Term) -> Iterator[Term]:
+        """Guard what torch has concluded of the range of a symbol.
+
+        It may come from the guards, and from nothing but a check that did not fail.
+        """
+        bounds = self.env.var_to_range.get(symbol)
+        if bounds is None or not bounds.is_int:
+            return
+        lowest = self._lowest.get(symbol)
+        if bounds.lower.is_Integer and (lowest is None or bounds.lower > lowest):
+            yield ("GE", term, ("INT", int(bounds.lower)))
+        if bounds.upper.is_Integer and bounds.upper < (1 << 62):
+            yield ("LE", term, ("INT", int(bounds.upper)))
+
+
+class Live(World):
+    """The world of a compiler: fakes of the tensors that the graph is compiled for.
+
+    Args:
+        dims: the sizes that are symbols, by graph input.
+        numbers: the inputs that are symbols: which number of the run each one is.
+        kinds: the inputs that are numbers: int or float.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[int, tuple[int, ...]],
+        numbers: Mapping[int, int],
+        kinds: Mapping[int, type],
+    ) -> None:
+        super().__init__(unbacked=False)
+        self.dims = dims
+        self.numbers = numbers
+        self.kinds = kinds
+
+    #: Backward passes are compiled with the graph: their guards belong to it.
+    CONFIG: ClassVar[dict[str, Any]] = {"force_non_lazy_backward_lowering": True}
+
+    def configured(self) -> Any:
+        """Return the context in which AOTAutograd must work."""
+        from torch._functorch import config
+
+        return config.patch(self.CONFIG)
+
+    def adapted(self, made: tuple[Run, bool]) -> tuple[Run, bool]:
+        """Return what a compiler has made (`Executable`), for floats as they are.
+
+        Its results are tensors like any: AOTAutograd notes at them which of their sizes
+        were symbols.
+        """
+        run, boxed = made
+        floats = [i for i, kind in self.kinds.items() if kind is float]
+        number, kind = torch.scalar_tensor, torch.float64
+
+        def call_boxed(inputs: list[Any]) -> Any:
+            for i in floats:
+                inputs[i] = number(inputs[i], dtype=kind, device="cpu")
+            return run(inputs)
+
+        def call(*inputs: Any) -> Any:
+            given = list(inputs)
+            for i in floats:
+                given[i] = number(given[i], dtype=kind, device="cpu")
+            results = run(*given)
+            for result in results:
+                if hasattr(result, _NOTE):
+                    delattr(result, _NOTE)
+            return results
+
+        if boxed:
+            return (call_boxed if floats else run), boxed
+        return call, boxed
+
+    def example(self, x: Any, i: int) -> tuple[Any, Any]:
+        """Return what stands for input `i`: for backends that run the graph, and a fake.
+
+        Floats become tensors, as in the graphs of TorchDynamo, of which AOTAutograd makes
+        arithmetic on tensors.
+        """
+        if not isinstance(x, torch.Tensor):
+            if type(x) is not int:
+                return self._float_tensor(x, i)
+            number = self.integer(x, self.numbers[i]) if i in self.numbers else x
+            return number, number
+        dims = self.dims.get(i)
+        return x, self._dynamic(x, dims, i) if dims else self._static(x)
+
+    def _static(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mode.from_tensor(x, static_shapes=True)
+
+    def _dynamic(self, x: torch.Tensor, dims: tuple[int, ...], i: int) -> torch.Tensor:
+        kinds = [
+            DimDynamic.DYNAMIC if d in dims else DimDynamic.STATIC
+            for d in range(x.dim())
+        ]
+        context: Any = StatelessSymbolicContext(
+            dynamic_sizes=kinds, constraint_sizes=[None] * x.dim()
+        )
+        place: Any = Place(("TENSOR", i))
+        fake = self.mode.from_tensor(x, source=place, symbolic_context=context)
+        self._learn(i)
+        for d in range(x.dim()):
+            term = self.term(fake.stride(d))
+            if term != ("STRIDE", i, d):
+                self._own.append(("EQ", ("STRIDE", i, d), term))
+        return fake
+
+    def _learn(self, i: int) -> None:
+        """Take the symbols that torch has made for a tensor."""
+        for symbol, sources in self.env.var_to_sources.items():
+            if symbol in self.terms or not sources:
+                continue
+            name = sources[0].prop.name
+            name = "OFFSET" if name == "STORAGE_OFFSET" else name
+            index = () if name == "OFFSET" else (sources[0].idx,)
+            self.terms[symbol] = (name, i, *index)
+            self._lowest[symbol] = _SMALLEST if name == "SIZE" else 0
+
+    def _float_tensor(self, value: float, i: int) -> tuple[Any, Any]:
+        from torch._dynamo.source import FloatTensorSource
+
+        live = torch.tensor(value, dtype=torch.float64, device="cpu")
+        number = self.numbers.get(i)
+        if number is None:
+            return live, self._static(live)
+        place: Any = Place(number)
+        context: Any = StatelessSymbolicContext(dynamic_sizes=[], constraint_sizes=[])
+        fake: Any = self.mode.from_tensor(
+            live, source=FloatTensorSource(place), symbolic_context=context
+        )
+        memo = fake.item_memo
+        if memo is None:
+            self._own.append(("SAME", number, ("FLOAT", value)))
+        else:
+            self.terms[memo.node.expr] = number
+        return live, fake
