@@ -22,4 +22,17 @@ typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
  * on 3.11 can).  Borrowed references to user objects are dead after such a call. */
 #define MP_MAYRUN
 
+/* For tables: what an address hashes to; more words are mixed in one by one. */
+static inline uint64_t
+mp_hash_mix(uint64_t seed, uint64_t word)
+{
+    return (seed ^ word) * 0x9E3779B97F4A7C15ull;
+}
+
+static inline uint32_t
+mp_hash(const void *address)
+{
+    return (uint32_t)(mp_hash_mix(0, (uintptr_t)address) >> 40);
+}
+
 #endif

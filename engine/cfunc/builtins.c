@@ -5,6 +5,7 @@
  */
 #include "cfunc/cfunc.h"
 
+#include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -227,6 +228,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
     PyObject *callee = c->callee;
     mp_rule rule = mp_rule_of(callee);
+    uint32_t traits = mp_traits_of(callee);
     PyTypeObject *owner = mp_method_owner(callee);
     *found = true;
     s->post = MP_POST_RESULT;
@@ -242,20 +244,19 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
         }
         *found = true;
     }
-    if (owner == &PyDict_Type && (mp_rule_traits(rule) & MP_RULE_ORDERS)
+    if (owner == &PyDict_Type && (traits & MP_TRAIT_ORDERS)
         && PyODict_Check(c->args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "dict.%s of an OrderedDict",
                               mp_callee_name(callee));
     }
-    if (mp_marks_of(callee) & MP_MARK_CODEC) {
+    if (traits & MP_TRAIT_CODEC) {
         mp_rc rc = check_codec(T, c);
         if (rc != MP_OK) {
             return rc;
         }
     }
-    mp_rc rc = mp_rule_traits(rule) & MP_RULE_SPARES
-                   ? MP_OK
-                   : mp_array_expose_all(T, c->args, c->count);
+    mp_rc rc =
+        traits & MP_TRAIT_SPARES ? MP_OK : mp_array_expose_all(T, c->args, c->count);
     if (rc != MP_OK) {
         return rc;
     }

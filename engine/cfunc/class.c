@@ -6,6 +6,7 @@
  * super() and properties called by themselves are here, too.
  */
 #include "cfunc/cfunc.h"
+#include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -154,10 +155,10 @@ mp_rule_issubclass(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_property(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    bool gets = mp_is_known(c->callee, MP_K_PROPERTY_GET);
-    bool sets = mp_is_known(c->callee, MP_K_PROPERTY_SET);
-    int field = gets ? MP_F_PROP_GET : sets ? MP_F_PROP_SET : MP_F_PROP_DEL;
-    PyObject *func = mp_descr_part_borrow(c->args[0], gets ? 0 : sets ? 1 : 2);
+    static const int fields[] = {MP_F_PROP_GET, MP_F_PROP_SET, MP_F_PROP_DEL};
+    int part = mp_data_of(c->callee);
+    bool gets = part == 0;
+    PyObject *func = mp_descr_part_borrow(c->args[0], part);
     mp_val n;
     mp_rc rc = mp_value(T, c->args[0], &n);
     if (rc != MP_OK || func == NULL || c->nargs < 2
@@ -168,7 +169,7 @@ mp_rule_property(mp_trace *T, mp_shadow *s, const mp_call *c)
         rc = !Py_IS_TYPE(c->args[0], &PyProperty_Type)
                  ? mp_trace_abort(T, MP_AB_OPAQUE_CALL, "property.%s",
                                   mp_callee_name(c->callee))
-                 : mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, field, func);
+                 : mp_load(T, MP_G_LOAD_FIELD, n.node->reg, NULL, fields[part], func);
     }
     else {
         rc = mp_result(T, func);

@@ -1,6 +1,7 @@
 /* cfunc/reads.c - C functions that answer from what their arguments hold. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -11,9 +12,9 @@
 static bool
 sees_keys_only(const mp_call *c, PyObject *arg)
 {
-    bool sorts = mp_callee_is(c->callee, MP_K_SORTED);
-    bool walks = sorts || (mp_marks_of(c->callee) & MP_MARK_WALKS) != 0;
-    return (walks && c->count == 1 && PyDict_CheckExact(arg))
+    bool sorts = mp_does(c->callee, MP_TRAIT_SORTS);
+    return (mp_does(c->callee, MP_TRAIT_WALKS) && c->count == 1
+            && PyDict_CheckExact(arg))
            || (sorts && PyDict_CheckExact(arg))
            || (sorts && c->count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
 }
@@ -23,14 +24,14 @@ mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *const *args = c->args;
     bool has_tensor = false;
-    bool formats = (mp_marks_of(c->callee) & (MP_MARK_FORMATS | MP_MARK_MOD)) != 0;
+    bool formats = mp_does(c->callee, MP_TRAIT_FORMATS | MP_TRAIT_MOD);
     mp_rc rc = mp_look_at_calls(T, s, c);
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < c->count; i++) {
         bool deep = !sees_keys_only(c, args[i]);
         rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
-        if (rc == MP_OK && mp_callee_is(c->callee, MP_K_TRANSLATE)) {
-            rc = mp_refuse_default(T, args[i], "str.translate");
+        if (rc == MP_OK && mp_does(c->callee, MP_TRAIT_KEY)) {
+            rc = mp_refuse_default(T, args[i], mp_callee_name(c->callee));
         }
         if (rc == MP_OK && formats) {
             rc = mp_look_at_text(T, args[i]);
@@ -73,13 +74,13 @@ mp_rule_operate(mp_trace *T, mp_shadow *s, const mp_call *c)
     s->below = MP_BELOW_WATCH;
     mp_rc rc = mp_look_at_calls(T, s, c);
     rc = rc != MP_OK ? rc : mp_read_args(T, args, c->count, true, &has_tensor);
-    if (rc == MP_OK && c->count == 2 && (mp_marks_of(c->callee) & MP_MARK_MOD)
+    if (rc == MP_OK && c->count == 2 && mp_does(c->callee, MP_TRAIT_MOD)
         && (PyUnicode_Check(args[0]) || PyBytes_Check(args[0]))) {
         rc = mp_look_at_text(T, args[1]);
     }
     s->spreads = true;  // sum(xs, []) adds up what the lists hold
     T->lazy_spreads = true;
-    s->looks = s->looks || (mp_marks_of(c->callee) & MP_MARK_COMPARES) != 0;
+    s->looks = s->looks || mp_does(c->callee, MP_TRAIT_COMPARES);
     return rc != MP_OK ? rc : mp_record_operate(T, s, c, has_tensor);
 }
 
@@ -104,7 +105,7 @@ mp_note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
 {
     PyTypeObject *owner =
         PyType_Check(callee) ? (PyTypeObject *)callee : mp_method_owner(callee);
-    bool is_fromkeys = (mp_marks_of(callee) & MP_MARK_FROM_KEYS) != 0;
+    bool is_fromkeys = mp_does(callee, MP_TRAIT_FROM_KEYS);
     if (is_fromkeys && PyCFunction_Check(callee)
         && PyCFunction_GET_SELF(callee) != (PyObject *)&PyDict_Type) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "fromkeys of %s",
@@ -145,7 +146,7 @@ mp_rc
 mp_rule_read(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     s->below = MP_BELOW_WATCH;
-    bool values = (mp_marks_of(c->callee) & MP_MARK_VALUES) != 0;
+    bool values = mp_does(c->callee, MP_TRAIT_VALUES);
     mp_rc rc = mp_look_at_calls(T, s, c);
     rc = rc != MP_OK ? rc : take_items(T, s, c, c->count, values);
     s->yields |= s->looks ? MP_YIELDS_READ : 0;

@@ -1,5 +1,6 @@
 /* cfunc/writes.c - C functions that change what they are called on, or state of the run. */
 #include "cfunc/cfunc.h"
+#include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -14,7 +15,7 @@ has_content(mp_trace *T, PyObject *callee, PyObject *obj)
         return PyList_Check(obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return !mp_callee_is(callee, MP_K_SET_POP)
+    return !mp_does(callee, MP_TRAIT_WANDERS)
            || (n != NULL && n->kind == MP_NODE_FRESH);
 }
 
@@ -35,7 +36,7 @@ fill_by_setitem(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     PyObject *setitem = NULL;
     bool has_tensor = false;
     *done = false;
-    if (!mp_callee_is(c->callee, MP_K_ODICT_INIT) || !PyODict_Check(args[0])
+    if (!mp_does(c->callee, MP_TRAIT_SET_ITEMS) || !PyODict_Check(args[0])
         || PyODict_CheckExact(args[0])) {
         return MP_OK;
     }
@@ -236,7 +237,7 @@ mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_lock(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    bool takes = (mp_marks_of(c->callee) & MP_MARK_TAKES) != 0;
+    bool takes = mp_does(c->callee, MP_TRAIT_TAKES);
     return mp_is_cache_lock(s, c->args[0])
                ? mp_take_lock(T, s, c->args[0], takes)
                : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "objects/operators.h"
+#include "objects/rows.h"
 #include "read/read.h"
 
 enum { MAX_OPERATOR = 16 };  // no operator of Python has a longer name
@@ -44,7 +45,7 @@ other_name(PyObject *callee, const char *name)
             return pairs[i ^ 1];
         }
     }
-    return mp_callee_is(callee, MP_K_SUM) ? "add" : name;
+    return mp_does(callee, MP_TRAIT_SUMS) ? "add" : name;
 }
 
 /* operator.add(a, b): __add__, __radd__; operator.iadd: __iadd__ too; abs(a): __abs__. */

@@ -1,23 +1,14 @@
 /* objects/operators.c - which callables are tensor operations, and of which kind.
  *
- * Rows come from src/magpy/_torch_table/, once per process: callable -> mp_torch_flags.  C
- * functions are found by their PyMethodDef, so that bound and unbound ones share a row.
- * Operator objects (torch.ops, scripted functions) are judged when they are first called.
- * Ownership: the table keeps its callables for the life of the process, so a key is never
- * the address of something else.
+ * Rows come from src/magpy/_torch_table/, once per process: callable -> mp_torch_flags, in
+ * the registry (callables.h).  Operator objects (torch.ops, scripted functions) are judged
+ * when they are first called.
  */
 #include "objects/operators.h"
 
 #include "compat/compat.h"
+#include "objects/callables.h"
 
-struct op_row {
-    const void *key;
-    int flags;
-    PyObject *effects;  // owned answer of _effects.py, NULL: not asked yet
-};
-
-static struct op_row *op_rows;  // open addressing; lives as long as the engine
-static uint32_t n_op_rows, used_op_rows;
 static PyTypeObject *op_object_types[8];
 static int n_op_object_types;
 static PyObject *op_flags;    // Python function: flags of an operator object
@@ -25,72 +16,14 @@ static PyObject *op_effects;  // Python function: what a callable may do
 static PyObject *operators;   // dict of the operator module, plus getattr and setattr
 mp_op_types_t mp_op_types;
 
-bool
-mp_is_new(PyObject *callable)
-{
-    static const PyMethodDef *new_def;  // all C types share that of their __new__
-    if (new_def == NULL) {
-        PyObject *f =
-            mp_dict_text_borrow(mp_type_dict_borrow(&PyBaseObject_Type), "__new__");
-        assert(f != NULL && PyCFunction_Check(f));
-        new_def = ((PyCFunctionObject *)f)->m_ml;
-    }
-    return PyCFunction_Check(callable)
-           && ((PyCFunctionObject *)callable)->m_ml == new_def;
-}
-
-const void *
-mp_callable_key(PyObject *callable)
-{
-    if (PyCFunction_Check(callable)) {
-        return mp_is_new(callable) ? (const void *)callable
-                                   : ((PyCFunctionObject *)callable)->m_ml;
-    }
-    if (Py_TYPE(callable) == &PyMethodDescr_Type
-        || Py_TYPE(callable) == &PyClassMethodDescr_Type) {
-        return ((PyMethodDescrObject *)callable)->d_method;
-    }
-    return callable;
-}
-
-static struct op_row *
-row_find(struct op_row *rows, uint32_t count, const void *key)
-{
-    assert((count & (count - 1)) == 0);
-    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
-    for (i &= count - 1; rows[i].key != NULL && rows[i].key != key;) {
-        i = (i + 1) & (count - 1);
-    }
-    return &rows[i];
-}
-
 static int
 op_register(PyObject *callable, int flags)
 {
-    if (used_op_rows * 2 >= n_op_rows) {
-        uint32_t count = n_op_rows ? n_op_rows * 2 : 4096;
-        struct op_row *rows = PyMem_Calloc(count, sizeof(*rows));
-        if (rows == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        for (uint32_t i = 0; i < n_op_rows; i++) {
-            if (op_rows[i].key != NULL) {
-                *row_find(rows, count, op_rows[i].key) = op_rows[i];
-            }
-        }
-        PyMem_Free(op_rows);
-        op_rows = rows;
-        n_op_rows = count;
+    mp_callable *row = mp_callable_add(mp_callable_key(callable), callable);
+    if (row != NULL) {
+        row->op_flags = flags;
     }
-    struct op_row *row = row_find(op_rows, n_op_rows, mp_callable_key(callable));
-    if (row->key == NULL) {
-        row->key = mp_callable_key(callable);
-        Py_INCREF(callable);  // the table lives for the process: keys stay unique
-        used_op_rows++;
-    }
-    row->flags = flags;
-    return 0;
+    return row == NULL ? -1 : 0;
 }
 
 bool
@@ -123,19 +56,8 @@ op_object_flags(PyObject *op)
 int
 mp_op_flags_of(PyObject *callable)
 {
-    if (n_op_rows == 0) {
-        return 0;
-    }
-    int flags = row_find(op_rows, n_op_rows, mp_callable_key(callable))->flags;
+    int flags = mp_callable_find(mp_callable_key(callable))->op_flags;
     return flags == 0 && mp_is_op_object(callable) ? op_object_flags(callable) : flags;
-}
-
-static struct op_row *
-row_of(PyObject *callable)
-{
-    struct op_row *row =
-        n_op_rows == 0 ? NULL : row_find(op_rows, n_op_rows, mp_callable_key(callable));
-    return row == NULL || row->key == NULL ? NULL : row;
 }
 
 /* A function of `operator` lives as long as the process. */
@@ -150,24 +72,19 @@ is_operator(PyObject *callable)
 PyObject *
 mp_op_effects(PyObject *callable)
 {
-    struct op_row *row = row_of(callable);
-    if (row != NULL && row->effects != NULL) {
+    const void *key = mp_callable_key(callable);
+    const mp_callable *row = mp_callable_find(key);
+    if (row->effects != NULL) {
         return Py_NewRef(row->effects);
     }
     PyObject *found =
         op_effects == NULL ? NULL : PyObject_CallOneArg(op_effects, callable);
-    if (found != NULL && row == NULL && is_operator(callable)
-        && op_register(callable, 0) < 0) {
-        Py_CLEAR(found);
+    bool stays = mp_callable_find(key)->key != NULL || is_operator(callable);
+    mp_callable *kept = found != NULL && stays ? mp_callable_add(key, callable) : NULL;
+    if (kept != NULL && kept->effects == NULL) {
+        kept->effects = Py_NewRef(found);
     }
-    if (found == NULL) {
-        mp_err_drop();  // nothing is known of it then
-        return NULL;
-    }
-    row = row_of(callable);  // asking may have added rows
-    if (row != NULL && row->effects == NULL) {
-        row->effects = Py_NewRef(found);
-    }
+    mp_err_drop();  // nothing is known of it then, or it is asked again
     return found;
 }
 

@@ -22,10 +22,6 @@ typedef enum {
 /* op_flags.def for Python: a new dict from name to number. */
 PyObject *mp_record_op_flags(void);
 
-/* What identifies a callable in tables: C functions and methods share their PyMethodDef. */
-const void *mp_callable_key(PyObject *callable);
-/* Is it the __new__ of a C type? */
-bool mp_is_new(PyObject *callable);
 int mp_op_flags_of(PyObject *callable);  // 0: no torch callable
 /* Is a Python function with these flags one operation, or is it watched? */
 bool mp_op_is_whole(int flags);

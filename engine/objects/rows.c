@@ -1,21 +1,29 @@
 /* objects/rows.c - which row of builtins.def a callable has.
  *
- * A row is found by the C function (its PyMethodDef), or for types and slot wrappers by
- * the object; then by the type that a method belongs to.  Rows are looked up once, when
- * the engine starts, and never change. */
+ * A row is found by the callable (mp_callable_key), then by the type that a method belongs
+ * to.  Rows are looked up once, when the engine starts, and never change. */
 #include "objects/rows.h"
 
 #include <string.h>
 
 #include "compat/compat.h"
-#include "objects/operators.h"
+#include "objects/callables.h"
 #include "objects/types.h"
+
+/* The columns of traits, without their prefix. */
+enum {
+#define TRAIT(id, text) id = MP_TRAIT_##id,
+#include "objects/traits.def"
+#undef TRAIT
+};
+#define DATA(n) ((uint32_t)(n) << MP_TRAIT_DATA)
 
 static const struct {
     const char *owner, *name;
     mp_rule rule;
+    uint32_t traits;
 } builtin_rows[] = {
-#define BUILTIN(owner, name, rule) {owner, name, RULE_##rule},
+#define BUILTIN(owner, name, rule, traits) {owner, name, RULE_##rule, traits},
 #include "objects/builtins.def"
 #undef BUILTIN
 };
@@ -25,26 +33,13 @@ static const struct {
     mp_c_effect calls;
     uint32_t traits;
 } rule_rows[] = {
-    [RULE_NONE] = {.calls = MP_C_OPAQUE, .traits = MP_RULE_SPARES},
-#define SPARES MP_RULE_SPARES
-#define ORDERS MP_RULE_ORDERS
+    [RULE_NONE] = {.calls = MP_C_OPAQUE, .traits = SPARES},
 #define RULE(id, handler, effect, calls, traits, text)                                 \
     [RULE_##id] = {#id, #effect, text, MP_C_##calls, traits},
 #include "objects/rules.def"
 #undef RULE
-#undef ORDERS
-#undef SPARES
 };
 
-enum { RULE_SLOTS = 8192 };  // a power of two, over twice the number of rows
-
-/* Open addressing.  A key is a mp_callable_key, whose object is held for the process, or
- * the methods_key of a type. */
-static struct rule_slot {
-    const void *key;
-    mp_rule rule;
-} rules[RULE_SLOTS];
-static uint32_t n_rules;
 static bool rules_ready;
 static destructor python_dealloc;  // of every class that is made by a class statement
 
@@ -55,30 +50,15 @@ methods_key(PyTypeObject *tp)
     return (const char *)tp + 1;
 }
 
-static struct rule_slot *
-rule_find(const void *key)
-{
-    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
-    for (i &= RULE_SLOTS - 1; rules[i].key != NULL && rules[i].key != key;) {
-        i = (i + 1) & (RULE_SLOTS - 1);
-    }
-    return &rules[i];
-}
-
 static int
-rule_put(const void *key, PyObject *holder, mp_rule rule, bool override)
+rule_put(const void *key, PyObject *holder, size_t i, bool override)
 {
-    struct rule_slot *slot = rule_find(key);
-    if (slot->key == NULL && 2 * ++n_rules > RULE_SLOTS) {
-        PyErr_SetString(PyExc_SystemError, "magpy: too many rows for C functions");
-        return -1;
+    mp_callable *row = mp_callable_add(key, holder);
+    if (row != NULL && (row->rule == RULE_NONE || override)) {
+        row->rule = (uint8_t)builtin_rows[i].rule;
+        row->traits = builtin_rows[i].traits;
     }
-    if (slot->key == NULL || override) {
-        slot->key = key;
-        slot->rule = rule;
-        Py_INCREF(holder);  // rows live for the process: addresses stay unique
-    }
-    return 0;
+    return row == NULL ? -1 : 0;
 }
 
 /* -- Filling the table ------------------------------------------------------------------ */
@@ -113,13 +93,13 @@ row_covers(PyObject *value, mp_rule rule)
 }
 
 static int
-row_add_module(PyObject *module, mp_rule rule)
+row_add_module(PyObject *module, size_t i)
 {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     while (PyDict_Next(PyModule_GetDict(module), &pos, &key, &value)) {
-        if (row_covers(value, rule)
-            && rule_put(mp_callable_key(value), value, rule, false) < 0) {
+        if (row_covers(value, builtin_rows[i].rule)
+            && rule_put(mp_callable_key(value), value, i, false) < 0) {
             return -1;
         }
     }
@@ -148,18 +128,19 @@ row_callable(PyObject *owner, const char *name)
 }
 
 static int
-row_add(PyObject *owner, const char *name, mp_rule rule)
+row_add(PyObject *owner, size_t i)
 {
+    const char *name = builtin_rows[i].name;
     if (name[0] == '*') {
         return PyType_Check(owner)
-                   ? rule_put(methods_key((PyTypeObject *)owner), owner, rule, true)
-                   : row_add_module(owner, rule);
+                   ? rule_put(methods_key((PyTypeObject *)owner), owner, i, true)
+                   : row_add_module(owner, i);
     }
     PyObject *f = row_callable(owner, name);
     if (f == NULL) {
         return PyErr_Occurred() != NULL ? -1 : 0;
     }
-    int rc = rule_put(mp_callable_key(f), f, rule, true);
+    int rc = rule_put(mp_callable_key(f), f, i, true);
     Py_DECREF(f);
     return rc;
 }
@@ -196,9 +177,7 @@ mp_rows_init(void)
             mp_err_drop();
             continue;
         }
-        int rc = owner == NULL
-                     ? -1
-                     : row_add(owner, builtin_rows[i].name, builtin_rows[i].rule);
+        int rc = owner == NULL ? -1 : row_add(owner, i);
         Py_XDECREF(owner);
         if (rc < 0) {
             return -1;
@@ -235,23 +214,43 @@ mp_c_base(PyTypeObject *tp)
 mp_rule
 mp_rule_of_type(PyTypeObject *tp)
 {
-    return rule_find(methods_key(tp))->rule;
+    return (mp_rule)mp_callable_find(methods_key(tp))->rule;
+}
+
+/* Its own row, or that of all methods of its type. */
+static const mp_callable *
+row_of(PyObject *callable)
+{
+    const mp_callable *row = mp_callable_find(mp_callable_key(callable));
+    PyTypeObject *owner = mp_method_owner(callable);
+    if (PyCFunction_Check(callable) && PyCFunction_GET_SELF(callable) != NULL
+        && PyType_Check(PyCFunction_GET_SELF(callable))) {
+        owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
+    }
+    return row->rule == RULE_NONE && owner != NULL
+               ? mp_callable_find(methods_key(owner))
+               : row;
+}
+
+/* A __new__ without a row of its own makes instances of any subclass. */
+static bool
+is_other_new(PyObject *callable)
+{
+    return mp_is_new(callable)
+           && mp_callable_find(mp_callable_key(callable))->rule == RULE_NONE;
 }
 
 mp_rule
 mp_rule_of(PyObject *callable)
 {
-    mp_rule rule = rule_find(mp_callable_key(callable))->rule;
-    PyTypeObject *owner = mp_method_owner(callable);
-    if (rule == RULE_NONE && PyCFunction_Check(callable)
-        && PyCFunction_GET_SELF(callable) != NULL
-        && PyType_Check(PyCFunction_GET_SELF(callable))) {
-        owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
-        if (mp_is_new(callable)) {
-            return RULE_OPAQUE;  // it makes instances of any subclass
-        }
-    }
-    return rule == RULE_NONE && owner != NULL ? mp_rule_of_type(owner) : rule;
+    return is_other_new(callable) ? RULE_OPAQUE : (mp_rule)row_of(callable)->rule;
+}
+
+uint32_t
+mp_traits_of(PyObject *callable)
+{
+    const mp_callable *row = row_of(callable);
+    return row->traits | rule_rows[mp_rule_of(callable)].traits;
 }
 
 /* A method that reads only immutable state, whatever it is. */
@@ -266,12 +265,6 @@ mp_c_effect
 mp_rule_calls(mp_rule rule)
 {
     return rule_rows[rule].calls;
-}
-
-uint32_t
-mp_rule_traits(mp_rule rule)
-{
-    return rule_rows[rule].traits;
 }
 
 /* -- For people and tests ------------------------------------------------------------- */

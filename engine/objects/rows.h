@@ -21,15 +21,35 @@ typedef enum {
     MP_C_OPAQUE,
 } mp_c_effect;
 
-/* Traits of a rule, as rules.def explains them. */
-enum mp_rule_trait {
-    MP_RULE_SPARES = 1 << 0,
-    MP_RULE_ORDERS = 1 << 1,
+/* objects/traits.def: one bit each; DATA stands above them. */
+enum {
+#define TRAIT(id, text) MP_TRAIT_BIT_##id,
+#include "objects/traits.def"
+#undef TRAIT
+    MP_TRAIT_DATA = 24
 };
+typedef enum {
+#define TRAIT(id, text) MP_TRAIT_##id = 1 << MP_TRAIT_BIT_##id,
+#include "objects/traits.def"
+#undef TRAIT
+} mp_trait;
 
 /* RULE_NONE if there is none. */
 mp_rule mp_rule_of(PyObject *callable);
 mp_rule mp_rule_of_type(PyTypeObject *tp);
+/* The traits of a callable and of its rule; without a row, SPARES. */
+uint32_t mp_traits_of(PyObject *callable);
+static inline bool
+mp_does(PyObject *callable, mp_trait trait)
+{
+    return (mp_traits_of(callable) & (uint32_t)trait) != 0;
+}
+/* DATA of its row. */
+static inline int
+mp_data_of(PyObject *callable)
+{
+    return (int)(mp_traits_of(callable) >> MP_TRAIT_DATA);
+}
 /* The type that a method taken from its class belongs to, borrowed, or NULL. */
 PyTypeObject *mp_method_owner(PyObject *callee);
 /* Methods without a row only read what never changes. */
@@ -40,10 +60,8 @@ PyTypeObject *mp_c_base(PyTypeObject *tp);
 /* Find what the rows name; again does no harm.  0 / -1. */
 int mp_rows_init(void);
 
-/* The columns of rules.def: what it does when C code calls it, and its mp_rule_trait bits.
- * Without a row: MP_C_OPAQUE, MP_RULE_SPARES. */
+/* What it does when C code calls it; without a row, MP_C_OPAQUE. */
 mp_c_effect mp_rule_calls(mp_rule rule);
-uint32_t mp_rule_traits(mp_rule rule);
 /* The effect class of a rule, for people: the second column of rules.def. */
 const char *mp_rule_effect(mp_rule rule);
 /* builtins.def and rules.def for people: new lists of dicts. */

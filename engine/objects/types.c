@@ -8,10 +8,9 @@
 #include <string.h>
 
 #include "compat/compat.h"
-#include "objects/operators.h"
+#include "objects/callables.h"
 
 PyObject *mp_known[MP_K_COUNT];
-static const void *known_keys[MP_K_COUNT];  // mp_callable_key of the same
 static PyObject *module_dicts[MP_MODULE_COUNT];
 
 static const struct {
@@ -86,45 +85,21 @@ static const struct {
 
 /* -- Marks --------------------------------------------------------------------------- */
 
-enum { MARK_SLOTS = 4096 };  // a power of two, far over twice the number of rows
-
-static struct mark_slot {
-    const void *key;
-    uint32_t marks;
-} mark_table[MARK_SLOTS];
-static int n_marks;
-
-static struct mark_slot *
-mark_find(const void *key)
-{
-    uint32_t i = (uint32_t)(((uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 40);
-    for (i &= MARK_SLOTS - 1; mark_table[i].key != NULL && mark_table[i].key != key;) {
-        i = (i + 1) & (MARK_SLOTS - 1);
-    }
-    return &mark_table[i];
-}
-
 /* Holds obj for the process.  0 / -1. */
 static int
 mark_put(PyObject *obj, uint32_t marks)
 {
-    struct mark_slot *slot = mark_find(mp_callable_key(obj));
-    if (slot->key == NULL) {
-        if (2 * ++n_marks > MARK_SLOTS) {
-            PyErr_SetString(PyExc_SystemError, "magpy: too many known types");
-            return -1;
-        }
-        slot->key = mp_callable_key(obj);
-        Py_INCREF(obj);
+    mp_callable *row = mp_callable_add(mp_callable_key(obj), obj);
+    if (row != NULL) {
+        row->marks |= marks;
     }
-    slot->marks |= marks;
-    return 0;
+    return row == NULL ? -1 : 0;
 }
 
 uint32_t
 mp_marks_of(PyObject *callable)
 {
-    return mark_find(mp_callable_key(callable))->marks;
+    return mp_callable_find(mp_callable_key(callable))->marks;
 }
 
 /* -- Finding them -------------------------------------------------------------------- */
@@ -212,7 +187,6 @@ types_add(size_t i)
     }
     int rc = mark_put(found, known_rows[i].marks);
     if (rc == 0 && id != MP_K_NONE) {
-        known_keys[id] = mp_callable_key(found);
         mp_known[id] = Py_NewRef(found);
     }
     Py_DECREF(found);
@@ -356,13 +330,6 @@ mp_is_instance(PyObject *obj, mp_known_id id)
 {
     return mp_known[id] != NULL
            && PyObject_TypeCheck(obj, (PyTypeObject *)mp_known[id]);
-}
-
-bool
-mp_callee_is(PyObject *callee, mp_known_id id)
-{
-    assert((int)id >= 0);
-    return known_keys[id] != NULL && mp_callable_key(callee) == known_keys[id];
 }
 
 bool

@@ -48,33 +48,20 @@ typedef enum {
 } mp_module_id;
 
 enum mp_mark {
-    MP_MARK_STORES = 1 << 0,       // a type whose constructor only stores its arguments
-    MP_MARK_GETTER = 1 << 1,       // operator.itemgetter and its kin
-    MP_MARK_JSON = 1 << 2,         // json's encoder and scanner
-    MP_MARK_HANDS_ON = 1 << 3,     // an iterator or view: hands on what it was made of
-    MP_MARK_CALLS_ITEMS = 1 << 4,  // an iterator: calls or tests each item
-    MP_MARK_TUPLES = 1 << 5,       // its items are tuples of its own making
-    MP_MARK_ANSWERS = 1 << 6,      // its items are what a function answers
-    MP_MARK_CALLS_BACK = 1 << 7,   // calls what it is given
-    MP_MARK_LATER = 1 << 8,        // looks at items when it is asked for the next one
-    MP_MARK_KEYS_NOW = 1 << 9,     // has called its key= with all items when it returns
-    MP_MARK_WALKS = 1 << 10,       // looks at all items of its argument
-    MP_MARK_TEXT = 1 << 11,        // makes a text of its argument
-    MP_MARK_FORMATS = 1 << 12,     // methods of str that do so as a text says
-    MP_MARK_COMPARES = 1 << 13,    // compares items
-    MP_MARK_FROM_KEYS = 1 << 14,   // dict.fromkeys and its kin
-    MP_MARK_VALUES = 1 << 15,      // d.values(), d.items()
-    MP_MARK_TAKES = 1 << 16,       // takes a lock
-    MP_MARK_TORCH = 1 << 17,       // an immutable scalar of torch
-    MP_MARK_NAMED = 1 << 18,       // the same, whose objects have names: torch.float32
-    MP_MARK_NUMPY = 1 << 19,       // pure on constants and new arrays
-    MP_MARK_KEEPS_ARRAY = 1 << 20,  // what it makes gets at its argument's memory
-    MP_MARK_RANDOM = 1 << 21,       // types of numpy.random
-    MP_MARK_PURE = 1 << 22,         // a function of numpy's (numpy.def)
-    MP_MARK_CODEC = 1 << 23,        // argument 2, or errors=, names a handler
-    MP_MARK_MOD = 1 << 24,          // formats if its first operand is a text
-    MP_MARK_KEY = 1 << 25,          // looks a key up in what it is given
-    MP_MARK_OWN = 1 << 26,          // a method of torch's: as the rule OWN
+    MP_MARK_GETTER = 1 << 0,       // operator.itemgetter and its kin
+    MP_MARK_JSON = 1 << 1,         // json's encoder and scanner
+    MP_MARK_HANDS_ON = 1 << 2,     // an iterator or view: hands on what it was made of
+    MP_MARK_CALLS_ITEMS = 1 << 3,  // an iterator: calls or tests each item
+    MP_MARK_TUPLES = 1 << 4,       // its items are tuples of its own making
+    MP_MARK_ANSWERS = 1 << 5,      // its items are what a function answers
+    MP_MARK_TORCH = 1 << 6,        // an immutable scalar of torch
+    MP_MARK_NAMED = 1 << 7,        // the same, whose objects have names: torch.float32
+    MP_MARK_NUMPY = 1 << 8,        // pure on constants and new arrays
+    MP_MARK_KEEPS_ARRAY = 1 << 9,  // what it makes gets at its argument's memory
+    MP_MARK_COPIES_ARRAY = 1 << 10,  // it does not
+    MP_MARK_RANDOM = 1 << 11,        // types of numpy.random
+    MP_MARK_PURE = 1 << 12,          // a function of numpy's (numpy.def)
+    MP_MARK_OWN = 1 << 13,           // a method of torch's: as the rule OWN
 };
 
 extern PyObject *mp_known[MP_K_COUNT];  // owned for the process; NULL: not there
@@ -102,7 +89,7 @@ mp_type_is(PyObject *obj, mp_known_id id)
     return (PyObject *)Py_TYPE(obj) == mp_known[id];
 }
 
-/* Is it this very object?  (Not for C functions: mp_callee_is.) */
+/* Is it this very object?  (What a C function does, rows.h says.) */
 static inline bool
 mp_is_known(PyObject *obj, mp_known_id id)
 {
@@ -111,8 +98,6 @@ mp_is_known(PyObject *obj, mp_known_id id)
 
 /* Is it an instance of this type, or of one that extends it? */
 bool mp_is_instance(PyObject *obj, mp_known_id id);
-/* Is it this C function, bound or not? */
-bool mp_callee_is(PyObject *callee, mp_known_id id);
 /* A slot of C bound to an object: (1).__add__. */
 static inline bool
 mp_is_method_wrapper(PyObject *o)

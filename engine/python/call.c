@@ -11,8 +11,10 @@
 
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/callables.h"
 #include "objects/operators.h"
 #include "objects/own.h"
+#include "objects/rows.h"
 #include "read/read.h"
 
 #define MAX_ARGS 255
@@ -179,7 +181,7 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 bool
 mp_is_storing_type(PyTypeObject *tp)
 {
-    return (mp_marks_of((PyObject *)tp) & MP_MARK_STORES) != 0
+    return mp_does((PyObject *)tp, MP_TRAIT_STORES)
            || PyType_IsSubtype(tp, (PyTypeObject *)PyExc_BaseException);
 }
 

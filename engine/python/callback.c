@@ -3,11 +3,12 @@
  * Functions in Python run as frames, which are watched.  A C callable shows nothing, so what it
  * may do is asked before (callable_effect): it may read, if all that it can get is guarded, or
  * call torch (run/mode.c).  Whatever else it could do is refused; the call is a break.
- * Who calls what it is given has MP_MARK_CALLS_BACK in objects/types.def.
+ * Who calls what it is given has the trait CALLS_BACK in objects/builtins.def.
  */
 #include "cfunc/cfunc.h"
 #include "objects/operators.h"
 #include "objects/own.h"
+#include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -41,17 +42,14 @@ torch_effect(PyObject *f)
 static mp_c_effect
 function_effect(PyObject *f)
 {
-    if (mp_callee_is(f, MP_K_GETITEM)) {
-        return MP_C_COMPUTES;  // (what a missing key does: mp_refuse_default)
-    }
-    if (mp_callee_is(f, MP_K_FORMAT) || mp_callee_is(f, MP_K_FORMAT_MAP)) {
+    if (mp_does(f, MP_TRAIT_FORMATS)) {
         PyObject *text = PyCFunction_Check(f) ? PyCFunction_GET_SELF(f) : NULL;
         return text != NULL && !mp_format_takes_attrs(text) ? MP_C_READS : MP_C_OPAQUE;
     }
     // It may call one of its arguments in turn; a keyword `key` cannot reach it.
     bool by_position = PyType_Check(f) || mp_rule_of(f) == RULE_OPERATE;
-    return (mp_marks_of(f) & MP_MARK_CALLS_BACK) && by_position ? MP_C_OPAQUE
-                                                                : mp_builtin_effect(f);
+    return mp_does(f, MP_TRAIT_CALLS_BACK) && by_position ? MP_C_OPAQUE
+                                                          : mp_builtin_effect(f);
 }
 
 /* A class in Python.  The C type behind it may walk through what it is given.  Its own code
@@ -226,8 +224,8 @@ look_at_call(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *f,
     // of two.
     bool does_more =
         (PyType_Check(f) && PyType_IsSubtype((PyTypeObject *)f, &PyType_Type))
-        || mp_callee_is(f, MP_K_ITER);
-    bool gets_more = c->count > 2 || mp_is_known(c->callee, MP_K_STARMAP);
+        || mp_rule_of(f) == RULE_ITER;
+    bool gets_more = c->count > 2 || mp_does(c->callee, MP_TRAIT_SPREADS);
     if (rc == MP_OK && (effect == MP_C_OPAQUE || (does_more && gets_more))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s",
                               mp_callee_name(c->callee), mp_type_name(f));
@@ -235,23 +233,22 @@ look_at_call(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *f,
     all->reads = all->reads || effect == MP_C_READS;
     all->computes = all->computes || effect == MP_C_COMPUTES;
     s->calls = s->calls || effect == MP_C_COMPUTES || effect == MP_C_TORCH;
-    all->writes_text = all->writes_text || (mp_marks_of(f) & MP_MARK_TEXT) != 0;
-    all->indexes =
-        all->indexes || ((mp_marks_of(f) | mp_type_marks(f)) & MP_MARK_KEY) != 0;
+    all->writes_text = all->writes_text || mp_does(f, MP_TRAIT_TEXT);
+    all->indexes = all->indexes || mp_does(f, MP_TRAIT_KEY)
+                   || mp_does((PyObject *)Py_TYPE(f), MP_TRAIT_KEY);
     return rc;
 }
 
 mp_rc
 mp_look_at_calls(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    uint32_t marks = mp_marks_of(c->callee);
     const char *who = mp_callee_name(c->callee);
     mp_callbacks all = {0};
     bool has_tensor = false;
     mp_rc rc = MP_OK;
     s->through_c = true;
-    T->lazy_looks = T->lazy_looks || (marks & MP_MARK_LATER) != 0;
-    if (!(marks & MP_MARK_CALLS_BACK)) {
+    T->lazy_looks = T->lazy_looks || mp_does(c->callee, MP_TRAIT_LATER);
+    if (!mp_does(c->callee, MP_TRAIT_CALLS_BACK)) {
         return MP_OK;
     }
     for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {

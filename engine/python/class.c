@@ -7,7 +7,8 @@
  * Each call makes a class of its own, so a class that outlives the run, and an object of
  * one, cannot be replayed: that is an abort (mp_check_new_classes).
  */
-#include "objects/operators.h"
+#include "cfunc/cfunc.h"
+#include "objects/callables.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -159,18 +160,18 @@ mp_class_names_end(mp_trace *T, PyObject *names)
 /* -- Who makes classes ------------------------------------------------------------------------ */
 
 /* __build_class__(body, name, *bases, metaclass=..., **keywords) */
-static mp_rc
-class_statement(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
-                PyObject *kwnames)
+mp_rc
+mp_rule_build_class(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *meta = NULL;
     mp_rc rc = MP_OK;
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
-        rc = mp_know(T, args[nargs + i]);
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "metaclass")
+    Py_ssize_t nargs = c->nargs;
+    for (Py_ssize_t i = 0; i < c->count - nargs && rc == MP_OK; i++) {
+        rc = mp_know(T, c->args[nargs + i]);
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(c->kwnames, i),
+                                             "metaclass")
             == 0) {
-            meta = args[nargs + i];
+            meta = c->args[nargs + i];
         }
     }
     if (rc == MP_OK && meta != NULL && !PyType_Check(meta)) {
@@ -180,7 +181,17 @@ class_statement(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
     meta = meta == NULL ? (PyObject *)&PyType_Type : meta;
     return rc != MP_OK || nargs < 2
                ? rc
-               : class_prepare(T, s, (PyTypeObject *)meta, args + 2, nargs - 2);
+               : class_prepare(T, s, (PyTypeObject *)meta, c->args + 2, nargs - 2);
+}
+
+/* type.__init__(cls, ...) does nothing. */
+mp_rc
+mp_rule_type_init(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    (void)s;
+    return mp_is_new_class(T, c->args[0])
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "type.__init__");
 }
 
 /* meta(name, bases, names, **keywords), and type.__new__(meta, ...) behind it. */
@@ -213,21 +224,12 @@ class_is_type_new(PyObject *callee)
            && mp_is_new(callee);
 }
 
-static bool
-class_is_builder(PyObject *callee)
-{
-    return mp_callee_is(callee, MP_K_BUILD_CLASS);
-}
-
 mp_rc
 mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                       bool *found)
 {
     *found = true;
-    if (class_is_builder(callee)) {
-        return class_statement(T, s, args, nargs, kwnames);
-    }
     if (PyType_Check(callee) && PyType_IsSubtype((PyTypeObject *)callee, &PyType_Type)
         && nargs + (kwnames != NULL) > 1) {
         return class_call(T, s, (PyTypeObject *)callee, args, nargs, kwnames);
@@ -237,11 +239,6 @@ mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
         return rc != MP_OK ? rc
                            : class_call(T, s, (PyTypeObject *)args[0], args + 1,
                                         nargs - 1, kwnames);
-    }
-    if (mp_callee_is(callee, MP_K_TYPE_INIT) && nargs > 0
-        && mp_is_new_class(T, args[0])) {
-        s->post = MP_POST_RESULT;  // type.__init__ does nothing
-        return MP_OK;
     }
     *found = false;
     return MP_OK;

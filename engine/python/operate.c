@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "objects/operators.h"
+#include "objects/rows.h"
 
 static PyObject *sum_function;  // builtins.sum, once it was called
 
@@ -118,7 +118,7 @@ sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 mp_rc
 mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor)
 {
-    bool is_sum = mp_callee_is(c->callee, MP_K_SUM);
+    bool is_sum = mp_does(c->callee, MP_TRAIT_SUMS);
     if (is_sum && c->nargs > 0 && PyGen_CheckExact(c->args[0])) {
         return sum_begin(T, s, c->callee, c->args, c->count);
     }
@@ -146,24 +146,7 @@ mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor)
 mp_rc
 mp_record_inplace(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    enum { FIRST_INPLACE = 13 };  // of the operands of BINARY_OP, in this order
-    static const mp_known_id ids[] = {
-        MP_K_IADD, MP_K_IAND,     MP_K_IFLOORDIV, MP_K_ILSHIFT, MP_K_IMATMUL,
-        MP_K_IMUL, MP_K_IMOD,     MP_K_IOR,       MP_K_IPOW,    MP_K_IRSHIFT,
-        MP_K_ISUB, MP_K_ITRUEDIV, MP_K_IXOR,
-    };
-    if (c->nargs != 2) {
-        return MP_OK;  // TypeError
-    }
-    if (mp_callee_is(c->callee, MP_K_ICONCAT)) {
-        return mp_record_binary(T, s, c->args[0], c->args[1], FIRST_INPLACE);
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids); i++) {
-        if (mp_callee_is(c->callee, ids[i])) {
-            return mp_record_binary(T, s, c->args[0], c->args[1],
-                                    FIRST_INPLACE + (int)i);
-        }
-    }
-    return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "operator.%s",
-                          mp_callee_name(c->callee));
+    return c->nargs != 2
+               ? MP_OK  // TypeError
+               : mp_record_binary(T, s, c->args[0], c->args[1], mp_data_of(c->callee));
 }

@@ -267,13 +267,10 @@ mp_op_array_use(PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
         mp_err_drop();
         return items ? MP_ARRAY_SHARED : MP_ARRAY_REFUSED;
     }
-    return mp_callee_is(callee, MP_K_TORCH_TENSOR)
-                   || mp_callee_is(callee, MP_K_TORCH_NEW_TENSOR)
-               ? MP_ARRAY_COPIED
-           : mp_callee_is(callee, MP_K_TORCH_FROM_NUMPY)
-                   || mp_callee_is(callee, MP_K_TORCH_AS_TENSOR)
-               ? MP_ARRAY_SHARED
-               : MP_ARRAY_REFUSED;
+    uint32_t marks = mp_marks_of(callee);
+    return marks & MP_MARK_COPIES_ARRAY  ? MP_ARRAY_COPIED
+           : marks & MP_MARK_KEEPS_ARRAY ? MP_ARRAY_SHARED
+                                         : MP_ARRAY_REFUSED;
 }
 
 /* x[mask] as x[where it is true]: compilers know the shape of that. */

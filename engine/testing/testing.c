@@ -5,6 +5,7 @@
  * meet a recording of magpy._engine.
  */
 #include "compat/compat.h"
+#include "objects/rows.h"
 #include "objects/types.h"
 
 extern PyMethodDef mp_testing_compat_methods[];
@@ -19,7 +20,7 @@ static PyObject *
 testing_calls_back(PyObject *module, PyObject *callable)
 {
     (void)module;
-    return PyBool_FromLong((mp_marks_of(callable) & MP_MARK_CALLS_BACK) != 0);
+    return PyBool_FromLong(mp_does(callable, MP_TRAIT_CALLS_BACK));
 }
 
 static PyMethodDef testing_types_methods[] = {
@@ -35,7 +36,7 @@ testing_exec(PyObject *module)
                              mp_testing_effect_methods, mp_testing_tensor_methods,
                              mp_testing_number_methods, testing_types_methods};
 
-    if (mp_compat_init(module) < 0 || mp_types_init() < 0) {
+    if (mp_compat_init(module) < 0 || mp_types_init() < 0 || mp_rows_init() < 0) {
         return -1;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(tables); i++) {
