@@ -1,11 +1,13 @@
 /* python/attr.c - attribute reads and writes: where the interpreter looks.
  *
- * Follows PyObject_GenericGetAttr step by step, so that every place that the interpreter
- * looks at gets its guard: the class (through the MRO), the instance dict, absence where
- * something was not found.  What is done with a value found in a class is in python/descr.c.
- * Hooks written in Python run as frames of the program and are watched; nothing is called
- * here.
- */
+ * mp_record_getattr follows PyObject_GenericGetAttr, type_getattro, module_getattro and
+ * the rest step by step. Each place at which the interpreter looks gets its guard: the
+ * class through its MRO (found, or absent), the instance dict, then __getattr__. A place
+ * that the look-up does not reach is not guarded. What is done with a value that was
+ * found in a class stands in python/descr.c.
+ *
+ * Hooks and descriptors written in Python run as frames of the program and are watched;
+ * nothing is called here. C hooks of types that are not known abort. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "objects/operators.h"
@@ -22,6 +24,7 @@ typedef struct {
 
 static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict;
 
+/* Interned names, made once. -1: exception. */
 static int
 attr_strings(void)
 {
@@ -38,7 +41,8 @@ attr_strings(void)
                : -1;
 }
 
-/* Was the dict in `known` loaded as that of n?  (Then it need not be made again.) */
+/* Was the dict in `known` loaded as the __dict__ of n? Then the load need not be
+ * repeated. */
 static bool
 is_dict_of(mp_trace *T, const mp_node *known, const mp_node *n)
 {
@@ -49,6 +53,9 @@ is_dict_of(mp_trace *T, const mp_node *known, const mp_node *n)
     return op->kind == MP_G_LOAD_DICT && op->a == n->reg;
 }
 
+/* The __dict__ of owner and the node that attribute reads and writes use. It is NULL for
+ * objects without a dict; *dict_node is NULL for a new object's dict that nothing has
+ * looked at. A dict that CPython makes lazily is made here, as an attribute store would. */
 mp_rc
 mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                       mp_node **dict_node)
@@ -85,7 +92,8 @@ can_have_dict(PyObject *owner)
            || (Py_TYPE(owner)->tp_flags & Py_TPFLAGS_MANAGED_DICT);
 }
 
-/* Look at the instance dict; *found tells whether the name is there. */
+/* Look at the instance dict: the key, or its absence; NO_DICT where there is no dict
+ * yet, which says the same of the name without making one. */
 static mp_rc
 get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *found)
 {
@@ -110,6 +118,8 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     return rc;
 }
 
+/* PyObject_GenericGetAttr: a data descriptor of the class, then the instance dict, then
+ * what else the class has, then __getattr__ (with_hook). */
 mp_rc
 mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           bool with_hook)
@@ -168,7 +178,7 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
 
 /* -- Tensors -------------------------------------------------------------------------- */
 
-/* Known of a tensor even when its shape is not. */
+/* Metadata that a tensor has even when its shape depends on data. */
 static bool
 is_fixed_metadata(PyObject *name)
 {
@@ -177,7 +187,8 @@ is_fixed_metadata(PyObject *name)
            || mp_name_is(name, "is_cuda") || mp_name_is(name, "is_cpu");
 }
 
-/* Attributes that the program put on a tensor live in its dict, which most never get. */
+/* Attributes that the program set on a tensor live in its __dict__, which most tensors
+ * never get. */
 static mp_rc
 get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
                      bool *found)
@@ -198,6 +209,9 @@ get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
     return get_from_dict(T, owner, n, name, found);
 }
 
+/* An attribute of a tensor: the class is guarded as for any object; then the table of
+ * torch callables says what the descriptor found there is: metadata (a constant), a host
+ * read, an operation (x.T, x.data), or state. */
 static mp_rc
 get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -245,6 +259,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
 
 /* -- Modules, classes, super, methods --------------------------------------------------- */
 
+/* `module.name`: the module's dict, then a function __getattr__ in that dict. */
 static mp_rc
 get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
@@ -276,7 +291,7 @@ get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     return MP_OK;
 }
 
-/* A static or class method, or one of a subclass, and what it holds. */
+/* A staticmethod or classmethod, and the callable inside, which __init__ can replace. */
 static mp_rc
 load_method_part(mp_trace *T, PyObject *method)
 {
@@ -285,7 +300,8 @@ load_method_part(mp_trace *T, PyObject *method)
                          : mp_load_part(T, method, MP_F_STATIC_FUNC, inner);
 }
 
-/* `C.name`: the metaclass first, then the MRO of C. */
+/* `C.name`: a data descriptor of the metaclass, then the MRO of C, then what else the
+ * metaclass has, then its __getattr__. */
 static mp_rc
 get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -341,6 +357,7 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
                : mp_load_const(T, attr);
 }
 
+/* The first class after `after` in the MRO that has the name. */
 static PyObject *
 super_lookup_borrow(PyTypeObject *obj_type, PyTypeObject *after, PyObject *name)
 {
@@ -359,6 +376,8 @@ super_lookup_borrow(PyTypeObject *obj_type, PyTypeObject *after, PyObject *name)
     return NULL;
 }
 
+/* SUPER_ATTR: a look-up of the name in the MRO of obj_type behind `after` finds this, or
+ * nothing. */
 static mp_rc
 guard_super_attr(mp_trace *T, PyTypeObject *obj_type, PyTypeObject *after,
                  PyObject *name, PyObject *found)
@@ -376,6 +395,7 @@ guard_super_attr(mp_trace *T, PyTypeObject *obj_type, PyTypeObject *after,
     return r < 0 ? MP_ERR : MP_OK;
 }
 
+/* `super(after, obj).name`; obj may be a class (in a classmethod). */
 mp_rc
 mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *obj,
                      PyTypeObject *obj_type, PyObject *name)
@@ -404,6 +424,7 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
     return mp_descr_bind(T, s, obj, n.node, name, found);
 }
 
+/* The same through a `super` object, whose parts say after which class to look. */
 static mp_rc
 get_super_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
@@ -414,6 +435,7 @@ get_super_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     return mp_record_super_attr(T, s, su->type, su->obj, su->obj_type, name);
 }
 
+/* An attribute of a bound method: its own parts, or an attribute of its function. */
 static mp_rc
 get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -432,6 +454,8 @@ get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     return mp_record_getattr(T, s, func, name);
 }
 
+/* `owner.name` as the type of owner looks it up. A __getattribute__ in Python is
+ * watched; one in C is followed only if it is one of those above, or an alias of them. */
 mp_rc
 mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
@@ -510,6 +534,8 @@ guard_own_class_attr(mp_trace *T, mp_node *n, PyTypeObject *cls, PyObject *name)
                : guard_super_attr(T, cls, cls, name, inherited);
 }
 
+/* PyObject_GenericSetAttr: a data descriptor of the class, else the instance dict. value
+ * == NULL: delete. */
 mp_rc
 mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                           PyObject *value)
@@ -565,6 +591,8 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     return mp_write_key(T, dict_node, name, value == NULL);
 }
 
+/* `owner.name = value`, or `del owner.name` if value is NULL: a hook in Python is
+ * watched, C types with a hook of their own are refused. */
 mp_rc
 mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
                   PyObject *value)

@@ -1,9 +1,19 @@
-/* python/instr.c - what each instruction reads and writes: one handler for every opcode.
+/* python/instr.c - what each instruction reads and writes: mp_record_instr has a case
+ * for every opcode.
  *
- * A handler runs before its instruction.  It guards what the instruction is about to read,
- * journals what it is about to write, and says in the shadow frame what may happen below
- * it and how its result is taken in.  Nothing here calls the user's code.
- */
+ * A handler runs before its instruction. It guards what the instruction is about to
+ * read, journals what it is about to write, and sets in the shadow frame what may happen
+ * below the instruction (`below`) and how its result is taken in (`post`). It calls no
+ * code of the program: the interpreter does, right after the handler.
+ *
+ * What must hold:
+ *
+ *  1 An instruction that reads state of an external object guards it here or in what this
+ *    calls; compat/opcodes.def says for each opcode which function does.
+ *  2 A handler aborts before it journals: the segment can end before an instruction only if
+ *    nothing of it is in the journal (record_or_break).
+ *  3 Operands are borrowed from the frame.  They stay valid, because nothing here runs code
+ *    that could pop them. */
 #include "cfunc/cfunc.h"
 #include "python/python.h"
 #include "read/read.h"
@@ -34,6 +44,8 @@ globals_node(mp_trace *T, mp_shadow *s, PyObject **dict, mp_node **n)
     return namespace_node(T, *dict, n);
 }
 
+/* LOAD_GLOBAL: the name is in the globals, or it is not (which is guarded, too) and the
+ * builtins have it. If neither has it, both absences are guarded, and NameError follows. */
 static mp_rc
 load_global(mp_trace *T, mp_shadow *s, PyObject *name)
 {
@@ -52,6 +64,7 @@ load_global(mp_trace *T, mp_shadow *s, PyObject *name)
     return rc != MP_OK ? rc : mp_read_key(T, dict, n, name, &value);
 }
 
+/* value == NULL: delete the name. */
 static mp_rc
 store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 {
@@ -71,6 +84,9 @@ store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
     return rc != MP_OK ? rc : mp_write_key(T, n, name, value == NULL);
 }
 
+/* The node of the cell in local slot i. A free variable's cell came with an external
+ * function, whose closure is guarded, so the cell is external; every other cell was made
+ * by the run. */
 static mp_rc
 cell_node(mp_trace *T, mp_shadow *s, int i, PyObject **cell, mp_node **n)
 {
@@ -101,6 +117,8 @@ mp_know_cell(mp_trace *T, mp_shadow *s, int i)
     return cell_node(T, s, i, &cell, &n);
 }
 
+/* LOAD_DEREF: guard what an external cell holds, or that it is empty, unless the run has
+ * set it. */
 mp_rc
 mp_read_cell(mp_trace *T, mp_shadow *s, int i)
 {
@@ -116,6 +134,7 @@ mp_read_cell(mp_trace *T, mp_shadow *s, int i)
     return mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
 }
 
+/* value == NULL: empty the cell. */
 static mp_rc
 store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
 {
@@ -149,6 +168,7 @@ make_function(mp_trace *T, mp_shadow *s)
 
 /* -- Handlers: class bodies ---------------------------------------------------------------------- */
 
+/* In the body of a class or of exec: the namespace first, then the globals and builtins. */
 static mp_rc
 load_name(mp_trace *T, mp_shadow *s, PyObject *name)
 {
@@ -158,6 +178,7 @@ load_name(mp_trace *T, mp_shadow *s, PyObject *name)
     return rc != MP_OK || found ? rc : load_global(T, s, name);
 }
 
+/* In the body of a class inside a function: the namespace first, then the cell. */
 static mp_rc
 load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -167,6 +188,8 @@ load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc != MP_OK || found ? rc : mp_read_cell(T, s, in->arg);
 }
 
+/* The instruction makes `__annotations__` if the namespace lacks it. In a namespace of
+ * another type than dict that would call its __setitem__. */
 static mp_rc
 setup_annotations(mp_trace *T, mp_shadow *s)
 {
@@ -180,6 +203,7 @@ setup_annotations(mp_trace *T, mp_shadow *s)
     return rc;
 }
 
+/* A `class` statement calls whatever the builtins have as __build_class__. */
 static mp_rc
 load_build_class(mp_trace *T, mp_shadow *s)
 {
@@ -196,7 +220,8 @@ load_build_class(mp_trace *T, mp_shadow *s)
 
 /* -- Handlers: calls --------------------------------------------------------------------------------- */
 
-/* Stack slots as an argument array: they lie side by side in the frame. */
+/* CALL: [method, self, args...] or [NULL, callable, args...] on the stack; keyword
+ * arguments come last, and the names came with KW_NAMES. */
 static mp_rc
 do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -215,6 +240,8 @@ do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
 }
 
+/* PRECALL of 3.11 takes a bound method apart, so its function and self must be known;
+ * CALL, which comes next, finds them as [function, self]. */
 static mp_rc
 do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -243,6 +270,10 @@ prepare_star(mp_trace *T, PyObject *star)
     return rc;
 }
 
+/* CALL_FUNCTION_EX: the items of `*star` and `**kwargs` become arguments, so all of them
+ * are read. (The interpreter passes them in order; names of keywords are the keys.)
+ * `is_late`: a new iterable is unpacked by the interpreter into a frame that is watched;
+ * the recorder gets the arguments there. */
 static mp_rc
 do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -295,63 +326,9 @@ do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc;
 }
 
-bool
-mp_is_cache_lock(const mp_shadow *s, PyObject *lock)
-{
-    PyObject *globals = mp_frame_globals_borrow(s->f);
-    return mp_type_is(lock, MP_K_RLOCK)
-           && (mp_is_module(globals, MP_MODULE_FUNCTOOLS)
-               || mp_is_module(globals, MP_MODULE_LOGGING));
-}
-
-/* A hit runs its graph between the guards and the effects, and other threads run then. */
-static bool
-writes_while_locked(mp_trace *T)
-{
-    for (int i = T->n_free_writes; i < T->n_writes; i++) {
-        const mp_write *w = &T->writes[i];
-        if (!w->dead && w->kind <= MP_W_CONTENT && w->node->reg >= 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A hit takes no lock: it runs where nobody has it (UNLOCKED), and what is written under a lock
- * of logging is not written by a hit.  What cached_property writes is the same whoever wrote it
- * last (since 3.12 it has no lock). */
-mp_rc
-mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
-{
-    mp_val n;
-    if (T->trial) {
-        return mp_trace_abort(T, MP_AB_MUTATION, "a lock, in a trial");
-    }
-    if (!takes && T->n_locks == 0) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that was taken before");
-    }
-    mp_rc rc = mp_value(T, lock, &n);
-    if (rc == MP_OK && !mp_lock_is_known(lock)) {
-        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock");
-    }
-    if (rc != MP_OK || !takes) {
-        T->n_locks -= takes ? 0 : 1;
-        if (rc == MP_OK && T->n_locks == 0
-            && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
-            && writes_while_locked(T)) {
-            T->whole_only = true;  // the next call finds what this one writes
-            rc = mp_trace_abort(T, MP_AB_MUTATION, "a write under a lock of logging");
-        }
-        return rc;
-    }
-    if (T->n_locks == 0) {
-        T->locked = T->graph.at;
-        T->n_free_writes = T->n_writes;
-    }
-    T->n_locks++;
-    return mp_test(T, MP_G_UNLOCKED, n.node, NULL, 0);
-}
-
+/* `with obj`: looks up __enter__ and __exit__ of the class and calls the first. Methods
+ * in Python are watched. C methods are accepted only on objects that the run made,
+ * because then what they do stays inside the run. */
 static mp_rc
 do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
@@ -382,6 +359,8 @@ do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
     return MP_OK;
 }
 
+/* LOAD_SUPER_ATTR of 3.12: `super().name` without making a super object. `super` must be
+ * the builtin. */
 static mp_rc
 do_super_attr(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -404,6 +383,8 @@ do_super_attr(mp_trace *T, mp_shadow *s, const mp_instr *in)
 
 /* -- Handlers: the rest --------------------------------------------------------------------------------- */
 
+/* BINARY_SLICE and STORE_SLICE: `x[a:b]` without making a slice object; recorded with
+ * one. */
 static mp_rc
 do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
 {
@@ -418,6 +399,8 @@ do_slice(mp_trace *T, mp_shadow *s, const mp_instr *in, bool store)
     return rc;
 }
 
+/* `{**mapping}`, `f(**mapping)`: for a dict, and for a read-only view of a dict. C code
+ * calls methods of any other mapping (keys, __getitem__), which no instruction shows. */
 static mp_rc
 do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
 {
@@ -433,6 +416,7 @@ do_merge(mp_trace *T, mp_shadow *s, PyObject *mapping)
     return rc != MP_OK ? rc : mp_read_all(T, dict);
 }
 
+/* `[*iterable]`: C code goes through all of it. */
 static mp_rc
 do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
 {
@@ -441,7 +425,8 @@ do_extend(mp_trace *T, mp_shadow *s, PyObject *iterable)
     return rc;
 }
 
-/* Of a new set, or (step 2) dict. */
+/* The keys of a new dict (step 2: key, value, ...) or the items of a new set: they are
+ * hashed, and compared if hashes collide. */
 static mp_rc
 note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
 {
@@ -452,6 +437,8 @@ note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
     return rc;
 }
 
+/* `for x in iterable`. An external iterator that guards can look into is its own
+ * iterator; it is advanced by FOR_ITER. */
 static mp_rc
 do_get_iter(mp_trace *T, mp_shadow *s, PyObject *iterable)
 {
@@ -464,7 +451,8 @@ do_get_iter(mp_trace *T, mp_shadow *s, PyObject *iterable)
     return mp_record_iter(T, s, iterable);
 }
 
-/* What the iterator goes through is not what it was at entry. */
+/* Has the run changed the container that the iterator goes through? Then the next item
+ * is not the one that a guard would find at entry. */
 static bool
 is_sequence_written(mp_trace *T, PyObject *iterator)
 {
@@ -475,7 +463,10 @@ is_sequence_written(mp_trace *T, PyObject *iterator)
                || n->appended);
 }
 
-/* One from outside, of C: guards look ahead, effects advance it. */
+/* An external iterator, of a C type that mp_iterator_peek knows, gives its next item:
+ * LOAD_NEXT loads the item after those that the run has taken already (n->taken), and
+ * the effect ADVANCE takes it on a hit. item == NULL: there is no further item, which
+ * ITEMS_LEFT guards. */
 static mp_rc
 advance_external(mp_trace *T, mp_node *n, PyObject *item)
 {
@@ -493,6 +484,9 @@ advance_external(mp_trace *T, mp_node *n, PyObject *item)
     return rc;
 }
 
+/* FOR_ITER, SEND to a generator: an iterator in Python, or a generator that the run
+ * made, runs its own frames, which are watched. Other external iterators abort, because
+ * a hit could not advance them. */
 static mp_rc
 do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
 {
@@ -537,7 +531,9 @@ do_set_update(mp_trace *T, mp_shadow *s, PyObject *iterable)
     return rc != MP_OK ? rc : mp_note_items(T, &iterable, 1);
 }
 
-/* A display or comprehension under construction; after a break it is external. */
+/* LIST_APPEND, SET_ADD, MAP_ADD: a comprehension or display under construction. The run
+ * made the container, so there is nothing to journal; but after a break it is a value of
+ * the entry row, hence external. */
 static mp_rc
 do_add(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -554,7 +550,8 @@ do_add(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return in->op == MP_OP_LIST_APPEND ? mp_write_append(T, n) : mp_write_content(T, n);
 }
 
-/* The same with all that an iterable or mapping gives. */
+/* LIST_EXTEND, SET_UPDATE, DICT_UPDATE, DICT_MERGE: the same with all items of an
+ * iterable or mapping. */
 static mp_rc
 do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -572,6 +569,7 @@ do_known(mp_trace *T, PyObject *value)
     return mp_know(T, value);
 }
 
+/* CALL_INTRINSIC_1 of 3.12; the numbers are CPython's. */
 static mp_rc
 do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -590,7 +588,9 @@ do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
     }
 }
 
-/* An exception in flight: made by the run, as is its traceback; its class is known. */
+/* An exception that a handler gets, or `__exit__`: the run made it, and its traceback.
+ * Its class is constant; its text may depend on what was read to make it, and is
+ * guarded. */
 static mp_rc
 do_exception(mp_trace *T, PyObject *exc)
 {
@@ -606,7 +606,8 @@ do_exception(mp_trace *T, PyObject *exc)
     return rc != MP_OK ? rc : mp_guard_mro(T, Py_TYPE(exc));
 }
 
-/* A handler begins: what it handles may show what the caller was handling before. */
+/* PUSH_EXC_INFO: a handler begins. The handled exception has the one that the caller was
+ * handling as its context, so that there is none, or that one, is guarded. */
 static mp_rc
 do_handler(mp_trace *T, PyObject *exc)
 {
@@ -614,7 +615,8 @@ do_handler(mp_trace *T, PyObject *exc)
     return rc != MP_OK ? rc : do_exception(T, exc);
 }
 
-/* Raising adds a traceback to the exception, which no effect replays. */
+/* RAISE_VARARGS. A class is called to make the exception. Raising an external exception
+ * adds a traceback to it, which no effect repeats. */
 static mp_rc
 do_raise(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -635,6 +637,8 @@ do_raise(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc;
 }
 
+/* LOAD_METHOD: the look-up of LOAD_ATTR, but the result is a pair (method, self), or
+ * (NULL, attribute). */
 static mp_rc
 do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
