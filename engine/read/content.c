@@ -1,17 +1,23 @@
 /* read/content.c - what containers hold as a whole: items, length, emptiness.
  *
- * C code that walks a container reads all of it: mp_read_all guards the entry content
- * first, so whatever the C function does with the items is a function of guarded state.
- * One level of it is read (mp_read_all), or every level (mp_read_deep).  What the run made,
- * or wrote as a whole, needs no guard.  Nothing of the program is run here: the walks use
- * the builtin types' own slots, whatever a subclass overrides.
- * The types of collections are found once, and kept.
- */
+ * C code that walks a container reads all of it. mp_read_all guards the content that the
+ * container had at entry, so that whatever the C function does with the items is a
+ * function of guarded state. mp_read_all reads one level, mp_read_deep every level.
+ *
+ * What must hold:
+ *
+ *  1 Guards describe entry: keys that the run wrote are skipped, of a list that was appended to
+ *    only the entry part is guarded, and a container whose content the run replaced
+ *    (`rewritten`) needs no guard at all (mp_node_needs_guards).
+ *  2 No code of the program runs: walks use the slots of the builtin types, whatever a
+ *    subclass overrides, and keys whose hash or comparison is Python code are refused.
+ *  3 A container is not changed while it is walked, because guards are all that is made. */
 #include "objects/equal.h"
 #include "read/read.h"
 
 static PyTypeObject *deque_type, *ordered_dict_type, *default_dict_type;
 
+/* Find the types of `collections` once, for the life of the process. -1: exception. */
 int
 mp_container_types(void)
 {
@@ -35,6 +41,7 @@ mp_is_deque(PyObject *obj)
     return PyObject_TypeCheck(obj, deque_type);
 }
 
+/* Past any __getitem__ of a subclass: new reference. */
 PyObject *
 mp_deque_item(PyObject *deque, Py_ssize_t i)
 {
@@ -48,7 +55,8 @@ mp_is_default_dict(PyObject *obj)
     return PyObject_TypeCheck(obj, default_dict_type);
 }
 
-/* Items are reached through a read-only view: go on with the mapping itself. */
+/* A read-only view (types.MappingProxyType): go on with the mapping behind it, which a
+ * guard on the view's C member loads. */
 mp_rc
 mp_unwrap_proxy(mp_trace *T, PyObject **obj)
 {
@@ -86,6 +94,7 @@ mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool 
 
 /* -- Whole content ----------------------------------------------------------------------- */
 
+/* Length and items. The items of an external list or tuple were there at entry. */
 static mp_rc
 read_sequence(mp_trace *T, mp_node *n, PyObject **items, Py_ssize_t size)
 {
@@ -124,6 +133,9 @@ read_deque(mp_trace *T, mp_node *n, PyObject *obj)
     return rc;
 }
 
+/* The items in the order in which C code meets them, as one constant tuple. Only scalars
+ * and objects that hash by identity can be compared by a guard; of equal NaNs none is
+ * told from another. */
 static mp_rc
 read_set(mp_trace *T, mp_node *n, PyObject *obj)
 {
@@ -163,6 +175,8 @@ mp_dict_keys(PyObject *dict)
     return keys;
 }
 
+/* Keys in order, and the values that the run has not written. entry_keys: the keys
+ * before the first write of the run. */
 static mp_rc
 read_dict(mp_trace *T, mp_node *n, PyObject *obj)
 {
@@ -203,6 +217,9 @@ read_dict(mp_trace *T, mp_node *n, PyObject *obj)
     return rc;
 }
 
+/* One level of any builtin container; nothing for objects without content of that kind.
+ * The types are asked with Py*_Check, so subclasses are read as what C code sees of
+ * them. */
 mp_rc
 mp_read_all(mp_trace *T, PyObject *obj)
 {
@@ -237,6 +254,8 @@ mp_read_all(mp_trace *T, PyObject *obj)
     return PyByteArray_CheckExact(obj) ? mp_read_bytes(T, obj, n.node) : MP_OK;
 }
 
+/* For C code that takes items out of anything that has some. Objects of C types that no
+ * guard can look into are refused; an array is guarded as a whole. */
 mp_rc
 mp_read_items(mp_trace *T, PyObject *obj)
 {
@@ -295,6 +314,10 @@ read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
     return rc;
 }
 
+/* Everything that C code may see of obj: all levels of containers, the parts of C
+ * objects, the special methods of instances (which C code may call), and the identity of
+ * what has no content. *has_tensor: a tensor is among it, which makes a pure function a
+ * host read. */
 mp_rc
 mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
 {
@@ -339,6 +362,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
 
 /* -- Length and truth ----------------------------------------------------------------- */
 
+/* The number of items at entry, whatever the run has added since. */
 static Py_ssize_t
 entry_size(const mp_node *n, PyObject *obj)
 {
@@ -353,6 +377,7 @@ entry_size(const mp_node *n, PyObject *obj)
                                  : Py_SIZE(obj);
 }
 
+/* Has it a length that guards can read (LEN)? */
 bool
 mp_is_sized(PyObject *obj)
 {
@@ -361,6 +386,7 @@ mp_is_sized(PyObject *obj)
            || PyByteArray_CheckExact(obj);
 }
 
+/* len(obj) of a builtin container: guards the length alone. */
 mp_rc
 mp_read_len(mp_trace *T, PyObject *obj)
 {
@@ -383,6 +409,9 @@ mp_read_len(mp_trace *T, PyObject *obj)
     return mp_test(T, MP_G_LEN, n.node, NULL, entry_size(n.node, obj));
 }
 
+/* The truth of a value, as `if` takes it.  Python methods are watched.  For a container
+ * emptiness is guarded, or the length, if it is empty or the run has added to it.  Other C
+ * types with a slot for truth or length are refused. */
 mp_rc
 mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
 {
@@ -436,6 +465,8 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     return MP_OK;
 }
 
+/* Defaults of keyword-only parameters live in a dict, which the program can change in
+ * place, so identity is not enough. */
 mp_rc
 mp_read_kwdefaults(mp_trace *T, PyObject *func)
 {

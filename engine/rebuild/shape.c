@@ -1,8 +1,13 @@
-/* rebuild/shape.c - layouts: what a live object is made of.
+/* rebuild/shape.c - recipes: what a live object is made of.
  *
- * Content is read by C layout, past any __iter__ or __getitem__ of the object's class, so
- * nothing here runs the user's code.
- */
+ * mp_shape_of looks at an object that the run made and that outlives it, and fills an
+ * mp_shape: which builder makes such an object (kind, type), and from which parts. The
+ * parts are live objects, too; the caller (rebuild/rebuild.c) makes recipes of them in
+ * turn. A type without a builder aborts with OUTPUT.
+ *
+ * Content is read by C layout, without any __iter__, __getitem__ or descriptor of the
+ * object's class, so no code of the program runs. The shape owns its parts; `type` and
+ * `dict` are borrowed from the object. */
 #include "rebuild/shape.h"
 
 #include <string.h>
@@ -12,6 +17,7 @@
 #include "python/python.h"
 #include "read/read.h"
 
+/* Append o (or NULL, which stands for "none") to an array of owned references. */
 static int
 vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)
 {
@@ -54,7 +60,8 @@ shape_item(mp_shape *s, PyObject *o)
     return vec_add(&s->items, &s->n_items, &s->cap_items, o);
 }
 
-/* All that the iterator of a C type hands out, whatever obj's class makes of it. */
+/* All items that the iterator of the C type `base` gives, without an __iter__ of obj's
+ * class. */
 static mp_rc
 shape_iterate(mp_shape *s, PyTypeObject *base, PyObject *obj)
 {
@@ -70,7 +77,8 @@ shape_iterate(mp_shape *s, PyTypeObject *base, PyObject *obj)
     return PyErr_Occurred() ? MP_ERR : MP_OK;
 }
 
-/* list, tuple, set and deque subclasses may override __iter__: read the C layout. */
+/* Items of a list, tuple, set or deque, or of a subclass, whose own __iter__ does not
+ * run. */
 mp_rc
 mp_shape_sequence(mp_shape *s, PyObject *obj)
 {
@@ -96,6 +104,7 @@ mp_shape_sequence(mp_shape *s, PyObject *obj)
     return shape_iterate(s, mp_effect_c.deque, obj);
 }
 
+/* key, value, key, value... in the dict's order. */
 mp_rc
 mp_shape_pairs(mp_shape *s, PyObject *dict)
 {
@@ -127,6 +136,8 @@ mp_shape_pairs(mp_shape *s, PyObject *dict)
     return rc;
 }
 
+/* The __dict__ of an instance: names and values. s->dict is noted, because an object
+ * beside its own __dict__ cannot be rebuilt. */
 static mp_rc
 shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -151,7 +162,7 @@ shape_attrs(mp_trace *T, mp_shape *s, PyObject *obj)
     return MP_OK;
 }
 
-/* __slots__ of all classes in the MRO that were written in Python. */
+/* Members of __slots__, of every class in the MRO that is written in Python. */
 static mp_rc
 shape_slots(mp_shape *s, PyObject *obj)
 {
@@ -182,6 +193,7 @@ shape_slots(mp_shape *s, PyObject *obj)
     return MP_OK;
 }
 
+/* The fields in the order in which the builder FUNCTION takes them. */
 static mp_rc
 shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -207,14 +219,15 @@ shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
     return MP_OK;
 }
 
-/* The value of a C member of obj, past what its class has under that name. */
+/* The value of a C member of obj, whatever its class has under that name: new reference. */
 static PyObject *
 shape_member(PyObject *descr, PyObject *obj)
 {
     return Py_TYPE(descr)->tp_descr_get(descr, obj, (PyObject *)Py_TYPE(obj));
 }
 
-/* Subclasses of dict, list, set and deque, and the C ones of collections. */
+/* Subclasses of dict, list, set and deque, and the C types of collections: content, and
+ * default_factory or maxlen. */
 static mp_rc
 shape_container(mp_shape *s, PyObject *obj)
 {
@@ -240,6 +253,7 @@ shape_container(mp_shape *s, PyObject *obj)
     return rc;
 }
 
+/* function, args and keywords of functools.partial. */
 static mp_rc
 shape_partial(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -259,6 +273,8 @@ shape_partial(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc;
 }
 
+/* args, and what is in the __dict__. An exception that was raised has a traceback of
+ * frames that a hit does not have. */
 static mp_rc
 shape_exception(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -281,7 +297,8 @@ shape_exception(mp_trace *T, mp_shape *s, PyObject *obj)
     return shape_item(s, e->args) < 0 ? MP_ERR : MP_OK;
 }
 
-/* What C code sees in an instance of a str, int, ... subclass. */
+/* The value that C code sees in an instance of a subclass of str, int, float, bytes or
+ * complex, as an exact object: new reference. */
 static PyObject *
 shape_plain_value(PyObject *obj)
 {
@@ -300,6 +317,7 @@ shape_plain_value(PyObject *obj)
     return PyComplex_FromCComplex(((PyComplexObject *)obj)->cval);
 }
 
+/* Such an instance: its plain value; attributes and slots are added by the caller. */
 static mp_rc
 shape_scalar(mp_shape *s, PyObject *obj)
 {
@@ -310,7 +328,7 @@ shape_scalar(mp_shape *s, PyObject *obj)
     return rc < 0 ? MP_ERR : MP_OK;
 }
 
-/* Fields of a struct sequence that have a name and no index. */
+/* Fields of a struct sequence that have a name but no index (os.stat_result). */
 static mp_rc
 shape_hidden_fields(mp_shape *s, PyObject *obj)
 {
@@ -329,7 +347,8 @@ shape_hidden_fields(mp_shape *s, PyObject *obj)
     return PyErr_Occurred() ? MP_ERR : MP_OK;
 }
 
-/* Objects of classes: those in Python, and C types whose instances have attributes. */
+/* Instances of classes in Python, and of C types whose instances have attributes.
+ * Content first, by what C type the object extends, then attributes and slots. */
 static mp_rc
 shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -364,7 +383,8 @@ shape_subclass(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc != MP_OK ? rc : shape_slots(s, obj);
 }
 
-/* An iterator inside another one: made by C for it, or known. */
+/* An iterator inside another one (zip(iter(a))): it was made for it by C code, or is
+ * known. */
 static mp_rc
 shape_inner(mp_trace *T, mp_shape *s, PyObject *it)
 {
@@ -377,7 +397,8 @@ shape_inner(mp_trace *T, mp_shape *s, PyObject *it)
     return rc == MP_OK && shape_item(s, it) < 0 ? MP_ERR : rc;
 }
 
-/* enumerate, zip, map, filter: what their type was called with, as it is by now. */
+/* enumerate, zip, map, filter: __reduce__ of these C types gives the arguments with
+ * which a call of the type makes an iterator in the same state. */
 static mp_rc
 shape_iter_call(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -402,6 +423,8 @@ shape_iter_call(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc;
 }
 
+/* An iterator over a builtin container, a range or a str: the sequence and the position.
+ * A used-up iterator has no sequence. */
 static mp_rc
 shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -432,7 +455,8 @@ shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc;
 }
 
-/* A C method bound to an object, a read-only view, a weak reference, a bytearray. */
+/* A C method bound to an object, a read-only view, a weak reference, a bytearray: one
+ * part, or the bytes. Any other C object has no recipe. */
 static mp_rc
 shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -466,6 +490,8 @@ shape_c_object(mp_trace *T, mp_shape *s, PyObject *obj)
     return shape_item(s, inner) < 0 ? MP_ERR : MP_OK;
 }
 
+/* An array of numpy: a copy kept by the plan, or a view of the array that owns the
+ * memory. */
 static mp_rc
 shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
 {
@@ -481,6 +507,7 @@ shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc;
 }
 
+/* Exact builtin types first, then C objects, then everything that has a class. */
 mp_rc
 mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
 {
