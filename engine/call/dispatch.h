@@ -23,7 +23,8 @@
  *               record          entry, seconds, instructions
  *               abort           reason, detail, file, line, what, hint, kind
  *               miss            entry, source, guard, difference (or None)
- *               dynamic         entry, places: numbers in which the call differed from it alone
+ *               dynamic         entry, places: (place, then, now) of numbers in which the call
+ *                               differed from it, and in nothing else
  *               static          entry, why: its numbers are static from now on
  *               compile         entry, seconds
  *               compile_failed  entry, exception

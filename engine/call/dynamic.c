@@ -123,31 +123,30 @@ mp_dynamic_refuse(mp_CompiledObject *op, const mp_entry *entry, PyObject *why)
 
 /* -- For people -------------------------------------------------------------------- */
 
-/* "x.shape[0], which was 3 and is 4": new str. */
+/* (place, what it was, what it is), numbers that are no sizes as None: new tuple. */
 static PyObject *
-dynamic_text(const mp_guards *g, const mp_difference *x)
+dynamic_row(const mp_guards *g, const mp_difference *x)
 {
     PyObject *place = mp_place_text(g, x->reg, x->part, x->n);
-    if (place == NULL || x->part == MP_PART_VALUE) {
-        return place;
+    if (place == NULL) {
+        return NULL;
     }
-    PyObject *text = PyUnicode_FromFormat("%U, which was %lld and is %lld", place,
-                                          (long long)x->then, (long long)x->now);
-    Py_DECREF(place);
-    return text;
+    return x->part == MP_PART_VALUE
+               ? Py_BuildValue("(NOO)", place, Py_None, Py_None)
+               : Py_BuildValue("(NLL)", place, (long long)x->then, (long long)x->now);
 }
 
 static PyObject *
-dynamic_texts(const struct mp_news *news)
+dynamic_rows(const struct mp_news *news)
 {
     const mp_guards *g = news->entry->plan->guards;
     PyObject *list = PyList_New(0);
     for (int32_t i = 0; list != NULL && !g->dead && i < news->what.n; i++) {
-        PyObject *text = dynamic_text(g, &news->what.at[i]);
-        if (text == NULL || PyList_Append(list, text) < 0) {
+        PyObject *row = dynamic_row(g, &news->what.at[i]);
+        if (row == NULL || PyList_Append(list, row) < 0) {
             Py_CLEAR(list);
         }
-        Py_XDECREF(text);
+        Py_XDECREF(row);
     }
     return list;
 }
@@ -174,7 +173,7 @@ mp_dynamic_tell(mp_CompiledObject *op)
     struct mp_news *news;
     int rc = 0;
     while (rc == 0 && (news = dynamic_take(op)) != NULL) {
-        PyObject *places = dynamic_texts(news);
+        PyObject *places = dynamic_rows(news);
         rc = places == NULL ? -1
                             : mp_dispatch_event(op, "dynamic", "{s:K,s:O}", "entry",
                                                 (unsigned long long)news->entry->id,

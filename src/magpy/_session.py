@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Compiled = tuple[Callable[..., Any] | None, bool, Undo | None, list[Term], str]
 
 _KEPT_BREAKS = 16
+_KEPT_PLACES = 256
 _told_watcher: list[str] = []
 
 
@@ -52,6 +53,8 @@ class Session:
         self.options = options
         #: the latest different reasons why runs broke, or stayed eager
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
+        #: places of numbers that have become dynamic, in order
+        self.dynamic: dict[str, None] = {}
         self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
@@ -265,8 +268,13 @@ class Session:
         )
 
     def _on_dynamic(self, info: Mapping[str, Any]) -> None:
-        places = "; ".join(info["places"])
-        text = f"dynamic from now on, as nothing else has changed: {places}"
+        texts = []
+        for place, then, now in info["places"]:
+            known = then is not None
+            texts.append(f"{place}, which was {then} and is {now}" if known else place)
+            if len(self.dynamic) < _KEPT_PLACES:
+                self.dynamic[place] = None
+        text = f"dynamic from now on, as nothing else has changed: {'; '.join(texts)}"
         logs.write("recompiles", f"{self.name}: {text}")
 
     def _on_static(self, info: Mapping[str, Any]) -> None:

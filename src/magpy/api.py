@@ -53,6 +53,7 @@ class Options:
     mode: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+    dynamic: bool | None = None
 
     def compile(self, model: Any) -> Any:
         """Compile another model with the same options."""
@@ -111,7 +112,10 @@ def compile(
             compiled anew, with these options.
         fullgraph: raise :class:`magpy.Unsupported` where a run cannot become one
             graph, instead of running it eager.
-        dynamic: None or False; shapes are static, each new one is recorded.
+        dynamic: which sizes and numbers may change without a new recording.  None: those
+            that have been seen to change; True: also all that come with the arguments,
+            from the first call on; False: none but sizes marked by
+            ``torch._dynamo.mark_dynamic``.
         backend: one of ``magpy.list_backends()``, or a callable
             ``(graph_module, example_inputs) -> callable``.
         mode: mode of the backend, ``"reduce-overhead"`` for example.
@@ -134,9 +138,14 @@ def compile(
     _check_options(options)
     if mode is not None and options:
         raise ValueError("pass either mode or options, not both")
-    checked = Options(fullgraph, backend, mode, dict(options or {}), name)
+    checked = Options(fullgraph, backend, mode, dict(options or {}), name, dynamic)
     settings = Settings(mode, checked.options)
-    resolve(backend, settings)  # raises for wrong ones
+    resolved = resolve(backend, settings)  # raises for wrong ones
+    if dynamic and not resolved.dynamic:
+        notices.warn(
+            f"backend {resolved.name!r} takes no sizes that vary: "
+            "dynamic=True has no effect"
+        )
     if mode_is_unused(backend, settings):
         notices.warn(no_mode_text(backend, settings))
     if model is None:
@@ -163,6 +172,13 @@ def compile_with(model: Any, options: Options) -> Any:
     from magpy import module
 
     return module.wrap(model, _function(model, session), options)
+
+
+def _numbers(session: Session) -> int:
+    """Which numbers become symbols: mp_dynamic_mode in engine/guard/place.h."""
+    if not session.backend.dynamic:
+        return 0
+    return {False: 1, None: 2, True: 3}[session.options.dynamic]
 
 
 def _function(target: Callable[..., Any], session: Session) -> Any:
@@ -202,6 +218,7 @@ def _engine_function(target: Callable[..., Any], session: Session) -> Any:
         segments=config.segments,
         wrapped=target,
         judge=Judge() if _setup.torch_version() else None,
+        numbers=_numbers(session),
     )
     try:
         compiled = make(_calling(target) if _is_operator(target) else target)
@@ -291,8 +308,10 @@ def _marked(target: Any) -> Any:
 
 def reset() -> None:
     """Forget every recorded run and compiled graph of all live compiled objects."""
-    for compiled in list(_sessions):
+    for compiled, session in list(_sessions.items()):
         compiled.reset()
+        if session is not None:
+            session.dynamic.clear()
 
 
 def stats(compiled: Any) -> dict[str, Any]:
@@ -301,7 +320,8 @@ def stats(compiled: Any) -> dict[str, Any]:
     Returns:
         calls, hits, recordings, graphs, graph_breaks, fallbacks (calls that ran
         eager), partial_hits (hits of calls that break), verified, diverged; reasons
-        and places (of the fallbacks), breaks, seconds (spent by phase).
+        and places (of the fallbacks), breaks, seconds (spent by phase), dynamic (places
+        of sizes and numbers that have changed, and are symbols since).
 
     Raises:
         TypeError: `compiled` does not come from :func:`compile`.
@@ -312,6 +332,8 @@ def stats(compiled: Any) -> dict[str, Any]:
         result[key] = dict(counted.pop(key, {}))
     result["places"] = list(counted.pop("places", ()))
     result["seconds"] = {"record": 0.0, "compile": 0.0, **counted.pop("seconds", {})}
+    session = _sessions.get(_compiled_function(compiled))
+    result["dynamic"] = [] if session is None else list(session.dynamic)
     result.update(counted)
     return result
 
@@ -407,14 +429,10 @@ def _check_flags(**flags: object) -> None:
 
 
 def _check_dynamic(dynamic: object) -> None:
-    if dynamic is True:
-        raise ValueError(
-            "dynamic=True is not supported: MagPy records one graph for each shape; "
-            "leave dynamic out or pass None or False"
-        )
-    if dynamic is not None and dynamic is not False:
+    if dynamic is not None and not isinstance(dynamic, bool):
         raise TypeError(
-            f"dynamic must be None or False, not {type(dynamic).__name__}: {dynamic!r}"
+            f"dynamic must be None, True or False, not {type(dynamic).__name__}: "
+            f"{dynamic!r}"
         )
 
 

@@ -98,6 +98,7 @@ class Explanation:
         if s["reasons"]:
             counted = (f"{reason} ({n})" for reason, n in s["reasons"].items())
             lines.append(f"  eager because of: {', '.join(counted)}")
+        lines += _excerpt("dynamic", s.get("dynamic", []), limit)
         for number, segment in enumerate(self.segments, 1):
             lines.append(
                 f"run {number}{segment.where and f' from {segment.where}'}: "

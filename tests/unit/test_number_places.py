@@ -205,7 +205,7 @@ OFF, NEVER, AUTO, ALWAYS = range(4)
 class Told(list):
     def __call__(self, kind, info):
         if kind == "dynamic":
-            self.append(info["places"])
+            self.append([place for place, then, now in info["places"]])
 
 
 def learn(fn, calls, numbers=AUTO):

@@ -123,11 +123,11 @@ def _generate(
     with torch.no_grad():
         for number in range(prompts):
             inputs = _inputs(name, model, number)
-            limits = {"max_new_tokens": tokens, "min_new_tokens": tokens}
+            limits = {"max_new_tokens": tokens}
             yield model.generate(**inputs, **limits, **WAYS[way])
 
 
-def cases(tokens: int = 48, prompts: int = 2) -> list[Case]:
+def cases(tokens: int = 48, prompts: int = 1) -> list[Case]:
     """Return a case for each architecture and way that it can go."""
     found = []
     for name in ARCHITECTURES:

@@ -20,7 +20,7 @@ _COMPILED_TOLERANCE = 1e-3
 
 def cases(quick: bool) -> list[Case]:
     """Return all workloads."""
-    generated = generate.cases(12, 2) if quick else generate.cases()
+    generated = generate.cases(12) if quick else generate.cases()
     return sweeps.cases(quick) + generated
 
 
