@@ -77,6 +77,7 @@ class CompiledFunction:
         on_copy: Callable[[CompiledFunction, str, Any], Any] | None = None,
         wrapped: Callable[..., Any] | None = None,
         judge: Any = None,
+        numbers: int = 2,
     ) -> CompiledFunction: ...
     disabled: bool
     @property

@@ -624,7 +624,7 @@ def test_session_compiles_sealed(log):
 
     caplog = log("graph")
 
-    def noisy(gm, inputs, mutated):
+    def noisy(gm, inputs, mutated, world):
         torch.manual_seed(5)
         random.seed(5)
         torch.set_grad_enabled(False)
@@ -633,7 +633,7 @@ def test_session_compiles_sealed(log):
 
     session = Session("f", Backend("noisy", noisy), fullgraph=False)
     state, python_state = torch.get_rng_state(), random.getstate()
-    run, boxed, _ = session.compile(([], 1, (0,), {}), [torch.ones(2)])
+    run, boxed, *_ = session.compile(([], 1, (0,), {}), [torch.ones(2)])
     assert not boxed
     assert torch.equal(run(torch.ones(2))[0], torch.ones(2))
     assert torch.equal(torch.get_rng_state(), state)
