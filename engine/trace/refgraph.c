@@ -1,9 +1,13 @@
 /* trace/refgraph.c - see trace/refgraph.h for the invariants.
  *
- * Two open-addressing tables: addresses to nodes, and emitted guards to registers.  Both
- * only grow; a recording frees them as a whole.
- * Re-entrancy: weak references of tensors have no callbacks, so nothing here runs Python.
- */
+ * Two hash tables with open addressing: addresses to nodes, and emitted guards to
+ * registers.  Both only grow; a recording frees them as a whole.  An address that has a
+ * slot keeps it; what it means is in slot->node, which a new object at the address
+ * replaces.
+ *
+ * Re-entrancy: a finalizer of the program may run where a node drops its object, and
+ * nowhere else (mp_refgraph_release, mp_refgraph_fini).  It finds the graph consistent,
+ * because the object is dropped last.  Weak references of tensors have no callbacks. */
 #include "trace/refgraph.h"
 
 #include <string.h>
@@ -72,6 +76,8 @@ mp_node_is_alive(const mp_node *n)
     return n->weak == NULL ? !n->released : mp_weakref_borrow(n->weak) == n->obj;
 }
 
+/* The slot of the address, or the free one where it would go: linear probing in a power
+ * of two. */
 static struct mp_slot *
 slot_find(struct mp_slot *slots, uint32_t count, PyObject *obj)
 {
@@ -89,6 +95,8 @@ mp_refgraph_at(const mp_refgraph *g, PyObject *obj)
     return slot_find(g->slots, g->n_slots, obj)->node;
 }
 
+/* Dead objects have no node.  Also notes in g->touched whether the caller has come upon
+ * something that the run wrote to. */
 mp_node *
 mp_refgraph_find(mp_refgraph *g, PyObject *obj)
 {
@@ -131,6 +139,7 @@ slots_grow(mp_refgraph *g)
     return 0;
 }
 
+/* A new node, which is what its address means from here on.  NULL: MemoryError. */
 static mp_node *
 node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
 {
@@ -205,6 +214,7 @@ mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
 
 enum { CREDIT_EVENT = 64, CREDIT_NODE = 8 };
 
+/* A write took the object from its place, so nothing but this node may hold it any more. */
 static void
 node_loosen(mp_refgraph *g, mp_node *n)
 {
@@ -229,6 +239,7 @@ mp_refgraph_loosen(mp_refgraph *g, PyObject *obj)
     }
 }
 
+/* All that was loaded from n: its whole content is about to be replaced. */
 void
 mp_refgraph_loosen_items(mp_refgraph *g, mp_node *n)
 {
@@ -237,7 +248,8 @@ mp_refgraph_loosen_items(mp_refgraph *g, mp_node *n)
     }
 }
 
-/* Its address means nothing from here on, and what it held is loose. */
+/* Let go of an object that nothing but its node holds.  Objects that the journal writes
+ * to are kept: their values are read at the end. */
 static void
 node_release(mp_refgraph *g, mp_node *n)
 {
@@ -252,6 +264,10 @@ node_release(mp_refgraph *g, mp_node *n)
     Py_DECREF(n->obj);
 }
 
+/* Eager mode frees an object when the last reference goes; the node's own reference must
+ * not delay that.  Looking at all loose nodes after each instruction would be quadratic:
+ * the last MP_RECENT are looked at each time, all of them when `credit` has grown to
+ * their number. */
 void
 mp_refgraph_release(mp_refgraph *g)
 {
@@ -308,6 +324,8 @@ external_reserve(mp_refgraph *g, int32_t reg)
     return 0;
 }
 
+/* Enter the node under its register, and under the node from which that register is
+ * loaded. */
 static void
 external_link(mp_refgraph *g, mp_node *n)
 {
@@ -351,6 +369,7 @@ seen_hash(int32_t kind, int32_t a, int32_t b, const void *obj, int64_t n)
     return (uint32_t)(x >> 32);
 }
 
+/* Like slot_find, for guards: kind, registers, object and number together are the key. */
 static struct mp_seen *
 seen_find(struct mp_seen *table, uint32_t count, const struct mp_seen *key)
 {

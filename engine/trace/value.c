@@ -1,8 +1,19 @@
 /* trace/value.c - what a value on the stack is, and how it enters the reference graph.
  *
- * Classes, functions, builtins, modules and code are pinned by identity when loaded;
- * scalars by exact type and value; tensors by metadata; everything else by type.
- */
+ * mp_value classifies a value that is there; mp_load, mp_load_const, mp_fresh and
+ * mp_result bring new ones in. load_classify decides what is guarded about an object
+ * that came from outside:
+ *
+ *   constant scalars              exact type and value (EQUALS, IS)
+ *   classes, functions, builtins,
+ *   modules, code                 identity (IS), which says everything that C code can see
+ *   instances of int, str, ...
+ *   subclasses                    type and identity: C code reads the value inside
+ *   tensors                       metadata (TENSOR)
+ *   everything else               exact type (TYPE_IS); content when it is read
+ *
+ * What must hold: a value of unknown origin ends the recording, because no guard could
+ * say where it comes from. */
 #include "trace/trace.h"
 
 #include <string.h>
@@ -14,6 +25,8 @@
 static PyTypeObject *constant_types[64];
 static int n_constant_types;
 
+/* Instances of the type (torch.dtype, torch.device, ...) never change, and are compared
+ * by value. false: no room, or an exception. */
 bool
 mp_register_constant_type(PyTypeObject *type)
 {
@@ -33,6 +46,7 @@ mp_register_constant_type(PyTypeObject *type)
     return true;
 }
 
+/* Exact types: an instance of a subclass may have attributes and methods of its own. */
 bool
 mp_is_constant(PyObject *o)
 {
@@ -57,6 +71,8 @@ mp_is_constant_type(PyTypeObject *tp)
     return false;
 }
 
+/* Objects that a guard on their address covers. (What code of theirs reads is guarded
+ * when it runs.) */
 bool
 mp_is_identity(PyObject *o)
 {
@@ -88,6 +104,7 @@ mp_is_of_typing(PyObject *function)
            && mp_is_module(PyFunction_GET_GLOBALS(function), MP_MODULE_TYPING);
 }
 
+/* obj is new, or a singleton that the interpreter shares. */
 mp_rc
 mp_fresh(mp_trace *T, PyObject *obj)
 {
@@ -118,6 +135,8 @@ value_tuple(mp_trace *T, PyObject *obj, mp_val *v)
     return v->node == NULL ? MP_ERR : MP_OK;
 }
 
+/* What is obj? Aborts if nothing is known of it, if it is a tensor of a subclass, or an
+ * array that may share memory with a tensor. */
 mp_rc
 mp_value(mp_trace *T, PyObject *obj, mp_val *v)
 {
@@ -171,6 +190,7 @@ mp_is_fresh_id(mp_trace *T, PyObject *obj)
            && PySet_Contains(T->fresh_ids, obj) == 1;
 }
 
+/* Emit a test of n's register, once.  Fresh objects have none. */
 mp_rc
 mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
 {
@@ -184,6 +204,8 @@ mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
     return mp_refgraph_test(&T->graph, kind, n->reg, -1, obj, num) < 0 ? MP_ERR : MP_OK;
 }
 
+/* A tensor from outside: its metadata is the guard.  The guard is emitted past the table
+ * of seen ones, because each tensor has metadata of its own. */
 static mp_rc
 load_tensor(mp_trace *T, int32_t reg, PyObject *value)
 {
@@ -229,7 +251,8 @@ class_is_of_call(mp_trace *T, PyObject *cls)
     return found;
 }
 
-/* May it have been made by a function that ran?  (Other code of C makes methods.) */
+/* May a function of the program have made it, as a nested function or class is? Bound C
+ * methods are made everywhere. */
 static bool
 is_local(PyObject *v)
 {
@@ -252,6 +275,8 @@ is_local(PyObject *v)
     return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, mark) != 0;
 }
 
+/* A call in a gap returned v: remember its address, for a guard on it could never hold
+ * again. */
 int
 mp_note_gap_made(mp_trace *T, PyObject *v)
 {
@@ -283,6 +308,8 @@ is_gap_made(mp_trace *T, PyObject *v)
     return found != 0;
 }
 
+/* Did the call itself make v, before this segment? Its identity must not be guarded: the
+ * guard would keep it alive, and the next call makes another one. */
 bool
 mp_is_of_call(mp_trace *T, PyObject *v)
 {
@@ -316,6 +343,7 @@ mp_is_of_call(mp_trace *T, PyObject *v)
     return false;
 }
 
+/* The segment ends before such an object is looked at. */
 static mp_rc
 abort_of_call(mp_trace *T, PyObject *v)
 {
@@ -411,6 +439,8 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     return MP_OK;
 }
 
+/* Read one step from register a (kind, key, n), which led to `value`.  A step is loaded
+ * once; what was found is classified the first time. */
 mp_rc
 mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
         PyObject *value)
@@ -427,6 +457,8 @@ mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
     return is_new ? load_classify(T, reg, value) : MP_OK;
 }
 
+/* obj was reached through something whose identity is guarded, so it is part of the
+ * program: a constant of the guard program, and pinned. */
 mp_rc
 mp_load_const(mp_trace *T, PyObject *obj)
 {
@@ -461,6 +493,8 @@ mp_load_const(mp_trace *T, PyObject *obj)
     return rc;
 }
 
+/* The result of a C function with a row: what is known stays what it is, everything else
+ * is new.  A tensor would have come from an operation that was not logged. */
 mp_rc
 mp_result(mp_trace *T, PyObject *obj)
 {
@@ -477,6 +511,8 @@ mp_result(mp_trace *T, PyObject *obj)
     return mp_fresh(T, obj);
 }
 
+/* Guard what decides which code runs when func is called: code, defaults, keyword
+ * defaults and closure.  A function that the run made has nothing to guard. */
 mp_rc
 mp_guard_function(mp_trace *T, PyObject *func)
 {
@@ -506,6 +542,8 @@ mp_guard_function(mp_trace *T, PyObject *func)
     return r < 0 ? MP_ERR : MP_OK;
 }
 
+/* Is it a 0-dimensional tensor computed from constants alone, to which nothing was
+ * written since? */
 bool
 mp_tensor_is_constant(mp_trace *T, PyObject *obj)
 {
