@@ -1,9 +1,14 @@
 /* python/call.c - who is called, and what that means.
  *
- * A callee is resolved through bound methods, partials and instances with __call__ down to
- * one of: a tensor operation (log it), a Python function (its frame is watched), a C
- * function with a row (objects/builtins.def), or a class.  Anything else is opaque.
- */
+ * mp_record_callee takes a callee apart - bound method, partial, staticmethod, instance
+ * with __call__, compiled function - until it is one of: a tensor operation (logged), a
+ * Python function (its frame is watched), a C function or type with a row
+ * (objects/builtins.def), a class of the program.  Each part that the interpreter would
+ * look at is guarded on the way.  Anything else is opaque: the recording cannot go
+ * through it.
+ *
+ * The arguments are borrowed from the stack of the frame, or from an array of the
+ * caller's.  No handler changes them; the interpreter makes the call itself. */
 #include "python/python.h"
 
 #include <string.h>
@@ -35,6 +40,7 @@ call_strings(void)
     return str_new && str_init && str_setitem && str_del && str_call ? 0 : -1;
 }
 
+/* The same call with `self` in front of the arguments. */
 mp_rc
 mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
                   PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -123,7 +129,8 @@ ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
     return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
 }
 
-/* An operation is about to run. */
+/* An operation is about to run.  ASKS: a function that asks its arguments for
+ * __torch_function__ reads that attribute of each of them. */
 static mp_rc
 begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
          Py_ssize_t nargs, PyObject *kwnames, int flags)
@@ -138,6 +145,8 @@ begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return rc;
 }
 
+/* A Python function: an operation of torch's table as a whole, a disabled one, or code
+ * to watch.  All arguments must be known before its frame begins. */
 static mp_rc
 call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
@@ -223,6 +232,9 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name, bool *runs)
                                 attr == NULL ? "staticmethod" : mp_type_name(attr));
 }
 
+/* A call of cls will run what these slots of it hold: __call__ of the metaclass, or else
+ * __new__ and __init__. Python code becomes known (*runs); C code must be one that only
+ * stores its arguments, and instances must have no finalizer. */
 mp_rc
 mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
 {
@@ -266,6 +278,9 @@ mp_constructor_reads(PyTypeObject *cls)
            || !(init_ignores || init != mp_type_lookup_borrow(base, str_init));
 }
 
+/* An instance of cls is about to be made.  What its C constructor reads of the arguments
+ * is guarded: nothing, or one level, or the items of an iterable.  Python code of the
+ * constructor is watched.  The result is fresh (s->makes). */
 static mp_rc
 call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
            Py_ssize_t nargs, PyObject *kwnames)
@@ -304,6 +319,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     return rc;
 }
 
+/* func, args and keywords of a functools.partial, guarded: new references. */
 mp_rc
 mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts)
 {
@@ -397,6 +413,7 @@ done:
     return rc;
 }
 
+/* module.qualname for a message: new reference. */
 static PyObject *
 callee_text(PyObject *callee)
 {
@@ -457,6 +474,8 @@ typedef struct {
     PyObject *self;
 } method_wrapper_object;
 
+/* The descriptor from which a bound C method came, found by its PyMethodDef: NULL if no
+ * class of self's MRO has it. */
 PyObject *
 mp_bound_descr_borrow(PyObject *bound)
 {
@@ -545,6 +564,8 @@ check_weakref(mp_trace *T, PyObject *cls, PyObject *const *args, Py_ssize_t narg
     return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a weak reference with a callback");
 }
 
+/* A class or a type in C: an operation (torch.Tensor), a row, numpy's, a type of
+ * constants, or a class whose constructor is followed. */
 static mp_rc
 call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames)
@@ -580,6 +601,8 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return call_class(T, s, (PyTypeObject *)callee, args, nargs, kwnames);
 }
 
+/* What a wrapper from outside holds is loaded through its C member; that of a new
+ * wrapper is a constant. */
 mp_rc
 mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner)
 {
@@ -588,6 +611,7 @@ mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner)
                : mp_load_const(T, inner);
 }
 
+/* A Python function or any other callable, bound to an object. */
 static mp_rc
 call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames)
@@ -597,6 +621,7 @@ call_method(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return rc != MP_OK ? rc : mp_call_with_self(T, s, func, self, args, nargs, kwnames);
 }
 
+/* The guard that fills the register. */
 static const mp_guard *
 load_of(const mp_guards *g, int32_t reg)
 {
@@ -719,6 +744,7 @@ mp_bound_self_borrow(PyObject *bound)
                                        : PyCFunction_GET_SELF(bound);
 }
 
+/* Unbound methods and slots of C types: self is the first argument. */
 static bool
 method_like(PyObject *callee)
 {
@@ -727,6 +753,8 @@ method_like(PyObject *callee)
            || Py_TYPE(callee) == &PyClassMethodDescr_Type;
 }
 
+/* Will a call of it run a Python frame that is watched? Then the frame tells the
+ * arguments. */
 bool
 mp_callee_is_watched(PyObject *callee)
 {
@@ -742,6 +770,7 @@ mp_callee_is_watched(PyObject *callee)
            && flags != MP_TORCH_LATER_INLINE;
 }
 
+/* A call is about to happen. kwnames: names of the last arguments, or NULL. */
 mp_rc
 mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                  Py_ssize_t nargs, PyObject *kwnames)

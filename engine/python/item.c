@@ -1,10 +1,11 @@
 /* python/item.c - containers, item by item: look-up, store, membership, iteration.
  *
- * One look-up guards one item, or its absence, where that answers for the instruction;
- * everything else reads the whole content (read/content.c).  A key whose class defines
- * __eq__ is refused or left to the instruction: to compare it here would run that.
- * Objects whose class defines the operation in Python run as frames and are watched.
- */
+ * A look-up of a key or index guards that one item, or its absence, if that decides the
+ * result of the instruction; everything else reads the whole content (read/content.c).
+ * A method of the class in Python (__getitem__, __contains__, ...) runs in a frame and
+ * is watched.  Keys whose hash or comparison is Python code are refused for external
+ * containers, because a guard could not compare them; in containers that the run made,
+ * the instruction runs that code and its frames are watched. */
 #include "python/python.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@
 
 /* -- Keys ----------------------------------------------------------------------------- */
 
-/* The key's own __hash__ (an enum's) will run below this instruction. */
+/* The key is about to be hashed and compared.  Its identity or content becomes known;
+ * the __hash__ of an enum member, which is Python code, is watched. */
 mp_rc
 mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 {
@@ -30,6 +32,8 @@ mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 
 /* -- Items -------------------------------------------------------------------------------- */
 
+/* xs[i]: one item, and the length only if the index is out of range.  An index from the
+ * end stays one from the end, so that a list that has grown still answers. */
 static mp_rc
 getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
 {
@@ -74,6 +78,7 @@ mp_is_tuple_field(PyObject *descr)
     return mp_type_is(descr, MP_K_TUPLE_FIELD);
 }
 
+/* A field of a named tuple is an item of it; the index is in the C descriptor. */
 mp_rc
 mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
 {
@@ -118,6 +123,7 @@ make_default(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
     return rc;
 }
 
+/* d[k]: the key, or its absence, __missing__ and the factory of a defaultdict. */
 static mp_rc
 getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
 {
@@ -174,6 +180,8 @@ is_own_key(PyObject *obj, const mp_node *n, PyObject *key)
            && mp_is_constant(key);
 }
 
+/* obj[key]. A tensor: an operation.  Otherwise all of the key is read, for C code may
+ * look at any of it. */
 mp_rc
 mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
 {
@@ -235,6 +243,8 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
 
+/* obj[key] = value, or del obj[key] if value is NULL. A dict: one key is journalled.  A
+ * list, deque or bytearray: the whole content, which is read first. */
 mp_rc
 mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
                   PyObject *value)
@@ -325,6 +335,8 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
 }
 
+/* `item in obj`: HAS_KEY or NO_KEY for a dict; whole content for everything that is
+ * searched item by item, since each comparison depends on it. */
 mp_rc
 mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 {
@@ -409,6 +421,8 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 
 /* -- Iteration ------------------------------------------------------------------------------ */
 
+/* iter(obj): C code or a loop will go through all items, so all of them are read now.
+ * An __iter__ in Python, and generators, run their own frames. */
 mp_rc
 mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
@@ -458,6 +472,8 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
                           mp_type_name(obj));
 }
 
+/* a, b = obj: as iteration; how many items there are decides, too, and is part of the
+ * content. */
 mp_rc
 mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj)
 {

@@ -144,6 +144,11 @@ joins_items(PyObject *xs, PyObject *other, int op)
                || (op == MULTIPLY && PyLong_CheckExact(other)));
 }
 
+/* a op b, or a op= b (op >= 13, as in the instruction's argument).  A tensor operand
+ * makes it an operation of the graph, in place only if `a` is the tensor; mp_op_end then
+ * finds out what it has written (graph/writes.c).  Otherwise special methods in Python
+ * are watched, everything that C code may look at is guarded, and an external builtin
+ * container on the left of an in-place operator has new content. */
 mp_rc
 mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
@@ -217,6 +222,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     return rc;
 }
 
+/* op a; name: the function in `operator`. */
 mp_rc
 mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
 {
@@ -285,6 +291,8 @@ look_at_parts(mp_trace *T, PyObject *obj)
                : rc;
 }
 
+/* Everything that repr(obj) shows: contents of containers, the parts of partials and
+ * methods. nested: inside a container, where repr() is asked, not str(). */
 static mp_rc
 look_at_text(mp_trace *T, PyObject *obj, bool nested)
 {
@@ -332,6 +340,8 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
     return rc;
 }
 
+/* str(obj) or format(obj) is about to be taken by C code.  Aborts if the text would show
+ * an address, or state of a C object that no guard covers. */
 mp_rc
 mp_look_at_text(mp_trace *T, PyObject *obj)
 {
@@ -347,6 +357,7 @@ mp_look_at_text(mp_trace *T, PyObject *obj)
     return rc != MP_OK || PyTuple_CheckExact(obj) ? rc : look_at_text(T, obj, false);
 }
 
+/* Does the format string look up attributes of its arguments ("{0.name}")? Yes on doubt. */
 bool
 mp_format_takes_attrs(PyObject *text)
 {
