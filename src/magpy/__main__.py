@@ -14,7 +14,7 @@ import magpy
 
 COMMANDS = ("explain", "env")
 #: Commands of the package that stands beside this one.
-EXPERIMENTS = ("demo", "bench", "parity", "conformance")
+EXPERIMENTS = ("demo", "bench", "parity", "conformance", "reproduce")
 _ABSENT = (
     "it belongs to the package magpy-experiments, which is not installed; "
     "in a checkout of MagPy: pip install ./experiments"

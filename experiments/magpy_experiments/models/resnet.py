@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from magpy_experiments.models.arguments import Inputs
 from magpy_experiments.models.zoo import Bottleneck, ResNet
 
 
+class PlainResNet(ResNet):
+    """Without the constant that tests of the toy model change."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
 def build(small: bool) -> nn.Module:
     """Return the network with random weights."""
     if small:
-        return ResNet(Bottleneck, [1, 2, 2, 1], 8, 10)
-    return ResNet(Bottleneck, [3, 4, 23, 3], 64, 1000)
+        return PlainResNet(Bottleneck, [1, 2, 2, 1], 8, 10)
+    return PlainResNet(Bottleneck, [3, 4, 23, 3], 64, 1000)
 
 
 def inputs(g: torch.Generator, batch: int, small: bool) -> Inputs:

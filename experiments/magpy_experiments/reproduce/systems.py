@@ -1,0 +1,227 @@
+"""Front ends and backends by one interface.
+
+A system is a front end and, behind a hyphen, its backend: ``magpy-inductor``.  Each makes
+of a module something that is called as the module is; nothing else is asked of it, and
+none is treated otherwise than the others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+FRONTS = ("magpy", "dynamo")
+BACKENDS = (
+    "eager", "aot_eager", "inductor", "reduce-overhead", "cudagraphs", "torchscript",
+    "onnxruntime", "tensorrt", "xla",
+)  # fmt: skip
+#: Those that have no backend to choose.
+WHOLE = ("eager", "script", "trace", "export", "export-strict", "lazytensor")
+NAMES = (*WHOLE, *(f"{front}-{backend}" for front in FRONTS for backend in BACKENDS))
+
+_TITLES = {
+    "eager": "eager",
+    "script": "TorchScript (script)",
+    "trace": "TorchScript (trace)",
+    "export": "torch.export",
+    "export-strict": "torch.export (strict)",
+    "lazytensor": "LazyTensor",
+    "magpy": "MagPy",
+    "dynamo": "TorchDynamo",
+    "inductor": "Inductor",
+    "reduce-overhead": "Inductor+CUDA graphs",
+    "cudagraphs": "CUDA graphs",
+    "torchscript": "TorchScript",
+    "onnxruntime": "ONNX Runtime",
+    "tensorrt": "TensorRT",
+    "xla": "XLA",
+    "aot_eager": "AOT eager",
+}
+
+
+def title(system: str) -> str:
+    """Return how tables and plots call a system."""
+    front, _, backend = system.partition("-")
+    if system in _TITLES or front not in FRONTS:
+        return _TITLES.get(system, system)
+    return f"{_TITLES[front]}-{_TITLES.get(backend, backend)}"
+
+
+def parts(system: str) -> tuple[str, str]:
+    """Return front end and backend; the backend of those without one is ""."""
+    front, _, backend = system.partition("-")
+    return (front, backend) if front in FRONTS else (system, "")
+
+
+def unavailable(system: str, device: str) -> str:
+    """Return why a system cannot run here and what to do about it, or ""."""
+    _, backend = parts(system)
+    if device != "cuda" and backend in ("reduce-overhead", "cudagraphs", "tensorrt"):
+        return "only on a GPU: --device cuda"
+    if system == "lazytensor" or backend == "xla":
+        return "" if _has("torch_xla") else _no_xla()
+    needed = _PACKAGES.get(backend, ())
+    missing = [name for name, module in needed if not _has(module)]
+    return f"pip install {' '.join(missing)}" if missing else ""
+
+
+#: What to install, and the module by which it is known to be there.
+_PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "onnxruntime": (
+        ("onnx", "onnx"),
+        ("onnxscript", "onnxscript"),
+        ("onnxruntime", "onnxruntime"),
+    ),
+    "tensorrt": (("torch-tensorrt", "torch_tensorrt"),),
+}
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _no_xla() -> str:
+    try:
+        torch = version("torch").partition("+")[0]
+    except PackageNotFoundError:
+        torch = "?"
+    return (
+        f"torch_xla has no release for torch {torch}, the last one is for 2.9: "
+        "pip install torch==2.9.0 torch_xla==2.9.0"
+    )
+
+
+@dataclass
+class Prepared:
+    """What a system has made of a module.
+
+    Attributes:
+        call: takes the arguments of the module.
+        stats: counters of the front end, asked when all is measured.
+    """
+
+    call: Callable[..., Any]
+    stats: Callable[[], dict[str, Any]] = dict
+
+
+def prepare(
+    system: str,
+    module: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    dynamic: bool | None = None,
+    backend: Callable[..., Any] | None = None,
+) -> Prepared:
+    """Let a system compile a module.
+
+    Args:
+        system: one of NAMES.
+        module: to be compiled, in eval mode.
+        args: an example of a call, which systems that trace run.
+        kwargs: likewise.
+        dynamic: sizes will change from call to call.
+        backend: takes the place of the named one.
+
+    Raises:
+        Exception: whatever the system raises.
+    """
+    import torch
+
+    front, name = parts(system)
+    if front == "magpy":
+        return _magpy(module, backend or name, dynamic)
+    if front == "dynamo":
+        return _dynamo(module, backend or name, dynamic)
+    if system == "script":
+        return Prepared(torch.jit.script(module))
+    if system == "trace":
+        traced = torch.jit.trace(
+            module,
+            example_inputs=args or None,
+            example_kwarg_inputs=kwargs or None,
+            check_trace=False,
+            strict=False,
+        )
+        return Prepared(traced)
+    if front == "export":
+        strict = system == "export-strict"
+        exported = torch.export.export(module, args, kwargs, strict=strict).module()
+        return Prepared(exported)
+    if system == "lazytensor":
+        raise NotImplementedError("torch_xla is there, but nothing here drives it")
+    return Prepared(module)
+
+
+def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
+    import magpy
+
+    options: dict[str, Any] = {}
+    if backend == "reduce-overhead":
+        backend, options["mode"] = "inductor", "reduce-overhead"
+    backend = _foreign(backend, ours=True)
+    try:
+        compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
+    except ValueError as error:
+        if dynamic is None or "dynamic" not in str(error):
+            raise
+        compiled = magpy.compile(module, backend=backend, **options)
+
+    def stats() -> dict[str, Any]:
+        counted = magpy.stats(compiled)
+        return {
+            "graphs": counted["graphs"],
+            "breaks": counted["graph_breaks"],
+            "hits": counted["hits"],
+            "partial_hits": counted["partial_hits"],
+            "recordings": counted["recordings"],
+            "reasons": {**counted["breaks"], **counted["reasons"]},
+            "seconds": counted["seconds"],
+        }
+
+    return Prepared(compiled, stats)
+
+
+def _dynamo(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
+    import torch
+    import torch._dynamo.utils as utils
+
+    options: dict[str, Any] = {}
+    if backend == "reduce-overhead":
+        backend, options["mode"] = "inductor", "reduce-overhead"
+    utils.counters.clear()
+    torch._dynamo.config.cache_size_limit = 64  # as many as MagPy keeps
+    compiled = torch.compile(
+        module, backend=_foreign(backend, ours=False), dynamic=dynamic, **options
+    )
+
+    def stats() -> dict[str, Any]:
+        counters = utils.counters
+        reasons = {
+            str(text).partition("\n")[0][:100]: count
+            for text, count in counters["graph_break"].items()
+        }
+        return {
+            "graphs": counters["stats"].get("unique_graphs", 0),
+            "breaks": sum(counters["graph_break"].values()),
+            "reasons": reasons,
+        }
+
+    return Prepared(compiled, stats)
+
+
+def _foreign(backend: Any, *, ours: bool) -> Any:
+    """Return the backend by the name that it has in torch, or as a function."""
+    if backend == "torchscript" and not ours:
+        from magpy.backends.torchscript import trace
+
+        return trace
+    names = {"xla": "openxla", "onnxruntime": "onnxrt"}
+    if isinstance(backend, str) and backend == "tensorrt":
+        import torch_tensorrt  # noqa: F401  # registers itself
+
+        return "torch_tensorrt"
+    return names.get(backend, backend) if isinstance(backend, str) else backend
