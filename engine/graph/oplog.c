@@ -1,11 +1,17 @@
-/* graph/oplog.c - tensor operations of a run, in order, at the level users wrote.
+/* graph/oplog.c - tensor operations of a run, in order, at the level at which users
+ * wrote them.
  *
- * An entry is (target, args, kwargs, result): trees of Python containers and constants
- * with a Value where a tensor stood.  Trees are taken before the call, so a list that
- * changes later does no harm.  The log owns no tensor.
+ *   mp_op_begin   before the call: resolve the flags of the row, copy the arguments
+ *   (CPython runs the operation)
+ *   mp_op_end     after it: did it write? what did it return? append an entry
+ *
+ * An entry is (target, args, kwargs, result): trees of Python containers and constants,
+ * with a Value in place of each tensor.  Trees are copied before the call, so a list
+ * that changes later does no harm.  The log owns no tensor; the operation in progress
+ * (T->op) holds its inputs until it ends.
+ *
  * R: a result that is a known tensor object is that tensor; the call is kept only if it
- * changed something.
- */
+ * changed something. */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -17,6 +23,8 @@
 
 /* -- Argument trees ------------------------------------------------------------------------ */
 
+/* The Value of a tensor: new reference.  An input of the graph gets its number when an
+ * operation uses it first. */
 mp_rc
 mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
 {
@@ -44,6 +52,8 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
     return MP_OK;
 }
 
+/* A tensor among the arguments: note its version, to see afterwards whether the
+ * operation wrote to it. */
 static mp_rc
 op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
 {
@@ -138,6 +148,7 @@ tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
     return MP_OK;
 }
 
+/* A slice, whose bounds may be 0-dimensional tensors with a value that is known. */
 static mp_rc
 tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
 {
@@ -168,6 +179,8 @@ tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
     return rc;
 }
 
+/* One argument as the graph takes it.  Only what a graph can hold: constants, tensors,
+ * builtin containers of them, arrays where the operation copies them. */
 static mp_rc
 op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
 {
@@ -227,6 +240,7 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
 
 /* -- Begin and end of an operation ----------------------------------------------------------- */
 
+/* No operation is in progress. */
 void
 mp_op_drop(mp_trace *T)
 {
@@ -254,6 +268,8 @@ mp_tensor_observe(mp_trace *T, PyObject *tensor)
     return MP_OK;
 }
 
+/* Asked of torch, whose answer a Python function or a mode may have changed.  Yes on
+ * doubt. */
 bool
 mp_grad_is_enabled(void)
 {
@@ -403,6 +419,7 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
     return MP_OK;
 }
 
+/* Abort with the name of the operation as detail. */
 static mp_rc
 op_refuse(mp_trace *T, mp_abort_id id, PyObject *callee)
 {
@@ -444,6 +461,7 @@ reads_constants(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t
     return any;
 }
 
+/* Copy the arguments of an operation that is about to run. */
 mp_rc
 mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames, int flags)
@@ -461,6 +479,8 @@ mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t narg
     return rc;
 }
 
+/* A torch callable with a row is about to be called: refuse it, take its result for a
+ * constant, or log it. */
 mp_rc
 mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, int flags)
@@ -521,6 +541,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return MP_OK;
 }
 
+/* A mode object that an operation made. */
 static mp_rc
 result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
 {
@@ -605,12 +626,14 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     return MP_OK;
 }
 
+/* The operation has run; `result` is what it returned. */
 mp_rc
 mp_op_end(mp_trace *T, PyObject *result)
 {
     return mp_op_end_written(T, result, false);
 }
 
+/* wrote: it is known to have written, whatever the version counters say. */
 mp_rc
 mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
 {
@@ -652,6 +675,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
     return rc;
 }
 
+/* Log an operation that has run already, with a tree of arguments that the caller made. */
 mp_rc
 mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject *result)
 {
@@ -722,6 +746,8 @@ spec_names(mp_trace *T)
     return names;
 }
 
+/* What the Python half must know of the graph besides its operations
+ * (engine/plan/plan.h). */
 static PyObject *
 spec_notes(mp_trace *T)
 {

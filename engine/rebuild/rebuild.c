@@ -1,15 +1,15 @@
 /* rebuild/rebuild.c - what outlives the run: the result and the values of the journal.
  *
  * The run is over and the real objects are there, so a recipe is read off the live object:
- * constants as they are, external objects by source, tensors as graph inputs or outputs,
- * fresh objects by layout.  Shared identity is kept by visiting each object once.
+ * constants as they are, external objects by source, tensors as inputs or outputs of the
+ * graph, fresh objects by layout (rebuild/shape.c).  Two passes visit each object once, so
+ * what is shared in the run is shared on a hit: `scan` finds sources, graph outputs and
+ * whether there are cycles (registers are numbered by their counts), `make` emits.
  *
- * Two passes over the same shapes: `scan` finds sources, graph outputs and whether there
- * are cycles (the program's register numbers depend on their counts), `make` emits.
- *
- * If something reaches itself, whatever can be filled later is made empty first and filled
- * when all objects are there; tuples and the like find what they hold made already.
- */
+ * 1 All values are built before the first write: it could change what a build reads.
+ * 2 If something reaches itself, whatever can be filled later is made empty first and
+ *   filled when all objects are there; tuples and the like find what they hold made.
+ * 3 Filling runs no code of the program: keys that would are refused (check_keys). */
 #include "rebuild/rebuild.h"
 
 #include <string.h>
@@ -35,6 +35,8 @@ enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_BUILDING = 3, SEEN_ATTRS = 4 };
 
 /* -- Bookkeeping ------------------------------------------------------------------------------ */
 
+/* Both passes keep a number for each object: what the scan knows of it (SEEN_...), later
+ * its register + REG_BASE. -1: none; -2: exception. */
 static int
 mark_get(rebuilder *b, PyObject *obj)
 {
@@ -54,6 +56,7 @@ mark_set(rebuilder *b, PyObject *obj, int mark)
     return rc;
 }
 
+/* The object is loaded by the guards: a hit gathers this register. */
 static mp_rc
 source_add(rebuilder *b, int32_t reg)
 {
@@ -185,6 +188,9 @@ scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
                                                                              : MP_OK;
 }
 
+/* An object that the run made: its recipe, tried out, then its parts.  If there is none,
+ * the instruction that made the object is blamed, so that the next recording breaks
+ * before it. */
 static mp_rc
 scan_fresh(rebuilder *b, PyObject *obj)
 {
@@ -380,6 +386,7 @@ fill_kind(const mp_shape *s)
     }
 }
 
+/* An array of numpy: the plan owns a copy, or the description of a view. */
 static mp_rc
 make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
 {
@@ -394,6 +401,7 @@ make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
     return rc;
 }
 
+/* The operation that makes the object itself, full or, on a cycle, empty. */
 static mp_rc
 make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *reg)
 {
@@ -498,6 +506,9 @@ make_later(rebuilder *b)
     return rc;
 }
 
+/* An object that the run made, once.  On a cycle only what cannot be filled later gets
+ * its parts first; an object that is met again while it is being built holds itself in
+ * such a part. */
 static mp_rc
 make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
 {
@@ -556,6 +567,7 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
     return make_fresh(b, obj, reg);
 }
 
+/* What the run put on tensors of the graph, whether or not the call returns them. */
 static mp_rc
 make_tensor_attrs(rebuilder *b)
 {
@@ -590,7 +602,8 @@ slot_value(PyObject *obj, PyObject *descr)
                           + ((PyMemberDescrObject *)descr)->d_member->offset);
 }
 
-/* What a write leaves behind: borrowed, NULL if the place is empty now. */
+/* The value that a write leaves, as it is at the end: borrowed, NULL if the place is
+ * empty now. */
 static PyObject *
 write_value_borrow(const mp_write *w)
 {
@@ -654,6 +667,8 @@ typedef struct {
     int count;
 } staged;
 
+/* Is the dict the __dict__ of an object? Then the effect is an attribute's, and its text
+ * says so. */
 static bool
 is_attrs(mp_trace *T, const mp_node *n)
 {
@@ -762,6 +777,7 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     return value == NULL ? MP_OK : make(b, value, &out->b);
 }
 
+/* All values, then the writes in the journal's order, then the result. */
 static mp_rc
 emit_writes(rebuilder *b)
 {
@@ -826,6 +842,7 @@ plan_graph(rebuilder *b, mp_plan *plan)
     return MP_OK;
 }
 
+/* A context variable that the run has set must have been reset: no effect sets one. */
 static mp_rc
 check_contexts(mp_trace *T)
 {

@@ -1,13 +1,23 @@
-/* run/record.c - the life of one recording: watch callbacks and the bytecode handlers.
+/* run/record.c - events of a recording: frames that begin and end, and each instruction.
  *
- * An event comes before each instruction of a watched frame.  The handler guards what the
- * instruction is about to read and journals what it is about to write; the result is taken
- * in at the next event of the same frame.  Nothing here calls the user's code, and nothing
- * is changed in the user's frames.
+ * An event comes before each instruction of a watched frame:
  *
- * Re-entrancy: while a callback runs, the collector is off and `busy` keeps frames that a
- * finalizer starts away from the recording.
- */
+ *   event            take in the result of the instruction before (mp_frame_result), then
+ *   record_or_break  call the handler (mp_record_instr); if it aborts, try to end the segment
+ *                    before the instruction (mp_segment_break)
+ *
+ * The handler guards what the instruction is about to read and journals what it is about
+ * to write.  Nothing here calls code of the program, and nothing is changed in its
+ * frames.
+ *
+ * What must hold:
+ *
+ *  1 A failure in here is a reason (INTERNAL), never an exception of the program
+ *    (mp_trace_settle); the exception state is as it was when a callback returns.
+ *  2 While a callback runs, the garbage collector is off and `busy` keeps frames that a
+ *    finalizer starts away from the recording.
+ *  3 T->stack has a shadow for each watched frame of the call; T->skip counts frames below
+ *    the top one that are not watched. */
 #include "run/record.h"
 
 #include <string.h>
@@ -24,12 +34,14 @@ enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
 
 /* -- Frames -------------------------------------------------------------------------------- */
 
+/* The innermost watched frame, or NULL. */
 static mp_shadow *
 shadow_top(mp_trace *T)
 {
     return T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
 }
 
+/* A frame that is watched from here on. */
 static mp_rc
 shadow_push(mp_trace *T, mp_frame *f, bool fresh)
 {
@@ -86,6 +98,7 @@ mp_trace_code_number(mp_trace *T, PyCodeObject *code)
     return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
 }
 
+/* Torch, numpy, the standard library: by the module that owns the frame's globals. */
 static bool
 is_library_frame(mp_frame *f)
 {
@@ -120,6 +133,9 @@ enter_finalizer(mp_trace *T)
     return MP_OK;
 }
 
+/* A frame below a logged operation, or below another one that is skipped.  Library code
+ * may run there; what it looks up is guarded if it is a part of the operation
+ * (mp_op_guard_frame). */
 static mp_rc
 enter_skipped(mp_trace *T, mp_frame *f, bool fresh)
 {
@@ -145,6 +161,8 @@ enter_skipped(mp_trace *T, mp_frame *f, bool fresh)
                           mp_frame_code_borrow(f)->co_qualname);
 }
 
+/* A frame of the program: the root function, a function that is known, or a generator
+ * that the run made. */
 static mp_rc
 enter_watched(mp_trace *T, mp_frame *f, bool fresh)
 {
@@ -199,7 +217,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
     return shadow_push(T, f, fresh);
 }
 
-/* MP_ERR inside a callback is our failure, never the user's. */
+/* MP_ERR inside a callback is our failure, never the user's: the recording ends with
+ * reason INTERNAL. What a signal handler raised is raised again in the program. */
 void
 mp_trace_settle(mp_trace *T, mp_rc rc)
 {
@@ -221,6 +240,8 @@ mp_trace_settle(mp_trace *T, mp_rc rc)
     Py_XDECREF(exc);
 }
 
+/* No event may be lost or seen twice while the recorder works: the exception state is
+ * put aside, the collector goes off. */
 mp_callback
 mp_callback_begin(mp_trace *T)
 {
@@ -231,6 +252,8 @@ mp_callback_begin(mp_trace *T)
                          .collects = collects || (T->postpones && T->collects)};
 }
 
+/* Undo mp_callback_begin.  A segment that has ended lets go of its objects here, before
+ * the program goes on. */
 void
 mp_callback_end(mp_trace *T, mp_callback saved)
 {
@@ -330,6 +353,7 @@ enter_after_end(mp_trace *T, mp_frame *f)
     mp_callback_end(T, saved);
 }
 
+/* A Python frame begins or goes on. true: its instructions are to be watched. */
 static bool
 on_enter(void *ctx, mp_frame *f, bool fresh)
 {
@@ -384,6 +408,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     return watch && T->state == MP_TRACE_RECORDING;
 }
 
+/* A frame ends; result == NULL: with an exception. */
 static void
 on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 {
@@ -482,6 +507,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     return rc;
 }
 
+/* Instruction `index` of the frame is about to run. */
 static mp_rc
 event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
 {
@@ -536,6 +562,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     return record_or_break(T, s, &info->at[index], index);
 }
 
+/* The same between two segments: may one begin here? */
 static void
 gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
 {
@@ -585,6 +612,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     }
 }
 
+/* For what happens outside of events: a step of a torch operation that C code calls. */
 void
 mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void *arg)
 {
@@ -597,6 +625,7 @@ mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void
     mp_callback_end(T, saved);
 }
 
+/* Another tool has taken the events away. */
 static void
 on_lost(void *ctx, const char *why)
 {

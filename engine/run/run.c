@@ -25,7 +25,7 @@ mp_recording(void)
 
 /* -- A whole recording -------------------------------------------------------------------------------------- */
 
-/* What belongs to one segment. */
+/* What belongs to one segment: guards, reference graph, log, ambient state. */
 static int
 segment_init(mp_trace *T)
 {
@@ -72,6 +72,8 @@ segment_fini(mp_trace *T)
     T->ambient = NULL;
 }
 
+/* The segment has ended, or was given up: let go of all that it holds, so that objects
+ * die when eager mode frees them. */
 void
 mp_trace_drop(mp_trace *T)
 {
@@ -79,6 +81,8 @@ mp_trace_drop(mp_trace *T)
     segment_fini(T);
 }
 
+/* The next segment begins: everything is new but the frames, the counters and the
+ * settings of the recording. */
 mp_rc
 mp_trace_again(mp_trace *T)
 {
@@ -184,6 +188,8 @@ replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
     }
 }
 
+/* The run or the segment has ended.  Takes guards and ambient state over into a plan, or
+ * aborts with the reason why what it left cannot be replayed. */
 mp_plan *
 mp_plan_make(mp_trace *T, PyObject *result)
 {
@@ -223,6 +229,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
     return plan;
 }
 
+/* A reason that is no abort: the call was not recorded, or not to its end. */
 static void
 set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
 {
