@@ -20,6 +20,7 @@
 
 mp_effect_tools mp_effect_c;
 
+/* Keep type.name in *slot. -1: exception. */
 static int
 effect_c_attr(PyTypeObject *type, const char *name, PyObject **slot)
 {
@@ -31,6 +32,7 @@ effect_c_attr(PyTypeObject *type, const char *name, PyObject **slot)
     return 0;
 }
 
+/* Keep module.name, which must be a type, in *slot. */
 static int
 effect_c_type(const char *module_name, const char *name, PyTypeObject **slot)
 {
@@ -49,6 +51,7 @@ effect_c_type(const char *module_name, const char *name, PyTypeObject **slot)
     return 0;
 }
 
+/* The types of C modules that objects are made of. */
 static int
 effect_c_types(mp_effect_tools *c)
 {
@@ -60,6 +63,7 @@ effect_c_types(mp_effect_tools *c)
                : 0;
 }
 
+/* Their C functions and members, called past what a subclass has under these names. */
 static int
 effect_c_descriptors(mp_effect_tools *c)
 {
@@ -81,6 +85,7 @@ effect_c_descriptors(mp_effect_tools *c)
                : 0;
 }
 
+/* Once for the process.  The slots of types made in Python are found on a sample. */
 int
 mp_effect_init(void)
 {
@@ -164,6 +169,8 @@ effect_scalar_base(PyTypeObject *type)
     return NULL;
 }
 
+/* Can an object of this type be made by its C layout? The rows that are no builders of
+ * one fixed type ask. */
 bool
 mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 {
@@ -200,6 +207,8 @@ mp_effect_can_make(mp_effect_kind kind, PyTypeObject *type)
 
 /* -- Building ---------------------------------------------------------------------- */
 
+/* Builtin containers get their items in order; a register holds an object that is made
+ * already. */
 static PyObject *
 effect_make_tuple(const int32_t *items, int32_t count, PyObject *const *regs)
 {
@@ -228,6 +237,7 @@ effect_make_list(const int32_t *items, int32_t count, PyObject *const *regs)
     return list;
 }
 
+/* deque.append of the C type, past that of a subclass. */
 static int
 effect_deque_append(PyObject *deque, PyObject *item)
 {
@@ -237,8 +247,8 @@ effect_deque_append(PyObject *deque, PyObject *item)
     return none == NULL ? -1 : 0;
 }
 
-/* Add items to a list, set, deque, or an instance of a subclass, without its own methods; to
- * a frozenset as well, as long as the program has no reference to it. */
+/* Add items to a list, set, deque, or an instance of a subclass, without its own methods;
+ * to a frozenset as well, as long as the program has no reference to it. */
 static int
 effect_extend(PyObject *o, const int32_t *items, int32_t count, PyObject *const *regs)
 {
@@ -260,6 +270,8 @@ effect_extend(PyObject *o, const int32_t *items, int32_t count, PyObject *const 
     return rc;
 }
 
+/* New content for a deque that others see.  Clearing it makes iterators over it raise,
+ * as in eager mode. */
 int
 mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
                        PyObject *const *regs)
@@ -277,6 +289,8 @@ mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
     return effect_extend(deque, items, count, regs);
 }
 
+/* Past any __setitem__ of a subclass; an OrderedDict keeps its order in functions of its
+ * own. */
 static int
 effect_dict_put(PyObject *dict, PyObject *key, PyObject *value)
 {
@@ -318,6 +332,7 @@ effect_make_set(PyObject *(*make)(PyObject *), const int32_t *items, int32_t cou
     return set;
 }
 
+/* A struct sequence (torch.return_types, os.stat_result) with all its fields. */
 static PyObject *
 effect_make_struct_sequence(PyTypeObject *type, PyObject *fields)
 {
@@ -344,6 +359,7 @@ effect_make_struct_sequence(PyTypeObject *type, PyObject *fields)
     return o;
 }
 
+/* Subclasses of tuple: C's __new__ of tuple, or that of a static type in C. */
 static PyObject *
 effect_make_struct(PyTypeObject *type, const int32_t *items, int32_t count,
                    PyObject *const *regs)
@@ -398,6 +414,7 @@ effect_function_parts_fit(PyObject *code, PyObject *const *at)
     return true;
 }
 
+/* A function of this code with these parts (MP_FN_...), as MAKE_FUNCTION makes it. */
 static PyObject *
 effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs)
 {
@@ -436,6 +453,7 @@ effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs
     return o;
 }
 
+/* A dict subclass: made empty by dict's tp_new, then its factory, then its content. */
 static PyObject *
 effect_make_dict_like(const mp_effect *op, const int32_t *pairs, PyObject *const *regs)
 {
@@ -461,6 +479,7 @@ effect_make_dict_like(const mp_effect *op, const int32_t *pairs, PyObject *const
     return o;
 }
 
+/* A list, set, frozenset or deque subclass, in the same way. */
 static PyObject *
 effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
@@ -520,6 +539,7 @@ effect_make_partial(PyTypeObject *type, const int32_t *items, PyObject *const *r
     return o;
 }
 
+/* An instance of a str, int, ... subclass with this value. */
 static PyObject *
 effect_make_scalar(PyTypeObject *type, PyObject *value)
 {
@@ -535,6 +555,7 @@ effect_make_scalar(PyTypeObject *type, PyObject *value)
     return o;
 }
 
+/* An exception that was never raised. */
 static PyObject *
 effect_make_exception(PyTypeObject *type, PyObject *args)
 {
@@ -546,6 +567,7 @@ effect_make_exception(PyTypeObject *type, PyObject *args)
     return ((PyTypeObject *)PyExc_BaseException)->tp_new(type, args, NULL);
 }
 
+/* The method `op->obj` of a C type, bound to self. */
 static PyObject *
 effect_make_bound(const mp_effect *op, PyObject *self)
 {
@@ -556,6 +578,7 @@ effect_make_bound(const mp_effect *op, PyObject *self)
     return Py_TYPE(op->obj)->tp_descr_get(op->obj, self, (PyObject *)Py_TYPE(self));
 }
 
+/* An instance without attributes: no __new__ and no __init__ of its class runs. */
 static PyObject *
 effect_make_instance(PyTypeObject *type)
 {
@@ -565,6 +588,7 @@ effect_make_instance(PyTypeObject *type)
     return base->tp_new(type, mp_effect_c.no_args, NULL);
 }
 
+/* Make the object of a builder, or the new content of an assignment: new reference. */
 PyObject *
 mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {
@@ -632,6 +656,7 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
 
 /* -- Filling ----------------------------------------------------------------------- */
 
+/* TypeError: the object in the register cannot take this operation.  Always -1. */
 int
 mp_effect_wrong_target(const mp_effect *op, PyObject *o)
 {
@@ -640,6 +665,8 @@ mp_effect_wrong_target(const mp_effect *op, PyObject *o)
     return -1;
 }
 
+/* Where an object has the member that a descriptor of __slots__ names; NULL: it has no
+ * such member. */
 PyObject **
 mp_effect_slot(const mp_effect *op, PyObject *o)
 {
@@ -658,6 +685,7 @@ effect_no_dict(PyObject *o)
     return -1;
 }
 
+/* An attribute of a new instance, past any __setattr__ and data descriptor of its class. */
 static int
 effect_fill_attr(PyObject *o, PyObject *name, PyObject *value)
 {
@@ -675,6 +703,7 @@ effect_fill_attr(PyObject *o, PyObject *name, PyObject *value)
     return PyDict_SetItem(dict, name, value);
 }
 
+/* count == 0: the instance has a __dict__, which is empty. */
 static int
 effect_fill_attrs(PyObject *o, const int32_t *pairs, int32_t count,
                   PyObject *const *regs)
@@ -696,6 +725,7 @@ effect_fill_attrs(PyObject *o, const int32_t *pairs, int32_t count,
     return 0;
 }
 
+/* Put parts into an object that was made empty, because it may hold itself. */
 int
 mp_effect_fill(const mp_effect *op, const int32_t *items, PyObject *const *regs)
 {

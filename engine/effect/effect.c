@@ -56,6 +56,8 @@ mp_effect_name(int kind)
 
 /* -- Programs ---------------------------------------------------------------------- */
 
+/* An empty program: sources, graph outputs and operations are added by
+ * rebuild/rebuild.c. */
 mp_replay *
 mp_replay_new(void)
 {
@@ -88,6 +90,7 @@ mp_replay_free(mp_replay *p)
     PyMem_Free(p);
 }
 
+/* Not what mp_guards_weaken has made borrowed (`loose`): the program does not own that. */
 int
 mp_replay_visit(mp_replay *p, visitproc visit, void *arg)
 {
@@ -190,6 +193,7 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     }
 }
 
+/* Do the number of items and the row agree? */
 static bool
 effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
 {
@@ -215,6 +219,8 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
     }
 }
 
+/* Registers that the operation reads must be made by then; -1 stands for none, where the
+ * row allows it. */
 static bool
 effect_regs_fit(const mp_replay *p, mp_effect_kind kind, int32_t a, int32_t b,
                 const int32_t *items, int32_t count)
@@ -233,6 +239,8 @@ effect_regs_fit(const mp_replay *p, mp_effect_kind kind, int32_t a, int32_t b,
     return true;
 }
 
+/* Append an operation.  Returns the register that it makes, -1 if it makes none, -2 with
+ * an exception.  Builders and fillers come before writes (1). */
 int32_t
 mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t b,
                const int32_t *items, int32_t count)
@@ -299,6 +307,7 @@ typedef struct {
     PyObject *small[EFFECT_PAST_SMALL];
 } effect_past;
 
+/* Room for `extra` more references, so that no write has to allocate. */
 static int
 effect_past_reserve(effect_past *past, Py_ssize_t extra)
 {
@@ -324,6 +333,7 @@ effect_past_reserve(effect_past *past, Py_ssize_t extra)
     return 0;
 }
 
+/* Keep what is about to be replaced alive until the last write is done (2). */
 static int
 effect_past_add(effect_past *past, PyObject *o)
 {
@@ -363,6 +373,7 @@ effect_type_takes(PyObject *o, PyObject *name)
            || Py_IS_TYPE(found, &PyGetSetDescr_Type);
 }
 
+/* Is the object of a type that this write can change past the methods of its class? */
 static bool
 effect_fits_target(const mp_effect *op, PyObject *a)
 {
@@ -471,6 +482,7 @@ effect_stage(const mp_replay *p, PyObject **regs, effect_past *past)
     return effect_past_reserve(past, expected);
 }
 
+/* The size fits, or nothing holds a view of the bytes (effect_bytes_fit). */
 static int
 effect_put_bytes(PyObject *a, PyObject *bytes)
 {
@@ -482,6 +494,7 @@ effect_put_bytes(PyObject *a, PyObject *bytes)
     return 0;
 }
 
+/* Set a slot or a cell, or empty it (value NULL). */
 static int
 effect_put_slot(PyObject **slot, PyObject *value, effect_past *past)
 {
@@ -541,6 +554,7 @@ effect_swap_lists(PyListObject *a, PyListObject *b)
     Py_SET_SIZE(b, size);
 }
 
+/* The same of two sets.  A small table lies inside the set object and is copied. */
 static void
 effect_swap_sets(PySetObject *a, PySetObject *b)
 {
@@ -624,6 +638,7 @@ effect_replace_set(PyObject *set, PyObject *content, effect_past *past)
     return 0;
 }
 
+/* The keys in the order of `content`.  An OrderedDict gets its items one by one. */
 static int
 effect_replace_dict(PyObject *dict, PyObject *content, effect_past *past)
 {
@@ -653,6 +668,8 @@ effect_replace_dict(PyObject *dict, PyObject *content, effect_past *past)
     return 0;
 }
 
+/* Each item is set in its place if the run did no more than that (DEQUE_ITEMS): then
+ * iterators over the deque stay valid. */
 static int
 effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
                      PyObject *const *regs, effect_past *past)
@@ -693,6 +710,8 @@ effect_advance(PyObject *it, effect_past *past)
     return item == NULL && PyErr_Occurred() ? -1 : 0;
 }
 
+/* One write.  Its target and its value were checked (effect_stage): it fails for want of
+ * memory only. */
 static int
 effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
               effect_past *past)
@@ -745,6 +764,7 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
 
 /* -- Running ----------------------------------------------------------------------- */
 
+/* Phase 1. */
 static int
 effect_run_builders(const mp_replay *p, PyObject **regs)
 {
@@ -784,12 +804,14 @@ effect_run_late(const mp_effect *op, PyObject *a)
     }
 }
 
+/* Files and warnings (4). */
 static bool
 effect_is_late(const mp_effect *op)
 {
     return op->kind >= MP_E_WRITE && op->kind <= MP_E_FILTERS;
 }
 
+/* Phase 2. */
 static int
 effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
 {
@@ -817,6 +839,7 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
     return 0;
 }
 
+/* All three phases; see effect/effect.h. */
 PyObject *
 mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *graph)
 {
