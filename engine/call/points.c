@@ -1,14 +1,25 @@
-/* call/points.c - the table of a compiled function's resume points.
+/* call/points.c - the places of a compiled function at which its calls go on after a
+ * break.
  *
- * Points are made when a run comes to them and live until the table is cleared; a point's
- * address is valid as long.  (A call that is in progress then notices: mp_points_clear
- * only empties what calls can hold.) */
+ * A place (mp_resume_point) is where all frames of the call stand, and which of their
+ * slots are empty (mp_point_key).  It is made when a run first comes there, and has a
+ * cache of entries like the function's own.  Two more tables belong to the function as a
+ * whole:
+ *
+ *   avoided    instructions before which recordings must break, because a plan could not
+ *              hold what they made (mp_blame), each with the reason that is shown
+ *   changing   source texts of numbers whose guard keeps failing: they are left to the
+ *              interpreter
+ *
+ * Places live until the table is cleared, and their addresses stay valid until then.  A
+ * call that is in progress notices that by `serial`. */
 #include "call/points.h"
 
 #include <string.h>
 
 enum { POINTS_MAX = 512 };
 
+/* A place that is new.  Its address must not move: calls in progress hold it. */
 static int
 points_add(mp_points *points, PyObject *key, const mp_point *p)
 {
@@ -47,6 +58,8 @@ points_add(mp_points *points, PyObject *key, const mp_point *p)
     return 0;
 }
 
+/* The place where this run stands, made if there is room for one more; NULL: no room, or
+ * an exception. */
 mp_resume_point *
 mp_points_find(mp_points *points, const mp_point *p)
 {
@@ -68,6 +81,7 @@ mp_points_find(mp_points *points, const mp_point *p)
     return point;
 }
 
+/* An instruction: the code object's address and the code unit. (The row owns the code.) */
 static PyObject *
 avoid_key(PyCodeObject *code, int index)
 {
@@ -79,6 +93,8 @@ avoid_key(PyCodeObject *code, int index)
     return PyBytes_FromStringAndSize((char *)&key, sizeof(key));
 }
 
+/* at_once: or else when it is blamed a second time, because a program may do this in its
+ * first call only. */
 int
 mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_once,
                 int reason, PyObject *detail)
@@ -97,6 +113,7 @@ mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_once,
     return rc;
 }
 
+/* The row of an instruction that must be avoided, borrowed; NULL: it need not. */
 PyObject *
 mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
 {
@@ -111,6 +128,8 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
     return row != NULL && PyTuple_GET_ITEM(row, 3) == Py_True ? row : NULL;
 }
 
+/* Guard `at` has failed again.  If it compares a number, its source is left to the
+ * interpreter from now on. */
 int
 mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
 {
@@ -132,6 +151,7 @@ mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
     return rc;
 }
 
+/* Is this register such a number? */
 bool
 mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
 {
@@ -170,6 +190,8 @@ mp_points_visit(mp_points *points, visitproc visit, void *arg)
     return 0;
 }
 
+/* reset(), or another function under the same object: all entries go.  What they drop
+ * may run finalizers, so the table is empty before. */
 void
 mp_points_clear(mp_points *points)
 {

@@ -1,4 +1,11 @@
-/* cfunc/reads.c - C functions that answer from what their arguments hold. */
+/* cfunc/reads.c - rules of C functions that read what their arguments hold
+ * (objects/rules.def).
+ *
+ * Each handler runs before the call.  It guards what the function will read, as deep as
+ * it reads: everything (EVAL, OPERATE), one level (MOVE, READ, SPREAD), or one fact
+ * (LEN, TYPE, GETITEM, ...).  `s->below` says that Python code which the function calls
+ * is watched; `s->looks` that results of such code are tested or compared, and
+ * `s->yields` what an iterator that the function makes may hand out. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "objects/rows.h"
@@ -19,6 +26,8 @@ sees_keys_only(const mp_call *c, PyObject *arg)
            || (sorts && c->count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
 }
 
+/* The function reads all levels of its arguments.  A tensor among them would be read,
+ * too: a host read.  Texts that it makes may show what no guard covers. */
 mp_rc
 mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -66,6 +75,7 @@ mp_rule_value(mp_trace *T, mp_shadow *s, const mp_call *c)
     return mp_eval_args(T, s, c);
 }
 
+/* With a tensor among the arguments it is an operation of the graph, otherwise as EVAL. */
 mp_rc
 mp_rule_operate(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -176,6 +186,7 @@ mp_rule_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
 
 /* -- One fact ----------------------------------------------------------------------------------- */
 
+/* len(obj): a __len__ in Python is watched; otherwise the length alone is guarded. */
 mp_rc
 mp_rule_len(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -214,6 +225,8 @@ mp_rule_text(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc;
 }
 
+/* What the function finds depends on the base classes of its arguments, and of the class
+ * to which it is bound. */
 mp_rc
 mp_rule_mro(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -238,6 +251,7 @@ mp_rule_callable(mp_trace *T, mp_shadow *s, const mp_call *c)
                : mp_special_any(T, c->args[0], "__call__", &found);
 }
 
+/* type(obj) follows from a guard that obj has; type(name, bases, dict) makes a class. */
 mp_rc
 mp_rule_type(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
