@@ -298,9 +298,27 @@ def test_sizes_of_results_while_recording():
     assert ask(ops, inputs, numbers, V[0])[0] == (("INT", 4), ("SIZE", 0, 0))
 
 
+def test_sizes_by_rules_and_then_by_fakes():
+    x = torch.randn(6, 4)
+    inputs, numbers = [(x, *layout(x, (0,)))], [("SIZE", 0, 0)]
+    out = [Value(-i) for i in range(1, 5)]
+    recorder = Recorder()
+    ops = [(torch.relu, (V[0],), {}, out[0])]
+    assert recorder.sizes(ops, inputs, numbers, out[0]) == (("SIZE", 0, 0), ("INT", 4))
+    assert not recorder._run.values
+    ops.append(("tile", (out[0], (2, 1)), {}, out[1]))  # no rule
+    ops.append((torch.add, (out[1], 1), {}, out[2]))
+    twice = ("MUL", ("INT", 2), ("SIZE", 0, 0))
+    assert recorder.sizes(ops, inputs, numbers, out[2]) == (twice, ("INT", 4))
+    ops.append((torch.relu, (out[2],), {}, out[3]))
+    assert recorder.sizes(ops, inputs, numbers, out[3]) == (twice, ("INT", 4))
+
+
 def test_no_answer_is_none():
     recorder = Recorder()
     x = torch.randn(5, 4)
     ops = [(lambda x: x, (V[0],), {}, Value(-1))]
+    given = [(x, *layout(x, (0,)))]
+    assert recorder.sizes(ops, given, [], Value(-1)) is None
     assert recorder.ask(ops, [(x, *layout(x, (0,)))], [], Value(-1)) is None
     assert "is not torch's" in recorder.why

@@ -13,7 +13,7 @@ import torch
 from torch._dispatch.python import enable_python_dispatcher
 
 from magpy import graph, seal
-from magpy.shapes import proof
+from magpy.shapes import proof, rules
 from magpy.shapes.terms import Term
 from magpy.shapes.world import Layout, World
 
@@ -34,10 +34,45 @@ class Recorder:
 
     def __init__(self) -> None:
         self.why = ""
+        self._book = rules.Book()
+        self._seen = [0, 0, 0]  # inputs, numbers, operations in the book
         self._run = proof.Run(World())
         self._known_inputs = self._known_numbers = self._known_ops = 0
         self._definers: dict[int, list[int]] = {}  # of a Value: operations, in order
         self._done: set[int] = set()
+
+    def sizes(
+        self,
+        ops: Sequence[Any],
+        inputs: Sequence[Any],
+        numbers: Sequence[Any],
+        value: Any,
+    ) -> Sizes | None:
+        """Return the sizes of a tensor, by rules if there are some; None: nobody knows.
+
+        The caller has the tensor, and sees whether the terms have the right values.
+        """
+        self._read(ops, inputs, numbers)
+        found = self._book.sizes.get(value.index)
+        if found is None:
+            answer = self.ask(ops, inputs, numbers, value)
+            if answer is not None:
+                found = self._book.sizes[value.index] = answer[0]
+        return found
+
+    def _read(
+        self, ops: Sequence[Any], inputs: Sequence[Any], numbers: Sequence[Any]
+    ) -> None:
+        """Apply rules to what is new."""
+        book = self._book
+        for i in range(self._seen[0], len(inputs)):
+            live, *row = inputs[i]
+            book.input(i, live, tuple(row))
+        for k in range(self._seen[1], len(numbers)):
+            book.define(k, numbers[k])
+        for at in range(self._seen[2], len(ops)):
+            book.op(*ops[at])
+        self._seen = [len(inputs), len(numbers), len(ops)]
 
     def ask(
         self,
