@@ -351,6 +351,36 @@ text_source_of(const void *g, int32_t reg)
     return mp_guards_source(g, reg);
 }
 
+/* Is number k what the program ends with: asked for by no test, used by no other number? */
+static bool
+text_is_last(const mp_guards *g, int32_t k, int32_t upto)
+{
+    int32_t op = g->numbers.ops[k].op;
+    bool used = op == MP_N_INT || op == MP_N_FLOAT;
+    for (int32_t i = k + 1; i < upto && !used; i++) {
+        used = g->numbers.ops[i].a == k || g->numbers.ops[i].b == k;
+        used = used && !g->numbers.ops[i].is_source;
+    }
+    return !used && !g->numbers.ops[k].is_asked;
+}
+
+/* "n: int64, lr * 2: float" */
+static PyObject *
+text_computed(const mp_guards *g, const mp_guard *op)
+{
+    PyObject *text = PyUnicode_FromString("");
+    int32_t upto = (int32_t)op->n + 1;
+    for (int32_t k = 0; k < upto && text != NULL; k++) {
+        if (!text_is_last(g, k, upto)) {
+            continue;
+        }
+        text_put(&text, PyUnicode_GET_LENGTH(text) > 0 ? ", " : "");
+        text_put_steal(&text, mp_number_text(&g->numbers, k, text_source_of, g));
+        text_put(&text, g->numbers.ops[k].is_float ? ": float" : ": int64");
+    }
+    return text;
+}
+
 static PyObject *
 text_part(const mp_guards *g, const mp_guard *op, const char *name)
 {
@@ -365,6 +395,9 @@ text_part(const mp_guards *g, const mp_guard *op, const char *name)
     }
     if (strncmp(name, "number}", 7) == 0) {
         return mp_number_text(&g->numbers, (int32_t)op->n, text_source_of, g);
+    }
+    if (strncmp(name, "computed}", 9) == 0) {
+        return text_computed(g, op);
     }
     if (strncmp(name, "n}", 2) == 0) {
         return PyUnicode_FromFormat("%lld", (long long)op->n);

@@ -494,7 +494,7 @@ def test_what_cannot_be_computed_is_named():
     p = Program("n", "m")
     n, m = p.number("VALUE", 0), p.number("VALUE", 1)
     p.number("ADD", p.number("FLOORDIV", n, m), n)
-    line = "numbers stay in 64 bits; found: n // m cannot be computed: n is 7, m is 0"
+    line = "(n // m) + n: int64; found: n // m cannot be computed: n is 7, m is 0"
     assert p.miss(7, 0) == line
 
 
