@@ -97,6 +97,20 @@ def test_gradients():
     assert magpy.stats(compiled)["hits"] >= 2
 
 
+@torch.no_grad()
+def test_sizes_and_numbers_are_constants():
+    """A trace would keep those that it has seen."""
+
+    def program(x, n):
+        return x.reshape(-1, x.shape[0]) * n + n
+
+    compiled = magpy.compile(program, backend="torchscript")
+    for step in range(12):
+        x, n = torch.randn(2 + step % 3, 6), 1 + step % 2
+        assert torch.equal(program(x, n), compiled(x, n))
+    assert magpy.stats(compiled)["hits"] >= 3
+
+
 #: What a tracer makes a constant of; such a graph runs as recorded.
 LOST = {
     "tensor_of_a_number": lambda x: torch.tensor(2.0).add_(x.sum()),

@@ -1,6 +1,6 @@
 """What is measured of a cell, in the same steps for every system.
 
-A model is built twice from one seed; one is eager's, the other is given to the system.
+A model is built from a seed and copied; one is eager's, the other is given to the system.
 Both get equal arguments, new ones for each call that is compared: results, arguments and
 all that the module keeps must be eager's.  Then come warm-up and timed calls, in which the
 system and eager take turns, each call between two synchronisations of the device.  All of
@@ -9,6 +9,7 @@ it runs under ``no_grad``, in eval mode, in float32 without TF32.
 
 from __future__ import annotations
 
+import copy
 import random
 import statistics
 import time
@@ -158,11 +159,8 @@ def measure(cell: Cell, settings: Settings) -> Measured:
         "graphs": _graphs,
     }
     model = MODELS[cell.model]
-    eager, module = (
-        model.build(small=settings.small, seed=settings.seed).to(settings.device)
-        for _ in range(2)
-    )
-    pair = _Pair(cell, settings, eager, module)
+    eager = model.build(small=settings.small, seed=settings.seed).to(settings.device)
+    pair = _Pair(cell, settings, eager, copy.deepcopy(eager))
     with torch.no_grad():
         try:
             return kinds[cell.kind](pair)

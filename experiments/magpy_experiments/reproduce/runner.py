@@ -43,6 +43,7 @@ def run_cells(
         tell: told about every cell.
     """
     # Measuring processes end at once; what they leave behind is nobody's business.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking must not start CUDA
     os.environ["PYTHONWARNINGS"] = (
         "ignore::UserWarning:multiprocessing.resource_tracker"
     )

@@ -163,12 +163,7 @@ def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
     if backend == "reduce-overhead":
         backend, options["mode"] = "inductor", "reduce-overhead"
     backend = _foreign(backend, ours=True)
-    try:
-        compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
-    except ValueError as error:
-        if dynamic is None or "dynamic" not in str(error):
-            raise
-        compiled = magpy.compile(module, backend=backend, **options)
+    compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
 
     def stats() -> dict[str, Any]:
         counted = magpy.stats(compiled)
