@@ -5,6 +5,7 @@ overhead  what one call of a tiny module costs on top of its compiled graph
 models    one call at batch size 1, with Inductor
 dynamic   graphs, recordings and eager calls of programs whose sizes and numbers change;
           takes a while, so only on demand: python -m magpy bench dynamic
+symbols   what a hit and a recording with symbols cost beside static ones; on demand, too
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import magpy
 from magpy_experiments.measure import duration, interleaved, once, step
 
 _SUITES = ("capture", "overhead", "models")
-_ON_DEMAND = ("dynamic",)
+_ON_DEMAND = ("dynamic", "symbols")
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the suites; print a table and write the JSON file."""
     import torch
 
-    suites = {"capture": _capture, "overhead": _overhead, "models": _models}
+    suites = {
+        "symbols": _symbols,
+        "capture": _capture,
+        "overhead": _overhead,
+        "models": _models,
+    }
     chosen = [*args.suites, *(args.suite or ())] or _SUITES
     for name in chosen:
         if name not in (*_SUITES, *_ON_DEMAND):
@@ -215,6 +221,19 @@ def _models(device: str, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def _symbols(device: str, quick: bool) -> list[dict[str, Any]]:
+    import torch
+
+    from magpy_experiments.dynamic import cost
+
+    rounds = 10 if quick else 50
+    torch.set_num_threads(1)
+    times = cost.guards(rounds)
+    alone = {"name": "no graph", "hit": times["symbols"], "static hit": times["static"]}
+    alone["hit / static hit"] = times["symbols"] / times["static"]
+    return [alone, *cost.rows(rounds)]
+
+
 def _print(suite: str, rows: list[dict[str, Any]]) -> None:
     print(f"== {suite}")
     for row in rows:
@@ -222,8 +241,8 @@ def _print(suite: str, rows: list[dict[str, Any]]) -> None:
         for key, value in row.items():
             if key == "name":
                 continue
-            if key.endswith("/ eager"):
-                text = f"{value:.1f}x"
+            if " / " in key:
+                text = f"{value:.2f}x"
             elif key == "max difference":
                 text = f"{value:.2e}"
             elif isinstance(value, float):
