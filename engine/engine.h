@@ -15,6 +15,7 @@
 #include <Python.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
 
@@ -22,17 +23,41 @@ typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
  * on 3.11 can).  Borrowed references to user objects are dead after such a call. */
 #define MP_MAYRUN
 
-/* For tables: what an address hashes to; more words are mixed in one by one. */
+/* For tables with open addressing: hashes words one by one, from 0. */
 static inline uint64_t
 mp_hash_mix(uint64_t seed, uint64_t word)
 {
-    return (seed ^ word) * 0x9E3779B97F4A7C15ull;
+    uint64_t x = (seed ^ word) * 0x9E3779B97F4A7C15ull;
+    return x ^ (x >> 29);
 }
 
 static inline uint32_t
 mp_hash(const void *address)
 {
-    return (uint32_t)(mp_hash_mix(0, (uintptr_t)address) >> 40);
+    return (uint32_t)(mp_hash_mix(0, (uintptr_t)address) >> 32);
+}
+
+/* Makes room for `need` items of an array that PyMem holds: the pointer at `array` and
+ * *cap.  0, or -1, a MemoryError, and all is as it was. */
+static inline int
+mp_grow(void *array, int32_t *cap, int32_t need, size_t size)
+{
+    void *items;
+    if (need <= *cap) {
+        return 0;
+    }
+    memcpy(&items, array, sizeof(items));
+    int32_t more = Py_MAX(Py_MAX(need, 8), *cap <= INT32_MAX / 4 ? *cap * 2 : 0);
+    items = need > INT32_MAX / 2 || (size_t)more > SIZE_MAX / 2 / size
+                ? NULL
+                : PyMem_Realloc(items, (size_t)more * size);
+    if (items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(array, &items, sizeof(items));
+    *cap = more;
+    return 0;
 }
 
 #endif

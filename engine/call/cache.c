@@ -228,40 +228,17 @@ mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
 
 /* -- The table --------------------------------------------------------------------- */
 
-static int
-cache_grow_regs(mp_cache *cache, int32_t n)
-{
-    if (n <= cache->n_regs) {
-        return 0;
-    }
-    PyObject **regs = cache->regs;
-    PyMem_Resize(regs, PyObject *, n);
-    if (regs == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    cache->regs = regs;
-    cache->n_regs = n;
-    return 0;
-}
-
 int
 mp_cache_insert(mp_cache *cache, mp_entry *entry)
 {
     assert(entry->refs > 0 && cache->n <= cache->cap);
-    if (cache_grow_regs(cache, entry->plan->guards->n_regs) < 0) {
+    if (mp_grow(&cache->regs, &cache->n_regs, entry->plan->guards->n_regs,
+                sizeof(*cache->regs))
+        < 0) {
         return -1;
     }
-    if (cache->n == cache->cap) {
-        int32_t cap = cache->cap == 0 ? 4 : cache->cap * 2;
-        mp_entry **at = cache->at;
-        PyMem_Resize(at, mp_entry *, cap);
-        if (at == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        cache->at = at;
-        cache->cap = cap;
+    if (mp_grow(&cache->at, &cache->cap, cache->n + 1, sizeof(*cache->at)) < 0) {
+        return -1;
     }
     memmove(cache->at + 1, cache->at, (size_t)cache->n * sizeof(*cache->at));
     cache->at[0] = entry;

@@ -26,16 +26,8 @@ points_add(mp_points *points, PyObject *key, const mp_point *p)
     assert(points->index != NULL && points->n < POINTS_MAX && p->n_frames > 0);
     PyObject *number = NULL;
     mp_resume_point *point = NULL;
-    if (points->n == points->cap) {
-        int32_t cap = points->cap ? points->cap * 2 : 8;
-        mp_resume_point **at = points->at;
-        PyMem_Resize(at, mp_resume_point *, (size_t)cap);
-        if (at == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        points->at = at;
-        points->cap = cap;
+    if (mp_grow(&points->at, &points->cap, points->n + 1, sizeof(*points->at)) < 0) {
+        return -1;
     }
     // Allocated one by one: calls in progress hold addresses of points while `at` grows.
     point = PyMem_Calloc(1, sizeof(*point));

@@ -86,24 +86,6 @@ stats_find_place(const mp_stats *stats, const char *reason, PyObject *detail,
     return -1;
 }
 
-static int
-stats_grow_places(mp_stats *stats)
-{
-    if (stats->n_places < stats->cap_places) {
-        return 0;
-    }
-    int32_t cap = stats->cap_places == 0 ? 4 : stats->cap_places * 2;
-    mp_place *rows = stats->places;
-    PyMem_Resize(rows, mp_place, cap);
-    if (rows == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    stats->places = rows;
-    stats->cap_places = cap;
-    return 0;
-}
-
 int32_t
 mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail, PyObject *file,
                int line)
@@ -119,7 +101,10 @@ mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail, PyObject *
         return at;
     }
     PyObject *text = PyUnicode_FromString(reason);
-    if (text == NULL || stats_grow_places(stats) < 0) {
+    if (text == NULL
+        || mp_grow(&stats->places, &stats->cap_places, stats->n_places + 1,
+                   sizeof(*stats->places))
+               < 0) {
         Py_XDECREF(text);
         return -1;
     }

@@ -340,15 +340,8 @@ events_set_local(PyCodeObject *code, PyObject *events)
 static int
 events_remember(mp_watcher *w, PyCodeObject *code)
 {
-    if (w->n_codes == w->cap_codes) {
-        int32_t cap = w->cap_codes > 0 ? 2 * w->cap_codes : 32;
-        PyCodeObject **codes = PyMem_Resize(w->codes, PyCodeObject *, (size_t)cap);
-        if (codes == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        w->codes = codes;
-        w->cap_codes = cap;
+    if (mp_grow(&w->codes, &w->cap_codes, w->n_codes + 1, sizeof(*w->codes)) < 0) {
+        return -1;
     }
     w->codes[w->n_codes++] = (PyCodeObject *)Py_NewRef((PyObject *)code);
     return 0;

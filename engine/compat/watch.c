@@ -182,20 +182,7 @@ struct mp_muted {
 static int
 watcher_reserve(mp_watcher *w, int32_t n)
 {
-    int32_t cap = w->n_muted + n;
-    struct mp_muted *muted;
-
-    if (cap <= w->cap_muted) {
-        return 0;
-    }
-    muted = PyMem_Realloc(w->muted, (size_t)cap * sizeof(*w->muted));
-    if (muted == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    w->muted = muted;
-    w->cap_muted = cap;
-    return 0;
+    return mp_grow(&w->muted, &w->cap_muted, w->n_muted + n, sizeof(*w->muted));
 }
 
 static int32_t

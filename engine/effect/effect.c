@@ -102,29 +102,6 @@ mp_replay_visit(mp_replay *p, visitproc visit, void *arg)
     return 0;
 }
 
-/* Make room for `extra` more elements; 0, or -1 with MemoryError. */
-static int
-effect_grow(void **array, int32_t *cap, int32_t used, int32_t extra, size_t size)
-{
-    if (extra <= *cap - used) {
-        return 0;
-    }
-    if (extra > INT32_MAX / 2 - used) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    int32_t doubled = *cap <= INT32_MAX / 4 ? *cap * 2 : 0;
-    int32_t wanted = Py_MAX(used + extra, Py_MAX(8, doubled));
-    void *bigger = PyMem_Realloc(*array, (size_t)wanted * size);
-    if (bigger == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    *array = bigger;
-    *cap = wanted;
-    return 0;
-}
-
 static bool
 effect_is_slot(PyObject *obj)
 {
@@ -268,10 +245,8 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
         PyErr_Format(PyExc_SystemError, "ill-formed replay op %d", (int)kind);
         return -2;
     }
-    if (effect_grow((void **)&p->ops, &p->cap_ops, p->n_ops, 1, sizeof(*p->ops)) < 0
-        || effect_grow((void **)&p->pool, &p->cap_pool, p->n_pool, count,
-                       sizeof(*p->pool))
-               < 0) {
+    if (mp_grow(&p->ops, &p->cap_ops, p->n_ops + 1, sizeof(*p->ops)) < 0
+        || mp_grow(&p->pool, &p->cap_pool, p->n_pool + count, sizeof(*p->pool)) < 0) {
         return -2;
     }
     bool makes = builder || (effect_rows[kind].operands & STAGED);

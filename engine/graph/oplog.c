@@ -31,15 +31,9 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
     assert(n->kind == MP_NODE_TENSOR);
     if (n->leaf == NULL) {
         assert(n->reg >= 0);  // results of operations got theirs when they were made
-        if (T->n_inputs == T->cap_inputs) {
-            int cap = T->cap_inputs ? T->cap_inputs * 2 : 64;
-            mp_node **in = PyMem_Realloc(T->inputs, (size_t)cap * sizeof(*in));
-            if (in == NULL) {
-                PyErr_NoMemory();
-                return MP_ERR;
-            }
-            T->inputs = in;
-            T->cap_inputs = cap;
+        if (mp_grow(&T->inputs, &T->cap_inputs, T->n_inputs + 1, sizeof(*T->inputs))
+            < 0) {
+            return MP_ERR;
         }
         n->leaf = mp_value_new(T->n_inputs);
         if (n->leaf == NULL) {
@@ -62,21 +56,11 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
     if (T->apply.cls != NULL && !mp_apply_may_use(T, tensor, n)) {
         return mp_apply_refuse_input(T);
     }
-    if (op->n_inputs == op->cap_inputs) {
-        int cap = op->cap_inputs ? op->cap_inputs * 2 : 16;
-        PyObject **in = PyMem_Realloc(op->inputs, (size_t)cap * sizeof(*in));
-        if (in != NULL) {
-            op->inputs = in;
-        }
-        int64_t *v = PyMem_Realloc(op->versions, (size_t)cap * sizeof(*v));
-        if (v != NULL) {
-            op->versions = v;
-        }
-        if (in == NULL || v == NULL) {
-            PyErr_NoMemory();
-            return MP_ERR;
-        }
-        op->cap_inputs = cap;
+    int32_t cap = op->cap_inputs;  // of both arrays
+    if (mp_grow(&op->versions, &cap, op->n_inputs + 1, sizeof(*op->versions)) < 0
+        || mp_grow(&op->inputs, &op->cap_inputs, op->n_inputs + 1, sizeof(*op->inputs))
+               < 0) {
+        return MP_ERR;
     }
     op->inputs[op->n_inputs] = Py_NewRef(tensor);
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);

@@ -197,12 +197,9 @@ guard_dict_index(mp_guards *g, int32_t reg)
             return i;
         }
     }
-    mp_guard_dict *grown =
-        mp_guard_reserve(g->dicts, &g->cap_dicts, g->n_dicts + 1, sizeof(*grown));
-    if (grown == NULL) {
+    if (mp_grow(&g->dicts, &g->cap_dicts, g->n_dicts + 1, sizeof(*g->dicts)) < 0) {
         return -1;
     }
-    g->dicts = grown;
     g->dicts[g->n_dicts] = (mp_guard_dict){.reg = reg};
     return g->n_dicts++;
 }
@@ -219,11 +216,9 @@ guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b
     if (hash == -1 && PyErr_Occurred()) {
         return -1;
     }
-    mp_guard *ops = mp_guard_reserve(g->ops, &g->cap_ops, g->n_ops + 1, sizeof(*ops));
-    if (ops == NULL) {
+    if (mp_grow(&g->ops, &g->cap_ops, g->n_ops + 1, sizeof(*g->ops)) < 0) {
         return -1;
     }
-    g->ops = ops;
     int32_t dict = -1;
     if (guard_rows[kind].operands & DICT) {
         dict = guard_dict_index(g, a);
@@ -236,15 +231,15 @@ guard_append(mp_guards *g, mp_guard_kind kind, int32_t dst, int32_t a, int32_t b
              || kind == MP_G_SUPER_ATTR) {
         n = 0;  // the type's version at the last success
     }
-    ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind,
-                                 .dst = dst,
-                                 .a = a,
-                                 .b = b,
-                                 .n = n,
-                                 .obj = Py_XNewRef(obj),
-                                 .hash = hash,
-                                 .meta = meta,
-                                 .dict = dict};
+    g->ops[g->n_ops++] = (mp_guard){.kind = (uint16_t)kind,
+                                    .dst = dst,
+                                    .a = a,
+                                    .b = b,
+                                    .n = n,
+                                    .obj = Py_XNewRef(obj),
+                                    .hash = hash,
+                                    .meta = meta,
+                                    .dict = dict};
     return 0;
 }
 
@@ -256,13 +251,11 @@ mp_guards_load(mp_guards *g, mp_guard_kind kind, int32_t a, PyObject *obj, int64
         PyErr_BadInternalCall();
         return -1;
     }
-    int32_t *def = mp_guard_reserve(g->def, &g->cap_regs, g->n_regs + 1, sizeof(*def));
-    if (def == NULL) {
+    if (mp_grow(&g->def, &g->cap_regs, g->n_regs + 1, sizeof(*g->def)) < 0) {
         return -1;
     }
-    g->def = def;
     int32_t reg = g->n_regs;
-    def[reg] = g->n_ops;
+    g->def[reg] = g->n_ops;
     if (guard_append(g, kind, reg, has_parent ? a : -1, -1, obj, n, NULL) < 0) {
         return -1;
     }
@@ -315,12 +308,9 @@ mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject 
 static int
 guard_reserve_value(mp_guards *g)
 {
-    mp_number_value *values =
-        mp_guard_reserve(g->values, &g->cap_values, g->numbers.n + 1, sizeof *values);
-    if (values == NULL) {
+    if (mp_grow(&g->values, &g->cap_values, g->numbers.n + 1, sizeof(*g->values)) < 0) {
         return -1;
     }
-    g->values = values;
     return 0;
 }
 

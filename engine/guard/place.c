@@ -253,12 +253,10 @@ mp_differences_clear(mp_differences *d)
 static bool
 differ_add(mp_differences *d, mp_difference what)
 {
-    mp_difference *at = mp_guard_reserve(d->at, &d->cap, d->n + 1, sizeof(*at));
-    if (at == NULL) {
+    if (mp_grow(&d->at, &d->cap, d->n + 1, sizeof(*d->at)) < 0) {
         mp_err_drop();
         return false;
     }
-    d->at = at;
     d->at[d->n++] = what;
     return true;
 }

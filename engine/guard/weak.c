@@ -39,16 +39,8 @@ weak_add(weak_list *list, PyObject *obj)
     if (weak_has(list, obj)) {
         return 0;
     }
-    if (list->n == list->cap) {
-        int32_t cap = list->cap == 0 ? 8 : list->cap * 2;
-        PyObject **at = list->at;
-        PyMem_Resize(at, PyObject *, cap);
-        if (at == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        list->at = at;
-        list->cap = cap;
+    if (mp_grow(&list->at, &list->cap, list->n + 1, sizeof(*list->at)) < 0) {
+        return -1;
     }
     list->at[list->n++] = obj;
     return 0;

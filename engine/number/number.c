@@ -10,7 +10,6 @@
 
 #include "compat/compat.h"
 #include "number/row.h"
-#include "objects/equal.h"
 
 const mp_number_row mp_number_rows[MP_N_COUNT] = {
 #define NUMBER(id, operands, result, format)                                           \
@@ -148,8 +147,7 @@ number_hash(const mp_number *k)
     uint64_t words[] = {k->op, (uint32_t)k->a, (uint32_t)k->b, (uint64_t)k->n, f};
     uint64_t hash = 0;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 29;
+        hash = mp_hash_mix(hash, words[i]);
     }
     return hash;
 }
@@ -176,11 +174,9 @@ number_slot(const mp_numbers *t, const mp_number *k)
 static int
 numbers_grow(mp_numbers *t)
 {
-    mp_number *ops = mp_guard_reserve(t->ops, &t->cap, t->n + 1, sizeof *ops);
-    if (ops == NULL) {
+    if (mp_grow(&t->ops, &t->cap, t->n + 1, sizeof(*t->ops)) < 0) {
         return -1;
     }
-    t->ops = ops;
     if (2 * (t->n + 1) <= t->n_slots) {
         return 0;
     }
@@ -195,7 +191,7 @@ numbers_grow(mp_numbers *t)
     t->n_slots = size;
     memset(slots, -1, (size_t)size * sizeof *slots);
     for (int32_t k = 0; k < t->n; k++) {
-        *number_slot(t, &ops[k]) = k;
+        *number_slot(t, &t->ops[k]) = k;
     }
     return 0;
 }

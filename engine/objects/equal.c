@@ -41,28 +41,6 @@ static struct {
     int32_t n_constants, cap_constants;
 } value_static;
 
-void *
-mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size)
-{
-    assert(need >= 0 && *cap >= 0);
-    if (need <= *cap) {
-        return items;
-    }
-    if (need < 0 || need > INT32_MAX / 2) {
-        return PyErr_NoMemory();
-    }
-    int32_t count = need < 8 ? 8 : need + need / 2;
-    if ((size_t)count > (size_t)PY_SSIZE_T_MAX / size) {
-        return PyErr_NoMemory();
-    }
-    void *grown = PyMem_Realloc(items, (size_t)count * size);
-    if (grown == NULL) {
-        return PyErr_NoMemory();
-    }
-    *cap = count;
-    return grown;
-}
-
 int
 mp_guard_register_constant_type(PyTypeObject *type)
 {
@@ -71,14 +49,13 @@ mp_guard_register_constant_type(PyTypeObject *type)
             return 0;
         }
     }
-    PyTypeObject **grown =
-        mp_guard_reserve(value_static.constants, &value_static.cap_constants,
-                         value_static.n_constants + 1, sizeof(PyTypeObject *));
-    if (grown == NULL) {
+    if (mp_grow(&value_static.constants, &value_static.cap_constants,
+                value_static.n_constants + 1, sizeof(*value_static.constants))
+        < 0) {
         return -1;
     }
-    value_static.constants = grown;
-    grown[value_static.n_constants++] = (PyTypeObject *)Py_NewRef((PyObject *)type);
+    value_static.constants[value_static.n_constants++] =
+        (PyTypeObject *)Py_NewRef((PyObject *)type);
     return 0;
 }
 

@@ -9,8 +9,6 @@
 
 /* Prove the private layouts that are used here: 0 or -1 (exception). */
 int mp_equal_init(void);
-/* Room for `need` items: the array, moved perhaps, or NULL with MemoryError set. */
-void *mp_guard_reserve(void *items, int32_t *cap, int32_t need, size_t size);
 /* Offset of an object member of a C type; -1 with an exception set. */
 Py_ssize_t mp_guard_member_offset(PyTypeObject *type, const char *name);
 /* Instances of this C type, and of static C types derived from it, may be constants of

@@ -43,15 +43,8 @@ journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
     if (rc != MP_OK) {
         return rc;
     }
-    if (T->n_writes == T->cap_writes) {
-        int cap = T->cap_writes ? T->cap_writes * 2 : 32;
-        mp_write *w = PyMem_Realloc(T->writes, (size_t)cap * sizeof(*w));
-        if (w == NULL) {
-            PyErr_NoMemory();
-            return MP_ERR;
-        }
-        T->writes = w;
-        T->cap_writes = cap;
+    if (mp_grow(&T->writes, &T->cap_writes, T->n_writes + 1, sizeof(*T->writes)) < 0) {
+        return MP_ERR;
     }
     T->writes[T->n_writes++] = (mp_write){kind, n, Py_XNewRef(key), index, false};
     return MP_OK;

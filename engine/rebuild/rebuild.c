@@ -67,15 +67,10 @@ source_add(rebuilder *b, int32_t reg)
             return MP_OK;
         }
     }
-    if (p->n_sources == p->cap_sources) {
-        int32_t cap = p->cap_sources ? p->cap_sources * 2 : 16;
-        int32_t *regs = PyMem_Realloc(p->source_regs, (size_t)cap * sizeof(*regs));
-        if (regs == NULL) {
-            PyErr_NoMemory();
-            return MP_ERR;
-        }
-        p->source_regs = regs;
-        p->cap_sources = cap;
+    if (mp_grow(&p->source_regs, &p->cap_sources, p->n_sources + 1,
+                sizeof(*p->source_regs))
+        < 0) {
+        return MP_ERR;
     }
     p->source_regs[p->n_sources++] = reg;
     return MP_OK;
@@ -471,15 +466,8 @@ static mp_rc
 fill_later(rebuilder *b, PyObject *obj)
 {
     assert(b->cyclic && b->n_later <= b->cap_later);
-    if (b->n_later == b->cap_later) {
-        int cap = b->cap_later ? b->cap_later * 2 : 16;
-        PyObject **later = PyMem_Realloc(b->later, (size_t)cap * sizeof(*later));
-        if (later == NULL) {
-            PyErr_NoMemory();
-            return MP_ERR;
-        }
-        b->later = later;
-        b->cap_later = cap;
+    if (mp_grow(&b->later, &b->cap_later, b->n_later + 1, sizeof(*b->later)) < 0) {
+        return MP_ERR;
     }
     b->later[b->n_later++] = obj;
     return MP_OK;

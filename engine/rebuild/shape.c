@@ -22,15 +22,8 @@ static int
 vec_add(PyObject ***vec, int *count, int *cap, PyObject *o)
 {
     assert(*count >= 0 && *count <= *cap);
-    if (*count == *cap) {
-        int more = *cap ? *cap * 2 : 8;
-        PyObject **v = PyMem_Realloc(*vec, (size_t)more * sizeof(*v));
-        if (v == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        *vec = v;
-        *cap = more;
+    if (mp_grow(vec, cap, *count + 1, sizeof(**vec)) < 0) {
+        return -1;
     }
     (*vec)[(*count)++] = Py_XNewRef(o);
     return 0;

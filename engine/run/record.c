@@ -46,15 +46,8 @@ static mp_rc
 shadow_push(mp_trace *T, mp_frame *f, bool fresh)
 {
     assert(f != NULL);
-    if (T->n_stack == T->cap_stack) {
-        int cap = T->cap_stack ? T->cap_stack * 2 : 32;
-        mp_shadow *stack = PyMem_Realloc(T->stack, (size_t)cap * sizeof(*stack));
-        if (stack == NULL) {
-            PyErr_NoMemory();
-            return MP_ERR;
-        }
-        T->stack = stack;
-        T->cap_stack = cap;
+    if (mp_grow(&T->stack, &T->cap_stack, T->n_stack + 1, sizeof(*T->stack)) < 0) {
+        return MP_ERR;
     }
     mp_shadow s = {
         .f = f, .pending = -1, .names_at = -1, .root = T->n_stack == 0, .fresh = fresh};

@@ -33,13 +33,13 @@ static int64_t
 locale_number(void)
 {
     static const int categories[] = {LC_NUMERIC, LC_TIME, LC_CTYPE};
-    uint64_t hash = 14695981039346656037u;  // FNV-1a
+    uint64_t hash = 0;
     for (int i = 0; i < 3; i++) {
         const char *name = setlocale(categories[i], NULL);
         for (const char *c = name == NULL ? "" : name; *c != '\0'; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+            hash = mp_hash_mix(hash, (unsigned char)*c);
         }
-        hash = (hash ^ 0xFFu) * 1099511628211u;
+        hash = mp_hash_mix(hash, 0xFFu);
     }
     return (int64_t)(hash >> 1);
 }

@@ -14,14 +14,6 @@
 
 #include "compat/compat.h"
 
-static uint32_t
-address_hash(const void *p)
-{
-    uint64_t x = (uint64_t)(uintptr_t)p >> 4;  // objects are aligned to 16 bytes
-    x *= 0x9E3779B97F4A7C15ull;
-    return (uint32_t)(x >> 32);
-}
-
 int
 mp_refgraph_init(mp_refgraph *g, mp_guards *guards)
 {
@@ -82,7 +74,7 @@ static struct mp_slot *
 slot_find(struct mp_slot *slots, uint32_t count, PyObject *obj)
 {
     assert((count & (count - 1)) == 0);
-    uint32_t i = address_hash(obj) & (count - 1);
+    uint32_t i = mp_hash(obj) & (count - 1);
     while (slots[i].obj != NULL && slots[i].obj != obj) {
         i = (i + 1) & (count - 1);
     }
@@ -147,15 +139,8 @@ node_add(mp_refgraph *g, PyObject *obj, mp_node_kind kind, int32_t reg)
     if (g->used_slots * 2 >= g->n_slots && slots_grow(g) < 0) {
         return NULL;
     }
-    if (g->n_nodes == g->cap_nodes) {
-        int32_t cap = g->cap_nodes ? g->cap_nodes * 2 : 128;
-        mp_node **nodes = PyMem_Realloc(g->nodes, (size_t)cap * sizeof(*nodes));
-        if (nodes == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        g->nodes = nodes;
-        g->cap_nodes = cap;
+    if (mp_grow(&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(*g->nodes)) < 0) {
+        return NULL;
     }
     mp_node *n = PyMem_Calloc(1, sizeof(*n));
     if (n == NULL) {
@@ -299,27 +284,13 @@ mp_refgraph_release(mp_refgraph *g)
 static int
 external_reserve(mp_refgraph *g, int32_t reg)
 {
-    if (reg >= g->cap_by_reg) {
-        int32_t cap = Py_MAX(reg + 1, g->cap_by_reg ? g->cap_by_reg * 2 : 64);
-        mp_node **nodes = PyMem_Realloc(g->by_reg, (size_t)cap * sizeof(*nodes));
-        if (nodes == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        memset(nodes + g->cap_by_reg, 0,
-               (size_t)(cap - g->cap_by_reg) * sizeof(*nodes));
-        g->by_reg = nodes;
-        g->cap_by_reg = cap;
+    int32_t known = g->cap_by_reg;
+    if (mp_grow(&g->by_reg, &g->cap_by_reg, reg + 1, sizeof(*g->by_reg)) < 0) {
+        return -1;
     }
-    if (g->n_nodes >= g->cap_loose) {
-        int32_t cap = Py_MAX(g->n_nodes + 1, g->cap_loose ? g->cap_loose * 2 : 64);
-        mp_node **nodes = PyMem_Realloc(g->loose, (size_t)cap * sizeof(*nodes));
-        if (nodes == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        g->loose = nodes;
-        g->cap_loose = cap;
+    memset(g->by_reg + known, 0, (size_t)(g->cap_by_reg - known) * sizeof(*g->by_reg));
+    if (mp_grow(&g->loose, &g->cap_loose, g->n_nodes + 1, sizeof(*g->loose)) < 0) {
+        return -1;
     }
     return 0;
 }
@@ -360,13 +331,12 @@ mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg)
 /* -- Emitted guards ------------------------------------------------------------------ */
 
 static uint32_t
-seen_hash(int32_t kind, int32_t a, int32_t b, const void *obj, int64_t n)
+seen_hash(const struct mp_seen *key)
 {
-    uint64_t x = (uint64_t)(uintptr_t)obj >> 3;
-    x = (x ^ (uint64_t)(uint32_t)kind) * 0x9E3779B97F4A7C15ull;
-    x = (x ^ (uint64_t)(uint32_t)a) * 0xC2B2AE3D27D4EB4Full;
-    x = (x ^ (uint64_t)(uint32_t)b ^ ((uint64_t)n << 8)) * 0x165667B19E3779F9ull;
-    return (uint32_t)(x >> 32);
+    uint64_t x = mp_hash_mix(0, (uintptr_t)key->obj);
+    x = mp_hash_mix(x, (uint64_t)(uint32_t)key->kind);
+    x = mp_hash_mix(x, (uint64_t)(uint32_t)key->a << 32 | (uint32_t)key->b);
+    return (uint32_t)mp_hash_mix(x, (uint64_t)key->n);
 }
 
 /* Like slot_find, for guards: kind, registers, object and number together are the key. */
@@ -374,7 +344,7 @@ static struct mp_seen *
 seen_find(struct mp_seen *table, uint32_t count, const struct mp_seen *key)
 {
     assert((count & (count - 1)) == 0);
-    uint32_t i = seen_hash(key->kind, key->a, key->b, key->obj, key->n) & (count - 1);
+    uint32_t i = seen_hash(key) & (count - 1);
     while (table[i].kind != 0
            && !(table[i].kind == key->kind && table[i].a == key->a
                 && table[i].b == key->b && table[i].obj == key->obj
