@@ -54,7 +54,9 @@ NAMES = re.compile(
 )
 ENUM = re.compile(r"\benum\b[^{};]*\{([^}]*)\}")
 FLAG = re.compile(r"\b(\w+)\s*=\s*1\s*<<\s*(\d+)\s*,")
-PRIVATE_LAYOUT = re.compile(r"\+ sizeof\(PyObject\)|\(PyObject \*\*\)\(\*?\w+ \+ \d+\)")
+PRIVATE_LAYOUT = re.compile(
+    r"\+ sizeof\(PyObject\)|\(PyObject \*\*\)\(\*?\w+ \+ \d+\)|\bPyObject_(?:VAR_)?HEAD\b"
+)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 ROW = re.compile(r"^([A-Z]+)\((\w+)", re.MULTILINE)
 # The identifier that a row of each table makes.

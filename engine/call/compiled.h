@@ -10,7 +10,7 @@
 #include "guard/place.h"
 
 typedef struct {
-    PyObject_HEAD
+    PyObject_HEAD  // mp-ok: a type of our own
     vectorcallfunc vectorcall;
     PyObject *wrapped;   // owned; what the user gave; NULL only after tp_clear
     mp_target target;    // its parts are NULL only after tp_clear

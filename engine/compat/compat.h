@@ -133,6 +133,8 @@ bool mp_dict_iter_state(PyObject *it, PyObject **dict, Py_ssize_t *consumed);
 /* A new one over a dict that will have `size` entries, none of them deleted: the first ones
  * are behind it. */
 void mp_dict_iter_place(PyObject *it, Py_ssize_t consumed, Py_ssize_t size);
+/* The same over a list, which may be shorter for now. */
+void mp_list_iter_place(PyObject *it, Py_ssize_t index);
 /* The item that an iterator over a list, a tuple, a range, or a dict's keys or values hands
  * out after `ahead` others: 1 and the item, borrowed; 0 if there is none; -1 for another
  * iterator, one whose dict has changed, and numbers that are no shared objects.  No
@@ -145,7 +147,9 @@ PyObject *mp_weakref_borrow(PyObject *ref);
 /* What a types.MappingProxyType shows: borrowed.  (guard/field.c proves the layout.) */
 PyObject *mp_proxy_mapping_borrow(PyObject *proxy);
 /* What a staticmethod, a classmethod or a mapping proxy holds (0); the functions of a
- * property that get (0), set (1) and delete (2).  NULL: nothing. */
+ * property that get (0), set (1) and delete (2); of a method-wrapper, (1).__add__, the slot
+ * (0) and the object (1); of a super the class behind which it looks (0), the object (1) and
+ * its class (2).  NULL: nothing. */
 PyObject *mp_descr_part_borrow(PyObject *o, int i);
 /* Is a descriptor of a C member or getter made for obj?  Only then may it look into it. */
 bool mp_descr_fits(PyObject *descr, PyObject *obj);

@@ -157,6 +157,13 @@ typedef struct {
     PyObject *sequence;
 } sequence_iterator;
 
+void
+mp_list_iter_place(PyObject *it, Py_ssize_t index)
+{
+    assert(index >= 0);
+    ((sequence_iterator *)it)->index = index;
+}
+
 /* _PyRangeIterObject. */
 typedef struct {
     PyObject_HEAD

@@ -189,13 +189,6 @@ effect_iter_advance(PyObject *it, Py_ssize_t count)
     return it;
 }
 
-/* listiterobject of CPython 3.11 to 3.14. */
-typedef struct {
-    PyObject_HEAD
-    Py_ssize_t index;
-    PyObject *list;
-} effect_list_iterator;
-
 PyObject *
 mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
                         PyObject *const *regs)
@@ -216,7 +209,7 @@ mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
     }
     if (it != NULL && PyList_CheckExact(sequence)) {
         // __setstate__ would cut it to a length that the list does not have yet.
-        ((effect_list_iterator *)it)->index = PyLong_AsSsize_t(index);
+        mp_list_iter_place(it, PyLong_AsSsize_t(index));
         return it;
     }
     PyObject *done =

@@ -34,7 +34,7 @@ static struct {
 } guard_static;
 
 static struct {
-    PyObject_HEAD
+    PyObject_HEAD  // mp-ok: a type of our own
 } guard_absent_marker = {PyObject_HEAD_INIT(&PyBaseObject_Type)};
 
 PyObject *

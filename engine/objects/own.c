@@ -8,7 +8,7 @@
 #include <structmember.h>
 
 typedef struct {
-    PyObject_HEAD
+    PyObject_HEAD        // mp-ok: a type of our own
     PyObject *member;    // owned; member descriptor of the slot
     PyObject *function;  // owned; Python function
 } call_slot_object;

@@ -11,7 +11,7 @@
 #include "plan/value.h"
 
 typedef struct {
-    PyObject_HEAD
+    PyObject_HEAD  // mp-ok: a type of our own
     Py_ssize_t index;
 } mp_ValueObject;
 

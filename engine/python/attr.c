@@ -14,14 +14,6 @@
 #include "python/python.h"
 #include "read/read.h"
 
-/* Layout of `super` objects; the same on all supported versions. */
-typedef struct {
-    PyObject_HEAD
-    PyTypeObject *type;
-    PyObject *obj;
-    PyTypeObject *obj_type;
-} super_object;
-
 static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict;
 
 /* Interned names, made once. -1: exception. */
@@ -428,11 +420,13 @@ mp_record_super_attr(mp_trace *T, mp_shadow *s, PyTypeObject *after, PyObject *o
 static mp_rc
 get_super_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {
-    super_object *su = (super_object *)owner;
-    if (su->obj == NULL || su->obj_type == NULL || mp_name_is(name, "__class__")) {
+    PyTypeObject *after = (PyTypeObject *)mp_descr_part_borrow(owner, 0);
+    PyObject *obj = mp_descr_part_borrow(owner, 1);
+    PyTypeObject *cls = (PyTypeObject *)mp_descr_part_borrow(owner, 2);
+    if (obj == NULL || cls == NULL || mp_name_is(name, "__class__")) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "unbound super");
     }
-    return mp_record_super_attr(T, s, su->type, su->obj, su->obj_type, name);
+    return mp_record_super_attr(T, s, after, obj, cls, name);
 }
 
 /* An attribute of a bound method: its own parts, or an attribute of its function. */

@@ -467,20 +467,13 @@ call_operator(mp_trace *T, mp_shadow *s, PyObject *op, PyObject *const *args,
     return rc;
 }
 
-/* Layout of `obj.__slot__` objects (method-wrapper), the same on all versions. */
-typedef struct {
-    PyObject_HEAD
-    PyObject *descr;
-    PyObject *self;
-} method_wrapper_object;
-
 /* The descriptor from which a bound C method came, found by its PyMethodDef: NULL if no
  * class of self's MRO has it. */
 PyObject *
 mp_bound_descr_borrow(PyObject *bound)
 {
     if (mp_is_method_wrapper(bound)) {
-        return ((method_wrapper_object *)bound)->descr;
+        return mp_descr_part_borrow(bound, 0);
     }
     PyMethodDef *def = ((PyCFunctionObject *)bound)->m_ml;
     PyObject *self = PyCFunction_GET_SELF(bound);
@@ -740,7 +733,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
 PyObject *
 mp_bound_self_borrow(PyObject *bound)
 {
-    return mp_is_method_wrapper(bound) ? ((method_wrapper_object *)bound)->self
+    return mp_is_method_wrapper(bound) ? mp_descr_part_borrow(bound, 1)
                                        : PyCFunction_GET_SELF(bound);
 }
 
@@ -803,14 +796,14 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
         return call_c_function(T, s, callee, args, nargs, kwnames);
     }
     if (mp_is_method_wrapper(callee)) {
-        method_wrapper_object *w = (method_wrapper_object *)callee;
-        rc = mp_load_const(T, w->descr);
+        PyObject *descr = mp_descr_part_borrow(callee, 0);
+        PyObject *self = mp_descr_part_borrow(callee, 1);
+        rc = mp_load_const(T, descr);
         if (rc == MP_OK && mp_val_has_source(n)) {
-            rc = mp_load_const(T, w->self);
+            rc = mp_load_const(T, self);
         }
-        return rc != MP_OK
-                   ? rc
-                   : mp_call_with_self(T, s, w->descr, w->self, args, nargs, kwnames);
+        return rc != MP_OK ? rc
+                           : mp_call_with_self(T, s, descr, self, args, nargs, kwnames);
     }
     if (mp_is_op_object(callee)) {
         return call_operator(T, s, callee, args, nargs, kwnames);

@@ -122,7 +122,12 @@ def test_names_of_attributes_may_be_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["*(PyObject **)((char *)o + sizeof(PyObject))", "*(PyObject **)(o + 1)"]
+    "part",
+    [
+        "*(PyObject **)((char *)o + sizeof(PyObject))",
+        "*(PyObject **)(o + 1)",
+        "((struct { PyObject_HEAD PyObject *part; } *)o)->part",
+    ],
 )
 def test_a_private_layout_breaks_a_rule(tmp_path: Path, part: str) -> None:
     planted = tmp_path / "planted.c"
