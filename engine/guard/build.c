@@ -1,9 +1,11 @@
-/* guard/build.c - guard programs are made: one op behind the other, as the recording learns.
+/* guard/build.c - making guard programs, one operation after the other, as the recording
+ * learns.
  *
- * R: an op is appended only with operands that its check can handle without asking again
- * (the columns of guards.def); all memory is there before the program changes.
- * Ownership: a program owns the `obj` and `meta` of its ops, but for what it lets go of
- * (guard/weak.c). */
+ * R: an operation is appended only with operands that its check can handle without
+ * testing them again (the columns of guards.def).  Memory is reserved before the program
+ * changes.
+ * Ownership: a program owns `obj` and `meta` of its operations, except for those that
+ * guard/weak.c has made borrowed. */
 #include "guard/plant.h"
 
 #include <structmember.h>

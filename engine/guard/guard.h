@@ -121,7 +121,8 @@ int mp_guards_numbers(const mp_guards *g, const int32_t *which, int32_t count,
  * args: the bound parameters. */
 int mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs);
 
-/* May a check go on behind an op that failed?  A load that failed is none to go on from. */
+/* May a check continue after an operation that failed?  Not after a load that failed,
+ * because its register is empty. */
 typedef bool (*mp_guard_excuse)(void *ctx, const mp_guards *g, int32_t op,
                                 PyObject *const *regs);
 /* A check of all ops in the order of the program, which goes on where it is excused: has it

@@ -76,9 +76,9 @@ typedef struct {
 } mp_differences;
 
 void mp_differences_clear(mp_differences *d);
-/* Goes on where a check would stop: does the program fail at nothing but numbers?  Then d
- * has all of them.  False: it fails at more than that, or does not fail.  Runs no user code,
- * as a check; regs and args as there. */
+/* A check that continues where it would fail: does the program fail only because of
+ * numbers? Then d lists all of them.  False: something else fails, too, or nothing does.
+ * Runs no user code, like a check; regs and args as there. */
 bool mp_guards_differ(mp_guards *g, PyObject *const *args, PyObject **regs,
                       mp_differences *d);
 

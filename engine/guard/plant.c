@@ -1,8 +1,8 @@
 /* guard/plant.c - planted holes, see guard/plant.h; empty without MP_TESTING.
  *
- * A test that is planted is left out.  A load cannot be, because others need its
- * register: it is replaced by what it found (a copy, if that is a dict that the program
- * names). */
+ * A planted test is left out.  A load cannot be left out, because other operations need
+ * its register: a constant takes its place, the object that it found (a copy, if that is
+ * a dict that the program names). */
 #include "guard/plant.h"
 
 #ifdef MP_TESTING

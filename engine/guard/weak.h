@@ -4,10 +4,10 @@
 
 #include "guard/guard.h"
 
-/* Let go of what came with the arguments; the program is complete.  When one of these
- * objects dies, g->dead is set.  `also` lets go of the same objects elsewhere, and whoever
- * uses that holds what it has borrowed from the check of the guards on.
- * 0 / -1, and then some are still held. */
+/* Make the references to objects that came with the arguments borrowed; the program is
+ * complete.  When one of these objects dies, g->dead is set.  `also` does the same to
+ * other references to them; whoever uses those holds the objects from the check of the
+ * guards on. 0; -1: some are still owned. */
 int mp_guards_weaken(mp_guards *g,
                      void (*also)(void *ctx, PyObject *const *objects, int32_t count),
                      void *ctx);

@@ -1,10 +1,10 @@
-/* run/death.c - what dies while a run is recorded, and the code that runs then.
+/* run/death.c - objects that die during a recording, and the code that runs then.
  *
- * Objects die in the program's instructions, when the recording lets go of what nothing
- * else holds (mp_refgraph_release), when the root's frame has ended, and by the collector.
- * Code of the library does no harm.  What a generator of the run does is recorded.  All else
- * ends the recording: its writes would be taken for the run's, and on a hit it runs by
- * itself. */
+ * Objects die in instructions of the program, when the recorder releases what nothing
+ * else holds (mp_refgraph_release), when the root frame has ended, and by the garbage
+ * collector.  Library code does no harm.  A generator of the run is recorded.  Everything
+ * else ends the recording: its writes would be taken for writes of the run, and on a hit
+ * it runs by itself. */
 #include "run/run.h"
 
 /* While a segment is recorded the collector is off: the garbage of others is no part of the
@@ -92,9 +92,10 @@ mp_is_finalizer(mp_trace *T, mp_frame *f)
     return is_gc_callback(mp_frame_func_borrow(f));
 }
 
-/* Something dies, and its code is none that the recording holds: what it writes would be
- * taken for the run's, and a hit lets go of things when its effects are done.  (A generator
- * that the run made is recorded; one that was there before a break is not.) */
+/* An object dies and its code (a finalizer) is not part of the recording: its writes
+ * would be taken for writes of the run, and a hit releases objects only after its
+ * effects.  (A generator that the run made is recorded; one that existed before a break
+ * is not.) */
 bool
 mp_runs_as_it_dies(mp_trace *T, mp_frame *f, bool fresh)
 {

@@ -422,7 +422,7 @@ is_number(PyObject *v)
            && Py_TYPE(v)->tp_richcompare != PyBaseObject_Type.tp_richcompare;
 }
 
-/* What the frames hold dies when they let go of it; what runs then is not recorded. */
+/* Objects die when the frames release them; finalizers that run then are not recorded. */
 static bool
 holds_finalizers(const mp_point *p)
 {

@@ -1,11 +1,10 @@
-/* run/trial.c - runs that are only tried.
+/* run/trial.c - trial recordings.
  *
- * A trial (call/trial.c) is a run that may be told True and must leave no trace, because the
- * real call comes after it.  R: whatever it is about to change outside of itself, or cannot
- * know, gives it up before that happens: each abort is an mp_watch_abandon.  What it made
- * goes away without running any code, so generators that wait in a block are known and
- * are closed with their handlers muted.
- */
+ * A trial (call/trial.h) is a recording in which is_compiling() may answer True.  It must
+ * leave no trace, because the real call comes after it.  R: it is given up before it
+ * changes anything outside, and before anything of which it cannot know that: each abort
+ * is an mp_watch_abandon. Objects that it made go away without running any code, so
+ * generators that wait in a block are known, and are closed with their handlers muted. */
 #include "run/run.h"
 
 mp_rc

@@ -1,5 +1,5 @@
-/* trace/arrays.c - values of numpy as operands: what is guarded of numpy's state, and which
- * arrays nobody may use again. */
+/* trace/arrays.c - values of numpy as operands: which state of numpy is guarded, and
+ * which arrays must not be used again. */
 #include "trace/trace.h"
 
 #include <fenv.h>

@@ -1,7 +1,7 @@
-/* trace/compiling.c - what a run is told when it asks whether a compiler is at work.
+/* trace/compiling.c - the answer of torch.compiler.is_compiling() in a recording.
  *
- * Torch's flag is never touched: the real call answers False, as it does in eager, and
- * where the run is told True that is put in its place on the stack (run/frame.c). */
+ * Torch's flag is never written: the real call returns False, as in eager mode.  If the
+ * answer is to be True, it replaces the result on the stack (run/frame.c). */
 #include "trace/trace.h"
 
 #include <string.h>
@@ -27,8 +27,8 @@ mp_compiling_plain(void)
                               knob == MP_COMPILING_TRUE ? MP_TELL_ALL : MP_TELL_FALSE};
 }
 
-/* Torch's own modules compute other numbers under True, or raise.  (A module of the
- * program that has such a name is told what eager tells it.) */
+/* Torch's own modules compute other numbers if the answer is True, or raise.  (A module
+ * of the program with such a name gets the answer of eager mode.) */
 static bool
 is_of_torch(mp_frame *f)
 {

@@ -1,8 +1,7 @@
 /* trace/entry.c - the entry row of a segment: the values of its frames.
  *
- * Constants among them are guarded when they are loaded, so that a loop counter that nobody
- * looks at does no harm.
- */
+ * Constants among them are guarded only when an instruction loads them, so a loop counter
+ * that the segment does not use adds no guard. */
 #include "trace/trace.h"
 
 PyObject *

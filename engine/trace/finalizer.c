@@ -2,8 +2,8 @@
 #include "guard/weak.h"
 #include "trace/trace.h"
 
-/* A callback of a weak reference, which is not of the kind that keeps tables of such, nor the
- * one by which a recorded entry learns that what it compares with has died. */
+/* A callback of a weak reference, other than those of weak tables (WeakKeyDictionary,
+ * ...) and those by which an entry learns that an object of its guards has died. */
 static bool
 has_callback(PyObject *v)
 {

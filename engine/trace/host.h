@@ -1,4 +1,5 @@
-/* trace/host.h - whom a run in pieces asks, and what a run is told of compilers. */
+/* trace/host.h - what a recording with segments asks of the session that runs it, and
+ * what it answers to is_compiling(). */
 #ifndef MP_HOST_H
 #define MP_HOST_H
 
@@ -6,7 +7,7 @@
 #include "plan/abort.h"
 #include "plan/plan.h"
 
-/* What a run in pieces asks of whoever keeps its segments. */
+/* What a recording with segments asks of the session that keeps them. */
 typedef enum {
     MP_ARRIVE_RECORD,  // no entry: record from here
     MP_ARRIVE_FOLLOW,  // the same, to compare it with an entry: it ends where that does

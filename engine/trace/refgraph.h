@@ -172,9 +172,9 @@ bool mp_node_is_alive(const mp_node *n);
 /* A write is about to take obj (or NULL) from its place, or whatever n holds. */
 void mp_refgraph_loosen(mp_refgraph *g, PyObject *obj);
 void mp_refgraph_loosen_items(mp_refgraph *g, mp_node *n);
-/* Let go of such objects that nothing else holds any more, so that they die when eager
- * frees them.  Those that the journal writes to are kept.  May run __del__.
- * The last ones are looked at each time; all of them as often as their number allows. */
+/* Release objects that nothing but the graph holds any more, so that they die when they
+ * die in eager mode; those that the journal writes to are kept.  May run __del__.  The
+ * last ones are examined each time, all of them as often as their number allows. */
 MP_MAYRUN void mp_refgraph_release(mp_refgraph *g);
 
 /* Emit a load once.  *is_new tells whether it was not there before.  -1: exception. */
