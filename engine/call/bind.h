@@ -22,9 +22,10 @@ typedef struct {
 
 /* Fill t.  -1: callable ends in no Python function, TypeError is set. */
 int mp_target_init(mp_target *t, PyObject *callable);
-/* Does a call of the callable still come to root?  An instance's class can be given another
- * __call__, and the instance another class.  1: yes; 0: root is now what it comes to, and
- * *old is the function before, to be released; -1: it comes to no Python function now. */
+/* Does a call of the callable still lead to `root`?  The class of an instance can get
+ * another __call__, and the instance another class.  1: yes; 0: no, `root` is now the
+ * function to which it leads, and *old the one before, to be released; -1: it leads to no
+ * Python function. */
 int mp_target_follow(mp_target *t, PyFunctionObject **old);
 int mp_target_visit(mp_target *t, visitproc visit, void *arg);
 void mp_target_clear(mp_target *t);

@@ -1,4 +1,5 @@
-/* call/blame.c - why no entry answers a call: what is told, and what is learned from it. */
+/* call/blame.c - why a call missed: the guard that is blamed, what the user is shown, and
+ * what later recordings learn from it. */
 #include "call/blame.h"
 
 #include "call/notice.h"

@@ -18,7 +18,7 @@
 static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
 
 /* After tp_clear: the collector has taken the function away, a finalizer still calls.
- * */
+ */
 static PyObject *
 compiled_call_dead(PyObject *self, PyObject *const *args, size_t nargsf,
                    PyObject *kwnames)
@@ -164,9 +164,10 @@ compiled_get(PyObject *self, PyObject *obj, PyObject *type)
     return bound;
 }
 
-/* TorchDynamo can be told only once it is there, and nothing of ours runs when it traces a
- * call of ours; but it asks for the class of what it meets (`isinstance`).  R: whoever asks
- * sees the answer that is asked for, whatever becomes of this. */
+/* Functions of MagPy must be made known to TorchDynamo when it has been imported, but no
+ * code of ours runs when it traces a call of a compiled function.  It does read __class__
+ * of what it meets (`isinstance`), so that getter is the place.  R: the getter returns
+ * the class, whatever becomes of this. */
 static void
 compiled_tell_dynamo(void)
 {

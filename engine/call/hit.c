@@ -1,16 +1,17 @@
-/* call/hit.c - an entry answers, at the begin of a call or behind one of its breaks.
+/* call/hit.c - a hit: an entry answers, at the begin of a call or after a break.
  *
- *   search a cache -> NEW: compile, and look again
+ *   search a cache -> NEW: compile, and search again
  *                  -> graph -> replay -> the result, or the values at a break
- *                        raised -> all as before -> the program itself
+ *                        raised -> changes are undone -> the program itself runs
  *
  * What must hold:
  * (1) From the moment that values are borrowed (bound arguments, the row of a point) to the
  *     end of the gathering no Python code runs: they and the guard registers are borrowed.
  *     What is needed later is gathered into strong references (mp_hit).
- * (2) Whoever uses an entry while Python can run holds a reference to it.
- * (3) Compiling runs Python, so what was checked before counts no more: the hit is void.
- * (4) Where the program runs itself, the hit holds nothing of it: what dies in eager dies. */
+ * (2) Whoever uses an entry while Python code can run holds a reference to it.
+ * (3) Compiling runs Python code, so everything that was checked before is void.
+ * (4) When the program itself runs, the hit holds none of its objects: they die when they
+ *     die in eager mode. */
 #include "call/hit.h"
 
 #include "call/dynamic.h"
@@ -361,7 +362,7 @@ mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 /* -- Run --------------------------------------------------------------------------- */
 
 /* Boxed: the list takes the references over, so that the callee can free inputs early.
- * */
+ */
 static PyObject *
 hit_call_boxed(PyObject *callable, mp_hit *hit, int32_t n_sources)
 {

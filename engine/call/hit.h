@@ -1,6 +1,8 @@
-/* call/hit.h - an entry answers: one way for the begin of a call and for the places where it
- * goes on.  The begin is a point like any other: it has a cache of its own, and the values of
- * its row are the bound arguments. */
+/* call/hit.h - a hit: an entry of a cache answers, at the begin of a call or after a
+ * break.
+ *
+ * Both work in the same way.  The begin of a call is a place like any other: it has a
+ * cache of its own, and its row of values holds the bound arguments. */
 #ifndef MP_HIT_H
 #define MP_HIT_H
 

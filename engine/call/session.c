@@ -104,8 +104,9 @@ session_copy(mp_session *s, const mp_point *p)
     return 0;
 }
 
-/* The entry that was found is compared with what the program does from here on.  Its graph
- * runs now, dry; nothing may hold its inputs when the program goes on. */
+/* Verify mode: the entry that matches here is compared with what the program does from
+ * here on.  Its graph runs now, dry; nothing may hold its inputs when the program
+ * continues. */
 static mp_arrival
 session_follow(session_place *at)
 {

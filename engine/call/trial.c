@@ -1,9 +1,9 @@
 /* call/trial.c - see call/trial.h.
  *
- * What must hold: a trial leaves no trace.  run/trial.c gives it up before it writes
- * anything, torch's state and random generators are put back here, and its result is
- * dropped.  The program's own exceptions in it are dropped too: the real call has the last
- * word.  An interrupt is not the trial's, and goes on. */
+ * What must hold: a trial leaves no trace.  run/trial.c ends it before it writes
+ * anything; torch's state and the random generators are restored here; its result is
+ * dropped, and so are exceptions of the program, because the real call follows.  Only an
+ * interrupt is raised. */
 #include "call/trial.h"
 
 #include "call/hit.h"

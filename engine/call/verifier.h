@@ -41,7 +41,8 @@ typedef struct {
      * the call is not verified. */
     int (*judge)(mp_verification *v, const mp_plan *fresh, PyObject *exc,
                  const mp_abort_info *why);
-    /* An exception of ours is set: keep an interrupt for the end of the call. */
+    /* An exception of the verifier is set: drop it, but keep an interrupt for the end of
+     * the call. */
     void (*failed)(mp_verification *v);
     /* The real call, which is compared with the entry and counted.  notes: of the dry run,
      * or NULL.  Whoever calls holds a reference to entry. */

@@ -1,10 +1,10 @@
-/* cfunc/class.c - isinstance and issubclass: which classes they ask, at any depth.
+/* cfunc/class.c - isinstance and issubclass: the classes that they get, at any depth.
  *
- * The second argument is a class, a union, or a tuple of such, as deep as one likes.  Each
- * class becomes known: by the items of a tuple, or because the union never changes and an
- * external one is pinned.  Whatever else answers from attributes that nobody guards.
- * super() and properties called by themselves are here, too.
- */
+ * The second argument is a class, a union, or a tuple of such, nested as deep as the
+ * program likes.  Each class becomes known: through the items of a tuple, or because a
+ * union never changes and the identity of an external one is guarded.  Any other object
+ * answers by attributes that no guard covers, and is refused.  super() and direct calls
+ * of property objects are handled here, too. */
 #include "cfunc/cfunc.h"
 #include "objects/rows.h"
 #include "python/python.h"

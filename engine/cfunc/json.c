@@ -1,8 +1,8 @@
 /* cfunc/json.c - the C half of json: _json.Encoder and _json.Scanner.
  *
- * Encoding reads its argument at any depth, and gives what it cannot write to `default`.
- * Scanning makes new objects of a text, and gives each of them to a hook.  Both callbacks
- * are watched if they are Python; any other is refused. */
+ * The encoder reads its argument at any depth, and calls `default` for objects that it
+ * cannot write.  The scanner makes new objects from a text, and calls a hook with each of
+ * them.  Both callbacks are watched if they are Python functions; any other is refused. */
 #include "cfunc/cfunc.h"
 
 #include <string.h>

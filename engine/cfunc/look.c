@@ -1,12 +1,12 @@
-/* cfunc/look.c - values that C code sees without an event of ours.
+/* cfunc/look.c - values that C code sees without an event of the recorder.
  *
- * any(), sorted(key=f), `x in [..]` or filter() test and compare what iterators and Python
- * callbacks hand to them.  When that is a tensor, its value decides: a host read.  When it
- * is a container, its content decides: guarded here.  Three ways in:
- *   iterators and views  marked with what they may hand out (node->yields) when made
- *   Python frames        their answers pass by when they leave (mp_look_at_answer)
- *   C callables          map(f, xs) calls f out of sight: f may only read (mp_look_at_calls)
- */
+ * any(), sorted(key=f), `x in [..]` and filter() test and compare the values that
+ * iterators and Python callbacks give them.  If that is a tensor, its value decides: a
+ * host read.  If it is a container, its content decides, which is guarded here.  There
+ * are three ways in:
+ *   iterators and views  are marked, when made, with what they may give (node->yields)
+ *   Python frames        their results are examined when they return (mp_look_at_answer)
+ *   C callables          map(f, xs) calls f unseen: f may only read (mp_look_at_calls) */
 #include "cfunc/cfunc.h"
 
 #include <string.h>

@@ -1,9 +1,8 @@
-/* cfunc/objects.c - objects of C types of the standard library that call or look up.
+/* cfunc/objects.c - objects of C types of the standard library that look up or call:
+ * operator.itemgetter and its relatives, json's encoder and scanner, read-only views.
  *
- * operator.itemgetter and its kin, json's encoder and scanner, read-only views:
- * what such an object holds never changes, so an external one is pinned, and a call of it
- * is taken for what it does with that.
- */
+ * The content of such an object never changes, so guarding the identity of an external
+ * one covers it.  A call of the object is recorded as the look-up or call that it makes. */
 #include "cfunc/cfunc.h"
 
 #include <string.h>

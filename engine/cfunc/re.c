@@ -1,10 +1,10 @@
 /* cfunc/re.c - pattern.sub, pattern.subn, match.expand.
  *
- * What a match is replaced with is called with the match, or a template.  C code turns a text
- * into a template by Python code of `re`, which it looks up there: that is read like the
- * program's own reads, and its frames are watched.  From 3.12 on what it calls is a cache
- * (cfunc/cached.c) that it has looked up once for the process: re_static.cache.
- */
+ * The replacement is a callable, which gets the match, or a text, from which C code makes
+ * a template.  For that it looks up a Python function of `re` and calls it: the look-up
+ * is guarded like one of the program, and the frames are watched.  From 3.12 on the
+ * function is a cache (cfunc/cached.c) that C code has looked up once for the process:
+ * re_static.cache. */
 #include "cfunc/cfunc.h"
 
 #include <string.h>

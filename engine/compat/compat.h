@@ -82,8 +82,8 @@ bool mp_gen_runs_code(PyObject *o);
 int mp_gc_waiting(void);
 /* Would it run when the next object is made, if it were on? */
 bool mp_gc_is_due(void);
-/* From 3.12 on it runs at a later instruction than the one that made it due, even if it has
- * been switched off meanwhile.  Was that to come?  Then it no longer is. */
+/* From 3.12 on a collection runs at a later instruction than the one that made it due,
+ * even if the collector was switched off meanwhile.  Was one scheduled?  It is cancelled. */
 bool mp_gc_take_scheduled(void);
 /* It has been off and was due: let it run now, if it is on. */
 MP_MAYRUN void mp_gc_catch_up(void);
@@ -100,10 +100,10 @@ int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _
 
 /* -- Objects whose layout is private ------------------------------------------------ */
 
-/* The instance dict of o: borrowed, NULL (without an exception) if there is none, or not yet.
- * Attributes that an instance keeps in compact form are moved into a dict, which nobody can
- * tell; an exception or a partial shows in its __reduce__ whether it has a dict, so none is
- * made for looking.  NULL with an exception if memory is short. */
+/* The instance dict of o: borrowed, NULL (without an exception) if there is none, or not
+ * yet. Attributes that an instance keeps in compact form are moved into a dict, which the
+ * program cannot observe.  No dict is made for an exception or a partial, because their
+ * __reduce__ shows whether there is one.  NULL with an exception if memory is short. */
 PyObject *mp_instance_dict_borrow(PyObject *o);
 /* The same, made if the type can have one, as a store or o.__dict__ does. */
 PyObject *mp_instance_dict_make_borrow(PyObject *o);
@@ -140,7 +140,8 @@ void mp_list_iter_place(PyObject *it, Py_ssize_t index);
  * iterator, one whose dict has changed, and numbers that are no shared objects.  No
  * exception; nothing is advanced. */
 int mp_iterator_peek(PyObject *it, Py_ssize_t ahead, PyObject **item);
-/* What it goes through, borrowed; NULL: exhausted, or a range. */
+/* The container that the iterator goes through, borrowed; NULL: it is exhausted, or a
+ * range's. */
 PyObject *mp_iterator_sequence_borrow(PyObject *it);
 /* The object of a weak reference or proxy; None: it has died. */
 PyObject *mp_weakref_borrow(PyObject *ref);
@@ -282,9 +283,9 @@ typedef struct {
     PyObject **made;   // MP_RESUME_INIT: taken over in the same way
 } mp_resume_frame;
 
-/* Rebuild these frames, outermost first, and run them to their end: the result of the
- * outermost.  They are real: each sees the one that called it, exceptions meet their
- * handlers.  No generators, no class bodies; not between KW_NAMES and its CALL. */
+/* Rebuild these frames, outermost first, and run them to their end; returns the result of
+ * the outermost.  They are real frames: each sees its caller, and exceptions reach their
+ * handlers. Not for generators, class bodies, and places between KW_NAMES and its CALL. */
 MP_MAYRUN PyObject *mp_resume_run(const mp_resume_frame *frames, int32_t n);
 /* The same, watched: `enter` is told of each, outermost first, when it is complete. */
 MP_MAYRUN PyObject *mp_watch_resume(const mp_watch_ops *ops, void *ctx,

@@ -1,7 +1,8 @@
-/* lock.c - threading.RLock: who has one.  Its layout is private.
+/* lock.c - who holds a threading.RLock.  Its layout is private.
  *
- * It is that of CPython 3.11 to 3.13, and is believed only after a lock was made, taken and
- * given back (mp_lock_init).  Elsewhere nobody knows whether a lock is free. */
+ * The layout is that of CPython 3.11 to 3.13.  It is used only after a test at start: a
+ * lock is made, taken and released (mp_lock_init).  If that fails, no lock is known to be
+ * free. */
 #include "compat/private.h"
 
 #include <pythread.h>

@@ -170,9 +170,10 @@ watcher_fini(mp_watcher *w)
 
 /* -- Leaving ----------------------------------------------------------------------- */
 
-/* A call is left by an exception that its frames cannot catch: their code objects lose
- * their exception tables until it has come out.  No Python code runs meanwhile: the
- * collector is off, and whoever leaves holds what the frames hold. */
+/* A call is left by an exception that its frames cannot catch: their code objects have no
+ * exception tables until the exception has left the call.  No Python code runs meanwhile:
+ * the collector is off, and the caller holds references to everything that the frames
+ * hold. */
 struct mp_muted {
     PyCodeObject *code;  // owned
     PyObject *table;     // owned; what belongs there

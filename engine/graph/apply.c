@@ -1,12 +1,11 @@
 /* graph/apply.c - functions with a backward of their own: MyFunction.apply(x).
  *
  * The call is one operation of the graph, so that a hit makes a real context and autograd
- * finds the real backward.  While it is recorded, its `forward` is watched all the same:
- * what it reads becomes guards.  What it logged is thrown away at the end.
- * R: a hit runs `forward` before the effects.  So it may not come near anything that was
- * written before the call, nor write, and it takes nothing that a graph would hand over as a
- * copy.
- */
+ * finds the real backward.  During the recording its `forward` is watched, because its
+ * reads need guards; the operations that it logs are dropped at the end.
+ * R: a hit runs `forward` before the effects.  So `forward` must not use anything that
+ * was written before the call, must not write, and gets no argument that a graph would
+ * copy. */
 #include "graph/graph.h"
 
 #include <string.h>

@@ -1,17 +1,17 @@
-/* graph/leaf.c - what a tensor is besides its memory, and what a program changes in that.
+/* graph/leaf.c - state of a tensor other than its memory, and how programs change it.
  *
- * Whether a tensor is a leaf follows, for the result of an operation, from metadata of the
- * inputs; of an input it is guarded.  Nodes of the autograd graph are objects that no
- * replay can make: only None is an answer.
+ * Whether a tensor is a leaf follows from metadata of the inputs if it is the result of
+ * an operation; for an input it is guarded.  A replay cannot make nodes of the autograd
+ * graph, so grad_fn may only be None.
  *
  * `t.data = x` and `t.requires_grad = True` are operations of the graph, setattr(t, ...).
- * R: a graph with one runs as recorded (graph.py), so it does to the real tensors what the
- * program did; guards on metadata speak of the entry, and what comes behind follows.
- * R: a tensor that became another one is no other tensor that the run has looked at.
+ * R: a graph with one runs as recorded (graph.py), so it does to the real tensors what
+ * the program did; guards on metadata describe the entry, and later metadata follows.
+ * R: a tensor whose state changed is none of the other tensors that the run has read.
  *
- * Attributes that programs put on tensors are keys of the tensor's dict, as those of any
- * instance: writes to an external one are in the journal, a new tensor is handed out with
- * what its dict holds in the end (rebuild/rebuild.c).  The same R holds for them. */
+ * Attributes that programs set on tensors are keys of the tensor's dict, like those of
+ * any instance: writes to an external tensor are in the journal, a new tensor gets what
+ * its dict holds at the end (rebuild/rebuild.c).  The second R holds for them, too. */
 #include "graph/graph.h"
 #include "objects/operators.h"
 #include "torch/tensor_state.h"

@@ -1,11 +1,10 @@
-/* graph/names.c - what an operation finds by name when it runs again.
+/* graph/names.c - what an operation looks up by name when it runs again.
  *
  * A graph calls a method by its name, `a + b` asks the classes of its operands, and a
- * function of torch that is written in Python looks up others in its module.  The program
- * may replace any of them.  A compiler looked when it compiled; a hit of the eager backend
- * looks when it runs.  R: both must find what the recorded call found, so each such
- * look-up is guarded.
- */
+ * Python function of torch looks up others in its module.  The program may replace any of
+ * them.  A compiler looks them up when it compiles, a hit of the eager backend when it
+ * runs.  R: both must find what the recorded call found, so each of these look-ups is
+ * guarded. */
 #include "graph/graph.h"
 
 #include <string.h>

@@ -1,12 +1,14 @@
-/* graph/writes.c - which inputs the operations of a run write to, and what follows.
+/* graph/writes.c - which inputs the operations of a run write to, and what follows from
+ * that.
  *
- * Torch counts writes per memory (`_version`), so a write through a view shows on the
- * tensor it views.  Not all count: inference tensors have no counter, some kernels do not
- * move it (running statistics), and some memory has several (t.data, unsafe_chunk).  There
- * the schema of the operation tells (_effects.py), and where memory lies.
- * R: an operation may stand where the program would catch its exception only if all that
- * the graph writes can be put back: the handler runs in eager, from the entry on.
- */
+ * Torch counts writes per memory (`_version`), so a write through a view shows on its
+ * base.  Not all writes count: inference tensors have no counter, some kernels do not
+ * increment it (running statistics), and some memory has several counters (t.data,
+ * unsafe_chunk).  There the schema of the operation decides (_effects.py), and overlap of
+ * memory.
+ * R: an operation may stand in a `try` block that would catch its exception only if
+ * everything that the graph writes can be undone: the handler runs in eager mode, from
+ * the entry on. */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -451,8 +453,9 @@ is_wrapper_frame(mp_frame *f)
            || mp_is_of_package(globals, "transformers");
 }
 
-/* `finally:` in such a wrapper: its handler neither matches the exception nor drops it.
- * What it would set back, a replay has not set yet: effects come after the graph. */
+/* `finally:` in such a wrapper: the handler neither tests the exception nor drops it.
+ * But what it would restore a replay has not set yet, because effects come after the
+ * graph. */
 static bool
 is_finally(mp_frame *f, const mp_code_info *info, int at)
 {

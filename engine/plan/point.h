@@ -1,9 +1,10 @@
-/* plan/point.h - where a run can go on: the frames of a call, stopped between instructions.
+/* plan/point.h - a place where a call can go on: its frames, stopped between two
+ * instructions.
  *
- * A point's values lie in one row, outermost frame first: the frame's function, the
- * instance that its call in progress makes (NULL: none), then its slots (locals, cells,
- * value stack; NULL: empty).  The key tells which code stands where and which values are
- * NULL, so under one key all rows have the same shape. */
+ * The values of a point lie in one row, outermost frame first: the function of the frame,
+ * the instance that its call in progress makes (or NULL), then its slots (locals, cells,
+ * value stack; NULL: empty).  The key of a point says which code stands where and which
+ * values are NULL, so all rows with the same key have the same shape. */
 #ifndef MP_POINT_H
 #define MP_POINT_H
 

@@ -52,8 +52,9 @@ function_effect(PyObject *f)
                                                           : mp_builtin_effect(f);
 }
 
-/* A class in Python.  The C type behind it may walk through what it is given.  Its own code
- * would run in a frame whose object nobody has seen made. */
+/* A class in Python.  The C type that it extends may walk through its arguments.  Python
+ * code of its constructor would run in a frame whose `self` the recorder has not seen
+ * made. */
 static mp_rc
 class_effect(mp_trace *T, PyTypeObject *cls, mp_c_effect *effect)
 {

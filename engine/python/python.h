@@ -33,8 +33,9 @@ bool mp_callee_is_watched(PyObject *callee);
  * code that only stores. */
 mp_rc mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs);
 bool mp_constructor_reads(PyTypeObject *cls);
-/* What the callable in node n stands for, in this field: a wrapper from outside is told by
- * that, one that the run made holds what is known, and what no register has is a constant. */
+/* The object inside a wrapper (node n), read from this field.  That of an external
+ * wrapper is loaded and guarded; a wrapper that the run made holds known objects; and if
+ * n has no register, the object is a constant. */
 mp_rc mp_load_wrapped(mp_trace *T, mp_node *n, int field, PyObject *inner);
 /* A C method or slot bound to an object: its descriptor (overrides of its name do not
  * count; NULL if there is none), and the object. */

@@ -373,9 +373,9 @@ may_be_written(mp_trace *T, PyObject *a)
     return found;
 }
 
-/* R: the guard speaks of what it holds at entry.  So it must hold that when it is read, and
- * when the run has ended: arrays, which follow from guarded state, write the same each
- * time, so that what comes back to its old bytes does so in hits. */
+/* R: the guard compares the content at entry.  So the array must still have that content
+ * when it is read, and when the run has ended.  (Content that is changed and restored in
+ * between is restored in a hit, too: what writes to arrays follows from guarded state.) */
 mp_rc
 mp_array_read(mp_trace *T, PyObject *a, mp_node *n)
 {

@@ -1,8 +1,9 @@
 /* read/bytes.c - bytearrays that existed before the run.
  *
- * Whoever reads one depends on all of it, and whoever changes one assigns all of it: its
- * bytes are constants.  One whose memory is shared (a memoryview, a tensor made by
- * torch.frombuffer) can change behind every guard, and is refused, here and by the guard. */
+ * A read depends on all bytes, and a write assigns all of them; the bytes are constants.
+ * A bytearray that shares its memory (with a memoryview, or a tensor made by
+ * torch.frombuffer) can change without any guard noticing, so it is refused, here and by
+ * the guard. */
 #include "read/read.h"
 
 enum { BYTES_LIMIT = 1 << 16 };  // a guard holds a copy, and compares it at every call

@@ -1,8 +1,8 @@
-/* read/c_object.c - objects of C types that are no containers: what C code gets out of them.
+/* read/c_object.c - objects of C types that are not containers, and what C code reads of
+ * them.
  *
- * R: an object of a type without a row, or one that shows its content, is opaque: nobody
- * could guard what C code finds in it.
- */
+ * R: an object of a type without a row, or one that shows its content, is opaque, because
+ * no guard could cover what C code finds in it. */
 #include "read/read.h"
 
 #include <string.h>

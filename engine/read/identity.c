@@ -1,10 +1,10 @@
-/* read/identity.c - which object is which, where C code decides by that.
+/* read/identity.c - identity where C code depends on it.
  *
- * Hash tables and comparisons take an object for itself before they ask anything else, so
- * `x in {y}`, `[a] == [b]` or `xs.index(x)` tell whether two names mean one object.  Those
- * objects are marked here; in the end every two of them get a guard that they differ.
- * An external dict is looked up with the key of the recording, so there the key is pinned.
- */
+ * Hash tables and comparisons test identity before equality, so the result of `x in {y}`,
+ * `[a] == [b]` or `xs.index(x)` depends on whether two names mean one object.  Such
+ * objects are marked here; at the end each pair of them gets a guard that they differ.
+ * An external dict is looked up with the key of the recording, so the identity of that
+ * key is guarded. */
 #include "read/read.h"
 
 #include <math.h>

@@ -1,8 +1,9 @@
 /* read/iter.c - the containers behind the iterators that C code advances.
  *
- * `max(reversed(xs))` compares what xs holds.  Nobody can ask an iterator for that without
- * advancing it, but the collector can see what it refers to: the container, or another
- * iterator.  All of the container is read, whatever part of it is left. */
+ * `max(reversed(xs))` compares the items of xs.  An iterator cannot be asked for its
+ * container without advancing it, but its tp_traverse shows the objects that it refers
+ * to: the container, or another iterator.  All of the container is read, whatever part of
+ * it is left. */
 #include "objects/rows.h"
 #include "read/read.h"
 

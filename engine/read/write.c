@@ -1,11 +1,11 @@
 /* read/write.c - the journal: writes to objects that existed before the run.
  *
- * Entries are primitive mutations in program order.  Values are not kept: the last value
- * of a key is read from the live object when the run has ended, so a dead store frees its
- * value when eager would.  A blind write adds no read guard.
- * Invariant: an entry that is not dead tells what must happen to its key (or content); a
- * key has at most one live SET after its last DEL.
- */
+ * Entries are primitive writes in program order.  Values are not stored: the last value
+ * of a key is read from the live object when the run has ended, so an overwritten value
+ * dies when it dies in eager mode.  A write that does not depend on the old value adds no
+ * guard.
+ * Invariant: an entry that is not dead says what must happen to its key (or content); a
+ * key has at most one live SET after its last DEL. */
 #include "read/read.h"
 
 #include <structmember.h>

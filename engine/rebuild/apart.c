@@ -1,7 +1,7 @@
-/* rebuild/apart.c - what a run has changed is nothing else that it looked at.
+/* rebuild/apart.c - objects that the run has changed are none of the others that it read.
  *
- * The run was recorded with these objects apart.  A later call may reach one of them under
- * the name of another, or through its memory; then it must miss. */
+ * In the recording these objects were different ones.  A later call may reach a changed
+ * object under the name of another one, or through its memory; then it must miss. */
 #include "guard/cover.h"
 #include "rebuild/rebuild.h"
 
@@ -153,8 +153,8 @@ guard_alone(mp_trace *T, apart_list *list)
     return r < 0 ? MP_ERR : MP_OK;
 }
 
-/* A tensor that begins to require grad takes its views along, whatever they are used for:
- * what was told of another one must not follow from it. */
+/* When a tensor begins to require grad, so do its views, whatever they are used for: what
+ * the run read of another tensor must not depend on that. */
 static mp_rc
 guard_alone_tensors(mp_trace *T)
 {

@@ -27,9 +27,10 @@ enum {
 
 /* -- Finding the places in the objects ------------------------------------------- */
 
-/* Copy n bytes from an address that may be anything: the kernel answers EFAULT where we
- * would crash.  n fits into an empty pipe.  The plain system call: sanitizers check what
- * the C library's write() is given, and this reads past the end of small objects. */
+/* Copy n bytes from an address that may be invalid: the kernel returns EFAULT where a
+ * plain read would crash.  n bytes fit into an empty pipe.  This uses the system call
+ * itself, because sanitizers check the arguments of the C library's write(), and this
+ * reads past the end of small objects. */
 static bool
 probe_read(const void *from, void *to, size_t n)
 {
