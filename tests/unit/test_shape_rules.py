@@ -143,7 +143,7 @@ def book(a, b, n):
     made = rules.Book()
     made.define(0, ("VALUE", n))
     for i, x in enumerate(tensors(a, b)):
-        made.input(i, x, (OPEN[i], tuple(x.shape)))
+        made.input(i, x.shape, OPEN[i])
     made.sizes[7] = (0,)
     return made
 

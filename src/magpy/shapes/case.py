@@ -10,6 +10,7 @@ import torch
 
 from magpy import graph
 from magpy.shapes import proof
+from magpy.shapes.sizes import reason
 from magpy.shapes.terms import Term, pin
 from magpy.shapes.world import Live
 
@@ -56,7 +57,7 @@ class Case:
         floats = _refused_floats(error, self.live)
         if floats:
             return self._without(floats, inputs)
-        return static(spec, inputs, proof.reason(error), self.guards)
+        return static(spec, inputs, reason(error), self.guards)
 
     def _without(self, floats: Iterable[int], inputs: Sequence[Any]) -> Case:
         """Return the case in which some floats are constants."""

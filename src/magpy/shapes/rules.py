@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from magpy import graph
-from magpy.shapes.terms import Term, evaluate
+from magpy.shapes.terms import LEAVES, Term, evaluate
 
 Sizes = tuple[Term, ...]
 Rule = Callable[..., Any]
@@ -133,29 +133,42 @@ class Book:
     def define(self, index: int, row: tuple[Any, ...]) -> None:
         """Take the row of a number."""
         name, *operands = row
-        if name == "VALUE":
-            self.numbers[index], self._values[index] = index, operands[0]
+        if name in ("VALUE", "INPUT"):
+            if type(operands[-1]) is int:  # there are no sizes of floats
+                self.numbers[index], self._values[index] = index, operands[-1]
         elif name in ("SIZE", "STRIDE", "OFFSET"):
             self.numbers[index] = row
         elif name == "INT":
             self.numbers[index] = row
         else:
-            terms = [self.numbers[at] for at in operands]
-            combine = _ARITHMETIC.get(name)
-            self.numbers[index] = combine(*terms) if combine else (name, *terms)
+            if all(at in self.numbers for at in operands):
+                self.numbers[index] = self._expanded(row)
 
-    def input(self, index: int, live: torch.Tensor, row: tuple[Any, ...]) -> None:
-        """Take an input: dims that vary, sizes and so on."""
-        dims = row[0]
-        if not dims:
-            self.sizes[index] = tuple([("INT", n) for n in live.shape])
-            return
-        sizes: list[Term] = []
-        for d, n in enumerate(row[1]):
-            term: Term = ("SIZE", index, d) if d in dims else ("INT", n)
-            self._values[term] = n
-            sizes.append(term)
-        self.sizes[index] = tuple(sizes)
+    def input(self, index: int, sizes: Sequence[int], dims: Sequence[int]) -> None:
+        """Take an input: its sizes, and those of them that vary."""
+        terms: list[Term] = []
+        for d, n in enumerate(sizes):
+            if d in dims:
+                self._values["SIZE", index, d] = n
+                terms.append(("SIZE", index, d))
+            else:
+                terms.append(("INT", n))
+        self.sizes[index] = tuple(terms)
+
+    def take(self, index: int, sizes: Sequence[Term]) -> None:
+        """Take the sizes of a Value from elsewhere."""
+        self.sizes[index] = tuple(map(self._expanded, sizes))
+
+    def _expanded(self, term: Term) -> Term:
+        """Return a term with numbers replaced by what they are made of."""
+        if isinstance(term, int):
+            return self.numbers.get(term, term)
+        name, *operands = term
+        if name in LEAVES:
+            return term
+        terms = [self._expanded(each) for each in operands]
+        combine = _ARITHMETIC.get(name)
+        return combine(*terms) if combine else (name, *terms)
 
     def value(self, term: Term) -> int:
         """Return what a term is now."""
@@ -182,7 +195,7 @@ class Book:
         """Return the term of an int."""
         if type(x) is int:
             return ("INT", x)
-        if graph.is_number(x):
+        if graph.is_number(x) and x.index in self.numbers:
             return self.numbers[x.index]
         raise Unknown
 
@@ -194,7 +207,7 @@ class Book:
 
     def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> bool:
         """Note the sizes of the results of one operation; False: unknown."""
-        rule = rules().get(target)
+        rule = rules().get(target) if "out" not in kwargs else None
         try:
             found = None if rule is None else rule(self, *args, **kwargs)
             return self._note(result, found)
@@ -552,16 +565,16 @@ def _topk(b: Book, x: Any, k: Any, dim: int = -1, *_: Any, **__: Any) -> list[Si
     return [_with(b.shape(x), dim, b.number(k))] * 2
 
 
-def _factory(b: Book, *sizes: Any, **_: Any) -> Sizes:
-    return tuple(b.list(sizes))
+def _factory(b: Book, *sizes: Any, size: Any = (), **_: Any) -> Sizes:
+    return tuple(b.list(sizes or [size]))
 
 
 def _full(b: Book, size: Any, *_: Any, **__: Any) -> Sizes:
     return tuple(b.list([size]))
 
 
-def _new(b: Book, _: Any, *sizes: Any, **__: Any) -> Sizes:
-    return tuple(b.list(sizes))
+def _new(b: Book, _: Any, *sizes: Any, size: Any = (), **__: Any) -> Sizes:
+    return tuple(b.list(sizes or [size]))
 
 
 def _new_full(b: Book, _: Any, size: Any, *__: Any, **___: Any) -> Sizes:

@@ -3,17 +3,21 @@
 A world has its own ``ShapeEnv``.  Nothing in it is assumed but what a guard says: equal
 sizes get different symbols until an operation needs them to be equal (no duck shapes),
 and sizes 0 and 1 are constants of the recording, so a symbol of a size is at least 2.
+(Where the user wants these to vary, too, the first range of a symbol is a guard that is
+not known already.)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import Source
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import (
@@ -22,7 +26,7 @@ from torch.fx.experimental.symbolic_shapes import (
     StatelessSymbolicContext,
 )
 
-from magpy.shapes.terms import Term, conditions, from_sympy
+from magpy.shapes.terms import Term, conditions, from_sympy, pin
 
 Run = Callable[..., Any]
 
@@ -89,7 +93,12 @@ class World:
         #: of symbols of sympy
         self.terms: dict[Any, Term] = {}
         self._own: list[Term] = []  # guards that no operation has asked for
-        self._lowest: dict[Any, int] = {}
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let operations run on fakes, as torch's compilers do it."""
+        with self.mode, enable_python_dispatcher(), torch.no_grad():
+            yield
 
     # -- symbols ---------------------------------------------------------------------
 
@@ -123,7 +132,6 @@ class World:
         env, place = self.env, Place(term)
         symbol = env.create_symbol(value, place, DimDynamic.DYNAMIC)
         self.terms[symbol] = term
-        self._lowest[symbol] = _SMALLEST
         return env.create_symintnode(symbol, hint=value, source=place)
 
     def sizes(self, layout: Layout, i: int) -> list[Any]:
@@ -208,16 +216,12 @@ class World:
         return list(dict.fromkeys(found))
 
     def _range(self, symbol: Any, term: Term) -> Iterator[Term]:
-        """Guard what torch has concluded of the range of a symbol.
-
-        It may come from the guards, and from nothing but a check that did not fail.
-        """
+        """Guard the range that torch assumes: at first, or because a check did not fail."""
         bounds = self.env.var_to_range.get(symbol)
         if bounds is None or not bounds.is_int:
             return
-        lowest = self._lowest.get(symbol)
-        if bounds.lower.is_Integer and (lowest is None or bounds.lower > lowest):
-            yield ("GE", term, ("INT", int(bounds.lower)))
+        if bounds.lower.is_Integer:
+            yield ("LE", ("INT", int(bounds.lower)), term)
         if bounds.upper.is_Integer and bounds.upper < (1 << 62):
             yield ("LE", term, ("INT", int(bounds.upper)))
 
@@ -312,6 +316,8 @@ class Live(World):
             term = self.term(fake.stride(d))
             if term != ("STRIDE", i, d):
                 self._own.append(("EQ", ("STRIDE", i, d), term))
+            if d in dims and isinstance(fake.size(d), int):  # 0 or 1
+                self._own.append(pin(("SIZE", i, d), x.size(d)))
         return fake
 
     def _learn(self, i: int) -> None:
@@ -323,7 +329,6 @@ class Live(World):
             name = "OFFSET" if name == "STORAGE_OFFSET" else name
             index = () if name == "OFFSET" else (sources[0].idx,)
             self.terms[symbol] = (name, i, *index)
-            self._lowest[symbol] = _SMALLEST if name == "SIZE" else 0
 
     def _float_tensor(self, value: float, i: int) -> tuple[Any, Any]:
         from torch._dynamo.source import FloatTensorSource

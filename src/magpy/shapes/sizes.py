@@ -1,0 +1,226 @@
+"""Work out the sizes of results, by rules or on fake tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from magpy import graph
+from magpy.shapes.rules import Book
+from magpy.shapes.terms import UntranslatableError
+from magpy.shapes.world import Layout, World
+
+# Code of these packages may run on fakes; the program's may not.
+_PACKAGES = ("torch", "_operator", "operator", "builtins", "math")
+# They change what a tensor is without being its result.
+_RESTATE = frozenset({"resize_", "resize_as_", "set_"})
+
+
+class Tracker:
+    """Sizes of results of a graph that is being recorded.
+
+    Attributes:
+        book: sizes by rules; those that had none, from the fakes.
+    """
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.fakes = Run(World())
+        self._inputs: dict[int, tuple[torch.Tensor, Layout | None]] = {}
+        self._rows: dict[int, tuple[Any, ...]] = {}
+        self._definers: dict[int, list[int]] = {}  # of a Value: operations, in order
+        self._done: set[int] = set()  # on fakes
+
+    def input(self, index: int, live: torch.Tensor, layout: Layout | None) -> None:
+        """Take an input, which comes before all operations that use it."""
+        self._inputs[index] = live, layout
+        if layout is None:
+            self.book.input(index, live.shape, ())
+        else:
+            self.book.input(index, layout.sizes, layout.dims)
+
+    def number(self, index: int, row: tuple[Any, ...]) -> None:
+        """Take a number."""
+        self._rows[index] = row
+        self.book.define(index, row)
+
+    def op(self, ops: Sequence[Any], at: int) -> None:
+        """Take an operation, with what a rule says of it."""
+        target, args, kwargs, result = ops[at]
+        if target is setattr or target in _RESTATE:
+            raise NotImplementedError(f"{target} changes what a tensor is")
+        for index in values_in(result):
+            self._definers.setdefault(index, []).append(at)
+        self.book.op(target, args, kwargs, result)
+
+    def run(self, ops: Sequence[Any], wanted: Sequence[int]) -> None:
+        """Run on fakes what leads to some Values, and note their sizes."""
+        world = self.fakes.world
+        with world.entered():
+            self._lead_to(ops, wanted)
+        for index in wanted:
+            x = self.fakes.values[index]
+            if isinstance(x, torch.Tensor):
+                self.book.take(index, list(map(world.term, x.size())))
+
+    def _lead_to(self, ops: Sequence[Any], wanted: Sequence[int]) -> None:
+        """Run the operations that Values need, in order, each once."""
+        needed: set[int] = set()
+        seen = set(wanted)
+        todo = list(wanted)
+        while todo:
+            for at in self._definers.get(todo.pop(), ()):
+                if at in needed or at in self._done:
+                    continue
+                needed.add(at)
+                for index in values_in(ops[at][1:]):
+                    if index not in seen:
+                        seen.add(index)
+                        todo.append(index)
+        for index in seen:
+            self._fake_input(index)
+        for at in sorted(needed):
+            for k in numbers_in(ops[at][1:3]):
+                self._fake_number(k)
+            self.fakes.op(*ops[at])
+            self._done.add(at)
+
+    def _fake_input(self, index: int) -> None:
+        if index in self._inputs and index not in self.fakes.values:
+            live, layout = self._inputs[index]
+            self.fakes.values[index] = self.fakes.world.fake(live, layout, index)
+
+    def _fake_number(self, index: int) -> None:
+        """Define a number and those that it is made of."""
+        if index in self.fakes.numbers:
+            return
+        name, *operands = row = self._rows[index]
+        value = operands[-1] if name in ("VALUE", "INPUT") else None
+        if name in ("SIZE", "STRIDE", "OFFSET"):
+            self._fake_input(operands[0])
+        elif value is None and name not in ("INT", "FLOAT"):
+            for at in operands:
+                self._fake_number(at)
+        self.fakes.number(index, row, value)
+
+
+class Run:
+    """Runs recorded operations on fakes, in order.
+
+    Attributes:
+        values: what the Values are, by index.
+        numbers: what the Numbers are.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.values: dict[int, Any] = {}
+        self.numbers: dict[int, Any] = {}
+
+    def number(self, index: int, row: tuple[Any, ...], value: float | None) -> None:
+        """Define a number by its row; `value` is that of one that is given."""
+        name, *operands = row
+        if name in ("INT", "FLOAT"):
+            self.numbers[index] = operands[0]
+        elif value is not None:
+            self.numbers[index] = self.world.number(value, index)
+        elif name == "SIZE":
+            self.numbers[index] = self.values[operands[0]].size(operands[1])
+        elif name == "STRIDE":
+            self.numbers[index] = self.values[operands[0]].stride(operands[1])
+        elif name == "OFFSET":
+            self.numbers[index] = self.values[operands[0]].storage_offset()
+        else:
+            args = [self.numbers[at] for at in operands]
+            self.numbers[index] = graph.arithmetic(name)(*args)
+
+    def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Run one operation."""
+        got: Any = None
+        for call in graph.as_called(target, args, kwargs):
+            target, args, kwargs = call
+            if not is_torchs(target):
+                raise NotImplementedError(f"{target} is not torch's")
+            args = [got if arg is graph.PREVIOUS else self._of(arg) for arg in args]
+            kwargs = {key: self._of(arg) for key, arg in kwargs.items()}
+            if type(target) is str:
+                got = getattr(args[0], target)(*args[1:], **kwargs)
+            else:
+                got = target(*args, **kwargs)
+        self._bind(result, got)
+
+    def _of(self, obj: Any) -> Any:
+        kind = type(obj)
+        if graph.is_value(obj):
+            return self.values[obj.index]
+        if graph.is_number(obj):
+            return self.numbers[obj.index]
+        if kind is tuple or kind is torch.Size:
+            return tuple([self._of(item) for item in obj])
+        if kind is list:
+            return [self._of(item) for item in obj]
+        if kind is dict:
+            return {key: self._of(value) for key, value in obj.items()}
+        if kind is slice:
+            parts = (obj.start, obj.stop, obj.step)
+            return slice(*[self._of(part) for part in parts])
+        if isinstance(obj, tuple) and hasattr(kind, "_fields"):
+            return tuple.__new__(kind, [self._of(item) for item in obj])
+        return obj
+
+    def _bind(self, tree: Any, got: Any) -> None:
+        if graph.is_value(tree):
+            self.values[tree.index] = got
+        elif isinstance(tree, (tuple, list)):
+            if len(tree) != len(got):
+                raise NotImplementedError("another number of results")
+            for part, item in zip(tree, got, strict=True):
+                self._bind(part, item)
+        elif isinstance(tree, dict):
+            for key, part in tree.items():
+                self._bind(part, got[key])
+
+
+def is_torchs(target: Any) -> bool:
+    """Is it an operation of torch's, or one with a kernel for fakes?"""
+    if isinstance(target, str):
+        return True
+    owner = getattr(target, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+        return False
+    if isinstance(target, torch.jit.ScriptFunction):
+        return False
+    module = str(getattr(target, "__module__", None) or "torch")
+    return module.partition(".")[0] in _PACKAGES
+
+
+def values_in(tree: Any) -> Iterator[int]:
+    """Walk through the Values of a tree, by index."""
+    return _leaves(tree, graph.is_value)
+
+
+def numbers_in(tree: Any) -> Iterator[int]:
+    """Walk through the Numbers of a tree, by index."""
+    return _leaves(tree, graph.is_number)
+
+
+def _leaves(tree: Any, wanted: Any) -> Iterator[int]:
+    if wanted(tree):
+        yield tree.index
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from _leaves(item, wanted)
+    elif isinstance(tree, dict):
+        yield from _leaves(list(tree.values()), wanted)
+    elif type(tree) is slice:
+        yield from _leaves((tree.start, tree.stop, tree.step), wanted)
+
+
+def reason(error: BaseException) -> str:
+    """Word why there is no proof."""
+    if isinstance(error, UntranslatableError):
+        return f"torch has a condition that guards cannot tell: {error}"
+    text = str(error).strip().splitlines()
+    return f"its shapes raise {type(error).__name__}: {text[0] if text else ''}"
