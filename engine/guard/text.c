@@ -620,6 +620,70 @@ mp_guards_line(const mp_guards *g, int32_t op)
     return text;
 }
 
+/* -- Ranges ----------------------------------------------------------------------- */
+
+/* A test that bounds a number by a constant. */
+typedef struct {
+    int32_t number, constant;
+    bool lower, strict;
+} text_bound;
+
+static bool
+text_is_bound(const mp_guards *g, int32_t i, text_bound *out)
+{
+    const mp_guard *op = &g->ops[i];
+    const mp_number *k = op->kind == MP_G_HOLDS ? &g->numbers.ops[op->n] : NULL;
+    if (k == NULL || k->op < MP_N_LT || k->op > MP_N_GE || k->op == MP_N_EQ
+        || k->op == MP_N_NE) {
+        return false;
+    }
+    bool less = k->op == MP_N_LT || k->op == MP_N_LE;
+    bool first = g->numbers.ops[k->a].op == MP_N_INT;
+    *out = (text_bound){.number = first ? k->b : k->a,
+                        .constant = first ? k->a : k->b,
+                        .lower = less == first,
+                        .strict = k->op == MP_N_LT || k->op == MP_N_GT};
+    return first != (g->numbers.ops[k->b].op == MP_N_INT);
+}
+
+/* The first test that bounds the same number from the other side, or -1. */
+static int32_t
+text_other_bound(const mp_guards *g, const text_bound *bound)
+{
+    text_bound other;
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        if (text_is_bound(g, i, &other) && other.number == bound->number
+            && other.lower != bound->lower) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* "2 <= n < 512" of tests i and the one behind it; the line of i if there is none such;
+ * NULL without an exception if i is told with another one. */
+static PyObject *
+text_range(const mp_guards *g, int32_t i)
+{
+    text_bound one, other;
+    int32_t at = text_is_bound(g, i, &one) ? text_other_bound(g, &one) : -1;
+    if (at < 0 || !text_is_bound(g, at, &other) || text_other_bound(g, &other) != i) {
+        return mp_guards_line(g, i);
+    }
+    if (at < i) {
+        return NULL;
+    }
+    const text_bound *low = one.lower ? &one : &other;
+    const text_bound *high = one.lower ? &other : &one;
+    PyObject *text = mp_number_text(&g->numbers, low->constant, text_source_of, g);
+    text_put(&text, low->strict ? " < " : " <= ");
+    text_put_steal(&text, mp_number_text(&g->numbers, low->number, text_source_of, g));
+    text_put(&text, high->strict ? " < " : " <= ");
+    text_put_steal(&text,
+                   mp_number_text(&g->numbers, high->constant, text_source_of, g));
+    return text;
+}
+
 PyObject *
 mp_guards_text(const mp_guards *g)
 {
@@ -628,7 +692,10 @@ mp_guards_text(const mp_guards *g)
         if (g->ops[i].dst >= 0) {
             continue;
         }
-        PyObject *line = mp_guards_line(g, i);
+        PyObject *line = text_range(g, i);
+        if (line == NULL && !PyErr_Occurred()) {
+            continue;
+        }
         if (line == NULL || PyList_Append(list, line) < 0) {
             Py_CLEAR(list);
         }

@@ -526,3 +526,17 @@ def test_open_sizes_of_a_tensor():
     found = "x.shape[1] is 3, y.shape[0] is 4"
     miss = p.miss(torch.ones(7, 3), torch.ones(4))
     assert miss == f"x.shape[1] == y.shape[0]; found: {found}"
+
+
+def test_two_bounds_are_one_line():
+    p = Program("n", "m")
+    n, m = p.number("VALUE", 0), p.number("VALUE", 1)
+    p.holds("LE", p.number(2), n)
+    p.holds("NE", m, p.number(3))
+    p.holds("LT", n, p.number(512))
+    p.holds("GT", p.number(7), m)
+    p.holds("GE", m, p.number(-1))
+    p.holds("GE", m, p.number(0))
+    p.holds("LT", n, m)
+    assert p.text == ["2 <= n < 512", "m != 3", "-1 <= m < 7", "m >= 0", "n < m"]
+    assert p.miss(2, 9) == "7 > m; found: m is 9"
