@@ -126,8 +126,9 @@ dispatch_keep(mp_CompiledObject *op, mp_plan *plan, PyCodeObject *code)
         return -1;
     }
     dispatch_kept(op);
-    return mp_dispatch_event(op, "record", "{s:K}", "entry",
-                             (unsigned long long)op->cache.last_id);
+    int rc = mp_dispatch_event(op, "record", "{s:K}", "entry",
+                               (unsigned long long)op->cache.last_id);
+    return rc < 0 ? rc : mp_dynamic_tell(op);
 }
 
 /* The recording failed: count it, and stop recording for a while if it keeps failing.

@@ -25,6 +25,8 @@
  *               miss            entry, source, guard, difference (or None)
  *               dynamic         entry, places: (place, then, now) of numbers in which the call
  *                               differed from it, and in nothing else
+ *               pinned          entry, places: (place, file, line, marked) of numbers that
+ *                               it is for one value of
  *               static          entry, why: its numbers are static from now on
  *               compile         entry, seconds
  *               compile_failed  entry, exception

@@ -167,21 +167,41 @@ dynamic_drop(struct mp_news *news)
     PyMem_Free(news);
 }
 
+static int
+dynamic_tell(mp_CompiledObject *op, const struct mp_news *news)
+{
+    const mp_entry *entry = news->entry;
+    bool pins = news->what.n == 0;
+    PyObject *rows = pins ? Py_NewRef(entry->plan->pins) : dynamic_rows(news);
+    int rc =
+        rows == NULL
+            ? -1
+            : mp_dispatch_event(op, pins ? "pinned" : "dynamic", "{s:K,s:O}", "entry",
+                                (unsigned long long)entry->id, "places", rows);
+    Py_XDECREF(rows);
+    return rc;
+}
+
 int
 mp_dynamic_tell(mp_CompiledObject *op)
 {
     struct mp_news *news;
     int rc = 0;
     while (rc == 0 && (news = dynamic_take(op)) != NULL) {
-        PyObject *places = dynamic_rows(news);
-        rc = places == NULL ? -1
-                            : mp_dispatch_event(op, "dynamic", "{s:K,s:O}", "entry",
-                                                (unsigned long long)news->entry->id,
-                                                "places", places);
-        Py_XDECREF(places);
+        rc = dynamic_tell(op, news);
         dynamic_drop(news);
     }
     return rc;
+}
+
+void
+mp_dynamic_kept(mp_CompiledObject *op, mp_entry *entry)
+{
+    mp_differences none = {.at = NULL};
+    entry->marked = op->marks.age;
+    if (entry->plan->pins != NULL) {
+        dynamic_note(op, entry, &none);
+    }
 }
 
 void

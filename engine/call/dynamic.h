@@ -13,7 +13,10 @@ bool mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject
  * for event "static".  The caller holds a reference to entry.  0 / -1. */
 MP_MAYRUN int mp_dynamic_refuse(mp_CompiledObject *op, const mp_entry *entry,
                                 PyObject *why);
-/* Tell the listener what was learned since it was last told: event "dynamic".  0 / -1. */
+/* A new entry. */
+void mp_dynamic_kept(mp_CompiledObject *op, mp_entry *entry);
+/* Tell the listener what is new since it was last told: events "dynamic" and "pinned".
+ * 0 / -1. */
 MP_MAYRUN int mp_dynamic_tell(mp_CompiledObject *op);
 /* Forget all of it. */
 MP_MAYRUN void mp_dynamic_clear(mp_CompiledObject *op);

@@ -530,7 +530,7 @@ mp_entry_keep(mp_CompiledObject *op, mp_cache *cache, mp_plan *plan, PyCodeObjec
         return -1;
     }
     entry->last_used = op->stats.calls;
-    entry->marked = op->marks.age;
+    mp_dynamic_kept(op, entry);
     mp_cache_purge(cache);
     while (cache->n >= op->max_entries) {
         mp_entry_release(mp_cache_pop(cache));

@@ -25,6 +25,7 @@ mp_plan_free(mp_plan *p)
         mp_replay_free(p->replay);
     }
     Py_XDECREF(p->graph);
+    Py_XDECREF(p->pins);
     PyMem_Free(p->inputs);
     mp_exit_free(p->exit);
     PyMem_Free(p);
@@ -48,6 +49,7 @@ mp_plan_visit(mp_plan *p, visitproc visit, void *arg)
     }
     if (rc == 0) {
         Py_VISIT(p->graph);
+        Py_VISIT(p->pins);
         if (p->exit != NULL) {
             Py_VISIT(p->exit->codes);
         }

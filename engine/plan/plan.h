@@ -30,7 +30,10 @@ typedef struct {
     PyObject *graph;
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment
-    mp_exit *exit;    // the run goes on after a break; NULL: it has returned
+    PyObject
+        *pins;      // NULL, or (place, file, line, marked) of numbers that it needs the
+                    // values of: a list
+    mp_exit *exit;  // the run goes on after a break; NULL: it has returned
 } mp_plan;
 
 void mp_plan_free(mp_plan *p);

@@ -62,6 +62,8 @@ segment_fini(mp_trace *T)
     T->n_inputs = T->cap_inputs = 0;
     Py_CLEAR(T->ops);
     Py_CLEAR(T->fresh_ids);
+    PyMem_Free(T->pins);
+    T->pins = NULL;
     Py_CLEAR(T->warn_view);
     Py_CLEAR(T->lent);
     Py_CLEAR(T->exposed);
@@ -219,6 +221,9 @@ mp_plan_make(mp_trace *T, PyObject *result)
     T->state = MP_TRACE_DONE;
     if (mp_guards_weaken(T->guards, replay_loosen, plan->replay) < 0) {
         mp_err_drop();  // without memory they keep more objects alive
+    }
+    if (T->n_pins > 0 && (plan->pins = mp_pins_rows(T)) == NULL) {
+        mp_err_drop();  // without memory nobody is told
     }
     plan->guards = T->guards;
     plan->ambient = T->ambient;

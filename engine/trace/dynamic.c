@@ -45,6 +45,12 @@ dynamic_ask_user(PyObject *tensor, int64_t n)
     return wish;
 }
 
+bool
+mp_dynamic_is_wanted(PyObject *tensor, int64_t dim)
+{
+    return dynamic_ask_user(tensor, dim) == WISH_DYNAMIC;
+}
+
 static bool
 dynamic_is_learned(mp_trace *T, const mp_marks *marks, int32_t reg, mp_part part,
                    int64_t n)

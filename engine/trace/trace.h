@@ -181,6 +181,11 @@ typedef struct {
     int64_t at;  // T->n_instr when it last looked at all of it
 } mp_checked;
 
+typedef struct {
+    int32_t number;  // a source
+    mp_site at;
+} mp_pin_note;
+
 typedef struct mp_trace {
     mp_trace_state state;
     mp_abort_info *why;
@@ -221,7 +226,9 @@ typedef struct mp_trace {
     bool overdue;       // ... and would have run meanwhile
     bool lets_go;       // a write may have let something die that was there before
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
-    mp_ambient *ambient;      // owned; at the segment's begin; NULL without torch
+    mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
+    mp_pin_note *pins;    // owned; sources of numbers that were pinned, and where
+    int32_t n_pins;
     mp_compiling *compiling;  // borrowed: what the run is told of compilers
     bool trial;               // until the call is over: nothing outside may change
     PyObject *generators;     // owned list of weak references: in a trial, to
@@ -372,6 +379,15 @@ typedef enum {
  * o: the object there; now: the number itself, where it is a size. */
 mp_dynamic mp_is_dynamic_place(mp_trace *T, int32_t reg, mp_part part, int64_t n,
                                PyObject *o, int64_t now);
+/* Has the user asked for a symbol (mark_dynamic)? */
+bool mp_dynamic_is_wanted(PyObject *tensor, int64_t dim);
+
+/* -- pins.c ------------------------------------------------------------------------ */
+
+/* The instruction in progress needs the value of this number. */
+mp_rc mp_note_pin(mp_trace *T, int32_t number);
+/* (place, file, line, was it marked by the user?) of each: new list. */
+PyObject *mp_pins_rows(mp_trace *T);
 
 /* -- entry.c ----------------------------------------------------------------------- */
 

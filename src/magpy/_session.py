@@ -55,6 +55,7 @@ class Session:
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
         #: places of numbers that have become dynamic, in order
         self.dynamic: dict[str, None] = {}
+        self._told_pins: set[tuple[str, str | None, int]] = set()
         self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
@@ -276,6 +277,18 @@ class Session:
                 self.dynamic[place] = None
         text = f"dynamic from now on, as nothing else has changed: {'; '.join(texts)}"
         logs.write("recompiles", f"{self.name}: {text}")
+
+    def _on_pinned(self, info: Mapping[str, Any]) -> None:
+        for place, file, line, marked in info["places"]:
+            where = f" at {file}:{line}" if file else ""
+            text = f"{place} is a constant: its value is needed{where}"
+            logs.write("recompiles", f"{self.name}: entry {info['entry']}: {text}")
+            if marked and (place, file, line) not in self._told_pins:
+                self._told_pins.add((place, file, line))
+                notices.warn(
+                    f"{self.name}: {place} is marked as dynamic, but {where.strip()} the "
+                    "program needs its value, so each value is recorded"
+                )
 
     def _on_static(self, info: Mapping[str, Any]) -> None:
         text = f"the numbers of entry {info['entry']} stay static: {info['why']}"

@@ -1,0 +1,79 @@
+/* trace/pins.c - where a recording needed the value of a number that could have been a symbol.
+ *
+ * For people: a mark of the user that cannot be kept is told with the line that pinned the
+ * size, and so is a number that was dynamic and is a constant after all. */
+#include "trace/trace.h"
+
+enum { PINS_MAX = 64 };
+
+/* The sources of a number, each noted once. */
+static int
+pins_note(mp_trace *T, int32_t number, mp_site at)
+{
+    const mp_number *k = &T->guards->numbers.ops[number];
+    if (!mp_number_is_source(k->op)) {
+        int rc = k->a < 0 ? 0 : pins_note(T, k->a, at);
+        return rc < 0 || !mp_number_has_b(k->op) ? rc : pins_note(T, k->b, at);
+    }
+    for (int32_t i = 0; i < T->n_pins; i++) {
+        if (T->pins[i].number == number) {
+            return 0;
+        }
+    }
+    if (T->n_pins == PINS_MAX) {
+        return 0;
+    }
+    if (T->pins == NULL && (T->pins = PyMem_New(mp_pin_note, PINS_MAX)) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    T->pins[T->n_pins++] = (mp_pin_note){number, at};
+    return 0;
+}
+
+mp_rc
+mp_note_pin(mp_trace *T, int32_t number)
+{
+    return pins_note(T, number, T->graph.at) < 0 ? MP_ERR : MP_OK;
+}
+
+/* Has the user marked this size as dynamic? */
+static bool
+pins_is_wanted(mp_trace *T, const mp_number *source)
+{
+    mp_node *n = source->op == MP_N_SIZE ? T->graph.by_reg[source->a] : NULL;
+    return n != NULL && mp_node_is_alive(n) && mp_dynamic_is_wanted(n->obj, source->n);
+}
+
+/* (place, file, line, was it marked?) */
+static PyObject *
+pins_row(mp_trace *T, const mp_pin_note *pin)
+{
+    PyObject *file = Py_None;
+    int line = -1;
+    if (pin->at.code >= 0 && pin->at.code < PyList_GET_SIZE(T->codes)) {
+        PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, pin->at.code);
+        file = code->co_filename;
+        line = mp_code_line(code, pin->at.index);
+    }
+    PyObject *place = mp_guards_given(T->guards, ~pin->number);
+    const mp_number *source = &T->guards->numbers.ops[pin->number];
+    return place == NULL
+               ? NULL
+               : Py_BuildValue("(NOiO)", place, file, line,
+                               pins_is_wanted(T, source) ? Py_True : Py_False);
+}
+
+PyObject *
+mp_pins_rows(mp_trace *T)
+{
+    PyObject *rows = PyList_New(0);
+    for (int32_t i = 0; rows != NULL && i < T->n_pins; i++) {
+        PyObject *row = pins_row(T, &T->pins[i]);
+        if (row == NULL || PyList_Append(rows, row) < 0) {
+            Py_CLEAR(rows);
+        }
+        Py_XDECREF(row);
+    }
+    return rows;
+}
