@@ -11,20 +11,13 @@ enum {
 
 /* -- Places ------------------------------------------------------------------------ */
 
-uint64_t
-mp_place_mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-    return h ^ (h >> 29);
-}
-
 /* What tells this load from others of its kind and parent. */
 static uint64_t
 place_step(const mp_guards *g, const mp_guard *op)
 {
     switch ((mp_guard_kind)op->kind) {
     case MP_G_LOAD_ARG:
-        return mp_place_mix(g->root, (uint64_t)op->n);
+        return mp_hash_mix(g->root, (uint64_t)op->n);
     case MP_G_LOAD_KEY:
         return op->hash != -1 ? (uint64_t)op->hash : (uint64_t)(uintptr_t)op->obj;
     case MP_G_LOAD_CONST:
@@ -41,11 +34,11 @@ place_step(const mp_guards *g, const mp_guard *op)
 mp_number_place
 mp_place_of(const mp_guards *g, int32_t reg, mp_part part, int64_t n)
 {
-    uint64_t h = mp_place_mix(mp_place_mix(1, (uint64_t)part), (uint64_t)n);
+    uint64_t h = mp_hash_mix(mp_hash_mix(1, (uint64_t)part), (uint64_t)n);
     while (reg >= 0) {
         assert(reg < g->n_regs);
         const mp_guard *op = &g->ops[g->def[reg]];
-        h = mp_place_mix(mp_place_mix(h, op->kind), place_step(g, op));
+        h = mp_hash_mix(mp_hash_mix(h, op->kind), place_step(g, op));
         reg = op->a;
     }
     return h;

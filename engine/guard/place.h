@@ -19,7 +19,6 @@ typedef enum {
     MP_PART_LENGTH,  // of a container, as mp_guard_len answers
 } mp_part;
 
-uint64_t mp_place_mix(uint64_t hash, uint64_t word);
 /* Where the number behind this register comes from. */
 mp_number_place mp_place_of(const mp_guards *g, int32_t reg, mp_part part, int64_t n);
 /* Does it come with the arguments of the call, themselves or in containers, and not from

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "guard/place.h"
 
 int
 mp_point_init(mp_point *p, int32_t n_frames, int32_t n_values)
@@ -74,8 +73,8 @@ mp_point_hash(const mp_point *p)
 {
     uint64_t h = (uint64_t)p->n_frames;
     for (int32_t i = 0; i < p->n_frames; i++) {
-        h = mp_place_mix(h, (uint64_t)(uintptr_t)p->frames[i].code);
-        h = mp_place_mix(h, (uint64_t)p->frames[i].index);
+        h = mp_hash_mix(h, (uint64_t)(uintptr_t)p->frames[i].code);
+        h = mp_hash_mix(h, (uint64_t)p->frames[i].index);
     }
     return h;
 }
