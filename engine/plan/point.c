@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 int
 mp_point_init(mp_point *p, int32_t n_frames, int32_t n_values)
 {

@@ -55,6 +55,7 @@ class Session:
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
         #: places of numbers that have become dynamic, in order
         self.dynamic: dict[str, None] = {}
+        self._pins: dict[str, str] = {}  # place of a number: where it was last pinned
         self._told_pins: set[tuple[str, str | None, int]] = set()
         self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
@@ -283,12 +284,20 @@ class Session:
             where = f" at {file}:{line}" if file else ""
             text = f"{place} is a constant: its value is needed{where}"
             logs.write("recompiles", f"{self.name}: entry {info['entry']}: {text}")
+            if file and len(self._pins) < _KEPT_PLACES:
+                self._pins[place] = f"{file}:{line}"
             if marked and (place, file, line) not in self._told_pins:
                 self._told_pins.add((place, file, line))
                 notices.warn(
                     f"{self.name}: {place} is marked as dynamic, but {where.strip()} the "
                     "program needs its value, so each value is recorded"
                 )
+
+    def _pinned_at(self, source: str) -> str:
+        """Where a number of this object, or the object itself, was pinned."""
+        parts = (f"{source}.shape[", f"len({source})")
+        places = (p for p in self._pins if p == source or p.startswith(parts))
+        return self._pins[found] if (found := next(places, None)) else ""
 
     def _on_static(self, info: Mapping[str, Any]) -> None:
         text = f"the numbers of entry {info['entry']} stay static: {info['why']}"
@@ -346,6 +355,10 @@ class Session:
             what = f"{info['detail']} is another one call after call, so the next calls"
             what += " run eager without being recorded"
             hint = "keep it out of the compiled function, or make it constant"
+            if needed := self._pinned_at(info["detail"]):
+                hint = (
+                    f"turn what needs its value at {needed} into operations, or {hint}"
+                )
         elif reason == "entry-limit":
             what = "it has as many recorded runs as it may keep, all of them in use; "
             what += "calls that none of them fits run eager"
