@@ -1,10 +1,15 @@
-/* check.c - do the recorder's parts agree?  See check.h and invariants.def.
+/* trace/check.c - do the recorder's parts agree? See trace/check.h and
+ * trace/invariants.def.
  *
- * Reads only, runs no Python, raises nothing and allocates outside of Python's allocators,
- * so a build that checks records what any other does.  Without memory for its notes a full
- * check looks at less.
- * An invariant that does not hold is a bug of the engine: the process stops and says which
- * one it was, before wrong guards or effects are made of it. */
+ * A check reads only: it runs no Python, raises nothing, and allocates outside of
+ * Python's allocators, so a build that checks records what any other build records.
+ * Without memory for its notes a full check looks at less.
+ *
+ * An invariant that does not hold is a bug of the engine: the process stops and names
+ * the invariant, before wrong guards or effects are made of it.
+ *
+ * Each check_... function below belongs to one part of invariants.def.  Checks with
+ * `from` look at what was added since the last check; the others look at everything. */
 #include "trace/check.h"
 
 #if !defined(NDEBUG) || defined(MP_TESTING)
@@ -20,6 +25,7 @@ typedef enum { LEVEL_UNSET, LEVEL_OFF, LEVEL_SAMPLED, LEVEL_FULL } check_level_t
 
 enum { TUPLE_DEPTH = 16, SAMPLE_EVERY = 256 };
 
+/* How much is checked: MP_TRACE_CHECK, or else what the build says. */
 static check_level_t
 check_level(void)
 {
@@ -43,6 +49,7 @@ check_level(void)
 
 /* -- Saying so ----------------------------------------------------------------------- */
 
+/* Stop, and name the invariant; item: which element of the part. */
 static void
 broken(const mp_trace *T, mp_invariant id, int64_t item)
 {
@@ -76,6 +83,7 @@ is_load(int kind)
     return kind < MP_G_TYPE_IS;
 }
 
+/* GUARD_ORDER: a guard uses only registers that earlier ones have loaded. */
 static void
 check_guards(const mp_trace *T, int32_t from)
 {
@@ -95,6 +103,7 @@ check_guards(const mp_trace *T, int32_t from)
     }
 }
 
+/* NODE_...: what must hold of one node, by its kind. */
 static void
 check_node(const mp_trace *T, const mp_node *n, int32_t i)
 {
@@ -142,6 +151,7 @@ check_nodes(const mp_trace *T, int32_t from)
     }
 }
 
+/* SLOTS, SEEN, LOOSE: the tables of the reference graph find what they hold. */
 static void
 check_tables(const mp_trace *T)
 {
@@ -211,6 +221,8 @@ note_tests(const mp_trace *T, uint8_t *asked)
     }
 }
 
+/* NODE_GUARDED, NODE_PINNED: each external node is guarded as its kind needs.  With
+ * planted holes (guard/plant.h) guards are missing on purpose. */
 static void
 check_asked(const mp_trace *T)
 {
@@ -235,6 +247,7 @@ check_asked(const mp_trace *T)
 
 /* -- Journal ------------------------------------------------------------------------- */
 
+/* WRITE_PLACE: object and key fit the kind of the write. */
 static bool
 write_fits(const mp_write *w)
 {
@@ -270,6 +283,7 @@ write_fits(const mp_write *w)
     return false;
 }
 
+/* WRITE_NEWEST: `written` of the node leads to the newest entry of the key. */
 static bool
 write_is_newest(const mp_write *w, int i)
 {
@@ -286,6 +300,7 @@ write_is_newest(const mp_write *w, int i)
     }
 }
 
+/* WRITE_...: what must hold of one entry of the journal. */
 static void
 check_writes(const mp_trace *T, int from)
 {
@@ -309,6 +324,7 @@ typedef struct {
     bool last;     // the newest live one is such
 } write_count;
 
+/* WRITE_APPEND, and the counts that check_journal compares. */
 static void
 count_writes(const mp_trace *T, write_count *of)
 {
@@ -329,6 +345,7 @@ count_writes(const mp_trace *T, write_count *of)
     }
 }
 
+/* WRITE_CONTENT: a node with new content has one live entry, the last one. */
 static void
 check_journal(const mp_trace *T)
 {
@@ -360,6 +377,8 @@ may_call(const mp_shadow *s, const mp_shadow *inner)
            || (s->below == MP_BELOW_NOTHING && !inner->fresh);
 }
 
+/* FRAME_VALUES: is the value a constant, an exception, or known to the graph? A tuple of
+ * known values may have come from C code. */
 static bool
 is_known(const mp_trace *T, PyObject *v, int depth)
 {
@@ -377,6 +396,7 @@ is_known(const mp_trace *T, PyObject *v, int depth)
     return known;
 }
 
+/* FRAME_...: what must hold of one watched frame. */
 static void
 check_frame(const mp_trace *T, int i)
 {
@@ -398,6 +418,7 @@ check_frame(const mp_trace *T, int i)
     }
 }
 
+/* FRAME_NEST: the outer shadow's frame called this one, perhaps through others. */
 static void
 check_nesting(const mp_trace *T, int i)
 {
@@ -413,6 +434,7 @@ check_nesting(const mp_trace *T, int i)
          f != NULL || mp_frame_generator_borrow(T->stack[i].f) != NULL);
 }
 
+/* The innermost frame, after each instruction: its depth and the values on its stack. */
 static void
 check_top(const mp_trace *T)
 {
@@ -431,6 +453,7 @@ check_top(const mp_trace *T)
     }
 }
 
+/* All frames; FRAME_OWNER: one frame at most has an operation in progress. */
 static void
 check_frames(const mp_trace *T)
 {
@@ -460,6 +483,7 @@ typedef struct {
     int64_t item;
 } log_walk;
 
+/* The number that the value has, or will have, in the finished graph. */
 static int64_t
 value_number(const log_walk *w, PyObject *value)
 {
@@ -469,6 +493,7 @@ value_number(const log_walk *w, PyObject *value)
 
 typedef void (*value_visit)(log_walk *w, PyObject *value);
 
+/* Visit each Value in a tree of arguments or results. */
 static void
 walk_tree(log_walk *w, PyObject *tree, value_visit visit)
 {
@@ -492,6 +517,7 @@ walk_tree(log_walk *w, PyObject *tree, value_visit visit)
     }
 }
 
+/* LOG_ORDER: an argument is an input or the result of an earlier entry. */
 static void
 value_used(log_walk *w, PyObject *value)
 {
@@ -506,6 +532,7 @@ value_used(log_walk *w, PyObject *value)
                     : w->leaves == NULL || w->leaves[result] == value);
 }
 
+/* LOG_RESULT: results are numbered in the order of the log. */
 static void
 value_made(log_walk *w, PyObject *value)
 {
@@ -572,6 +599,7 @@ note_leaves(const mp_trace *T, PyObject **leaves)
     }
 }
 
+/* The whole log, the operation in progress, and which node has which leaf. */
 static void
 check_log_all(const mp_trace *T)
 {
@@ -591,6 +619,7 @@ check_log_all(const mp_trace *T)
     free(w.leaves);
 }
 
+/* LOG_INPUT, LOG_WRITTEN: the inputs of the graph, and which of them were written. */
 static void
 check_inputs(const mp_trace *T)
 {
@@ -608,6 +637,7 @@ check_inputs(const mp_trace *T)
     must(T, MP_I_LOG_WRITTEN, T->n_inputs, !wrote || T->wrote_input);
 }
 
+/* LOG_VERSION: nothing wrote to an external tensor without the log. */
 static void
 check_versions(const mp_trace *T)
 {
@@ -619,6 +649,7 @@ check_versions(const mp_trace *T)
     }
 }
 
+/* LOG_PENDING: an operation in progress has arguments; without one nothing is kept. */
 static void
 check_pending(const mp_trace *T)
 {
@@ -639,6 +670,7 @@ list_size(PyObject *list)
     return list == NULL ? 0 : PyList_GET_SIZE(list);
 }
 
+/* ARRAYS, COUNTS: lists that belong together, counters and capacities. */
 static void
 check_counts(const mp_trace *T)
 {
@@ -655,6 +687,8 @@ check_counts(const mp_trace *T)
 
 /* -- All of it ----------------------------------------------------------------------- */
 
+/* A full check costs about this much, so it is made at most once in as many
+ * instructions. */
 static int64_t
 segment_size(const mp_trace *T)
 {
@@ -700,6 +734,7 @@ check_new(mp_trace *T)
     note_checked(T);
 }
 
+/* After each instruction: what is new, and from time to time everything. */
 void
 mp_trace_check(mp_trace *T)
 {
@@ -728,6 +763,7 @@ mp_trace_check_all(mp_trace *T)
     }
 }
 
+/* PLAN_VALUE: the finished graph uses inputs and earlier results only. */
 static void
 check_plan_graph(const mp_trace *T, const mp_plan *plan)
 {

@@ -56,42 +56,43 @@ typedef enum {
 } mp_post;
 
 typedef struct {
-    mp_frame *f;  // dead once `leave` was told
+    mp_frame *f;  // freed when `leave` has been called
     const mp_code_info *info;
     int pending;    // code unit index in progress; -1: none
     uint8_t below;  // mp_below
     uint8_t post;   // mp_post
     bool owns_op;   // the operation in T->op belongs to this instruction
     bool root;
-    bool raw;            // a C method called by itself: overrides do not run
+    bool raw;            // a C method called directly: overrides do not run
     bool started;        // first event seen: arguments are classified
-    bool fresh;          // false: a generator's frame went on
+    bool fresh;          // false: a generator's frame, which continues
     bool caught;         // an exception of this frame meets a handler further out
-    bool looks;          // C code below tests or compares what Python answers
+    bool looks;          // C code below tests or compares results of Python code
     bool calls;          // C code below may call torch operations (run/mode.c)
-    bool spreads;        // C code below takes apart what Python answers
-    bool hashes;         // C code below puts what Python answers into a set
-    bool execs;          // exec() or eval(): its frame is no function's
-    bool through_c;      // C code takes in what Python answers
+    bool spreads;        // C code below takes results of Python code apart
+    bool hashes;         // C code below puts results of Python code into a set
+    bool execs;          // exec() or eval(): the frame below has no function
+    bool through_c;      // the result of the frame below goes to C code
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
-    PyObject *cached, *cached_key;  // owned: a cache that misses, and for what; or NULL
-    int32_t sum_writes;             // in-place operations before that sum
+    PyObject *cached,
+        *cached_key;     // owned: a cache that has no answer, and its key; or NULL
+    int32_t sum_writes;  // in-place operations before that sum
     bool sums_tensors, sums_dynamic;
     int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
-    uint8_t yields;  // what the result, if it is an iterator, may hand out
+    uint8_t yields;  // mp_yields of the result, if it is an iterator
     PyTypeObject *makes;  // borrowed: class whose instance the call is making
-    PyObject *names;      // borrowed from the caller: what the body of a class fills
+    PyObject *names;      // borrowed from the caller: the namespace of a class body
     PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
     int names_at;         // where they were loaded
     int32_t code_no;      // number of its code in the trace
-    int handling;         // exceptions that handlers of this frame are handling
+    int handling;         // how many exceptions this frame is handling
     mp_site raised;       // where the first of them came from
     // Segments that do not begin with the call (run/segment.c):
-    uint8_t *unread;  // owned, by local: a constant of the entry row, not looked at yet
+    uint8_t *unread;  // owned, by local: a constant of the entry row, not loaded yet
     int32_t base;     // of the frame's slots in the entry row
-    bool rebuilt;     // in the call in progress, whose operands are gone, ...
-    uint8_t how;      // ... this happens with its result (mp_resume_how)
-    PyObject *made;   // borrowed from whoever rebuilds the frame
+    bool rebuilt;     // its call in progress has no operands any more, ...
+    uint8_t how;      // ... and its result is used like this (mp_resume_how)
+    PyObject *made;   // borrowed from the rebuilt point: the instance being made
 } mp_shadow;
 
 /* One primitive write to an external object, in program order.  The value is read from the
@@ -158,7 +159,7 @@ typedef struct {
                         // view may be the only one whose counter tells of a write
     int64_t *versions;  // their in-place counters before the call
     int n_inputs, cap_inputs;
-    mp_array_use array_use;  // what it may do with arrays of numpy
+    mp_array_use array_use;  // what it does with arrays of numpy
     PyObject *arrays;        // owned list: those it may share memory with, or NULL
     PyObject *effects;       // owned answer of mp_op_effects, or NULL
 } mp_pending_op;
@@ -214,23 +215,23 @@ typedef struct mp_trace {
     bool wrote_input;   // some operation wrote to an input of the graph
     int32_t raises_at;  // position of the last operation that may raise, or -1
     bool op_caught;     // some operation ran where the program would catch it
-    bool lazy_calls;    // some iterator of C code calls torch operations, later
+    bool lazy_calls;    // an iterator of C code will call torch operations
     uint8_t in_mode;    // mp_mode_state
-    bool lazy_spreads;  // some iterator of C code takes apart what it gets, later
-    bool recounted;     // some view may count its writes by itself
+    bool lazy_spreads;  // an iterator of C code will take its items apart
+    bool recounted;     // a view may have a version counter of its own
     bool uncounted;     // some memory has several counters (t.data, unsafe_chunk)
-    bool lazy_indexes;  // some iterator of C code looks keys up in what it gets, later
-    bool lazy_looks;    // some iterator of C code looks at what it gets, later
+    bool lazy_indexes;  // an iterator of C code will look keys up in its items
+    bool lazy_looks;    // an iterator of C code will test or compare its items
     bool postpones;     // the collector is off, because the segment is recorded ...
-    bool collects;      // ... and was on before, ...
-    bool overdue;       // ... and would have run meanwhile
-    bool lets_go;       // a write may have let something die that was there before
+    bool collects;      // ... although the program has it on, ...
+    bool overdue;       // ... and it would have run by now
+    bool lets_go;       // an object from outside may have died by a write
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     mp_pin_note *pins;    // owned; sources of numbers that were pinned, and where
     int32_t n_pins;
-    mp_compiling *compiling;  // borrowed: what the run is told of compilers
-    bool trial;               // until the call is over: nothing outside may change
+    mp_compiling *compiling;  // borrowed: what is_compiling() answers
+    bool trial;               // a trial: nothing outside may change
     PyObject *generators;     // owned list of weak references: in a trial, to
                               // those that wait in a block; or NULL
     PyObject *undo;           // owned list of (dict, key, value) of a trial, or NULL
@@ -241,39 +242,39 @@ typedef struct mp_trace {
     mp_site clash;        // the first that both writes or draws, and can be caught, or
                           // the second of two that do
     mp_site raised;       // where the exception in flight came from
-    bool unwinding;       // a frame has just ended by it
-    int n_locks;          // that the segment holds (mp_take_lock)
-    int n_free_writes;    // n_writes when it took the first of them
-    mp_site locked;       // where it did
-    PyObject *warn_view;  // owned: what shows the warnings of the segment, or NULL
+    bool unwinding;       // a frame has just ended with it
+    int n_locks;          // locks that the segment holds (mp_take_lock)
+    int n_free_writes;    // n_writes when it took the first of these
+    mp_site locked;       // where it took it
+    PyObject *warn_view;  // owned: the filters and hooks for its warnings, or NULL
     mp_site warned;       // the first of them
-    mp_site blamed;       // what made that no plan can be made
+    mp_site blamed;       // the instruction because of which there is no plan
     PyObject *handled;    // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more
-    const mp_point *rebuilds;  // borrowed: what they get
+    const mp_point *rebuilds;  // borrowed: the values that they get
     bool whole_only;   // an abort that a graph break cannot avoid: neither recipes nor
                        // effects tell which of equal constants is met
     bool is_root;      // the segment begins with the call
-    bool releases;     // it lets go of objects that nothing else holds
-    bool died;         // code of the program ran meanwhile
-    bool follows;      // it is compared with an entry, and ends where that does
-    bool holds;        // an abort now may become a break
-    int32_t n_guards;  // there were before the instruction in progress was looked at
-    int32_t n_looked;  // and how many there are since, when its segment ends before it
-    bool avoids;       // it is avoided, so it was not looked at
-    bool ends;         // it was recorded, but the entry that is followed ends here
-    bool makes_classes;  // it made a class (python/class.c)
-    bool compiles;       // it made code of a text (cfunc/exec.c)
+    bool releases;     // the recorder is releasing objects
+    bool died;         // code of the program ran while it did
+    bool follows;      // it is compared with an entry, and ends where that ends
+    bool holds;        // an abort of this instruction may become a break
+    int32_t n_guards;  // number of guards before the instruction in progress
+    int32_t n_looked;  // number after it, if the segment ends before it
+    bool avoids;       // the instruction is avoided: no handler was called
+    bool ends;         // the handler was called, but the entry ends here
+    bool makes_classes;  // the run made a class (python/class.c)
+    bool compiles;       // the run made code from a text (cfunc/exec.c)
     PyObject *lent;      // owned list of arrays that tensors share memory with, or NULL
     mp_site lent_at;     // the operation that made the first such tensor
     PyObject *exposed;   // owned list of arrays whose items other objects (iterators,
                          // memory views) may get at, or NULL
-    PyObject *holders;   // owned list beside it: such an iterator, or None
+    PyObject *holders;   // owned list, parallel: such an iterator, or None
     PyObject *known;  // owned list of external arrays whose content is guarded, or NULL
-    PyObject *frozen;  // owned list beside it: what they held
+    PyObject *frozen;  // owned list, parallel: their content
     mp_site known_at;  // where the first of them was read
     bool computes;     // the instruction in progress uses values of numpy
-    bool exposes;      // the instruction in progress makes the last one's holder
+    bool exposes;      // the result of the instruction is the last holder
     mp_checked checked;
 } mp_trace;
 
@@ -281,8 +282,8 @@ enum { MP_UNREAD = 1, MP_VOLATILE = 2 };  // mp_shadow.unread
 
 #define MP_NO_SITE ((mp_site){-1, -1})
 
-/* No plan can be made of a run with the instruction at this site: the next one breaks
- * before it.  The first one counts. */
+/* The instruction at this site is the reason why there will be no plan: the next recording
+ * breaks before it.  The first one that is blamed counts. */
 static inline void
 mp_blame(mp_trace *T, mp_site site)
 {
@@ -306,7 +307,7 @@ enum {
     MP_YIELDS_TENSORS = 1,
     MP_YIELDS_OBJECTS = 2,
     MP_YIELDS_KNOWN = 4,
-    MP_YIELDS_TUPLES = 8,  // whose content nobody has asked for
+    MP_YIELDS_TUPLES = 8,  // tuples whose content has not been read
     MP_YIELDS_READ = 16,   // C code reads each of its items first: map(len, xs)
 };
 
@@ -334,15 +335,15 @@ void mp_trace_avoid(mp_trace *T, mp_site site, bool at_once);  // run/segment.c
 
 /* -- arrays.c ---------------------------------------------------------------------- */
 
-/* What a context variable with node n holds; pins: that very object. */
+/* Guard the value of a context variable with node n; pins: its identity. */
 mp_rc mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins);
-/* A value of numpy's is used: what numpy keeps in contexts is guarded (once). */
+/* A value of numpy is used: guard numpy's state in context variables (once). */
 mp_rc mp_array_guard_state(mp_trace *T);
-/* The instruction that did so has ended: was there anything to warn of? */
+/* The instruction that did so has ended: would numpy have warned? */
 mp_rc mp_array_check_floats(mp_trace *T);
-/* R: an array that a tensor shares memory with is not used again: neither guards nor
- * journal see what the one does to the other.  Nor is such a tensor made of an array that
- * could be reached through something else than arrays. */
+/* R: an array that shares memory with a tensor is not used again, because neither guards nor
+ * journal notice writes of one to the other.  No such tensor is made from an array that can
+ * be reached through another kind of object. */
 mp_rc mp_array_check_lent(mp_trace *T, PyObject *a);
 /* Does it share memory with one of these arrays?  On doubt: yes. */
 bool mp_array_overlaps(PyObject *list, PyObject *a);
@@ -353,18 +354,18 @@ mp_rc mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name,
                          PyObject *found);
 /* Did the run make this class? */
 bool mp_is_new_class(mp_trace *T, PyObject *obj);
-/* `name` is looked up in a class that the run made, behind `after` in its MRO or, with
- * NULL, in all of it. */
+/* `name` is looked up in a class that the run made: after the class `after` in its MRO, or,
+ * with NULL, in all of it. */
 mp_rc mp_guard_new_class(mp_trace *T, PyTypeObject *type, PyTypeObject *after,
                          PyObject *name);
-/* What is answered follows from the classes behind `type`: C.__bases__ = ... changes them. */
+/* The answer depends on the base classes of `type`, which C.__bases__ = ... replaces. */
 mp_rc mp_guard_mro(mp_trace *T, PyTypeObject *type);
 /* Of the type of obj, and of obj itself if it is a class. */
 mp_rc mp_guard_mro_of(mp_trace *T, PyObject *obj);
 
 /* -- compiling.c ------------------------------------------------------------------- */
 
-/* The frame of s asks. */
+/* The frame of s asks is_compiling(). */
 mp_rc mp_record_compiling(mp_trace *T, mp_shadow *s);
 
 /* -- dynamic.c --------------------------------------------------------------------- */
@@ -395,7 +396,7 @@ PyObject *mp_pins_rows(mp_trace *T);
 mp_rc mp_segment_load_local(mp_trace *T, mp_shadow *s, int i);
 void mp_segment_store_local(mp_trace *T, mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
-/* What value i of the frame is called: new str. */
+/* The name of value i of the frame, for texts: new str. */
 PyObject *mp_entry_name(const mp_shadow *s, int32_t i, bool root);
 /* Value `at` of the entry row is guarded.  Takes the reference to name, which may be NULL
  * with an exception set. */
@@ -403,7 +404,7 @@ mp_rc mp_entry_load(mp_trace *T, int32_t at, PyObject *name, PyObject *value);
 
 /* -- finalizer.c ------------------------------------------------------------------- */
 
-/* Would its death run code of the program?  The same of what is behind an iterator. */
+/* Would its death run code of the program?  Also asked of the objects behind an iterator. */
 bool mp_has_finalizer(PyObject *v);
 
 /* -- library.c --------------------------------------------------------------------- */
@@ -444,7 +445,7 @@ mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
 
 /* What a value on the stack is.  Aborts if unknown. */
 mp_rc mp_value(mp_trace *T, PyObject *obj, mp_val *v);
-/* The same where nobody asks for the node; and of each of them. */
+/* The same, if the caller needs no node; and for several values. */
 mp_rc mp_know(mp_trace *T, PyObject *obj);
 mp_rc mp_know_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count);
 /* The value was read at `step` of an external object: guard it, give it a node. */
@@ -460,13 +461,13 @@ mp_rc mp_result(mp_trace *T, PyObject *obj);
 mp_rc mp_guard_function(mp_trace *T, PyObject *func);
 /* Would this constant be another number in the next run? */
 bool mp_is_fresh_id(mp_trace *T, PyObject *obj);
-/* C code computes with obj: it must be no such number. */
+/* C code computes with obj, so it must not be such a number. */
 mp_rc mp_refuse_fresh_id(mp_trace *T, PyObject *obj);
 /* A tensor whose value follows from constants: may be read while recording. */
 bool mp_tensor_is_constant(mp_trace *T, PyObject *obj);
-/* A function or class that this call has made, in an earlier segment or between two? */
+/* Has this call made the function or class, in an earlier segment or in a gap? */
 bool mp_is_of_call(mp_trace *T, PyObject *v);
-/* An instruction of a gap has answered with this. */
+/* An instruction of a gap has returned this. */
 int mp_note_gap_made(mp_trace *T, PyObject *v);
 
 #endif
