@@ -37,6 +37,8 @@ entry_mutates(PyObject *graph)
     return PyObject_IsTrue(mutated);
 }
 
+/* A new entry with one reference; takes plan over, also on failure.  An entry without a
+ * graph needs no compiling. */
 mp_entry *
 mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id)
 {
@@ -59,6 +61,7 @@ mp_entry_new(mp_plan *plan, PyCodeObject *code, uint64_t id)
     return entry;
 }
 
+/* The last reference frees the entry, which may run finalizers. */
 void
 mp_entry_release(mp_entry *entry)
 {
@@ -109,6 +112,7 @@ entry_sources(const mp_guards *guards, const int32_t *regs, int32_t n)
     return list;
 }
 
+/* What the entry's replay does, as lines of text: new list. */
 static PyObject *
 entry_effects(const mp_plan *plan)
 {
@@ -195,6 +199,7 @@ kinds_count(PyObject *counts, const char *name)
     return rc;
 }
 
+/* LOAD_FIELD is one kind for each field. */
 static const char *
 kinds_guard_name(const mp_guard *op)
 {
@@ -207,6 +212,7 @@ kinds_guard_name(const mp_guard *op)
     return op->kind == MP_G_LOAD_FIELD ? fields[op->n] : mp_guard_id(op->kind);
 }
 
+/* Which kinds of guards and effects the entries have that were hit: the fuzzer asks. */
 int
 mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
 {
@@ -228,6 +234,8 @@ mp_cache_count_kinds(const mp_cache *cache, PyObject *guards, PyObject *effects)
 
 /* -- The table --------------------------------------------------------------------- */
 
+/* In front of all others: the newest recording is the most likely one.  The registers of
+ * the cache have room for the largest program. */
 int
 mp_cache_insert(mp_cache *cache, mp_entry *entry)
 {
@@ -247,6 +255,7 @@ mp_cache_insert(mp_cache *cache, mp_entry *entry)
     return 0;
 }
 
+/* Entry i has answered: it comes to the front. */
 void
 mp_cache_touch(mp_cache *cache, int32_t i)
 {
@@ -256,6 +265,7 @@ mp_cache_touch(mp_cache *cache, int32_t i)
     cache->at[0] = entry;
 }
 
+/* Entries whose guards can still hold. */
 int32_t
 mp_cache_alive(const mp_cache *cache)
 {
@@ -266,6 +276,7 @@ mp_cache_alive(const mp_cache *cache)
     return n;
 }
 
+/* Drop entries with objects that have died: they can never hold again. */
 void
 mp_cache_purge(mp_cache *cache)
 {
@@ -283,6 +294,7 @@ mp_cache_purge(mp_cache *cache)
     }
 }
 
+/* Take the least recently used entry out; the caller gets its reference. */
 mp_entry *
 mp_cache_pop(mp_cache *cache)
 {
@@ -339,6 +351,8 @@ cache_release_copy(mp_entry **copy, int32_t n)
     PyMem_Free(copy);
 }
 
+/* All entries as dicts: new list.  Made from a copy of the table, because making dicts
+ * may run Python code, which may change the table. */
 PyObject *
 mp_cache_describe(mp_cache *cache)
 {

@@ -1,12 +1,14 @@
-/* call/compiled.c - the object magpy.compile returns: construction, attributes, collection.
+/* call/compiled.c - CompiledFunction, the object that magpy.compile returns for a
+ * function: construction, attributes, garbage collection.  How a call works:
+ * call/dispatch.c.
  *
- * It stands in for the wrapped callable: it binds like it, and its attributes are those
- * of the callable, read and written there, but for the few that the type defines.  Copies
- * are made by Python (on_copy), which knows the backend and its options.
+ * The object stands in for the wrapped callable.  It binds like it, and attributes are
+ * read and written there, except for the few that the type defines.  Python code makes
+ * copies (on_copy), because it knows the backend and its options.
  *
- * Ownership: entries hold what their guards and effects name, so the object must be,
- * and is, fully visible to the collector.  tp_clear can leave an object that is still
- * called by a finalizer: its vectorcall then raises.  How a call works: call/dispatch.c. */
+ * Ownership: entries hold what their guards and effects name, so the object is fully
+ * visible to the garbage collector.  After tp_clear a finalizer may still call it: then
+ * its vectorcall raises. */
 #include "call/compiled.h"
 
 #include <structmember.h>
@@ -33,6 +35,8 @@ compiled_optional(PyObject *o)
     return o == NULL || o == Py_None ? NULL : Py_NewRef(o);
 }
 
+/* CompiledFunction(fn, *, compiler, ...): see src/magpy/_engine.pyi.  A compiled object
+ * among `fn` is compiled anew. */
 static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -205,6 +209,7 @@ compiled_getattro(PyObject *self, PyObject *name)
     return PyObject_GetAttr(op->wrapped, name);
 }
 
+/* Attributes of the type are the object's own; any other is set on the wrapped callable. */
 static int
 compiled_setattro(PyObject *self, PyObject *name, PyObject *value)
 {
@@ -278,6 +283,7 @@ compiled_repr(PyObject *self)
     return text;
 }
 
+/* The number of recordings with a graph. */
 static Py_ssize_t
 compiled_graphs(const mp_cache *cache)
 {
@@ -288,6 +294,7 @@ compiled_graphs(const mp_cache *cache)
     return n;
 }
 
+/* stats(): the counters, with the graphs of all places. */
 static PyObject *
 compiled_stats(PyObject *self, PyObject *ignored)
 {
@@ -314,6 +321,8 @@ compiled_entries_at(mp_resume_point *point)
     return list;
 }
 
+/* entries(): what was recorded, for the begin of a call and for all places after its
+ * breaks. */
 static PyObject *
 compiled_entries(PyObject *self, PyObject *ignored)
 {
@@ -330,6 +339,7 @@ compiled_entries(PyObject *self, PyObject *ignored)
     return list;
 }
 
+/* reset(): forget everything.  A call that is in progress keeps the entry that it runs. */
 static PyObject *
 compiled_reset(PyObject *self, PyObject *ignored)
 {
@@ -342,6 +352,7 @@ compiled_reset(PyObject *self, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
+/* set_verify(every, verifier): verify mode for this object (call/verifier.h). */
 static PyObject *
 compiled_set_verify(PyObject *self, PyObject *args)
 {
@@ -386,6 +397,7 @@ compiled_deepcopy(PyObject *self, PyObject *memo)
     return compiled_make_copy(self, "deepcopy", memo);
 }
 
+/* Pickles: on_copy decides; without it, as functions do, by qualified name. */
 static PyObject *
 compiled_reduce(PyObject *self, PyObject *ignored)
 {
@@ -452,12 +464,15 @@ PyType_Spec mp_compiled_spec = {
     .slots = compiled_slots,
 };
 
+/* What the recorder runs when the object is called inside a recording. */
 static PyObject *
 compiled_original_borrow(PyObject *o)
 {
     return ((mp_CompiledObject *)o)->target.callable;
 }
 
+/* Make the type once for the process, and tell the recorder how to see through its
+ * objects. */
 int
 mp_compiled_init(PyObject *module)
 {

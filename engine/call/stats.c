@@ -1,11 +1,16 @@
 /* call/stats.c - counters, places and back-off of one compiled function.
  *
- * Nothing falls back silently: each call that eager answered is counted at a place,
- * which is a reason plus, if known, a detail and a source line.  Counting a call that a
- * back-off skips costs a few increments, because a back-off remembers its row.
+ * No fallback is silent: each call that ran in eager mode is counted at a place, which
+ * is a reason with, if known, a detail and a source line.  Counting a call that a
+ * back-off skips costs a few increments, because the back-off remembers its row.
  *
- * Rows own strings only and are never removed but by mp_stats_fini, so row numbers stay
- * good.  The table is bounded: a detail that changes with every call cannot grow it. */
+ * Rows own strings only, and mp_stats_fini alone removes them, so row numbers stay
+ * valid.  The table is bounded: a detail that changes with every call cannot let it
+ * grow.
+ *
+ * Back-off: after enough failures in a row the next 2^k calls are skipped, then 2^(k+1),
+ * and so on.  There are two: for recordings that abort, and for recordings that one
+ * guard asks for again and again. */
 #include "call/stats.h"
 
 #include <time.h>
@@ -70,6 +75,7 @@ stats_same_text(PyObject *a, PyObject *b)
     return a == b || PyUnicode_Compare(a, b) == 0;
 }
 
+/* The row of exactly this place, or -1. */
 static int32_t
 stats_find_place(const mp_stats *stats, const char *reason, PyObject *detail,
                  PyObject *file, int line)
@@ -86,6 +92,7 @@ stats_find_place(const mp_stats *stats, const char *reason, PyObject *detail,
     return -1;
 }
 
+/* The row for this place, made if needed; see call/stats.h. */
 int32_t
 mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail, PyObject *file,
                int line)
@@ -157,6 +164,8 @@ mp_backoff_reset(mp_backoff *b)
     *b = (mp_backoff){.place = -1};
 }
 
+/* One more failure at `place`. true: there were enough in a row, and calls are skipped
+ * from now on. */
 bool
 mp_backoff_note(mp_backoff *b, int32_t place, uint32_t same, uint32_t any)
 {
@@ -232,6 +241,7 @@ done:
     return rc;
 }
 
+/* One row as a dict, appended to `places`. */
 static int
 stats_add_place(PyObject *places, const mp_place *row)
 {
@@ -271,6 +281,7 @@ stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *breaks,
     return rc;
 }
 
+/* The number of places where segments have ended. */
 static int
 stats_breaks(const mp_stats *stats)
 {
