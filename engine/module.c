@@ -1,11 +1,13 @@
 /* module.c - magpy._engine: what Python sees of the engine.
  *
- * The recorder's hooks get no user pointer, so the engine keeps static state and
- * belongs to one interpreter: loading it into a second one is an ImportError.  Loading
- * it again into the first (after sys.modules was emptied) gives a new module object
- * over the same state, whose types live as long as the process.
+ * The recorder's hooks get no user pointer, so the engine keeps static state and belongs
+ * to one interpreter: loading it into a second one is an ImportError.  Loading it again
+ * into the first (after sys.modules was emptied) gives a new module object over the same
+ * state, whose types live as long as the process.
  *
- * The functions here only forward and list tables; they own nothing. */
+ * The functions here forward to the parts of the engine, or show tables: aborts, guards,
+ * effects, fields, invariants, opcodes, rows of C functions.  From these the docs are
+ * generated.  They own nothing. */
 #include "call/dispatch.h"
 #include "call/transaction.h"
 #include "cfunc/cfunc.h"
@@ -150,6 +152,7 @@ module_opcodes(PyObject *module, PyObject *ignored)
     return list;
 }
 
+/* How the recorder treats a call of this callable. */
 static PyObject *
 module_effect_class(PyObject *module, PyObject *callable)
 {
@@ -162,6 +165,7 @@ module_effect_class(PyObject *module, PyObject *callable)
 
 /* -- Switches ---------------------------------------------------------------------- */
 
+/* (True, None), or (False, why) if the thread cannot be watched now. */
 static PyObject *
 module_available(PyObject *module, PyObject *ignored)
 {
@@ -170,6 +174,7 @@ module_available(PyObject *module, PyObject *ignored)
     return Py_BuildValue("(Os)", yes ? Py_True : Py_False, yes ? NULL : why);
 }
 
+/* The same of this interpreter for good. */
 static PyObject *
 module_supported(PyObject *module, PyObject *ignored)
 {
@@ -195,6 +200,7 @@ module_set_enabled(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+/* Keyword arguments only: the registries of run/record.h. */
 static PyObject *
 module_setup_torch(PyObject *module, PyObject *args, PyObject *kwargs)
 {

@@ -1,8 +1,9 @@
-/* objects/array.c - arrays of numpy: what they hold, through the buffer protocol.
+/* objects/array.c - arrays of numpy: layout, content and copies, through the buffer
+ * protocol.
  *
- * Nothing of numpy is linked; its types are found when the program has loaded it
- * (objects/types.h).  A view of the buffer protocol belongs to the caller.
- */
+ * The engine does not link against numpy; its types are found when the program has
+ * loaded it (objects/types.h).  Only arrays of plain numbers are looked into: their
+ * bytes are their whole content.  A buffer view belongs to the caller, who releases it. */
 #include "objects/array.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@ mp_is_array(PyObject *o)
     return mp_type_is(o, MP_K_ARRAY);
 }
 
+/* Only dtypes of numpy itself (isbuiltin == 1): others may have code of their own. */
 bool
 mp_is_dtype(PyObject *o)
 {
@@ -43,6 +45,7 @@ is_plain_format(const char *format)
            && strchr("?bBhHiIlLqQefdg", *format) != NULL;
 }
 
+/* A view of an array of plain numbers; false: of anything else.  No exception. */
 bool
 mp_array_view(PyObject *a, Py_buffer *view)
 {
@@ -58,6 +61,7 @@ mp_array_view(PyObject *a, Py_buffer *view)
     return false;
 }
 
+/* The lowest and the highest address that the array can reach. */
 void
 mp_array_extent(const Py_buffer *view, uintptr_t *lo, uintptr_t *hi)
 {
@@ -73,6 +77,7 @@ mp_array_extent(const Py_buffer *view, uintptr_t *lo, uintptr_t *hi)
     *hi += (uintptr_t)view->itemsize;
 }
 
+/* Does it fill its extent without gaps or overlaps, in any order of dimensions? */
 bool
 mp_array_is_dense(const Py_buffer *view)
 {
@@ -101,6 +106,7 @@ mp_array_is_dense(const Py_buffer *view)
     return true;
 }
 
+/* The array that owns the memory: new reference; NULL: something else owns it. */
 PyObject *
 mp_array_root(PyObject *a)
 {
@@ -119,7 +125,7 @@ mp_array_root(PyObject *a)
     return root;
 }
 
-/* numpy.ndarray(shape, dtype, buffer, offset, strides), with its flag of writing. */
+/* numpy.ndarray(shape, dtype, buffer, offset, strides), read-only or not: new reference. */
 static PyObject *
 array_over(PyTypeObject *type, PyObject *memory, PyObject *spec)
 {
@@ -138,6 +144,7 @@ array_over(PyTypeObject *type, PyObject *memory, PyObject *spec)
     return made;
 }
 
+/* The layout as a tuple for array_over: shape, dtype, offset, strides, writable. */
 static PyObject *
 array_spec(PyObject *a, Py_ssize_t offset, bool readonly)
 {
@@ -155,6 +162,7 @@ array_spec(PyObject *a, Py_ssize_t offset, bool readonly)
     return spec;
 }
 
+/* A copy of the same layout over memory of its own, for guards to compare with. */
 PyObject *
 mp_array_freeze(PyObject *a, const Py_buffer *view)
 {
@@ -170,6 +178,7 @@ mp_array_freeze(PyObject *a, const Py_buffer *view)
     return frozen;
 }
 
+/* How `a` lies in the memory of `root`: new tuple. */
 PyObject *
 mp_array_view_spec(PyObject *a, PyObject *root)
 {
@@ -201,6 +210,7 @@ mp_array_view_make(PyObject *root, PyObject *spec)
     return array_over(Py_TYPE(root), root, spec);
 }
 
+/* A copy in the same order of dimensions. */
 PyObject *
 mp_array_copy(PyObject *a)
 {
