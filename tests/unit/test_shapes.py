@@ -12,6 +12,8 @@ F = torch.nn.functional
 from magpy import graph  # noqa: E402
 from magpy.shapes import proof  # noqa: E402
 from magpy.shapes.recorder import Recorder  # noqa: E402
+from magpy.shapes.sizes import Run  # noqa: E402
+from magpy.shapes.world import World  # noqa: E402
 
 
 class Value:
@@ -312,6 +314,36 @@ def test_sizes_by_rules_and_then_by_fakes():
     assert recorder.sizes(ops, inputs, numbers, out[2]) == (twice, ("INT", 4))
     ops.append((torch.relu, (out[2],), {}, out[3]))
     assert recorder.sizes(ops, inputs, numbers, out[3]) == (twice, ("INT", 4))
+
+
+def test_one_fake_for_many_values():
+    x, w, v = torch.randn(5, 4), torch.randn(4, 4), torch.randn(4, 4)
+    ops = [
+        (F.linear, (V[0], V[1]), {}, V[3]),
+        (F.linear, (V[0], V[2]), {}, V[4]),
+        ("t_", (V[4],), {}, V[4]),
+        ("add", (V[3], 1.0), {}, V[5]),
+        ("add", (V[3], 1), {}, V[6]),
+        (torch._C._set_grad_enabled, (True,), {}, None),
+        ("add", (V[3], 1), {}, V[7]),
+        ("nonzero", (V[3],), {}, V[8]),
+        ("nonzero", (V[3],), {}, V[9]),
+    ]
+    made = spec(ops, [x, w, v], (7,), {0: (0,)})
+    run = Run(World())
+    for i, given in enumerate((x, w, v)):
+        run.values[i] = run.world.fake(given, proof.layouts(made).get(i), i)
+    with run.world.entered():
+        for op in ops[:2]:
+            run.op(*op)
+        assert run.values[1] is run.values[2]
+        assert run.values[3] is run.values[4]
+        for op in ops[2:]:
+            run.op(*op)
+    values = run.values
+    assert [str(n) for n in values[3].shape] == [str(n) for n in values[4].shape[::-1]]
+    assert values[3] is values[5] is values[6] is values[7]  # alike
+    assert values[8] is not values[9]
 
 
 def test_no_answer_is_none():

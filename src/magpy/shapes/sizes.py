@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch._subclasses import FakeTensor
 
 from magpy import graph
 from magpy.shapes.rules import Book
@@ -16,6 +17,10 @@ from magpy.shapes.world import Layout, World
 _PACKAGES = ("torch", "_operator", "operator", "builtins", "math")
 # They change what a tensor is without being its result.
 _RESTATE = frozenset({"resize_", "resize_as_", "set_"})
+# They change the sizes of their first operand, which is their result.
+_RESHAPE = frozenset(
+    "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_".split()
+)
 
 
 class Tracker:
@@ -49,8 +54,7 @@ class Tracker:
     def op(self, ops: Sequence[Any], at: int) -> None:
         """Take an operation, with what a rule says of it."""
         target, args, kwargs, result = ops[at]
-        if target is setattr or target in _RESTATE:
-            raise NotImplementedError(f"{target} changes what a tensor is")
+        _check(target)
         for index in values_in(result):
             self._definers.setdefault(index, []).append(at)
         self.book.op(target, args, kwargs, result)
@@ -109,6 +113,10 @@ class Tracker:
 class Run:
     """Runs recorded operations on fakes, in order.
 
+    An operation on fakes costs a millisecond, and models repeat themselves: the same
+    operation on the same fakes has the same fakes as results.  So one fake may stand for
+    many Values, and R: nothing may change what a fake is.
+
     Attributes:
         values: what the Values are, by index.
         numbers: what the Numbers are.
@@ -118,6 +126,9 @@ class Run:
         self.world = world
         self.values: dict[int, Any] = {}
         self.numbers: dict[int, Any] = {}
+        self._results: dict[Any, tuple[Any, Any]] = {}  # with what must stay alive
+        self._alike: dict[Any, torch.Tensor] = {}
+        self._state = 0  # another one when modes may have changed
 
     def number(self, index: int, row: tuple[Any, ...], value: float | None) -> None:
         """Define a number by its row; `value` is that of one that is given."""
@@ -138,6 +149,42 @@ class Run:
 
     def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Run one operation."""
+        _check(target)
+        if type(target) is str and target in _RESHAPE:
+            self._own(args[0])
+            self._bind(result, self._call(target, args, kwargs))
+            return
+        tensors: list[torch.Tensor] = []
+        key: Any = None
+        known = None
+        try:
+            key = (self._state, target, self._key([args, kwargs], tensors))
+            known = self._results.get(key)
+        except TypeError:  # a constant that has no hash
+            key = None
+        if known is not None:
+            self._bind(result, known[0])
+            return
+        got = self._call(target, args, kwargs)
+        if not tensors and not any(values_in(result)):
+            self._state += 1
+        elif key is not None and self._is_repeatable(got):
+            got = self._unified(got)
+            self._results[key] = got, tensors
+        self._bind(result, got)
+
+    def _unified(self, got: Any) -> Any:
+        """Return the first fakes that are like these."""
+        if isinstance(got, (tuple, list)):
+            return [self._unified(item) for item in got]
+        if type(got) is not FakeTensor:
+            return got
+        expr = self.world.expr
+        kind = got.dtype, got.device, got.layout, got.is_conj(), got.is_neg()
+        numbers = (*got.size(), *got.stride(), got.storage_offset())
+        return self._alike.setdefault((*kind, *map(expr, numbers)), got)
+
+    def _call(self, target: Any, args: Any, kwargs: Any) -> Any:
         got: Any = None
         for call in graph.as_called(target, args, kwargs):
             target, args, kwargs = call
@@ -149,7 +196,44 @@ class Run:
                 got = getattr(args[0], target)(*args[1:], **kwargs)
             else:
                 got = target(*args, **kwargs)
-        self._bind(result, got)
+        return got
+
+    def _own(self, leaf: Any) -> None:
+        """Give a Value a fake of its own."""
+        x = self.values[leaf.index]
+        sizes, strides = x.size(), x.stride()
+        self.values[leaf.index] = torch.empty_strided(
+            sizes, strides, dtype=x.dtype, device=x.device
+        )
+
+    def _key(self, obj: Any, tensors: list[torch.Tensor]) -> Any:
+        """Return what an argument tree comes to; equal ones give equal results."""
+        kind = type(obj)
+        if graph.is_value(obj):
+            x = self.values[obj.index]
+            tensors.append(x)
+            return ("value", id(x))
+        if graph.is_number(obj):
+            return ("number", obj.index)
+        if isinstance(obj, (tuple, list)):
+            return (kind, *[self._key(item, tensors) for item in obj])
+        if kind is dict:
+            parts = [(name, self._key(item, tensors)) for name, item in obj.items()]
+            return (kind, *parts)
+        if kind is slice:
+            parts = [self._key(p, tensors) for p in (obj.start, obj.stop, obj.step)]
+            return (kind, *parts)
+        if kind is float:
+            return (kind, repr(obj))
+        return (kind, obj)
+
+    def _is_repeatable(self, got: Any) -> bool:
+        """Is nothing of it known only when the graph has run?"""
+        if isinstance(got, torch.Tensor):
+            return all(map(self.world.is_known, (*got.size(), *got.stride())))
+        if isinstance(got, (tuple, list)):
+            return all(map(self._is_repeatable, got))
+        return got is None
 
     def _of(self, obj: Any) -> Any:
         kind = type(obj)
@@ -181,6 +265,11 @@ class Run:
         elif isinstance(tree, dict):
             for key, part in tree.items():
                 self._bind(part, got[key])
+
+
+def _check(target: Any) -> None:
+    if target is setattr or target in _RESTATE:
+        raise NotImplementedError(f"{target} changes what a tensor is")
 
 
 def is_torchs(target: Any) -> bool:

@@ -93,6 +93,7 @@ class World:
         #: of symbols of sympy
         self.terms: dict[Any, Term] = {}
         self._own: list[Term] = []  # guards that no operation has asked for
+        self._alike: dict[Any, torch.Tensor] = {}  # fakes of inputs that do not vary
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -176,29 +177,43 @@ class World:
 
     def term(self, number: Any) -> Term:
         """Return the term of a symbolic or plain int."""
-        node = getattr(number, "node", None)
-        if node is None or not hasattr(node, "expr"):
-            return ("INT", int(number))
-        return from_sympy(node.expr, self.terms)
+        expr = self.expr(number)
+        return ("INT", number) if expr is number else from_sympy(expr, self.terms)
+
+    def is_known(self, number: Any) -> bool:
+        """Can a symbolic or plain int be told before the graph has run?"""
+        expr = self.expr(number)
+        return expr is number or all(s in self.terms for s in expr.free_symbols)
+
+    @staticmethod
+    def expr(number: Any) -> Any:
+        """Return the expression of a symbolic int; a plain one is its own."""
+        return getattr(getattr(number, "node", None), "expr", number)
 
     # -- tensors ---------------------------------------------------------------------
 
     def fake(self, live: torch.Tensor, layout: Layout | None, i: int) -> torch.Tensor:
         """Return a fake of graph input `i`, as it was while the run was recorded.
 
-        No gradients: what has them has the same shapes.
+        No gradients: what has them has the same shapes.  Inputs that are alike get the
+        same fake.
         """
         if live.layout is not torch.strided:
             raise NotImplementedError(f"a tensor of layout {live.layout}")
-        sizes: Any = live.size()
-        strides: Any = live.stride()
+        kind = live.dtype, live.device
         if layout is not None:
             sizes = self.sizes(layout, i)
-            strides = self.strides(layout, sizes, i)
+            return self._strided(sizes, self.strides(layout, sizes, i), *kind)
+        key = live.size(), live.stride(), *kind
+        if key not in self._alike:
+            self._alike[key] = self._strided(*key)
+        return self._alike[key]
+
+    def _strided(
+        self, sizes: Any, strides: Any, dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
         with self.mode:
-            return torch.empty_strided(
-                sizes, strides, dtype=live.dtype, device=live.device
-            )
+            return torch.empty_strided(sizes, strides, dtype=dtype, device=device)
 
     # -- guards ----------------------------------------------------------------------
 
