@@ -261,7 +261,11 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
         return rc;
     }
     if (handlers[rule] != NULL) {
-        return handlers[rule](T, s, c);
+        T->any_order =
+            (traits & MP_TRAIT_SORTS) && c->count == 1 && mp_set_sorts(c->args[0]);
+        mp_rc done = handlers[rule](T, s, c);
+        T->any_order = false;
+        return done;
     }
     if (rule != RULE_OPAQUE && owner != NULL) {
         return call_on_own(T, s, c, found);

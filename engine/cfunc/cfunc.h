@@ -69,8 +69,9 @@ mp_rc mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 
 mp_rc mp_call_getter(mp_trace *T, mp_shadow *s, const mp_call *c);
 mp_rc mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name);
-/* A constant, or a tuple or frozenset of such, at any depth. */
-bool mp_hashes_by_value(PyObject *obj);
+/* Sets (cfunc/set.c): are all members constants?  A method of set changes one. */
+bool mp_set_is_constant(PyObject *set);
+mp_rc mp_write_set_by(mp_trace *T, mp_node *n, const mp_call *c);
 /* Objects of C types (cfunc/objects.c). */
 int mp_objects_init(void);
 /* The C function calls an operator.attrgetter with items of these arguments. */

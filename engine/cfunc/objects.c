@@ -21,25 +21,6 @@ pin_object(mp_trace *T, PyObject *obj)
     return rc != MP_OK || !mp_val_has_source(n) ? rc : mp_load_const(T, obj);
 }
 
-bool
-mp_hashes_by_value(PyObject *obj)
-{
-    if (mp_is_constant(obj)) {
-        return true;
-    }
-    if (!PyTuple_CheckExact(obj) && !PyFrozenSet_CheckExact(obj)) {
-        return false;
-    }
-    PyObject *items = PySequence_Tuple(obj);  // (runs no code; a tuple is its own)
-    bool fits = items != NULL;
-    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(items); i++) {
-        fits = mp_hashes_by_value(PyTuple_GET_ITEM(items, i));
-    }
-    mp_err_drop();  // without memory for the items nothing is known of them
-    Py_XDECREF(items);
-    return fits;
-}
-
 static PyObject *newobj_function;  // copyreg.__newobj__; owned for the process
 
 static PyObject *

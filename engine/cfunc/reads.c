@@ -137,6 +137,11 @@ take_items(mp_trace *T, mp_shadow *s, const mp_call *c, Py_ssize_t taken, bool v
     for (Py_ssize_t i = 0; i < taken && rc == MP_OK && PyType_Check(c->callee); i++) {
         rc = iterates_tensor(T, c->args[i]);
     }
+    bool makes_set = c->callee == (PyObject *)&PySet_Type
+                     || c->callee == (PyObject *)&PyFrozenSet_Type;
+    for (Py_ssize_t i = 0; i < taken && rc == MP_OK && !makes_set; i++) {
+        rc = mp_note_set_order(T, c->args[i]);
+    }
     rc = rc != MP_OK ? rc : mp_note_hashing(T, s, c->callee, c->args, taken);
     s->yields = mp_yields(T, c->callee, c->args, taken, values);
     return rc;

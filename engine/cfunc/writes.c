@@ -7,7 +7,7 @@
 /* -- Contents ----------------------------------------------------------------------------------- */
 
 /* Does the call change the whole content of obj, and nothing but that?  A function may be
- * called with anything; a set remembers how far its pops went, which no replay tells it. */
+ * called with anything; what pop() takes from a set must be a constant. */
 static bool
 has_content(mp_trace *T, PyObject *callee, PyObject *obj)
 {
@@ -15,8 +15,8 @@ has_content(mp_trace *T, PyObject *callee, PyObject *obj)
         return PyList_Check(obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return !mp_does(callee, MP_TRAIT_WANDERS)
-           || (n != NULL && n->kind == MP_NODE_FRESH);
+    return !mp_does(callee, MP_TRAIT_WANDERS) || (n != NULL && n->kind == MP_NODE_FRESH)
+           || mp_set_is_constant(obj);
 }
 
 static mp_rc
@@ -68,6 +68,15 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
               : mp_read_args(T, args + 1, c->count - 1, false, &has_tensor);
     if (rc == MP_OK && PyDict_Check(args[0])) {
         rc = mp_look_into(T, s, mp_callee_name(c->callee), args + 1, c->nargs - 1);
+    }
+    if (rc == MP_OK && mp_does(c->callee, MP_TRAIT_WANDERS)) {
+        rc = mp_note_set_order(T, args[0]);
+    }
+    if (rc == MP_OK && PySet_Check(args[0])) {
+        return mp_write_set_by(T, n.node, c);
+    }
+    for (Py_ssize_t i = 1; i < c->nargs && rc == MP_OK; i++) {
+        rc = mp_note_set_order(T, args[i]);
     }
     return rc == MP_OK ? mp_write_content(T, n.node) : rc;
 }

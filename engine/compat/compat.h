@@ -124,6 +124,18 @@ PyObject *mp_view_dict_borrow(PyObject *view);
 /* Next entry in table order: 1, or 0 at the end.  Start with *pos = 0; key and value are
  * borrowed; any out pointer of mp_dict_next may be NULL.  Runs no user code. */
 int mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash);
+/* The table of a set (set.c): new bytes; a set with no members yet gets it, if they hash alike
+ * (1; 0: they do not, -1: exception); a set with the same table. */
+PyObject *mp_set_layout(PyObject *set);
+int mp_set_fill(PyObject *set, PyObject *layout, PyObject *const *members,
+                Py_ssize_t n);
+PyObject *mp_set_copy(PyObject *set);
+/* Has it this table?  Does a new set that copies it get a table that its order does not tell? */
+bool mp_set_has_layout(PyObject *set, PyObject *layout);
+bool mp_set_is_odd(PyObject *set);
+/* Equal members of two sets change places, so that `to` has the objects of `from`.  R: members
+ * whose types compare without code of the program. */
+int mp_set_keep_members(PyObject *to, PyObject *from);
 int mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
                  Py_hash_t *hash);
 /* An iterator over a dict's keys, values or items: the dict (borrowed; NULL: exhausted),

@@ -247,10 +247,11 @@ effect_deque_append(PyObject *deque, PyObject *item)
     return none == NULL ? -1 : 0;
 }
 
-/* Add items to a list, set, deque, or an instance of a subclass, without its own methods;
- * to a frozenset as well, as long as the program has no reference to it. */
-static int
-effect_extend(PyObject *o, const int32_t *items, int32_t count, PyObject *const *regs)
+/* Add items to a list, set, deque, or an instance of a subclass, without its own methods; to
+ * a frozenset as well, as long as the program has no reference to it. */
+int
+mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
+                 PyObject *const *regs)
 {
     assert(PyList_Check(o) || PyAnySet_Check(o)
            || PyObject_TypeCheck(o, mp_effect_c.deque));
@@ -286,7 +287,7 @@ mp_effect_refill_deque(PyObject *deque, const int32_t *items, int32_t count,
         return -1;
     }
     Py_DECREF(none);
-    return effect_extend(deque, items, count, regs);
+    return mp_effect_extend(deque, items, count, regs);
 }
 
 /* Past any __setitem__ of a subclass; an OrderedDict keeps its order in functions of its
@@ -319,17 +320,6 @@ effect_make_dict(const int32_t *pairs, int32_t count, PyObject *const *regs)
         Py_CLEAR(dict);
     }
     return dict;
-}
-
-static PyObject *
-effect_make_set(PyObject *(*make)(PyObject *), const int32_t *items, int32_t count,
-                PyObject *const *regs)
-{
-    PyObject *set = make(NULL);
-    if (set != NULL && effect_extend(set, items, count, regs) < 0) {
-        Py_CLEAR(set);
-    }
-    return set;
 }
 
 /* A struct sequence (torch.return_types, os.stat_result) with all its fields. */
@@ -509,7 +499,7 @@ effect_make_list_like(const mp_effect *op, const int32_t *items, PyObject *const
             return NULL;
         }
     }
-    if (effect_extend(o, items, op->count, regs) < 0) {
+    if (mp_effect_extend(o, items, op->count, regs) < 0) {
         Py_CLEAR(o);
     }
     return o;
@@ -611,11 +601,14 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
     case MP_E_DICT:
     case MP_E_DICT_ASSIGN:
         return effect_make_dict(items, op->count, regs);
-    case MP_E_SET:
+    case MP_E_SET_CHANGE:
+        return mp_effect_set_members(regs[op->a], op->obj);
     case MP_E_SET_ASSIGN:
-        return effect_make_set(PySet_New, items, op->count, regs);
+    case MP_E_SET:
+        return mp_effect_make_set(PySet_New(NULL), op->obj, items, op->count, regs);
     case MP_E_FROZENSET:
-        return effect_make_set(PyFrozenSet_New, items, op->count, regs);
+        return mp_effect_make_set(PyFrozenSet_New(NULL), op->obj, items, op->count,
+                                  regs);
     case MP_E_SLICE:
         return PySlice_New(regs[items[0]], regs[items[1]], regs[items[2]]);
     case MP_E_CELL:
@@ -738,7 +731,7 @@ mp_effect_fill(const mp_effect *op, const int32_t *items, PyObject *const *regs)
             && !PyObject_TypeCheck(a, mp_effect_c.deque)) {
             return mp_effect_wrong_target(op, a);
         }
-        return effect_extend(a, items, op->count, regs);
+        return mp_effect_extend(a, items, op->count, regs);
     case MP_E_FILL_DICT:
         if (!PyDict_Check(a)) {
             return mp_effect_wrong_target(op, a);

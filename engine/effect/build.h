@@ -52,6 +52,22 @@ PyObject *mp_effect_call_iterator(PyTypeObject *type, const int32_t *items,
  * references, both NULL if it is exhausted; 0: it has no such state; -1: exception. */
 int mp_effect_iterator_state(PyObject *it, PyObject **sequence, PyObject **index);
 
+/* Add items to a list, set, deque, or an instance of a subclass, without its own methods. */
+int mp_effect_extend(PyObject *o, const int32_t *items, int32_t count,
+                     PyObject *const *regs);
+/* SET, FROZENSET: fill a new set (or free it, and NULL), with the table of `layout`, or NULL.
+ * SET_CHANGE, a script: is it one for so many operands?  What the set has before, so that
+ * nothing dies in the middle; run it. */
+PyObject *mp_effect_make_set(PyObject *set, PyObject *layout, const int32_t *items,
+                             int32_t count, PyObject *const *regs);
+bool mp_effect_is_script(PyObject *script, int32_t count);
+PyObject *mp_effect_set_members(PyObject *set, PyObject *script);
+void mp_effect_swap_sets(PySetObject *a, PySetObject *b);
+int mp_effect_swap_tables(PyObject *set, PyObject *content);
+Py_ssize_t mp_effect_set_keeps(PyObject *set, PyObject *content);
+int mp_effect_change_set(PyObject *set, PyObject *script, const int32_t *items,
+                         PyObject *const *regs);
+
 /* The new object of a builder, or the new content of an ASSIGN write. */
 MP_MAYRUN PyObject *mp_effect_build(const mp_effect *op, const int32_t *items,
                                     PyObject *const *regs);

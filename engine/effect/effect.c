@@ -165,6 +165,12 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
         return 1;
+    case MP_E_SET:
+    case MP_E_FROZENSET:
+    case MP_E_SET_ASSIGN:
+        return obj == NULL || PyBytes_CheckExact(obj);
+    case MP_E_SET_CHANGE:
+        return obj != NULL && PyBytes_CheckExact(obj);
     default:
         return obj == NULL;
     }
@@ -178,6 +184,8 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
         return false;
     }
     switch (kind) {
+    case MP_E_SET_CHANGE:
+        return mp_effect_is_script(obj, count);
     case MP_E_SLICE:
     case MP_E_PARTIAL:
         return count == 3;
@@ -372,6 +380,7 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     case MP_E_LIST_ASSIGN:
         return PyList_Check(a);
     case MP_E_SET_ASSIGN:
+    case MP_E_SET_CHANGE:
         return PySet_Check(a);
     case MP_E_DEQUE_ASSIGN:
     case MP_E_DEQUE_ITEMS:
@@ -529,56 +538,6 @@ effect_swap_lists(PyListObject *a, PyListObject *b)
     Py_SET_SIZE(b, size);
 }
 
-/* The same of two sets.  A small table lies inside the set object and is copied. */
-static void
-effect_swap_sets(PySetObject *a, PySetObject *b)
-{
-    Py_ssize_t fill = a->fill, used = a->used, mask = a->mask;
-    setentry *a_table = a->table == a->smalltable ? b->smalltable : a->table;
-    setentry *b_table = b->table == b->smalltable ? a->smalltable : b->table;
-    setentry small[PySet_MINSIZE];
-    memcpy(small, a->smalltable, sizeof(small));
-    memcpy(a->smalltable, b->smalltable, sizeof(small));
-    memcpy(b->smalltable, small, sizeof(small));
-    a->fill = b->fill;
-    a->used = b->used;
-    a->mask = b->mask;
-    a->table = b_table;
-    b->fill = fill;
-    b->used = used;
-    b->mask = mask;
-    b->table = a_table;
-}
-
-/* Are two such keys the same if they are equal? */
-static bool
-effect_is_plain_key(PyObject *key)
-{
-    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key)
-           || Py_TYPE(key)->tp_richcompare == PyBaseObject_Type.tp_richcompare;
-}
-
-/* How many keys of `set` the content has as well; -1: not known which of equal ones. */
-static Py_ssize_t
-effect_keeps(PyObject *set, PyObject *content)
-{
-    PyObject *key;
-    Py_hash_t hash;
-    Py_ssize_t pos = 0, kept = 0;
-    while (mp_set_next(content, &pos, &key, &hash)) {
-        if (!effect_is_plain_key(key)) {
-            return -1;
-        }
-    }
-    for (pos = 0; mp_set_next(set, &pos, &key, &hash);) {
-        if (!effect_is_plain_key(key)) {
-            return -1;
-        }
-        kept += PySet_Contains(content, key);
-    }
-    return kept;
-}
-
 /* Take out and put in what differs, as the program did: the order of a set, and what its
  * pop() takes, depend on what was in it before. */
 static int
@@ -586,9 +545,10 @@ effect_replace_set(PyObject *set, PyObject *content, effect_past *past)
 {
     PyObject *key;
     Py_hash_t hash;
-    Py_ssize_t pos = 0, size = PySet_GET_SIZE(set), kept = effect_keeps(set, content);
+    Py_ssize_t pos = 0, size = PySet_GET_SIZE(set),
+               kept = mp_effect_set_keeps(set, content);
     if (kept < 0 || (kept == 0 && size > 0)) {
-        effect_swap_sets((PySetObject *)set, (PySetObject *)content);
+        mp_effect_swap_sets((PySetObject *)set, (PySetObject *)content);
         return 0;
     }
     if (effect_past_reserve(past, size) < 0) {
@@ -715,7 +675,10 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
         effect_swap_lists((PyListObject *)a, (PyListObject *)regs[op->dst]);
         return 0;
     case MP_E_SET_ASSIGN:
-        return effect_replace_set(a, regs[op->dst], past);
+        return op->obj != NULL ? mp_effect_swap_tables(a, regs[op->dst])
+                               : effect_replace_set(a, regs[op->dst], past);
+    case MP_E_SET_CHANGE:
+        return mp_effect_change_set(a, op->obj, items, regs);
     case MP_E_DICT_ASSIGN:
         return effect_replace_dict(a, regs[op->dst], past);
     case MP_E_DEQUE_ASSIGN:

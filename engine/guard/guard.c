@@ -490,7 +490,9 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
     case MP_G_NO_KEY:
         return guard_test_keys(op, o);
     case MP_G_SET_EQUALS:
-        return mp_guard_set_equals(o, op->obj);
+        return mp_guard_set_equals(o, op->obj) && (op->n != 0 || !mp_set_is_odd(o));
+    case MP_G_SET_LAYOUT:
+        return PyAnySet_Check(o) && mp_set_has_layout(o, op->obj);
     case MP_G_TENSOR:
         return mp_tensor_meta_check(o, op->meta);
     case MP_G_APART:

@@ -460,7 +460,8 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
     }
     if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
         s->below = MP_BELOW_WATCH;  // generators, map objects: their code may start
-        return mp_look_before_next(T, obj);
+        rc = mp_note_set_order(T, obj);
+        return rc != MP_OK ? rc : mp_look_before_next(T, obj);
     }
     if (mp_is_sized(obj)) {
         return mp_read_all(T, obj);

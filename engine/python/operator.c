@@ -131,6 +131,9 @@ static const char *const binary_names[] = {
     "add", "and_", "floordiv", "lshift", "matmul",  "mul", "mod",
     "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
 };
+
+/* What the operators in place do to a set (read/set.c); 0: TypeError. */
+static const char set_letters[] = {0, '&', 0, 0, 0, 0, 0, '|', 0, 0, '\\', 0, '^'};
 enum { BINARY_MOD = 6 };
 
 /* xs + ys, xs * 2: the items of the list or tuple xs are passed on, not looked at. */
@@ -199,7 +202,8 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
         rc = mp_runs_python(T, s, a, name, &runs);
     }
     bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
-    if (rc == MP_OK) {
+    bool alters = inplace && mp_val_has_source(na) && PySet_Check(a);
+    if (rc == MP_OK && !alters) {
         rc = joins_items(a, b, base) ? mp_read_all(T, a)
                                      : read_operand(T, a, na.node, false);
     }
@@ -213,9 +217,13 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc == MP_OK && inplace && mp_val_has_source(na) && mp_is_array(a)) {
         return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
     }
+    if (rc == MP_OK && alters && PyAnySet_Check(b)) {
+        return set_letters[base] == 0 ? MP_OK
+                                      : mp_write_set(T, na.node, set_letters[base], b);
+    }
     s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
     if (rc == MP_OK && inplace && mp_val_has_source(na)
-        && (PyList_Check(a) || PyDict_Check(a) || PySet_Check(a) || mp_is_deque(a)
+        && (PyList_Check(a) || PyDict_Check(a) || mp_is_deque(a)
             || PyByteArray_CheckExact(a))) {
         rc = mp_write_content(T, na.node);
     }

@@ -157,7 +157,13 @@ read_set(mp_trace *T, mp_node *n, PyObject *obj)
         rc = rc != MP_OK ? rc : mp_refuse_nan(T, item);
     }
     if (rc == MP_OK) {
-        rc = mp_test(T, MP_G_SET_EQUALS, n, items, 0);
+        rc = mp_test(T, MP_G_SET_EQUALS, n, items, mp_set_is_odd(obj));
+    }
+    if (rc == MP_OK
+        && mp_set_is_odd(obj)) {  // the order of a copy follows from the table
+        PyObject *layout = mp_set_layout(obj);
+        rc = layout == NULL ? MP_ERR : mp_test(T, MP_G_SET_LAYOUT, n, layout, 0);
+        Py_XDECREF(layout);
     }
     Py_DECREF(items);
     return rc;
@@ -230,6 +236,9 @@ mp_read_all(mp_trace *T, PyObject *obj)
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    if (rc == MP_OK && mp_val_has_source(n) && n.node->rewritten && PySet_Check(obj)) {
+        return T->any_order ? MP_OK : mp_read_order(T, n.node);
+    }
     if (rc != MP_OK || !mp_node_needs_guards(n.node) || mp_val_is_tensor(n)
         || mp_is_identity(obj)) {
         return rc;

@@ -87,3 +87,22 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
     }
     return mp_load(T, MP_G_LOAD_KEY, n->reg, key, 0, *value);
 }
+
+bool
+mp_hashes_by_value(PyObject *obj)
+{
+    if (mp_is_constant(obj)) {
+        return true;
+    }
+    if (!PyTuple_CheckExact(obj) && !PyFrozenSet_CheckExact(obj)) {
+        return false;
+    }
+    PyObject *items = PySequence_Tuple(obj);  // (runs no code; a tuple is its own)
+    bool fits = items != NULL;
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(items); i++) {
+        fits = mp_hashes_by_value(PyTuple_GET_ITEM(items, i));
+    }
+    mp_err_drop();  // without memory for the items nothing is known of them
+    Py_XDECREF(items);
+    return fits;
+}

@@ -153,6 +153,23 @@ mp_rc mp_write_type(mp_trace *T, mp_node *cls, PyObject *name);
 mp_rc mp_write_append(mp_trace *T, mp_node *list);
 /* The whole content is about to change: guards the entry content first. */
 mp_rc mp_write_content(mp_trace *T, mp_node *n);
+/* The same, of an object whose content does not become an entry by itself. */
+mp_rc mp_write_whole(mp_trace *T, mp_node *n);
+/* Sets (read/set.c).  One change, as effect/set.c has them; one that cannot be told. */
+mp_rc mp_write_set(mp_trace *T, mp_node *n, char letter, PyObject *operand);
+mp_rc mp_write_set_whole(mp_trace *T, mp_node *n);
+/* The order of a set from outside that the run has changed. */
+mp_rc mp_read_order(mp_trace *T, mp_node *n);
+/* The order of any set matters: objects from outside that hash by their address are pinned. */
+mp_rc mp_note_set_order(mp_trace *T, PyObject *set);
+/* Do all members hash in a hit as they did in the run?  Other objects have no order. */
+bool mp_set_has_order(mp_trace *T, PyObject *set);
+/* Does sorted() make one list of it, whatever its order? */
+bool mp_set_sorts(PyObject *set);
+/* All changes of a set: their letters, and a list of their operands; both new. */
+mp_rc mp_set_script(mp_node *n, PyObject **script, PyObject **operands);
+/* A constant, or a tuple or frozenset of such, at any depth. */
+bool mp_hashes_by_value(PyObject *obj);
 /* A text to a file of C code alone; NULL: flush. */
 mp_rc mp_write_file(mp_trace *T, mp_node *file, PyObject *text);
 /* An iterator from outside hands out an item, or finds none. */

@@ -205,6 +205,13 @@ note_iterators(mp_node *n)
 mp_rc
 mp_write_content(mp_trace *T, mp_node *n)
 {
+    return n != NULL && n->reg >= 0 && PySet_Check(n->obj) ? mp_write_set_whole(T, n)
+                                                           : mp_write_whole(T, n);
+}
+
+mp_rc
+mp_write_whole(mp_trace *T, mp_node *n)
+{
     if (n == NULL || n->reg < 0) {
         return MP_OK;
     }
@@ -214,6 +221,10 @@ mp_write_content(mp_trace *T, mp_node *n)
     }
     mp_rc rc = mp_read_all(T, n->obj);
     rc = rc != MP_OK ? rc : note_iterators(n);
+    if (rc == MP_OK && PySet_Check(n->obj)) {
+        n->entry_layout = mp_set_layout(n->obj);
+        rc = n->entry_layout == NULL ? MP_ERR : MP_OK;
+    }
     if (rc != MP_OK) {
         return rc;
     }

@@ -113,61 +113,6 @@ scan_all(rebuilder *b, PyObject **vec, int count, int step)
     return rc;
 }
 
-/* Filling a dict or set hashes and compares its keys, and must not run user code. */
-static bool
-dict_key_is_plain(PyObject *key)
-{
-    PyTypeObject *tp = Py_TYPE(key);
-    PyTypeObject *bases[] = {&PyUnicode_Type, &PyLong_Type, &PyFloat_Type,
-                             &PyBytes_Type, &PyComplex_Type};
-    if (mp_key_is_safe(key) || mp_tensor_is(key)) {
-        return true;  // torch's own __hash__ of a tensor is its identity
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(bases); i++) {
-        if (PyType_IsSubtype(tp, bases[i])) {
-            return tp->tp_hash == bases[i]->tp_hash
-                   && tp->tp_richcompare == bases[i]->tp_richcompare;
-        }
-    }
-    if (PyTuple_Check(key) && tp->tp_hash == PyTuple_Type.tp_hash
-        && tp->tp_richcompare == PyTuple_Type.tp_richcompare) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
-            if (!dict_key_is_plain(PyTuple_GET_ITEM(key, i))) {
-                return false;
-            }
-        }
-        return true;
-    }
-    if (PyFrozenSet_Check(key) && tp->tp_hash == PyFrozenSet_Type.tp_hash
-        && tp->tp_richcompare == PyFrozenSet_Type.tp_richcompare) {
-        PyObject *item;
-        Py_ssize_t pos = 0;
-        Py_hash_t hash;
-        while (mp_set_next(key, &pos, &item, &hash)) {
-            if (!dict_key_is_plain(item)) {
-                return false;
-            }
-        }
-        return true;
-    }
-    return tp == &_PyWeakref_RefType ? dict_key_is_plain(mp_weakref_borrow(key))
-                                     : !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE);
-}
-
-/* The items of s that a dict or set takes as keys. */
-static mp_rc
-check_keys(mp_trace *T, const mp_shape *s, PyObject *obj)
-{
-    int step = PyDict_Check(obj) ? 2 : PyAnySet_Check(obj) ? 1 : 0;
-    for (int i = 0; step > 0 && i < s->n_items; i += step) {
-        if (!dict_key_is_plain(s->items[i])) {
-            return mp_trace_abort(T, MP_AB_HASH, "a new %s holds a key of type %s",
-                                  mp_type_name(obj), mp_type_name(s->items[i]));
-        }
-    }
-    return MP_OK;
-}
-
 /* A new object comes with an instance dict of its own, so the dict itself cannot be in the
  * result beside it. */
 static mp_rc
@@ -194,7 +139,7 @@ scan_fresh(rebuilder *b, PyObject *obj)
         return MP_ERR;
     }
     mp_rc rc = mp_shape_of(b->T, &s, obj);
-    rc = rc != MP_OK ? rc : check_keys(b->T, &s, obj);
+    rc = rc != MP_OK ? rc : mp_rebuild_check_keys(b->T, &s, obj);
     rc = rc != MP_OK ? rc : mp_shape_prove(b->T, &s, obj);
     rc = rc != MP_OK ? rc : scan_dict(b, obj, s.dict);
     mp_node *n = rc == MP_ABORTED ? mp_refgraph_find(&b->T->graph, obj) : NULL;
@@ -396,9 +341,29 @@ make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
     return rc;
 }
 
+/* With the table of the live set, but for one that is filled later. */
+static mp_rc
+make_set(rebuilder *b, const mp_shape *s, PyObject *obj, const int32_t *items,
+         int count, int32_t *reg)
+{
+    if (!mp_set_has_order(b->T, obj)) {
+        return emit(b, s->kind, NULL, -1, -1, items, count, reg);
+    }
+    if (count < s->n_items) {
+        mp_rc rc = mp_rebuild_check_table(b->T, obj);
+        return rc != MP_OK ? rc : emit(b, s->kind, NULL, -1, -1, items, count, reg);
+    }
+    PyObject *layout = mp_set_layout(obj);
+    mp_rc rc =
+        layout == NULL ? MP_ERR : emit(b, s->kind, layout, -1, -1, items, count, reg);
+    Py_XDECREF(layout);
+    return rc;
+}
+
 /* The operation that makes the object itself, full or, on a cycle, empty. */
 static mp_rc
-make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *reg)
+make_base(rebuilder *b, mp_shape *s, PyObject *obj, const int32_t *items, int count,
+          int32_t *reg)
 {
     int32_t extra = -1;
     if (s->extra != NULL && s->extra != Py_None) {
@@ -423,6 +388,17 @@ make_base(rebuilder *b, mp_shape *s, const int32_t *items, int count, int32_t *r
         return make_array(b, s, items, reg);
     case MP_E_METHOD:
         return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
+    case MP_E_SET:
+    case MP_E_FROZENSET:
+        return make_set(b, s, obj, items, count, reg);
+    case MP_E_LIST_LIKE:
+        if (PyAnySet_Check(obj) && mp_set_has_order(b->T, obj)) {
+            mp_rc rc = mp_rebuild_check_table(b->T, obj);
+            if (rc != MP_OK) {
+                return rc;
+            }
+        }
+        return emit(b, s->kind, s->type, extra, -1, items, count, reg);
     default:
         return emit(b, s->kind, s->type, extra, -1, items, count, reg);
     }
@@ -508,7 +484,7 @@ make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
         rc = MP_ERR;
     }
     rc = rc != MP_OK ? rc : make_all(b, s.items, count, &items);
-    rc = rc != MP_OK ? rc : make_base(b, &s, items, count, reg);
+    rc = rc != MP_OK ? rc : make_base(b, &s, obj, items, count, reg);
     if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
         rc = MP_ERR;
     }
@@ -636,6 +612,22 @@ scan_write(rebuilder *b, const mp_write *w)
     if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(w->node->obj)) {
         return MP_OK;
     }
+    if (w->kind == MP_W_CONTENT && PyAnySet_Check(w->node->obj) && !w->node->whole) {
+        PyObject *script, *operands;
+        rc = mp_set_script(w->node, &script, &operands);
+        for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(operands); i++) {
+            PyObject *operand = PyList_GET_ITEM(operands, i);
+            rc = scan(b, operand);
+            if (rc == MP_OK && !mp_rebuild_set_takes(operand)) {
+                rc =
+                    mp_trace_abort(b->T, MP_AB_HASH, "a set that gets a key of type %s",
+                                   mp_type_name(operand));
+            }
+        }
+        Py_XDECREF(script);
+        Py_XDECREF(operands);
+        return rc;
+    }
     if (w->kind == MP_W_CONTENT) {
         mp_shape s;
         rc = content_shape(&s, w->node->obj);
@@ -689,9 +681,31 @@ iterators_go_on(const mp_node *deque)
     return fits;
 }
 
+/* The changes of a set.  The entry keeps the script. */
+static mp_rc
+stage_set(rebuilder *b, mp_write *w, staged *out)
+{
+    PyObject *script, *operands;
+    mp_rc rc = mp_set_script(w->node, &script, &operands);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    mp_shape s;
+    memset(&s, 0, sizeof(s));
+    rc = mp_shape_sequence(&s, operands);
+    rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
+    out->count = s.n_items;
+    out->kind = MP_E_SET_CHANGE;
+    Py_XSETREF(w->key, script);
+    out->obj = w->key;
+    mp_shape_fini(&s);
+    Py_DECREF(operands);
+    return rc;
+}
+
 /* Build the values of one write; its commit comes after all building. */
 static mp_rc
-stage_write(rebuilder *b, const mp_write *w, staged *out)
+stage_write(rebuilder *b, mp_write *w, staged *out)
 {
     assert(!w->dead);
     PyObject *obj = w->node->obj;
@@ -699,14 +713,18 @@ stage_write(rebuilder *b, const mp_write *w, staged *out)
     if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
         return stage_bytes(b, obj, out);
     }
+    if (w->kind == MP_W_CONTENT && PyAnySet_Check(obj) && !w->node->whole) {
+        return stage_set(b, w, out);
+    }
     if (w->kind == MP_W_CONTENT) {
         mp_shape s;
         mp_rc rc = content_shape(&s, obj);
         rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
         out->count = s.n_items;
-        out->obj = NULL;
+        rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
+        out->obj = w->key;  // of a set only
         out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
-                    : PyAnySet_Check(obj)      ? MP_E_SET_ASSIGN
+                    : PySet_Check(obj)         ? MP_E_SET_ASSIGN
                     : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
                     : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
                                                : MP_E_DEQUE_ASSIGN;

@@ -29,4 +29,14 @@ mp_rc mp_shape_pairs(mp_shape *s, PyObject *dict);
 mp_rc mp_shape_sequence(mp_shape *s, PyObject *obj);
 void mp_shape_fini(mp_shape *s);
 
+/* Keys (rebuild/keys.c).  Those that obj, of shape s, would get: abort if hashing one runs code.
+ * May a set get this key, or all in this tuple? */
+mp_rc mp_rebuild_check_keys(mp_trace *T, const mp_shape *s, PyObject *obj);
+bool mp_rebuild_set_takes(PyObject *operand);
+/* Has a set the table that it gets when its members are added one by one?  Abort if not. */
+mp_rc mp_rebuild_check_table(mp_trace *T, PyObject *set);
+/* The table of a set whose content is assigned: the entry keeps it as its key.  Abort if its
+ * members have no order. */
+mp_rc mp_rebuild_keep_table(mp_trace *T, mp_write *w);
+
 #endif

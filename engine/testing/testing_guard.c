@@ -6,6 +6,7 @@
  *
  * Ownership: the capsule owns the program and is held for the time of a check; so is
  * the tuple of arguments.  Registers are borrowed until they are put into a list. */
+#include "compat/compat.h"
 #include "guard/cover.h"
 #include "guard/place.h"
 
@@ -446,7 +447,19 @@ testing_guard_marks(PyObject *module, PyObject *rows)
     return list;
 }
 
+static PyObject *
+testing_set_layout(PyObject *mod, PyObject *set)
+{
+    (void)mod;
+    if (!PyAnySet_Check(set)) {
+        PyErr_SetString(PyExc_TypeError, "no set");
+        return NULL;
+    }
+    return mp_set_layout(set);
+}
+
 PyMethodDef mp_testing_guard_methods[] = {
+    {"set_layout", testing_set_layout, METH_O, "The table of a set, for SET_LAYOUT."},
     {"guard_new", testing_guard_new, METH_O, "Build a program from rows."},
     {"guard_check", testing_guard_check, METH_VARARGS, "Do the arguments pass?"},
     {"guard_regs", testing_guard_regs, METH_VARARGS, "Registers of a hit, or None."},

@@ -41,6 +41,8 @@ node_free(mp_node *n)
     Py_XDECREF(n->leaf);
     Py_XDECREF(n->written);
     Py_XDECREF(n->entry_keys);
+    Py_XDECREF(n->changes);
+    Py_XDECREF(n->entry_layout);
     Py_XDECREF(n->entry_iterator);
     PyMem_Free(n);
     Py_XDECREF(obj);  // last: a finalizer may run, and must find no half of a node

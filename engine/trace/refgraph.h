@@ -36,18 +36,24 @@ typedef struct mp_node {
     PyObject *leaf;      // owned Value of a tensor that the op log uses, or NULL
     PyObject *written;   // owned dict: keys written since entry, and which entry of
                          // the journal is their newest; NULL: none
+    PyObject *changes;   // owned: those of a written set (read/set.c), or NULL
+    PyObject *entry_layout;    // owned: the table of a written set at entry, or NULL
     PyObject *entry_iterator;  // owned: over a written deque, made before; or NULL
     PyObject *entry_keys;      // owned tuple: a written dict's keys at entry, in order
     Py_ssize_t entry_len;  // lists that were only appended to, tables of caches: length
                            // at entry
     Py_ssize_t taken;      // iterators from outside: items that the run took; caches:
                            // answers that it put in
-    int64_t version;       // external tensors: in-place counter when first seen
-    int32_t reg;           // guard register, -1 if the object is not external
-    uint8_t kind;          // mp_node_kind
-    bool pinned;           // a guard says that the register is this very object
-    bool released;     // external: died during the run as in eager; obj is an address
-    bool appended;     // list: journal holds appends, entry part untouched
+    Py_ssize_t ordered;  // sets: 0, or the table at entry is guarded, and what all but
+                         // the last of `changes` need, so many as this - 1
+    int64_t version;     // external tensors: in-place counter when first seen
+    int32_t reg;         // guard register, -1 if the object is not external
+    uint8_t kind;        // mp_node_kind
+    bool pinned;         // a guard says that the register is this very object
+    bool released;       // external: died during the run as in eager; obj is an address
+    bool appended;       // list: journal holds appends, entry part untouched
+    bool takes_new;      // set: a new object was put into it
+    bool whole;        // set: `changes` do not tell all; its content is the live one's
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
     bool compared;     // C code told it from other objects: see read/identity.c

@@ -222,6 +222,7 @@ typedef struct mp_trace {
     bool uncounted;     // some memory has several counters (t.data, unsafe_chunk)
     bool lazy_indexes;  // an iterator of C code will look keys up in its items
     bool lazy_looks;    // an iterator of C code will test or compare its items
+    bool any_order;     // C code puts what a set hands out into an order of its own
     bool postpones;     // the collector is off, because the segment is recorded ...
     bool collects;      // ... although the program has it on, ...
     bool overdue;       // ... and it would have run by now

@@ -109,6 +109,7 @@ def test_text_of_writes() -> None:
     program.emit("LIST_APPEND", a=3, b=one)
     program.emit("LIST_ASSIGN", one, one, a=3)
     program.emit("SET_ASSIGN", one, a=4)
+    program.emit("SET_CHANGE", one, a=4, obj=b"0+")
     program.emit("DICT_ASSIGN", one, one, a=5)
     program.emit("DEQUE_ASSIGN", a=5)
     program.emit("BYTES_ASSIGN", a=5, b=one)
@@ -136,6 +137,7 @@ def test_text_of_writes() -> None:
         "v.append(1)",
         "v[:] = [1, 1]",
         "w <- set([1])",
+        "w <- b'0+'(1)",
         "x <- {1: 1}",
         "x <- deque([])",
         "x[:] = 1",

@@ -455,6 +455,30 @@ def abc_token():
     assert not p()
 
 
+def set_layout():
+    def shrunk(size):
+        members = set(range(size))
+        members -= set(range(2, size))
+        return members
+
+    for want in ({1, 2}, set(range(40)), {"a", (1, 2), 3.5}, {8, 16, 24} - {8}, set()):
+        layout = eng.set_layout(want)
+        p = with_test("SET_LAYOUT", layout)
+        assert p(want) and p(want | set()) == (eng.set_layout(want | set()) == layout)
+        assert not p(want | {77}) and not p(None) and not p(list(want))
+    p = with_test("SET_LAYOUT", eng.set_layout({0, 1}))
+    assert p({1, 0}) and p(frozenset({0, 1}))
+    used = {0, 1, 2}
+    used.discard(2)  # a dummy
+    assert not p(used) and not p(shrunk(30)) and not p({0, 2}) and not p({"a", "b"})
+    popped = {0, 1, 2}
+    popped.pop()
+    popped.add(0)
+    assert not with_test("SET_LAYOUT", eng.set_layout({0, 1, 2}))(popped)
+    for text in (b"", b"x" * 31, b"x" * 32, eng.set_layout({1})[:-1], b"\xff" * 200):
+        assert not with_test("SET_LAYOUT", text)({1})
+
+
 def bytes_of():
     class Mine(bytearray):
         pass
@@ -803,6 +827,7 @@ GUARDS = {
     "HAS_KEY": has_key,
     "NO_KEY": no_key,
     "SET_EQUALS": set_equals,
+    "SET_LAYOUT": set_layout,
     "TENSOR": tensor,
     "APART": apart,
     "ALONE": alone,

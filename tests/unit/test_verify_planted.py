@@ -203,6 +203,18 @@ def f(x): return sorted(x)
 >>> D
 !!! D.add(3)
 
+=== SET_LAYOUT
+def made(size):
+    new = set(range(size)) | {1, 2}
+    new -= set(range(size)) - {1, 2}
+    return new
+size = 0
+def f(x):
+    x.add(8)
+    return list(x)
+>>> made(size)
+!!! size = 40
+
 === TENSOR
 import torch
 x = torch.ones(2)
@@ -563,6 +575,10 @@ def f(x): x.sort()
 >>> [2, 1]
 
 === SET_ASSIGN
+def f(x): x.update(n for n in (1, 2))
+>>> set()
+
+=== SET_CHANGE
 def f(x): x.add(1)
 >>> set()
 
