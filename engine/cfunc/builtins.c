@@ -223,6 +223,8 @@ check_codec(mp_trace *T, const mp_call *c)
                : mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a handler of a codec's errors");
 }
 
+/* A C function or type is about to be called: do what its row says. *found: there is a
+ * row; without one nothing was done. */
 mp_rc
 mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {

@@ -174,6 +174,8 @@ begin_keyed(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *cached, PyObject *k
     return T->apply.cls != NULL ? MP_OK : mp_write_late(T, MP_W_CACHED_HIT, n, key);
 }
 
+/* A cached function is about to be called: guard whether its table has the key, and note
+ * what that does to counters and order. */
 mp_rc
 mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

@@ -3,6 +3,8 @@
 #include "python/python.h"
 #include "read/read.h"
 
+/* next(it): an iterator that the run made, or one in Python; a C iterator from outside
+ * is refused here (a `for` loop may advance some). */
 mp_rc
 mp_rule_next(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

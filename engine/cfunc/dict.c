@@ -39,6 +39,9 @@ mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, const mp_call *c)
                                         : rc;
 }
 
+/* d.update(other, **names): other is read as a whole, one level more if it gives pairs.
+ * The keys of a dict are journalled one by one; of anything else which keys there will
+ * be is known only afterwards, so the whole content is new. */
 mp_rc
 mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

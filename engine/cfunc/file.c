@@ -212,6 +212,8 @@ print_in_python(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
     return rc;
 }
 
+/* What print() writes, piece by piece as it does: arguments, separators, the end, a
+ * flush. */
 static mp_rc
 print_put(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nargs,
           const print_options *options)

@@ -91,6 +91,8 @@ json_walk(mp_trace *T, mp_shadow *s, PyObject *obj, int depth, bool *needs_defau
     return rc != MP_OK ? rc : json_children(T, s, obj, depth + 1, needs_default);
 }
 
+/* json.dumps of obj: all of it is read.  Objects that json cannot write go to `default`,
+ * which must be Python code that is watched. */
 static mp_rc
 json_encode(mp_trace *T, mp_shadow *s, PyObject *encoder, PyObject *obj)
 {

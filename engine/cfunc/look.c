@@ -127,6 +127,8 @@ mp_prepare_merge(mp_trace *T, PyObject *dict)
     return rc;
 }
 
+/* C code will take the items of obj apart, as pairs or as summands: read one level more
+ * than a walk over them does. */
 static mp_rc
 look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *obj)
 {

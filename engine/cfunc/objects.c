@@ -163,6 +163,7 @@ call_attrgetter(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
     return rc;
 }
 
+/* operator.methodcaller(name, ...)(obj): a look-up of the name and a call. */
 static mp_rc
 call_methodcaller(mp_trace *T, mp_shadow *s, PyObject *parts, PyObject *obj)
 {
@@ -316,6 +317,8 @@ mp_rule_proxy(mp_trace *T, mp_shadow *s, const mp_call *c)
 
 /* -- list[int], int | None ------------------------------------------------------------------------ */
 
+/* An attribute of a type with a C hook for attributes: a proxy of a new object stands
+ * for that object; of generic aliases and unions the parts may be read. */
 mp_rc
 mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 {

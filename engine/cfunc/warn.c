@@ -111,6 +111,8 @@ typedef struct {
     long level;
 } warn_call;
 
+/* The arguments of warnings.warn, by place or by name.  Refused: a source, prefixes of
+ * files to skip, and anything that warn() itself would not take. */
 static mp_rc
 warn_parse(mp_trace *T, const mp_call *c, warn_call *call)
 {
@@ -481,6 +483,8 @@ warn_hooks(mp_trace *T)
     return rc != MP_OK ? rc : warn_file(T);
 }
 
+/* The warning will be shown: an effect, if the same filters and hooks hold for all
+ * warnings of the segment. */
 static mp_rc
 warn_show(mp_trace *T, PyObject *callee, PyObject *what)
 {
@@ -508,6 +512,8 @@ warn_show(mp_trace *T, PyObject *callee, PyObject *what)
     return mp_write_late(T, MP_W_WARN, n, what);
 }
 
+/* warnings.warn(...): find out what the filters will do with it, and for which place.
+ * Nothing, an effect, or refused. */
 mp_rc
 mp_rule_warn(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

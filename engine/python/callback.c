@@ -97,6 +97,9 @@ instance_effect(mp_trace *T, PyObject *f, mp_c_effect *effect)
     return rc;
 }
 
+/* What may happen if C code calls f? NOTHING: it runs in Python frames, which are
+ * watched, or is an operation that the mode logs.  READS, COMPUTES, MOVES: what its row
+ * says.  OPAQUE: anything, so that the call is a break. */
 static mp_rc
 callable_effect(mp_trace *T, PyObject *f, mp_c_effect *effect)
 {

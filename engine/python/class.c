@@ -130,6 +130,8 @@ class_read_slots(mp_trace *T, PyObject *names)
     return mp_read_all(T, slots);
 }
 
+/* The body of a class has run; `names` is its namespace.  C code will call __set_name__
+ * of what is in it, and read __slots__. */
 mp_rc
 mp_class_names_end(mp_trace *T, PyObject *names)
 {

@@ -154,6 +154,10 @@ type_stored(mp_trace *T, PyObject *owner, PyObject *name)
     return rc;
 }
 
+/* A getset descriptor, or the like, found in the class of owner.  Only getters that are
+ * known may be read: those of struct members (guard/fields.def), of immutable objects,
+ * and a few with a row of their own.  Any other C getter of an external object is
+ * refused. */
 static mp_rc
 get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
 {
@@ -202,6 +206,8 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
                           mp_type_name(owner));
 }
 
+/* A member descriptor: a slot (__slots__), which may be empty, or a member of a C
+ * struct. */
 static mp_rc
 get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *descr,
            PyObject *name)

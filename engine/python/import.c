@@ -177,6 +177,9 @@ check_names(mp_trace *T, mp_shadow *s, PyObject *module, PyObject *names)
     return rc;
 }
 
+/* An import statement: guard each look-up in sys.modules that it will make. level: of a
+ * relative import; names: of `from m import names`.  A module that is not there yet
+ * would run, which is refused. */
 mp_rc
 mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *level,
                  PyObject *names)

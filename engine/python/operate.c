@@ -115,6 +115,10 @@ sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     return rc;
 }
 
+/* A C function that computes with its arguments (sum, max, operator.add,
+ * functools.reduce): an operation of the graph if one of them is or holds a tensor.
+ * Where operations have no argument trees, because an iterator or a callback makes them,
+ * the mode logs each (s->calls). */
 mp_rc
 mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor)
 {

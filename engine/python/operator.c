@@ -77,6 +77,9 @@ record_special_pair(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b,
     return rc != MP_OK ? rc : mp_runs_python(T, s, b, right, &runs);
 }
 
+/* a op b for the six comparisons.  Special methods of both classes may run, the
+ * reflected one too; C code compares containers item by item, and identity before
+ * equality. */
 mp_rc
 mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
@@ -384,6 +387,8 @@ mp_format_takes_attrs(PyObject *text)
     return false;
 }
 
+/* A text is made of value (f-string, str(), format()): methods in Python are watched,
+ * everything else that the text shows is guarded. */
 mp_rc
 mp_record_format(mp_trace *T, mp_shadow *s, PyObject *value)
 {
