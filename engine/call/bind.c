@@ -24,6 +24,7 @@ static PyObject *bind_call_name;  // owned "__call__"; set before any instance t
 
 /* -- Targets ----------------------------------------------------------------------- */
 
+/* Exactly functools.partial: a subclass may do anything. 1 / 0 / -1. */
 static int
 target_is_partial(PyObject *callable)
 {
@@ -57,6 +58,7 @@ target_take_function(mp_target *t, PyObject *callable)
     return 0;
 }
 
+/* A partial of a function or of a bound method. 1 / 0 / -1. */
 static int
 target_take_partial(mp_target *t, PyObject *callable)
 {
@@ -74,6 +76,7 @@ target_take_partial(mp_target *t, PyObject *callable)
     return rc;
 }
 
+/* An object whose class has a __call__ in Python. 1 / 0 / -1. */
 static int
 target_take_instance(mp_target *t, PyObject *callable)
 {
@@ -210,6 +213,7 @@ bind_containers(mp_bound *b, const bind_call *call)
     return 1;
 }
 
+/* Positional arguments, with self in front. */
 static void
 bind_positional(mp_bound *b, const bind_call *call, PyObject **slots)
 {
@@ -241,6 +245,7 @@ bind_find_name(PyCodeObject *code, PyObject *name)
     return -1;
 }
 
+/* Arguments by name, into parameters or into **kwargs. 1; 0: CPython would raise; -1. */
 static int
 bind_keywords(mp_bound *b, const bind_call *call, PyObject **slots)
 {
@@ -277,6 +282,8 @@ bind_kwdefault_borrow(PyFunctionObject *func, PyCodeObject *code, int i)
     return mp_dict_find_borrow(dict, name, PyObject_Hash(name));
 }
 
+/* What the call left out.  Defaults are borrowed from the function. 1; 0: an argument is
+ * missing. */
 static int
 bind_defaults(mp_bound *b, PyFunctionObject *func, PyObject **slots)
 {
@@ -304,6 +311,8 @@ bind_defaults(mp_bound *b, PyFunctionObject *func, PyObject **slots)
     return 1;
 }
 
+/* The arguments as the locals of func's frame begin with them.  Without *args, names and
+ * self they are the caller's array itself. */
 static int
 bind_function(mp_bound *b, PyFunctionObject *func, const bind_call *call)
 {
@@ -418,6 +427,7 @@ bind_partial_is_same(const mp_target *t)
     return same;
 }
 
+/* The arguments of a partial and of the call together. 1; 0: it leads elsewhere; -1. */
 static int
 bind_partial(mp_bound *b, const mp_target *t, const bind_call *call)
 {
@@ -443,6 +453,7 @@ bind_partial(mp_bound *b, const mp_target *t, const bind_call *call)
 
 /* -- Entry points ------------------------------------------------------------------ */
 
+/* See call/bind.h. 1: bound; 0: it does not fit; -1: exception. */
 int
 mp_bind(mp_bound *b, const mp_target *t, PyObject *const *args, Py_ssize_t nargs,
         PyObject *kwnames)

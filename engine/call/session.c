@@ -145,6 +145,9 @@ session_pass(mp_session *s)
     return ++s->passed > SESSION_PASSES ? MP_ARRIVE_STOP : MP_ARRIVE_PASS;
 }
 
+/* The run has come to a place where a segment may begin: leave the frames if an entry
+ * answers here, record if there is room for another entry, or else let the interpreter
+ * go on. */
 static mp_arrival
 session_arrive(void *ctx, const mp_point *p)
 {
@@ -208,6 +211,9 @@ session_count(mp_session *s, const mp_abort_info *why)
     return 0;
 }
 
+/* A segment has ended at a break, or has come to nothing (plan == NULL).  Its plan
+ * becomes an entry of the place where it began; in verify mode it is compared with the
+ * entry that it follows. */
 static int
 session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
 {

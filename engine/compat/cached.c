@@ -180,6 +180,8 @@ mp_cached_count_miss(PyObject *o)
     ((cached_object *)o)->misses++;
 }
 
+/* Keep an answer for a key, as the cache does after a miss: in its table, and in the
+ * ring if it has a bound.  There is room, which a guard has asked for (ROOM). */
 int
 mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer)
 {

@@ -280,6 +280,8 @@ code_find_depths(mp_code_entry *entry, const uint8_t *units)
 
 /* -- Cache ------------------------------------------------------------------------- */
 
+/* Decode a code object and keep the result in its code extra: borrowed, NULL with an
+ * exception. */
 static mp_code_entry *
 code_entry_make(PyCodeObject *code)
 {

@@ -411,6 +411,9 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
     return result;
 }
 
+/* The frame evaluator: each Python frame of each thread comes here while a watch runs
+ * anywhere.  It decides whether the frame is reported to this thread's innermost
+ * watcher, and passes it on. */
 static PyObject *
 watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
 {

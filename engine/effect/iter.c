@@ -189,6 +189,8 @@ effect_iter_advance(PyObject *it, Py_ssize_t count)
     return it;
 }
 
+/* An iterator over sequence at index: [], [sequence, index], or [dict, index, size],
+ * where the dict is filled later. */
 PyObject *
 mp_effect_make_iterator(PyTypeObject *type, const int32_t *items, int32_t count,
                         PyObject *const *regs)

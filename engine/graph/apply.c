@@ -83,6 +83,9 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
     return MP_OK;
 }
 
+/* `cls.apply(args)` is about to run: one operation, whose target is apply bound to the
+ * class.  Remember how far the log is, because everything that `forward` logs is dropped
+ * again. */
 mp_rc
 mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                Py_ssize_t nargs, PyObject *kwnames)

@@ -271,6 +271,8 @@ guard_asks_number(mp_guard_kind kind)
     return kind == MP_G_HOLDS || kind == MP_G_COMPUTED;
 }
 
+/* Append a test; takes meta over.  Operands are checked against the row, so that a check
+ * need not. */
 int
 mp_guards_test(mp_guards *g, mp_guard_kind kind, int32_t a, int32_t b, PyObject *obj,
                int64_t n, mp_tensor_meta *meta)

@@ -177,6 +177,7 @@ guard_context_borrow(PyObject *var)
     return value;
 }
 
+/* The object that a load finds, borrowed; NULL is a miss. */
 static PyObject *
 guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
 {

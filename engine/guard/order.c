@@ -166,6 +166,8 @@ order_put_block(mp_guards *g, const int32_t *next, int32_t i, int32_t d)
     } while (i != 0);
 }
 
+/* The order in which a check runs: constants, then the program's order, with the
+ * operations that one dict settles moved together into a block. */
 static void
 order_put(mp_guards *g, const ordering *o)
 {
@@ -196,6 +198,7 @@ order_put(mp_guards *g, const ordering *o)
     g->n_ordered = g->n_ops;
 }
 
+/* Make room, find out which dict settles which operation, and order them. */
 static int
 order_make(mp_guards *g, ordering *o)
 {

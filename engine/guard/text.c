@@ -381,6 +381,7 @@ text_computed(const mp_guards *g, const mp_guard *op)
     return text;
 }
 
+/* The text for one field of a guard's format, new str. */
 static PyObject *
 text_part(const mp_guards *g, const mp_guard *op, const char *name)
 {
@@ -474,6 +475,8 @@ text_is_digits(PyObject *key)
     return n > 0;
 }
 
+/* A step by key in a source text: `.name` in the dict of an object, `[key]` elsewhere;
+ * parts of modules (`_modules`, `_parameters`) are left out. */
 static void
 text_source_key(text_source *s, PyObject *key)
 {

@@ -152,6 +152,8 @@ setup_types(PyObject *setup)
     return 0;
 }
 
+/* Without setup: what works without torch.  With it: the flags of all torch callables,
+ * and the types that operations need. */
 int
 mp_oplog_init(PyObject *setup)
 {

@@ -41,6 +41,8 @@ calls_python(PyObject *ufunc)
     return found;
 }
 
+/* May this function or type of numpy be recorded? Those that are listed as pure
+ * (objects/numpy.def) and types of numbers. */
 static mp_rc
 check_function(mp_trace *T, PyObject *callee)
 {

@@ -179,6 +179,8 @@ mp_pin_key(mp_trace *T, PyObject *key)
     return mp_load_const(T, key);
 }
 
+/* The recording has ended: no two of the objects that C code has compared may be one
+ * object in a later call, unless guards pin both. */
 mp_rc
 mp_guard_compared(mp_trace *T)
 {

@@ -45,6 +45,8 @@ look_behind(look_state *look, PyObject *obj)
     look->depth--;
 }
 
+/* An object that an iterator refers to, as tp_traverse shows it: another iterator is
+ * followed, a known container is read, anything else is refused. */
 static int
 look_at_referent(PyObject *obj, void *arg)
 {

@@ -1,9 +1,10 @@
 /* run/frame.c - what comes into a watched frame: its arguments, and the results of its
  * instructions.
  *
- * Arguments are classified at the frame's first event.  A result is seen on the stack at
- * the event behind its instruction; the handler has said before what to make of it.
- */
+ * Arguments are classified at the first event of the frame: those of the root function
+ * are loaded and guarded, those of a callee are known already, or were made for the
+ * call.  A result is seen on the stack at the event after its instruction; the handler
+ * has said before how to take it in (mp_post). */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "python/python.h"
@@ -12,6 +13,7 @@
 
 /* -- First event of a frame: what its arguments are -------------------------------------------- */
 
+/* How many locals are parameters, with *args and **kwargs. */
 static int
 param_count(PyCodeObject *code)
 {
@@ -20,6 +22,7 @@ param_count(PyCodeObject *code)
            + ((code->co_flags & CO_VARKEYWORDS) != 0);
 }
 
+/* The value of parameter i; one that a nested function uses is in a cell. */
 static PyObject *
 param_value(mp_shadow *s, int i)
 {
@@ -31,6 +34,7 @@ param_value(mp_shadow *s, int i)
     return v;
 }
 
+/* Did the caller leave the parameter out? Then it is one of these very objects. */
 static bool
 is_default(PyObject *func, PyObject *value)
 {
@@ -66,6 +70,7 @@ is_made_for_call(mp_trace *T, const mp_shadow *parent, int i, PyObject *value)
     return i == 0 || (i == 1 && (of_c || PyType_Check(value)));
 }
 
+/* An object that C code made for this call is fresh. */
 static mp_rc
 take_made(mp_trace *T, PyObject *value)
 {
@@ -87,6 +92,7 @@ start_rest(mp_trace *T, const mp_shadow *parent, int count, PyObject *rest)
     return rc;
 }
 
+/* Parameter i at the begin of its frame. */
 static mp_rc
 start_param(mp_trace *T, mp_shadow *s, int i)
 {
@@ -149,6 +155,7 @@ mp_frame_start(mp_trace *T, mp_shadow *s)
 
 /* -- Results ------------------------------------------------------------------------------------ */
 
+/* The result of a function whose answer follows from guarded state. */
 static mp_rc
 post_const(mp_trace *T, PyObject *value)
 {
@@ -161,6 +168,8 @@ post_const(mp_trace *T, PyObject *value)
     return mp_result(T, value);
 }
 
+/* Take in the result of `before`, the instruction that has just ended; `index` is the
+ * next one. */
 mp_rc
 mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
 {

@@ -197,6 +197,8 @@ exit_from_entry(const mp_shadow *s, int32_t slot)
     return MP_EXIT_ENTRY - (s->base + slot);
 }
 
+/* Where the frames stand at the break, and how large the segment was.  Which value goes
+ * into which slot is filled in by the caller (`from`). */
 static mp_exit *
 exit_new(mp_trace *T, const mp_point *p, bool unseen)
 {

@@ -213,6 +213,8 @@ stream_probe(int i)
     return answer;
 }
 
+/* The state of row i, read through its C++ function.  The kind of the probe says how it
+ * is called and what it returns. */
 static inline int64_t
 probe_read_row(int i)
 {
@@ -780,6 +782,8 @@ probe_find(PyObject *torch, int i)
     return found[i].probed && prober == PROBE_DEQUE ? deque_confirm(torch, i) : 0;
 }
 
+/* Find the getter and the probe of row i in this torch.  A row without a getter is not
+ * active. */
 static int
 ambient_find(PyObject *torch, int i)
 {

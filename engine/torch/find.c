@@ -476,6 +476,7 @@ torch_type(PyObject *torch, const char *first, const char *second)
     return (PyTypeObject *)type;
 }
 
+/* The objects of torch that the engine needs, by name, once. -1: exception. */
 static int
 objects_find(PyObject *torch)
 {

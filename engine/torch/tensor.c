@@ -84,6 +84,8 @@ device_number(const char *name)
     return last;
 }
 
+/* Type and index of the device through the getters: -1 with an exception.  The index is
+ * -1 if the device has none. */
 static int
 device_read(PyObject *o, int32_t *type, int32_t *index)
 {
@@ -237,6 +239,8 @@ shim_requires_grad(PyObject *o, const uint64_t *impl)
     return mp_getter_bool(&mp_torch.requires_grad, o);
 }
 
+/* Metadata through AOTInductor's C functions, and from words of the C++ object whose
+ * places were found at start (torch/find.c). */
 static int
 meta_fill_shim(mp_tensor_meta *m, PyObject *o)
 {
@@ -293,6 +297,8 @@ meta_read(PyObject *o)
 
 /* -- Which tensors can be described ---------------------------------------------- */
 
+/* Dispatch keys of ordinary tensors.  Others (Sparse, Python, FuncTorch, ...) mean that
+ * metadata is kept elsewhere, and that the shim must not be asked. */
 static bool
 key_is_plain(const char *name, size_t len)
 {

@@ -6,6 +6,9 @@
  */
 #include "trace/trace.h"
 
+/* TYPE_ATTR: a look-up of the name through the MRO of the type finds this object, or
+ * nothing (found == NULL).  Types that cannot be changed need no guard, nor does a name
+ * that the run has set. */
 mp_rc
 mp_guard_type_attr(mp_trace *T, PyTypeObject *type, PyObject *name, PyObject *found)
 {

@@ -165,6 +165,9 @@ verify_diverged(mp_verification *v)
     Py_CLEAR(v->entry->callable);
 }
 
+/* The real call has come to the end of the entry, or has ended: compare. fresh: the plan
+ * of the new recording; exc: what the call raised; why: what ended the recording
+ * otherwise. */
 static int
 verify_judge(mp_verification *v, const mp_plan *fresh, PyObject *exc,
              const mp_abort_info *why)
