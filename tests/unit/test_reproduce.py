@@ -153,6 +153,42 @@ def test_lost_state_is_noticed(protocol, monkeypatch):
     assert measured["system"]["count"] >= 3
 
 
+def test_calls_that_are_never_hits_are_no_result(protocol, monkeypatch):
+    real = protocol.systems.prepare
+
+    def prepare(*args, **more):
+        stats = {"hits": 0, "reasons": {"backend-failed": 3}}
+        return replace(real(*args, **more), stats=lambda: stats)
+
+    monkeypatch.setattr(protocol.systems, "prepare", prepare)
+    measured = protocol.measure(Cell("end-to-end", "lstm", "magpy-eager"), QUICK)
+    assert measured["status"] == "error"
+    assert measured["reason"] == "no hits: {'backend-failed': 3}"
+
+
+def test_graphs_that_no_backend_takes_are_told(protocol):
+    torch = pytest.importorskip("torch")
+    from magpy import config
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return torch.tensor(1.0) + x
+
+    logs = config.logs
+    logger = protocol.systems.logging.getLogger("magpy.breaks")
+    handlers, propagate = logger.handlers[:], logger.propagate
+    try:
+        prepared = protocol.systems.prepare("magpy-torchscript", Net(), (), {})
+        with torch.no_grad():
+            for _ in range(3):
+                prepared.call(torch.ones(2))
+        (why,) = prepared.stats()["as recorded"]
+    finally:
+        logger.handlers[:], logger.propagate, config.logs = handlers, propagate, logs
+    assert why.startswith("the graph runs as recorded")
+    assert "torch.tensor results are registered as constants" in why
+
+
 def test_spy_sees_graphs_and_time(protocol):
     torch = pytest.importorskip("torch")
     from torch._inductor import compile_fx
@@ -338,6 +374,36 @@ def test_table_of_parts():
     first, cached = figures.tables(figure, found)
     assert first.rows[0][1:] == ["100 ms", "200 ms", "", "", "1 s", "2 s"]
     assert cached.rows[0][1:] == ["1.5 ms", "500 us", "2 ms"]
+
+
+def test_notes_on_graphs_that_run_as_recorded(cells):
+    figure = FIGURES["fig15"].narrowed(["bert"], SYSTEMS, [1])
+    cells[key("bert", "magpy-inductor")]["stats"] = {"as recorded": ["why"]}
+    (table,) = figures.tables(figure, cells)
+    assert table.rows[2][1] == "250 (4.00) [1]"
+    assert table.notes == ["why"]
+
+
+def test_onnx_runtime():
+    torch = pytest.importorskip("torch")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    import magpy
+    from magpy_experiments.reproduce.onnx import convert
+
+    weight = torch.randn(4, 4)
+
+    def program(x):
+        y = x @ weight
+        return y.relu(), y
+
+    compiled = magpy.compile(program, backend=convert, fullgraph=True)
+    with torch.no_grad():
+        for step in range(4):
+            weight.mul_(step + 1)
+            x = torch.randn(3, 4)
+            torch.testing.assert_close(compiled(x), program(x))
+    assert magpy.stats(compiled)["hits"] == 3
 
 
 def written(tmp_path, cells):

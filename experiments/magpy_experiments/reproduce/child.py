@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import magpy
-from magpy_experiments.parity.case import describe
 from magpy_experiments.reproduce import protocol
 from magpy_experiments.reproduce.plan import Cell, Settings
 
@@ -61,6 +60,13 @@ def live(cell: Cell, settings: Settings, answer: str, log: str) -> None:
     Path(f"{answer}.new").write_text(json.dumps(measured), encoding="utf-8")
     os.rename(f"{answer}.new", answer)
     os._exit(0)  # no threads of compilers are waited for
+
+
+def describe(error: BaseException) -> str:
+    """Return type and text of an exception in one line."""
+    text = " ".join(str(error).partition("\n\nSet TORCHDYNAMO")[0].split())
+    name = type(error).__name__
+    return f"{name}: {text[:240]}" if text else name
 
 
 if __name__ != "__main__":

@@ -154,6 +154,8 @@ def _cell(table: Table, measured: Measured | None) -> str:
     extra = ""
     if measured["status"] == "differs":
         extra = " " + table.note(f"numbers are eager's, but {measured['reason']}")
+    for why in measured.get("stats", {}).get("as recorded", ()):
+        extra += " " + table.note(why)
     if "graphs" in measured and "system" not in measured:
         return f"{measured['graphs']}{extra}"
     median = 1e3 * measured["system"]["median"]

@@ -102,13 +102,18 @@ def _bars(picture: Any, figure: Figure, cells: Mapping[str, Measured]) -> bool:
             axes.set_xticks([])
             axes.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel("graphs" if figure.kind == "graphs" else "ms per call")
+    _legend(picture, panels)
+    return True
+
+
+def _legend(picture: Any, panels: Any) -> None:
+    """One for all panels, above them."""
     handles: dict[str, Any] = {}
     for axes in panels.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     picture.legend(handles.values(), handles.keys(), loc="outside upper center",
                    ncols=min(len(handles), 6), frameon=False)  # fmt: skip
-    return True
 
 
 def _bar(
@@ -158,8 +163,8 @@ def _stacks(picture: Any, figure: Figure, cells: Mapping[str, Measured]) -> bool
         names = [f"{model}\n{title(s).partition('-')[0]}" for model, s, _ in shown]
         axes.set_xticks(range(len(shown)), names, rotation=90)
         axes.spines[["top", "right"]].set_visible(False)
-        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        axes.legend(handles.values(), handles.keys(), frameon=False)
+        axes.margins(x=0.01)
+    _legend(picture, panels)
     return True
 
 

@@ -117,8 +117,10 @@ class _Pair:
         """Add what the system counted."""
         assert self.prepared is not None
         status = "differs" if self.note else "ok"
-        measured = {**measured, "stats": self.prepared.stats()}
-        measured["memory"] = _memory(self.settings)
+        stats = self.prepared.stats()
+        if stats.get("hits") == 0:
+            return {"status": "error", "reason": f"no hits: {stats['reasons']}"}
+        measured = {**measured, "stats": stats, "memory": _memory(self.settings)}
         return {"status": status, "reason": self.note, **measured}
 
 

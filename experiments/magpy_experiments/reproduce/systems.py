@@ -8,6 +8,7 @@ none is treated otherwise than the others.
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -65,7 +66,14 @@ def unavailable(system: str, device: str) -> str:
         return "" if _has("torch_xla") else _no_xla()
     needed = _PACKAGES.get(backend, ())
     missing = [name for name, module in needed if not _has(module)]
-    return f"pip install {' '.join(missing)}" if missing else ""
+    if missing:
+        return f"pip install {' '.join(missing)}"
+    if backend == "onnxruntime" and device == "cuda":
+        import onnxruntime
+
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return "pip install onnxruntime-gpu"
+    return ""
 
 
 #: What to install, and the module by which it is known to be there.
@@ -164,6 +172,7 @@ def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
         backend, options["mode"] = "inductor", "reduce-overhead"
     backend = _foreign(backend, ours=True)
     compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
+    kept = _Recorded.listen()
 
     def stats() -> dict[str, Any]:
         counted = magpy.stats(compiled)
@@ -175,9 +184,33 @@ def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
             "recordings": counted["recordings"],
             "reasons": {**counted["breaks"], **counted["reasons"]},
             "seconds": counted["seconds"],
+            "as recorded": sorted(set(kept.texts)),
         }
 
     return Prepared(compiled, stats)
+
+
+class _Recorded(logging.Handler):
+    """Keeps why graphs are not the backend's, but run as they were recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    @classmethod
+    def listen(cls) -> _Recorded:
+        from magpy.config import config
+
+        config.logs = "breaks"
+        logger, handler = logging.getLogger("magpy.breaks"), cls()
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        return handler
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if "the graph runs as recorded" in text:
+            self.texts.append(text.partition("\n")[0].partition(": ")[2])
 
 
 def _dynamo(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
@@ -214,7 +247,11 @@ def _foreign(backend: Any, *, ours: bool) -> Any:
         from magpy.backends.torchscript import trace
 
         return trace
-    names = {"xla": "openxla", "onnxruntime": "onnxrt"}
+    if backend == "onnxruntime":
+        from magpy_experiments.reproduce.onnx import convert
+
+        return convert
+    names = {"xla": "openxla"}
     if isinstance(backend, str) and backend == "tensorrt":
         import torch_tensorrt  # noqa: F401  # registers itself
 
