@@ -29,7 +29,7 @@ typedef enum {
     MP_UNDO_INPUTS = 2,   // save takes the graph's inputs
     MP_UNDO_RAISES = 4,   // it may raise for the values of its tensors
     MP_UNDO_CHANGES = 8,  // it may draw random numbers or write to inputs
-    MP_UNDO_CAUGHT = 16,  // the program may catch what it raises
+    MP_UNDO_CAUGHT = 16,  // the program may catch an exception of the graph
 } mp_undo_flags;
 
 typedef struct {

@@ -22,7 +22,7 @@ typedef struct {
     PyObject *judge;     // owned or NULL; see call/trial.h
     PyObject *weakrefs;
     mp_cache cache;    // of the call's begin
-    mp_points points;  // of the places where it goes on
+    mp_points points;  // of the places where calls go on after a break
     mp_stats stats;
     mp_marks marks;        // which numbers become symbols
     struct mp_news *news;  // owned; what the listener does not yet know of them
@@ -33,7 +33,7 @@ typedef struct {
     int32_t trials_failed;  // in a row (call/trial.c)
     bool tries;             // there may be trials
     bool fullgraph;
-    bool segments;  // calls may break and go on
+    bool segments;  // calls may have graph breaks
     char disabled;  // T_BOOL
 } mp_CompiledObject;
 

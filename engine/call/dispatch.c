@@ -158,7 +158,8 @@ dispatch_aborted(mp_CompiledObject *op, const mp_abort_info *why, bool raised)
     return 0;
 }
 
-/* The same with the call's own exception in flight, which wins over any of ours. */
+/* The same while the call's own exception is set; it has precedence over an exception of
+ * MagPy. */
 static void
 dispatch_aborted_raising(mp_CompiledObject *op, const mp_abort_info *why)
 {
@@ -169,8 +170,8 @@ dispatch_aborted_raising(mp_CompiledObject *op, const mp_abort_info *why)
     mp_err_restore_steal(exc);
 }
 
-/* Are entries verified that answer segments behind the first break of this recording?  If
- * the next hit is: this call takes nobody's turn. */
+/* Are entries verified that answer segments after the first break of this recording?
+ * Yes, if the next hit is due; this call does not count as that hit. */
 static bool
 dispatch_checks(const mp_CompiledObject *op)
 {
@@ -188,8 +189,8 @@ dispatch_note_trial(mp_CompiledObject *op, const mp_session *s)
     mp_trial_note(op, &s->compiling, broke);
 }
 
-/* fullgraph, and the recording failed: does it succeed if it is told that a compiler is at
- * work?  1 / 0 / -1. */
+/* fullgraph, and the recording failed: does it succeed with is_compiling() true? 1 / 0 /
+ * -1. */
 static int
 dispatch_try_whole(mp_CompiledObject *op, const dispatch_args *call, PyObject *state,
                    PyObject *result)

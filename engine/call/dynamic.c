@@ -15,7 +15,7 @@ enum {
     DYNAMIC_ENTRIES = 8,  // looked at for one miss, those used last first
 };
 
-/* What a miss has taught, until the listener is told. */
+/* What a miss has shown, until it is reported to the listener. */
 struct mp_news {
     mp_entry *entry;      // owned; it has the registers of `what`
     mp_differences what;  // of which the places are new
@@ -85,7 +85,7 @@ dynamic_note(mp_CompiledObject *op, mp_entry *entry, mp_differences *d)
 {
     struct mp_news *news = op->on_event == NULL ? NULL : PyMem_Malloc(sizeof(*news));
     if (news == NULL) {
-        mp_differences_clear(d);  // nobody listens, or hears of it without memory
+        mp_differences_clear(d);  // there is no listener, or no memory to call it
         return;
     }
     entry->refs++;

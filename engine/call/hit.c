@@ -154,7 +154,8 @@ mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
     return true;
 }
 
-/* How far did the entry get?  The one that got furthest is the most similar. */
+/* How far did the check of the entry get? The entry that got furthest is the most
+ * similar one. */
 static int64_t
 hit_progress(int32_t blame)
 {

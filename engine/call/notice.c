@@ -1,4 +1,4 @@
-/* call/notice.c - what the listener of a compiled function is told once, for the user.
+/* call/notice.c - events that the listener of a compiled function gets once, for the user.
  *
  * The listener runs Python: callers hold what they need across these calls, and use no
  * number of a stats place behind them. */

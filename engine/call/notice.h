@@ -1,4 +1,5 @@
-/* call/notice.h - what the listener of a compiled function is told once, for the user. */
+/* call/notice.h - events that are reported to the listener of a compiled function once,
+ * for the user. */
 #ifndef MP_NOTICE_H
 #define MP_NOTICE_H
 

@@ -35,7 +35,7 @@ PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int inde
  * load that from now on. */
 int mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at);
 bool mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg);
-/* For people: (file, line) where runs go on there.  New tuple. */
+/* For users: (file, line) where calls go on there.  New tuple. */
 PyObject *mp_points_place(const mp_resume_point *point);
 int mp_points_visit(mp_points *points, visitproc visit, void *arg);
 MP_MAYRUN void mp_points_clear(mp_points *points);

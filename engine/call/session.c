@@ -401,7 +401,7 @@ session_ended(mp_session *s, PyObject *result, mp_plan *plan, const mp_abort_inf
     s->here = NULL;
     if (rc == 0 && s->has_news) {
         rc = session_tell(s);
-        session_forget(s);  // the listener ran Python: what it was left for is void
+        session_forget(s);  // the listener ran Python code, so the hit is void
     }
     if (rc < 0 && exc == NULL) {
         Py_CLEAR(result);

@@ -28,7 +28,7 @@ typedef struct {
     bool has_news;           // events not yet reported to the listener
     int passed;              // points in a row where nothing began
     PyObject *gap_made;      // owned set of addresses (mp_host), or NULL
-    mp_compiling compiling;  // what the run is told
+    mp_compiling compiling;  // what is_compiling() answers
     uint64_t root_id;        // of the entry of the first segment, if it departed
 } mp_session;
 
@@ -36,8 +36,9 @@ extern const mp_host mp_session_host;
 
 void mp_session_init(mp_session *s, mp_CompiledObject *op);
 MP_MAYRUN void mp_session_fini(mp_session *s);
-/* A recording that broke has ended: result, plan of the last segment (taken over) and
- * reason are its own.  Goes on if it was left: the call's result. */
+/* A recording with breaks has ended: its result, the plan of the last segment (taken
+ * over) and its reason.  If its frames were left, the call continues.  Returns the
+ * call's result. */
 MP_MAYRUN PyObject *mp_session_run(mp_session *s, PyObject *result, mp_plan *plan,
                                    const mp_abort_info *why);
 /* The entry that began the call has answered with the values at its break (stolen); the

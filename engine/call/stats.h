@@ -33,7 +33,7 @@ typedef struct {
     uint64_t count;
     uint64_t breaks;  // segments that ended there
     int abort;        // mp_abort_id of the breaks
-    bool told;        // the listener knows of them
+    bool told;        // they have been reported to the listener
 } mp_place;
 
 /* Exponential back-off.  Failures are keyed by place; `note` says that one more

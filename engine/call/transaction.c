@@ -117,7 +117,7 @@ mp_warnings_let_go(mp_held_warnings *h)
     held_original = NULL;
     if (PyDict_GetItemWithError(warnings_dict, str_show) == held_function
         && PyDict_SetItem(warnings_dict, str_show, original) < 0) {
-        mp_err_drop();  // without memory it stays, and passes warnings on to nobody
+        mp_err_drop();  // without memory it stays, and passes every warning on
     }
     Py_DECREF(original);
     if (exc != NULL) {

@@ -49,8 +49,8 @@ mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
     }
 }
 
-/* The trial itself.  New plan and *result, or NULL; an exception only if the call must
- * not go on. */
+/* The trial itself.  New plan and *result, or NULL; with an exception only if the call
+ * must end. */
 static mp_plan *
 trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
 {

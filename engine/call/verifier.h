@@ -9,7 +9,7 @@
 /* A call of which segments are verified; lives on the C stack (verify/call.c). */
 struct mp_verification {
     mp_CompiledObject *op;  // borrowed from the caller of the compiled function
-    mp_compiling *told;     // borrowed; what the run is told
+    mp_compiling *told;     // borrowed; what is_compiling() answers
     mp_entry *entry;    // owned; the segment in progress is compared with it, or NULL
     PyObject *notes;    // owned; of its graph's dry run, or NULL
     PyObject *outputs;  // owned list: gets the tensors of the plan in the making
@@ -19,7 +19,7 @@ struct mp_verification {
     bool strayed;       // as many as the entry has, and not where it ends
     bool counts;        // the segment in progress is the call's hit
     PyObject *report;   // owned; the first divergence, or NULL
-    PyObject *error;    // owned; an interrupt of ours, or NULL
+    PyObject *error;    // owned; an interrupt during verification, or NULL
 };
 
 typedef struct {
@@ -44,8 +44,8 @@ typedef struct {
     /* An exception of the verifier is set: drop it, but keep an interrupt for the end of
      * the call. */
     void (*failed)(mp_verification *v);
-    /* The real call, which is compared with the entry and counted.  notes: of the dry run,
-     * or NULL.  Whoever calls holds a reference to entry. */
+    /* The real call, which is compared with the entry and counted. notes: of the dry
+     * run, or NULL. The caller holds a reference to entry. */
     PyObject *(*call)(mp_CompiledObject *op, mp_entry *entry, PyObject *notes,
                       PyObject *const *args, size_t nargsf, PyObject *kwnames);
 } mp_verifier;

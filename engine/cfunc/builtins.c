@@ -13,7 +13,7 @@
 
 static mp_rc prepare_callable(mp_trace *T, PyObject *arg, mp_node *n);
 
-/* The same of a functools.partial from outside: what it adds is guarded. */
+/* The same for an external functools.partial: the arguments that it adds are guarded. */
 static mp_rc
 prepare_partial(mp_trace *T, PyObject *arg, mp_node *n)
 {

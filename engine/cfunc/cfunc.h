@@ -29,7 +29,7 @@ mp_rc mp_pass_args(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 
 /* Guard all that the arguments hold, and what C code calls among them. */
 mp_rc mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c);
-/* set(xs), s.add(x): their items are told apart. */
+/* set(xs), s.add(x): items are hashed and compared. */
 mp_rc mp_note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee,
                       PyObject *const *args, Py_ssize_t count);
 /* A str subclass as the name of an attribute may have its own __eq__ and __hash__. */
@@ -78,7 +78,8 @@ int mp_objects_init(void);
 mp_rc mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get);
 /* A key of functools.cmp_to_key that the run made of a function in Python. */
 bool mp_is_watched_key(mp_trace *T, PyObject *obj);
-/* A method of types.MappingProxyType is that of the dict behind it, if *found. */
+/* A method of types.MappingProxyType is recorded as that of the dict behind it, if
+ * *found. */
 mp_rc mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found);
 
 /* -- re.c -------------------------------------------------------------------------- */

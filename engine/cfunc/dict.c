@@ -54,7 +54,7 @@ mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
     for (Py_ssize_t i = c->nargs; rc == MP_OK && i < c->count; i++) {
         rc = mp_know(T, c->args[i]);  // (stored)
     }
-    s->below = MP_BELOW_WATCH;  // of what hands out the pairs
+    s->below = MP_BELOW_WATCH;  // of the iterable that gives the pairs
     rc =
         rc != MP_OK ? rc : mp_look_into(T, s, "dict.update", c->args + 1, c->nargs - 1);
     if (rc != MP_OK || n.node->reg < 0) {

@@ -66,7 +66,7 @@ compile_text(PyObject *source)
     mp_err_drop();
 }
 
-/* Would a warning be asked for?  1 / 0; -1 with an exception or nobody knows. */
+/* Would compiling warn? 1 / 0; -1 with an exception, or if that is not known. */
 static int
 compiling_warns(PyObject *source)
 {

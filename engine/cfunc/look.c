@@ -56,8 +56,7 @@ yields_of(mp_trace *T, PyObject *obj, int depth, bool values)
     }
     if (depth > 0 && n != NULL && n->reg >= 0
         && (PyList_Check(obj) || PyDict_Check(obj) || PyAnySet_Check(obj))) {
-        found |=
-            MP_YIELDS_OBJECTS;  // reading it needs guards that nobody has asked for
+        found |= MP_YIELDS_OBJECTS;  // reading it needs guards that are not there
     }
     return found;
 }

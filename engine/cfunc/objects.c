@@ -218,7 +218,7 @@ mp_call_getter(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc;
 }
 
-/* C code will ask this object for the attributes, and look at what it gets. */
+/* C code will read these attributes of the object, and use their values. */
 static mp_rc
 look_at_attrs(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
 {
@@ -425,7 +425,7 @@ reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
         *plain = *plain && hidden == 0;
     }
     else if (rc == MP_OK && n->reg >= 0) {
-        *plain = false;  // it may get a dict, which nobody guards
+        *plain = false;  // it may get a __dict__, which no guard would notice
     }
     Py_XDECREF(key);
     return rc;

@@ -16,7 +16,7 @@ static struct {
     PyTypeObject *match;     // owned for the process, as all
     PyObject *sub, *expand;  // names of functions of re
     PyObject *cache;         // what C code calls; NULL: it looks up those functions
-    bool unknown;            // nobody can tell what it calls
+    bool unknown;            // it is not known what it calls
 } re_static;
 
 /* The number of answers of a cache that functools.lru_cache made; -1 with an exception. */

@@ -108,7 +108,7 @@ iterates_tensor(mp_trace *T, PyObject *arg)
     return rc != MP_OK ? rc : mp_special(T, arg, "__iter__", &found);
 }
 
-/* set(xs), s.add(x): their items are told apart. */
+/* set(xs), s.add(x): items are hashed and compared. */
 mp_rc
 mp_note_hashing(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                 Py_ssize_t count)

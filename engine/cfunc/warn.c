@@ -249,7 +249,7 @@ warn_frame(mp_trace *T, const mp_shadow *s, long level)
     return NULL;
 }
 
-/* What warn_explicit() is told: a new tuple as in effect/effects.def. */
+/* The arguments of warn_explicit(): a new tuple as in effect/effects.def. */
 static mp_rc
 warn_place(mp_trace *T, mp_frame *f, const warn_call *call, PyObject **what)
 {

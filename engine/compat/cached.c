@@ -194,7 +194,7 @@ mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer)
         return 0;
     }
     if (PyDict_GetItemWithError(c->table, key) != NULL || PyErr_Occurred()) {
-        // Code below the graph was faster: what it put there stays, as in a call.
+        // Code below the graph has filled it meanwhile: its answer stays, as in a call.
         return PyErr_Occurred() ? -1 : 0;
     }
     cached_link *link = PyObject_New(cached_link, cached_static.link);

@@ -218,8 +218,8 @@ int mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer);
 
 /* -- Watching ---------------------------------------------------------------------- */
 
-/* What the recorder is told.  All run on the thread that called mp_watch_call, with the
- * user's exception state untouched: a callback saves and restores what it disturbs. */
+/* Callbacks of the recorder.  All run on the thread that called mp_watch_call, with the
+ * exception state of the program: a callback saves and restores what it changes. */
 typedef struct {
     /* A Python frame is about to run (again, if a generator resumes).  Answer true to get
      * its instructions.  `fresh` is true only if nothing of the frame has run yet; each
@@ -230,8 +230,8 @@ typedef struct {
      * the index of its first EXTENDED_ARG if it has any.  No call for RESUME and for what
      * stands before the first RESUME. */
     void (*instr)(void *ctx, mp_frame *f, const mp_code_info *info, int index);
-    /* A frame that `enter` was told of has ended (or yielded: a generator's frame).
-     * result is borrowed; NULL when it ended by an exception.  f is dead already. */
+    /* A frame that was reported to `enter` has ended (or yielded: a generator's frame).
+     * result is borrowed; NULL when it ended by an exception. f is dead already. */
     void (*leave)(void *ctx, mp_frame *f, bool watched, PyObject *result);
     /* Watching ended before the call did, as after mp_watch_stop: the frames are nested too
      * deep, or another tool took the trace slot.  why is static text.  May be NULL. */
@@ -251,7 +251,7 @@ int mp_watch_supported(const char **why);
 MP_MAYRUN PyObject *mp_watch_call(const mp_watch_ops *ops, void *ctx,
                                   PyObject *callable, PyObject *const *args,
                                   size_t nargsf, PyObject *kwnames);
-/* Stop telling the innermost watcher of this thread; its call goes on undisturbed. */
+/* Stop the innermost watcher of this thread; its call goes on at full speed. */
 void mp_watch_stop(void);
 /* From `instr`: leave the watched call.  When the callback has returned, all its frames end
  * at once without running any code of theirs (no handler, no `finally`), and mp_watch_call
@@ -289,17 +289,19 @@ typedef struct {
     int32_t
         n_slots;  // locals, cells and free variables, then the value stack; of an outer
                   // frame without what the call in progress consumes
-    PyObject **slots;  // NULL: empty.  The frame takes each value over and leaves NULL,
-                       // so that what it lets go of dies as it does in eager
-    uint8_t how;       // mp_resume_how, outer frames
-    PyObject **made;   // MP_RESUME_INIT: taken over in the same way
+    PyObject *
+        *slots;       // NULL: empty.  The frame takes each value over, leaving NULL, so
+                      // that objects die when they die in eager mode
+    uint8_t how;      // mp_resume_how, outer frames
+    PyObject **made;  // MP_RESUME_INIT: taken over in the same way
 } mp_resume_frame;
 
 /* Rebuild these frames, outermost first, and run them to their end; returns the result of
  * the outermost.  They are real frames: each sees its caller, and exceptions reach their
  * handlers. Not for generators, class bodies, and places between KW_NAMES and its CALL. */
 MP_MAYRUN PyObject *mp_resume_run(const mp_resume_frame *frames, int32_t n);
-/* The same, watched: `enter` is told of each, outermost first, when it is complete. */
+/* The same, watched: each frame is reported to `enter`, outermost first, when it is
+ * complete. */
 MP_MAYRUN PyObject *mp_watch_resume(const mp_watch_ops *ops, void *ctx,
                                     const mp_resume_frame *frames, int32_t n);
 

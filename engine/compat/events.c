@@ -198,8 +198,8 @@ static PyMethodDef events_callback_def = {"magpy_instruction",
                                           (PyCFunction)(void (*)(void))events_callback,
                                           METH_FASTCALL, NULL};
 
-/* A tool id that nobody uses, the unnamed ones first.  New int, Py_None if all are taken,
- * NULL with an exception. */
+/* A free tool id, the unnamed ones first.  New int, Py_None if all are taken, NULL with
+ * an exception. */
 static PyObject *
 events_free_id(PyObject *monitoring)
 {

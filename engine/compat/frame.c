@@ -282,7 +282,7 @@ mp_frame_generator_borrow(mp_frame *f)
 bool
 mp_gen_runs_code(PyObject *o)
 {
-    return false;  // nobody asks
+    return false;  // never called
 }
 
 int

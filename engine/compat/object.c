@@ -510,7 +510,8 @@ mp_err_defer_steal(PyObject *exc)
     struct err_deferred *d = PyMem_RawMalloc(sizeof(*d));
     unsigned long thread = PyThread_get_thread_ident();
 
-    // Without frames of ours and what they hold, but with what tells it from errors.
+    // Without frames of the engine and their objects, but with the mark that tells it
+    // from errors.
     PyObject *from = err_from_handler(exc);  // owned
 
     (void)PyException_SetTraceback(exc, from == NULL ? Py_None : from);

@@ -50,7 +50,7 @@ bool mp_opcode_falls_through(int op);  // canonical
 /* What code extra holds: one raw heap block, freed with the code object. */
 typedef struct {
     mp_code_info info;  // first: mp_code_info_get answers its address
-    uint8_t *tells;     // per code unit: an event there is told to the watcher
+    uint8_t *tells;     // per code unit: an event there is reported to the watcher
     int32_t armed;      // watchers that have switched instruction events on (3.12)
     uint64_t armed_by;  // serial of the last of them
 } mp_code_entry;
@@ -76,7 +76,8 @@ typedef struct mp_watcher {
     int collects;    // was the collector on then?
 } mp_watcher;
 
-/* One run of the evaluator on a frame that `enter` was told of; lives on the C stack. */
+/* One run of the evaluator on a frame that was reported to `enter`; lives on the C
+ * stack. */
 typedef struct mp_activation {
     mp_frame *frame;
     mp_watcher *watcher;
@@ -102,7 +103,8 @@ typedef struct {
     bool told;     // to the watcher
 } mp_resume;
 
-/* Run the frames that f called, and make f ready to go on; *throwflag: with an exception. */
+/* Run the frames that f called, and prepare f to continue; *throwflag: with an
+ * exception. */
 void mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag);
 /* The frame of r->frames[r->i - 1] is complete: run it. */
 PyObject *mp_watch_run_rebuilt(PyThreadState *ts, mp_frame *f, mp_resume *r);

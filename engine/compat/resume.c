@@ -37,7 +37,7 @@ resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
     int n_locals = f->f_code->co_nlocalsplus;
 
     for (int i = 0; i < n_locals; i++) {
-        PyObject *old = f->localsplus[i];  // an argument that nobody looks at
+        PyObject *old = f->localsplus[i];  // a dummy argument
         f->localsplus[i] = take(&from->slots[i]);
         Py_XDECREF(old);
     }

@@ -360,7 +360,7 @@ watch_arm(mp_watcher *w, mp_frame *f)
     return entry;
 }
 
-/* The frame ends where it is: what goes on as if it had been thrown into. */
+/* The frame ends where it is, as if an exception had been thrown into it. */
 static PyObject *
 watch_run_abandoned(mp_watcher *w, PyThreadState *ts, mp_frame *f)
 {

@@ -632,7 +632,7 @@ effect_replace_deque(PyObject *deque, const mp_effect *op, const int32_t *items,
     return mp_effect_refill_deque(deque, items, op->count, regs);
 }
 
-/* An exhausted iterator lets go of what it went through: that dies with the rest. */
+/* An exhausted iterator releases its container, which is put aside like replaced values. */
 static int
 effect_advance(PyObject *it, effect_past *past)
 {

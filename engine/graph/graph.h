@@ -22,8 +22,8 @@ mp_rc mp_apply_end(mp_trace *T, PyObject *result);
 /* Is this function watched below the call in progress?  Is this its context? */
 bool mp_apply_watches(mp_trace *T, PyObject *func);
 bool mp_apply_is_context(mp_trace *T, PyObject *obj);
-/* MP_TORCH_NOTE of this context: a hit makes that of the call in progress anew, any other
- * is an object like all.  Other flags stay. */
+/* MP_TORCH_NOTE, if this is the context of the call in progress, which a hit makes anew;
+ * any other context is an ordinary object.  Other flags stay. */
 int mp_apply_note_flags(mp_trace *T, int flags, PyObject *context);
 /* May an operation in its `forward` take this tensor? */
 bool mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n);

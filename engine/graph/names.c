@@ -89,7 +89,8 @@ is_part(PyObject *value, PyObject *globals)
     return flags == 0 && !PyType_Check(value) && PyCallable_Check(value);
 }
 
-/* If the dict has something of that kind, it must stay, and so must what it calls. */
+/* If the dict has such a function, it must stay the same, and so must the functions that
+ * it calls. */
 static mp_rc
 guard_part(mp_trace *T, PyObject *dict, PyObject *name, PyObject *globals, int depth)
 {
@@ -210,7 +211,7 @@ guard_name(mp_trace *T, PyObject *dict, PyObject *name, PyObject **value)
     return rc == MP_OK && *value != NULL ? mp_load_const(T, *value) : rc;
 }
 
-/* Does the code put it there itself?  What it finds the next time is its own affair. */
+/* Does the code store the name itself? Then it need not be guarded. */
 static bool
 stores_global(const mp_code_info *info, int name)
 {

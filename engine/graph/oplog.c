@@ -680,7 +680,7 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
 
 /* -- The finished log -------------------------------------------------------------------------- */
 
-/* Does the run change what an input is, not only what it holds? */
+/* Does the run change state of an input other than its values? */
 static bool
 spec_restates(mp_trace *T)
 {

@@ -197,7 +197,8 @@ note_writes(mp_trace *T, const mp_pending_op *op, bool has_old)
         if (n == NULL || !op_input_changed(T, op, i, has_old)) {
             continue;
         }
-        // A kernel that does not count what it writes: only memory tells of views.
+        // The kernel does not count its writes, so only overlap of memory shows which
+        // views it writes to.
         T->uncounted = T->uncounted
                        || (op->versions[i] >= 0
                            && mp_tensor_version(op->inputs[i]) == op->versions[i]);

@@ -341,7 +341,7 @@ mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_t limit,
             continue;
         }
         if (op->kind == MP_G_COMPUTED) {
-            continue;  // each program ends with what it needs
+            continue;  // each program ends with the numbers that it needs
         }
         if (op->kind == MP_G_HOLDS) {
             cover_numbers(old, fresh, cover, (int32_t)op->n + 1);

@@ -125,8 +125,8 @@ int mp_guards_check(mp_guards *g, PyObject *const *args, PyObject **regs);
  * because its register is empty. */
 typedef bool (*mp_guard_excuse)(void *ctx, const mp_guards *g, int32_t op,
                                 PyObject *const *regs);
-/* A check of all ops in the order of the program, which goes on where it is excused: has it
- * come to the end?  It settles nothing.  As mp_guards_check otherwise. */
+/* A check of all operations in program order, which continues where a failure is
+ * excused: did it reach the end? It settles nothing; otherwise like mp_guards_check. */
 bool mp_guards_walk_on(mp_guards *g, PyObject *const *args, PyObject **regs,
                        mp_guard_excuse excuse, void *ctx);
 

@@ -229,7 +229,7 @@ void
 mp_marks_clear(mp_marks *marks)
 {
     PyMem_Free(marks->at);
-    // Ages go on: entries know them.
+    // Ages go on counting, because entries refer to them.
     *marks = (mp_marks){.mode = marks->mode, .age = marks->age};
 }
 

@@ -11,7 +11,8 @@
 /* id: a row's, or NULL for none.  0, -1 with ValueError. */
 int mp_plant_set_guard(const char *id);
 bool mp_plant_has_guard(mp_guard_kind kind);
-/* The register was loaded by a planted kind: from now on it is what it was then. */
+/* The register was loaded by a planted kind: from now on it is the object that was found
+ * then. */
 int mp_plant_freeze(mp_guards *g, int32_t reg, PyObject *value);
 /* Is a kind of guard left out? */
 bool mp_plant_is_set(void);

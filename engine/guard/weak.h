@@ -11,7 +11,8 @@
 int mp_guards_weaken(mp_guards *g,
                      void (*also)(void *ctx, PyObject *const *objects, int32_t count),
                      void *ctx);
-/* Is this the callback of a weak reference of ours?  Nobody notices when it runs. */
+/* Is this the callback of a weak reference of the engine? The program does not notice
+ * when it runs. */
 bool mp_guards_is_watch(PyObject *callback);
 /* Before the program is freed. */
 void mp_guards_unwatch(mp_guards *g);

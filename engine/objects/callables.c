@@ -13,7 +13,7 @@ static uint32_t n_rows, used_rows;
 bool
 mp_is_new(PyObject *callable)
 {
-    static const PyMethodDef *new_def;  // all C types share that of their __new__
+    static const PyMethodDef *new_def;  // the __new__ of all C types have the same
     if (new_def == NULL) {
         PyObject *f =
             mp_dict_text_borrow(mp_type_dict_borrow(&PyBaseObject_Type), "__new__");

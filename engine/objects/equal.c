@@ -156,8 +156,8 @@ mp_guard_is_pattern(PyObject *o)
 
 /* -- Equality without user code --------------------------------------------------- */
 
-/* Strings are in canonical form, but those of the old API of wide characters that nobody
- * has looked at: they equal none. */
+/* Strings are in canonical form, except for those of the old API of wide characters that
+ * are not ready: these equal none. */
 static bool
 value_str_equals(PyObject *a, PyObject *b)
 {

@@ -25,7 +25,7 @@ PyObject *mp_record_op_flags(void);
 int mp_op_flags_of(PyObject *callable);  // 0: no torch callable
 /* Is a Python function with these flags one operation, or is it watched? */
 bool mp_op_is_whole(int flags);
-/* Classes of torch that operations are told by; NULL until torch is set up.  Owned. */
+/* Classes of torch that the recorder tests for; NULL until torch is set up.  Owned. */
 typedef struct {
     PyObject *tensor;               // torch.Tensor
     PyTypeObject *graph_object;     // torch._C._InferenceMode
@@ -33,10 +33,10 @@ typedef struct {
     PyObject *masks[2];             // torch.bool, torch.uint8
 } mp_op_types_t;
 extern mp_op_types_t mp_op_types;
-/* What it may do besides answering: tuple (bits, writes) of _effects.py, or NULL, without an
- * exception, if nothing is known.  Its bits: */
+/* What it may do besides computing a result: tuple (bits, writes) of _effects.py, or
+ * NULL, without an exception, if nothing is known.  Its bits: */
 enum {
-    MP_OP_RANDOM = 1,  // what it answers is no function of its arguments
+    MP_OP_RANDOM = 1,  // its result is not a function of its arguments
     MP_OP_RAISES = 2,  // it may raise for the values of its tensors
 };
 PyObject *mp_op_effects(PyObject *callable);

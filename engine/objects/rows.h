@@ -17,7 +17,7 @@ typedef enum {
     MP_C_READS,     // looks at its arguments
     MP_C_COMPUTES,  // READS, or operations on tensors
     MP_C_TORCH,     // a torch operation
-    MP_C_MOVES,     // hands out or stores references, in the object it is bound to
+    MP_C_MOVES,     // returns or stores references, in the object that it is bound to
     MP_C_OPAQUE,
 } mp_c_effect;
 

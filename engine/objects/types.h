@@ -50,14 +50,14 @@ typedef enum {
 enum mp_mark {
     MP_MARK_GETTER = 1 << 0,       // operator.itemgetter and its kin
     MP_MARK_JSON = 1 << 1,         // json's encoder and scanner
-    MP_MARK_HANDS_ON = 1 << 2,     // an iterator or view: hands on what it was made of
+    MP_MARK_HANDS_ON = 1 << 2,     // iterator or view: gives the items of its source
     MP_MARK_CALLS_ITEMS = 1 << 3,  // an iterator: calls or tests each item
     MP_MARK_TUPLES = 1 << 4,       // its items are tuples of its own making
     MP_MARK_ANSWERS = 1 << 5,      // its items are what a function answers
     MP_MARK_TORCH = 1 << 6,        // an immutable scalar of torch
     MP_MARK_NAMED = 1 << 7,        // the same, whose objects have names: torch.float32
     MP_MARK_NUMPY = 1 << 8,        // pure on constants and new arrays
-    MP_MARK_KEEPS_ARRAY = 1 << 9,  // what it makes gets at its argument's memory
+    MP_MARK_KEEPS_ARRAY = 1 << 9,  // its result reaches the argument's memory
     MP_MARK_COPIES_ARRAY = 1 << 10,  // it does not
     MP_MARK_RANDOM = 1 << 11,        // types of numpy.random
     MP_MARK_PURE = 1 << 12,          // a function of numpy's (numpy.def)

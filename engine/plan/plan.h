@@ -33,7 +33,7 @@ typedef struct {
     PyObject
         *pins;      // NULL, or (place, file, line, marked) of numbers that it needs the
                     // values of: a list
-    mp_exit *exit;  // the run goes on after a break; NULL: it has returned
+    mp_exit *exit;  // where the call goes on after a break; NULL: it has returned
 } mp_plan;
 
 void mp_plan_free(mp_plan *p);

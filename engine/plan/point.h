@@ -13,8 +13,8 @@
 enum { MP_POINT_FUNC, MP_POINT_MADE, MP_POINT_SLOTS };  // offsets in a frame's values
 
 typedef struct {
-    PyCodeObject *code;  // borrowed: whoever keeps a frame keeps its code (mp_point)
-    int32_t index;       // code unit to go on at; an outer frame's call in progress
+    PyCodeObject *code;  // borrowed: the owner of the point keeps its codes (mp_point)
+    int32_t index;       // code unit to go on at; outer frames: the call in progress
     int32_t first;       // of its values in the row
     int32_t n_slots;
     uint8_t how;  // mp_resume_how, outer frames

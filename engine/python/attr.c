@@ -222,7 +222,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
         }
     }
     else if (n->reg < 0 && mp_name_is(name, "__dict__")) {
-        // What is put into it past the tensor would be lost.
+        // What the program puts into it directly would be lost.
         return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
     }
     if (descr == NULL) {
@@ -509,7 +509,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 
 /* -- Stores ----------------------------------------------------------------------------- */
 
-/* `del C.name` looks into C alone: guard that C itself has the name, or that nobody has. */
+/* `del C.name` looks into C alone: guard that C itself has the name, or that no class of
+ * its MRO has. */
 static mp_rc
 guard_own_class_attr(mp_trace *T, mp_node *n, PyTypeObject *cls, PyObject *name)
 {

@@ -527,8 +527,8 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     return call_opaque(T, callee);
 }
 
-/* A partial of a partial takes it apart, or does not if it has attributes: what it then
- * holds would need guards on all of that. */
+/* A partial of a partial takes the inner one apart, unless that has attributes: which of
+ * both would need guards on its state. */
 static mp_rc
 check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -544,7 +544,7 @@ check_partial(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t 
                                 "a partial of an external partial");
 }
 
-/* Nobody sees a callback of C run when the object dies; one in Python shows its frame. */
+/* A C callback runs unseen when the object dies; one in Python is seen by its frame. */
 static mp_rc
 check_weakref(mp_trace *T, PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -686,7 +686,7 @@ call_instance(mp_trace *T, mp_shadow *s, PyObject *callee, mp_node *n,
     }
     PyObject *original = mp_compiled_original_borrow(callee);
     if (original != NULL) {
-        // One of ours, called while recording, runs its original.
+        // A compiled function that is called inside a recording runs its original.
         mp_rc rc = mp_load_wrapped(T, n, MP_F_COMPILED, original);
         return rc != MP_OK ? rc
                            : mp_record_callee(T, s, original, args, nargs, kwnames);

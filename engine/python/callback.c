@@ -23,8 +23,8 @@ bound_effect(mp_trace *T, PyObject *self, mp_c_effect effect)
                  : MP_C_OPAQUE;  // reads or writes what is in an external object
 }
 
-/* What a torch-function mode is told of (run/mode.c): tensor operations, and methods of
- * tensors.  Other functions of torch do not ask for one. */
+/* Calls that a torch-function mode sees (run/mode.c): tensor operations, and methods of
+ * tensors.  Other functions of torch do not ask for a mode. */
 static mp_c_effect
 torch_effect(PyObject *f)
 {
@@ -189,7 +189,7 @@ search_default(PyObject *obj, default_search *search)
         return;  // (what a generator yields passes by: mp_look_at_answer)
     }
     if (search->depth == DEFAULT_DEPTH) {
-        search->found = true;  // nobody knows
+        search->found = true;  // on doubt, yes
         return;
     }
     search->depth++;

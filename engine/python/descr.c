@@ -281,7 +281,8 @@ mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr, PyTypeObject *owner_ty
     return rc != MP_OK ? rc : mp_attr_runs(T, s, func);
 }
 
-/* A property or the like, found in a class, and what it holds: __init__ may fill it anew. */
+/* A property or the like, found in a class, and the object inside, which its __init__
+ * can replace. */
 mp_rc
 mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part)
 {

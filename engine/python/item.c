@@ -279,7 +279,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
         rc = mp_read_items(T, value);
         rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
-        s->below = MP_BELOW_WATCH;  // a list takes what the value hands out
+        s->below = MP_BELOW_WATCH;  // a list takes all items of the value
     }
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);

@@ -267,7 +267,7 @@ text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
     PyTypeObject *tp = Py_TYPE(obj);
     PyObject *format =
         str_format == NULL ? NULL : mp_type_lookup_borrow(tp, str_format);
-    PyTypeObject *in_c = mp_c_base(tp);  // what it does not override
+    PyTypeObject *in_c = mp_c_base(tp);  // the part that the class does not override
     bool in_python = tp != in_c
                      && (tp->tp_repr != in_c->tp_repr
                          || (!nested

@@ -93,12 +93,12 @@ mp_rc mp_descr_load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *na
                           int field);
 /* Does it stand before the instance dict? */
 bool mp_descr_is_data(PyObject *descr);
-/* Guard that it goes on to be such a one, or not; NULL: nothing was found. */
+/* Guard that it stays a data descriptor, or stays none; NULL: nothing was found. */
 mp_rc mp_descr_guard_kind(mp_trace *T, PyObject *descr);
 /* Special method `name` of a descriptor's class, if it is Python code. */
 mp_rc mp_descr_runs(mp_trace *T, mp_shadow *s, PyObject *descr,
                     PyTypeObject *owner_type, const char *name, bool *runs);
-/* Guard a descriptor of C and what it holds in this field. */
+/* Guard a descriptor of C and the object in this field of it. */
 mp_rc mp_load_part(mp_trace *T, PyObject *descr, int field, PyObject *part);
 /* A value found in a class: bind it to the owner as its type says. */
 mp_rc mp_descr_bind(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,

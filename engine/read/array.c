@@ -238,7 +238,7 @@ mp_array_attr(mp_trace *T, PyObject *a, mp_node *n, PyObject *name)
         return rc == MP_OK && mp_name_is(name, "dtype") ? know_dtype(T, a) : rc;
     }
     if (n->reg >= 0 || mp_array_overlaps(T->known, a)) {
-        // The base of a view may be an array that nobody has looked at.
+        // The base of a view may be an array that the recorder has not seen.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attribute %U of %s", name,
                               mp_type_name(a));
     }

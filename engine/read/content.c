@@ -140,7 +140,7 @@ static mp_rc
 read_set(mp_trace *T, mp_node *n, PyObject *obj)
 {
     assert(PyAnySet_Check(obj));
-    // In order, which C code hands out; an __iter__ of the program's must not run.
+    // In the order in which C code meets them; an __iter__ of the program must not run.
     PyObject *iter = PySet_Type.tp_iter(obj);
     PyObject *items = iter == NULL ? NULL : PySequence_Tuple(iter);
     Py_XDECREF(iter);

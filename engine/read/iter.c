@@ -16,7 +16,7 @@ typedef struct {
     bool before_next;  // C code in between reads each item when it is asked for it
 } look_state;
 
-/* Iterators that hand out what their containers hold, as it is or in tuples. */
+/* Iterators that give the items of their containers, as they are or in tuples. */
 static bool
 hands_out_items(PyObject *obj)
 {
@@ -63,7 +63,7 @@ look_at_referent(PyObject *obj, void *arg)
     }
     else if (look->before_next
              && (!known || PyCallable_Check(obj) || PyGen_CheckExact(obj))) {
-        return 0;  // made by C code, or what it calls; what Python answers passes by
+        return 0;  // made or called by C code; results of Python code: mp_look_at_answer
     }
     else if (known) {
         look->rc = mp_read_deep(look->T, obj, &has_tensor);
@@ -85,7 +85,7 @@ mp_look_behind(mp_trace *T, PyObject *iterator, const char *who)
     look_state look = {.T = T, .rc = MP_OK};
     const mp_shadow *s = T->n_stack > 0 ? &T->stack[T->n_stack - 1] : NULL;
     if (PyGen_CheckExact(iterator) && s != NULL && (s->looks || s->spreads)) {
-        return MP_OK;  // what it yields passes by: mp_look_at_answer
+        return MP_OK;  // what it yields is examined by mp_look_at_answer
     }
     if (!hands_out_items(iterator)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%s over containers", who);

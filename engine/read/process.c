@@ -21,8 +21,8 @@ mp_read_handled(mp_trace *T)
                                 "the exception that the caller is handling");
 }
 
-/* An ABC has cached what it answers for a class: "yes" for good, "no" until some class is
- * registered with some ABC.  So the token covers registries, hooks and subclasses. */
+/* An ABC caches its answer for a class: "yes" for good, "no" until some class is
+ * registered with some ABC. So the token covers registries, hooks and subclasses. */
 mp_rc
 mp_guard_abc(mp_trace *T)
 {

@@ -61,12 +61,12 @@ mp_rc mp_read_maxlen(mp_trace *T, PyObject *deque, mp_node *n);
 /* Does the class define `name` in Python?  Then the instruction runs it: watch. */
 mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
                      bool *runs);
-/* Items are reached through a read-only view: go on with the mapping itself. */
+/* A read-only view of a mapping: go on with the mapping behind it. */
 mp_rc mp_unwrap_proxy(mp_trace *T, PyObject **obj);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
-/* The same, of whatever C code is about to take the items of: aborts if nobody can guard
- * what an object from outside hands out. */
+/* The same for an object whose items C code will take: aborts if no guard can cover the
+ * items of an external object. */
 mp_rc mp_read_items(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
 mp_rc mp_read_len(mp_trace *T, PyObject *obj);
@@ -172,7 +172,7 @@ mp_rc mp_set_script(mp_node *n, PyObject **script, PyObject **operands);
 bool mp_hashes_by_value(PyObject *obj);
 /* A text to a file of C code alone; NULL: flush. */
 mp_rc mp_write_file(mp_trace *T, mp_node *file, PyObject *text);
-/* An iterator from outside hands out an item, or finds none. */
+/* An external iterator gives an item, or has none. */
 mp_rc mp_write_advance(mp_trace *T, mp_node *iterator);
 /* The function n is called with this, when the other writes are done. */
 mp_rc mp_write_late(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key);

@@ -206,7 +206,7 @@ mp_call_slot_borrow(PyObject *obj, PyObject *descr)
                : NULL;
 }
 
-/* A compiled module keeps what it calls in a slot. */
+/* A compiled module keeps its compiled function in a slot. */
 bool
 mp_is_compiled_call(PyObject *obj, PyObject *call)
 {

@@ -430,7 +430,7 @@ shape_iterator(mp_trace *T, mp_shape *s, PyObject *obj)
                      ? NULL
                      : mp_refgraph_find(&T->graph, sequence);
     if (known == 0 || (n != NULL && n->reg >= 0 && (n->written || n->rewritten))) {
-        // (What it handed out may not be the first of the entry's dict.)
+        // (The items that it has given may not be the first ones of the dict at entry.)
         rc = mp_trace_abort(T, MP_AB_OUTPUT, "a new %s", mp_type_name(obj));
     }
     else if (known > 0 && sequence != NULL

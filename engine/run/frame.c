@@ -107,7 +107,7 @@ start_param(mp_trace *T, mp_shadow *s, int i)
                        PyTuple_GET_ITEM(code->co_localsplusnames, i), i, value);
     }
     if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
-        return MP_OK;  // a generator goes on: its locals are what it made of them
+        return MP_OK;  // a generator continues: its locals are its own values
     }
     mp_shadow *parent = T->n_stack > 1 ? &T->stack[T->n_stack - 2] : NULL;
     if (is_made_for_call(T, parent, i, value)) {

@@ -106,7 +106,7 @@ is_warning(mp_frame *f)
     return name != NULL && PyUnicode_Check(name) && mp_name_is(name, "warnings");
 }
 
-/* While the recording lets go of objects, only what dies with them runs. */
+/* While the recorder releases objects, only finalizers of these run. */
 static void
 on_missed(void *ctx, mp_frame *f)
 {
@@ -114,7 +114,7 @@ on_missed(void *ctx, mp_frame *f)
     T->died = T->died || (T->releases && !mp_death_is_harmless(f));
 }
 
-/* Not part of the program: whatever runs below it is none of ours. */
+/* A finalizer of library code: frames below it are not watched. */
 static mp_rc
 enter_finalizer(mp_trace *T)
 {
@@ -301,7 +301,7 @@ enter_gap(mp_trace *T, mp_frame *f, bool fresh)
     }
     const mp_code_info *info = mp_code_info_get(mp_frame_code_borrow(f));
     if (info == NULL || shadow_push(T, f, true) != MP_OK) {
-        mp_err_drop();  // not watched; its caller cannot be gone on from, either
+        mp_err_drop();  // not watched; nor can its caller be resumed
         T->skip++;
         return false;
     }
@@ -327,8 +327,8 @@ leave_gap(mp_trace *T, bool watched)
     }
 }
 
-/* The root's frame lets go of what it held after it has ended: a generator in a block runs
- * on.  (An object with __del__ existed before; a hit drops it as well.) */
+/* The root frame releases its objects after it has ended, and a generator inside a block
+ * runs on. (An object with __del__ existed before; a hit drops it as well.) */
 static void
 enter_after_end(mp_trace *T, mp_frame *f)
 {
@@ -597,7 +597,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     mp_trace_check(T);
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
-        mp_err_drop();  // without memory the call goes on in eager
+        mp_err_drop();  // without memory the call continues in eager mode
         mp_watch_stop();
     }
     if (T->state == MP_TRACE_RECORDING) {

@@ -17,7 +17,7 @@ MP_MAYRUN PyObject *mp_record_call(PyObject *callable, PyObject *const *args,
                                    PyObject *outputs, const mp_host *host, void *ctx,
                                    mp_compiling *compiling, mp_plan **plan,
                                    mp_abort_info *why);
-/* Run on from a break, up to the end of the call, in segments.  As mp_record_call;
+/* Continue after a break, up to the end of the call, in segments.  As mp_record_call;
  * root_function is that of the first frame. */
 MP_MAYRUN PyObject *mp_record_resume(mp_point *point, const mp_exit *exit,
                                      int64_t max_instructions, const mp_host *host,

@@ -174,7 +174,7 @@ plan_ambient(mp_trace *T, mp_ambient **after)
                : mp_trace_abort(T, MP_AB_AMBIENT, "torch is left in another mode");
 }
 
-/* The guards let go of these objects, and so does the replay. */
+/* The guards no longer own these objects; neither does the replay. */
 static void
 replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
 {
@@ -327,7 +327,7 @@ mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
         return mp_point_run(point, NULL, NULL);
     }
     if (trace_init(&T, point->values[MP_POINT_FUNC], max_instructions, why) < 0) {
-        mp_err_drop();  // without memory for watching the call goes on all the same
+        mp_err_drop();  // without memory for watching the call continues all the same
         trace_fini(&T);
         return mp_point_run(point, NULL, NULL);
     }

@@ -28,7 +28,7 @@ bool mp_is_weakref_frame(mp_frame *f);
 /* So many objects that the collector looks at have been made since it was switched off that
  * it has to run now.  What runs then and is not the library's ends the recording. */
 void mp_collect_garbage(mp_trace *T);
-/* No segment is recorded any more: the collector does what it would have done. */
+/* No segment is recorded any more: the collector makes up for what it has missed. */
 MP_MAYRUN void mp_collector_restore(mp_trace *T);
 bool mp_reaches_finalizer(PyObject *v);
 
@@ -53,7 +53,7 @@ void mp_mode_off(mp_trace *T);
 void mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *),
                     void *arg);
 mp_callback mp_callback_begin(mp_trace *T);
-/* Lets go of what a segment held that has ended, too: what follows is eager. */
+/* Also releases the objects of a segment that has ended, because what follows is eager. */
 MP_MAYRUN void mp_callback_end(mp_trace *T, mp_callback saved);
 /* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
 void mp_trace_settle(mp_trace *T, mp_rc rc);

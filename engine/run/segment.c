@@ -131,8 +131,8 @@ handles_exception(const mp_trace *T)
     return other;
 }
 
-/* Where the run stands now, its values borrowed.  1; 0: nowhere to go on, *at tells which
- * frame is to blame; -1: exception. */
+/* Where the run stands now, with borrowed values. 1; 0: no call can go on here, *at is
+ * the frame to blame; -1: exception. */
 static int
 take_point(mp_trace *T, mp_point *p, int *at)
 {
@@ -272,7 +272,7 @@ know_cells(mp_trace *T)
     return rc;
 }
 
-/* Nowhere to go on: where can the next run break before it comes to this? */
+/* No break is possible here: where can the next recording break before it gets here? */
 static void
 avoid_before(mp_trace *T, int at)
 {

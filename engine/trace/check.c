@@ -369,7 +369,7 @@ check_journal(const mp_trace *T)
 
 /* -- Frames -------------------------------------------------------------------------- */
 
-/* May the instruction run a watched frame?  A generator goes on below any. */
+/* May the instruction run a watched frame? A generator may continue below any. */
 static bool
 may_call(const mp_shadow *s, const mp_shadow *inner)
 {

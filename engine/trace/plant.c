@@ -1,7 +1,7 @@
 /* plant.c - planted damage, see plant.h; empty without MP_TESTING.
  *
- * Each invariant has a way to break it that harms nothing else before the check, which stops
- * the process.  Nothing is put right again. */
+ * Each invariant has a way to break it that does no other harm before the check stops the
+ * process.  Nothing is repaired. */
 #include "trace/plant.h"
 
 #ifdef MP_TESTING

@@ -65,9 +65,9 @@ typedef struct mp_node {
     bool required;     // tensors: did it require grad when it was first seen?
     bool regraded;     // external tensor: the run changed that, at some time
     bool distinct;     // external tensor: no other one that was looked at may be it
-    bool passes;       // external: a tensor of a subclass, which is passed by at most
+    bool passes;       // external: a tensor of a subclass, which must not be used
     bool attrs;        // tensor of the run: attributes were put on it
-    uint8_t yields;    // fresh iterator or view: what it may hand out (mp_yields)
+    uint8_t yields;    // fresh iterator or view: what it may give (mp_yields)
     mp_site born;      // fresh: where it was made
     int32_t constant;  // 0-d tensor computed from constants alone: the trace's count of
                        // in-place writes at that time + 1; 0: no such tensor
@@ -157,8 +157,7 @@ typedef struct {
     mp_node *recent[MP_RECENT];  // the last ones of these, in turn
     uint32_t n_recent;
     int32_t credit;  // how many of them may be looked at without growing quadratic
-    bool
-        touched;  // a node was found that the run has written to; whoever asks resets it
+    bool touched;  // a node was found that the run has written to; the reader resets it
 } mp_refgraph;
 
 int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);
