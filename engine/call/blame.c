@@ -20,6 +20,11 @@ blame_source(const mp_guards *guards, int32_t blame)
         return PyUnicode_FromString("__code__");
     }
     int32_t reg = guards->ops[blame].a;
+    if (guards->ops[blame].kind == MP_G_HOLDS) {
+        // The condition has the value in it: another text each time.
+        int32_t k = mp_number_origin(&guards->numbers, (int32_t)guards->ops[blame].n);
+        return k < 0 ? mp_guards_line(guards, blame) : mp_guards_given(guards, ~k);
+    }
     return reg >= 0 ? mp_guards_source(guards, reg) : mp_guards_line(guards, blame);
 }
 

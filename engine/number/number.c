@@ -88,6 +88,18 @@ mp_number_is_source(int op)
     return mp_number_rows[op].operands & REG;
 }
 
+int32_t
+mp_number_origin(const mp_numbers *t, int32_t k)
+{
+    while (k >= 0 && !mp_number_is_source(t->ops[k].op)) {
+        const mp_number *number = &t->ops[k];
+        bool first = number->a >= 0 && t->ops[number->a].op != MP_N_INT
+                     && t->ops[number->a].op != MP_N_FLOAT;
+        k = first ? number->a : mp_number_has_b(number->op) ? number->b : -1;
+    }
+    return k;
+}
+
 bool
 mp_number_has_b(int op)
 {

@@ -54,6 +54,8 @@ const char *mp_number_id(int op);
 /* The row of that id; -1: none, no exception. */
 int mp_number_find(const char *id);
 bool mp_number_is_source(int op);
+/* The first source that number k is computed from; -1: it is a constant. */
+int32_t mp_number_origin(const mp_numbers *t, int32_t k);
 bool mp_number_has_b(int op);
 /* Does it answer a truth, which is 0 or 1 and never an object? */
 bool mp_number_is_truth(int op);

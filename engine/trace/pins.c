@@ -6,35 +6,52 @@
 
 enum { PINS_MAX = 64 };
 
-/* The sources of a number, each noted once. */
 static int
-pins_note(mp_trace *T, int32_t number, mp_site at)
+pins_note(mp_trace *T, int32_t source)
 {
-    const mp_number *k = &T->guards->numbers.ops[number];
-    if (!mp_number_is_source(k->op)) {
-        int rc = k->a < 0 ? 0 : pins_note(T, k->a, at);
-        return rc < 0 || !mp_number_has_b(k->op) ? rc : pins_note(T, k->b, at);
-    }
     for (int32_t i = 0; i < T->n_pins; i++) {
-        if (T->pins[i].number == number) {
+        if (T->pins[i].number == source) {
             return 0;
         }
-    }
-    if (T->n_pins == PINS_MAX) {
-        return 0;
     }
     if (T->pins == NULL && (T->pins = PyMem_New(mp_pin_note, PINS_MAX)) == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    T->pins[T->n_pins++] = (mp_pin_note){number, at};
+    T->pins[T->n_pins++] = (mp_pin_note){source, T->graph.at};
     return 0;
 }
 
+/* The sources that the number is computed from: operands stand before what they make. */
 mp_rc
 mp_note_pin(mp_trace *T, int32_t number)
 {
-    return pins_note(T, number, T->graph.at) < 0 ? MP_ERR : MP_OK;
+    const mp_numbers *numbers = &T->guards->numbers;
+    assert(number >= 0 && number < numbers->n);
+    bool *needed = T->n_pins == PINS_MAX ? NULL : PyMem_Calloc((size_t)number + 1, 1);
+    if (needed == NULL) {
+        return MP_OK;  // there are enough, or no memory to tell of more
+    }
+    int rc = 0;
+    needed[number] = true;
+    for (int32_t k = number; k >= 0 && rc == 0 && T->n_pins < PINS_MAX; k--) {
+        const mp_number *one = &numbers->ops[k];
+        if (!needed[k]) {
+            continue;
+        }
+        if (mp_number_is_source(one->op)) {
+            rc = pins_note(T, k);
+            continue;
+        }
+        if (one->a >= 0) {
+            needed[one->a] = true;
+        }
+        if (mp_number_has_b(one->op) && one->b >= 0) {
+            needed[one->b] = true;
+        }
+    }
+    PyMem_Free(needed);
+    return rc < 0 ? MP_ERR : MP_OK;
 }
 
 /* Has the user marked this size as dynamic? */
