@@ -270,6 +270,9 @@ class Session:
         )
 
     def _on_dynamic(self, info: Mapping[str, Any]) -> None:
+        from magpy import shapes
+
+        shapes.prepare()
         texts = []
         for place, then, now in info["places"]:
             known = then is not None

@@ -6,8 +6,10 @@ target of TorchDynamo; the call that it is compiled for must see none of that.
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -102,6 +104,24 @@ def tracing(mode: Any = None) -> Iterator[Any]:
         describer = mode.fake_tensor_converter.meta_converter.describer
         describer.lookup_tensor.clear()
         describer.lookup_storage.clear()
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Drop what loggers of torch's say in this thread: it is not about the program."""
+    thread = threading.get_ident()
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addFilter(is_of_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_of_others)
 
 
 def tell_dynamo() -> bool:

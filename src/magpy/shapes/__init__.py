@@ -12,6 +12,29 @@ The rules are in docs/internals/shapes.md.
 
 from __future__ import annotations
 
+import functools
+
 from magpy.shapes.terms import Term
 
-__all__ = ["Term"]
+__all__ = ["Term", "prepare"]
+
+
+@functools.cache
+def prepare() -> None:
+    """Import what a proof needs, and what torch imports only when it works.
+
+    R: before a run with symbols is recorded.  Imports register classes with abstract ones,
+    and what a recording has read of those would be no longer true when it is compiled.
+    Takes seconds, in a process that has not loaded TorchDynamo.
+    """
+    from magpy import seal
+    from magpy.shapes import case, recorder  # noqa: F401
+    from magpy.shapes.world import Layout, World
+
+    with seal.sealed():
+        import torch
+
+        world = World()
+        x = world.fake(torch.empty(2, 3), Layout((0,), (2, 3), (3, 1)), 0)
+        with world.entered():
+            x.relu().view(-1)

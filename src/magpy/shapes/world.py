@@ -26,11 +26,13 @@ from torch.fx.experimental.symbolic_shapes import (
     StatelessSymbolicContext,
 )
 
+from magpy import seal
 from magpy.shapes.terms import Term, conditions, from_sympy, pin
 
 Run = Callable[..., Any]
 
 _SMALLEST = 2  # of a size that is a symbol
+_LOGGERS = "torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes"
 _NOTE = "_dynamo_propagated_dynamic_indices"
 _FIXED, _FREE = -1, -2  # MP_STRIDE_FIXED, MP_STRIDE_FREE of engine/torch/tensor.h
 
@@ -97,8 +99,16 @@ class World:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Let operations run on fakes, as torch's compilers do it."""
-        with self.mode, enable_python_dispatcher(), torch.no_grad():
+        """Let operations run on fakes, as torch's compilers do it.
+
+        One that fails is no error of anybody's.
+        """
+        with (
+            seal.quiet(*_LOGGERS),
+            self.mode,
+            enable_python_dispatcher(),
+            torch.no_grad(),
+        ):
             yield
 
     # -- symbols ---------------------------------------------------------------------
