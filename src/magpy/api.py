@@ -178,6 +178,10 @@ def _numbers(session: Session) -> int:
     """Which numbers become symbols: mp_dynamic_mode in engine/guard/place.h."""
     if not session.backend.dynamic:
         return 0
+    if session.options.dynamic:  # the first recording has symbols
+        from magpy import shapes
+
+        shapes.prepare()
     return {False: 1, None: 2, True: 3}[session.options.dynamic]
 
 

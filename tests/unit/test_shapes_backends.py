@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from test_shapes import HALF, N, V, spec  # noqa: E402
 
 from magpy import backends, graph  # noqa: E402
 from magpy._session import Session  # noqa: E402
+from magpy.shapes import case as cases  # noqa: E402
 from magpy.shapes import proof  # noqa: E402
 
 BACKENDS = ["eager", "aot_eager", "mine", "inductor"]
@@ -199,8 +201,6 @@ def test_floats_out_of_the_ordinary(float_):
 
 
 def test_a_backend_without_symbols_gets_constants():
-    from dataclasses import replace
-
     ops = [("mul", (V[0], N[0]), {}, V[2])]
     here = [rows(5), 0.5]
     made = spec(ops, here, (2,), {0: (0,)}, {0: ("INPUT", 1, 0.5)})
@@ -213,6 +213,17 @@ def test_a_backend_without_symbols_gets_constants():
     assert proof.holds(guards, made, [rows(7), 0.25])
     assert not proof.holds(guards, made, [rows(7), 0.5])
     assert not proof.holds(guards, made, [rows(5), 0.25])
+
+
+def test_cuda_graphs_have_no_floats():
+    ops = [("mul", (V[0], N[0]), {}, V[3]), ("add", (V[3], N[1]), {}, V[4])]
+    here = [rows(5), 0.5, 3]
+    numbers = {0: ("INPUT", 1, 0.5), 1: ("INPUT", 2, 3)}
+    made = spec(ops, here, (4,), {0: (0,)}, numbers)
+    graphed = replace(session("aot_eager").backend, cuda_graphs=True)
+    case = cases.of(made, here, graphed)
+    assert ("SAME", 0, ("FLOAT", 0.5)) in case.guards
+    assert case.live.numbers == {2: 1}
 
 
 def test_a_backend_that_refuses_symbols_gets_constants():

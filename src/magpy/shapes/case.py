@@ -101,7 +101,11 @@ def of(spec: Spec, inputs: Sequence[Any], backend: Backend) -> Case:
     if not backend.dynamic:
         return static(spec, inputs, f"backend {backend.name!r} takes no symbols")
     live = None if backend.as_recorded else _live(spec, inputs)
-    return Case(spec, proven.guards, live=live)
+    case = Case(spec, proven.guards, live=live)
+    if live is not None and backend.cuda_graphs:  # its inputs may not be on the CPU
+        floats = [live.numbers[i] for i, kind in live.kinds.items() if kind is float]
+        return case._without(floats, inputs) if floats else case
+    return case
 
 
 def static(
