@@ -1,8 +1,8 @@
 """The programs behind the tables of docs/limits.md.
 
-Each claim is a row of a table, with the programs that show it.  tools/gen_docs.py runs the
-programs and writes the reasons that MagPy counted into the page.  It fails if a program that
-shows a limit is recorded as a whole, or if a program of the last table is not.
+Each claim is a row of a table, with the programs that show it.  tools/gen_docs.py runs
+the programs and writes the reasons that MagPy counted into the page.  It fails if a program
+that shows a limit is recorded as a whole, or if a program of the last table is not.
 """
 
 from __future__ import annotations
