@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -73,11 +74,15 @@ def test_titles():
 @pytest.fixture
 def protocol():
     torch = pytest.importorskip("torch")
+    from magpy import config
     from magpy_experiments.reproduce import protocol
 
     threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    logger = logging.getLogger("magpy.breaks")
+    logs, handlers, propagate = config.logs, logger.handlers[:], logger.propagate
     with torch.random.fork_rng(devices=[]):
         yield protocol
+    logger.handlers[:], logger.propagate, config.logs = handlers, propagate, logs
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = tf32
 
@@ -168,25 +173,35 @@ def test_calls_that_are_never_hits_are_no_result(protocol, monkeypatch):
 
 def test_graphs_that_no_backend_takes_are_told(protocol):
     torch = pytest.importorskip("torch")
-    from magpy import config
 
     class Net(torch.nn.Module):
         def forward(self, x):
             return torch.tensor(1.0) + x
 
-    logs = config.logs
-    logger = protocol.systems.logging.getLogger("magpy.breaks")
-    handlers, propagate = logger.handlers[:], logger.propagate
-    try:
-        prepared = protocol.systems.prepare("magpy-torchscript", Net(), (), {})
-        with torch.no_grad():
-            for _ in range(3):
-                prepared.call(torch.ones(2))
-        (why,) = prepared.stats()["as recorded"]
-    finally:
-        logger.handlers[:], logger.propagate, config.logs = handlers, propagate, logs
+    prepared = protocol.systems.prepare("magpy-torchscript", Net(), (), {})
+    with torch.no_grad():
+        for _ in range(3):
+            prepared.call(torch.ones(2))
+    (why,) = prepared.stats()["as recorded"]
     assert why.startswith("the graph runs as recorded")
     assert "torch.tensor results are registered as constants" in why
+
+
+@pytest.mark.parametrize("front", systems.FRONTS)
+def test_tracing_writes_nothing(protocol, front):
+    torch = pytest.importorskip("torch")
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return x.add_(1) * 2
+
+    prepared = protocol.systems.prepare(f"{front}-torchscript", Net(), (), {})
+    with torch.no_grad():
+        for _ in range(3):
+            x = torch.zeros(2)
+            assert prepared.call(x).tolist() == [2.0, 2.0]
+            assert x.tolist() == [1.0, 1.0]
+    assert prepared.stats()["as recorded"] == []
 
 
 def test_spy_sees_graphs_and_time(protocol):

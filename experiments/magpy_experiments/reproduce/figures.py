@@ -192,9 +192,9 @@ def _rivals(
                 for each in FRONTS
             ]
             if all(map(is_number, pair)):
-                ours, theirs = (speed(each) for each in pair if each)
-                ratios.append(ours / theirs)
-                line.append(f"{ours / theirs:.2f}")
+                ours, theirs = (each["system"]["median"] for each in pair if each)
+                ratios.append(theirs / ours)
+                line.append(f"{theirs / ours:.2f}")
             else:
                 line.append("")
         if ratios:

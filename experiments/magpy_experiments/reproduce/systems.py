@@ -170,9 +170,9 @@ def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
     options: dict[str, Any] = {}
     if backend == "reduce-overhead":
         backend, options["mode"] = "inductor", "reduce-overhead"
-    backend = _foreign(backend, ours=True)
-    compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
     kept = _Recorded.listen()
+    backend = _foreign(backend, kept.texts, ours=True)
+    compiled = magpy.compile(module, backend=backend, dynamic=dynamic, **options)
 
     def stats() -> dict[str, Any]:
         counted = magpy.stats(compiled)
@@ -222,9 +222,9 @@ def _dynamo(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
         backend, options["mode"] = "inductor", "reduce-overhead"
     utils.counters.clear()
     torch._dynamo.config.cache_size_limit = 64  # as many as MagPy keeps
-    compiled = torch.compile(
-        module, backend=_foreign(backend, ours=False), dynamic=dynamic, **options
-    )
+    told: list[str] = []
+    backend = _foreign(backend, told, ours=False)
+    compiled = torch.compile(module, backend=backend, dynamic=dynamic, **options)
 
     def stats() -> dict[str, Any]:
         counters = utils.counters
@@ -236,24 +236,64 @@ def _dynamo(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
             "graphs": counters["stats"].get("unique_graphs", 0),
             "breaks": sum(counters["graph_break"].values()),
             "reasons": reasons,
+            "as recorded": sorted(set(told)),
         }
 
     return Prepared(compiled, stats)
 
 
-def _foreign(backend: Any, *, ours: bool) -> Any:
-    """Return the backend by the name that it has in torch, or as a function."""
+def _foreign(backend: Any, told: list[str], *, ours: bool) -> Any:
+    """Return the backend by the name that it has in torch, or as a function.
+
+    Args:
+        backend: a name of BACKENDS, or a function.
+        told: takes why graphs run as they are.
+        ours: for MagPy, which has some of them itself.
+    """
+    if not isinstance(backend, str):
+        return backend
     if backend == "torchscript" and not ours:
+        from magpy.backends.base import Refused
         from magpy.backends.torchscript import trace
 
-        return trace
-    if backend == "onnxruntime":
-        from magpy_experiments.reproduce.onnx import convert
+        def traced(gm: Any, inputs: Any) -> Callable[..., Any]:
+            return trace(gm, _copies(inputs))
 
-        return convert
-    names = {"xla": "openxla"}
-    if isinstance(backend, str) and backend == "tensorrt":
+        return _or_as_it_is(traced, Refused, told)
+    if backend == "onnxruntime":
+        from magpy_experiments.reproduce.onnx import Unfit, convert
+
+        return _or_as_it_is(convert, Unfit, told)
+    if backend == "tensorrt":
         import torch_tensorrt  # noqa: F401  # registers itself
 
         return "torch_tensorrt"
-    return names.get(backend, backend) if isinstance(backend, str) else backend
+    return {"xla": "openxla"}.get(backend, backend)
+
+
+def _copies(inputs: Any) -> list[Any]:
+    """Tracing runs the graph, which may write to its inputs."""
+    import torch
+
+    return [
+        x.detach().clone().requires_grad_(x.requires_grad)
+        if isinstance(x, torch.Tensor)
+        else x
+        for x in inputs
+    ]
+
+
+def _or_as_it_is(
+    backend: Callable[..., Any], refusal: type[Exception], told: list[str]
+) -> Callable[..., Any]:
+    """Return a backend that runs graphs as they are which it cannot have."""
+
+    def compile_graph(gm: Any, inputs: Any) -> Callable[..., Any]:
+        try:
+            made: Callable[..., Any] = backend(gm, inputs)
+        except refusal as error:
+            told.append(f"the graph runs as it is: {error}")
+            made = gm.forward
+        return made
+
+    return compile_graph

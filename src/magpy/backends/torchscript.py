@@ -71,6 +71,9 @@ def trace(gm: GraphModule, inputs: Sequence[torch.Tensor]) -> Callable[..., Any]
             _check_traced(func, result)
             return result
 
+    if not all(isinstance(x, torch.Tensor) for x in inputs):
+        raise Refused("a trace takes tensors alone")
+
     def run(*args: torch.Tensor) -> tuple[Any, ...]:
         with Watch():
             return tuple(gm.forward(*args))
