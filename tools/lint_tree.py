@@ -20,7 +20,7 @@ MAX_LINES = 900
 SUFFIXES = {".c", ".h", ".def", ".py", ".pyi"}
 FOLDERS = ("engine", "src", "experiments", "tests", "tools")
 MAX_SUBJECT = 65
-PART = re.compile(r"[\w./+-]+: \S|Revert \"")
+PART = re.compile(r"[\w./+-]+(, [\w./+-]+)*: \S|Revert \"")
 
 
 def source_files(root: Path) -> Iterator[Path]:

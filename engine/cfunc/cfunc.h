@@ -49,6 +49,8 @@ mp_rc mp_read_frame_attr(mp_trace *T, PyObject *owner, PyObject *name);
 
 mp_rc mp_call_json(mp_trace *T, mp_shadow *s, const mp_call *c);
 mp_rc mp_post_nested(mp_trace *T, PyObject *obj);
+/* The token of ContextVar.set. */
+mp_rc mp_post_token(mp_trace *T, PyObject *token);
 
 /* -- look.c ------------------------------------------------------------------------ */
 

@@ -209,25 +209,71 @@ mp_rule_context_get(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc != MP_OK || n == NULL ? rc : mp_read_context(T, c->args[0], n, false);
 }
 
-/* ContextVar: `appended` says that the run set it and has not reset it yet; `entry_len`
- * counts how deep.  A variable that stays set is a write that no effect replays. */
-static mp_rc
-change_context(mp_trace *T, mp_node *n, int step)
+/* The newest entry of the journal that set the variable, and was not undone. */
+static mp_write *
+newest_set(mp_trace *T, const mp_node *var)
 {
-    if (T->trial) {  // it would stay set where the trial is given up
-        return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    for (int i = T->n_writes; i-- > 0;) {
+        mp_write *w = &T->writes[i];
+        if (w->kind == MP_W_CONTEXT && w->node == var && !w->dead) {
+            return w;
+        }
     }
-    n->entry_len += step;
-    n->appended = n->entry_len > 0;
-    return MP_OK;
+    return NULL;
 }
 
+/* `appended` says that the run has set the variable and not set it back: it is read from
+ * the run's own value. */
 mp_rc
 mp_rule_context_set(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n = NULL;
     mp_rc rc = know_context(T, c, &n);
-    return rc != MP_OK || n == NULL ? rc : change_context(T, n, n->appended ? 1 : 2);
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    if (T->trial) {  // it would stay set where the trial is given up
+        return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    }
+    if (n->rewritten) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set back");
+    }
+    n->appended = true;
+    s->post = MP_POST_TOKEN;
+    return mp_write_late(T, MP_W_CONTEXT, n, NULL);
+}
+
+mp_rc
+mp_post_token(mp_trace *T, PyObject *token)
+{
+    assert(PyContextToken_CheckExact(token) && T->n_writes > 0);
+    mp_write *w = &T->writes[T->n_writes - 1];
+    assert(w->kind == MP_W_CONTEXT && w->index == 0);
+    w->index = (Py_ssize_t)token;
+    PyObject *old = mp_token_old_borrow(token);
+    if (old != NULL && !mp_is_constant(old)) {
+        T->lets_go = true;  // nothing else may hold it, and the token dies, too
+    }
+    return mp_refgraph_add_fresh(&T->graph, token) == NULL ? MP_ERR : MP_OK;
+}
+
+/* The token is from outside: what the variable holds then comes from there, too. */
+static mp_rc
+context_back(mp_trace *T, mp_node *var, mp_node *token)
+{
+    PyObject *obj = token->obj, *old = mp_token_old_borrow(obj);
+    if (var->appended || var->rewritten || !mp_token_is_of_here(obj)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set before");
+    }
+    mp_rc rc = mp_test(T, MP_G_TOKEN, token, var->obj, old != NULL);
+    if (rc == MP_OK && old != NULL) {
+        rc = mp_load(T, MP_G_LOAD_FIELD, token->reg, NULL, MP_F_TOKEN_OLD, old);
+    }
+    if (rc == MP_OK) {
+        var->rewritten = true;
+        rc = mp_write_late(T, MP_W_CONTEXT_BACK, token, var->obj);
+    }
+    return rc;
 }
 
 mp_rc
@@ -235,10 +281,28 @@ mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_node *n = NULL;
     mp_rc rc = know_context(T, c, &n);
-    if (rc == MP_OK && n != NULL && !n->appended) {
+    if (rc != MP_OK || n == NULL) {
+        return rc;
+    }
+    PyObject *token = c->nargs == 2 ? c->args[1] : NULL;
+    if (token == NULL || !PyContextToken_CheckExact(token)
+        || mp_token_var_borrow(token) != c->args[0] || mp_token_is_used(token)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar with another token");
+    }
+    mp_val v;
+    rc = mp_value(T, token, &v);
+    if (rc != MP_OK || mp_val_is_external(v)) {
+        return rc != MP_OK ? rc
+               : T->trial  ? mp_trace_abort(T, MP_AB_MUTATION, "in a trial")
+                           : context_back(T, n, v.node);
+    }
+    mp_write *w = newest_set(T, n);
+    if (w == NULL || w->index != (Py_ssize_t)token) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that was set before");
     }
-    return rc != MP_OK || n == NULL ? rc : change_context(T, n, -1);
+    w->dead = true;
+    n->appended = newest_set(T, n) != NULL;
+    return MP_OK;
 }
 
 /* -- What is refused, or does nothing --------------------------------------------------------------- */

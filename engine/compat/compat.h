@@ -159,6 +159,12 @@ PyObject *mp_iterator_sequence_borrow(PyObject *it);
 PyObject *mp_weakref_borrow(PyObject *ref);
 /* What a types.MappingProxyType shows: borrowed.  (guard/field.c proves the layout.) */
 PyObject *mp_proxy_mapping_borrow(PyObject *proxy);
+/* A contextvars.Token: the variable that it can set back; what that held before (borrowed,
+ * NULL: nothing); has it been used?  Was it made in the context of this thread? */
+PyObject *mp_token_var_borrow(PyObject *token);
+PyObject *mp_token_old_borrow(PyObject *token);
+bool mp_token_is_used(PyObject *token);
+bool mp_token_is_of_here(PyObject *token);
 /* What a staticmethod, a classmethod or a mapping proxy holds (0); the functions of a
  * property that get (0), set (1) and delete (2); of a method-wrapper, (1).__add__, the slot
  * (0) and the object (1); of a super the class behind which it looks (0), the object (1) and

@@ -368,6 +368,35 @@ mp_proxy_mapping_borrow(PyObject *proxy)
 }
 
 PyObject *
+mp_token_var_borrow(PyObject *token)
+{
+    assert(PyContextToken_CheckExact(token));
+    return (PyObject *)((PyContextToken *)token)->tok_var;
+}
+
+PyObject *
+mp_token_old_borrow(PyObject *token)
+{
+    assert(PyContextToken_CheckExact(token));
+    return ((PyContextToken *)token)->tok_oldval;
+}
+
+bool
+mp_token_is_used(PyObject *token)
+{
+    assert(PyContextToken_CheckExact(token));
+    return ((PyContextToken *)token)->tok_used != 0;
+}
+
+bool
+mp_token_is_of_here(PyObject *token)
+{
+    assert(PyContextToken_CheckExact(token));
+    PyObject *context = (PyObject *)((PyContextToken *)token)->tok_ctx;
+    return context == PyThreadState_Get()->context;
+}
+
+PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
 {
     assert(i >= 0 && i < 3);

@@ -578,6 +578,17 @@ effect_make_instance(PyTypeObject *type)
     return base->tp_new(type, mp_effect_c.no_args, NULL);
 }
 
+/* A token that has set its variable back: the variable is as it was. */
+static PyObject *
+effect_make_used_token(PyObject *var)
+{
+    PyObject *token = PyContextVar_Set(var, Py_None);
+    if (token != NULL && PyContextVar_Reset(var, token) < 0) {
+        Py_CLEAR(token);
+    }
+    return token;
+}
+
 /* Make the object of a builder, or the new content of an assignment: new reference. */
 PyObject *
 mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs)
@@ -637,6 +648,10 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         return PyByteArray_FromObject(regs[op->a]);
     case MP_E_PROXY:
         return PyDictProxy_New(regs[op->a]);
+    case MP_E_CONTEXT_SET:
+        return PyContextVar_Set(op->obj, regs[op->a]);
+    case MP_E_TOKEN:
+        return effect_make_used_token(op->obj);
     case MP_E_DICT_LIKE:
         return effect_make_dict_like(op, items, regs);
     case MP_E_LIST_LIKE:
@@ -645,6 +660,20 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         PyErr_Format(PyExc_SystemError, "replay op %d builds nothing", (int)op->kind);
         return NULL;
     }
+}
+
+void
+mp_effect_unset_contexts(const mp_replay *p, PyObject **regs)
+{
+    PyObject *exc = mp_err_take();
+    for (int32_t i = p->n_commit; i-- > 0;) {
+        const mp_effect *op = &p->ops[i];
+        if (op->kind == MP_E_CONTEXT_SET && regs[op->dst] != NULL
+            && PyContextVar_Reset(op->obj, regs[op->dst]) < 0) {
+            mp_err_drop();  // no memory for that either
+        }
+    }
+    mp_err_restore_steal(exc);
 }
 
 /* -- Filling ----------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  *
  * Invariants
  *   (1) Ops before n_commit only make objects that nobody else has seen, so giving up
- *       there undoes nothing.  Whatever a write needs beyond them (type checks, the new
+ *       there undoes nothing but what sets a context variable (the token is the
+ *       object that it makes).  Whatever a write needs beyond them (type checks, the new
  *       content of a container) is staged before the first write, too.
  *   (2) From the first write to the last, no user code runs and no object of the
  *       collector is allocated (before 3.12 that may start a collection): every value
@@ -157,6 +158,10 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_TYPE_DEL:
     case MP_E_WRITE:
         return obj != NULL && PyUnicode_CheckExact(obj);
+    case MP_E_CONTEXT_SET:
+    case MP_E_TOKEN:
+    case MP_E_CONTEXT_RESET:
+        return obj != NULL && PyContextVar_CheckExact(obj);
     case MP_E_WARN:
         return obj != NULL && mp_warning_check(obj);
     case MP_E_CACHED_HIT:
@@ -398,6 +403,9 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
+    case MP_E_CONTEXT_RESET:
+        return PyContextToken_CheckExact(a) && mp_token_var_borrow(a) == op->obj
+               && !mp_token_is_used(a);
     case MP_E_WARN:
     case MP_E_FILTERS:
         return PyCFunction_CheckExact(a);
@@ -733,6 +741,8 @@ effect_run_late(const mp_effect *op, PyObject *a)
         return mp_file_write(a, op->obj);
     case MP_E_FLUSH:
         return mp_file_flush(a);
+    case MP_E_CONTEXT_RESET:
+        return PyContextVar_Reset(op->obj, a);
     case MP_E_WARN:
         return mp_warning_show(op->obj);
     case MP_E_FILTERS:
@@ -758,6 +768,7 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
         return 0;
     }
     if (effect_stage(p, regs, past) < 0) {
+        mp_effect_unset_contexts(p, regs);
         return -1;
     }
     bool late = false;
@@ -807,7 +818,10 @@ mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *gra
     for (int32_t i = given; i < n_regs; i++) {
         regs[i] = NULL;
     }
-    if (effect_run_builders(p, regs) == 0 && effect_run_writes(p, regs, &past) == 0) {
+    if (effect_run_builders(p, regs) < 0) {
+        mp_effect_unset_contexts(p, regs);
+    }
+    else if (effect_run_writes(p, regs, &past) == 0) {
         result = Py_NewRef(p->result < 0 ? Py_None : regs[p->result]);  // (3)
     }
     effect_past_release(&past);

@@ -165,8 +165,8 @@ guard_field(PyObject *o, int64_t field)
 
 /* The value of a ContextVar in the current context (or its default).  The context, or the
  * variable, holds it, so the reference that the API gives can be dropped at once. */
-static PyObject *
-guard_context_borrow(PyObject *var)
+PyObject *
+mp_guard_context_borrow(PyObject *var)
 {
     PyObject *value = NULL;
     if (PyContextVar_Get(var, NULL, &value) < 0) {
@@ -206,7 +206,7 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
         return mp_iterator_peek(regs[op->a], op->n, &item) > 0 ? item : NULL;
     }
     case MP_G_LOAD_CONTEXT:
-        return guard_context_borrow(op->obj);
+        return mp_guard_context_borrow(op->obj);
     default:
         Py_UNREACHABLE();
     }
@@ -518,7 +518,11 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
     case MP_G_IMPORTED:
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:
-        return guard_context_borrow(op->obj) == NULL;
+        return mp_guard_context_borrow(op->obj) == NULL;
+    case MP_G_TOKEN:
+        return PyContextToken_CheckExact(o) && mp_token_var_borrow(o) == op->obj
+               && !mp_token_is_used(o) && mp_token_is_of_here(o)
+               && (mp_token_old_borrow(o) != NULL) == op->n;
     case MP_G_HANDLING:
         return guard_test_handling(op->obj);
     case MP_G_ABC_TOKEN:

@@ -142,6 +142,8 @@ PyObject *mp_guard_abc_token(void);
 bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t count,
                         bool alone);
 
+/* What a context variable holds, or its default; NULL: nothing.  Borrowed. */
+PyObject *mp_guard_context_borrow(PyObject *var);
 /* repr of a constant for people: cut if long, and never an exception for its value. */
 PyObject *mp_guard_repr(PyObject *o);
 /* Source text of a register, "self.layers[3].weight": new str. */

@@ -113,6 +113,10 @@ getset_common(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         // The type was guarded when the object was loaded.
         return mp_load_const(T, (PyObject *)Py_TYPE(owner));
     }
+    if (PyContextToken_CheckExact(owner) && mp_name_is(name, "old_value")) {
+        // What a variable held that the run has set, or that it held nothing.
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "Token.old_value");
+    }
     *done = false;
     s->post = MP_POST_RESULT;
     return MP_OK;

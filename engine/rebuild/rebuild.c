@@ -13,23 +13,13 @@
 #include "rebuild/rebuild.h"
 
 #include <string.h>
-#include <structmember.h>
 
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "python/python.h"
 #include "read/read.h"
+#include "rebuild/rebuilder.h"
 #include "rebuild/shape.h"
-
-typedef struct {
-    mp_trace *T;
-    mp_replay *p;
-    PyObject *regs;     // owned dict: address -> register (scan: what is known of it)
-    PyObject *outputs;  // owned list of Values
-    bool cyclic;        // some object reaches itself
-    PyObject **later;   // made, to be filled: borrowed from what is rebuilt
-    int n_later, cap_later;
-} rebuilder;
 
 enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_BUILDING = 3, SEEN_ATTRS = 4 };
 
@@ -38,7 +28,7 @@ enum { SEEN_OPEN = 1, SEEN_DONE = 2, SEEN_BUILDING = 3, SEEN_ATTRS = 4 };
 /* Both passes keep a number for each object: what the scan knows of it (SEEN_...), later
  * its register + REG_BASE. -1: none; -2: exception. */
 static int
-mark_get(rebuilder *b, PyObject *obj)
+mark_get(mp_rebuilder *b, PyObject *obj)
 {
     PyObject *key = PyLong_FromVoidPtr(obj);
     PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(b->regs, key);
@@ -46,8 +36,8 @@ mark_get(rebuilder *b, PyObject *obj)
     return value == NULL ? (PyErr_Occurred() ? -2 : -1) : (int)PyLong_AsLong(value);
 }
 
-static int
-mark_set(rebuilder *b, PyObject *obj, int mark)
+int
+mp_rebuild_mark(mp_rebuilder *b, PyObject *obj, int mark)
 {
     PyObject *key = PyLong_FromVoidPtr(obj), *value = PyLong_FromLong(mark);
     int rc = key == NULL || value == NULL ? -1 : PyDict_SetItem(b->regs, key, value);
@@ -57,8 +47,8 @@ mark_set(rebuilder *b, PyObject *obj, int mark)
 }
 
 /* The object is loaded by the guards: a hit gathers this register. */
-static mp_rc
-source_add(rebuilder *b, int32_t reg)
+mp_rc
+mp_rebuild_source_add(mp_rebuilder *b, int32_t reg)
 {
     assert(reg >= 0 && reg < b->T->guards->n_regs);
     mp_replay *p = b->p;
@@ -76,8 +66,8 @@ source_add(rebuilder *b, int32_t reg)
     return MP_OK;
 }
 
-static int32_t
-source_index(rebuilder *b, int32_t reg)
+int32_t
+mp_rebuild_source(mp_rebuilder *b, int32_t reg)
 {
     for (int32_t i = 0; i < b->p->n_sources; i++) {
         if (b->p->source_regs[i] == reg) {
@@ -89,7 +79,7 @@ source_index(rebuilder *b, int32_t reg)
 }
 
 static Py_ssize_t
-output_index(rebuilder *b, PyObject *leaf)
+output_index(mp_rebuilder *b, PyObject *leaf)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(b->outputs); i++) {
         if (PyList_GET_ITEM(b->outputs, i) == leaf) {
@@ -101,14 +91,12 @@ output_index(rebuilder *b, PyObject *leaf)
 
 /* -- First pass -------------------------------------------------------------------------------- */
 
-static mp_rc scan(rebuilder *b, PyObject *obj);
-
-static mp_rc
-scan_all(rebuilder *b, PyObject **vec, int count, int step)
+mp_rc
+mp_rebuild_scan_all(mp_rebuilder *b, PyObject **vec, int count, int step)
 {
     mp_rc rc = MP_OK;
     for (int i = step - 1; i < count && rc == MP_OK; i += step) {
-        rc = vec[i] == NULL ? MP_OK : scan(b, vec[i]);
+        rc = vec[i] == NULL ? MP_OK : mp_rebuild_scan(b, vec[i]);
     }
     return rc;
 }
@@ -116,7 +104,7 @@ scan_all(rebuilder *b, PyObject **vec, int count, int step)
 /* A new object comes with an instance dict of its own, so the dict itself cannot be in the
  * result beside it. */
 static mp_rc
-scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
+scan_dict(mp_rebuilder *b, PyObject *obj, PyObject *dict)
 {
     assert(dict == NULL || PyDict_Check(dict));
     int mark = dict == NULL ? -1 : mark_get(b, dict);
@@ -124,18 +112,19 @@ scan_dict(rebuilder *b, PyObject *obj, PyObject *dict)
         return mp_trace_abort(b->T, MP_AB_OUTPUT, "a new %s and its __dict__",
                               mp_type_name(obj));
     }
-    return mark == -2 || (dict != NULL && mark_set(b, dict, SEEN_ATTRS) < 0) ? MP_ERR
-                                                                             : MP_OK;
+    return mark == -2 || (dict != NULL && mp_rebuild_mark(b, dict, SEEN_ATTRS) < 0)
+               ? MP_ERR
+               : MP_OK;
 }
 
 /* An object that the run made: its recipe, tried out, then its parts.  If there is none,
  * the instruction that made the object is blamed, so that the next recording breaks
  * before it. */
 static mp_rc
-scan_fresh(rebuilder *b, PyObject *obj)
+scan_fresh(mp_rebuilder *b, PyObject *obj)
 {
     mp_shape s;
-    if (mark_set(b, obj, SEEN_OPEN) < 0) {
+    if (mp_rebuild_mark(b, obj, SEEN_OPEN) < 0) {
         return MP_ERR;
     }
     mp_rc rc = mp_shape_of(b->T, &s, obj);
@@ -151,14 +140,14 @@ scan_fresh(rebuilder *b, PyObject *obj)
         rc = mp_trace_abort(b->T, MP_AB_OUTPUT, "a value nested too deeply");
     }
     else if (rc == MP_OK) {
-        rc = scan_all(b, s.items, s.n_items, 1);
-        rc = rc != MP_OK ? rc : scan_all(b, s.attrs, s.n_attrs, 1);
-        rc = rc != MP_OK ? rc : scan_all(b, s.slots, s.n_slots, 2);
-        rc = rc != MP_OK || s.extra == NULL ? rc : scan(b, s.extra);
+        rc = mp_rebuild_scan_all(b, s.items, s.n_items, 1);
+        rc = rc != MP_OK ? rc : mp_rebuild_scan_all(b, s.attrs, s.n_attrs, 1);
+        rc = rc != MP_OK ? rc : mp_rebuild_scan_all(b, s.slots, s.n_slots, 2);
+        rc = rc != MP_OK || s.extra == NULL ? rc : mp_rebuild_scan(b, s.extra);
         Py_LeaveRecursiveCall();
     }
     mp_shape_fini(&s);
-    return rc == MP_OK && mark_set(b, obj, SEEN_DONE) < 0 ? MP_ERR : rc;
+    return rc == MP_OK && mp_rebuild_mark(b, obj, SEEN_DONE) < 0 ? MP_ERR : rc;
 }
 
 /* What the run put on a tensor of its own, which then is an instance with attributes. */
@@ -169,7 +158,7 @@ tensor_attrs_borrow(const mp_node *n)
 }
 
 static mp_rc
-scan_tensor_attrs(rebuilder *b, const mp_node *n)
+scan_tensor_attrs(mp_rebuilder *b, const mp_node *n)
 {
     PyObject *dict = tensor_attrs_borrow(n), *key, *value;
     Py_ssize_t pos = 0;
@@ -180,7 +169,7 @@ scan_tensor_attrs(rebuilder *b, const mp_node *n)
     }
     while (dict != NULL && rc == MP_OK && PyDict_Next(dict, &pos, &key, &value)) {
         rc = PyUnicode_CheckExact(key)
-                 ? scan(b, value)
+                 ? mp_rebuild_scan(b, value)
                  : mp_trace_abort(b->T, MP_AB_OUTPUT, "an attribute of type %s",
                                   mp_type_name(key));
     }
@@ -191,11 +180,11 @@ scan_tensor_attrs(rebuilder *b, const mp_node *n)
 }
 
 static mp_rc
-scan_tensor(rebuilder *b, mp_node *n)
+scan_tensor(mp_rebuilder *b, mp_node *n)
 {
     assert(n->kind == MP_NODE_TENSOR);
     if (n->reg >= 0) {
-        return source_add(b, n->reg);
+        return mp_rebuild_source_add(b, n->reg);
     }
     if (output_index(b, n->leaf) >= 0) {
         return MP_OK;
@@ -209,7 +198,7 @@ scan_tensor(rebuilder *b, mp_node *n)
 
 /* Tensors with attributes that only autograd holds. */
 static mp_rc
-scan_held_tensors(rebuilder *b)
+scan_held_tensors(mp_rebuilder *b)
 {
     mp_rc rc = MP_OK;
     for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
@@ -219,8 +208,27 @@ scan_held_tensors(rebuilder *b)
     return rc;
 }
 
+/* A token of the run: used, or that of the entry in the journal. */
 static mp_rc
-scan(rebuilder *b, PyObject *obj)
+scan_token(mp_rebuilder *b, PyObject *token, const mp_node *n)
+{
+    assert(PyContextToken_CheckExact(token) && n->kind == MP_NODE_FRESH);
+    PyObject *var = mp_token_var_borrow(token);
+    if (mp_token_is_used(token)) {
+        return mp_rebuild_scan(b, var);
+    }
+    for (int i = 0; i < b->T->n_writes; i++) {
+        const mp_write *w = &b->T->writes[i];
+        if (w->kind == MP_W_CONTEXT && !w->dead && w->index == (Py_ssize_t)token) {
+            return MP_OK;
+        }
+    }
+    mp_blame(b->T, n->born);
+    return mp_trace_abort(b->T, MP_AB_OUTPUT, "a token of a new ContextVar");
+}
+
+mp_rc
+mp_rebuild_scan(mp_rebuilder *b, PyObject *obj)
 {
     mp_val v;
     if (PySlice_Check(obj)) {
@@ -244,7 +252,10 @@ scan(rebuilder *b, PyObject *obj)
         return scan_tensor(b, v.node);
     }
     if (mp_val_is_external(v)) {
-        return source_add(b, v.node->reg);
+        return mp_rebuild_source_add(b, v.node->reg);
+    }
+    if (PyContextToken_CheckExact(obj)) {
+        return scan_token(b, obj, v.node);
     }
     int mark = mark_get(b, obj);
     if (mark == -2) {
@@ -259,13 +270,8 @@ scan(rebuilder *b, PyObject *obj)
 
 /* -- Second pass --------------------------------------------------------------------------------- */
 
-static mp_rc make(rebuilder *b, PyObject *obj, int32_t *reg);
-
-/* Registers are stored above the scan's marks, so that one table serves both passes. */
-enum { REG_BASE = 8 };
-
-static mp_rc
-make_all(rebuilder *b, PyObject **vec, int count, int32_t **regs)
+mp_rc
+mp_rebuild_make_all(mp_rebuilder *b, PyObject **vec, int count, int32_t **regs)
 {
     assert(count >= 0);
     mp_rc rc = MP_OK;
@@ -276,15 +282,15 @@ make_all(rebuilder *b, PyObject **vec, int count, int32_t **regs)
     }
     for (int i = 0; i < count && rc == MP_OK; i++) {
         (*regs)[i] = -1;
-        rc = vec[i] == NULL ? MP_OK : make(b, vec[i], &(*regs)[i]);
+        rc = vec[i] == NULL ? MP_OK : mp_rebuild_make(b, vec[i], &(*regs)[i]);
     }
     return rc;
 }
 
 /* The recorder's view of an emit: a layout that cannot be rebuilt is a reason. */
-static mp_rc
-emit(rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a, int32_t c,
-     const int32_t *items, int count, int32_t *reg)
+mp_rc
+mp_rebuild_emit(mp_rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a,
+                int32_t c, const int32_t *items, int count, int32_t *reg)
 {
     assert((int)kind < MP_E_COUNT);
     int32_t r = mp_replay_emit(b->p, kind, obj, a, c, items, count);
@@ -328,66 +334,70 @@ fill_kind(const mp_shape *s)
 
 /* An array of numpy: the plan owns a copy, or the description of a view. */
 static mp_rc
-make_array(rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
+make_array(mp_rebuilder *b, const mp_shape *s, const int32_t *items, int32_t *reg)
 {
     assert(mp_is_array(s->type));
     bool is_view = s->kind == MP_E_ARRAY_VIEW;
     PyObject *obj =
         is_view ? mp_array_view_spec(s->type, s->items[0]) : mp_array_copy(s->type);
-    mp_rc rc = obj == NULL
-                   ? MP_ERR
-                   : emit(b, s->kind, obj, is_view ? items[0] : -1, -1, NULL, 0, reg);
+    mp_rc rc = obj == NULL ? MP_ERR
+                           : mp_rebuild_emit(b, s->kind, obj, is_view ? items[0] : -1,
+                                             -1, NULL, 0, reg);
     Py_XDECREF(obj);
     return rc;
 }
 
 /* With the table of the live set, but for one that is filled later. */
 static mp_rc
-make_set(rebuilder *b, const mp_shape *s, PyObject *obj, const int32_t *items,
+make_set(mp_rebuilder *b, const mp_shape *s, PyObject *obj, const int32_t *items,
          int count, int32_t *reg)
 {
     if (!mp_set_has_order(b->T, obj)) {
-        return emit(b, s->kind, NULL, -1, -1, items, count, reg);
+        return mp_rebuild_emit(b, s->kind, NULL, -1, -1, items, count, reg);
     }
     if (count < s->n_items) {
         mp_rc rc = mp_rebuild_check_table(b->T, obj);
-        return rc != MP_OK ? rc : emit(b, s->kind, NULL, -1, -1, items, count, reg);
+        return rc != MP_OK
+                   ? rc
+                   : mp_rebuild_emit(b, s->kind, NULL, -1, -1, items, count, reg);
     }
     PyObject *layout = mp_set_layout(obj);
-    mp_rc rc =
-        layout == NULL ? MP_ERR : emit(b, s->kind, layout, -1, -1, items, count, reg);
+    mp_rc rc = layout == NULL
+                   ? MP_ERR
+                   : mp_rebuild_emit(b, s->kind, layout, -1, -1, items, count, reg);
     Py_XDECREF(layout);
     return rc;
 }
 
 /* The operation that makes the object itself, full or, on a cycle, empty. */
 static mp_rc
-make_base(rebuilder *b, mp_shape *s, PyObject *obj, const int32_t *items, int count,
+make_base(mp_rebuilder *b, mp_shape *s, PyObject *obj, const int32_t *items, int count,
           int32_t *reg)
 {
     int32_t extra = -1;
     if (s->extra != NULL && s->extra != Py_None) {
-        mp_rc rc = make(b, s->extra, &extra);
+        mp_rc rc = mp_rebuild_make(b, s->extra, &extra);
         if (rc != MP_OK) {
             return rc;
         }
     }
     switch (s->kind) {
     case MP_E_CELL:
-        return emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL, 0, reg);
+        return mp_rebuild_emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL,
+                               0, reg);
     case MP_E_WEAKREF:
     case MP_E_PROXY:
     case MP_E_BYTEARRAY:
-        return emit(b, s->kind, NULL, items[0], -1, NULL, 0, reg);
+        return mp_rebuild_emit(b, s->kind, NULL, items[0], -1, NULL, 0, reg);
     case MP_E_BOUND:
     case MP_E_EXCEPTION:
     case MP_E_SCALAR:
-        return emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
+        return mp_rebuild_emit(b, s->kind, s->type, items[0], -1, NULL, 0, reg);
     case MP_E_ARRAY:
     case MP_E_ARRAY_VIEW:
         return make_array(b, s, items, reg);
     case MP_E_METHOD:
-        return emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
+        return mp_rebuild_emit(b, MP_E_METHOD, NULL, items[0], items[1], NULL, 0, reg);
     case MP_E_SET:
     case MP_E_FROZENSET:
         return make_set(b, s, obj, items, count, reg);
@@ -398,48 +408,49 @@ make_base(rebuilder *b, mp_shape *s, PyObject *obj, const int32_t *items, int co
                 return rc;
             }
         }
-        return emit(b, s->kind, s->type, extra, -1, items, count, reg);
+        return mp_rebuild_emit(b, s->kind, s->type, extra, -1, items, count, reg);
     default:
-        return emit(b, s->kind, s->type, extra, -1, items, count, reg);
+        return mp_rebuild_emit(b, s->kind, s->type, extra, -1, items, count, reg);
     }
 }
 
 static mp_rc
-emit_fill(rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
+emit_fill(mp_rebuilder *b, const mp_shape *s, int32_t reg, const int32_t *items)
 {
     assert(fill_kind(s) != MP_E_COUNT && reg >= 0);
     mp_effect_kind fill = fill_kind(s);
     if (fill != MP_E_FILL_CELL) {
-        return emit(b, fill, NULL, reg, -1, items, s->n_items, NULL);
+        return mp_rebuild_emit(b, fill, NULL, reg, -1, items, s->n_items, NULL);
     }
-    return items[0] < 0 ? MP_OK : emit(b, fill, NULL, reg, items[0], NULL, 0, NULL);
+    return items[0] < 0 ? MP_OK
+                        : mp_rebuild_emit(b, fill, NULL, reg, items[0], NULL, 0, NULL);
 }
 
 static mp_rc
-fill_attrs(rebuilder *b, const mp_shape *s, int32_t reg)
+fill_attrs(mp_rebuilder *b, const mp_shape *s, int32_t reg)
 {
     assert(reg >= 0 && s->n_slots % 2 == 0);
     int32_t *attrs = NULL;
     mp_rc rc = MP_OK;
     if (s->n_attrs > 0 || s->shows_dict) {
-        rc = make_all(b, s->attrs, s->n_attrs, &attrs);
-        rc = rc != MP_OK
-                 ? rc
-                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, attrs, s->n_attrs, NULL);
+        rc = mp_rebuild_make_all(b, s->attrs, s->n_attrs, &attrs);
+        rc = rc != MP_OK ? rc
+                         : mp_rebuild_emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, attrs,
+                                           s->n_attrs, NULL);
         PyMem_Free(attrs);
     }
     for (int i = 0; i < s->n_slots && rc == MP_OK; i += 2) {
         int32_t value;
-        rc = make(b, s->slots[i + 1], &value);
-        rc = rc != MP_OK
-                 ? rc
-                 : emit(b, MP_E_FILL_SLOT, s->slots[i], reg, value, NULL, 0, NULL);
+        rc = mp_rebuild_make(b, s->slots[i + 1], &value);
+        rc = rc != MP_OK ? rc
+                         : mp_rebuild_emit(b, MP_E_FILL_SLOT, s->slots[i], reg, value,
+                                           NULL, 0, NULL);
     }
     return rc;
 }
 
 static mp_rc
-fill_later(rebuilder *b, PyObject *obj)
+fill_later(mp_rebuilder *b, PyObject *obj)
 {
     assert(b->cyclic && b->n_later <= b->cap_later);
     if (mp_grow(&b->later, &b->cap_later, b->n_later + 1, sizeof(*b->later)) < 0) {
@@ -450,17 +461,17 @@ fill_later(rebuilder *b, PyObject *obj)
 }
 
 /* What fill_later put off; filling makes objects that may be put off in turn. */
-static mp_rc
-make_later(rebuilder *b)
+mp_rc
+mp_rebuild_make_later(mp_rebuilder *b)
 {
     mp_rc rc = MP_OK;
     for (int i = 0; i < b->n_later && rc == MP_OK; i++) {
         mp_shape s;
         int32_t *items = NULL, reg;
         rc = mp_shape_of(b->T, &s, b->later[i]);
-        rc = rc != MP_OK ? rc : make(b, b->later[i], &reg);  // made already
+        rc = rc != MP_OK ? rc : mp_rebuild_make(b, b->later[i], &reg);  // made already
         if (rc == MP_OK && s.n_items > 0 && fill_kind(&s) != MP_E_COUNT) {
-            rc = make_all(b, s.items, s.n_items, &items);
+            rc = mp_rebuild_make_all(b, s.items, s.n_items, &items);
             rc = rc != MP_OK ? rc : emit_fill(b, &s, reg, items);
         }
         rc = rc != MP_OK ? rc : fill_attrs(b, &s, reg);
@@ -474,18 +485,18 @@ make_later(rebuilder *b)
  * its parts first; an object that is met again while it is being built holds itself in
  * such a part. */
 static mp_rc
-make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
+make_fresh(mp_rebuilder *b, PyObject *obj, int32_t *reg)
 {
     mp_shape s;
     int32_t *items = NULL;
     mp_rc rc = mp_shape_of(b->T, &s, obj);
     int count = b->cyclic && fill_kind(&s) != MP_E_COUNT ? 0 : s.n_items;
-    if (rc == MP_OK && mark_set(b, obj, SEEN_BUILDING) < 0) {
+    if (rc == MP_OK && mp_rebuild_mark(b, obj, SEEN_BUILDING) < 0) {
         rc = MP_ERR;
     }
-    rc = rc != MP_OK ? rc : make_all(b, s.items, count, &items);
+    rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, count, &items);
     rc = rc != MP_OK ? rc : make_base(b, &s, obj, items, count, reg);
-    if (rc == MP_OK && mark_set(b, obj, REG_BASE + *reg) < 0) {
+    if (rc == MP_OK && mp_rebuild_mark(b, obj, REG_BASE + *reg) < 0) {
         rc = MP_ERR;
     }
     if (rc == MP_OK) {
@@ -496,8 +507,8 @@ make_fresh(rebuilder *b, PyObject *obj, int32_t *reg)
     return rc;
 }
 
-static mp_rc
-make(rebuilder *b, PyObject *obj, int32_t *reg)
+mp_rc
+mp_rebuild_make(mp_rebuilder *b, PyObject *obj, int32_t *reg)
 {
     mp_val v;
     mp_rc rc = mp_value(b->T, obj, &v);
@@ -505,7 +516,7 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
         return rc;
     }
     if (mp_val_is_constant(v) || v.node->of_code) {
-        return emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
+        return mp_rebuild_emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
     }
     if (mp_val_is_tensor(v) && v.node->reg < 0) {
         assert(output_index(b, v.node->leaf) >= 0);  // the scan added it
@@ -513,7 +524,7 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
         return MP_OK;
     }
     if (!mp_val_is_fresh(v)) {
-        *reg = source_index(b, v.node->reg);
+        *reg = mp_rebuild_source(b, v.node->reg);
         return MP_OK;
     }
     int mark = mark_get(b, obj);
@@ -524,6 +535,12 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
         *reg = mark - REG_BASE;
         return MP_OK;
     }
+    if (PyContextToken_CheckExact(obj)) {
+        rc = mp_rebuild_emit(b, MP_E_TOKEN, mp_token_var_borrow(obj), -1, -1, NULL, 0,
+                             reg);
+        return rc == MP_OK && mp_rebuild_mark(b, obj, REG_BASE + *reg) < 0 ? MP_ERR
+                                                                           : rc;
+    }
     if (mark == SEEN_BUILDING) {
         return mp_trace_abort(b->T, MP_AB_OUTPUT, "a %s that holds itself",
                               mp_type_name(obj));
@@ -532,8 +549,8 @@ make(rebuilder *b, PyObject *obj, int32_t *reg)
 }
 
 /* What the run put on tensors of the graph, whether or not the call returns them. */
-static mp_rc
-make_tensor_attrs(rebuilder *b)
+mp_rc
+mp_rebuild_make_attrs(mp_rebuilder *b)
 {
     mp_rc rc = MP_OK;
     for (int32_t i = 0; i < b->T->graph.n_nodes && rc == MP_OK; i++) {
@@ -545,282 +562,21 @@ make_tensor_attrs(rebuilder *b)
             continue;
         }
         rc = mp_shape_pairs(&s, dict);
-        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &pairs);
-        rc = rc != MP_OK ? rc : make(b, n->obj, &reg);
-        rc = rc != MP_OK
-                 ? rc
-                 : emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, pairs, s.n_items, NULL);
+        rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &pairs);
+        rc = rc != MP_OK ? rc : mp_rebuild_make(b, n->obj, &reg);
+        rc = rc != MP_OK ? rc
+                         : mp_rebuild_emit(b, MP_E_FILL_ATTRS, NULL, reg, -1, pairs,
+                                           s.n_items, NULL);
         PyMem_Free(pairs);
         mp_shape_fini(&s);
     }
     return rc;
 }
 
-/* -- The journal -------------------------------------------------------------------------------- */
-
-static PyObject *
-slot_value(PyObject *obj, PyObject *descr)
-{
-    assert(Py_IS_TYPE(descr, &PyMemberDescr_Type));
-    return *(PyObject **)((char *)obj
-                          + ((PyMemberDescrObject *)descr)->d_member->offset);
-}
-
-/* The value that a write leaves, as it is at the end: borrowed, NULL if the place is
- * empty now. */
-static PyObject *
-write_value_borrow(const mp_write *w)
-{
-    PyObject *obj = w->node->obj;
-    switch (w->kind) {
-    case MP_W_KEY_SET:
-        return PyDict_GetItemWithError(obj, w->key);
-    case MP_W_SLOT_SET:
-        return slot_value(obj, w->key);
-    case MP_W_CELL:
-        return PyCell_GET(obj);
-    case MP_W_TYPE:
-        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj),
-                                       w->key);
-    case MP_W_CACHED_FILL:
-        return mp_cached_find_borrow(obj, w->key);
-    case MP_W_APPEND: {
-        Py_ssize_t at = w->node->entry_len + w->index;
-        return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
-    }
-    default:
-        return NULL;
-    }
-}
-
-static mp_rc
-content_shape(mp_shape *s, PyObject *obj)
-{
-    assert(obj != NULL);
-    memset(s, 0, sizeof(*s));
-    return PyDict_Check(obj) ? mp_shape_pairs(s, obj) : mp_shape_sequence(s, obj);
-}
-
-static mp_rc
-scan_write(rebuilder *b, const mp_write *w)
-{
-    assert(!w->dead);
-    mp_rc rc = source_add(b, w->node->reg);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(w->node->obj)) {
-        return MP_OK;
-    }
-    if (w->kind == MP_W_CONTENT && PyAnySet_Check(w->node->obj) && !w->node->whole) {
-        PyObject *script, *operands;
-        rc = mp_set_script(w->node, &script, &operands);
-        for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(operands); i++) {
-            PyObject *operand = PyList_GET_ITEM(operands, i);
-            rc = scan(b, operand);
-            if (rc == MP_OK && !mp_rebuild_set_takes(operand)) {
-                rc =
-                    mp_trace_abort(b->T, MP_AB_HASH, "a set that gets a key of type %s",
-                                   mp_type_name(operand));
-            }
-        }
-        Py_XDECREF(script);
-        Py_XDECREF(operands);
-        return rc;
-    }
-    if (w->kind == MP_W_CONTENT) {
-        mp_shape s;
-        rc = content_shape(&s, w->node->obj);
-        rc = rc != MP_OK ? rc : scan_all(b, s.items, s.n_items, 1);
-        mp_shape_fini(&s);
-        return rc;
-    }
-    PyObject *value = write_value_borrow(w);
-    return value == NULL ? MP_OK : scan(b, value);
-}
-
-typedef struct {
-    mp_effect_kind kind;
-    PyObject *obj;
-    int32_t a, b;
-    int32_t *items;
-    int count;
-} staged;
-
-/* Is the dict the __dict__ of an object? Then the effect is an attribute's, and its text
- * says so. */
-static bool
-is_attrs(mp_trace *T, const mp_node *n)
-{
-    assert(n->reg >= 0);
-    return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
-}
-
-static mp_rc
-stage_bytes(rebuilder *b, PyObject *obj, staged *out)
-{
-    assert(PyByteArray_Check(obj));
-    PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
-                                                PyByteArray_GET_SIZE(obj));
-    mp_rc rc = bytes == NULL ? MP_ERR : make(b, bytes, &out->b);
-    out->kind = MP_E_BYTES_ASSIGN;
-    Py_XDECREF(bytes);
-    return rc;
-}
-
-/* Has the run only set items of a deque?  An iterator made before its first write tells:
- * any other change, though the items are the same again, makes it raise. */
-static bool
-iterators_go_on(const mp_node *deque)
-{
-    PyObject *it = deque->entry_iterator;
-    PyObject *item = it == NULL ? NULL : Py_TYPE(it)->tp_iternext(it);
-    bool fits = it != NULL && !PyErr_Occurred();
-    Py_XDECREF(item);
-    mp_err_drop();  // RuntimeError: changed
-    return fits;
-}
-
-/* The changes of a set.  The entry keeps the script. */
-static mp_rc
-stage_set(rebuilder *b, mp_write *w, staged *out)
-{
-    PyObject *script, *operands;
-    mp_rc rc = mp_set_script(w->node, &script, &operands);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    mp_shape s;
-    memset(&s, 0, sizeof(s));
-    rc = mp_shape_sequence(&s, operands);
-    rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
-    out->count = s.n_items;
-    out->kind = MP_E_SET_CHANGE;
-    Py_XSETREF(w->key, script);
-    out->obj = w->key;
-    mp_shape_fini(&s);
-    Py_DECREF(operands);
-    return rc;
-}
-
-/* Build the values of one write; its commit comes after all building. */
-static mp_rc
-stage_write(rebuilder *b, mp_write *w, staged *out)
-{
-    assert(!w->dead);
-    PyObject *obj = w->node->obj;
-    *out = (staged){MP_E_COUNT, w->key, source_index(b, w->node->reg), -1, NULL, 0};
-    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
-        return stage_bytes(b, obj, out);
-    }
-    if (w->kind == MP_W_CONTENT && PyAnySet_Check(obj) && !w->node->whole) {
-        return stage_set(b, w, out);
-    }
-    if (w->kind == MP_W_CONTENT) {
-        mp_shape s;
-        mp_rc rc = content_shape(&s, obj);
-        rc = rc != MP_OK ? rc : make_all(b, s.items, s.n_items, &out->items);
-        out->count = s.n_items;
-        rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
-        out->obj = w->key;  // of a set only
-        out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
-                    : PySet_Check(obj)         ? MP_E_SET_ASSIGN
-                    : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
-                    : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
-                                               : MP_E_DEQUE_ASSIGN;
-        mp_shape_fini(&s);
-        return rc;
-    }
-    PyObject *value = write_value_borrow(w);
-    bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
-                 && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
-    switch (w->kind) {
-    case MP_W_KEY_SET:
-    case MP_W_KEY_DEL:
-        out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
-                                  : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
-        break;
-    case MP_W_SLOT_SET:
-    case MP_W_SLOT_DEL:
-        out->kind = value == NULL ? MP_E_SLOT_DEL : MP_E_SLOT_SET;
-        break;
-    case MP_W_CELL:
-        out->kind = value == NULL ? MP_E_CELL_DEL : MP_E_CELL_SET;
-        break;
-    case MP_W_TYPE:
-        out->kind = value == NULL ? MP_E_TYPE_DEL : MP_E_TYPE_SET;
-        break;
-    case MP_W_APPEND:
-        out->kind = MP_E_LIST_APPEND;
-        if (value == NULL) {
-            return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
-        }
-        break;
-    case MP_W_ADVANCE:
-        out->kind = MP_E_ADVANCE;
-        break;
-    case MP_W_CACHED_HIT:
-    case MP_W_CACHED_MISS:
-        out->kind = w->kind == MP_W_CACHED_HIT ? MP_E_CACHED_HIT : MP_E_CACHED_MISS;
-        break;
-    case MP_W_CACHED_FILL:
-        out->kind = MP_E_CACHED_FILL;
-        if (value == NULL) {
-            return mp_trace_abort(b->T, MP_AB_MUTATION, "a cache that lost an answer");
-        }
-        break;
-    case MP_W_WRITE:
-    case MP_W_FLUSH:
-        out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
-        break;
-    case MP_W_WARN:
-    case MP_W_FILTERS:
-        out->kind = w->kind == MP_W_WARN ? MP_E_WARN : MP_E_FILTERS;
-        break;
-    case MP_W_CONTENT:
-        break;
-    }
-    return value == NULL ? MP_OK : make(b, value, &out->b);
-}
-
-/* All values, then the writes in the journal's order, then the result. */
-static mp_rc
-emit_writes(rebuilder *b)
-{
-    assert(b->T->result != NULL && b->p->n_ops == 0);
-    mp_trace *T = b->T;
-    mp_rc rc = MP_OK;
-    staged *all = PyMem_Calloc((size_t)T->n_writes + 1, sizeof(*all));
-    if (all == NULL) {
-        PyErr_NoMemory();
-        return MP_ERR;
-    }
-    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
-        if (!T->writes[i].dead) {
-            rc = stage_write(b, &T->writes[i], &all[i]);
-        }
-    }
-    int32_t result = -1;
-    rc = rc != MP_OK ? rc : make(b, T->result, &result);
-    rc = rc != MP_OK ? rc : make_tensor_attrs(b);
-    rc = rc != MP_OK ? rc : make_later(b);
-    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
-        if (!T->writes[i].dead) {
-            rc = emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b, all[i].items,
-                      all[i].count, NULL);
-        }
-    }
-    for (int i = 0; i < T->n_writes; i++) {
-        PyMem_Free(all[i].items);
-    }
-    PyMem_Free(all);
-    return rc != MP_OK ? rc : emit(b, MP_E_RETURN, NULL, result, -1, NULL, 0, NULL);
-}
-
 /* -- Inputs of the graph ---------------------------------------------------------------------------- */
 
 static mp_rc
-plan_graph(rebuilder *b, mp_plan *plan)
+plan_graph(mp_rebuilder *b, mp_plan *plan)
 {
     assert(plan->graph == NULL && plan->inputs == NULL);
     mp_trace *T = b->T;
@@ -848,42 +604,29 @@ plan_graph(rebuilder *b, mp_plan *plan)
     return MP_OK;
 }
 
-/* A context variable that the run has set must have been reset: no effect sets one. */
-static mp_rc
-check_contexts(mp_trace *T)
-{
-    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
-        mp_node *n = T->graph.nodes[i];
-        if (n->kind == MP_NODE_EXTERNAL && !n->released && n->appended
-            && PyContextVar_CheckExact(n->obj)) {
-            return mp_trace_abort(T, MP_AB_MUTATION, "a ContextVar that stays set");
-        }
-    }
-    return MP_OK;
-}
-
 mp_rc
 mp_rebuild(mp_trace *T, mp_plan *plan)
 {
     assert(plan->replay == NULL && T->result != NULL);
-    rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0, 0};
+    mp_rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0,
+                      0};
     plan->replay = b.p;
     mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
         if (!T->writes[i].dead) {
-            rc = scan_write(&b, &T->writes[i]);
+            rc = mp_rebuild_scan_write(&b, &T->writes[i]);
         }
     }
-    rc = rc != MP_OK ? rc : scan(&b, T->result);
+    rc = rc != MP_OK ? rc : mp_rebuild_scan(&b, T->result);
     rc = rc != MP_OK ? rc : scan_held_tensors(&b);
     rc = rc != MP_OK ? rc : mp_array_check_known(T);
     rc = rc != MP_OK ? rc : mp_guard_distinct(T);
     rc = rc != MP_OK ? rc : mp_guard_compared(T);
-    rc = rc != MP_OK ? rc : check_contexts(T);
+    rc = rc != MP_OK ? rc : mp_rebuild_check_contexts(T);
     rc = rc != MP_OK ? rc : mp_check_warnings(T);
     if (rc == MP_OK) {
         b.p->n_graph = (int32_t)PyList_GET_SIZE(b.outputs);
-        rc = emit_writes(&b);
+        rc = mp_rebuild_emit_writes(&b);
     }
     rc = rc != MP_OK ? rc : plan_graph(&b, plan);
     rc = rc != MP_OK ? rc : mp_check_new_classes(T, b.p);

@@ -11,8 +11,8 @@ mp_read_context(mp_trace *T, PyObject *var, const mp_node *n, bool pins)
 {
     assert(PyContextVar_CheckExact(var));
     PyObject *value = NULL;
-    if (n->appended) {
-        return MP_OK;
+    if (n->appended || n->rewritten) {
+        return MP_OK;  // the run's own value, or the known one of a token
     }
     if (PyContextVar_Get(var, NULL, &value) < 0) {
         return MP_ERR;

@@ -270,6 +270,11 @@ write_fits(const mp_write *w)
         return w->key != NULL && mp_is_cached(obj);
     case MP_W_CACHED_MISS:
         return w->key == NULL && mp_is_cached(obj);
+    case MP_W_CONTEXT:
+        return w->key == NULL && PyContextVar_CheckExact(obj);
+    case MP_W_CONTEXT_BACK:
+        return w->key != NULL && PyContextToken_CheckExact(obj)
+               && PyContextVar_CheckExact(w->key);
     case MP_W_WRITE:
         return w->key != NULL && PyUnicode_Check(w->key);
     case MP_W_WARN:

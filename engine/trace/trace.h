@@ -52,6 +52,7 @@ typedef enum {
     MP_POST_IMPORT,     // a module: guard that the import answers with it
     MP_POST_CLASS,      // a class that type.__new__ has made
     MP_POST_NESTED,     // a nesting of new containers
+    MP_POST_TOKEN,      // of ContextVar.set
     MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
 } mp_post;
 
@@ -110,6 +111,8 @@ typedef enum {
     MP_W_CACHED_HIT,  // node of a cache (cfunc/cached.c), key
     MP_W_CACHED_MISS,
     MP_W_CACHED_FILL,  // ... and the answer, as found at the end
+    MP_W_CONTEXT,      // context variable node: set; index: address of the token
+    MP_W_CONTEXT_BACK,  // token node: sets the variable, which is the key, back
     MP_W_WRITE,        // file node; the text is the key
     MP_W_FLUSH,
     MP_W_WARN,     // the function's node; key: what it warns of (effect/effects.def)
@@ -126,6 +129,7 @@ mp_write_lets_go(mp_write_kind kind)
     case MP_W_CACHED_HIT:
     case MP_W_CACHED_MISS:
     case MP_W_CACHED_FILL:
+    case MP_W_CONTEXT:  // the token holds it
     case MP_W_WRITE:
     case MP_W_FLUSH:
         return false;
@@ -138,7 +142,7 @@ typedef struct {
     mp_write_kind kind;
     mp_node *node;     // borrowed from the refgraph
     PyObject *key;     // owned or NULL
-    Py_ssize_t index;  // APPEND
+    Py_ssize_t index;  // APPEND, CONTEXT
     bool dead;         // cancelled by a later write
 } mp_write;
 

@@ -5,6 +5,7 @@ A program is written as rows; `p.arg()`, `p.load()` and `p.test()` hand out regi
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import gc
 import importlib.util
@@ -213,6 +214,13 @@ def cache_and_table(size):
 cache, table = cache_and_table(None)
 link = cache_and_table(4)[1][-2]
 
+
+def twice_set():
+    var = contextvars.ContextVar("var")
+    var.set(1)
+    return var.set(2)
+
+
 FIELDS = {
     "METHOD_FUNC": [(meth.m, Meth.m)],
     "METHOD_SELF": [(meth.m, meth), ([].append, []), (len, len.__self__)],
@@ -247,6 +255,7 @@ FIELDS = {
     "TYPE_QUALNAME": [(Meth, "Meth")],
     "CACHED_TABLE": [(cache, table)],
     "CACHED_ANSWER": [(link, 2)],
+    "TOKEN_OLD": [(twice_set(), 1)],
     "COMPILED": [],  # this copy of the engine compiles nothing: test_pairs.py does
     "PROXY_MAP": [(types.MappingProxyType(d := {1: 2}), d)],
 }

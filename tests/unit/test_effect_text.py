@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from effect_program import (
     holder,
     testing,
 )
+
+VAR = contextvars.ContextVar("VAR")
 
 # -- Text ----------------------------------------------------------------------------
 
@@ -119,6 +122,7 @@ def test_text_of_writes() -> None:
     program.emit("CACHED_HIT", a=5, obj=3)
     program.emit("WRITE", a=5, obj="text\n")
     program.emit("FLUSH", a=5)
+    program.emit("CONTEXT_RESET", a=5, obj=VAR)
     program.emit("WARN", a=5, obj=(UserWarning, "text", "file", 3, "module", {}))
     program.emit("FILTERS", a=5)
     assert program.text(*"stuvwx") == [
@@ -147,6 +151,7 @@ def test_text_of_writes() -> None:
         "x hits at 3",
         "x.write('text\\n')",
         "x.flush()",
+        "<_contextvars.ContextVar object>.reset(x)",
         "x(UserWarning, 'text', 'file', 3, 'module', <dict object>)",
         "x()",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 import datetime
 import functools
 import gc
@@ -293,6 +294,40 @@ def test_write_and_flush() -> None:
     assert below.getvalue() == "éé".encode()
 
 
+def test_contexts() -> None:
+    var = contextvars.ContextVar("var", default=0)
+    program = Program()
+    token = program.emit("CONTEXT_SET", a=program.const(5), obj=var)
+    used = program.emit("TOKEN", obj=var)
+    made = program.returns(program.emit("TUPLE", token, used)).run()
+    assert var.get() == 5 and [t.var for t in made] == [var, var]
+    with pytest.raises(RuntimeError):
+        var.reset(made[1])
+    back = Program(made[0])
+    back.emit("CONTEXT_RESET", a=0, obj=var)
+    back.run()
+    assert var.get() == 0
+    with pytest.raises(TypeError):
+        back.run()  # used
+
+
+def test_contexts_are_as_before_if_the_building_fails() -> None:
+    var = contextvars.ContextVar("var", default=0)
+    program = Program(1, [])
+    program.emit("CONTEXT_SET", a=program.const(5), obj=var)
+    program.emit("CONTEXT_SET", a=program.const(6), obj=var)
+    program.emit("DICT_SET", a=1, b=0, obj="k")  # a list
+    with pytest.raises(TypeError):
+        program.run()
+    assert var.get() == 0
+    program = Program([])
+    program.emit("CONTEXT_SET", a=program.const(5), obj=var)
+    program.emit("SET", 0)
+    with pytest.raises(TypeError):
+        program.returns(0).run()
+    assert var.get() == 0
+
+
 @pytest.mark.usefixtures("own_warnings")
 def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> None:
     names: dict[str, Any] = {}
@@ -477,6 +512,7 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
         ("CACHED_FILL", 1),
         ("WRITE", "text"),
         ("FLUSH", MISSING),
+        ("CONTEXT_RESET", contextvars.ContextVar("var")),
         ("WARN", (UserWarning, "text", "file", 3, "module", {})),
         ("FILTERS", MISSING),
         ("FILL_LIST", MISSING),

@@ -432,6 +432,21 @@ def context_unset():
     assert p()
 
 
+def token():
+    var, other = contextvars.ContextVar("var"), contextvars.ContextVar("other")
+    p = Program("x").test("TOKEN", 0, var, n=1)
+    first = var.set(1)
+    second = var.set(2)
+    assert p(second) and not p(first) and not p(1) and not p(other.set(1))
+    assert contextvars.copy_context().run(lambda: not p(second))
+    var.reset(second)
+    assert not p(second)
+    p = Program("x").test("TOKEN", 0, var, n=0)
+    assert p(first)
+    var.reset(first)
+    assert not p(first)
+
+
 def handling():
     outside = Program().test("HANDLING", -1, False)
     inside = Program().test("HANDLING", -1, True)
@@ -840,6 +855,7 @@ GUARDS = {
     "FUNCTION": function,
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,
+    "TOKEN": token,
     "HANDLING": handling,
     "ABC_TOKEN": abc_token,
     "BYTES": bytes_of,

@@ -318,6 +318,15 @@ V = ContextVar("V")
 def f(): return V.get(1)
 !!! V.set(2)
 
+=== TOKEN
+from contextvars import ContextVar
+V = ContextVar("V")
+def f(t):
+    V.reset(t)
+    return V.get(5)
+>>> V.set(1)
+!!! V.set(7)
+
 === HANDLING
 import sys
 def f(): return sys.exc_info()[0]
@@ -453,6 +462,19 @@ def f(x): return iter(x)
 === ITER_CALL
 def f(x): return enumerate(x)
 >>> [1]
+
+=== CONTEXT_SET
+from contextvars import ContextVar
+V = ContextVar("V", default=0)
+def f(): V.set(1)
+
+=== TOKEN
+from contextvars import ContextVar
+V = ContextVar("V", default=0)
+def f():
+    t = V.set(1)
+    V.reset(t)
+    return t
 
 === FUNCTION
 def f(): return lambda: 1
@@ -635,6 +657,12 @@ def f(x): print("a", file=x)
 import io
 def f(x): x.flush()
 >>> io.TextIOWrapper(io.BytesIO())
+
+=== CONTEXT_RESET
+from contextvars import ContextVar
+V = ContextVar("V", default=0)
+def f(x): V.reset(x)
+>>> V.set(1)
 
 === WARN
 import warnings

@@ -1,0 +1,334 @@
+/* rebuild/journal.c - from the journal of a run to the writes of its replay.
+ *
+ * What a write leaves behind is read off the live object.  All values are built first
+ * (stage_write); the writes follow in program order, and the result comes last. */
+#include "rebuild/rebuilder.h"
+
+#include <string.h>
+#include <structmember.h>
+
+#include "read/read.h"
+#include "rebuild/shape.h"
+
+/* Is the token of this entry still at its address, as far as the run can tell? */
+static bool
+token_is_there(const mp_trace *T, const mp_write *w)
+{
+    assert(w->kind == MP_W_CONTEXT && w->index != 0);
+    const mp_node *n = mp_refgraph_at(&T->graph, (PyObject *)w->index);
+    if (n == NULL || n->type != &PyContextToken_Type) {
+        return false;
+    }
+    const mp_write *end = T->writes + T->n_writes;
+    for (const mp_write *later = w + 1; later < end; later++) {
+        if (later->kind == MP_W_CONTEXT && later->index == w->index) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *
+slot_value(PyObject *obj, PyObject *descr)
+{
+    assert(Py_IS_TYPE(descr, &PyMemberDescr_Type));
+    return *(PyObject **)((char *)obj
+                          + ((PyMemberDescrObject *)descr)->d_member->offset);
+}
+
+/* The value that a write leaves, as it is at the end: borrowed, NULL if the place is
+ * empty now. */
+static PyObject *
+write_value_borrow(const mp_write *w)
+{
+    PyObject *obj = w->node->obj;
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+        return PyDict_GetItemWithError(obj, w->key);
+    case MP_W_SLOT_SET:
+        return slot_value(obj, w->key);
+    case MP_W_CELL:
+        return PyCell_GET(obj);
+    case MP_W_TYPE:
+        return PyDict_GetItemWithError(mp_type_dict_borrow((PyTypeObject *)obj),
+                                       w->key);
+    case MP_W_CACHED_FILL:
+        return mp_cached_find_borrow(obj, w->key);
+    case MP_W_CONTEXT:
+        return mp_guard_context_borrow(obj);
+    case MP_W_APPEND: {
+        Py_ssize_t at = w->node->entry_len + w->index;
+        return at < PyList_GET_SIZE(obj) ? PyList_GET_ITEM(obj, at) : NULL;
+    }
+    default:
+        return NULL;
+    }
+}
+
+static mp_rc
+content_shape(mp_shape *s, PyObject *obj)
+{
+    assert(obj != NULL);
+    memset(s, 0, sizeof(*s));
+    return PyDict_Check(obj) ? mp_shape_pairs(s, obj) : mp_shape_sequence(s, obj);
+}
+
+mp_rc
+mp_rebuild_scan_write(mp_rebuilder *b, const mp_write *w)
+{
+    assert(!w->dead);
+    mp_rc rc = mp_rebuild_source_add(b, w->node->reg);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(w->node->obj)) {
+        return MP_OK;
+    }
+    if (w->kind == MP_W_CONTENT && PyAnySet_Check(w->node->obj) && !w->node->whole) {
+        PyObject *script, *operands;
+        rc = mp_set_script(w->node, &script, &operands);
+        for (Py_ssize_t i = 0; rc == MP_OK && i < PyList_GET_SIZE(operands); i++) {
+            PyObject *operand = PyList_GET_ITEM(operands, i);
+            rc = mp_rebuild_scan(b, operand);
+            if (rc == MP_OK && !mp_rebuild_set_takes(operand)) {
+                rc =
+                    mp_trace_abort(b->T, MP_AB_HASH, "a set that gets a key of type %s",
+                                   mp_type_name(operand));
+            }
+        }
+        Py_XDECREF(script);
+        Py_XDECREF(operands);
+        return rc;
+    }
+    if (w->kind == MP_W_CONTENT) {
+        mp_shape s;
+        rc = content_shape(&s, w->node->obj);
+        rc = rc != MP_OK ? rc : mp_rebuild_scan_all(b, s.items, s.n_items, 1);
+        mp_shape_fini(&s);
+        return rc;
+    }
+    PyObject *value = write_value_borrow(w);
+    return value == NULL ? MP_OK : mp_rebuild_scan(b, value);
+}
+
+typedef struct {
+    mp_effect_kind kind;
+    PyObject *obj;
+    int32_t a, b;
+    int32_t *items;
+    int count;
+} staged;
+
+/* Is the dict the __dict__ of an object? Then the effect is an attribute's, and its text
+ * says so. */
+static bool
+is_attrs(mp_trace *T, const mp_node *n)
+{
+    assert(n->reg >= 0);
+    return T->guards->ops[T->guards->def[n->reg]].kind == MP_G_LOAD_DICT;
+}
+
+static mp_rc
+stage_bytes(mp_rebuilder *b, PyObject *obj, staged *out)
+{
+    assert(PyByteArray_Check(obj));
+    PyObject *bytes = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(obj),
+                                                PyByteArray_GET_SIZE(obj));
+    mp_rc rc = bytes == NULL ? MP_ERR : mp_rebuild_make(b, bytes, &out->b);
+    out->kind = MP_E_BYTES_ASSIGN;
+    Py_XDECREF(bytes);
+    return rc;
+}
+
+/* Has the run only set items of a deque?  An iterator made before its first write tells:
+ * any other change, though the items are the same again, makes it raise. */
+static bool
+iterators_go_on(const mp_node *deque)
+{
+    PyObject *it = deque->entry_iterator;
+    PyObject *item = it == NULL ? NULL : Py_TYPE(it)->tp_iternext(it);
+    bool fits = it != NULL && !PyErr_Occurred();
+    Py_XDECREF(item);
+    mp_err_drop();  // RuntimeError: changed
+    return fits;
+}
+
+/* The changes of a set.  The entry keeps the script. */
+static mp_rc
+stage_set(mp_rebuilder *b, mp_write *w, staged *out)
+{
+    PyObject *script, *operands;
+    mp_rc rc = mp_set_script(w->node, &script, &operands);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    mp_shape s;
+    memset(&s, 0, sizeof(s));
+    rc = mp_shape_sequence(&s, operands);
+    rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &out->items);
+    out->count = s.n_items;
+    out->kind = MP_E_SET_CHANGE;
+    Py_XSETREF(w->key, script);
+    out->obj = w->key;
+    mp_shape_fini(&s);
+    Py_DECREF(operands);
+    return rc;
+}
+
+/* The builder sets the variable and makes the token, whether or not it is still there. */
+static mp_rc
+make_context(mp_rebuilder *b, const mp_write *w)
+{
+    PyObject *value = write_value_borrow(w);
+    int32_t held, token;
+    mp_rc rc = value == NULL ? mp_trace_abort(b->T, MP_AB_MUTATION, "a ContextVar")
+                             : mp_rebuild_make(b, value, &held);
+    rc = rc != MP_OK ? rc
+                     : mp_rebuild_emit(b, MP_E_CONTEXT_SET, w->node->obj, held, -1,
+                                       NULL, 0, &token);
+    bool there = rc == MP_OK && token_is_there(b->T, w);
+    return there && mp_rebuild_mark(b, (PyObject *)w->index, REG_BASE + token) < 0
+               ? MP_ERR
+               : rc;
+}
+
+/* Build the values of one write; its commit comes after all building. */
+static mp_rc
+stage_write(mp_rebuilder *b, mp_write *w, staged *out)
+{
+    assert(!w->dead);
+    PyObject *obj = w->node->obj;
+    *out =
+        (staged){MP_E_COUNT, w->key, mp_rebuild_source(b, w->node->reg), -1, NULL, 0};
+    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
+        return stage_bytes(b, obj, out);
+    }
+    if (w->kind == MP_W_CONTENT && PyAnySet_Check(obj) && !w->node->whole) {
+        return stage_set(b, w, out);
+    }
+    if (w->kind == MP_W_CONTENT) {
+        mp_shape s;
+        mp_rc rc = content_shape(&s, obj);
+        rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &out->items);
+        out->count = s.n_items;
+        rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
+        out->obj = w->key;  // of a set only
+        out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
+                    : PySet_Check(obj)         ? MP_E_SET_ASSIGN
+                    : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
+                    : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
+                                               : MP_E_DEQUE_ASSIGN;
+        mp_shape_fini(&s);
+        return rc;
+    }
+    if (w->kind == MP_W_CONTEXT) {
+        return make_context(b, w);
+    }
+    PyObject *value = write_value_borrow(w);
+    bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
+                 && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
+    switch (w->kind) {
+    case MP_W_KEY_SET:
+    case MP_W_KEY_DEL:
+        out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
+                                  : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
+        break;
+    case MP_W_SLOT_SET:
+    case MP_W_SLOT_DEL:
+        out->kind = value == NULL ? MP_E_SLOT_DEL : MP_E_SLOT_SET;
+        break;
+    case MP_W_CELL:
+        out->kind = value == NULL ? MP_E_CELL_DEL : MP_E_CELL_SET;
+        break;
+    case MP_W_TYPE:
+        out->kind = value == NULL ? MP_E_TYPE_DEL : MP_E_TYPE_SET;
+        break;
+    case MP_W_APPEND:
+        out->kind = MP_E_LIST_APPEND;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
+        }
+        break;
+    case MP_W_ADVANCE:
+        out->kind = MP_E_ADVANCE;
+        break;
+    case MP_W_CACHED_HIT:
+    case MP_W_CACHED_MISS:
+        out->kind = w->kind == MP_W_CACHED_HIT ? MP_E_CACHED_HIT : MP_E_CACHED_MISS;
+        break;
+    case MP_W_CACHED_FILL:
+        out->kind = MP_E_CACHED_FILL;
+        if (value == NULL) {
+            return mp_trace_abort(b->T, MP_AB_MUTATION, "a cache that lost an answer");
+        }
+        break;
+    case MP_W_WRITE:
+    case MP_W_FLUSH:
+        out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
+        break;
+    case MP_W_WARN:
+    case MP_W_FILTERS:
+        out->kind = w->kind == MP_W_WARN ? MP_E_WARN : MP_E_FILTERS;
+        break;
+    case MP_W_CONTEXT_BACK:
+        out->kind = MP_E_CONTEXT_RESET;
+        break;
+    case MP_W_CONTEXT:
+    case MP_W_CONTENT:
+        break;
+    }
+    return value == NULL ? MP_OK : mp_rebuild_make(b, value, &out->b);
+}
+
+/* All values, then the writes in the journal's order, then the result. */
+mp_rc
+mp_rebuild_emit_writes(mp_rebuilder *b)
+{
+    assert(b->T->result != NULL && b->p->n_ops == 0);
+    mp_trace *T = b->T;
+    mp_rc rc = MP_OK;
+    staged *all = PyMem_Calloc((size_t)T->n_writes + 1, sizeof(*all));
+    if (all == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead) {
+            rc = stage_write(b, &T->writes[i], &all[i]);
+        }
+    }
+    int32_t result = -1;
+    rc = rc != MP_OK ? rc : mp_rebuild_make(b, T->result, &result);
+    rc = rc != MP_OK ? rc : mp_rebuild_make_attrs(b);
+    rc = rc != MP_OK ? rc : mp_rebuild_make_later(b);
+    for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
+        if (!T->writes[i].dead && all[i].kind != MP_E_COUNT) {
+            rc = mp_rebuild_emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b,
+                                 all[i].items, all[i].count, NULL);
+        }
+    }
+    for (int i = 0; i < T->n_writes; i++) {
+        PyMem_Free(all[i].items);
+    }
+    PyMem_Free(all);
+    return rc != MP_OK
+               ? rc
+               : mp_rebuild_emit(b, MP_E_RETURN, NULL, result, -1, NULL, 0, NULL);
+}
+
+/* Of a variable that is set twice only the last value is there at the end. */
+mp_rc
+mp_rebuild_check_contexts(mp_trace *T)
+{
+    for (int i = 0; i < T->n_writes; i++) {
+        for (int k = 0; k < i && T->writes[i].kind == MP_W_CONTEXT; k++) {
+            const mp_write *w = &T->writes[k];
+            if (w->kind == MP_W_CONTEXT && w->node == T->writes[i].node && !w->dead
+                && !T->writes[i].dead) {
+                return mp_trace_abort(T, MP_AB_MUTATION,
+                                      "a ContextVar that stays set twice");
+            }
+        }
+    }
+    return MP_OK;
+}
