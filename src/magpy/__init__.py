@@ -1,9 +1,9 @@
 """MagPy: a just-in-time front end for PyTorch that watches real Python run.
 
-``magpy.compile(f)`` runs `f` once as it is, in CPython, and watches every instruction.
-From what the run read, did and changed it derives guards, one graph of tensor
-operations and a replay of the changes; later calls for which the guards hold execute
-the graph, compiled by a backend of your choice, and nothing else.
+``magpy.compile(f)`` runs `f` once in CPython, as usual, and watches every instruction.
+From what the call read, did and changed it derives guards, one graph of tensor operations
+and a replay of the changes.  Later calls for which the guards hold run the graph, compiled
+by a backend of your choice, and the replay, but not `f`.
 """
 
 from __future__ import annotations

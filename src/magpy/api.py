@@ -103,15 +103,15 @@ def compile(
 ) -> Any:
     """Make a PyTorch function or module faster without changing what it does.
 
-    The first call runs the program as it is and records it; later calls for which
-    everything still holds that the run depended on execute one compiled graph.
+    The first call runs the program as usual and records it.  A later call that finds
+    everything unchanged that the recorded call read runs one compiled graph.
 
     Args:
         model: function, bound method or ``nn.Module`` instance; leave it out to use
             ``compile`` as a decorator with arguments.  Something compiled already is
             compiled anew, with these options.
-        fullgraph: raise :class:`magpy.Unsupported` where a run cannot become one
-            graph, instead of running it eager.
+        fullgraph: raise :class:`magpy.Unsupported` if a call cannot become one graph,
+            instead of breaking it.
         dynamic: which sizes and numbers may change without a new recording.  None: those
             that have been seen to change; True: also all that come with the arguments,
             from the first call on; False: none but sizes marked by
@@ -120,12 +120,12 @@ def compile(
             ``(graph_module, example_inputs) -> callable``.
         mode: mode of the backend, ``"reduce-overhead"`` for example.
         options: options of the backend; not together with `mode`.
-        name: what messages call it; default: its qualified name.
+        name: the name in messages; default: the qualified name of `model`.
         disable: return `model` as it is.
 
     Returns:
-        For a module a module that shares all its state with `model`, else a callable
-        with the attributes of `model`.
+        For a module, a module that shares all its state with `model`; otherwise a
+        callable with the attributes of `model`.
 
     Raises:
         TypeError: an argument of the wrong type.

@@ -153,47 +153,47 @@ class Knob(Generic[T]):
 class Config:
     """All knobs of MagPy; :data:`magpy.config` is the only instance."""
 
-    enabled = Knob(True, "Compile at all; if off, compiled objects run eager.")
-    max_entries = Knob(
-        64, "How many recorded runs one compiled object keeps.", minimum=1
-    )
+    enabled = Knob(True, "Compile at all; if off, compiled objects run in eager mode.")
+    max_entries = Knob(64, "How many recordings one compiled object keeps.", minimum=1)
     max_instructions = Knob(
         50_000_000,
-        "Longest run, in bytecode instructions, to record.",
+        "The longest call to record, in bytecode instructions.",
         minimum=1,
         maximum=INT64_MAX,
     )
     segments = Knob(
         True,
-        "Break a call where it cannot be recorded and go on behind; else it stays eager.",
+        "Divide a call where it cannot be recorded; if off, it runs in eager mode.",
     )
     is_compiling: Knob[bool | str] = Knob(
         "auto",
-        "What torch.compiler.is_compiling() answers to code that is being recorded.",
+        "The answer of torch.compiler.is_compiling() in a recording; auto: see backend.md.",
         choices=("auto", True, False),
     )
     inductor_direct = Knob(
-        True, "Call Inductor's code without its run-time wrappers where that is legal."
+        True,
+        "Call Inductor's code without its run-time wrappers where they do nothing.",
     )
     size_asserts = Knob(
-        False, "Keep Inductor's own checks of input sizes; guards prove them already."
+        False,
+        "Keep Inductor's own checks of input sizes, which guards make superfluous.",
     )
     check_compiled = Knob(
         True,
-        "Compare each graph that Inductor makes once with the recorded operations.",
+        "Compare each compiled graph of Inductor once with the recorded operations.",
     )
     verify_every = Knob(
         0,
-        "Verify every so many hits of a compiled object against the real call; 0: none.",
+        "Compare every n-th hit of a compiled object with the real call; 0: none.",
         minimum=0,
         env="MAGPY_VERIFY",
     )
     verbose_errors = Knob(
-        False, "Show the whole traceback when a backend fails to compile a graph."
+        False, "Show the whole traceback if a backend fails to compile a graph."
     )
     logs = Knob(
         "",
-        "Artifacts to log: guards, graph, breaks, recompiles, effects, verify, or all.",
+        "Logs to switch on: guards, graph, breaks, recompiles, effects, verify, or all.",
     )
 
     def __init__(self) -> None:

@@ -14,12 +14,12 @@ from magpy import notices
 from magpy.config import config, nearest
 
 ARTIFACTS = {
-    "guards": "conditions of every recorded run",
-    "graph": "tensor operations of every compiled graph",
-    "breaks": "why a run could not be recorded, with file and line",
-    "recompiles": "which guard failed when a run is recorded again",
-    "effects": "what a replayed run changes and returns",
-    "verify": "where verify mode found a hit to be wrong",
+    "guards": "the guards of every recording",
+    "graph": "the tensor operations of every compiled graph",
+    "breaks": "why a call could not be recorded as a whole, with file and line",
+    "recompiles": "which guard failed when a call is recorded again",
+    "effects": "what a hit changes and returns",
+    "verify": "hits that verify mode found to be wrong",
 }
 
 _OFF = logging.CRITICAL + 1
