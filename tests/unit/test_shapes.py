@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 
 import pytest
@@ -314,6 +315,22 @@ def test_sizes_by_rules_and_then_by_fakes():
     assert recorder.sizes(ops, inputs, numbers, out[2]) == (twice, ("INT", 4))
     ops.append((torch.relu, (out[2],), {}, out[3]))
     assert recorder.sizes(ops, inputs, numbers, out[3]) == (twice, ("INT", 4))
+
+
+@pytest.mark.parametrize("result", [None, "same"])
+def test_sizes_that_change_in_place(result):
+    x = torch.randn(5, 4)
+    recorder = Recorder()
+    ask = functools.partial(recorder.sizes, inputs=[(x, *layout(x, (0,)))], numbers=[])
+    y = Value(-1)
+    ops = [(torch.relu, (V[0],), {}, y)]
+    assert ask(ops, value=y) == (("SIZE", 0, 0), ("INT", 4))
+    ops.append(("t_", (y,), {}, result and y))
+    assert ask(ops, value=y) == (("INT", 4), ("SIZE", 0, 0))
+    ops.append(("unsqueeze_", (y, 0), {}, result and y))
+    ops.append((torch.relu, (y,), {}, Value(-2)))
+    want = ("INT", 1), ("INT", 4), ("SIZE", 0, 0)
+    assert ask(ops, value=Value(-2)) == ask(ops, value=y) == want
 
 
 def test_one_fake_for_many_values():

@@ -55,9 +55,13 @@ class Tracker:
         """Take an operation, with what a rule says of it."""
         target, args, kwargs, result = ops[at]
         _check(target)
-        for index in values_in(result):
-            self._definers.setdefault(index, []).append(at)
+        defined = list(values_in(result))
         self.book.op(target, args, kwargs, result)
+        if type(target) is str and target in _RESHAPE:  # its result is not a new Value
+            defined += values_in(args[:1])
+            self.book.sizes.pop(args[0].index, None)
+        for index in defined:
+            self._definers.setdefault(index, []).append(at)
 
     def run(self, ops: Sequence[Any], wanted: Sequence[int]) -> None:
         """Run on fakes what leads to some Values, and note their sizes."""
