@@ -183,11 +183,6 @@ LIMITS: dict[str, list[Claim]] = {
             "shelf.setdefault('file', open(os.devnull))\n"
             "return shelf['file'].read(), x + 1",
         ),
-        claim(
-            "a number in an attribute, item or global that changes with every call",
-            "kept.calls += 1\nreturn x + kept.calls",
-            calls=12,
-        ),
     ],
     "torch": [
         claim("tensor subclasses", "return x.as_subclass(Sub) + 1"),

@@ -326,6 +326,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     s->told = op->cache.last_id;
     s->compiling = mp_compiling_plain();
     s->compiling.numbers = &op->marks;
+    s->compiling.compiler = op->compiler;
     s->compiling.age = MP_MARKS_NOW;
     mp_hit_init(&s->hit, false);
 }

@@ -59,6 +59,7 @@ trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
     mp_compiling told = {.tells = MP_TELL_PROGRAM,
                          .trial = true,
                          .numbers = &op->marks,
+                         .compiler = op->compiler,
                          .age = MP_MARKS_NOW};
     int64_t limit = op->max_instructions;
     int64_t start = mp_stats_now();

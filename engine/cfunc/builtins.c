@@ -56,7 +56,7 @@ mp_pass_args(mp_trace *T, PyObject *const *args, Py_ssize_t count)
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         mp_val n;
-        rc = mp_value(T, args[i], &n);
+        rc = mp_value_symbol(T, args[i], &n);
         rc = rc != MP_OK ? rc : prepare_callable(T, args[i], n.node);
     }
     return rc;
@@ -69,7 +69,7 @@ mp_read_args(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool deep,
     assert(count >= 0);
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_val n;
-        mp_rc rc = mp_value(T, args[i], &n);
+        mp_rc rc = mp_value_items(T, args[i], &n);
         rc = rc != MP_OK ? rc : mp_look_before_next(T, args[i]);
         if (rc == MP_OK && mp_is_opaque_external(args[i], n.node)) {
             rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an argument of type %s",
@@ -238,6 +238,11 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
     if (owner != NULL && !fits_owner(c, owner)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s without its object",
                               mp_callee_name(callee));
+    }
+    bool counts;
+    mp_rc counted = mp_number_call(T, s, c, &counts);
+    if (counted != MP_OK || counts) {
+        return counted;
     }
     if (owner == &PyDictProxy_Type) {
         mp_rc rc = mp_record_proxy_method(T, s, c, found);

@@ -190,6 +190,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || mp_is_of_typing(inner)) {
         return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
     }
+    rc = mp_pin_deep_all(T, c->args, c->count);  // (hashed)
     for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
         rc = cached_argument(T, c->args[i]);
     }

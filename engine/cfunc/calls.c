@@ -12,7 +12,7 @@ mp_rule_next(mp_trace *T, mp_shadow *s, const mp_call *c)
     mp_val n = MP_NO_VALUE;
     mp_rc rc = c->nargs > 0 ? mp_value(T, args[0], &n) : MP_OK;
     if (rc == MP_OK && c->nargs > 1) {
-        rc = mp_know(T, args[1]);
+        rc = mp_pass(T, args[1]);
     }
     if (rc != MP_OK || mp_val_is_constant(n)) {
         return rc;

@@ -116,7 +116,7 @@ ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
 mp_rc
 mp_rule_isinstance(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    mp_rc rc = c->nargs == 2 ? mp_know(T, c->args[0]) : MP_OK;
+    mp_rc rc = c->nargs == 2 ? mp_pass(T, c->args[0]) : MP_OK;
     if (rc != MP_OK || c->nargs != 2) {
         return rc;
     }

@@ -9,7 +9,7 @@ mp_rule_dict_pop(mp_trace *T, mp_shadow *s, const mp_call *c)
     mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
-    rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
+    rc = rc != MP_OK ? rc : mp_pass_all(T, c->args + 1, c->nargs - 1);
     rc = rc != MP_OK || c->nargs < 2 ? rc : mp_prepare_key(T, s, c->args[1]);
     if (rc != MP_OK || c->nargs < 2) {
         return rc;
@@ -29,7 +29,7 @@ mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, const mp_call *c)
     mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
-    rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
+    rc = rc != MP_OK ? rc : mp_pass_all(T, c->args + 1, c->nargs - 1);
     rc = rc != MP_OK || c->nargs < 2 ? rc : mp_prepare_key(T, s, c->args[1]);
     if (rc != MP_OK || c->nargs < 2) {
         return rc;
@@ -52,7 +52,7 @@ mp_rule_dict_update(mp_trace *T, mp_shadow *s, const mp_call *c)
         rc = mp_read_args(T, c->args + 1, c->nargs - 1, false, &has_tensor);
     }
     for (Py_ssize_t i = c->nargs; rc == MP_OK && i < c->count; i++) {
-        rc = mp_know(T, c->args[i]);  // (stored)
+        rc = mp_pass(T, c->args[i]);  // (stored)
     }
     s->below = MP_BELOW_WATCH;  // of the iterable that gives the pairs
     rc =
@@ -81,7 +81,7 @@ mp_rule_dict_get(mp_trace *T, mp_shadow *s, const mp_call *c)
     mp_val n;
     PyObject *value;
     mp_rc rc = mp_value(T, c->args[0], &n);
-    rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
+    rc = rc != MP_OK ? rc : mp_pass_all(T, c->args + 1, c->nargs - 1);
     rc = rc != MP_OK || c->nargs < 2 ? rc : mp_prepare_key(T, s, c->args[1]);
     if (rc != MP_OK || c->nargs < 2 || mp_val_is_constant(n)) {
         return rc;
@@ -90,5 +90,7 @@ mp_rule_dict_get(mp_trace *T, mp_shadow *s, const mp_call *c)
         s->below = MP_BELOW_WATCH;
         return mp_prepare_instance(T, c->args[1]);
     }
-    return mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    rc = mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    mp_symbol_offer(T, value);
+    return rc;
 }

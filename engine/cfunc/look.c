@@ -187,6 +187,12 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 {
     assert(caller != NULL);
     bool has_tensor = false;
+    if (answer != NULL && !caller->passes) {
+        mp_rc rc = mp_pin_deep(T, answer);  // C code goes on with it
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
     if (caller->summands != NULL) {
         mp_rc rc = mp_sum_take(T, caller, left, answer);
         if (rc != MP_OK || caller->summands != NULL) {

@@ -202,6 +202,10 @@ mp_rule_len(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (mp_tensor_is(obj)) {
         s->below = MP_BELOW_SKIP;
         mp_rc rc = mp_know(T, obj);
+        mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, obj) : NULL;
+        if (is_tensor_node(n) && n->sized && !n->dynamic) {
+            return mp_shape_len(T, s, n);
+        }
         return rc != MP_OK ? rc : mp_tensor_observe(T, obj);
     }
     mp_rc rc = mp_special(T, obj, "__len__", &func);
@@ -209,7 +213,7 @@ mp_rule_len(mp_trace *T, mp_shadow *s, const mp_call *c)
         s->below = MP_BELOW_WATCH;
         return mp_know(T, obj);
     }
-    return rc != MP_OK ? rc : mp_read_len(T, obj);
+    return rc != MP_OK ? rc : mp_read_length(T, s, obj);
 }
 
 mp_rc
@@ -242,15 +246,18 @@ mp_rule_mro(mp_trace *T, mp_shadow *s, const mp_call *c)
                    : MP_OK;
     for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
         rc = mp_guard_mro_of(T, c->args[i]);
+        if (rc == MP_OK && mp_symbol_find(T, c->args[i]) == NULL) {
+            rc = mp_read_args(T, &c->args[i], 1, false, &has_tensor);
+        }
     }
-    return rc != MP_OK ? rc : mp_read_args(T, c->args, c->count, false, &has_tensor);
+    return rc;
 }
 
 mp_rc
 mp_rule_callable(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *found;
-    mp_rc rc = c->count == 1 ? mp_know(T, c->args[0]) : MP_OK;
+    mp_rc rc = c->count == 1 ? mp_pass(T, c->args[0]) : MP_OK;
     return rc != MP_OK || c->count != 1
                ? rc
                : mp_special_any(T, c->args[0], "__call__", &found);
@@ -260,7 +267,7 @@ mp_rule_callable(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_type(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    return c->count == 1 ? mp_know(T, c->args[0])
+    return c->count == 1 ? mp_pass(T, c->args[0])
                          : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a class is created");
 }
 
@@ -318,7 +325,7 @@ mp_rule_getattr(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *const *args = c->args;
     Py_ssize_t nargs = c->nargs;
-    mp_rc rc = nargs == 3 ? mp_know(T, args[2]) : MP_OK;
+    mp_rc rc = nargs == 3 ? mp_pass(T, args[2]) : MP_OK;
     rc = rc != MP_OK || nargs < 2 ? rc : mp_check_attr_name(T, args[1]);
     if (rc != MP_OK || nargs < 2 || !PyUnicode_Check(args[1])) {
         return rc;

@@ -139,7 +139,7 @@ mp_rule_append(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     mp_val n;
     mp_rc rc = mp_value(T, c->args[0], &n);
-    rc = rc != MP_OK ? rc : mp_know_all(T, c->args + 1, c->nargs - 1);
+    rc = rc != MP_OK ? rc : mp_pass_all(T, c->args + 1, c->nargs - 1);
     return rc == MP_OK && c->nargs == 2 && !mp_val_is_constant(n)
                ? mp_write_append(T, n.node)
                : rc;

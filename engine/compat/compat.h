@@ -68,6 +68,8 @@ PyObject *mp_frame_stack_borrow(mp_frame *f, int i);  // i = 0: the bottom
 /* Replace a stack slot that is in use; takes over value.  May run Python (the old value's
  * deallocation). */
 MP_MAYRUN void mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value);
+/* The same of a local; into its cell, if it lives in one. */
+MP_MAYRUN void mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value);
 mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
 /* Code unit index of the current instruction; -1 before the first.  Exact for frames that
  * began under a watch; others may answer an inline cache of it. */
@@ -187,6 +189,10 @@ void mp_err_defer_steal(PyObject *exc);
 
 /* The most digits that the text of an int may have; 0: any number. */
 int mp_int_max_digits(void);
+/* A new exact int (of int64) or float of the same value, at an address that no other
+ * object has: also of the ints that CPython keeps one object for. */
+PyObject *mp_number_box(PyObject *o);
+bool mp_number_has_box(PyObject *o);
 
 /* -- threading.RLock (lock.c) ---------------------------------------------------------- */
 

@@ -69,6 +69,19 @@ mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
     Py_SETREF(*slot, value);
 }
 
+void
+mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value)
+{
+    assert(i >= 0 && i < f->f_code->co_nlocalsplus && f->localsplus[i] != NULL);
+    PyObject **slot = &f->localsplus[i];
+    if (mp_local_kind(f->f_code, i) & CO_FAST_CELL && PyCell_Check(*slot)) {
+        PyCell_Set(*slot, value);
+        Py_DECREF(value);
+        return;
+    }
+    Py_SETREF(*slot, value);
+}
+
 /* Frames that stand for C code, or that have not reached their first RESUME. */
 static bool
 frame_is_hidden(mp_frame *f)
@@ -251,6 +264,12 @@ mp_frame_stack_borrow(mp_frame *f, int i)
 
 void
 mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
+{
+    Py_DECREF(value);
+}
+
+void
+mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value)
 {
     Py_DECREF(value);
 }

@@ -607,3 +607,62 @@ mp_int_max_digits(void)
     return 0;  // (nothing is recorded there)
 #endif
 }
+
+/* -- Numbers with an address of their own ------------------------------------------------ */
+
+#if MP_CAN_WATCH
+/* CPython keeps one object for each of these. */
+static PyObject *
+small_int_box(long value)
+{
+    PyObject *box = PyLong_FromLong(1L << 20);  // one digit, and of nobody else
+    if (box == NULL) {
+        return NULL;
+    }
+    PyLongObject *l = (PyLongObject *)box;
+    digit size = (digit)(value < 0 ? -value : value);
+    int sign = value > 0 ? 1 : value < 0 ? -1 : 0;
+#if PY_VERSION_HEX >= 0x030c0000
+    l->long_value.ob_digit[0] = size;
+    _PyLong_SetSignAndDigitCount(l, sign, sign != 0);
+#else
+    l->ob_digit[0] = size;
+    Py_SET_SIZE(box, sign);
+#endif
+    return box;
+}
+
+bool
+mp_number_has_box(PyObject *o)
+{
+    int overflow = 0;
+    if (PyLong_CheckExact(o)) {
+        (void)PyLong_AsLongLongAndOverflow(o, &overflow);
+    }
+    return overflow == 0;
+}
+
+PyObject *
+mp_number_box(PyObject *o)
+{
+    assert(PyLong_CheckExact(o) || PyFloat_CheckExact(o));
+    if (PyFloat_CheckExact(o)) {
+        return PyFloat_FromDouble(PyFloat_AS_DOUBLE(o));
+    }
+    long long value = PyLong_AsLongLong(o);
+    return value >= -5 && value <= 256 ? small_int_box((long)value)
+                                       : PyLong_FromLongLong(value);
+}
+#else
+bool
+mp_number_has_box(PyObject *o)
+{
+    return false;
+}
+
+PyObject *
+mp_number_box(PyObject *o)
+{
+    return Py_NewRef(o);
+}
+#endif

@@ -2,6 +2,7 @@
 #ifndef MP_GRAPH_H
 #define MP_GRAPH_H
 
+#include "plan/plan.h"
 #include "trace/trace.h"
 
 /* A handler of the program needs the state that eager has there: does the run write, and
@@ -80,10 +81,42 @@ mp_rc mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic,
 PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exception
 void mp_op_drop(mp_trace *T);
 mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
-PyObject *mp_op_spec(mp_trace *T, PyObject *outputs);
 mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
 /* An object of a class in Python, which a row may ask for anything? */
 bool mp_op_asks_object(PyObject *arg);
+
+/* -- numbers.c --------------------------------------------------------------------- */
+
+/* The numbers that the arguments of the log need. */
+typedef struct mp_graph_numbers {
+    int32_t *given;  // numbers that are inputs of the graph, behind its tensors
+    int n_given;
+    PyObject *rows;  // owned dict: what each number is (notes["numbers"])
+} mp_graph_numbers;
+
+/* Graph and inputs of the plan, from the log. */
+mp_rc mp_graph_spec(mp_trace *T, PyObject *outputs, mp_plan *plan);
+/* numbers: what the graph is given besides its tensors; of mp_graph_spec. */
+PyObject *mp_op_spec(mp_trace *T, PyObject *outputs, const mp_graph_numbers *numbers);
+/* Notes of a graph with symbols (src/magpy/graph.py): 0 / -1. */
+int mp_graph_note_numbers(mp_trace *T, const mp_graph_numbers *numbers,
+                          PyObject *notes);
+/* Its layout as src/magpy/shapes/world.py takes it; NULL without an exception: closed. */
+PyObject *mp_graph_layout(mp_trace *T, const mp_node *tensor);
+
+/* Row of a number as src/magpy/shapes/recorder.py takes it: new tuple. */
+PyObject *mp_graph_number_row(mp_trace *T, int32_t number);
+
+/* -- shape.c ----------------------------------------------------------------------- */
+
+/* `x.shape`, `len(x)` of a tensor whose sizes follow from symbols. */
+mp_rc mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n);
+mp_rc mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n);
+/* x.size(), x.size(0), x.numel(), x.dim() ...; *done: false if it is another function. */
+mp_rc mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+                    Py_ssize_t nargs, PyObject *kwnames, bool *done);
+/* The new torch.Size: its items become symbols. */
+mp_rc mp_shape_result(mp_trace *T, PyObject *shape);
 
 /* -- writes.c ---------------------------------------------------------------------- */
 

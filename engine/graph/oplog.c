@@ -65,6 +65,7 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
     op->inputs[op->n_inputs] = Py_NewRef(tensor);
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);
     op->dynamic = op->dynamic || n->dynamic;
+    op->sized = op->sized || n->sized;
     return mp_op_value(T, n, leaf);
 }
 
@@ -175,9 +176,14 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
                          : mp_read_c_object(T, obj, mp_refgraph_find(&T->graph, obj));
         return rc != MP_OK ? rc : tree_slice(T, obj, tree);
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = mp_value_symbol(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (n.kind == MP_VAL_SYMBOL) {
+        T->op.sized = T->op.takes_numbers = true;
+        *tree = mp_number_leaf_new(n.node->number);
+        return *tree == NULL ? MP_ERR : MP_OK;
     }
     if (mp_val_is_constant(n) && mp_is_fresh_id(T, obj)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
@@ -234,7 +240,7 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.arrays);
     Py_CLEAR(T->op.effects);
     T->op.array_use = MP_ARRAY_REFUSED;
-    T->op.dynamic = false;
+    T->op.dynamic = T->op.sized = T->op.takes_numbers = false;
     while (T->op.n_inputs > 0) {
         Py_DECREF(T->op.inputs[--T->op.n_inputs]);
     }
@@ -249,7 +255,7 @@ mp_tensor_observe(mp_trace *T, PyObject *tensor)
     if (n != NULL && n->kind == MP_NODE_TENSOR && n->dynamic) {
         return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "the shape of a selection");
     }
-    return MP_OK;
+    return is_tensor_node(n) && n->sized ? mp_pin_everything(T) : MP_OK;
 }
 
 /* Asked of torch, whose answer a Python function or a mode may have changed.  Yes on
@@ -330,7 +336,8 @@ static bool
 inputs_are_constant(mp_trace *T)
 {
     for (int i = 0; i < T->op.n_inputs; i++) {
-        if (!mp_tensor_is_constant(T, T->op.inputs[i])) {
+        const mp_node *n = mp_refgraph_find(&T->graph, T->op.inputs[i]);
+        if (!is_tensor_node(n) || n->constant != T->n_mutations + 1) {
             return false;
         }
     }
@@ -377,6 +384,13 @@ mp_op_asks_object(PyObject *arg)
            && !mp_tensor_is_any(arg) && !mp_is_constant(arg);
 }
 
+static bool
+is_sized(mp_trace *T, PyObject *obj)
+{
+    const mp_node *n = mp_tensor_is_any(obj) ? mp_refgraph_find(&T->graph, obj) : NULL;
+    return is_tensor_node(n) && n->sized;
+}
+
 /* Rows that log nothing: the answer follows from guarded state. */
 static mp_rc
 op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
@@ -389,6 +403,9 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
         if (rc == MP_OK && flags & MP_TORCH_METADATA) {
             rc = mp_tensor_observe(T, args[i]);
+        }
+        else if (rc == MP_OK && is_sized(T, args[i])) {
+            rc = mp_pin_everything(T);
         }
         if (rc == MP_OK && flags != MP_TORCH_ASKS && mp_op_asks_object(args[i])
             && !mp_apply_is_context(T, args[i])) {
@@ -498,6 +515,13 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
         && !op_is_either(flags)) {
+        bool done = false;
+        mp_rc read = T->symbols.cap == 0
+                         ? MP_OK
+                         : mp_shape_call(T, s, callee, args, nargs, kwnames, &done);
+        if (read != MP_OK || done) {
+            return read;
+        }
         return op_constant(T, s, args, count, flags);
     }
     // Now, not when it has run: the program may change a list of arguments meanwhile.
@@ -544,6 +568,16 @@ result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
     return MP_OK;
 }
 
+/* The result is a tensor that was there before: whether it is may follow from numbers that
+ * the operation was given, or from sizes that it has compared. */
+static mp_rc
+op_pin_identity(mp_trace *T)
+{
+    return T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1)
+               ? mp_pin_everything(T)
+               : MP_OK;
+}
+
 /* The result's shape: Value for a new tensor, None for a known one or for None. */
 static mp_rc
 result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *has_old)
@@ -557,7 +591,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         if (known != NULL && known->kind == MP_NODE_TENSOR) {
             *has_old = true;
             *tree = Py_NewRef(Py_None);
-            return MP_OK;
+            return op_pin_identity(T);
         }
         mp_node *n = mp_refgraph_add_tensor(&T->graph, obj, -1);
         if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
@@ -565,6 +599,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         }
         T->n_values++;
         n->dynamic = T->op.dynamic;
+        n->sized = T->op.sized;
         n->constant = result_constant(T, obj);
         mp_op_note_alias(T, obj);
         *has_new = true;
@@ -576,7 +611,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
             return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
         }
         *tree = Py_NewRef(Py_None);
-        return MP_OK;
+        return T->op.sized ? mp_pin_everything(T) : MP_OK;
     }
     if ((T->op.flags & MP_TORCH_SETS_STATE) && mp_is_constant(obj)) {
         *tree = Py_NewRef(Py_None);  // a nesting depth: it follows from guarded state
@@ -590,6 +625,9 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
                          T->op.target);
     }
     mp_rc rc = mp_fresh(T, obj);
+    if (rc == MP_OK && T->op.sized && (PyTuple_CheckExact(obj) || PyList_Check(obj))) {
+        rc = mp_pin_everything(T);  // how many there are may follow from sizes
+    }
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
     PyObject *out = rc == MP_OK ? PyTuple_New(size) : NULL;
     if (rc == MP_OK && out == NULL) {
@@ -716,11 +754,13 @@ spec_mutated(mp_trace *T, PyObject *written)
 
 /* Source texts of the inputs: new tuple. */
 static PyObject *
-spec_names(mp_trace *T)
+spec_names(mp_trace *T, const mp_graph_numbers *numbers)
 {
-    PyObject *names = PyTuple_New(T->n_inputs);
-    for (int i = 0; names != NULL && i < T->n_inputs; i++) {
-        PyObject *name = mp_guards_source(T->guards, T->inputs[i]->reg);
+    PyObject *names = PyTuple_New(T->n_inputs + numbers->n_given);
+    for (int i = 0; names != NULL && i < T->n_inputs + numbers->n_given; i++) {
+        PyObject *name = mp_guards_given(
+            T->guards,
+            i < T->n_inputs ? T->inputs[i]->reg : ~numbers->given[i - T->n_inputs]);
         if (name == NULL) {
             Py_CLEAR(names);
             break;
@@ -733,10 +773,10 @@ spec_names(mp_trace *T)
 /* What the Python half must know of the graph besides its operations
  * (engine/plan/plan.h). */
 static PyObject *
-spec_notes(mp_trace *T)
+spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
 {
     PyObject *written = PyList_New(0), *names = NULL, *mutated = NULL, *notes = NULL;
-    if (written != NULL && (names = spec_names(T)) != NULL) {
+    if (written != NULL && (names = spec_names(T, numbers)) != NULL) {
         mutated = spec_mutated(T, written);
     }
     if (mutated != NULL) {
@@ -746,6 +786,9 @@ spec_notes(mp_trace *T)
                           "caught", T->op_caught ? Py_True : Py_False, "restated",
                           spec_restates(T) ? Py_True : Py_False);
     }
+    if (notes != NULL && mp_graph_note_numbers(T, numbers, notes) < 0) {
+        Py_CLEAR(notes);
+    }
     Py_XDECREF(mutated);
     Py_XDECREF(names);
     Py_XDECREF(written);
@@ -754,8 +797,9 @@ spec_notes(mp_trace *T)
 
 /* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
 PyObject *
-mp_op_spec(mp_trace *T, PyObject *outputs)
+mp_op_spec(mp_trace *T, PyObject *outputs, const mp_graph_numbers *numbers)
 {
+    int n_inputs = T->n_inputs + numbers->n_given;
     assert(PyList_CheckExact(outputs));
     PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
              *spec = NULL;
@@ -764,7 +808,7 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
     }
     for (int32_t i = 0; i < T->graph.n_nodes; i++) {
         if (T->graph.nodes[i]->leaf != NULL) {
-            mp_value_finish(T->graph.nodes[i]->leaf, T->n_inputs);
+            mp_value_finish(T->graph.nodes[i]->leaf, n_inputs);
         }
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
@@ -775,9 +819,9 @@ mp_op_spec(mp_trace *T, PyObject *outputs)
         }
         PyTuple_SET_ITEM(indices, i, index);
     }
-    notes = spec_notes(T);
+    notes = spec_notes(T, numbers);
     if (notes != NULL) {
-        spec = Py_BuildValue("(OiOO)", T->ops, T->n_inputs, indices, notes);
+        spec = Py_BuildValue("(OiOO)", T->ops, n_inputs, indices, notes);
     }
 done:
     Py_XDECREF(notes);

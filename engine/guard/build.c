@@ -353,3 +353,14 @@ mp_guards_hold(mp_guards *g, int32_t number)
     }
     return mp_guards_test(g, MP_G_HOLDS, -1, -1, NULL, number, NULL);
 }
+
+const mp_tensor_meta *
+mp_guards_tensor_borrow(const mp_guards *g, int32_t reg)
+{
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].kind == MP_G_TENSOR && g->ops[i].a == reg) {
+            return g->ops[i].meta;
+        }
+    }
+    return NULL;
+}

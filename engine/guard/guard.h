@@ -146,6 +146,8 @@ bool mp_guard_are_apart(PyObject *const *tensors, Py_ssize_t written, Py_ssize_t
 PyObject *mp_guard_context_borrow(PyObject *var);
 /* repr of a constant for people: cut if long, and never an exception for its value. */
 PyObject *mp_guard_repr(PyObject *o);
+/* What the TENSOR test of this register compares with; NULL: it has none. */
+const mp_tensor_meta *mp_guards_tensor_borrow(const mp_guards *g, int32_t reg);
 /* Source text of a register, "self.layers[3].weight": new str. */
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);
 /* The same of what a hit gathers: a register, or number k as ~k. */

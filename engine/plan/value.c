@@ -1,8 +1,9 @@
-/* plan/value.c - magpy._engine.Value.
+/* plan/value.c - magpy._engine.Value and magpy._engine.Number.
  *
  * A graph spec (plan/plan.h) is plain Python data: tuples, lists, dicts, constants.  Where a
  * tensor belongs there is a Value, which only carries its number: 0 .. n_inputs-1 are
- * the graph's inputs, then each operation's results in order.
+ * the graph's inputs, then each operation's results in order.  A Number stands for an int
+ * or float that may be another one in each call: a number of the guard program.
  *
  * To Python it is immutable, compared and hashed by number.  While its log grows the
  * engine may still number it (mp_value_finish); nobody else sees it then.  It refers to
@@ -15,7 +16,8 @@ typedef struct {
     Py_ssize_t index;
 } mp_ValueObject;
 
-static PyTypeObject *value_type;  // owned; NULL until mp_value_init
+static PyTypeObject *value_type;   // owned; NULL until mp_value_init
+static PyTypeObject *number_type;  // likewise
 
 static void
 value_dealloc(PyObject *self)
@@ -40,7 +42,7 @@ value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {(char *)"index", NULL};
     Py_ssize_t index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Value", names, &index)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n", names, &index)) {
         return NULL;
     }
     if (index < 0) {
@@ -56,6 +58,12 @@ value_repr(PyObject *self)
     return PyUnicode_FromFormat("%%%zd", ((mp_ValueObject *)self)->index);
 }
 
+static PyObject *
+number_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("#%zd", ((mp_ValueObject *)self)->index);
+}
+
 static Py_hash_t
 value_hash(PyObject *self)
 {
@@ -66,7 +74,7 @@ value_hash(PyObject *self)
 static PyObject *
 value_compare(PyObject *self, PyObject *other, int how)
 {
-    if (!mp_value_check(self) || !mp_value_check(other)) {
+    if (Py_TYPE(self) != Py_TYPE(other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
     Py_RETURN_RICHCOMPARE(((mp_ValueObject *)self)->index,
@@ -86,7 +94,7 @@ value_reduce(PyObject *self, PyObject *ignored)
 }
 
 static PyGetSetDef value_getset[] = {
-    {"index", value_get_index, NULL, "number of the value in its graph", NULL},
+    {"index", value_get_index, NULL, "its number", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -114,16 +122,60 @@ PyType_Spec mp_value_spec = {
     .slots = value_slots,
 };
 
+static PyType_Slot number_slots[] = {
+    {Py_tp_doc,
+     (void *)"Number(index)\n--\n\nAn int or float of a recorded graph, by number."},
+    {Py_tp_new, (void *)value_tp_new},
+    {Py_tp_dealloc, (void *)value_dealloc},
+    {Py_tp_repr, (void *)number_repr},
+    {Py_tp_hash, (void *)value_hash},
+    {Py_tp_richcompare, (void *)value_compare},
+    {Py_tp_getset, value_getset},
+    {Py_tp_methods, value_methods},
+    {0, NULL},
+};
+
+static PyType_Spec number_spec = {
+    .name = "magpy._engine.Number",
+    .basicsize = sizeof(mp_ValueObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = number_slots,
+};
+
 int
 mp_value_init(PyObject *module)
 {
     if (value_type == NULL) {
         value_type = (PyTypeObject *)PyType_FromSpec(&mp_value_spec);
-        if (value_type == NULL) {
-            return -1;
-        }
     }
-    return PyModule_AddType(module, value_type);
+    if (number_type == NULL) {
+        number_type = (PyTypeObject *)PyType_FromSpec(&number_spec);
+    }
+    return value_type == NULL || number_type == NULL
+                   || PyModule_AddType(module, value_type) < 0
+                   || PyModule_AddType(module, number_type) < 0
+               ? -1
+               : 0;
+}
+
+PyObject *
+mp_number_leaf_new(Py_ssize_t number)
+{
+    assert(number_type != NULL && number >= 0);
+    return value_make(number_type, number);
+}
+
+int
+mp_number_leaf_check(PyObject *o)
+{
+    return Py_IS_TYPE(o, number_type);
+}
+
+Py_ssize_t
+mp_number_leaf_index(PyObject *o)
+{
+    assert(mp_number_leaf_check(o));
+    return ((mp_ValueObject *)o)->index;
 }
 
 PyObject *

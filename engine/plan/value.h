@@ -1,4 +1,5 @@
-/* plan/value.h - the leaf of a graph spec that stands for a tensor: `%3`. */
+/* plan/value.h - the leaves of a graph spec: `%3` stands for a tensor, `#3` for a number of
+ * the guard program. */
 #ifndef MP_VALUE_H
 #define MP_VALUE_H
 
@@ -15,5 +16,9 @@ PyObject *mp_value_new(Py_ssize_t index);
 void mp_value_finish(PyObject *o, Py_ssize_t n_inputs);
 int mp_value_check(PyObject *o);         // 1 / 0
 Py_ssize_t mp_value_index(PyObject *o);  // o must be a Value
+
+PyObject *mp_number_leaf_new(Py_ssize_t number);
+int mp_number_leaf_check(PyObject *o);
+Py_ssize_t mp_number_leaf_index(PyObject *o);
 
 #endif

@@ -107,6 +107,9 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *value;
     rc = mp_read_key(T, dict, node, name, &value);
     *found = rc == MP_OK && value != NULL;
+    if (*found) {
+        mp_symbol_offer(T, value);
+    }
     return rc;
 }
 
@@ -193,7 +196,7 @@ get_from_tensor_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name,
     }
     if (n->reg < 0) {
         *found = value != NULL;
-        return value == NULL ? MP_OK : mp_know(T, value);
+        return value == NULL ? MP_OK : mp_pass(T, value);
     }
     if (value == NULL && (known == NULL || known->reg < 0)) {
         return mp_test(T, MP_G_NO_DICT, n, name, 0);
@@ -237,6 +240,13 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     if (flags == MP_TORCH_METADATA) {
         s->post = MP_POST_CONST;
+        bool own_shape = n->sized && !n->dynamic;
+        if (own_shape && mp_name_is(name, "shape")) {
+            return mp_shape_attr(T, s, n);
+        }
+        if (own_shape && n->reg >= 0 && mp_name_is(name, "ndim")) {
+            return MP_OK;
+        }
         return is_fixed_metadata(name) ? MP_OK : mp_tensor_observe(T, owner);
     }
     if (flags & MP_TORCH_CALL) {
@@ -541,7 +551,7 @@ mp_record_generic_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     PyObject *dict;
     mp_rc rc = mp_value(T, owner, &n);
     if (rc == MP_OK && value != NULL) {
-        rc = mp_know(T, value);
+        rc = mp_pass(T, value);
     }
     if (rc != MP_OK) {
         return rc;
@@ -618,7 +628,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
     }
     if (hook != NULL && PyFunction_Check(hook)) {
         if (value != NULL) {
-            rc = mp_know(T, value);
+            rc = mp_pass(T, value);
             if (rc != MP_OK) {
                 return rc;
             }

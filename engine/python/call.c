@@ -175,12 +175,13 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     for (Py_ssize_t i = 0; i < count; i++) {
-        mp_rc rc = mp_know(T, args[i]);
+        mp_rc rc = mp_pass(T, args[i]);
         if (rc != MP_OK) {
             return rc;
         }
     }
     s->below = MP_BELOW_WATCH;
+    s->passes = true;
     s->post = MP_POST_RESULT;
     mp_rc rc = mp_guard_function(T, func);
     return rc != MP_OK ? rc : mp_read_kwdefaults(T, func);
@@ -299,7 +300,7 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     bool takes_items =
         mp_c_base(cls)->tp_iter != NULL;  // list, set, ...: walks an argument
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
-        rc = !reads        ? mp_know(T, args[i])
+        rc = !reads        ? mp_pass(T, args[i])
              : takes_items ? mp_read_items(T, args[i])
                            : mp_read_all(T, args[i]);
         if (rc == MP_OK && takes_items) {

@@ -24,6 +24,7 @@ mp_attr_runs(mp_trace *T, mp_shadow *s, PyObject *func)
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
+    s->passes = true;
     return mp_load_const(T, func);
 }
 

@@ -57,6 +57,7 @@ load_global(mp_trace *T, mp_shadow *s, PyObject *name)
         rc = mp_read_key(T, dict, n, name, &value);
     }
     if (rc != MP_OK || value != NULL) {
+        mp_symbol_offer(T, value);
         return rc;
     }
     dict = mp_frame_builtins_borrow(s->f);
@@ -71,7 +72,7 @@ store_global(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
     assert(PyUnicode_Check(name));
     PyObject *dict, *old = NULL;
     mp_node *n;
-    mp_rc rc = value != NULL ? mp_know(T, value) : MP_OK;
+    mp_rc rc = value != NULL ? mp_pass(T, value) : MP_OK;
     if (rc == MP_OK) {
         rc = globals_node(T, s, &dict, &n);
     }
@@ -131,7 +132,9 @@ mp_read_cell(mp_trace *T, mp_shadow *s, int i)
     if (PyCell_GET(cell) == NULL) {
         return mp_test(T, MP_G_CELL_EMPTY, n, NULL, 0);
     }
-    return mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+    rc = mp_load(T, MP_G_LOAD_CELL, n->reg, NULL, 0, PyCell_GET(cell));
+    mp_symbol_offer(T, PyCell_GET(cell));
+    return rc;
 }
 
 /* value == NULL: empty the cell. */
@@ -140,7 +143,7 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
 {
     PyObject *cell;
     mp_node *n;
-    mp_rc rc = value != NULL ? mp_know(T, value) : mp_read_cell(T, s, i);
+    mp_rc rc = value != NULL ? mp_pass(T, value) : mp_read_cell(T, s, i);
     if (rc == MP_OK) {
         rc = cell_node(T, s, i, &cell, &n);
     }
@@ -218,113 +221,7 @@ load_build_class(mp_trace *T, mp_shadow *s)
     return rc;
 }
 
-/* -- Handlers: calls --------------------------------------------------------------------------------- */
-
-/* CALL: [method, self, args...] or [NULL, callable, args...] on the stack; keyword
- * arguments come last, and the names came with KW_NAMES. */
-static mp_rc
-do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    PyObject *args[256];
-    int n = in->arg, base = in->depth - n - 2;
-    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
-    if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
-    }
-    int first = method != NULL ? base + 1 : base + 2, count = 0;
-    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
-    for (int i = first; i < in->depth; i++) {
-        args[count++] = mp_frame_stack_borrow(s->f, i);
-    }
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
-}
-
-/* PRECALL of 3.11 takes a bound method apart, so its function and self must be known;
- * CALL, which comes next, finds them as [function, self]. */
-static mp_rc
-do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    int base = in->depth - in->arg - 2;
-    PyObject *callee = mp_frame_stack_borrow(s->f, base + 1);
-    if (mp_frame_stack_borrow(s->f, base) != NULL || !PyMethod_Check(callee)) {
-        return MP_OK;
-    }
-    return mp_record_method_parts(T, callee);
-}
-
-/* `*star` of a subclass of list or tuple: its items are the arguments as long as its class
- * has no __iter__ in Python. */
-static mp_rc
-prepare_star(mp_trace *T, PyObject *star)
-{
-    PyObject *iter = NULL;
-    if (PyTuple_CheckExact(star) || PyList_CheckExact(star)) {
-        return MP_OK;
-    }
-    mp_rc rc = mp_special(T, star, "__iter__", &iter);
-    if (rc == MP_OK && (iter == NULL || PyFunction_Check(iter))) {
-        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
-                            mp_type_name(star));
-    }
-    return rc;
-}
-
-/* CALL_FUNCTION_EX: the items of `*star` and `**kwargs` become arguments, so all of them
- * are read. (The interpreter passes them in order; names of keywords are the keys.)
- * `is_late`: a new iterable is unpacked by the interpreter into a frame that is watched;
- * the recorder gets the arguments there. */
-static mp_rc
-do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    bool has_kw = in->arg & 1;
-    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL,
-             *star = TOP(s, in, has_kw ? 2 : 1);
-    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
-    PyObject *args[256], *key, *value, *names = NULL;
-    Py_ssize_t pos = 0, count = 0;
-    mp_node *star_node = mp_refgraph_find(&T->graph, star);
-    bool is_late = star_node != NULL && star_node->kind == MP_NODE_FRESH
-                   && !PyTuple_Check(star) && !PyList_Check(star)
-                   && mp_callee_is_watched(callee);  // its frame tells the arguments
-    if (!is_late && !PyTuple_Check(star) && !PyList_Check(star)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
-                              mp_type_name(star));
-    }
-    mp_rc rc = mp_read_all(T, star);
-    rc = rc != MP_OK || is_late ? rc : prepare_star(T, star);
-    if (rc == MP_OK && kwargs != NULL) {
-        rc = PyDict_Check(kwargs)
-                 ? mp_read_all(T, kwargs)
-                 : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
-    Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
-    if (given + nkw > 250) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
-    }
-    for (Py_ssize_t i = 0; i < given; i++) {
-        args[count++] = PySequence_Fast_GET_ITEM(star, i);
-    }
-    Py_ssize_t nargs = count;
-    if (nkw > 0 && (names = PyTuple_New(nkw)) == NULL) {
-        return MP_ERR;
-    }
-    while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
-        if (!PyUnicode_Check(key)) {  // TypeError
-            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a keyword that is a %s",
-                                mp_type_name(key));
-        }
-        PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
-        args[count++] = value;
-    }
-    rc = rc != MP_OK ? rc : mp_record_callee(T, s, callee, args, nargs, names);
-    Py_XDECREF(names);
-    return rc;
-}
+/* -- Handlers: `with` and super() -------------------------------------------------------------------- */
 
 /* `with obj`: looks up __enter__ and __exit__ of the class and calls the first. Methods
  * in Python are watched. C methods are accepted only on objects that the run made,
@@ -474,6 +371,7 @@ advance_external(mp_trace *T, mp_node *n, PyObject *item)
     mp_rc rc = MP_OK;
     if (item != NULL) {
         rc = mp_load(T, MP_G_LOAD_NEXT, n->reg, NULL, n->taken, item);
+        mp_symbol_offer(T, item);
     }
     else if (mp_refgraph_test(&T->graph, MP_G_ITEMS_LEFT, n->reg, -1, NULL, n->taken)
              < 0) {
@@ -497,7 +395,8 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;
-    s->through_c = !PyGen_CheckExact(iterator);
+    s->passes = PyGen_CheckExact(iterator);
+    s->through_c = !s->passes;
     if (!mp_val_has_source(n)) {
         PyObject *ignored;
         rc = mp_look_before_next(T, iterator);
@@ -516,11 +415,27 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     return rc;
 }
 
-static mp_rc
-do_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
+/* A box has an address of its own: the instruction sees what the program would have. */
+static void
+take_from_box(mp_trace *T, mp_shadow *s, int slot)
 {
+    PyObject *value = mp_symbol_value_borrow(T, mp_frame_stack_borrow(s->f, slot));
+    if (value != NULL) {
+        mp_frame_stack_set_steal(s->f, slot, Py_NewRef(value));
+    }
+}
+
+static mp_rc
+do_is(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *a = TOP(s, in, 2), *b = TOP(s, in, 1);
     mp_rc rc = mp_record_is(T, a, b);
-    return rc != MP_OK ? rc : mp_constants_is(T, s, a, b);
+    rc = rc != MP_OK ? rc : mp_constants_is(T, s, a, b);
+    if (rc == MP_OK) {
+        take_from_box(T, s, in->depth - 2);
+        take_from_box(T, s, in->depth - 1);
+    }
+    return rc;
 }
 
 static mp_rc
@@ -566,7 +481,7 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
 static mp_rc
 do_known(mp_trace *T, PyObject *value)
 {
-    return mp_know(T, value);
+    return mp_pass(T, value);  // (no symbol is None)
 }
 
 /* CALL_INTRINSIC_1 of 3.12; the numbers are CPython's. */
@@ -639,6 +554,13 @@ do_raise(mp_trace *T, mp_shadow *s, const mp_instr *in)
 
 /* LOAD_METHOD: the look-up of LOAD_ATTR, but the result is a pair (method, self), or
  * (NULL, attribute). */
+static mp_rc
+do_unpack(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = mp_record_unpack(T, s, TOP(s, in, 1));
+    return rc != MP_OK ? rc : mp_number_box_items(T, s, in->depth - 1);
+}
+
 static mp_rc
 do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -798,7 +720,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_COMPARE_OP:
         return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
     case MP_OP_IS_OP:
-        return do_is(T, s, TOP(s, in, 2), TOP(s, in, 1));
+        return do_is(T, s, in);
     case MP_OP_CONTAINS_OP:
         return mp_record_contains(T, s, TOP(s, in, 1), TOP(s, in, 2));
     case MP_OP_BINARY_OP:
@@ -830,7 +752,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
                                     mp_type_name(TOP(s, in, 2)));
     case MP_OP_UNPACK_SEQUENCE:
     case MP_OP_UNPACK_EX:
-        return mp_record_unpack(T, s, TOP(s, in, 1));
+        return do_unpack(T, s, in);
     case MP_OP_LIST_EXTEND:
     case MP_OP_SET_UPDATE:
     case MP_OP_DICT_UPDATE:
@@ -839,11 +761,11 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_FORMAT_VALUE:
         return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
     case MP_OP_PRECALL:
-        return do_precall(T, s, in);
+        return mp_do_precall(T, s, in);
     case MP_OP_CALL:
-        return do_call(T, s, in);
+        return mp_do_call(T, s, in);
     case MP_OP_CALL_FUNCTION_EX:
-        return do_call_ex(T, s, in);
+        return mp_do_call_ex(T, s, in);
     case MP_OP_CALL_INTRINSIC_1:
         return do_intrinsic(T, s, in);
     case MP_OP_BEFORE_WITH:

@@ -63,7 +63,9 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     }
     PyObject *item = PySequence_Fast_GET_ITEM(obj, at);
     if (!n->appended) {
-        return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, item);
+        mp_rc rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, i, item);
+        mp_symbol_offer(T, item);
+        return rc;
     }
     if (at >= n->entry_len) {  // appended by the run: from the end, however long it was
         return i < 0 ? MP_OK : mp_read_len(T, obj);
@@ -136,6 +138,7 @@ getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
     }
     mp_rc rc = mp_read_key(T, obj, n, key, &value);
     if (rc != MP_OK || value != NULL || PyDict_CheckExact(obj)) {
+        mp_symbol_offer(T, value);
         return rc;
     }
     rc = mp_runs_python(T, s, obj, "__missing__", &runs);
@@ -191,8 +194,8 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
-    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
-    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
+    rc = rc != MP_OK ? rc : mp_value_items(T, obj, &n);
+    rc = rc != MP_OK || mp_val_is_tensor(n) ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
         return rc;
     }
@@ -255,7 +258,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
-    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
+    rc = rc != MP_OK || mp_val_is_tensor(n) ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
         return rc;
     }
@@ -271,7 +274,7 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     }
     rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_know(T, key);
     if (rc == MP_OK && value != NULL) {
-        rc = mp_know(T, value);
+        rc = mp_pass(T, value);
     }
     if (rc == MP_OK && !is_own_key(obj, n.node, key)) {
         rc = mp_read_deep(T, key, &has_tensor);
@@ -432,7 +435,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
-    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_value_items(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
     }

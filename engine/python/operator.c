@@ -21,6 +21,12 @@ mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
 {
     mp_val na, nb;
     mp_rc rc = mp_apply_refuse_is(T, a, b);
+    bool told = (mp_is_constant(a) || mp_is_constant(b))
+                && Py_TYPE(a) != Py_TYPE(b);  // `n is None`: types decide
+    if (told && rc == MP_OK) {
+        rc = mp_pass(T, a);
+        return rc != MP_OK ? rc : mp_pass(T, b);
+    }
     rc = rc != MP_OK ? rc : mp_value(T, a, &na);
     if (rc == MP_OK) {
         rc = mp_value(T, b, &nb);
@@ -63,6 +69,22 @@ read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
 }
 
+/* What the operands are.  A symbol beside a tensor is an argument of an operation; beside
+ * anything else it is pinned. */
+static mp_rc
+know_operands(mp_trace *T, PyObject *a, PyObject *b, mp_val *na, mp_val *nb)
+{
+    mp_rc rc = mp_value_symbol(T, a, na);
+    rc = rc != MP_OK ? rc : mp_value_symbol(T, b, nb);
+    if (rc == MP_OK && na->kind == MP_VAL_SYMBOL && !mp_val_is_tensor(*nb)) {
+        rc = mp_value(T, a, na);
+    }
+    if (rc == MP_OK && nb->kind == MP_VAL_SYMBOL && !mp_val_is_tensor(*na)) {
+        rc = mp_value(T, b, nb);
+    }
+    return rc;
+}
+
 static const char *const compare_names[] = {"lt", "le", "eq", "ne", "gt", "ge"};
 
 static mp_rc
@@ -89,10 +111,12 @@ mp_record_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, a, &na);
-    if (rc == MP_OK) {
-        rc = mp_value(T, b, &nb);
+    bool done;
+    mp_rc rc = mp_number_compare(T, s, a, b, op, &done);
+    if (rc != MP_OK || done) {
+        return rc;
     }
+    rc = know_operands(T, a, b, &na, &nb);
     if (rc != MP_OK) {
         return rc;
     }
@@ -144,9 +168,13 @@ static bool
 joins_items(PyObject *xs, PyObject *other, int op)
 {
     enum { ADD = 0, MULTIPLY = 5 };  // in binary_names
-    bool is_sequence = PyList_CheckExact(xs) || PyTuple_CheckExact(xs);
+    bool is_sequence = PyList_CheckExact(xs) || PyTuple_CheckExact(xs)
+                       || (PyTuple_Check(xs) && mp_is_constant(xs));  // torch.Size
     return is_sequence
-           && ((op == ADD && Py_IS_TYPE(other, Py_TYPE(xs)))
+           && ((op == ADD
+                && (Py_IS_TYPE(other, Py_TYPE(xs))
+                    || (PyTuple_Check(xs) && PyTuple_Check(other)
+                        && (PyTuple_CheckExact(other) || mp_is_constant(other)))))
                || (op == MULTIPLY && PyLong_CheckExact(other)));
 }
 
@@ -167,10 +195,12 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, a, &na);
-    if (rc == MP_OK) {
-        rc = mp_value(T, b, &nb);
+    bool done;
+    mp_rc rc = mp_number_binary(T, s, a, b, op, &done);
+    if (rc != MP_OK || done) {
+        return rc;
     }
+    rc = know_operands(T, a, b, &na, &nb);
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
     if (rc != MP_OK) {
@@ -179,7 +209,7 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (mp_val_is_tensor(na) || mp_val_is_tensor(nb)) {
         PyObject *args[2] = {a, b};
         if (inplace && !mp_val_is_tensor(na)) {
-            if (!mp_val_is_constant(na)) {
+            if (na.kind == MP_VAL_NODE) {
                 return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
                                       mp_type_name(a));
             }
@@ -240,7 +270,12 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     mp_val n;
     bool runs;
     char special[24];
-    mp_rc rc = mp_value(T, a, &n);
+    bool done;
+    mp_rc rc = mp_number_unary(T, s, a, name, &done);
+    if (rc != MP_OK || done) {
+        return rc;
+    }
+    rc = mp_value(T, a, &n);
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
     if (rc != MP_OK) {
         return rc;

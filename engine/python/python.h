@@ -117,6 +117,12 @@ mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *leve
 mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
                             PyObject *name);
 
+/* -- instr_call.c ------------------------------------------------------------------ */
+
+mp_rc mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in);
+mp_rc mp_do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in);
+mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
+
 /* -- instr.c ----------------------------------------------------------------------- */
 
 mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
@@ -160,6 +166,22 @@ mp_rc mp_record_inplace(mp_trace *T, mp_shadow *s, const mp_call *c);
 /* s is in sum() over a generator, whose frame `left` with item. */
 mp_rc mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item);
 mp_rc mp_sum_end(mp_trace *T, mp_shadow *s, PyObject *result);
+
+/* -- number.c ---------------------------------------------------------------------- */
+
+/* Arithmetic on symbols.  *done: the instruction answers with a number, or a truth that is
+ * guarded; else its operands are what they were, and whoever looks at them pins them. */
+mp_rc mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                       bool *done);
+mp_rc mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name,
+                      bool *done);
+mp_rc mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                        bool *done);
+/* What is on the stack there was read: its numbers become symbols, in a copy that the
+ * instruction takes apart in its place. */
+mp_rc mp_number_box_items(mp_trace *T, mp_shadow *s, int slot);
+/* abs, int, float, min, max, round, math.*. */
+mp_rc mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
 
 /* -- operator.c -------------------------------------------------------------------- */
 

@@ -235,7 +235,7 @@ mp_read_all(mp_trace *T, PyObject *obj)
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
-    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_value_items(T, obj, &n);
     if (rc == MP_OK && mp_val_has_source(n) && n.node->rewritten && PySet_Check(obj)) {
         return T->any_order ? MP_OK : mp_read_order(T, n.node);
     }
@@ -269,7 +269,7 @@ mp_rc
 mp_read_items(mp_trace *T, PyObject *obj)
 {
     mp_val n;
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = mp_value_items(T, obj, &n);
     if (rc == MP_OK && mp_is_opaque_external(obj, n.node)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
                               mp_type_name(obj));
@@ -335,6 +335,10 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
     mp_rc rc = mp_value(T, obj, &n);
     if (rc != MP_OK || mp_val_is_constant(n)) {
         return rc != MP_OK ? rc : mp_refuse_fresh_id(T, obj);
+    }
+    rc = mp_pin_deep(T, obj);
+    if (rc != MP_OK) {
+        return rc;
     }
     if (mp_val_is_tensor(n)) {
         *has_tensor = *has_tensor || !mp_tensor_is_constant(T, obj);
@@ -404,7 +408,7 @@ mp_read_len(mp_trace *T, PyObject *obj)
         return MP_ERR;
     }
     mp_rc rc = mp_unwrap_proxy(T, &obj);
-    rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_value_items(T, obj, &n);
     if (rc != MP_OK || !mp_node_needs_guards(n.node)) {
         return rc;
     }
@@ -422,6 +426,26 @@ mp_read_len(mp_trace *T, PyObject *obj)
  * emptiness is guarded, or the length, if it is empty or the run has added to it.  Other C
  * types with a slot for truth or length are refused. */
 mp_rc
+mp_read_length(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    bool plain = n != NULL && mp_node_needs_guards(n) && n->entry_keys == NULL
+                 && n->written == NULL
+                 && (PyList_CheckExact(obj) || PyTuple_CheckExact(obj)
+                     || PyDict_CheckExact(obj) || PyAnySet_CheckExact(obj));
+    int32_t number = -1;
+    mp_rc rc = !plain ? MP_OK
+                      : mp_symbol_length(T, n->reg, obj, entry_size(n, obj),
+                                         mp_guard_len(obj), &number);
+    if (rc == MP_OK && number >= 0) {
+        s->number = number;
+        s->post = MP_POST_NUMBER;
+        return MP_OK;
+    }
+    return rc != MP_OK ? rc : mp_read_len(T, obj);
+}
+
+mp_rc
 mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
 {
     mp_val n;
@@ -429,7 +453,10 @@ mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_value(T, obj, &n);
+    mp_rc rc = mp_value_symbol(T, obj, &n);
+    if (rc == MP_OK && n.kind == MP_VAL_SYMBOL) {
+        return mp_symbol_truth(T, obj);
+    }
     if (rc != MP_OK || mp_val_is_constant(n)
         || (mp_is_identity(obj) && !PyType_Check(obj))) {
         return rc;

@@ -99,12 +99,13 @@ mp_note_identity(mp_trace *T, PyObject *obj)
 {
     assert(obj != NULL);
     if (mp_is_constant(obj)) {
-        return mp_refuse_nan(T, obj);
+        mp_rc rc = mp_pin(T, obj);
+        return rc != MP_OK ? rc : mp_refuse_nan(T, obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    mp_rc rc = MP_OK;
+    mp_rc rc = mp_pin_deep(T, obj);
     if (n != NULL && (PyTuple_CheckExact(obj) || PyFrozenSet_CheckExact(obj))) {
-        rc = mp_read_all(T, obj);  // hashed with all that it holds
+        rc = rc != MP_OK ? rc : mp_read_all(T, obj);  // hashed with all that it holds
     }
     for (Py_ssize_t i = 0;
          rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {
@@ -160,7 +161,7 @@ mp_pin_key(mp_trace *T, PyObject *key)
     assert(key != NULL);
     mp_val n;
     if (mp_is_constant(key)) {
-        return MP_OK;
+        return mp_pin(T, key);
     }
     mp_rc rc = mp_value(T, key, &n);
     if (rc == MP_OK && PyTuple_CheckExact(key)) {

@@ -69,6 +69,8 @@ mp_rc mp_read_all(mp_trace *T, PyObject *obj);
  * items of an external object. */
 mp_rc mp_read_items(mp_trace *T, PyObject *obj);
 mp_rc mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor);
+/* The same of len(obj), which the instruction answers with: it may be a symbol. */
+mp_rc mp_read_length(mp_trace *T, mp_shadow *s, PyObject *obj);
 mp_rc mp_read_len(mp_trace *T, PyObject *obj);
 /* The keys in the dict's own order, whatever __iter__ a subclass has: new tuple. */
 PyObject *mp_dict_keys(PyObject *dict);

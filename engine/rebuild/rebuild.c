@@ -50,7 +50,7 @@ mp_rebuild_mark(mp_rebuilder *b, PyObject *obj, int mark)
 mp_rc
 mp_rebuild_source_add(mp_rebuilder *b, int32_t reg)
 {
-    assert(reg >= 0 && reg < b->T->guards->n_regs);
+    assert(reg < b->T->guards->n_regs);
     mp_replay *p = b->p;
     for (int32_t i = 0; i < p->n_sources; i++) {
         if (p->source_regs[i] == reg) {
@@ -238,7 +238,10 @@ mp_rebuild_scan(mp_rebuilder *b, PyObject *obj)
             return rc;
         }
     }
-    mp_rc rc = mp_value(b->T, obj, &v);
+    mp_rc rc = mp_value_symbol(b->T, obj, &v);
+    if (rc == MP_OK && v.kind == MP_VAL_SYMBOL) {
+        return source_add(b, ~v.node->number);
+    }
     if (rc == MP_ABORTED && !mp_val_is_constant(v)) {
         mp_blame(b->T, v.node->born);  // of a subclass of tensors: do not load it
     }
@@ -511,9 +514,13 @@ mp_rc
 mp_rebuild_make(mp_rebuilder *b, PyObject *obj, int32_t *reg)
 {
     mp_val v;
-    mp_rc rc = mp_value(b->T, obj, &v);
+    mp_rc rc = mp_value_symbol(b->T, obj, &v);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (v.kind == MP_VAL_SYMBOL) {
+        *reg = source_index(b, ~v.node->number);
+        return MP_OK;
     }
     if (mp_val_is_constant(v) || v.node->of_code) {
         return mp_rebuild_emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
@@ -588,20 +595,9 @@ plan_graph(mp_rebuilder *b, mp_plan *plan)
     if (rc != MP_OK) {
         return rc;
     }
-    plan->graph = mp_op_spec(T, b->outputs);
-    plan->inputs = PyMem_Malloc((size_t)(T->n_inputs + 1) * sizeof(*plan->inputs));
-    if (plan->graph == NULL || plan->inputs == NULL) {
-        if (plan->graph != NULL) {
-            PyErr_NoMemory();
-        }
-        return MP_ERR;
-    }
-    for (int i = 0; i < T->n_inputs; i++) {
-        plan->inputs[i] = T->inputs[i]->reg;
-    }
-    plan->n_inputs = T->n_inputs;
+    rc = mp_graph_spec(T, b->outputs, plan);
     plan->n_outputs = (int32_t)PyList_GET_SIZE(b->outputs);
-    return MP_OK;
+    return rc;
 }
 
 mp_rc

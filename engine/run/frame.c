@@ -7,6 +7,7 @@
  * has said before how to take it in (mp_post). */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/equal.h"
 #include "python/python.h"
 #include "read/read.h"
 #include "run/run.h"
@@ -92,6 +93,19 @@ start_rest(mp_trace *T, const mp_shadow *parent, int count, PyObject *rest)
     return rc;
 }
 
+/* A number that an argument is becomes a symbol. */
+static mp_rc
+take_local(mp_trace *T, mp_shadow *s, int i, PyObject *value)
+{
+    PyObject *box;
+    mp_symbol_offer(T, value);
+    mp_rc rc = mp_symbol_take(T, value, &box);
+    if (rc == MP_OK && box != NULL) {
+        mp_frame_local_set_steal(s->f, i, box);
+    }
+    return rc;
+}
+
 /* Parameter i at the begin of its frame. */
 static mp_rc
 start_param(mp_trace *T, mp_shadow *s, int i)
@@ -103,8 +117,9 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         return MP_OK;
     }
     if (s->root) {
-        return mp_load(T, MP_G_LOAD_ARG, -1,
-                       PyTuple_GET_ITEM(code->co_localsplusnames, i), i, value);
+        mp_rc rc = mp_load(T, MP_G_LOAD_ARG, -1,
+                           PyTuple_GET_ITEM(code->co_localsplusnames, i), i, value);
+        return rc != MP_OK ? rc : take_local(T, s, i, value);
     }
     if (!s->fresh && mp_refgraph_find(&T->graph, value) != NULL) {
         return MP_OK;  // a generator continues: its locals are its own values
@@ -128,7 +143,7 @@ start_param(mp_trace *T, mp_shadow *s, int i)
         // The guard of the function pins it: another object may be known by its place.
         return mp_load_const(T, value);
     }
-    return s->fresh ? mp_know(T, value) : MP_OK;
+    return s->fresh ? mp_pass(T, value) : MP_OK;
 }
 
 mp_rc
@@ -149,6 +164,41 @@ mp_frame_start(mp_trace *T, mp_shadow *s)
     }
     for (int i = 0; i < param_count(s->info->code) && rc == MP_OK; i++) {
         rc = start_param(T, s, i);
+    }
+    return rc;
+}
+
+/* The answer of an instruction, which this number is, becomes a symbol. */
+static mp_rc
+put_box(mp_trace *T, mp_shadow *s, int slot, int32_t number)
+{
+    PyObject *box = NULL, *answer = mp_frame_stack_borrow(s->f, slot);
+    PyObject *now = mp_symbol_number_now(T, number);
+    bool same =
+        now != NULL && Py_TYPE(now) == Py_TYPE(answer) && mp_guard_equals(now, answer);
+    assert(same);
+    Py_XDECREF(now);
+    if (PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    mp_rc rc = same ? mp_symbol_make(T, number, answer, &box)
+                    : mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
+                                     "a number that is not what it should be");
+    if (rc == MP_OK && box != NULL) {
+        mp_frame_stack_set_steal(s->f, slot, box);
+    }
+    return rc;
+}
+
+mp_rc
+mp_frame_take_number(mp_trace *T, mp_shadow *s, int index)
+{
+    PyObject *box;
+    int slot = s->info->at[index].depth - 1;
+    PyObject *top = slot < 0 ? NULL : mp_frame_stack_borrow(s->f, slot);
+    mp_rc rc = mp_symbol_take(T, top, &box);
+    if (rc == MP_OK && box != NULL) {
+        mp_frame_stack_set_steal(s->f, slot, box);
     }
     return rc;
 }
@@ -258,6 +308,10 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_post_token(T, top);
     case MP_POST_NUMPY:
         return mp_numpy_result(T, top);
+    case MP_POST_SHAPE:
+        return mp_shape_result(T, top);
+    case MP_POST_NUMBER:
+        return put_box(T, s, depth - 1, s->number);
     case MP_POST_STORE:
     case MP_POST_NONE:
         break;

@@ -366,9 +366,11 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     }
     mp_callback saved = mp_callback_begin(T);
     mp_shadow *parent = shadow_top(T);
-    mp_rc rc;
+    mp_rc rc = mp_symbols_give_up(T);
     bool watch = false;
-    if (is_forward(T, parent, f)) {
+    if (rc != MP_OK) {
+    }
+    else if (is_forward(T, parent, f)) {
         rc = enter_forward(T, f);
         watch = rc == MP_OK;
     }
@@ -442,6 +444,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         if (T->trial && result != NULL) {
             mp_trace_settle(T, mp_trial_yielded(T, f));
         }
+        mp_trace_settle(T, mp_symbols_give_up(T));
         if (!root) {
             mp_rc rc = mp_look_at_answer(T, shadow_top(T), &left, result);
             bool ends_class = rc == MP_OK && result != NULL && left.names != NULL;
@@ -471,7 +474,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = NULL;
-    s->raw = false;
+    s->raw = s->passes = false;
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
     Py_CLEAR(s->summands);
@@ -488,6 +491,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
                             "%U", PyTuple_GET_ITEM(avoided, 2));
     }
     rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
+    rc = rc != MP_OK ? rc : mp_symbols_settle(T);
     T->ends = rc == MP_OK && T->holds && T->host->ends(T->host_ctx);
     if (T->ends) {
         rc = mp_trace_abort(T, MP_AB_OPCODE, "the entry ends here");
@@ -519,6 +523,13 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         rc = mp_array_check_floats(T);
         rc = rc != MP_OK || before < 0 ? rc
                                        : mp_warn_check_quiet(T, info->at[before].op);
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (T->symbols.n_waiting > 0) {
+        rc = s->started && !info->is_handler[index] ? mp_frame_take_number(T, s, index)
+                                                    : mp_symbols_give_up(T);
     }
     if (rc != MP_OK) {
         return rc;

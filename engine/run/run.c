@@ -54,6 +54,7 @@ segment_fini(mp_trace *T)
     PyMem_Free(T->op.versions);
     T->op = (mp_pending_op){.target = NULL};
     mp_writes_fini(T);
+    mp_symbols_fini(&T->symbols);
     mp_refgraph_fini(&T->graph);
     mp_guards_free(T->guards);
     T->guards = NULL;
@@ -64,6 +65,9 @@ segment_fini(mp_trace *T)
     Py_CLEAR(T->fresh_ids);
     PyMem_Free(T->pins);
     T->pins = NULL;
+    Py_CLEAR(T->sizes);
+    Py_CLEAR(T->recorder);
+    Py_CLEAR(T->number_rows);
     Py_CLEAR(T->warn_view);
     Py_CLEAR(T->lent);
     Py_CLEAR(T->exposed);

@@ -36,6 +36,9 @@ bool mp_reaches_finalizer(PyObject *v);
 
 /* The first event of a frame: its arguments. */
 mp_rc mp_frame_start(mp_trace *T, mp_shadow *s);
+/* The number that was loaded meanwhile becomes a symbol, if the instruction before
+ * answers with it. */
+mp_rc mp_frame_take_number(mp_trace *T, mp_shadow *s, int index);
 /* The instruction `before` has ended: its result, seen at index. */
 mp_rc mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index);
 

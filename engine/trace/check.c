@@ -118,6 +118,12 @@ check_node(const mp_trace *T, const mp_node *n, int32_t i)
     case MP_NODE_TENSOR:
         must(T, MP_I_NODE_KIND, i, n->weak != NULL && (n->reg >= 0 || n->leaf != NULL));
         break;
+    case MP_NODE_SYMBOL:
+        must(T, MP_I_NODE_KIND, i,
+             n->reg == -1 && n->weak == NULL && n->number >= 0
+                 && n->number < g->guards->numbers.n
+                 && (PyLong_CheckExact(n->obj) || PyFloat_CheckExact(n->obj)));
+        break;
     }
     if (n->reg >= 0) {
         const mp_guards *program = g->guards;
@@ -775,6 +781,7 @@ check_plan_graph(const mp_trace *T, const mp_plan *plan)
     log_walk w = log_walk_of(T);
     w.order = w.result = MP_I_PLAN_VALUE;
     w.finished = true;
+    w.n_inputs = plan->n_inputs;  // numbers are inputs as well
     w.defined = calloc((size_t)T->n_values + 1, 1);
     if (w.defined == NULL) {
         return;

@@ -25,7 +25,7 @@ mp_entry_load(mp_trace *T, int32_t at, PyObject *name, PyObject *value)
     }
     mp_rc rc = mp_load(T, MP_G_LOAD_ARG, -1, name, at, value);
     Py_DECREF(name);
-    return rc;
+    return rc;  // (a number waits, or is pinned: mp_symbols_settle)
 }
 
 mp_rc
@@ -42,6 +42,14 @@ mp_segment_load_local(mp_trace *T, mp_shadow *s, int i)
     }
     mp_rc rc = mp_entry_load(T, s->base + i, mp_entry_name(s, i, s->root), value);
     mp_refgraph_loosen(&T->graph, value);
+    PyObject *box = NULL;
+    if (rc == MP_OK) {
+        mp_symbol_offer(T, value);
+        rc = mp_symbol_take(T, value, &box);
+    }
+    if (box != NULL) {
+        mp_frame_local_set_steal(s->f, i, box);
+    }
     if (rc == MP_OK) {  // else it is still what the entry row holds
         s->unread[i] = 0;
     }

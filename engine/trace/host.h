@@ -56,6 +56,7 @@ typedef struct {
     bool values;  // out: it broke where a value, or what depends on one, was needed
     const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none ...
     uint32_t age;             // ... as they were when they had this age
+    PyObject *compiler;       // borrowed: what graphs are compiled by; NULL: nothing
 } mp_compiling;
 
 /* magpy.config.is_compiling. */

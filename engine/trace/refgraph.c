@@ -36,7 +36,9 @@ static void
 node_free(mp_node *n)
 {
     assert(n->kind == MP_NODE_TENSOR || n->weak == NULL);
-    PyObject *obj = n->kind == MP_NODE_EXTERNAL && !n->released ? n->obj : NULL;
+    bool owns =
+        n->kind == MP_NODE_SYMBOL || (n->kind == MP_NODE_EXTERNAL && !n->released);
+    PyObject *obj = owns ? n->obj : NULL;
     Py_XDECREF(n->weak);
     Py_XDECREF(n->leaf);
     Py_XDECREF(n->written);
@@ -95,7 +97,8 @@ mp_node *
 mp_refgraph_find(mp_refgraph *g, PyObject *obj)
 {
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
-    if (slot->obj == NULL || slot->node == NULL || !mp_node_is_alive(slot->node)) {
+    if (slot->obj == NULL || slot->node == NULL || !mp_node_is_alive(slot->node)
+        || slot->node->kind == MP_NODE_SYMBOL) {
         return NULL;
     }
     const mp_node *n = slot->node;
@@ -194,6 +197,17 @@ mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg)
     n->weak = weak;
     n->version = mp_tensor_version(obj);
     n->required = reg >= 0 && mp_tensor_requires_grad(obj);
+    return n;
+}
+
+mp_node *
+mp_refgraph_add_symbol(mp_refgraph *g, PyObject *box, int32_t number)
+{
+    mp_node *n = node_add(g, box, MP_NODE_SYMBOL, -1);
+    if (n != NULL) {
+        Py_INCREF(box);
+        n->number = number;
+    }
     return n;
 }
 

@@ -5,6 +5,7 @@
  *   external   existed before the run; has a guard register (its source)
  *   fresh      made by the run; no guards, rebuilt from the live object if it escapes
  *   tensor     external (register) or result of a logged operation (value)
+ *   symbol     a number that is not pinned, in a box of its own (trace/symbol.h)
  * Invariants
  *  1 A node's address is valid for look-up only while its object lives: external nodes own
  *    their object until they are its last owner (mp_refgraph_release), tensors are checked
@@ -27,10 +28,16 @@ typedef struct {
     int32_t index;  // code unit
 } mp_site;
 
-typedef enum { MP_NODE_EXTERNAL, MP_NODE_FRESH, MP_NODE_TENSOR } mp_node_kind;
+typedef enum {
+    MP_NODE_EXTERNAL,
+    MP_NODE_FRESH,
+    MP_NODE_TENSOR,
+    MP_NODE_SYMBOL,
+} mp_node_kind;
 
 typedef struct mp_node {
-    PyObject *obj;       // owned if external and no tensor; else an address only
+    PyObject *obj;       // owned if external and no tensor, or a symbol's box; else an
+                         // address only
     PyTypeObject *type;  // of obj; an external object's is held by its TYPE_IS guard
     PyObject *weak;      // owned weak reference of a tensor
     PyObject *leaf;      // owned Value of a tensor that the op log uses, or NULL
@@ -48,6 +55,7 @@ typedef struct mp_node {
                          // the last of `changes` need, so many as this - 1
     int64_t version;     // external tensors: in-place counter when first seen
     int32_t reg;         // guard register, -1 if the object is not external
+    int32_t number;      // symbols: which of the guard program's (trace/symbol.h)
     uint8_t kind;        // mp_node_kind
     bool pinned;         // a guard says that the register is this very object
     bool released;       // external: died during the run as in eager; obj is an address
@@ -56,6 +64,7 @@ typedef struct mp_node {
     bool whole;        // set: `changes` do not tell all; its content is the live one's
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
+    bool sized;        // tensor: shape depends on symbols
     bool compared;     // C code told it from other objects: see read/identity.c
     bool loose;        // external: in mp_refgraph.loose
     bool of_code;      // a constant of code: always this very object
@@ -78,6 +87,7 @@ typedef struct mp_node {
 typedef enum {
     MP_VAL_CONSTANT,  // has no node
     MP_VAL_NODE,      // an object: external, fresh, or a tensor
+    MP_VAL_SYMBOL,    // a number that is not pinned (trace/symbol.h)
 } mp_val_kind;
 
 typedef struct {
@@ -163,7 +173,8 @@ typedef struct {
 int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);
 void mp_refgraph_fini(mp_refgraph *g);
 
-/* The live node of an object, or NULL (never an error). */
+/* The live node of an object, or NULL (never an error).  Symbols are none here: who is
+ * not taught takes them for constants, and pins them (mp_value). */
 mp_node *mp_refgraph_find(mp_refgraph *g, PyObject *obj);
 /* What was last known at this address, dead or alive; changes nothing. */
 mp_node *mp_refgraph_at(const mp_refgraph *g, PyObject *obj);
@@ -173,6 +184,8 @@ void mp_refgraph_forget(mp_refgraph *g, PyObject *obj);
 mp_node *mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj);
 mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);
 mp_node *mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg);
+/* The node gets a reference to the box. */
+mp_node *mp_refgraph_add_symbol(mp_refgraph *g, PyObject *box, int32_t number);
 bool mp_node_is_alive(const mp_node *n);
 /* A write is about to take obj (or NULL) from its place, or whatever n holds. */
 void mp_refgraph_loosen(mp_refgraph *g, PyObject *obj);

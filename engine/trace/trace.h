@@ -16,6 +16,7 @@
 #include "objects/types.h"
 #include "trace/host.h"
 #include "trace/refgraph.h"
+#include "trace/symbol.h"
 
 typedef enum {
     MP_TRACE_RECORDING,
@@ -54,6 +55,8 @@ typedef enum {
     MP_POST_NESTED,     // a nesting of new containers
     MP_POST_TOKEN,      // of ContextVar.set
     MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
+    MP_POST_NUMBER,     // a symbol
+    MP_POST_SHAPE,      // sizes of a tensor
 } mp_post;
 
 typedef struct {
@@ -74,6 +77,8 @@ typedef struct {
     bool hashes;         // C code below puts results of Python code into a set
     bool execs;          // exec() or eval(): the frame below has no function
     bool through_c;      // the result of the frame below goes to C code
+    bool passes;         // the result of the frame below is that of the instruction
+    int32_t number;      // MP_POST_NUMBER: which it is
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
     PyObject *cached,
         *cached_key;     // owned: a cache that has no answer, and its key; or NULL
@@ -159,6 +164,8 @@ typedef struct {
     PyObject *args, *kwargs;  // owned trees
     int flags;                // mp_torch_flags
     bool dynamic;             // some argument is dynamic
+    bool sized;               // some argument is sized, or a symbol
+    bool takes_numbers;       // some argument is a symbol
     PyObject **inputs;  // owned tensors of the call, until the next event: a temporary
                         // view may be the only one whose counter tells of a write
     int64_t *versions;  // their in-place counters before the call
@@ -191,11 +198,14 @@ typedef struct {
     mp_site at;
 } mp_pin_note;
 
+enum { MP_MAX_READ = 16 };  // dimensions of a tensor whose sizes are symbols
+
 typedef struct mp_trace {
     mp_trace_state state;
     mp_abort_info *why;
     mp_guards *guards;
     mp_refgraph graph;
+    mp_symbols symbols;
     PyObject *root_function;  // borrowed from the compiled function
     mp_shadow *stack;
     int n_stack, cap_stack;
@@ -205,11 +215,17 @@ typedef struct mp_trace {
     int n_writes, cap_writes;
     mp_pending_op op;
     mp_apply apply;
-    PyObject *fresh_ids;  // owned set of id()s of new objects, or NULL
-    PyObject *ops;        // owned list of (target, args, kwargs, result)
-    int n_values;         // results so far
-    int32_t n_mutations;  // operations that wrote in place so far
-    mp_node **inputs;     // external tensors used by the graph
+    PyObject *fresh_ids;        // owned set of id()s of new objects, or NULL
+    PyObject *ops;              // owned list of (target, args, kwargs, result)
+    int n_values;               // results so far
+    int32_t n_mutations;        // operations that wrote in place so far
+    int32_t read[MP_MAX_READ];  // MP_POST_SHAPE: numbers of the sizes, or -1
+    int32_t n_read;
+    PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
+    PyObject *number_rows;  // owned: what it knows of the numbers; NULL: nothing
+    PyObject *sizes;        // owned list of (Value, terms): sizes of results that the
+                            // program has read (graph/shape.c); NULL: none
+    mp_node **inputs;       // external tensors used by the graph
     int n_inputs, cap_inputs;
     PyObject *result;   // owned: the root's return value, while planning
     PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL
@@ -448,8 +464,15 @@ mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
     return (mp_call){callee, args, nargs, count, kwnames};
 }
 
-/* What a value on the stack is.  Aborts if unknown. */
+/* What a value on the stack is.  Aborts if unknown.  A symbol is pinned, since whoever asks
+ * may look at it, and is a constant then; not by the second. */
 mp_rc mp_value(mp_trace *T, PyObject *obj, mp_val *v);
+mp_rc mp_value_symbol(mp_trace *T, PyObject *obj, mp_val *v);
+/* Of what is taken apart: sizes in a torch.Size, else a constant, are not pinned with it. */
+mp_rc mp_value_items(mp_trace *T, PyObject *obj, mp_val *v);
+/* A value that is only passed on becomes known. */
+mp_rc mp_pass(mp_trace *T, PyObject *obj);
+mp_rc mp_pass_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count);
 /* The same, if the caller needs no node; and for several values. */
 mp_rc mp_know(mp_trace *T, PyObject *obj);
 mp_rc mp_know_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count);

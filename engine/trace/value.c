@@ -125,8 +125,7 @@ value_tuple(mp_trace *T, PyObject *obj, mp_val *v)
 {
     assert(PyTuple_CheckExact(obj));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
-        mp_val item;
-        mp_rc rc = mp_value(T, PyTuple_GET_ITEM(obj, i), &item);
+        mp_rc rc = mp_pass(T, PyTuple_GET_ITEM(obj, i));
         if (rc != MP_OK) {
             return rc;
         }
@@ -143,7 +142,8 @@ mp_value(mp_trace *T, PyObject *obj, mp_val *v)
     assert(obj != NULL);
     *v = MP_NO_VALUE;
     if (mp_is_constant(obj)) {
-        return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T) : MP_OK;
+        return mp_is_array_scalar_type(Py_TYPE(obj)) ? mp_array_guard_state(T)
+                                                     : mp_pin(T, obj);
     }
     *v = mp_val_of(mp_refgraph_find(&T->graph, obj));
     if (v->kind == MP_VAL_NODE) {
@@ -164,6 +164,45 @@ mp_value(mp_trace *T, PyObject *obj, mp_val *v)
     }
     return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a value of type %s",
                           mp_type_name(obj));
+}
+
+mp_rc
+mp_value_items(mp_trace *T, PyObject *obj, mp_val *v)
+{
+    if (!mp_holds_symbols(T, obj)) {
+        return mp_value(T, obj, v);
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    *v = mp_val_of(n != NULL ? n : mp_refgraph_add_fresh(&T->graph, obj));
+    return v->node == NULL ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_value_symbol(mp_trace *T, PyObject *obj, mp_val *v)
+{
+    mp_node *n = mp_symbol_find(T, obj);
+    if (n == NULL) {
+        return mp_value_items(T, obj, v);
+    }
+    *v = (mp_val){MP_VAL_SYMBOL, n};
+    return MP_OK;
+}
+
+mp_rc
+mp_pass(mp_trace *T, PyObject *obj)
+{
+    mp_val v;
+    return mp_value_symbol(T, obj, &v);
+}
+
+mp_rc
+mp_pass_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_pass(T, objs[i]);
+    }
+    return rc;
 }
 
 mp_rc
@@ -204,6 +243,23 @@ mp_test(mp_trace *T, mp_guard_kind kind, mp_node *n, PyObject *obj, int64_t num)
     return mp_refgraph_test(&T->graph, kind, n->reg, -1, obj, num) < 0 ? MP_ERR : MP_OK;
 }
 
+/* Which sizes and strides of a tensor from outside become symbols: bit masks by dim. */
+static bool
+which_dims_are_open(mp_trace *T, int32_t reg, PyObject *value, const mp_tensor_meta *m,
+                    uint64_t *open, uint64_t *small, uint64_t *strides)
+{
+    *open = *small = *strides = 0;
+    for (int32_t d = 0; d < m->ndim && d < 64; d++) {
+        mp_dynamic how =
+            mp_is_dynamic_place(T, reg, MP_PART_SIZE, d, value, m->dims[d]);
+        *open |= (uint64_t)(how != MP_STATIC) << d;
+        *small |= (uint64_t)(how == MP_DYNAMIC_WANTED) << d;
+        how = mp_is_dynamic_place(T, reg, MP_PART_STRIDE, d, value, 0);
+        *strides |= (uint64_t)(how != MP_STATIC) << d;
+    }
+    return (*open | *strides) != 0;
+}
+
 /* A tensor from outside: its metadata is the guard.  The guard is emitted past the table
  * of seen ones, because each tensor has metadata of its own. */
 static mp_rc
@@ -215,10 +271,19 @@ load_tensor(mp_trace *T, int32_t reg, PyObject *value)
         mp_err_drop();  // no dense description: not for a graph
         return mp_trace_abort(T, MP_AB_SUBCLASS, "a tensor without dense metadata");
     }
+    uint64_t open, small, strides;
+    bool sized = which_dims_are_open(T, reg, value, meta, &open, &small, &strides);
+    if (sized) {
+        mp_tensor_meta_open(meta, open, small, strides);
+    }
     if (mp_guards_test(T->guards, MP_G_TENSOR, reg, -1, NULL, 0, meta) < 0) {
         return MP_ERR;
     }
-    return mp_refgraph_add_tensor(&T->graph, value, reg) == NULL ? MP_ERR : MP_OK;
+    mp_node *n = mp_refgraph_add_tensor(&T->graph, value, reg);
+    if (n != NULL) {
+        n->sized = sized;
+    }
+    return n == NULL ? MP_ERR : sized ? mp_symbols_of_tensor(T, reg, meta) : MP_OK;
 }
 
 /* Instances of int, str, ... subclasses (enum members, typed strings), bound C methods. */
@@ -365,6 +430,11 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     assert(reg >= 0 && reg < T->guards->n_regs);
     mp_refgraph *g = &T->graph;
     if (mp_is_constant(value)) {
+        bool taken;
+        mp_rc waits = mp_symbol_load(T, reg, value, &taken);
+        if (waits != MP_OK || taken) {
+            return waits;
+        }
         if (T->holds && (PyLong_CheckExact(value) || PyFloat_CheckExact(value))
             && T->host->changes(T->host_ctx, T->guards, reg)) {
             PyObject *source = mp_guards_source(T->guards, reg);
@@ -454,7 +524,11 @@ mp_load(mp_trace *T, mp_guard_kind kind, int32_t a, PyObject *key, int64_t n,
     if (reg < 0 || mp_plant_freeze(T->guards, reg, value) < 0) {
         return MP_ERR;
     }
-    return is_new ? load_classify(T, reg, value) : MP_OK;
+    if (is_new) {
+        return load_classify(T, reg, value);
+    }
+    bool taken;  // again: it has a guard, or is a symbol
+    return mp_symbol_load(T, reg, value, &taken);
 }
 
 /* obj was reached through something whose identity is guarded, so it is part of the
@@ -548,7 +622,10 @@ bool
 mp_tensor_is_constant(mp_trace *T, PyObject *obj)
 {
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    return n != NULL && n->kind == MP_NODE_TENSOR && n->constant == T->n_mutations + 1;
+    if (!is_tensor_node(n) || n->constant != T->n_mutations + 1) {
+        return false;
+    }
+    return !n->sized || mp_pin_everything(T) == MP_OK;  // who asks reads it
 }
 
 mp_rc

@@ -61,6 +61,12 @@ class Value:
     def index(self) -> int: ...
 
 @final
+class Number:
+    def __new__(cls, index: int) -> Number: ...
+    @property
+    def index(self) -> int: ...
+
+@final
 class CompiledFunction:
     def __new__(
         cls,

@@ -44,12 +44,14 @@ def f(n):
 
 @pytest.mark.not_under_verify("counts segments")
 def test_a_loop_makes_a_handful_of_segments():
-    fast = engine_compile(world(LOOP)["f"])
-    assert hit(fast, 1000) == [1, "x"] * 1000
-    assert len(fast.entries()) <= 10
-    assert fast.stats()["fallbacks"] == 0
-    # The call, and the iterator: its numbers change, and soon are no shared objects.
-    assert fast.stats()["graph_breaks"] == 3
+    for numbers, breaks in ((0, 3), (2, 2)):
+        fast = engine_compile(world(LOOP)["f"], numbers=numbers)
+        assert hit(fast, 1000) == [1, "x"] * 1000
+        assert len(fast.entries()) <= 10
+        assert fast.stats()["fallbacks"] == 0
+        # The call, and the iterator: its numbers change, and soon are no shared objects.
+        # Where they are symbols, that is the same entry.
+        assert fast.stats()["graph_breaks"] == breaks
 
 
 def test_a_loop_of_breaks_uses_no_stack():
@@ -259,7 +261,7 @@ def f(net, x):
 
 def test_a_number_that_keeps_changing_is_not_guarded():
     eager, fast = world(COUNTS), world(COUNTS)
-    compiled = engine_compile(fast["f"])
+    compiled = engine_compile(fast["f"], numbers=0)
     nets = eager["Net"](), fast["Net"]()
     for _ in range(20):
         want, got = eager["f"](nets[0], 1), compiled(nets[1], 1)
@@ -267,6 +269,18 @@ def test_a_number_that_keeps_changing_is_not_guarded():
     counted = compiled.stats()
     assert counted["hits"] >= 13 and counted["recordings"] <= 7, counted
     assert set(counted["breaks"]) == {"changing-number"}
+
+
+def test_a_number_that_keeps_changing_becomes_a_symbol():
+    eager, fast = world(COUNTS), world(COUNTS)
+    compiled = engine_compile(fast["f"])
+    nets = eager["Net"](), fast["Net"]()
+    for _ in range(20):
+        want, got = eager["f"](nets[0], 1), compiled(nets[1], 1)
+        assert got[0] == want[0] and vars(nets[0]) == vars(nets[1])
+    counted = compiled.stats()
+    assert counted["hits"] >= 17 and counted["recordings"] <= 3, counted
+    assert not counted["breaks"]
 
 
 DIES = """

@@ -423,7 +423,6 @@ random.random()
 random.randint(0, 10**9)
 random.choice([1, 2, 3])
 random.getrandbits(8)
-random.gauss(0, 1)
 random.Random(1).random()
 random.seed(3)
 time.time()  # later

@@ -1,0 +1,380 @@
+/* graph/shape.c - sizes of tensors that follow from symbols: `x.shape`, `x.size(0)`, `len(x)`.
+ *
+ * Sizes of inputs are sources of the guard program (MP_N_SIZE).  Those of results are asked
+ * of Python (src/magpy/shapes/recorder.py), which runs the operations on fakes; the answer is
+ * noted and proven when the graph is compiled, so a wrong one makes no wrong result.  Whoever
+ * reads anything else of such a tensor pins all numbers (mp_tensor_observe). */
+#include "graph/graph.h"
+#include "objects/callables.h"
+#include "objects/types.h"
+
+/* -- Sizes as numbers -------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t ndim;
+    int32_t size[MP_MAX_READ];  // numbers, or -1: what it is now
+} sizes;
+
+static mp_rc
+sizes_of_input(mp_trace *T, const mp_node *n, sizes *out, bool *known)
+{
+    const mp_tensor_meta *m = mp_guards_tensor_borrow(T->guards, n->reg);
+    *known = m != NULL && m->ndim <= MP_MAX_READ;
+    out->ndim = *known ? m->ndim : 0;
+    for (int32_t d = 0; d < out->ndim; d++) {
+        out->size[d] = -1;
+        if (!mp_tensor_meta_is_open(m, d)) {
+            continue;
+        }
+        out->size[d] = mp_guards_number(T->guards, MP_N_SIZE, n->reg, -1, d, 0.0);
+        if (out->size[d] < 0) {
+            return MP_ERR;
+        }
+    }
+    return MP_OK;
+}
+
+static int32_t number_of_term(mp_trace *T, PyObject *term);
+
+/* ("SIZE", input, dim) and ("ADD", a, b): see src/magpy/shapes/terms.py. */
+static int32_t
+number_of_tuple(mp_trace *T, PyObject *term)
+{
+    const char *name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(term, 0));
+    int op = name == NULL ? -1 : mp_number_find(name);
+    Py_ssize_t count = PyTuple_GET_SIZE(term);
+    if (op < 0 || count < 2 || op == MP_N_FLOAT) {
+        return MP_NUMBER_NONE;
+    }
+    long long first = -1, second = -1;
+    bool plain = op == MP_N_INT || mp_number_is_source(op);
+    if (plain) {
+        first = PyLong_AsLongLong(PyTuple_GET_ITEM(term, 1));
+        second = count > 2 ? PyLong_AsLongLong(PyTuple_GET_ITEM(term, 2)) : 0;
+    }
+    if (op == MP_N_INT) {
+        return mp_guards_number(T->guards, MP_N_INT, -1, -1, first, 0.0);
+    }
+    if (plain) {
+        bool fits = first >= 0 && first < T->n_inputs && T->inputs[first]->reg >= 0;
+        return fits ? mp_guards_number(T->guards, (mp_number_op)op,
+                                       T->inputs[first]->reg, -1, second, 0.0)
+                    : MP_NUMBER_NONE;
+    }
+    int32_t a = number_of_term(T, PyTuple_GET_ITEM(term, 1));
+    int32_t b = a >= 0 && mp_number_has_b(op)
+                    ? (count > 2 ? number_of_term(T, PyTuple_GET_ITEM(term, 2))
+                                 : MP_NUMBER_NONE)
+                    : -1;
+    if (a < 0 || (mp_number_has_b(op) && b < 0)) {
+        return a < 0 ? a : b;
+    }
+    return mp_guards_number(T->guards, (mp_number_op)op, a, b, 0, 0.0);
+}
+
+/* MP_NUMBER_NONE, or -1 with an exception. */
+static int32_t
+number_of_term(mp_trace *T, PyObject *term)
+{
+    if (PyLong_Check(term)) {
+        long k = PyLong_AsLong(term);
+        return k >= 0 && k < T->guards->numbers.n ? (int32_t)k : MP_NUMBER_NONE;
+    }
+    return PyTuple_Check(term) && PyTuple_GET_SIZE(term) > 0
+                   && PyUnicode_Check(PyTuple_GET_ITEM(term, 0))
+               ? number_of_tuple(T, term)
+               : MP_NUMBER_NONE;
+}
+
+/* -- Sizes of results ---------------------------------------------------------------------- */
+
+/* All numbers of the segment, for the recorder of sizes: borrowed list of rows, which
+ * grows. */
+static PyObject *
+rows_of_numbers_borrow(mp_trace *T)
+{
+    if (T->number_rows == NULL && (T->number_rows = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    PyObject *rows = T->number_rows;
+    for (int32_t k = (int32_t)PyList_GET_SIZE(rows); k < T->guards->numbers.n; k++) {
+        PyObject *row = mp_graph_number_row(T, k);
+        int rc = row == NULL ? -1 : PyList_Append(rows, row);
+        Py_XDECREF(row);
+        if (rc < 0) {
+            return NULL;
+        }
+    }
+    return rows;
+}
+
+/* (tensor, dims, sizes, strides, offset, links) of each input: new list.  NULL without an
+ * exception: some tensor is gone. */
+static PyObject *
+rows_of_inputs(mp_trace *T)
+{
+    PyObject *rows = PyList_New(0);
+    for (int i = 0; rows != NULL && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        PyObject *layout = mp_graph_layout(T, n), *row = NULL;
+        if (layout == NULL && !PyErr_Occurred() && mp_node_is_alive(n)) {
+            row = Py_BuildValue("(O())", n->obj);
+        }
+        else if (layout != NULL && mp_node_is_alive(n)) {
+            PyObject *first = PyTuple_Pack(1, n->obj);
+            row = first == NULL ? NULL : PySequence_Concat(first, layout);
+            Py_XDECREF(first);
+        }
+        if (row == NULL || PyList_Append(rows, row) < 0) {
+            Py_CLEAR(rows);
+        }
+        Py_XDECREF(row);
+        Py_XDECREF(layout);
+    }
+    return rows;
+}
+
+/* The session of the compiled object, whose method the compiler is, answers. */
+static PyObject *
+recorder_borrow(mp_trace *T)
+{
+    PyObject *compiler = T->compiling == NULL ? NULL : T->compiling->compiler;
+    if (T->recorder == NULL && compiler != NULL && PyMethod_Check(compiler)) {
+        T->recorder =
+            PyObject_CallMethod(PyMethod_GET_SELF(compiler), "recorder", NULL);
+    }
+    return T->recorder;
+}
+
+/* New reference to a tuple of terms; NULL without an exception: nobody knows. */
+static PyObject *
+ask(mp_trace *T, const mp_node *n)
+{
+    PyObject *recorder = recorder_borrow(T), *answer = NULL, *terms = NULL;
+    PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T);
+    PyObject *numbers = inputs == NULL ? NULL : rows_of_numbers_borrow(T);
+    if (numbers != NULL) {
+        answer = PyObject_CallMethod(recorder, "sizes", "OOOO", T->ops, inputs, numbers,
+                                     n->leaf);
+    }
+    if (answer != NULL && PyTuple_Check(answer)) {
+        terms = Py_NewRef(answer);
+    }
+    if (PyErr_Occurred() && !mp_err_is_signal()) {
+        mp_err_drop();  // who cannot be asked does not know
+    }
+    Py_XDECREF(answer);
+    Py_XDECREF(inputs);
+    return terms;
+}
+
+/* The terms of this tensor were used: they are proven when the graph is compiled. */
+static int
+note_terms(mp_trace *T, const mp_node *n, PyObject *terms)
+{
+    if (T->sizes == NULL && (T->sizes = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    PyObject *pair = PyTuple_Pack(2, n->leaf, terms);
+    int rc = pair == NULL ? -1 : PyList_Append(T->sizes, pair);
+    Py_XDECREF(pair);
+    return rc;
+}
+
+static mp_rc
+sizes_of_result(mp_trace *T, mp_node *n, sizes *out, bool *known)
+{
+    *known = false;
+    if (n->leaf == NULL || T->apply.cls != NULL) {
+        return MP_OK;
+    }
+    PyObject *terms = ask(T, n);
+    if (terms == NULL || PyTuple_GET_SIZE(terms) > MP_MAX_READ) {
+        Py_XDECREF(terms);
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    out->ndim = (int32_t)PyTuple_GET_SIZE(terms);
+    *known = true;
+    for (int32_t d = 0; d < out->ndim && *known; d++) {
+        int64_t now;
+        int32_t k = number_of_term(T, PyTuple_GET_ITEM(terms, d));
+        PyObject *value = k < 0 ? NULL : mp_symbol_number_now(T, k);
+        *known = value != NULL && PyLong_Check(value)
+                 && mp_tensor_size(n->obj, d, &now) == 1
+                 && PyLong_AsLongLong(value) == now;
+        Py_XDECREF(value);
+        out->size[d] = *known && T->guards->numbers.ops[k].op == MP_N_INT ? -1 : k;
+    }
+    int64_t more;
+    *known = *known && mp_tensor_size(n->obj, out->ndim, &more) != 1;
+    bool noted = !*known || note_terms(T, n, terms) == 0;
+    Py_DECREF(terms);
+    return PyErr_Occurred() || !noted ? MP_ERR : MP_OK;
+}
+
+/* Else *known is false, and every number is pinned. */
+static mp_rc
+read_sizes(mp_trace *T, mp_node *n, sizes *out, bool *known)
+{
+    mp_rc rc = n->reg >= 0 ? sizes_of_input(T, n, out, known)
+                           : sizes_of_result(T, n, out, known);
+    return rc != MP_OK || *known ? rc : mp_pin_everything(T);
+}
+
+/* -- What reads them --------------------------------------------------------------------- */
+
+mp_rc
+mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
+{
+    sizes found;
+    bool known;
+    mp_rc rc = read_sizes(T, n, &found, &known);
+    s->post = MP_POST_CONST;
+    if (rc == MP_OK && known) {
+        T->n_read = found.ndim;
+        memcpy(T->read, found.size, (size_t)found.ndim * sizeof(*T->read));
+        s->post = MP_POST_SHAPE;
+    }
+    return rc;
+}
+
+/* One size, or the product of all: what the instruction answers. */
+static mp_rc
+answer_size(mp_trace *T, mp_shadow *s, const sizes *found, int64_t dim)
+{
+    s->post = MP_POST_CONST;
+    if (dim >= -found->ndim && dim < found->ndim) {
+        int32_t k = found->size[dim < 0 ? dim + found->ndim : dim];
+        s->number = k;
+        s->post = k < 0 ? MP_POST_CONST : MP_POST_NUMBER;
+    }
+    return MP_OK;  // (else IndexError)
+}
+
+static mp_rc
+answer_product(mp_trace *T, mp_shadow *s, mp_node *n, const sizes *found)
+{
+    int32_t product = -1;
+    for (int32_t d = 0; d < found->ndim; d++) {
+        int64_t now = 0;
+        int32_t k = found->size[d];
+        if (k < 0 && mp_tensor_size(n->obj, d, &now) == 1) {
+            k = mp_guards_number(T->guards, MP_N_INT, -1, -1, now, 0.0);
+        }
+        if (k >= 0 && product >= 0) {
+            k = mp_guards_number(T->guards, MP_N_MUL, product, k, 0, 0.0);
+        }
+        if (k < 0) {
+            return k == MP_NUMBER_NONE ? mp_pin_everything(T) : MP_ERR;
+        }
+        product = k;
+    }
+    s->number = product;
+    s->post = product < 0 ? MP_POST_CONST : MP_POST_NUMBER;
+    return MP_OK;
+}
+
+mp_rc
+mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n)
+{
+    sizes found;
+    bool known;
+    mp_rc rc = read_sizes(T, n, &found, &known);
+    return rc != MP_OK || !known ? rc : answer_size(T, s, &found, 0);
+}
+
+/* Is it this method of tensors, also bound to one? */
+static bool
+is_method(PyObject *callee, mp_known_id id)
+{
+    PyObject *known = mp_known[id];
+    return known != NULL && mp_callable_key(callee) == mp_callable_key(known);
+}
+
+/* What does not depend on sizes, though it is metadata. */
+static bool
+is_fixed(PyObject *callee)
+{
+    static const mp_known_id ids[] = {MP_K_TENSOR_IS_FLOAT, MP_K_TENSOR_IS_COMPLEX,
+                                      MP_K_TENSOR_IS_SIGNED, MP_K_TENSOR_ELEMENT_SIZE,
+                                      MP_K_TENSOR_GET_DEVICE};
+    bool found = false;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(ids) && !found; i++) {
+        found = is_method(callee, ids[i]);
+    }
+    return found;
+}
+
+/* x.size(dim), x.size(dim=1): *dim; false: it is another call. */
+static bool
+takes_dim(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, int64_t *dim)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    int overflow;
+    bool named = kwnames == NULL
+                 || (PyTuple_GET_SIZE(kwnames) == 1
+                     && mp_name_is(PyTuple_GET_ITEM(kwnames, 0), "dim"));
+    if (count != 2 || !named || !PyLong_CheckExact(args[1])) {
+        return false;
+    }
+    *dim = PyLong_AsLongLongAndOverflow(args[1], &overflow);
+    return overflow == 0;
+}
+
+mp_rc
+mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+              Py_ssize_t nargs, PyObject *kwnames, bool *done)
+{
+    mp_node *n = nargs > 0 ? mp_refgraph_find(&T->graph, args[0]) : NULL;
+    sizes found;
+    bool known, size = is_method(callee, MP_K_TENSOR_SIZE);
+    bool numel =
+        is_method(callee, MP_K_TENSOR_NUMEL) || is_method(callee, MP_K_TENSOR_NELEMENT);
+    bool dim =
+        is_method(callee, MP_K_TENSOR_DIM) || is_method(callee, MP_K_TENSOR_NDIMENSION);
+    int64_t which = 0;
+    bool one = size && takes_dim(args, nargs, kwnames, &which);
+    *done = false;
+    if (!is_tensor_node(n) || !n->sized || n->dynamic) {
+        return MP_OK;
+    }
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_CONST;
+    if (is_fixed(callee)) {
+        *done = true;
+        return MP_OK;
+    }
+    if (!one && (nargs != 1 || kwnames != NULL || !(size || numel || dim))) {
+        return MP_OK;
+    }
+    mp_rc rc = one ? mp_pin(T, args[1]) : MP_OK;
+    rc = rc != MP_OK ? rc : read_sizes(T, n, &found, &known);
+    *done = true;
+    if (rc != MP_OK || !known || dim) {
+        return rc;
+    }
+    if (one) {
+        return answer_size(T, s, &found, which);
+    }
+    if (numel) {
+        return answer_product(T, s, n, &found);
+    }
+    return mp_shape_attr(T, s, n);
+}
+
+mp_rc
+mp_shape_result(mp_trace *T, PyObject *shape)
+{
+    assert(PyTuple_Check(shape));
+    mp_rc rc = mp_fresh(T, shape);
+    for (int32_t d = 0; d < T->n_read && d < PyTuple_GET_SIZE(shape) && rc == MP_OK;
+         d++) {
+        PyObject *box = NULL, *item = PyTuple_GET_ITEM(shape, d);
+        rc = T->read[d] < 0 ? MP_OK : mp_symbol_make(T, T->read[d], item, &box);
+        if (box != NULL) {
+            PyTuple_SET_ITEM(shape, d, box);  // nobody has seen the tuple yet
+            Py_DECREF(item);
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,119 @@
+/* python/instr_call.c - the instructions that call: where callee and arguments stand.
+ *
+ * Stack slots are an argument array as they are: they lie side by side in the frame. */
+#include "python/python.h"
+#include "read/read.h"
+
+#define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
+
+/* CALL: [method, self, args...] or [NULL, callable, args...] on the stack; keyword
+ * arguments come last, and the names came with KW_NAMES. */
+mp_rc
+mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *args[256];
+    int n = in->arg, base = in->depth - n - 2;
+    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
+    if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
+    }
+    int first = method != NULL ? base + 1 : base + 2, count = 0;
+    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    for (int i = first; i < in->depth; i++) {
+        args[count++] = mp_frame_stack_borrow(s->f, i);
+    }
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    return mp_record_callee(T, s, callee, args, count - nkw, kwnames);
+}
+
+/* PRECALL of 3.11 takes a bound method apart, so its function and self must be known;
+ * CALL, which comes next, finds them as [function, self]. */
+mp_rc
+mp_do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int base = in->depth - in->arg - 2;
+    PyObject *callee = mp_frame_stack_borrow(s->f, base + 1);
+    if (mp_frame_stack_borrow(s->f, base) != NULL || !PyMethod_Check(callee)) {
+        return MP_OK;
+    }
+    return mp_record_method_parts(T, callee);
+}
+
+/* `*star` of a subclass of list or tuple: its items are the arguments as long as its class
+ * has no __iter__ in Python. */
+static mp_rc
+prepare_star(mp_trace *T, PyObject *star)
+{
+    PyObject *iter = NULL;
+    if (PyTuple_CheckExact(star) || PyList_CheckExact(star)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, star, "__iter__", &iter);
+    if (rc == MP_OK && (iter == NULL || PyFunction_Check(iter))) {
+        rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
+                            mp_type_name(star));
+    }
+    return rc;
+}
+
+/* CALL_FUNCTION_EX: the items of `*star` and `**kwargs` become arguments, so all of them
+ * are read. (The interpreter passes them in order; names of keywords are the keys.)
+ * `is_late`: a new iterable is unpacked by the interpreter into a frame that is watched;
+ * the recorder gets the arguments there. */
+mp_rc
+mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool has_kw = in->arg & 1;
+    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL,
+             *star = TOP(s, in, has_kw ? 2 : 1);
+    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
+    PyObject *args[256], *key, *value, *names = NULL;
+    Py_ssize_t pos = 0, count = 0;
+    mp_node *star_node = mp_refgraph_find(&T->graph, star);
+    bool is_late = star_node != NULL && star_node->kind == MP_NODE_FRESH
+                   && !PyTuple_Check(star) && !PyList_Check(star)
+                   && mp_callee_is_watched(callee);  // its frame tells the arguments
+    if (!is_late && !PyTuple_Check(star) && !PyList_Check(star)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "*%s as arguments",
+                              mp_type_name(star));
+    }
+    mp_rc rc = mp_read_all(T, star);
+    rc = rc != MP_OK || is_late ? rc : prepare_star(T, star);
+    if (rc == MP_OK && kwargs != NULL) {
+        rc = PyDict_Check(kwargs)
+                 ? mp_read_all(T, kwargs)
+                 : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
+    }
+    int top = in->depth - 1;
+    rc =
+        rc != MP_OK || is_late ? rc : mp_number_box_items(T, s, has_kw ? top - 1 : top);
+    rc = rc != MP_OK || !has_kw ? rc : mp_number_box_items(T, s, top);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    star = TOP(s, in, has_kw ? 2 : 1);
+    kwargs = has_kw ? TOP(s, in, 1) : NULL;
+    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
+    Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
+    if (given + nkw > 250) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with many arguments");
+    }
+    for (Py_ssize_t i = 0; i < given; i++) {
+        args[count++] = PySequence_Fast_GET_ITEM(star, i);
+    }
+    Py_ssize_t nargs = count;
+    if (nkw > 0 && (names = PyTuple_New(nkw)) == NULL) {
+        return MP_ERR;
+    }
+    while (kwargs != NULL && PyDict_Next(kwargs, &pos, &key, &value)) {
+        if (!PyUnicode_Check(key)) {  // TypeError
+            rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a keyword that is a %s",
+                                mp_type_name(key));
+        }
+        PyTuple_SET_ITEM(names, count - nargs, Py_NewRef(key));
+        args[count++] = value;
+    }
+    rc = rc != MP_OK ? rc : mp_record_callee(T, s, callee, args, nargs, names);
+    Py_XDECREF(names);
+    return rc;
+}

@@ -1,0 +1,208 @@
+/* python/number.c - arithmetic on symbols (trace/symbol.h).
+ *
+ * An operation on symbols and constants that the table of numbers knows is computed here, as
+ * a check computes it, and the instruction's answer becomes a symbol.  All others pin their
+ * operands, as whoever asks mp_value() does. */
+#include "python/python.h"
+
+enum { NONE = -1 };
+
+/* In the order of BINARY_OP's operands. */
+static const int binary_numbers[] = {
+    MP_N_ADD, MP_N_AND, MP_N_FLOORDIV, MP_N_LSHIFT, NONE,         MP_N_MUL, MP_N_MOD,
+    MP_N_OR,  MP_N_POW, MP_N_RSHIFT,   MP_N_SUB,    MP_N_TRUEDIV, MP_N_XOR,
+};
+
+/* In the order of Py_LT ... Py_GE. */
+static const mp_number_op compare_numbers[] = {MP_N_LT, MP_N_LE, MP_N_EQ,
+                                               MP_N_NE, MP_N_GT, MP_N_GE};
+
+/* Are these numbers, and one a symbol?  b may be NULL. */
+static bool
+are_numbers(const mp_trace *T, PyObject *a, PyObject *b)
+{
+    return T->symbols.n_open > 0 && mp_is_number(a) && (b == NULL || mp_is_number(b))
+           && (mp_symbol_find(T, a) != NULL
+               || (b != NULL && mp_symbol_find(T, b) != NULL));
+}
+
+/* The instruction answers op(a, b). */
+static mp_rc
+answer(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *a, PyObject *b, int64_t n,
+       bool *done)
+{
+    PyObject *value;
+    int32_t number;
+    mp_rc rc = mp_refuse_fresh_id(T, a);
+    rc = rc != MP_OK || b == NULL ? rc : mp_refuse_fresh_id(T, b);
+    rc = rc != MP_OK ? rc : mp_symbol_compute(T, op, a, b, n, &number, &value);
+    *done = rc == MP_OK && number >= 0;
+    if (*done) {
+        s->number = number;
+        s->post = MP_POST_NUMBER;
+        Py_DECREF(value);
+    }
+    return rc;
+}
+
+mp_rc
+mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                 bool *done)
+{
+    int number = binary_numbers[op % 13];
+    *done = false;
+    if (number == NONE || !are_numbers(T, a, b)
+        || (PyBool_Check(a) && PyBool_Check(b))) {
+        return MP_OK;
+    }
+    int64_t n = 0;
+    if (number == MP_N_POW && !PyFloat_Check(a) && !PyFloat_Check(b)) {
+        n = PyObject_RichCompareBool(b, Py_False, Py_LT) == 1;  // (of exact ints)
+    }
+    return answer(T, s, (mp_number_op)number, a, b, n, done);
+}
+
+mp_rc
+mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
+{
+    *done = false;
+    if (!are_numbers(T, a, NULL)) {
+        return MP_OK;
+    }
+    mp_number_op op = name[0] == 'i'   ? MP_N_INVERT
+                      : name[0] == 'n' ? MP_N_NEG
+                                       : MP_N_POS;  // the three names of operator.c
+    return answer(T, s, op, a, NULL, 0, done);
+}
+
+mp_rc
+mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                  bool *done)
+{
+    *done = false;
+    if (!are_numbers(T, a, b)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_refuse_fresh_id(T, a);
+    rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+    s->post = MP_POST_RESULT;
+    return rc != MP_OK ? rc : mp_symbol_decide(T, compare_numbers[op], a, b, done);
+}
+
+/* min(a, b, c): one after another, as the function does. */
+static mp_rc
+fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
+     Py_ssize_t count, bool *done)
+{
+    PyObject *so_far = Py_NewRef(args[0]), *value;
+    int32_t number = -1;
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 1; i < count && rc == MP_OK; i++) {
+        PyObject *box = NULL;
+        bool plain = !are_numbers(T, so_far, args[i]);
+        if (plain) {
+            break;
+        }
+        rc = mp_symbol_compute(T, op, so_far, args[i], 0, &number, &value);
+        if (rc != MP_OK || number < 0) {
+            number = -1;
+            break;
+        }
+        rc = mp_symbol_make(T, number, value, &box);
+        Py_SETREF(so_far, box != NULL ? box : Py_NewRef(value));
+        Py_DECREF(value);
+    }
+    *done = rc == MP_OK && number >= 0;
+    if (*done) {
+        s->number = number;
+        s->post = MP_POST_NUMBER;
+    }
+    Py_DECREF(so_far);
+    return rc;
+}
+
+mp_rc
+mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
+{
+    bool any = false, all = c->kwnames == NULL && c->nargs > 0;
+    *done = false;
+    for (Py_ssize_t i = 0; i < c->nargs && all && T->symbols.n_open > 0; i++) {
+        all = mp_is_number(c->args[i]);
+        any = any || mp_symbol_find(T, c->args[i]) != NULL;
+    }
+    if (!any || !all) {
+        return MP_OK;
+    }
+    int op = mp_number_of_call(c->callee, c->nargs > 2 ? 2 : c->nargs);
+    bool folds = op == MP_N_MIN || op == MP_N_MAX;
+    if (op < 0 || (c->nargs > 2 && !folds)) {
+        return MP_OK;
+    }
+    if (folds && c->nargs >= 2) {
+        for (Py_ssize_t i = 0; i < c->nargs; i++) {
+            if (Py_TYPE(c->args[i]) != Py_TYPE(c->args[0])) {
+                return MP_OK;  // which type the answer has would be a question of values
+            }
+        }
+        return fold(T, s, (mp_number_op)op, c->args, c->nargs, done);
+    }
+    int64_t n = op == MP_N_ROUND_TO && PyFloat_Check(c->args[0]);
+    return answer(T, s, (mp_number_op)op, c->args[0], c->nargs > 1 ? c->args[1] : NULL,
+                  n, done);
+}
+
+/* -- Items that an instruction takes out of a container from outside --------------------- */
+
+static mp_rc
+box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
+{
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    mp_rc rc = (*made = PyTuple_New(size)) == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
+        PyObject *box;
+        rc = mp_symbol_take_item(T, reg, i, NULL, &box);
+        PyTuple_SET_ITEM(
+            *made, i, box != NULL ? box : Py_NewRef(PySequence_Fast_GET_ITEM(obj, i)));
+    }
+    return rc;
+}
+
+static mp_rc
+box_dict(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
+{
+    PyObject *key, *value, *box;
+    Py_ssize_t pos = 0;
+    mp_rc rc = (*made = PyDict_Copy(obj)) == NULL ? MP_ERR : MP_OK;
+    while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
+        rc = mp_symbol_take_item(T, reg, -1, key, &box);
+        if (rc == MP_OK && box != NULL && PyDict_SetItem(*made, key, box) < 0) {
+            rc = MP_ERR;  // (the size stays, and with it the order)
+        }
+        Py_XDECREF(box);
+    }
+    return rc;
+}
+
+mp_rc
+mp_number_box_items(mp_trace *T, mp_shadow *s, int slot)
+{
+    PyObject *obj = mp_frame_stack_borrow(s->f, slot), *made = NULL;
+    const mp_node *n =
+        T->symbols.n_waiting == 0 ? NULL : mp_refgraph_find(&T->graph, obj);
+    if (n == NULL || !mp_node_needs_guards(n) || n->appended || n->written != NULL) {
+        return MP_OK;
+    }
+    mp_rc rc = PyTuple_CheckExact(obj) || PyList_CheckExact(obj)
+                   ? box_sequence(T, n->reg, obj, &made)
+               : PyDict_CheckExact(obj) ? box_dict(T, n->reg, obj, &made)
+                                        : MP_OK;
+    if (rc == MP_OK && made != NULL && mp_refgraph_add_fresh(&T->graph, made) == NULL) {
+        rc = MP_ERR;
+    }
+    if (rc == MP_OK && made != NULL) {
+        mp_frame_stack_set_steal(s->f, slot, made);
+        return MP_OK;
+    }
+    Py_XDECREF(made);
+    return rc;
+}

@@ -1,0 +1,603 @@
+"""Numbers that change from call to call: what becomes a symbol, and what pins one."""
+
+import pytest
+
+from magpy._engine import CompiledFunction
+from oracle import cases, check
+
+CASES = cases(r"""
+import math, json, operator, functools, dataclasses
+
+class Box:
+    def __init__(self, n=0):
+        self.n = n
+
+state = Box(1)
+xs = [1, 2.5, 3]
+d = {"n": 1, "f": 0.5}
+N = 1
+
+=== argument
+def f(n):
+    return n, [n], (n, (n, 1)), {"a": n}
+>>> 3
+>>> 4
+>>> 5
+
+=== float_argument
+def f(x):
+    return x, [x], -x, x + 1, x * 2, x / 3
+>>> 0.5
+>>> 1.5
+>>> -0.0
+>>> float("inf")
+
+=== zero_one_negative
+def f(n):
+    return n + 1, n - 1, n * n, -n, abs(n), +n, ~n
+>>> 7
+>>> 0
+>>> 1
+>>> -1
+>>> 255
+>>> 256
+>>> 257
+
+=== big
+def f(n):
+    return n + 1, n * 3, n - 1
+>>> 5
+>>> 6
+>>> 2**62
+>>> 2**63 - 1
+>>> 2**64
+>>> -2**63
+>>> 7
+
+=== powers
+def f(n):
+    return n ** 2, 2 ** n, n ** 0.5
+>>> 3
+>>> 4
+>>> 62
+>>> 64
+>>> -2
+>>> 0
+
+=== divisions
+def f(n, m):
+    return n // m, n % m, n / m, divmod(n, m)
+>>> 7, 2
+>>> 8, 3
+>>> -7, 2
+>>> 7, -2
+>>> 0, 5
+
+=== division_by_zero
+def f(n, m):
+    try:
+        return n // m
+    except ZeroDivisionError as e:
+        return str(e)
+>>> 7, 2
+>>> 8, 3
+>>> 7, 0
+>>> 9, 4
+
+=== shifts_and_bits
+def f(n, m):
+    return n << 2, n >> 1, n & m, n | m, n ^ m, n & True
+>>> 7, 2
+>>> 8, 3
+>>> -7, 5
+>>> 2**61, 1
+
+=== float_arithmetic
+def f(x, y):
+    return x + y, x - y, x * y, x / y, x // y, x % y, x ** 2
+>>> 1.5, 0.25
+>>> 2.5, 0.3
+>>> -1.5, 0.7
+>>> 1e100, 1e-3
+
+=== mixed_types
+def f(n):
+    return n + 0.5, n * 2, n + True, 1 - n
+>>> 3
+>>> 4
+>>> 4.5
+>>> True
+>>> 5
+
+=== nan
+def f(x):
+    return x, x == x, x < 1
+>>> 0.5
+>>> 1.5
+>>> float("nan")
+
+=== negative_zero
+def f(x):
+    return x, 0.0 + x, math.copysign(1.0, x)
+>>> 0.5
+>>> 1.5
+>>> -0.0
+>>> 0.0
+
+=== compared
+def f(n):
+    if n > 5:
+        return "big", n
+    if n == 5:
+        return "five"
+    return "small", n
+>>> 3
+>>> 4
+>>> 5
+>>> 6
+>>> 2**40
+
+=== compared_with_float
+def f(n, x):
+    return n < x, n == x, n >= x, n != x
+>>> 3, 2.5
+>>> 4, 4.0
+>>> 2**53 + 1, float(2**53)
+
+=== truth
+def f(n):
+    return "yes" if n else "no", not n, bool(n)
+>>> 3
+>>> 4
+>>> 0
+>>> 5
+>>> 0.0
+>>> 0.5
+
+=== and_or
+def f(n, m):
+    return n and m, n or m, n and m + 1
+>>> 3, 4
+>>> 5, 6
+>>> 0, 7
+>>> 8, 0
+
+=== is_small
+def f(n):
+    return n is None, n is not None, n is True
+>>> 3
+>>> 4
+>>> 5
+
+=== is_the_same
+def f(n):
+    m = n
+    return m is n
+>>> 3
+>>> 4
+>>> 5
+
+=== isinstance_of
+def f(n):
+    return isinstance(n, bool), isinstance(n, int), isinstance(n, (int, float)), type(n), n + 1
+>>> 3
+>>> 4
+>>> 5
+>>> True
+
+=== formatted
+def f(n):
+    return f"{n}", "%d" % n, str(n), repr(n), "{:>5}".format(n), f"{n:04d}", "%s %s" % (n, n + 1)
+>>> 3
+>>> 4
+>>> 5
+
+=== formatted_deep
+def f(n):
+    return str([n, (n + 1,)]), f"{ {'a': n} }", repr(Box(n).n)
+>>> 3
+>>> 4
+>>> 5
+
+=== as_key
+def f(n):
+    made = {n: "n", (n, 1): "t"}
+    made[n + 1] = 2
+    return made, {n, n + 1}, n in made
+>>> 3
+>>> 4
+>>> 5
+
+=== external_key
+table = {3: "three", 4: "four"}
+def f(n):
+    return table.get(n), n in table
+>>> 3
+>>> 4
+>>> 5
+
+=== as_index
+def f(n):
+    made = [10, 20, 30, 40]
+    return made[n], xs[n], made[:n], made[n:], "abcd"[n]
+>>> 0
+>>> 1
+>>> 2
+
+=== ranges
+def f(n):
+    total = 0
+    for i in range(n):
+        total += i
+    return total, list(range(n)), sum(range(n))
+>>> 3
+>>> 4
+>>> 3
+
+=== repeated
+def f(n):
+    return [0] * n, "ab" * n, (n,) * 2, [n] * 2
+>>> 1
+>>> 2
+>>> 3
+
+=== in_list
+def f(n):
+    made = [n, n + 1, 7]
+    return made.index(n + 1), n in made, made.count(7), sorted(made), max(made), min(made), sum(made)
+>>> 3
+>>> 9
+>>> 7
+>>> 1
+
+=== compared_deep
+def f(n):
+    return (n, 1) == (3, 1), [n] < [4], {"a": n} == {"a": 5}
+>>> 3
+>>> 4
+>>> 5
+
+=== json_text
+def f(n):
+    return json.dumps({"n": n, "l": [n, n + 1]})
+>>> 3
+>>> 4
+>>> 5
+
+=== functions_of_math
+def f(x):
+    return math.sqrt(x), math.exp(x), math.floor(x), math.ceil(x), math.log(x), math.sin(x)
+>>> 0.5
+>>> 1.5
+>>> 2.25
+>>> 4
+
+=== sqrt_of_negative
+def f(x):
+    try:
+        return math.sqrt(x)
+    except ValueError as e:
+        return str(e)
+>>> 0.5
+>>> 1.5
+>>> -1.0
+
+=== builtins_of_numbers
+def f(n, x):
+    return abs(n), int(x), float(n), min(n, 4), max(n, 4), min(x, 0.5), round(x), round(x, 1), pow(n, 2), divmod(n, 3)
+>>> 3, 1.25
+>>> 5, 2.75
+>>> -3, -0.5
+>>> 4, 0.5
+
+=== min_of_mixed_types
+def f(n):
+    return min(n, 2.5), max(n, 2.5), min(n, 1, 7), max(1, n, 3)
+>>> 3
+>>> 4
+>>> 1
+>>> 2
+
+=== min_of_equals
+def f(n, m):
+    return min(n, m), max(n, m)
+>>> 3, 3
+>>> 4, 4
+>>> 4, 5
+>>> 0.0, -0.0
+>>> -0.0, 0.0
+
+=== methods_of_numbers
+def f(n):
+    return n.bit_length(), n.real, n.__add__(1), n.to_bytes(2, "big")
+>>> 3
+>>> 4
+>>> 5
+
+=== counter
+def f():
+    state.n += 1
+    return state.n
+>>>
+>>>
+>>>
+
+=== counter_read_twice
+def f():
+    a = state.n
+    state.n = a + 1
+    b = state.n
+    state.n += 2
+    return a, b, state.n
+>>>
+>>>
+!!! state.n = 0
+??? state.n = 2**63 - 2
+
+=== counter_of_an_item
+def f():
+    d["n"] += 1
+    return d["n"], d["f"] * 2
+>>>
+>>>
+!!! d["f"] = 1.5
+!!! d["n"] = 1.5
+
+=== counter_of_a_global
+def f():
+    global N
+    N += 1
+    return N, N * 2
+>>>
+>>>
+>>>
+
+=== counter_in_a_cell
+def make():
+    count = 0
+    def f():
+        nonlocal count
+        count += 1
+        return count
+    return f
+f = make()
+>>>
+>>>
+>>>
+
+=== stored_deep
+@dataclasses.dataclass
+class Pair:
+    a: int
+    b: object
+def f(n):
+    state.last = (n, [n + 1, {"k": n}])
+    state.pair = Pair(n, n * 2)
+    return state.pair, state.last
+>>> 3
+>>> 4
+>>> 5
+
+=== appended
+log = []
+def f(n):
+    log.append(n)
+    log.append((n, n + 1))
+    return log[-2]
+>>> 3
+>>> 4
+
+=== through_functions
+def g(a, b=2, *rest, **kw):
+    return a + b, rest, kw
+def f(n):
+    return g(n), g(n, n + 1), g(n, 1, n, n, k=n), (lambda m: m * 2)(n)
+>>> 3
+>>> 4
+>>> 5
+
+=== through_callbacks
+def f(n):
+    return sorted([3, 1, 2], key=lambda i: i * n), list(map(lambda i: i + n, [1, 2])), functools.reduce(operator.add, [n, 1]), [*map(str, [n])]
+>>> 3
+>>> -4
+>>> 5
+
+=== through_generators
+def gen(n):
+    yield n
+    yield n + 1
+def f(n):
+    return list(gen(n)), [i * 2 for i in gen(n)], sum(gen(n)), max(gen(n))
+>>> 3
+>>> 4
+>>> 5
+
+=== properties_and_special_methods
+class V:
+    def __init__(self, n):
+        self.n = n
+    @property
+    def twice(self):
+        return self.n * 2
+    def __len__(self):
+        return self.n
+    def __bool__(self):
+        return self.n > 3
+    def __add__(self, other):
+        return self.n + other
+    def __index__(self):
+        return self.n
+    def __hash__(self):
+        return self.n
+    def __eq__(self, other):
+        return self.n == other.n
+    def __getitem__(self, i):
+        return self.n + i
+def f(n):
+    v = V(n)
+    return v.twice, len(v), bool(v), v + 1, [0, 1, 2, 3, 4, 5, 6][v], v[n], {v: 1}[V(n)], hash(v)
+>>> 3
+>>> 4
+>>> 5
+
+=== cached
+@functools.lru_cache
+def slow(n):
+    return n * 2
+def f(n):
+    return slow(n), slow(n + 1)
+>>> 3
+>>> 4
+>>> 5
+
+=== raised
+def f(n):
+    try:
+        if n > 4:
+            raise ValueError(n)
+        return n
+    except ValueError as e:
+        return e.args, str(e)
+>>> 3
+>>> 4
+>>> 5
+>>> 6
+
+=== state_of_gauss
+class Random:
+    def __init__(self):
+        self.gauss_next = None
+    def gauss(self, mu):
+        z, self.gauss_next = self.gauss_next, None
+        if z is None:
+            z = 0.25 + mu
+            self.gauss_next = z * 2 + mu
+        return mu + z
+r = Random()
+def f(mu):
+    return r.gauss(mu)
+>>> 0.5
+>>> 1.5
+>>> 2.5
+>>> 3.5
+
+=== defaults
+def g(a, b=3):
+    return a * b
+def f(n):
+    return g(n)
+>>> 3
+>>> 4
+!!! g.__defaults__ = (4,)
+
+=== loop_carried
+def f(n, x):
+    total = 0
+    for i in range(3):
+        total += n
+        x = x * 2 + i
+    return total, x
+>>> 3, 0.5
+>>> 4, 1.5
+>>> 5, 2.5
+
+=== unpacked
+pair = (1, 2)
+def f():
+    a, b = pair
+    c, (e, g) = [a, (b, 3)]
+    return a + b, c, e, g
+>>>
+!!! pair = (3, 4)
+!!! pair = (5, 6)
+!!! pair = (5, 6.5)
+
+=== iterated
+def f():
+    return [x * 2 for x in xs], sum(xs)
+>>>
+!!! xs[:] = [4, 2.5, 5]
+!!! xs[:] = [6, 3.5, 7]
+
+=== walrus_and_chains
+def f(n):
+    if 2 < (m := n + 1) <= 5:
+        return m
+    return -m
+>>> 1
+>>> 2
+>>> 4
+>>> 7
+
+=== matched
+def f(n):
+    match n:
+        case 3:
+            return "three"
+        case int(m) if m > 4:
+            return m
+        case [a, b]:
+            return a
+        case _:
+            return "other", n
+>>> 3
+>>> 4
+>>> 5
+>>> 6
+
+=== slices_made
+def f(n):
+    s = slice(n, n + 2)
+    return s, [0, 1, 2, 3, 4, 5, 6, 7][s], s.start
+>>> 1
+>>> 2
+>>> 3
+
+=== star_arguments
+def f(*args, **kw):
+    return args, kw, sum(args)
+>>> 1, 2
+>>> 3, 4
+>>> 5, 6
+""")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_numbers(case):
+    check(case)
+
+
+def counted(f, *calls):
+    """Return recordings of a function that is called once with each argument."""
+    compiled = CompiledFunction(f)
+    for args in calls:
+        assert compiled(*args) == f(*args)
+    stats = compiled.stats()
+    assert stats["hits"] + stats["recordings"] == len(calls), stats
+    return stats["recordings"]
+
+
+def test_one_recording_for_all_numbers():
+    assert counted(lambda n: n * 2 + 1, *[(i,) for i in range(3, 60)]) == 2
+    assert counted(lambda x: x / 2, *[(i / 7,) for i in range(1, 60)]) == 2
+    assert counted(lambda n, x: (n, x, [n]), *[(i, i / 2) for i in range(60)]) == 2
+
+
+def test_a_branch_has_an_entry_for_each_way():
+    calls = [(i,) for i in (1, 2, 3, 8, 9, 4, 10, 5)]
+    assert counted(lambda n: n + 1 if n > 5 else n - 1, *calls) == 3
+
+
+def test_a_counter_counts():
+    class State:
+        calls = 0
+
+    def f(state):
+        state.calls += 1
+        return state.calls
+
+    compiled, state = CompiledFunction(f), State()
+    assert [compiled(state) for _ in range(100)] == list(range(1, 101))
+    assert compiled.stats()["recordings"] <= 3
+    assert state.calls == 100 and type(state.calls) is int
