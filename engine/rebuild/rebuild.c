@@ -240,7 +240,7 @@ mp_rebuild_scan(mp_rebuilder *b, PyObject *obj)
     }
     mp_rc rc = mp_value_symbol(b->T, obj, &v);
     if (rc == MP_OK && v.kind == MP_VAL_SYMBOL) {
-        return source_add(b, ~v.node->number);
+        return mp_rebuild_source_add(b, ~v.node->number);
     }
     if (rc == MP_ABORTED && !mp_val_is_constant(v)) {
         mp_blame(b->T, v.node->born);  // of a subclass of tensors: do not load it
@@ -519,7 +519,7 @@ mp_rebuild_make(mp_rebuilder *b, PyObject *obj, int32_t *reg)
         return rc;
     }
     if (v.kind == MP_VAL_SYMBOL) {
-        *reg = source_index(b, ~v.node->number);
+        *reg = mp_rebuild_source(b, ~v.node->number);
         return MP_OK;
     }
     if (mp_val_is_constant(v) || v.node->of_code) {
