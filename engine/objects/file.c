@@ -1,4 +1,13 @@
-/* objects/file.c - text files whose writes are C code from end to end. */
+/* objects/file.c - text files whose writes are C code from end to end.
+ *
+ * A recording notes what a call prints, and a hit writes it after the graph (the effects
+ * WRITE and FLUSH).  That is sound only where writing runs no code of the program: file.h
+ * says for which files.  `mp_file_takes` answers it, once while recording and again as a
+ * guard of each hit.
+ *
+ * Ownership: the types, the names and the methods are held for the life of the process.
+ * Re-entrancy: the questions run no code of the program; writing may raise what the
+ * operating system reports. */
 #include "objects/file.h"
 
 #include <string.h>
@@ -25,6 +34,7 @@ static struct {
 
 /* -- Once --------------------------------------------------------------------------- */
 
+/* Sets *type to the type io.<name>. 0 / -1. */
 static int
 file_type(PyObject *io, const char *name, PyTypeObject **type)
 {
@@ -37,6 +47,7 @@ file_type(PyObject *io, const char *name, PyTypeObject **type)
     return found == NULL ? -1 : 0;
 }
 
+/* Fills `base`: the type io.<name> and its own methods. */
 static int
 file_base_init(PyObject *io, const char *name, file_base *base)
 {
@@ -102,6 +113,7 @@ done:
 
 /* -- Looking ------------------------------------------------------------------------ */
 
+/* The C type that `file` is an instance of, or NULL. */
 static const file_base *
 file_base_of(PyObject *file)
 {
@@ -149,6 +161,7 @@ file_is_plain(PyObject *file, const file_base *base)
     return true;
 }
 
+/* The object in the C struct of `o` at this offset; may be NULL. */
 static PyObject *
 file_member_borrow(PyObject *o, Py_ssize_t offset)
 {
@@ -170,6 +183,7 @@ file_is_c_below(PyObject *buffer)
            && (Py_IS_TYPE(raw, file_static.raw) || Py_IS_TYPE(raw, file_static.bytes));
 }
 
+/* Asks the C type's own `closed`.  No exception: a detached file counts as closed. */
 static bool
 file_is_open(PyObject *file, const file_base *base)
 {

@@ -169,6 +169,8 @@ types_find(const char *owner_name, const char *name, bool later)
     return found;
 }
 
+/* Finds row i, marks it and stores it in mp_known.  A row without an object in this
+ * process is left out. 0 / -1. */
 static int
 types_add(size_t i)
 {
@@ -253,6 +255,7 @@ types_add_pure(const char *owner, const char *names)
     return rc;
 }
 
+/* All rows of objects/numpy.def, once numpy has been imported. */
 static int
 types_add_numpy(void)
 {
@@ -266,6 +269,7 @@ types_add_numpy(void)
     return rc;
 }
 
+/* At import: the static types, the rows that are not `later`, and the modules' dicts. */
 int
 mp_types_init(void)
 {
@@ -293,6 +297,7 @@ mp_types_init(void)
     return 0;
 }
 
+/* Has the program imported torch._dynamo since the rows were looked up? */
 bool
 mp_types_dynamo_came(void)
 {
@@ -309,6 +314,8 @@ mp_types_dynamo_came(void)
     return module != NULL;
 }
 
+/* Rows of packages that MagPy does not import itself (numpy, torch._dynamo): called
+ * again whenever one of them has appeared.  Rows found before are kept. */
 int
 mp_types_later(void)
 {
@@ -332,6 +339,7 @@ mp_is_instance(PyObject *obj, mp_known_id id)
            && PyObject_TypeCheck(obj, (PyTypeObject *)mp_known[id]);
 }
 
+/* One of numpy's own scalar types (float32, int64); subclasses in Python are not. */
 bool
 mp_is_array_scalar_type(PyTypeObject *tp)
 {
@@ -360,6 +368,7 @@ mp_is_module(PyObject *globals, mp_module_id id)
     return globals != NULL && globals == module_dicts[id];
 }
 
+/* Is `tp` the class that the module's dict holds under the class's name? */
 bool
 mp_module_has(mp_module_id id, PyTypeObject *tp)
 {
@@ -384,6 +393,8 @@ is_listed_module(PyObject *globals, PyObject *name)
            && (!PyModule_CheckExact(module) || PyModule_GetDict(module) == globals);
 }
 
+/* The name of the module whose globals these are; NULL if sys.modules does not confirm
+ * it, so that a program cannot pass for a module of the standard library. */
 const char *
 mp_module_name(PyObject *globals)
 {
@@ -398,6 +409,7 @@ mp_module_name(PyObject *globals)
     return text;
 }
 
+/* Is that name the package's, or that of a module inside it? */
 bool
 mp_is_of_package(PyObject *globals, const char *package)
 {
