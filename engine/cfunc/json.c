@@ -47,6 +47,7 @@ json_items(mp_trace *T, mp_shadow *s, PyObject *dict)
     return rc;
 }
 
+/* The keys and values of a dict, or the items of a list or tuple. */
 static mp_rc
 json_children(mp_trace *T, mp_shadow *s, PyObject *obj, int depth, bool *needs_default)
 {
@@ -68,7 +69,8 @@ json_children(mp_trace *T, mp_shadow *s, PyObject *obj, int depth, bool *needs_d
     return rc;
 }
 
-/* Everything that is there is known: what will json ask it for? */
+/* Follows the encoder through `obj`, all of which has been read.  Sets *needs_default if
+ * it meets an object that json cannot write, so that `default` will be called. */
 static mp_rc
 json_walk(mp_trace *T, mp_shadow *s, PyObject *obj, int depth, bool *needs_default)
 {
@@ -123,6 +125,8 @@ json_encode(mp_trace *T, mp_shadow *s, PyObject *encoder, PyObject *obj)
 
 /* -- Decoding -------------------------------------------------------------------------------- */
 
+/* json.scanner.c_make_scanner(context): copies the callbacks out of the context, which
+ * must be an object that the recording made or a constant. */
 mp_rc
 mp_rule_scanner(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -177,6 +181,9 @@ json_callback(mp_trace *T, PyObject *scanner, bool pinned, const char *name,
     return rc;
 }
 
+/* scanner(text, index), the body of json.loads.  The text is known; what the scanner
+ * makes depends on it and on the callbacks.  A scanner from outside is pinned with its
+ * callbacks. */
 static mp_rc
 json_scan(mp_trace *T, mp_shadow *s, PyObject *scanner, PyObject *text)
 {
@@ -202,6 +209,7 @@ json_scan(mp_trace *T, mp_shadow *s, PyObject *scanner, PyObject *text)
     return rc;
 }
 
+/* Notes a new object and, if it is a container, all that is in it as made by this call. */
 static mp_rc
 nested_result(mp_trace *T, PyObject *obj, int depth)
 {
@@ -233,6 +241,8 @@ mp_post_nested(mp_trace *T, PyObject *obj)
     return nested_result(T, obj, 0);
 }
 
+/* A call of one of the two types.  An encoder from outside the recording is refused: its
+ * C members could have been replaced. */
 mp_rc
 mp_call_json(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

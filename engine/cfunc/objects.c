@@ -147,6 +147,7 @@ get_path(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *path)
     return rc;
 }
 
+/* operator.attrgetter(*paths)(obj): a look-up for each path. */
 static mp_rc
 call_attrgetter(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
 {
@@ -193,6 +194,8 @@ call_methodcaller(mp_trace *T, mp_shadow *s, PyObject *parts, PyObject *obj)
     return mp_record_callee(T, s, method, all, count, NULL);
 }
 
+/* A call of an itemgetter, attrgetter or methodcaller: recorded as the expression it
+ * stands for. */
 mp_rc
 mp_call_getter(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -244,6 +247,8 @@ look_at_attrs(mp_trace *T, mp_shadow *s, PyObject *paths, PyObject *obj)
                : rc;
 }
 
+/* A getter that C code calls for each item (sorted(x, key=attrgetter("n"))): all
+ * attributes are read now, before the C code runs. */
 mp_rc
 mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get)
 {
@@ -276,6 +281,7 @@ mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get)
 
 /* -- functools.cmp_to_key ------------------------------------------------------------------------ */
 
+/* A `visitproc`: does the key hold anything but functions and types? */
 static int
 visit_function(PyObject *obj, void *arg)
 {
@@ -299,6 +305,8 @@ mp_is_watched_key(mp_trace *T, PyObject *obj)
 
 /* -- weakref.proxy(x) ---------------------------------------------------------------------------- */
 
+/* weakref.proxy(x): only of an object that the recording made, which is then still
+ * alive. */
 mp_rc
 mp_rule_proxy(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -354,6 +362,7 @@ mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 
 /* -- Read-only views of dicts ---------------------------------------------------------------------- */
 
+/* A method of a mappingproxy: recorded as that method of the dict behind it. */
 mp_rc
 mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
@@ -409,6 +418,8 @@ reduce_without_slots(mp_trace *T, PyTypeObject *tp, bool *plain)
     return rc == MP_OK && *plain ? mp_read_all(T, slots) : rc;
 }
 
+/* What __getstate__ will take: the instance's __dict__. Clears *plain if the instance
+ * hides `__getstate__`, or if it could get a __dict__ later. */
 static mp_rc
 reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
 {
@@ -431,6 +442,8 @@ reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
     return rc;
 }
 
+/* Everything that object.__reduce_ex__ looks at: the class's hooks, its slots, its
+ * state.  Clears *plain if any of it is the user's own. */
 static mp_rc
 reduce_instance(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
 {
@@ -448,6 +461,8 @@ reduce_instance(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plai
     return rc != MP_OK ? rc : mp_load_const(T, newobj_function);
 }
 
+/* object.__reduce_ex__(protocol): recorded for protocol 2 and above and for instances
+ * whose reduction runs no code of the user. */
 mp_rc
 mp_rule_reduce(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

@@ -1,4 +1,13 @@
-/* cfunc/writes.c - C functions that change what they are called on, or state of the run. */
+/* cfunc/writes.c - rules for C functions that change an object or the state of the
+ * process.
+ *
+ * A rule runs before the C function does.  It reads what the function will look at, so
+ * that guards cover it, and notes the write in the journal (`mp_write_...`), so that a
+ * hit can repeat it and a discarded recording can undo it.  A write that cannot be
+ * undone or repeated aborts instead.
+ *
+ * Four groups: contents of containers (`list.sort`, `dict.update`, `set.pop`), items and
+ * attributes (`setattr`), context variables, and what is refused or does nothing. */
 #include "cfunc/cfunc.h"
 #include "objects/rows.h"
 #include "python/python.h"
@@ -19,6 +28,7 @@ has_content(mp_trace *T, PyObject *callee, PyObject *obj)
            || mp_set_is_constant(obj);
 }
 
+/* Aborts unless the call changes a content that the journal can describe. */
 static mp_rc
 check_content(mp_trace *T, const mp_call *c)
 {
@@ -52,6 +62,9 @@ fill_by_setitem(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     return mp_read_args(T, args + 1, c->count - 1, false, &has_tensor);
 }
 
+/* The write itself: reads the arguments (`eval`: also what their methods do), then notes
+ * the new content of args[0]. A set notes the operation instead of its content, because
+ * the order of a set is not data. */
 static mp_rc
 fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
 {
@@ -81,6 +94,8 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     return rc == MP_OK ? mp_write_content(T, n.node) : rc;
 }
 
+/* The body of the two rules below: check, fill, and note the hashing that the function
+ * does. */
 static mp_rc
 change_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
 {
@@ -95,18 +110,23 @@ change_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
                        : mp_note_hashing(T, s, c->callee, c->args + 1, c->count - 1);
 }
 
+/* CONTENT: list.extend, set.add, dict.clear.  The arguments are read as data. */
 mp_rc
 mp_rule_content(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     return change_content(T, s, c, false);
 }
 
+/* CONTENT_EVAL: list.sort, list.remove, bytearray's methods, heapq.  As CONTENT; the
+ * function also compares items or calls a key, so code of the program may run inside it. */
 mp_rc
 mp_rule_content_eval(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     return change_content(T, s, c, true);
 }
 
+/* CONTENT_PASS: list.insert, deque.append.  The arguments are stored without being
+ * looked at. */
 mp_rc
 mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -122,6 +142,7 @@ mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc != MP_OK ? rc : mp_write_content(T, self.node);
 }
 
+/* _collections._count_elements(mapping, iterable), the loop of collections.Counter. */
 mp_rc
 mp_rule_count(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -134,6 +155,7 @@ mp_rule_count(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc != MP_OK ? rc : fill_content(T, s, &counts, false);
 }
 
+/* list.append, deque.append: one more item at the end. */
 mp_rc
 mp_rule_append(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -147,6 +169,7 @@ mp_rule_append(mp_trace *T, mp_shadow *s, const mp_call *c)
 
 /* -- Items and attributes ------------------------------------------------------------------------- */
 
+/* operator.setitem, list.__setitem__ and the like: as the statement x[k] = v. */
 mp_rc
 mp_rule_setitem(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -165,6 +188,7 @@ check_setattr(mp_trace *T, const mp_call *c, bool *fits)
     return *fits ? mp_check_attr_name(T, c->args[1]) : MP_OK;
 }
 
+/* setattr(x, name, value) and delattr(x, name): as the statements. */
 mp_rc
 mp_rule_setattr(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -176,6 +200,7 @@ mp_rule_setattr(mp_trace *T, mp_shadow *s, const mp_call *c)
                : mp_record_setattr(T, s, c->args[0], c->args[1], value);
 }
 
+/* object.__setattr__(x, name, value): skips the class's own __setattr__. */
 mp_rc
 mp_rule_generic_setattr(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -201,6 +226,7 @@ know_context(mp_trace *T, const mp_call *c, mp_node **n)
     return rc;
 }
 
+/* ContextVar.get: guards the value, unless the recording has set it itself. */
 mp_rc
 mp_rule_context_get(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -222,8 +248,9 @@ newest_set(mp_trace *T, const mp_node *var)
     return NULL;
 }
 
-/* `appended` says that the run has set the variable and not set it back: it is read from
- * the run's own value. */
+/* ContextVar.set.  A hit repeats it after the graph.  `n->appended` says that the
+ * recording has set the variable and not set it back; reads then take the recording's
+ * own value. */
 mp_rc
 mp_rule_context_set(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -243,6 +270,8 @@ mp_rule_context_set(mp_trace *T, mp_shadow *s, const mp_call *c)
     return mp_write_late(T, MP_W_CONTEXT, n, NULL);
 }
 
+/* The token of a set is known only after the call: it completes the journal's newest
+ * entry. */
 mp_rc
 mp_post_token(mp_trace *T, PyObject *token)
 {
@@ -257,7 +286,8 @@ mp_post_token(mp_trace *T, PyObject *token)
     return mp_refgraph_add_fresh(&T->graph, token) == NULL ? MP_ERR : MP_OK;
 }
 
-/* The token is from outside: what the variable holds then comes from there, too. */
+/* ContextVar.reset with a token from before the call.  A guard tests that the token is
+ * unused and of this variable; the old value is loaded from it. */
 static mp_rc
 context_back(mp_trace *T, mp_node *var, mp_node *token)
 {
@@ -276,6 +306,8 @@ context_back(mp_trace *T, mp_node *var, mp_node *token)
     return rc;
 }
 
+/* ContextVar.reset.  A token of this recording cancels the entry of its set, which must
+ * be the newest that is left; an older token goes to context_back. */
 mp_rc
 mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -307,6 +339,7 @@ mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
 
 /* -- What is refused, or does nothing --------------------------------------------------------------- */
 
+/* acquire and release of a lock: allowed only for the lock of a functools cache. */
 mp_rc
 mp_rule_lock(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
@@ -316,12 +349,16 @@ mp_rule_lock(mp_trace *T, mp_shadow *s, const mp_call *c)
                : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));
 }
 
+/* REFUSE, HIDDEN: functions whose effect can be neither delayed nor undone. */
 mp_rc
 mp_rule_refuse(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s", mp_callee_name(c->callee));
 }
 
+/* REFERENCES: sys.getrefcount, object.__hash__, object.__repr__. They show a reference
+ * count or an address, which a recording changes; the next segment of the frame would,
+ * too. */
 mp_rc
 mp_rule_references(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
