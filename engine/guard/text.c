@@ -46,6 +46,7 @@ text_put_steal(PyObject **text, PyObject *piece)
     PyUnicode_AppendAndDel(text, piece);
 }
 
+/* Append a C string; the same rule for NULL. */
 static void
 text_put(PyObject **text, const char *piece)
 {
@@ -76,6 +77,7 @@ text_str_at_borrow(PyObject *dict, const char *name)
     return found != NULL && PyUnicode_CheckExact(found) ? found : NULL;
 }
 
+/* "module.name", or the name alone for builtins: new. */
 static PyObject *
 text_dotted(PyObject *module, PyObject *name)
 {
@@ -87,6 +89,7 @@ text_dotted(PyObject *module, PyObject *name)
     return PyUnicode_FromFormat("%U.%U", module, name);
 }
 
+/* A class by its dotted name: new. */
 static PyObject *
 text_type(PyTypeObject *type)
 {
@@ -111,6 +114,7 @@ text_has_plain_repr(PyObject *o)
                && (mp_type_marks(o) & MP_MARK_NAMED));
 }
 
+/* Shortens a text to TEXT_REPR_MAX characters.  NULL passes through. */
 static PyObject *
 text_cut_steal(PyObject *text)
 {
@@ -146,6 +150,7 @@ text_items(PyObject *list)
     return text;
 }
 
+/* The items between `open` and `close`, with Python's comma after a single item. */
 static PyObject *
 text_tuple(PyObject *tuple, const char *open, const char *close)
 {
@@ -189,6 +194,7 @@ text_set(PyObject *set)
     return text;
 }
 
+/* "slice(start, stop, step)" */
 static PyObject *
 text_slice(PyObject *o)
 {
@@ -231,6 +237,7 @@ text_named(PyObject *o)
     return NULL;
 }
 
+/* A constant as text: a name, a repr that runs no code of the user, or "<type object>". */
 static PyObject *
 text_const(PyObject *o)
 {
@@ -273,6 +280,7 @@ text_attr_steal(PyObject *name, PyObject *expected, PyObject *owner)
     return owner;
 }
 
+/* "super(C, D).name is value" */
 static PyObject *
 text_super(PyObject *row)
 {
@@ -284,6 +292,7 @@ text_super(PyObject *row)
     return text_attr_steal(PyTuple_GET_ITEM(row, 2), PyTuple_GET_ITEM(row, 3), text);
 }
 
+/* "sys.modules['m'] is value" */
 static PyObject *
 text_imported(PyObject *row)
 {
@@ -298,6 +307,7 @@ text_imported(PyObject *row)
     return text;
 }
 
+/* "C has its special methods" */
 static PyObject *
 text_specials(PyObject *row)
 {
@@ -306,6 +316,7 @@ text_specials(PyObject *row)
     return text;
 }
 
+/* "f has its code, defaults and closure" */
 static PyObject *
 text_function(PyObject *row)
 {
@@ -345,6 +356,7 @@ text_obj(const mp_guard *op)
     }
 }
 
+/* mp_guards_source as the callback that mp_number_text takes. */
 static PyObject *
 text_source_of(const void *g, int32_t reg)
 {
@@ -364,7 +376,8 @@ text_is_last(const mp_guards *g, int32_t k, int32_t upto)
     return !used && !g->numbers.ops[k].is_asked;
 }
 
-/* "n: int64, lr * 2: float" */
+/* The numbers that the program computes for its graph, with their types: "n: int64, lr *
+ * 2: float". */
 static PyObject *
 text_computed(const mp_guards *g, const mp_guard *op)
 {
@@ -440,6 +453,7 @@ typedef struct {
     PyObject *part;  // "_modules" ... not written yet; borrowed from the program
 } text_source;
 
+/* Write what was left open: the next step is not a look-up of a name. */
 static void
 text_source_flush(text_source *s)
 {
@@ -454,6 +468,7 @@ text_source_flush(text_source *s)
     s->part = NULL;
 }
 
+/* One of the dicts that nn.Module keeps its parts in? */
 static bool
 text_is_part(PyObject *key)
 {
@@ -462,6 +477,7 @@ text_is_part(PyObject *key)
            || PyUnicode_CompareWithASCIIString(key, "_buffers") == 0;
 }
 
+/* Is it an index, as the names in an nn.Sequential are? */
 static bool
 text_is_digits(PyObject *key)
 {
