@@ -218,6 +218,7 @@ class_call(mp_trace *T, mp_shadow *s, PyTypeObject *meta, PyObject *const *args,
     return rc != MP_OK ? rc : mp_class_names_end(T, args[2]);
 }
 
+/* Is it type.__new__ itself? */
 static bool
 class_is_type_new(PyObject *callee)
 {
@@ -226,6 +227,8 @@ class_is_type_new(PyObject *callee)
            && mp_is_new(callee);
 }
 
+/* Calls that make a class: a metaclass with more than one argument, or type.__new__
+ * below it.  Clears *found for any other callee. */
 mp_rc
 mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
@@ -246,6 +249,8 @@ mp_record_class_maker(mp_trace *T, mp_shadow *s, PyObject *callee,
     return MP_OK;
 }
 
+/* The class has been made.  It, its dict and the descriptors that type.__new__ put there
+ * are objects of this recording. */
 mp_rc
 mp_post_class(mp_trace *T, PyObject *cls)
 {
@@ -301,18 +306,21 @@ class_has_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *has)
     return is_annotations ? mp_fresh(T, value) : MP_OK;  // SETUP_ANNOTATIONS made it
 }
 
+/* LOAD_NAME in a class body: *found tells whether the body's own namespace has it. */
 mp_rc
 mp_record_load_name(mp_trace *T, mp_shadow *s, PyObject *name, bool *found)
 {
     return class_has_name(T, s, name, found);
 }
 
+/* STORE_NAME in a class body: an item of its namespace, which may be any mapping. */
 mp_rc
 mp_record_store_name(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *value)
 {
     return mp_record_setitem(T, s, mp_frame_names_borrow(s->f), name, value);
 }
 
+/* The frame of a class body starts; its namespace becomes known. */
 mp_rc
 mp_class_start(mp_trace *T, mp_shadow *s)
 {
@@ -330,6 +338,8 @@ mp_class_start(mp_trace *T, mp_shadow *s)
 
 /* -- Attributes of classes that existed before ---------------------------------------------------- */
 
+/* Attributes that `type` computes: __dict__, __annotations__, __abstractmethods__.
+ * Clears *done for any other name, which is then looked up as usual. */
 mp_rc
 mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool *done)
 {
@@ -357,6 +367,8 @@ mp_read_class_attr(mp_trace *T, mp_node *n, PyObject *cls, PyObject *name, bool 
     return rc;
 }
 
+/* The text of a class (f"{cls}"): guards its qualified name and its module. *runs: a
+ * metaclass in Python makes the text; its frames are recorded. */
 mp_rc
 mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
 {
@@ -392,7 +404,8 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     return name == NULL ? MP_ERR : rc;
 }
 
-/* Names of classes and functions that occur in a text of C code. */
+/* If the name of this class or function occurs in `text`, guard that name: error
+ * messages of C code contain names. */
 static mp_rc
 guard_name_in(mp_trace *T, PyObject *text, PyObject *obj)
 {
@@ -423,6 +436,7 @@ guard_name_in(mp_trace *T, PyObject *text, PyObject *obj)
     return rc;
 }
 
+/* An exception that C code raised: guards the names in its message. */
 mp_rc
 mp_guard_message(mp_trace *T, PyObject *exc)
 {
@@ -449,6 +463,7 @@ mp_guard_message(mp_trace *T, PyObject *exc)
 
 /* -- At the end ----------------------------------------------------------------------------------- */
 
+/* Is it a class that this recording made, or an instance of one? */
 static bool
 class_is_named(mp_trace *T, PyObject *obj)
 {
@@ -456,6 +471,8 @@ class_is_named(mp_trace *T, PyObject *obj)
            && (mp_is_new_class(T, obj) || mp_is_new_class(T, (PyObject *)Py_TYPE(obj)));
 }
 
+/* At the end: a class that the recording made must not be named by a guard or by the
+ * replay, because each call makes a new one. */
 mp_rc
 mp_check_new_classes(mp_trace *T, const mp_replay *p)
 {
@@ -479,6 +496,7 @@ mp_check_new_classes(mp_trace *T, const mp_replay *p)
                  : MP_OK;
 }
 
+/* May __class__ be assigned to `cls`? Not if its instances have finalizers. */
 bool
 mp_may_become(PyObject *cls)
 {
