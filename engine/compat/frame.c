@@ -129,6 +129,7 @@ mp_frame_generator_borrow(mp_frame *f)
                                                 : NULL;
 }
 
+/* A generator that has started, is not running now, and waits inside a block of its own. */
 bool
 mp_gen_runs_code(PyObject *o)
 {
@@ -139,6 +140,11 @@ mp_gen_runs_code(PyObject *o)
            && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
 }
 
+/* The collector.  A recording switches it off, because a collection would run finalizers
+ * in the middle of it; afterwards the collection that was due is made up for.  From 3.12 on
+ * the interpreter only schedules a collection and does it at a later instruction: the count
+ * is raised by a margin, so that objects which die until then do not take it below the
+ * threshold again. */
 enum { GC_MARGIN = PY_VERSION_HEX >= 0x030c0000 ? 1000 : 0 };
 
 int
@@ -183,6 +189,8 @@ mp_gc_catch_up(void)
     Py_XDECREF(cell);
 }
 
+/* close() raises GeneratorExit in the frame, where a handler would run code of the
+ * program.  While the code object has an empty exception table there is no handler. */
 void
 mp_gen_discard(PyObject *o)
 {
@@ -218,7 +226,7 @@ mp_local_kind(PyCodeObject *code, int i)
     return kind & (CO_FAST_LOCAL | CO_FAST_CELL | CO_FAST_FREE);
 }
 
-#else  // !MP_CAN_WATCH
+#else  // !MP_CAN_WATCH: stubs, so that the rest of the engine links
 
 PyCodeObject *
 mp_frame_code_borrow(mp_frame *f)
