@@ -1,7 +1,12 @@
-/* plant.c - planted damage, see plant.h; empty without MP_TESTING.
+/* trace/plant.c - planted damage, see plant.h; empty without MP_TESTING.
  *
- * Each invariant has a way to break it that does no other harm before the check stops the
- * process.  Nothing is repaired. */
+ * tests/unit/test_invariants.py plants each invariant of trace/invariants.def in turn
+ * and expects that the check of a debug build stops the process and names it.  So each
+ * invariant has a case here that breaks it in the smallest way, one that does no other
+ * harm before the check runs.  Nothing is repaired: the process ends.
+ *
+ * A case answers false where the trace has nothing to break yet (no node of the wanted
+ * kind, no write); the next check tries again. */
 #include "trace/plant.h"
 
 #ifdef MP_TESTING
@@ -35,6 +40,7 @@ mp_plant_set_invariant(const char *id)
 
 /* -- Where ---------------------------------------------------------------------------- */
 
+/* The first node of the graph for which `wanted` holds, or NULL. */
 static mp_node *
 node_where(const mp_trace *T, bool (*wanted)(const mp_trace *, const mp_node *))
 {
@@ -89,6 +95,7 @@ is_input(const mp_trace *T, const mp_node *n)
     return n->kind == MP_NODE_TENSOR && n->reg >= 0 && n->leaf != NULL;
 }
 
+/* The first valid entry of the journal of this kind, or NULL. */
 static mp_write *
 write_where(mp_trace *T, mp_write_kind kind)
 {
@@ -100,6 +107,7 @@ write_where(mp_trace *T, mp_write_kind kind)
     return NULL;
 }
 
+/* The guard that tests the type of n's object, or NULL. */
 static mp_guard *
 type_test_of(mp_trace *T, const mp_node *n)
 {
@@ -114,6 +122,7 @@ type_test_of(mp_trace *T, const mp_node *n)
 
 /* -- Breaking, by part: true if it was there ------------------------------------------- */
 
+/* Invariants of the graph of objects: nodes, registers, guards. */
 static bool
 break_graph(mp_trace *T)
 {
@@ -168,6 +177,7 @@ break_graph(mp_trace *T)
     }
 }
 
+/* Invariants of the journal of writes. */
 static bool
 break_journal(mp_trace *T)
 {
@@ -214,6 +224,7 @@ break_depth(mp_shadow *s)
     return false;
 }
 
+/* A value on the stack loses its node. */
 static bool
 break_values(mp_trace *T, const mp_shadow *s)
 {
@@ -228,6 +239,7 @@ break_values(mp_trace *T, const mp_shadow *s)
     return false;
 }
 
+/* An empty local is noted as a constant that is not loaded yet. */
 static bool
 break_unread(mp_shadow *s)
 {
@@ -244,6 +256,7 @@ break_unread(mp_shadow *s)
     return false;
 }
 
+/* Invariants of the stack of shadow frames. */
 static bool
 break_frames(mp_trace *T)
 {
@@ -277,6 +290,7 @@ break_frames(mp_trace *T)
     }
 }
 
+/* Invariants of the log of operations and of the tensors in it. */
 static bool
 break_log(mp_trace *T)
 {
@@ -305,6 +319,7 @@ break_log(mp_trace *T)
     }
 }
 
+/* Invariants of the trace's own arrays and counters. */
 static bool
 break_counts(mp_trace *T)
 {
