@@ -568,14 +568,27 @@ result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
     return MP_OK;
 }
 
-/* The result is a tensor that was there before: whether it is may follow from numbers that
- * the operation was given, or from sizes that it has compared. */
-static mp_rc
-op_pin_identity(mp_trace *T)
+/* Has the operation written to this argument? */
+static bool
+op_has_written(const mp_trace *T, PyObject *tensor)
 {
-    return T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1)
-               ? mp_pin_everything(T)
-               : MP_OK;
+    const mp_pending_op *op = &T->op;
+    for (int i = 0; i < op->n_inputs; i++) {
+        if (op->inputs[i] == tensor && op->versions[i] >= 0) {
+            return mp_tensor_version(tensor) != op->versions[i];
+        }
+    }
+    return false;
+}
+
+/* The result is a tensor that was there before: whether it is may follow from numbers that
+ * the operation was given, or from sizes that it has compared.  One that it writes to is what
+ * an operation in place answers. */
+static mp_rc
+op_pin_identity(mp_trace *T, PyObject *tensor)
+{
+    bool asks = T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1);
+    return asks && !op_has_written(T, tensor) ? mp_pin_everything(T) : MP_OK;
 }
 
 /* The result's shape: Value for a new tensor, None for a known one or for None. */
@@ -591,7 +604,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         if (known != NULL && known->kind == MP_NODE_TENSOR) {
             *has_old = true;
             *tree = Py_NewRef(Py_None);
-            return op_pin_identity(T);
+            return op_pin_identity(T, obj);
         }
         mp_node *n = mp_refgraph_add_tensor(&T->graph, obj, -1);
         if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
@@ -625,10 +638,12 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
                          T->op.target);
     }
     mp_rc rc = mp_fresh(T, obj);
-    if (rc == MP_OK && T->op.sized && (PyTuple_CheckExact(obj) || PyList_Check(obj))) {
-        rc = mp_pin_everything(T);  // how many there are may follow from sizes
-    }
+    // How many there are may follow from sizes; that is proven with the graph
+    // (magpy/shapes/proof.py), but an operation that answers nothing is not logged.
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    if (rc == MP_OK && T->op.sized && size == 0) {
+        rc = mp_pin_everything(T);
+    }
     PyObject *out = rc == MP_OK ? PyTuple_New(size) : NULL;
     if (rc == MP_OK && out == NULL) {
         rc = MP_ERR;

@@ -1,0 +1,86 @@
+"""Programs whose sizes and numbers change: two recordings, then hits, as eager."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import magpy
+from magpy.compare import Comparison
+
+
+def in_place(x: Any, y: Any) -> Any:
+    out = x + 1
+    out += y
+    return out
+
+
+def written_into(x: Any, y: Any) -> Any:
+    out = torch.empty_like(x)
+    torch.add(x, y, out=out)
+    return out.mul_(x.shape[0])
+
+
+def pieces(x: Any) -> Any:
+    q, k, v = x.split(4, dim=2)
+    return q @ k.transpose(1, 2) @ v
+
+
+def heads(x: Any) -> Any:
+    b, t, c = x.shape
+    q, k = x.chunk(2, dim=-1)
+    q, k = (a.view(b, t, 2, c // 4).transpose(1, 2) for a in (q, k))
+    return (q @ k.transpose(-2, -1)).softmax(-1)
+
+
+def shape_of_a_result(x: Any) -> Any:
+    q = x * 2
+    shape = (*q.shape[:-1], -1, 2)
+    return q.view(shape), torch.arange(torch.cat([x, x], dim=1).shape[1])
+
+
+def rows(n: int) -> tuple[Any, ...]:
+    return torch.arange(3.0 * n).view(n, 3), torch.ones(n, 3)
+
+
+def words(n: int) -> tuple[Any, ...]:
+    return (torch.arange(24.0 * n).view(2, n, 12) / 9,)
+
+
+PROGRAMS: list[tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] = [
+    (in_place, rows),
+    (written_into, rows),
+    (pieces, words),
+    (heads, words),
+    (shape_of_a_result, words),
+]
+
+
+@pytest.mark.not_under_verify("counts recordings")
+@pytest.mark.parametrize(("program", "given"), PROGRAMS, ids=lambda o: o.__name__)
+def test_sizes_that_change(program: Any, given: Any) -> None:
+    fast = magpy.compile(program, backend="eager")
+    for n in (2, 3, 4, 7, 5, 2, 9):
+        ours, theirs = given(n), copy.deepcopy(given(n))
+        difference = Comparison().difference(program(*theirs), fast(*ours))
+        assert difference is None
+        assert Comparison().difference(theirs, ours) is None
+    stats = magpy.stats(fast)
+    assert stats["recordings"] == 2
+    assert stats["hits"] == 5
+
+
+def test_pieces_of_a_size_that_changes() -> None:
+    """How many there are follows from the size: a guard on it."""
+
+    def program(x: Any) -> Any:
+        return [piece.sum() for piece in x.chunk(3)], len(x.split(2)), x[:0].unbind(0)
+
+    fast = magpy.compile(program, backend="eager")
+    for n in (6, 7, 8, 9, 4, 3, 2, 5, 12, 7):
+        x = torch.arange(2.0 * n).view(n, 2)
+        assert Comparison().difference(program(x), fast(x)) is None
