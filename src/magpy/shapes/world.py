@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import torch
@@ -288,17 +288,19 @@ class Live(World):
         """
         run, boxed = made
         floats = [i for i, kind in self.kinds.items() if kind is float]
-        number, kind = torch.scalar_tensor, torch.float64
+        number = partial(
+            torch.scalar_tensor, dtype=torch.float64, device=torch.device("cpu")
+        )
 
         def call_boxed(inputs: list[Any]) -> Any:
             for i in floats:
-                inputs[i] = number(inputs[i], dtype=kind, device="cpu")
+                inputs[i] = number(inputs[i])
             return run(inputs)
 
         def call(*inputs: Any) -> Any:
             given = list(inputs)
             for i in floats:
-                given[i] = number(given[i], dtype=kind, device="cpu")
+                given[i] = number(given[i])
             results = run(*given)
             for result in results:
                 if hasattr(result, _NOTE):
