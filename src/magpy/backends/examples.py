@@ -42,8 +42,8 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
             return result
 
     try:
-        mode = FakeTensorMode(allow_non_fake_inputs=True) if live is None else live.mode
-        with mode:
+        mode = FakeTensorMode(allow_non_fake_inputs=True)
+        with mode if live is None else live.entered():
             fakes = [_like(x) for x in inputs] if live is None else inputs
             Annotator(gm).run(*fakes, enable_io_processing=False)
     except Exception as error:

@@ -103,12 +103,7 @@ class World:
 
         One that fails is no error of anybody's.
         """
-        with (
-            seal.quiet(*_LOGGERS),
-            self.mode,
-            enable_python_dispatcher(),
-            torch.no_grad(),
-        ):
+        with seal.quiet(*_LOGGERS), self.mode, enable_python_dispatcher():
             yield
 
     # -- symbols ---------------------------------------------------------------------
