@@ -248,6 +248,9 @@ mp_write_set(mp_trace *T, mp_node *n, char letter, PyObject *operand)
     if (n == NULL || n->reg < 0 || n->whole) {
         return MP_OK;
     }
+    if (letter == 'p' && PySet_GET_SIZE(n->obj) == 0) {
+        return mp_read_all(T, n->obj);  // KeyError, and no change
+    }
     mp_rc rc = merges ? keep_operand(T, n, operand, &kept) : MP_OK;
     kept = merges ? kept : Py_XNewRef(operand);
     if (rc != MP_OK

@@ -250,12 +250,18 @@ def test_members_stay_the_objects_that_they_were() -> None:
     assert fast.stats()["hits"] == 2
 
 
-@pytest.mark.parametrize("body", ["S.add([])", "S.update([5, []])", "S.discard({1})"])
+@pytest.mark.parametrize(
+    "body",
+    ["S.add([])", "S.update([5, []])", "S.discard({1})", "S.clear(); S.pop()"]
+    + ["S.remove(7)", "S.pop(1)", "S.add()", "S.discard([1])"],
+)
 def test_what_is_no_member(body: str) -> None:
     worlds: list[dict[str, Any]] = [{}, {}]
     for names in worlds:
         exec(
-            "def f():\n    try:\n        " + body + "\n    except TypeError:\n"
+            "def f():\n    try:\n        "
+            + body
+            + "\n    except (TypeError, KeyError):\n"
             "        return 'no'\n    return len(S)",
             names,
         )
