@@ -156,6 +156,10 @@ note_state(mp_trace *T, const mp_pending_op *op)
     n->dynamic = n->dynamic || op->dynamic;
     if (n->reg >= 0) {
         note_grad(n);
+        if (!n->changed && !n->restated) {
+            n->wrote_at = (int32_t)PyList_GET_SIZE(T->ops);
+        }
+        T->wrote = T->wrote.code < 0 ? T->graph.at : T->wrote;
         n->restated = true;
         // (of t.data = x the store has told whether metadata changed)
         n->distinct = n->distinct || op->target != mp_operator_borrow("setattr");
@@ -345,29 +349,59 @@ input_can_be_undone(const mp_node *n, int64_t *bytes)
     return true;
 }
 
-/* Has the run written to the history of an input, for gradients? */
+/* Has the run written to the history of an input, for gradients?  A view that has got one through
+ * its base is not asked: the answer would make the grad_fn that it lacks, without which torch
+ * refuses to change it. */
 static bool
 input_has_history(const mp_node *n)
 {
-    PyObject *grad =
-        mp_node_is_alive(n) ? PyObject_GetAttrString(n->obj, "grad_fn") : NULL;
+    if (!mp_node_is_alive(n) || mp_tensor_requires_grad(n->obj) == 0) {
+        return false;
+    }
+    if (!n->required && !n->restated) {
+        return true;
+    }
+    PyObject *grad = PyObject_GetAttrString(n->obj, "grad_fn");
     bool has = grad != NULL && grad != Py_None;
     Py_XDECREF(grad);
     mp_err_drop();  // a tensor has grad_fn
     return has;
 }
 
+/* Has an operation given an input another shape, as `out=` does?  No copy of its memory puts that
+ * back. */
+static bool
+was_reshaped(const mp_trace *T, const mp_node *n)
+{
+    const mp_tensor_meta *meta = NULL;
+    for (int32_t i = 0; i < T->guards->n_ops && meta == NULL; i++) {
+        const mp_guard *op = &T->guards->ops[i];
+        meta = op->kind == MP_G_TENSOR && op->a == n->reg ? op->meta : NULL;
+    }
+    mp_tensor_meta *now =
+        meta == NULL || !mp_node_is_alive(n) ? NULL : mp_tensor_meta_new(n->obj);
+    bool other = now != NULL
+                 && (now->ndim != meta->ndim
+                     || memcmp(now->dims, meta->dims,
+                               2 * (size_t)now->ndim * sizeof(now->dims[0]))
+                            != 0);
+    mp_tensor_meta_free(now);
+    mp_err_drop();  // what has no description is judged by what was written
+    return other;
+}
+
 mp_rc
 mp_check_writes(mp_trace *T)
 {
     int64_t bytes = 0;
-    bool undone = true, history = false;
+    bool undone = true, history = false, state = false;
     for (int i = 0; T->wrote_input && i < T->n_inputs; i++) {
         const mp_node *n = T->inputs[i];
         if (n->changed || n->restated) {
             bool has_history = input_has_history(n);
             undone = undone && !has_history && input_can_be_undone(n, &bytes);
             history = history || (has_history && n->wrote_at <= T->raises_at);
+            state = state || (n->wrote_at <= T->raises_at && was_reshaped(T, n));
         }
     }
     if (T->op_caught && !(undone && bytes <= UNDO_BYTES)) {
@@ -382,6 +416,11 @@ mp_check_writes(mp_trace *T)
         return mp_trace_abort(T, MP_AB_MUTATION,
                               "an input with gradients is written and an operation may "
                               "raise");
+    }
+    if (state && T->host != NULL) {
+        mp_blame(T, T->wrote);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input gets another shape and an operation may raise");
     }
     return MP_OK;
 }

@@ -113,7 +113,7 @@ class _Inputs:
         return all(
             now.shape == then.shape
             and now.dtype == then.dtype
-            and (now.grad_fn is None or not torch.is_grad_enabled())
+            and not (torch.is_grad_enabled() and now.requires_grad and now.grad_fn)
             for now, then in zip(self._tensors, self._copies, strict=True)
         )
 

@@ -627,3 +627,58 @@ def test_what_the_program_lets_go_of_dies_before_eager_goes_on(fails):
         assert torch.equal(fast(box, log), torch.full((2,), 2.0))
         assert log == ["died", "end"] and ref() is None
     assert magpy.stats(fast)["fallbacks"] > 0
+
+
+#: An input gets another shape, which no copy of its memory puts back; then something raises.
+RESTATES = {
+    "out_itself": "torch.bernoulli(share, out=y)",
+    "out_before": "torch.add(share, 1, out=y); z = x[at]",
+    "resized": "y.resize_(1, 4); log.append(1); z = x[at]",
+    "data": "y.data = torch.ones(2); log.append(1); z = torch.linalg.cholesky(square)",
+}
+BAD = "share = torch.full((2, 3), 2.0); at = torch.tensor(9); square = -torch.eye(2)"
+GOOD = "share = torch.full((2, 3), 0.5); at = torch.tensor(1); square = torch.eye(2)"
+
+
+@pytest.mark.parametrize("body", RESTATES)
+def test_a_graph_that_gives_an_input_another_shape(body):
+    names = [{"torch": torch}, {"torch": torch}]
+    for world in names:
+        source = (
+            f"log = []\n{GOOD}\ndef f(x, y):\n    log.append(0)\n    {RESTATES[body]}"
+        )
+        exec(source + "\n    log.append(2)", world)
+    fast = magpy.compile(names[1]["f"], backend="eager")
+    for change in (GOOD, GOOD, GOOD, BAD, BAD, GOOD):
+        seen = []
+        for world, f in zip(names, (names[0]["f"], fast), strict=True):
+            exec(change, world)
+            torch.manual_seed(3)
+            x, y = torch.ones(4), torch.arange(9.0).reshape(3, 3)
+            try:
+                end = f(x, y)
+            except (RuntimeError, IndexError) as e:
+                end = str(e), e.__traceback__.tb_next.tb_frame.f_code.co_name
+                end += (torch.rand(2),)
+            seen.append((repr(end), repr(y), y.requires_grad, list(world["log"])))
+        assert seen[0] == seen[1]
+    assert magpy.stats(fast)["hits"] >= 3
+
+
+def test_a_view_that_torch_refuses_to_change_is_refused():
+    """Asking it for its `grad_fn` would make it one that is changed."""
+    source = """
+def f():
+    pool[:, :3].copy_(leaf.clone())
+    log.append(1)
+    pool.mul_(0.5)
+"""
+    world = {"log": []}
+    exec(source, world)
+    fast = magpy.compile(world["f"], backend="eager")
+    for _ in range(4):
+        world["pool"] = torch.arange(12.0).reshape(2, 6)
+        world["leaf"] = torch.ones(2, 3).requires_grad_()
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            fast()
+    assert world["log"] == [1] * 4
