@@ -19,7 +19,7 @@ mp_rule_id(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (mp_val_is_external(n)) {
         return mp_load_const(T, obj);
     }
-    rc = mp_is_constant(obj) ? MP_OK : mp_note_identity(T, obj);
+    rc = mp_is_constant(obj) ? mp_constant_id(T, s, obj) : mp_note_identity(T, obj);
     if (rc != MP_OK) {
         return rc;
     }

@@ -63,23 +63,62 @@ mp_is_unique(PyObject *o)
     return Py_TYPE(o)->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
-/* copy.deepcopy asks of each value whether its copy is another object. */
+/* copy.deepcopy asks of each value whether its copy is another object.  Of a constant that its own
+ * function for atoms copies, or that it reduces, the answer is always the same: the program's own
+ * functions in its table are asked about. */
 static bool
-is_copy_frame(mp_frame *f)
+is_copied_alike(mp_frame *f, PyObject *a, PyObject *b)
 {
-    return mp_is_module(mp_frame_globals_borrow(f), MP_MODULE_COPY);
+    PyObject *globals = mp_frame_globals_borrow(f);
+    if (!mp_is_module(globals, MP_MODULE_COPY)) {
+        return false;
+    }
+    PyObject *table = mp_dict_text_borrow(globals, "_deepcopy_dispatch");
+    PyObject *atomic = mp_dict_text_borrow(globals, "_deepcopy_atomic");
+    PyObject *copier = table == NULL || !PyDict_Check(table)
+                           ? NULL
+                           : PyDict_GetItemWithError(table, (PyObject *)Py_TYPE(a));
+    mp_err_drop();  // hashing a type does not fail
+    return table != NULL && (copier == NULL || (copier == atomic && a == b));
+}
+
+/* Equal constants in one run may be one object or two, which no guard tells. */
+static mp_rc
+refuse_constant(mp_trace *T, PyObject *a)
+{
+    T->whole_only = true;
+    return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
+                          mp_type_name(a));
 }
 
 mp_rc
 mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
 {
     if (!mp_is_constant(a) || mp_is_unique(a) || !mp_is_constant(b)
-        || !mp_guard_equals(a, b) || is_copy_frame(s->f)) {
+        || !mp_guard_equals(a, b) || is_copied_alike(s->f, a, b)) {
         return MP_OK;
     }
-    T->whole_only = true;
-    return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "which of two equal %s it is",
-                          mp_type_name(a));
+    return refuse_constant(T, a);
+}
+
+mp_rc
+mp_constant_id(mp_trace *T, mp_shadow *s, PyObject *obj)
+{
+    assert(mp_is_constant(obj));
+    if (mp_is_unique(obj)
+        || mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_COPY)) {
+        return MP_OK;  // (copy.deepcopy's table has no constant that it copies as an atom)
+    }
+    // Equal ones hash alike.  Nothing may hold them: an address is used again.
+    PyObject *hash = PyLong_FromSsize_t(PyObject_Hash(obj));
+    if (T->id_hashes == NULL) {
+        T->id_hashes = PySet_New(NULL);
+    }
+    int had =
+        hash == NULL || T->id_hashes == NULL ? -1 : PySet_Contains(T->id_hashes, hash);
+    had = had != 0 ? had : PySet_Add(T->id_hashes, hash);
+    Py_XDECREF(hash);
+    return had < 0 ? MP_ERR : had == 1 ? refuse_constant(T, obj) : MP_OK;
 }
 
 /* Objects of C types may hash and compare by what they hold: a date. */

@@ -86,6 +86,8 @@ mp_rc mp_refuse_nan(mp_trace *T, PyObject *item);
 bool mp_is_unique(PyObject *constant);
 /* The program asks whether two constants are one object: guards on values do not tell. */
 mp_rc mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b);
+/* id() of a constant: abort if that of an equal one was asked for. */
+mp_rc mp_constant_id(mp_trace *T, mp_shadow *s, PyObject *obj);
 mp_rc mp_note_items(mp_trace *T, PyObject *const *args, Py_ssize_t count);
 /* An external dict is looked up or written with this key. */
 mp_rc mp_pin_key(mp_trace *T, PyObject *key);

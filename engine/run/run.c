@@ -63,6 +63,7 @@ segment_fini(mp_trace *T)
     T->n_inputs = T->cap_inputs = 0;
     Py_CLEAR(T->ops);
     Py_CLEAR(T->fresh_ids);
+    Py_CLEAR(T->id_hashes);
     PyMem_Free(T->pins);
     T->pins = NULL;
     Py_CLEAR(T->sizes);

@@ -115,10 +115,10 @@ typedef enum {
     MP_W_ADVANCE,     // iterator node: its next item is taken, or it has none
     MP_W_CACHED_HIT,  // node of a cache (cfunc/cached.c), key
     MP_W_CACHED_MISS,
-    MP_W_CACHED_FILL,  // ... and the answer, as found at the end
-    MP_W_CONTEXT,      // context variable node: set; index: address of the token
+    MP_W_CACHED_FILL,   // ... and the answer, as found at the end
+    MP_W_CONTEXT,       // context variable node: set; index: address of the token
     MP_W_CONTEXT_BACK,  // token node: sets the variable, which is the key, back
-    MP_W_WRITE,        // file node; the text is the key
+    MP_W_WRITE,         // file node; the text is the key
     MP_W_FLUSH,
     MP_W_WARN,     // the function's node; key: what it warns of (effect/effects.def)
     MP_W_FILTERS,  // the function's node: the filters have changed
@@ -215,6 +215,7 @@ typedef struct mp_trace {
     int n_writes, cap_writes;
     mp_pending_op op;
     mp_apply apply;
+    *id_hashes;  // owned set: hashes of constants whose id() was asked; or NULL
     PyObject *fresh_ids;        // owned set of id()s of new objects, or NULL
     PyObject *ops;              // owned list of (target, args, kwargs, result)
     int n_values;               // results so far

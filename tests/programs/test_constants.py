@@ -1,5 +1,7 @@
 """Constants whose identity shows: NaN, and values that are equal but not the same."""
 
+import copy
+
 import pytest
 
 from oracle import cases, check, engine_compile
@@ -321,3 +323,48 @@ def test_hashes_of_values_of_numpy():
         fast = engine_compile(f)
         kept = [tp("nan") for _ in range(6)]
         assert [fast(x) for x in kept] == [f(x) for x in kept]
+
+
+@pytest.mark.parametrize(
+    "body", ["id(x) == id(y)", "len({id(x), id(y)})", "[id(x), id(y)].index(id(y))"]
+)
+def test_ids_of_equal_constants(body):
+    names = {}
+    exec(f"def f(x, y):\n    return {body}", names)
+    fast = engine_compile(names["f"])
+    a, b = float("1.5"), float("1.5")
+    for pair in ((a, a), (a, b), (a, a), (b, a), (b, b), (a, 2.5), (a, 2.5)):
+        assert fast(*pair) == names["f"](*pair)
+
+
+def test_ids_of_other_constants_are_told_apart():
+    names = {}
+    exec("def f(x, y):\n    return id(x) == id(y), id(3) != 3", names)
+    fast = engine_compile(names["f"])
+    for _ in range(3):
+        assert fast(1.5, "text") == (False, True)
+    assert fast.stats()["hits"] == 2
+
+
+def test_copies_by_functions_of_the_program(monkeypatch):
+    """copy.deepcopy makes the same constant of one, unless its table says else."""
+    kept = {}
+
+    def new(x, memo):
+        return "".join([x[:1], x[1:]])
+
+    def same(x, memo):
+        return kept.setdefault(x, x)
+
+    names = {"copy": copy}
+    exec("def f(t):\n    u = copy.deepcopy(t)\n    return u is t, u", names)
+    fast = engine_compile(names["f"])
+    text = "".join(["te", "xt"])
+    values = ((text, 1), (text, (text,)), ["a", 2.5, (text,)])
+    for function in (None, None, None, new, new, same, same, new, None, None):
+        with monkeypatch.context() as patch:
+            if function is not None:
+                patch.setitem(copy._deepcopy_dispatch, str, function)
+            for value in values:
+                assert fast(value) == names["f"](value)
+    assert fast.stats()["hits"] >= 6
