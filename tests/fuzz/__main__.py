@@ -108,6 +108,19 @@ def work(pipe: connection.Connection, seed: int, tensors: bool) -> None:
         pipe.send(("idle", None))
 
 
+def ends_in_eager(program: Program, seconds: float) -> bool:
+    """Does it end without us?  No signal stops a loop of C code, so it gets a process."""
+    process = mp.get_context("fork").Process(
+        target=fuzz_run.run_plain, args=(program,), daemon=True
+    )
+    process.start()
+    process.join(seconds)
+    ended = process.exitcode == 0
+    process.kill()
+    process.join()
+    return ended
+
+
 @dataclass
 class Child:
     """A worker process and what it is doing."""
@@ -162,6 +175,9 @@ class Fuzzer:
         self.children.remove(child)
         number = child.chunk[0] if child.number is None else child.number
         outcome = fuzz_run.Outcome(difference=f"{why} {child.process.exitcode}")
+        program = make(self.args.seed, number, self.args.tensors)
+        if not ends_in_eager(program, 2 * fuzz_run.SECONDS):
+            outcome = fuzz_run.Outcome(reasons=Counter({"broken: does not end": 1}))
         self.summary.add(number, outcome)
         self.tick(self.summary)
         rest = [n for n in child.chunk if n > number]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fuzz_copies
 from fuzz_garbage import littered, notices
 from fuzz_maker import Program
 
@@ -182,6 +183,7 @@ def _change(pair: Pair, program: Program, text: str) -> None:
     action = executed(text)
     for world in (pair.eager, pair.fast):
         _seed(program, len(pair.steps))
+        fuzz_copies.active = world is pair.fast and not isinstance(pair.compiled, Plain)
         try:
             action(world)
             answers.append("done")
@@ -245,6 +247,13 @@ class Plain:
 
     def stats(self) -> dict[str, Any]:
         return {"calls": self.calls, "hits": 0, "places": []}
+
+
+def run_plain(program: Program) -> None:
+    """Run it in two eager worlds, in a process of its own, which fails if it is too long."""
+    with _undisturbed(program):
+        outcome = _run(program, Plain, Plain.stats)
+    sys.exit(1 if "broken: too long" in outcome.reasons else 0)
 
 
 def _is_unstable(program: Program) -> bool:

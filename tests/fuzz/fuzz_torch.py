@@ -169,6 +169,16 @@ B|  m1.lin.weight is net.seq[0].lin.weight  m1.lin.bias is None
 !|  Net.training = True
 G|  m1
 
+=== copies 2
+from fuzz_copies import through
+parts = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+_ = [p.data.fill_(0.5) for p in parts.parameters()] and 0
+X|  parts(@X)  parts[0](@X)
+!|  log.append(through(parts, 'copy', fixed(1)))  log.append(through(parts, 'twice', v))
+!|  log.append(through(parts, 'deepcopy', w))  log.append(through(parts, 'deepcopy', v))
+!|  log.append(through(parts, 'pickle', w))  log.append(through(parts[0], 'in place', w))
+!|  parts[1] = nn.Tanh()  parts = copy.deepcopy(parts)  parts.scale = 2
+
 === views 3
 pool = torch.arange(12.).reshape(2, 6)
 left, right = pool[:, :3], pool[:, 3:]

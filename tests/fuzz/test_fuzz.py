@@ -106,3 +106,12 @@ def test_difference_is_found(monkeypatch):
     steps = (("call", ""), ("change", "g = 2"), ("call", ""))
     program = Program("g = 1\ndef f():\n    return [g]\n", steps)
     assert "differs from eager" in (fuzz_run.run(program).difference or "")
+
+
+@pytest.mark.parametrize("loop", ["sum(itertools.repeat(1))", "exec('while 1: pass')"])
+def test_a_program_without_an_end_is_known(loop):
+    from fuzz import __main__ as fuzz
+
+    source = f"import itertools\ndef f():\n    return {loop}\n"
+    assert not fuzz.ends_in_eager(Program(source, (("call", ""),)), 1)
+    assert fuzz.ends_in_eager(Program("def f():\n    return 1\n", (("call", ""),)), 60)
