@@ -174,3 +174,13 @@ def test_no_torch_function_runs() -> None:
     assert difference(left, same) is None
     assert difference(left, other) == "x: 2 of 2 values differ, by up to 1"
     assert ran == []
+
+
+def test_strides_of_single_items_count_for_bits_alone() -> None:
+    a = torch.ones(4, 1, 1)
+    b = torch.ones(4).as_strided((4, 1, 1), (1, 4, 4))
+    assert "strides" in str(Comparison(Rules()).tensor(a, b))
+    close = Rules(numbers=Numbers.CLOSE, tolerance=1e-5)
+    assert Comparison(close).tensor(a, b) is None
+    c = torch.ones(8).as_strided((4, 1, 1), (2, 1, 1))
+    assert "strides" in str(Comparison(close).tensor(a, c))
