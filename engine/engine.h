@@ -19,6 +19,9 @@
 
 typedef enum { MP_ERR = -1, MP_OK = 0, MP_ABORTED = 1 } mp_rc;
 
+/* Of the hit path: inlined even if a cold caller uses it, too. */
+#define MP_INLINE static inline __attribute__((always_inline))
+
 /* A declaration tagged MP_MAYRUN may run Python code (or allocate a GC object, which
  * on 3.11 can).  Borrowed references to user objects are dead after such a call. */
 #define MP_MAYRUN

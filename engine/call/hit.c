@@ -26,19 +26,6 @@ enum {
 /* -- References --------------------------------------------------------------------- */
 
 void
-mp_hit_init(mp_hit *hit, bool begins)
-{
-    hit->begins = begins;
-    hit->answered = hit->learned = false;
-    hit->entry = NULL;
-    hit->difference = NULL;
-    hit->held = hit->small;
-    hit->undone = false;
-    hit->n_held = hit->n_kept = 0;
-    hit->kept = NULL;
-}
-
-void
 mp_hit_drop(mp_hit *hit)
 {
     while (hit->n_held > 0) {
@@ -89,7 +76,7 @@ mp_hit_release(mp_hit *hit)
 }
 
 /* Registers, and number k as ~k: 0, or -1 with MemoryError. */
-static int
+MP_INLINE int
 hit_gather_some(mp_hit *hit, const int32_t *given, int32_t n, PyObject *const *regs)
 {
     PyObject **held = hit->held + hit->n_held;
@@ -100,10 +87,11 @@ hit_gather_some(mp_hit *hit, const int32_t *given, int32_t n, PyObject *const *r
         }
         else if (mp_guards_numbers(hit->entry->plan->guards, &number, 1, &held[i])
                  < 0) {
+            hit->n_held += i;
             return -1;
         }
-        hit->n_held++;
     }
+    hit->n_held += n;
     return 0;
 }
 
@@ -346,9 +334,9 @@ hit_compile(mp_CompiledObject *op, mp_hit *hit)
 }
 
 mp_found
-mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
+mp_hit_compile(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
-    mp_found found = hit->entry != NULL ? MP_FOUND_HIT : at->search(op, hit, at->ctx);
+    mp_found found = MP_FOUND_HIT;
     while (found == MP_FOUND_HIT && hit->entry->state == MP_ENTRY_NEW) {
         int rc = hit_compile(op, hit);
         mp_hit_release(hit);  // (3)

@@ -47,7 +47,19 @@ typedef struct {
     void *ctx;
 } mp_stand;
 
-void mp_hit_init(mp_hit *hit, bool begins);
+static inline void
+mp_hit_init(mp_hit *hit, bool begins)
+{
+    hit->begins = begins;
+    hit->answered = hit->learned = false;
+    hit->entry = NULL;
+    hit->difference = NULL;
+    hit->held = hit->small;
+    hit->undone = false;
+    hit->n_held = hit->n_kept = 0;
+    hit->kept = NULL;
+}
+
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
 
@@ -58,9 +70,19 @@ bool mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
  * these values.  Runs no Python; the hit must be released in each case. */
 mp_found mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache,
                        PyCodeObject *code, PyObject *const *values);
-/* Search, unless the hit has its entry, and compile a new one at its first hit; that runs
- * Python, so it is searched again. */
-MP_MAYRUN mp_found mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at);
+/* The entry that was found is new: compile it, at its first hit, and search again, because
+ * that ran Python. */
+MP_MAYRUN mp_found mp_hit_compile(mp_CompiledObject *op, mp_hit *hit,
+                                  const mp_stand *at);
+/* Search, unless the hit has its entry; what answers is compiled then. */
+MP_INLINE mp_found
+mp_hit_find(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
+{
+    mp_found found = hit->entry != NULL ? MP_FOUND_HIT : at->search(op, hit, at->ctx);
+    return found == MP_FOUND_HIT && hit->entry->state == MP_ENTRY_NEW
+               ? mp_hit_compile(op, hit, at)
+               : found;
+}
 /* Graph and replay: the result, or the values at the entry's exit.  If the entry cannot
  * answer, or its graph raises and has changed nothing, the answer of the program itself. */
 MP_MAYRUN PyObject *mp_hit_use(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at);

@@ -178,7 +178,7 @@ mp_guard_context_borrow(PyObject *var)
 }
 
 /* The object that a load finds, borrowed; NULL is a miss. */
-static PyObject *
+MP_INLINE PyObject *
 guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
 {
     bool unknown;
@@ -457,7 +457,7 @@ guard_test_number(mp_guards *g, const mp_guard *op, PyObject *const *regs)
            || (g->numbers.ops[op->n].is_float ? value.f != 0.0 : value.i != 0);
 }
 
-static int
+MP_INLINE int
 guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
 {
     PyObject *o = op->a < 0 ? NULL : regs[op->a];
@@ -579,7 +579,7 @@ guard_dict_settles(mp_guards *g, mp_guard_dict *d, PyObject **regs)
     return d->unchanged = true;
 }
 
-static bool
+MP_INLINE bool
 guard_run(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject **regs)
 {
     if (op->dst < 0) {
