@@ -94,7 +94,7 @@ def apply(path: Path, hunk: list[str]) -> None:
     path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:], encoding="utf-8")
 
 
-def test_the_page_shows_each_table():
+def test_the_page_shows_each_table() -> None:
     assert set(diffs()) >= {
         "engine/objects/builtins.def",
         "engine/objects/rules.def",
@@ -133,26 +133,26 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_a_builtin(answers):
+def test_a_builtin(answers: dict[str, Any]) -> None:
     assert answers["builtin class"] == "pure"
     assert answers["builtin"] == [1, 0, 2]
 
 
-def test_a_guard_kind(answers):
+def test_a_guard_kind(answers: dict[str, Any]) -> None:
     assert answers["guard"] == [True, False, True, False, False]
     assert answers["guard text"] == ["x is even"]
 
 
-def test_an_effect_kind(answers):
+def test_an_effect_kind(answers: dict[str, Any]) -> None:
     assert answers["effect"] == ["a", "a"]
 
 
-def test_an_opcode(answers):
+def test_an_opcode(answers: dict[str, Any]) -> None:
     assert answers["idle code"]
     assert answers["opcode"] == [1, 0, 2]
 
 
-def test_a_torch_operator(answers):
+def test_a_torch_operator(answers: dict[str, Any]) -> None:
     if "torch" not in answers:
         pytest.skip("needs torch")
     assert answers["torch"]

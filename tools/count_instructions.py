@@ -1,0 +1,98 @@
+"""Machine instructions of a hit and of a recording, counted by callgrind.
+
+    python tools/count_instructions.py [PACKAGES...]
+
+PACKAGES: folders that hold `magpy`, such as the OUT of tools/build_engine.py (--cflags "-O3
+-DNDEBUG"); without one, the installed package.  Only what runs below the engine's entry is
+counted, in runs of two lengths, so that neither the start of the interpreter nor the first
+calls matter.  Needs valgrind, but no torch: build without --full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+from functools import reduce
+from operator import add
+from gc import get_threshold as opaque
+from magpy._engine import CompiledFunction
+
+class Box:
+    pass
+
+box = Box()
+box.a, box.items, box.names = 1, [1, 2, 3], {"k": 2}
+K = 5
+
+def hits(x, box):
+    box.last = x
+    return [x, box.a + K, len(box.items), box.names["k"]]
+
+def breaks(x, box):
+    y = box.a + K
+    opaque()
+    box.last = y
+    return [x, y, len(box.items), box.names["k"]]
+
+def records(x, box):
+    xs, d = box.items, box.names
+    a = sorted(xs) + list(map(abs, xs))
+    d["k"] = d.get("k", 0) + len(a)
+    e = dict(d)
+    e.pop("k")
+    e.update(q=3)
+    text = "{} {}".format(x, max(xs))
+    z = reduce(add, xs, add(x, isinstance(x, int)))
+    return a, e, text, z, tuple(reversed(xs)), any(xs), set(xs)
+
+which, count = sys.argv[1], int(sys.argv[2])
+function = {"hits": hits, "breaks": breaks, "records": records}[which]
+compiled = CompiledFunction(function)
+for _ in range(4):
+    compiled(1, box)
+for _ in range(count):
+    if which == "records":
+        compiled = CompiledFunction(function)
+        box.names["k"] = 2
+    compiled(1, box)
+"""
+COUNTS = {"hits": 1000, "breaks": 500, "records": 60}
+COLLECTED = re.compile(r"Collected : (\d+)")
+
+
+def collected(package: str | None, which: str, count: int) -> int:
+    """Count the instructions of a whole run."""
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    command.append("--toggle-collect=mp_dispatch_call")
+    env = {**os.environ, "PYTHONHASHSEED": "0"}
+    command.append(sys.executable)
+    if package is not None:
+        env["PYTHONPATH"] = package
+        command.append(
+            "-S"
+        )  # an installed package would go before a folder without one
+    command += ["-c", PROGRAM, which, str(count)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    found = COLLECTED.search(done.stderr)
+    if done.returncode != 0 or found is None:
+        sys.exit(done.stderr)
+    return int(found[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("packages", nargs="*", default=[None])
+    for package in parser.parse_args().packages:
+        for which, count in COUNTS.items():
+            more, few = (collected(package, which, n * count) for n in (2, 1))
+            print(f"{package or 'magpy'}  {which}: {(more - few) / count:,.0f} each")
+
+
+if __name__ == "__main__":
+    main()
