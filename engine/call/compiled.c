@@ -15,6 +15,7 @@
 
 #include "call/dispatch.h"
 #include "call/dynamic.h"
+#include "call/timing.h"
 #include "objects/own.h"
 
 static PyTypeObject *compiled_type;  // owned; NULL until mp_compiled_init
@@ -407,12 +408,21 @@ compiled_reduce(PyObject *self, PyObject *ignored)
     return compiled_make_copy(self, "pickle", Py_None);
 }
 
+/* search_seconds(n, args, kwargs): see call/timing.h. */
+static PyObject *
+compiled_search_seconds(PyObject *self, PyObject *args)
+{
+    return mp_timing_search((mp_CompiledObject *)self, args);
+}
+
 static PyMethodDef compiled_methods[] = {
     {"stats", compiled_stats, METH_NOARGS, "Counters, as a dict."},
     {"entries", compiled_entries, METH_NOARGS, "What was recorded, a dict per entry."},
     {"reset", compiled_reset, METH_NOARGS, "Forget all entries and counters."},
     {"set_verify", compiled_set_verify, METH_VARARGS,
      "set_verify(every, verifier=None): verify every so many hits, 0 for none."},
+    {"search_seconds", compiled_search_seconds, METH_VARARGS,
+     "search_seconds(n, args, kwargs): seconds to bind, check guards, gather inputs."},
     {"__copy__", compiled_copy, METH_NOARGS, NULL},
     {"__deepcopy__", compiled_deepcopy, METH_O, NULL},
     {"__reduce__", compiled_reduce, METH_NOARGS, NULL},

@@ -382,13 +382,13 @@ def test_table_of_parts():
         first=[0.5, 1.5, 0.1],
         **{
             "first run": {"eager run": 0.1, "recording": 0.2, "backend": 1.0},
-            "cached run": {"graphs": 0.0015, figures._CACHED[1]: 0.0005},
+            "cached run": {"graphs": 0.0015, "guards": 0.0003, "inputs": 0.0002},
         },
     )
     found = {Cell("parts", "bert", "magpy-inductor").key: cell}
     first, cached = figures.tables(figure, found)
     assert first.rows[0][1:] == ["100 ms", "200 ms", "", "", "1 s", "2 s"]
-    assert cached.rows[0][1:] == ["1.5 ms", "500 us", "2 ms"]
+    assert cached.rows[0][1:] == ["1.5 ms", "300 us", "200 us", "", "", "2 ms"]
 
 
 def test_notes_on_graphs_that_run_as_recorded(cells):

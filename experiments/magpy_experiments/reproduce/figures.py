@@ -24,7 +24,9 @@ MARKS = {
     "unavailable": "n/a",
 }
 _FIRST = ("eager run", "recording", "capture", "graph building", "backend")
-_CACHED = ("graphs", "guards, inputs, effects, outputs")
+_CACHED = (
+    "graphs", "guards", "inputs", "effects, outputs", "guards, inputs, effects, outputs"
+)  # fmt: skip
 
 
 @dataclass

@@ -22,7 +22,8 @@ _HATCHES = {
 _PART_COLOURS = {
     "eager run": "#8d99ae", "recording": "#2a7f62", "capture": "#e09f3e",
     "graph building": "#8fcbaa", "backend": "#335c67", "graphs": "#335c67",
-    "guards, inputs, effects, outputs": "#2a7f62",
+    "guards": "#2a7f62", "inputs": "#8fcbaa", "effects, outputs": "#5e548e",
+    "guards, inputs, effects, outputs": "#e09f3e",
 }  # fmt: skip
 
 
