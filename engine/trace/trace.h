@@ -215,7 +215,7 @@ typedef struct mp_trace {
     int n_writes, cap_writes;
     mp_pending_op op;
     mp_apply apply;
-    *id_hashes;  // owned set: hashes of constants whose id() was asked; or NULL
+    PyObject *id_hashes;        // owned set: hashes of constants whose id() was asked
     PyObject *fresh_ids;        // owned set of id()s of new objects, or NULL
     PyObject *ops;              // owned list of (target, args, kwargs, result)
     int n_values;               // results so far
