@@ -97,6 +97,9 @@ ARCHITECTURES: dict[str, Callable[[], Any]] = {
     "whisper": _whisper,
 }
 
+#: Kinds of calls, the prompt and one token more: of each, the first may stay eager.
+_KINDS = 2
+
 WAYS: dict[str, dict[str, Any]] = {
     "greedy": {"do_sample": False},
     "sampling": {"do_sample": True, "top_k": 20, "temperature": 0.8},
@@ -135,5 +138,5 @@ def cases(tokens: int = 48, prompts: int = 1) -> list[Case]:
             if way == "assisted" and name == "whisper":
                 continue  # there is no prompt to look tokens up in
             run = functools.partial(_generate, name, way, tokens, prompts)
-            found.append(Case(f"generate {name} {way}", run, most=4))
+            found.append(Case(f"generate {name} {way}", run, most=4, eager=_KINDS))
     return found

@@ -199,7 +199,7 @@ def cases(quick: bool) -> list[Case]:
     part = functools.partial
     floats = [0.5 + k / 7 for k in range(many)]
     return [
-        Case(f"encoder, {many} shapes", part(_encoder, many), most=3),
+        Case(f"encoder, {many} shapes", part(_encoder, many), most=3, eager=1),
         Case(f"conv net, {some} image sizes", part(_images, some), most=3),
         Case(f"GPT training, {some} lengths", part(_training, some), most=3),
         Case("last batch of an epoch smaller", part(_epochs, 4), most=3),
