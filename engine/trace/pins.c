@@ -56,10 +56,15 @@ mp_note_pin(mp_trace *T, int32_t number)
 
 /* Has the user marked this size as dynamic? */
 static bool
-pins_is_wanted(mp_trace *T, const mp_number *source)
+pins_is_wanted(const mp_trace *T, const mp_number *source)
 {
-    mp_node *n = source->op == MP_N_SIZE ? T->graph.by_reg[source->a] : NULL;
-    return n != NULL && mp_node_is_alive(n) && mp_dynamic_is_wanted(n->obj, source->n);
+    for (int32_t i = 0; source->op == MP_N_SIZE && i < T->graph.n_nodes; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (n->reg == source->a && n->kind == MP_NODE_TENSOR) {
+            return mp_node_is_alive(n) && mp_dynamic_is_wanted(n->obj, source->n);
+        }
+    }
+    return false;
 }
 
 /* (place, file, line, was it marked?) */
