@@ -398,7 +398,7 @@ def f(n):
 
 === through_callbacks
 def f(n):
-    return sorted([3, 1, 2], key=lambda i: i * n), list(map(lambda i: i + n, [1, 2])), functools.reduce(operator.add, [n, 1]), [*map(str, [n])]
+    return sorted([3, 1, 2], key=lambda i: i * n), list(map(lambda i: i + n, [1, 2])), functools.reduce(operator.add, [n, 1]), list(map(str, [n]))
 >>> 3
 >>> -4
 >>> 5
