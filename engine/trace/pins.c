@@ -73,7 +73,8 @@ pins_row(mp_trace *T, const mp_pin_note *pin)
 {
     PyObject *file = Py_None;
     int line = -1;
-    if (pin->at.code >= 0 && pin->at.code < PyList_GET_SIZE(T->codes)) {
+    if (pin->at.code >= 0 && pin->at.index >= 0
+        && pin->at.code < PyList_GET_SIZE(T->codes)) {
         PyCodeObject *code = (PyCodeObject *)PyList_GET_ITEM(T->codes, pin->at.code);
         file = code->co_filename;
         line = mp_code_line(code, pin->at.index);
