@@ -103,17 +103,16 @@ def run_one(
                 return measured
             return {"status": "crash", "reason": _death(process.exitcode, log)}
         finally:
-            _stop(process.pid)
+            _stop(process)
             process.join()
 
 
-def _stop(pid: int | None) -> None:
+def _stop(process: Any) -> None:
     """End a process and what it has started."""
-    if pid is not None:
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()  # it has no group of its own yet
 
 
 def _death(code: int | None, log: Path) -> str:
