@@ -282,8 +282,9 @@ avoid_before(mp_trace *T, int at)
             return;
         }
     }
-    if (at < T->n_stack - 1) {
-        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending}, true);
+    if (at < T->n_stack - 1) {  // what is imported now is there the next time
+        mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending},
+                       T->why->id != MP_AB_IMPORT);
     }
 }
 

@@ -193,11 +193,19 @@ def f(x):
     return math.ceil(x), down(x)
 >>> 1.5
 
-=== import_submodule | eager
+=== import_submodule
 def f():
     import os.path
     from collections import abc
     return os.path.join("a", "b"), abc.Sequence.__name__
+
+=== import_from_a_package_that_nobody_names
+__import__("xml.dom.minidom")
+def f():
+    from xml.dom import minidom, Node
+    return minidom.__name__, Node.__name__
+!!! __import__("xml.dom").dom.minidom.__name__ = "other"
+!!! __import__("xml.dom").dom.minidom.__name__ = "xml.dom.minidom"
 
 === module_attribute
 import types
