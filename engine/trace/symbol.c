@@ -325,13 +325,12 @@ mp_symbol_length(mp_trace *T, int32_t reg, PyObject *obj, int64_t at_entry, int6
         return MP_OK;
     }
     mp_rc rc = open_source(T, MP_N_LENGTH, reg, -1, at_entry);
-    int32_t k = rc != MP_OK ? -1
-                            : mp_guards_number(T->guards, MP_N_LENGTH, reg, -1, -1, 0.0);
+    int32_t k =
+        rc != MP_OK ? -1 : mp_guards_number(T->guards, MP_N_LENGTH, reg, -1, -1, 0.0);
     if (k >= 0 && now != at_entry) {
         int32_t more =
             mp_guards_number(T->guards, MP_N_INT, -1, -1, now - at_entry, 0.0);
-        k = more < 0 ? -1
-                     : mp_guards_number(T->guards, MP_N_ADD, k, more, 0, 0.0);
+        k = more < 0 ? -1 : mp_guards_number(T->guards, MP_N_ADD, k, more, 0, 0.0);
     }
     *number = k;
     return k < 0 ? MP_ERR : MP_OK;
