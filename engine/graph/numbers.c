@@ -65,6 +65,9 @@ row_of_input(mp_trace *T, mp_graph_numbers *g, int32_t number)
 
 static mp_rc add_row(mp_trace *T, mp_graph_numbers *g, int32_t number);
 
+/* The row of a number that the graph needs: INT or FLOAT if it is constant, SIZE and its
+ * like of an input, an operation on rows, or INPUT if the hit computes it.  New; NULL:
+ * exception. */
 static PyObject *
 graph_row(mp_trace *T, mp_graph_numbers *g, int32_t number)
 {
@@ -96,6 +99,8 @@ graph_row(mp_trace *T, mp_graph_numbers *g, int32_t number)
                : Py_BuildValue("(si)", mp_number_id(k.op), k.a);
 }
 
+/* The row of any number of the segment, for the recorder of sizes.  VALUE is one whose
+ * value only is known. */
 PyObject *
 mp_graph_number_row(mp_trace *T, int32_t number)
 {
@@ -164,6 +169,7 @@ add_tree(mp_trace *T, mp_graph_numbers *g, PyObject *tree)
     return rc;
 }
 
+/* All rows that the arguments of the log's operations need. */
 static mp_rc
 numbers_collect(mp_trace *T, mp_graph_numbers *g)
 {
@@ -180,6 +186,7 @@ numbers_collect(mp_trace *T, mp_graph_numbers *g)
 
 /* -- Layouts of inputs ------------------------------------------------------------------ */
 
+/* New tuple of ints. */
 static PyObject *
 tuple_of(const int64_t *values, int32_t n)
 {
@@ -231,6 +238,7 @@ mp_graph_layout(mp_trace *T, const mp_node *n)
                          tuple_of(m->dims + 2 * m->ndim, m->ndim));
 }
 
+/* Input index -> layout, of inputs with open sizes: new dict. */
 static PyObject *
 layouts_of_inputs(mp_trace *T)
 {

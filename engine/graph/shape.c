@@ -15,6 +15,7 @@ typedef struct {
     int32_t size[MP_MAX_READ];  // numbers, or -1: what it is now
 } sizes;
 
+/* An input: open sizes are sources of the guard program, the others are constants. */
 static mp_rc
 sizes_of_input(mp_trace *T, const mp_node *n, sizes *out, bool *known)
 {
@@ -36,7 +37,7 @@ sizes_of_input(mp_trace *T, const mp_node *n, sizes *out, bool *known)
 
 static int32_t number_of_term(mp_trace *T, PyObject *term);
 
-/* ("SIZE", input, dim) and ("ADD", a, b): see src/magpy/shapes/terms.py. */
+/* A row in Python's form, as a number of this program. */
 static int32_t
 number_of_tuple(mp_trace *T, PyObject *term)
 {
@@ -181,6 +182,9 @@ note_terms(mp_trace *T, const mp_node *n, PyObject *terms)
     return rc;
 }
 
+/* A result: the terms of the recorder of sizes are taken if each has the value that the
+ * tensor really has.  A wrong term that passes is found by the proof when the graph is
+ * compiled. */
 static mp_rc
 sizes_of_result(mp_trace *T, mp_node *n, sizes *out, bool *known)
 {
@@ -223,6 +227,7 @@ read_sizes(mp_trace *T, mp_node *n, sizes *out, bool *known)
 
 /* -- What reads them --------------------------------------------------------------------- */
 
+/* x.shape: mp_shape_result puts boxes into the torch.Size when it is there. */
 mp_rc
 mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
 {
@@ -251,6 +256,7 @@ answer_size(mp_trace *T, mp_shadow *s, const sizes *found, int64_t dim)
     return MP_OK;  // (else IndexError)
 }
 
+/* x.numel(): all sizes multiplied. */
 static mp_rc
 answer_product(mp_trace *T, mp_shadow *s, mp_node *n, const sizes *found)
 {

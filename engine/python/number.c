@@ -45,6 +45,8 @@ answer(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *a, PyObject *b, int
     return rc;
 }
 
+/* BINARY_OP, also in place.  Two bools are left out: `True & False` is a bool, not a
+ * number. */
 mp_rc
 mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                  bool *done)
@@ -62,6 +64,7 @@ mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
     return answer(T, s, (mp_number_op)number, a, b, n, done);
 }
 
+/* -n, +n, ~n: `name` is the function of the operator module. */
 mp_rc
 mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
 {
@@ -75,6 +78,7 @@ mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *
     return answer(T, s, op, a, NULL, 0, done);
 }
 
+/* A compare of numbers: its truth is guarded, so the answer is a constant. */
 mp_rc
 mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                   bool *done)
@@ -121,6 +125,8 @@ fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
     return rc;
 }
 
+/* A builtin or a function of math with a row in number/numbers.def.  Clears *done if it
+ * has none, or if an argument is no number. */
 mp_rc
 mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 {
@@ -153,6 +159,7 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 
 /* -- Items that an instruction takes out of a container from outside --------------------- */
 
+/* *made: a tuple of the items of obj, with boxes for those that wait. */
 static mp_rc
 box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
 {
@@ -167,6 +174,7 @@ box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
     return rc;
 }
 
+/* *made: a copy of the dict, with boxes for values that wait. */
 static mp_rc
 box_dict(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
 {
@@ -183,6 +191,9 @@ box_dict(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
     return rc;
 }
 
+/* UNPACK_SEQUENCE, f(*args), f(**kw) take items out of a container from outside.  If
+ * some become symbols, a new container with their boxes takes its place on the stack;
+ * the container itself is not changed. */
 mp_rc
 mp_number_box_items(mp_trace *T, mp_shadow *s, int slot)
 {

@@ -1,4 +1,20 @@
-/* trace/symbol.c - see trace/symbol.h. */
+/* trace/symbol.c - see trace/symbol.h, and docs/internals/numbers.md for the whole
+ * picture.
+ *
+ * The life of a symbol: `mp_symbol_load` finds that a loaded value comes from a place
+ * that may change, and lets its number wait.  When the instruction has answered,
+ * `mp_symbol_take` gives the number a box if it is the answer; the others are pinned.
+ * `mp_symbol_compute` and `mp_symbol_decide` make numbers of numbers.  `mp_pin` and its
+ * kin end it.
+ *
+ * Invariants
+ *   (1) A number has at most one box, so equal addresses mean equal numbers.
+ *   (2) `n_open` counts the rows with a value that are not pinned; while it is 0,
+ *       `mp_symbol_find` answers without a look-up.
+ *   (3) A pinned number keeps its box: the object is a constant from then on.
+ * Ownership: a row owns its value; the node owns the box.
+ * Re-entrancy: only exact ints, floats and bools are computed, so no code of the program
+ * runs. */
 #include "trace/symbol.h"
 
 #include "compat/compat.h"
@@ -96,6 +112,7 @@ number_of(mp_trace *T, PyObject *obj)
                : mp_guards_number_const(T->guards, obj);
 }
 
+/* The number has a value in this run: it counts as a symbol. */
 static void
 symbol_open(mp_trace *T, mp_symbol *row, PyObject *value)
 {
@@ -133,6 +150,7 @@ mp_symbol_make(mp_trace *T, int32_t number, PyObject *value, PyObject **box)
 
 /* -- Loads ------------------------------------------------------------------------------ */
 
+/* The value may become a symbol: mp_symbol_take or a pin decides. */
 static mp_rc
 symbol_wait(mp_trace *T, int32_t number, PyObject *value)
 {
@@ -185,6 +203,8 @@ mp_symbol_offer(mp_trace *T, PyObject *value)
     }
 }
 
+/* From here on the number is a constant, as a guard says: EQUALS of a loaded value, HOLDS
+ * of any other.  The operands of a result stay symbols. */
 static mp_rc
 pin_number(mp_trace *T, int32_t number)
 {
@@ -284,7 +304,8 @@ mp_symbol_take_item(mp_trace *T, int32_t reg, Py_ssize_t index, PyObject *key,
     return MP_OK;
 }
 
-/* A source of a tensor's sizes or strides. */
+/* Adds the number and notes its value, without a box: one is made when the program reads
+ * it. */
 static mp_rc
 open_source(mp_trace *T, mp_number_op op, int32_t reg, int32_t dim, int64_t now)
 {
@@ -509,6 +530,8 @@ typedef struct {
 
 static int reach_visit(PyObject *obj, void *ctx);
 
+/* Could a symbol's box be inside obj? Objects from outside hold none unless the
+ * recording has written to one. */
 static bool
 may_hold_boxes(const mp_trace *T, PyObject *obj)
 {
@@ -533,6 +556,7 @@ reach_function(PyFunctionObject *f, reach *r)
     return stop;
 }
 
+/* A `visitproc`: pins numbers and walks on into containers.  Not 0: stop. */
 static int
 reach_visit(PyObject *obj, void *ctx)
 {
