@@ -179,7 +179,8 @@ def f(n):
 
 === isinstance_of
 def f(n):
-    return isinstance(n, bool), isinstance(n, int), isinstance(n, (int, float)), type(n), n + 1
+    is_number = isinstance(n, (int, float))
+    return isinstance(n, bool), isinstance(n, int), is_number, type(n), n + 1
 >>> 3
 >>> 4
 >>> 5
@@ -187,7 +188,8 @@ def f(n):
 
 === formatted
 def f(n):
-    return f"{n}", "%d" % n, str(n), repr(n), "{:>5}".format(n), f"{n:04d}", "%s %s" % (n, n + 1)
+    old = "%d" % n, "{:>5}".format(n), "%s %s" % (n, n + 1)
+    return f"{n}", str(n), repr(n), f"{n:04d}", old
 >>> 3
 >>> 4
 >>> 5
@@ -244,7 +246,8 @@ def f(n):
 === in_list
 def f(n):
     made = [n, n + 1, 7]
-    return made.index(n + 1), n in made, made.count(7), sorted(made), max(made), min(made), sum(made)
+    found = made.index(n + 1), n in made, made.count(7)
+    return found, sorted(made), max(made), min(made), sum(made)
 >>> 3
 >>> 9
 >>> 7
@@ -284,7 +287,9 @@ def f(x):
 
 === builtins_of_numbers
 def f(n, x):
-    return abs(n), int(x), float(n), min(n, 4), max(n, 4), min(x, 0.5), round(x), round(x, 1), pow(n, 2), divmod(n, 3)
+    rounded = round(x), round(x, 1)
+    least = min(n, 4), max(n, 4), min(x, 0.5)
+    return abs(n), int(x), float(n), least, rounded, pow(n, 2), divmod(n, 3)
 >>> 3, 1.25
 >>> 5, 2.75
 >>> -3, -0.5
@@ -398,7 +403,9 @@ def f(n):
 
 === through_callbacks
 def f(n):
-    return sorted([3, 1, 2], key=lambda i: i * n), list(map(lambda i: i + n, [1, 2])), functools.reduce(operator.add, [n, 1]), list(map(str, [n]))
+    keyed = sorted([3, 1, 2], key=lambda i: i * n)
+    mapped = list(map(lambda i: i + n, [1, 2]))
+    return keyed, mapped, functools.reduce(operator.add, [n, 1]), list(map(str, [n]))
 >>> 3
 >>> -4
 >>> 5
@@ -436,7 +443,8 @@ class V:
         return self.n + i
 def f(n):
     v = V(n)
-    return v.twice, len(v), bool(v), v + 1, [0, 1, 2, 3, 4, 5, 6][v], v[n], {v: 1}[V(n)], hash(v)
+    picked = [0, 1, 2, 3, 4, 5, 6][v], v[n], {v: 1}[V(n)]
+    return v.twice, len(v), bool(v), v + 1, picked, hash(v)
 >>> 3
 >>> 4
 >>> 5
