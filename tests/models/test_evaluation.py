@@ -12,14 +12,8 @@ from magpy.compare import Comparison, Rules
 from magpy_experiments.models import DYNAMIC, MODELS, STATIC
 from magpy_experiments.models.features import FEATURES, of_functions, of_model
 
-#: Not one graph: Python asks tensors for numbers, or makes what no graph can.
-PIECES = {
-    "quantized": "host-read",
-    "blockdrop": "host-read",
-    "seq2seq": "host-read",
-    "longformer": "dynamic-shape",
-    "bart": "output",
-}
+#: Not one graph: Python asks tensors for numbers.
+PIECES = ("quantized", "blockdrop", "seq2seq", "longformer", "bart")
 
 
 def model_of(name):
@@ -72,12 +66,11 @@ def test_equal_to_eager(name):
         actual = compiled(*args, **kwargs), module, args, kwargs
         assert Comparison(Rules()).difference(expected, actual) is None
     stats = magpy.stats(compiled)
-    assert stats["hits"] >= 1
     if name in PIECES:
-        assert PIECES[name] in stats["breaks"]
-    else:
-        assert stats["graphs"] == 1
-        assert not stats["breaks"]
+        assert stats["partial_hits"] >= 1
+        assert "host-read" in stats["breaks"]
+    else:  # whatever the first call needed
+        assert stats["hits"] - stats["partial_hits"] >= 2
 
 
 @torch.no_grad()
