@@ -34,6 +34,7 @@
 #include <internal/pycore_dict.h>
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
+#include <internal/pycore_long.h>
 #pragma GCC diagnostic pop
 
 /* -- Instructions (opcodes.c) -- raw numbers of this version ------------------------ */

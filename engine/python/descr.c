@@ -241,7 +241,9 @@ get_member(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *des
         s->below = MP_BELOW_WATCH;  // __getattr__
         return mp_test(T, MP_G_SLOT_EMPTY, n, descr, 0);
     }
-    return mp_load(T, MP_G_LOAD_SLOT, n->reg, descr, 0, value);
+    mp_rc rc = mp_load(T, MP_G_LOAD_SLOT, n->reg, descr, 0, value);
+    mp_symbol_offer(T, value);
+    return rc;
 }
 
 /* -- Descriptors ---------------------------------------------------------------------- */

@@ -98,8 +98,10 @@ mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
     if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
         return mp_read_len(T, owner);  // IndexError is the program's
     }
-    return mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
-                   PyTuple_GET_ITEM(owner, index));
+    mp_rc rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
+                       PyTuple_GET_ITEM(owner, index));
+    mp_symbol_offer(T, PyTuple_GET_ITEM(owner, index));
+    return rc;
 }
 
 /* A missing key of a defaultdict: its factory runs, and the key is written. */

@@ -538,7 +538,7 @@ mp_load_const(mp_trace *T, PyObject *obj)
 {
     bool is_new;
     if (mp_is_constant(obj)) {
-        return MP_OK;
+        return mp_pin(T, obj);
     }
     mp_node *known = mp_refgraph_find(&T->graph, obj);
     if (known != NULL && known->kind != MP_NODE_FRESH && !known->pinned) {
