@@ -200,8 +200,9 @@ mp_number_box_items(mp_trace *T, mp_shadow *s, int slot)
     PyObject *obj = mp_frame_stack_borrow(s->f, slot), *made = NULL;
     const mp_node *n =
         T->symbols.n_waiting == 0 ? NULL : mp_refgraph_find(&T->graph, obj);
-    if (n == NULL || !mp_node_needs_guards(n) || n->appended || n->written != NULL) {
-        return MP_OK;
+    if (n == NULL || !mp_node_needs_guards(n) || n->appended || n->written != NULL
+        || (PyTuple_CheckExact(obj) && PyTuple_GET_SIZE(obj) == 0)) {
+        return MP_OK;  // (there is one empty tuple, which is nobody's copy)
     }
     mp_rc rc = PyTuple_CheckExact(obj) || PyList_CheckExact(obj)
                    ? box_sequence(T, n->reg, obj, &made)
