@@ -40,6 +40,9 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
             return MP_ERR;
         }
         T->inputs[T->n_inputs++] = n;
+        if (T->symbols.n_open > 0 && mp_shape_tell_input(T) != MP_OK) {
+            return MP_ERR;
+        }
     }
     assert(mp_value_check(n->leaf));
     *leaf = Py_NewRef(n->leaf);

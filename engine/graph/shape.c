@@ -109,32 +109,6 @@ rows_of_numbers_borrow(mp_trace *T)
     return rows;
 }
 
-/* (tensor, dims, sizes, strides, offset, links) of each input: new list.  NULL without an
- * exception: some tensor is gone. */
-static PyObject *
-rows_of_inputs(mp_trace *T)
-{
-    PyObject *rows = PyList_New(0);
-    for (int i = 0; rows != NULL && i < T->n_inputs; i++) {
-        const mp_node *n = T->inputs[i];
-        PyObject *layout = mp_graph_layout(T, n), *row = NULL;
-        if (layout == NULL && !PyErr_Occurred() && mp_node_is_alive(n)) {
-            row = Py_BuildValue("(O())", n->obj);
-        }
-        else if (layout != NULL && mp_node_is_alive(n)) {
-            PyObject *first = PyTuple_Pack(1, n->obj);
-            row = first == NULL ? NULL : PySequence_Concat(first, layout);
-            Py_XDECREF(first);
-        }
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
-        }
-        Py_XDECREF(row);
-        Py_XDECREF(layout);
-    }
-    return rows;
-}
-
 /* The session of the compiled object, whose method the compiler is, answers. */
 static PyObject *
 recorder_borrow(mp_trace *T)
@@ -147,12 +121,77 @@ recorder_borrow(mp_trace *T)
     return T->recorder;
 }
 
+/* (what is known, dims, sizes, strides, offset, links) of a tensor that lives: new tuple. */
+static PyObject *
+told_of_input(mp_trace *T, PyObject *recorder, mp_node *n)
+{
+    PyObject *known = PyObject_CallMethod(recorder, "known", "O", n->obj);
+    PyObject *layout = known == NULL ? NULL : mp_graph_layout(T, n), *row = NULL;
+    if (layout != NULL) {
+        PyObject *first = PyTuple_Pack(1, known);
+        row = first == NULL ? NULL : PySequence_Concat(first, layout);
+        Py_XDECREF(first);
+    }
+    else if (known != NULL && !PyErr_Occurred()) {
+        row = Py_BuildValue("(O())", known);
+    }
+    Py_XDECREF(known);
+    Py_XDECREF(layout);
+    return row;
+}
+
+/* The rows of all inputs, None for one that was never asked about and has died. */
+static int
+tell_inputs(mp_trace *T, PyObject *recorder)
+{
+    if (T->input_rows == NULL && (T->input_rows = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    int rc = 0;
+    while (rc == 0 && PyList_GET_SIZE(T->input_rows) < T->n_inputs) {
+        mp_node *n = T->inputs[PyList_GET_SIZE(T->input_rows)];
+        PyObject *row =
+            mp_node_is_alive(n) ? told_of_input(T, recorder, n) : Py_NewRef(Py_None);
+        rc = row == NULL ? -1 : PyList_Append(T->input_rows, row);
+        Py_XDECREF(row);
+    }
+    return rc;
+}
+
+mp_rc
+mp_shape_tell_input(mp_trace *T)
+{
+    PyObject *recorder = recorder_borrow(T);
+    if ((recorder == NULL || tell_inputs(T, recorder) < 0) && PyErr_Occurred()) {
+        if (mp_err_is_signal()) {
+            return MP_ERR;
+        }
+        mp_err_drop();  // it is asked again when a size is read
+    }
+    return MP_OK;
+}
+
+/* Rows of all inputs: new reference.  NULL, without an exception if some tensor is gone. */
+static PyObject *
+rows_of_inputs(mp_trace *T, PyObject *recorder)
+{
+    if (tell_inputs(T, recorder) < 0) {
+        return NULL;
+    }
+    for (int i = 0; i < T->n_inputs; i++) {
+        if (PyList_GET_ITEM(T->input_rows, i) == Py_None) {
+            return NULL;
+        }
+    }
+    return Py_NewRef(T->input_rows);
+}
+
 /* New reference to a tuple of terms; NULL without an exception: nobody knows. */
 static PyObject *
 ask(mp_trace *T, const mp_node *n)
 {
     PyObject *recorder = recorder_borrow(T), *answer = NULL, *terms = NULL;
-    PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T);
+    PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T, recorder);
     PyObject *numbers = inputs == NULL ? NULL : rows_of_numbers_borrow(T);
     if (numbers != NULL) {
         answer = PyObject_CallMethod(recorder, "sizes", "OOOO", T->ops, inputs, numbers,

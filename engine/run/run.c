@@ -68,6 +68,7 @@ segment_fini(mp_trace *T)
     T->pins = NULL;
     Py_CLEAR(T->sizes);
     Py_CLEAR(T->recorder);
+    Py_CLEAR(T->input_rows);
     Py_CLEAR(T->number_rows);
     Py_CLEAR(T->warn_view);
     Py_CLEAR(T->lent);

@@ -43,6 +43,25 @@ def shape_of_a_result(x: Any) -> Any:
     return q.view(shape), torch.arange(torch.cat([x, x], dim=1).shape[1])
 
 
+class Cache:
+    """As of a decoder: what it held before dies when it grows."""
+
+    def __init__(self) -> None:
+        self.k = torch.zeros(1, 2, 1, 4)
+        self.n = 0
+
+    def grow(self, x: Any) -> Any:
+        self.k = torch.cat([self.k, x], dim=2)
+        self.n = self.k.shape[2]
+        return self.k
+
+
+def attend(cache: Cache, x: Any) -> Any:
+    k = cache.grow(x)
+    weights = x @ k.transpose(-2, -1)
+    return torch.where(torch.arange(k.shape[2]) < cache.n, weights, 0.0)
+
+
 def rows(n: int) -> tuple[Any, ...]:
     return torch.arange(3.0 * n).view(n, 3), torch.ones(n, 3)
 
@@ -84,3 +103,17 @@ def test_pieces_of_a_size_that_changes() -> None:
     for n in (6, 7, 8, 9, 4, 3, 2, 5, 12, 7):
         x = torch.arange(2.0 * n).view(n, 2)
         assert Comparison().difference(program(x), fast(x)) is None
+
+
+@pytest.mark.not_under_verify("counts recordings")
+def test_a_cache_that_grows() -> None:
+    fast = magpy.compile(attend, backend="eager")
+    ours, theirs = Cache(), Cache()
+    for i in range(12):
+        x = torch.arange(8.0).view(1, 2, 1, 4) + i
+        assert Comparison().difference(attend(theirs, x), fast(ours, x)) is None
+        assert ours.n == theirs.n == i + 2
+        assert torch.equal(ours.k, theirs.k)
+    stats = magpy.stats(fast)
+    assert stats["recordings"] <= 3  # a size of 1 is a case of its own
+    assert stats["hits"] >= 9

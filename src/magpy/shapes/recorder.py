@@ -11,7 +11,7 @@ from typing import Any
 
 from magpy import seal
 from magpy.shapes.rules import Sizes
-from magpy.shapes.sizes import Tracker, reason
+from magpy.shapes.sizes import Known, Tracker, reason
 from magpy.shapes.terms import Term
 from magpy.shapes.world import Layout
 
@@ -37,6 +37,11 @@ class Recorder:
         self.why = ""
         self._tracker = Tracker()
         self._inputs = self._numbers = self._ops = 0  # seen so far
+
+    @staticmethod
+    def known(x: Any) -> Known:
+        """Return what questions need of an input, in place of the tensor."""
+        return Known(x)
 
     def sizes(
         self,
@@ -101,8 +106,9 @@ class Recorder:
         """Take what is new."""
         tracker = self._tracker
         for i in range(self._inputs, len(inputs)):
-            live, dims, *rest = inputs[i]
-            tracker.input(i, live, Layout(dims, *rest) if dims else None)
+            x, dims, *rest = inputs[i]
+            known = x if isinstance(x, Known) else Known(x)
+            tracker.input(i, known, Layout(dims, *rest) if dims else None)
         for k in range(self._numbers, len(numbers)):
             tracker.number(k, numbers[k])
         for at in range(self._ops, len(ops)):

@@ -23,6 +23,23 @@ _RESHAPE = frozenset(
 )
 
 
+class Known:
+    """What fakes are made of, of a tensor that may die while the run goes on."""
+
+    def __init__(self, live: torch.Tensor) -> None:
+        self.shape = live.shape
+        self._stride: tuple[int, ...] = tuple(live.stride())
+        self.dtype, self.device, self.layout = live.dtype, live.device, live.layout
+
+    def size(self) -> torch.Size:
+        """Return the sizes."""
+        return self.shape
+
+    def stride(self) -> tuple[int, ...]:
+        """Return the strides."""
+        return self._stride
+
+
 class Tracker:
     """Sizes of results of a graph that is being recorded.
 
@@ -33,12 +50,12 @@ class Tracker:
     def __init__(self) -> None:
         self.book = Book()
         self.fakes = Run(World())
-        self._inputs: dict[int, tuple[torch.Tensor, Layout | None]] = {}
+        self._inputs: dict[int, tuple[Known, Layout | None]] = {}
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._definers: dict[int, list[int]] = {}  # of a Value: operations, in order
         self._done: set[int] = set()  # on fakes
 
-    def input(self, index: int, live: torch.Tensor, layout: Layout | None) -> None:
+    def input(self, index: int, live: Known, layout: Layout | None) -> None:
         """Take an input, which comes before all operations that use it."""
         self._inputs[index] = live, layout
         if layout is None:

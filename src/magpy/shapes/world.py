@@ -197,7 +197,7 @@ class World:
 
     # -- tensors ---------------------------------------------------------------------
 
-    def fake(self, live: torch.Tensor, layout: Layout | None, i: int) -> torch.Tensor:
+    def fake(self, live: Any, layout: Layout | None, i: int) -> torch.Tensor:
         """Return a fake of graph input `i`, as it was while the run was recorded.
 
         No gradients: what has them has the same shapes.  Inputs that are alike get the
