@@ -27,9 +27,8 @@ look_up_module(mp_trace *T, PyObject *name, PyObject **module)
 {
     *module = PyDict_GetItemWithError(PyImport_GetModuleDict(), name);
     if (*module == NULL) {
-        return PyErr_Occurred()
-                   ? MP_ERR
-                   : mp_trace_abort(T, MP_AB_IMPORT, "import of %U", name);
+        return PyErr_Occurred() ? MP_ERR
+                                : mp_trace_abort(T, MP_AB_IMPORT, "import of %U", name);
     }
     mp_rc rc = guard_imported(T, name, *module);
     return rc != MP_OK ? rc : mp_load_const(T, *module);
@@ -167,8 +166,7 @@ check_names(mp_trace *T, mp_shadow *s, PyObject *module, PyObject *names)
         PyObject *name = PyTuple_GET_ITEM(names, i);
         rc = mp_record_getattr(T, s, module, name);
         if (rc == MP_OK && !has_attr(module, name)) {
-            rc = mp_trace_abort(T, MP_AB_IMPORT, "import of %U from a package",
-                                name);
+            rc = mp_trace_abort(T, MP_AB_IMPORT, "import of %U from a package", name);
         }
     }
     if (rc == MP_OK && s->below == MP_BELOW_WATCH) {
