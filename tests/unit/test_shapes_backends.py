@@ -75,6 +75,7 @@ class Made:
                 b.backward(weights, retain_graph=True)
         for a, b in zip(ours, theirs, strict=True):
             if isinstance(a, torch.Tensor):
+                assert not a.__dict__
                 torch.testing.assert_close(a, b)
                 torch.testing.assert_close(a.grad, b.grad)
         return True
@@ -114,7 +115,7 @@ def test_training(name):
         ("div", (V[7], N[1]), {}, V[8]),
     ]
     numbers = {0: ("INPUT", 3, 0.5), 1: ("SIZE", 0, 0)}
-    w = torch.randn(3, 4, requires_grad=True)
+    w = torch.nn.Parameter(torch.randn(3, 4))
     b = torch.randn(3, requires_grad=True)
     here = [rows(5), w, b, 0.5]
     made = Made(name, spec(ops, here, (6, 8), {0: (0,)}, numbers), here)
@@ -122,6 +123,9 @@ def test_training(name):
     assert made.agrees(here)
     assert made.agrees([rows(9), w, b, 0.25])
     assert made.agrees([rows(3), w, b, 2.0])
+    x, *rest = given = [rows(3), w, b, 2.0]
+    made.results(given)[1].backward()
+    assert not any(getattr(each, "__dict__", None) for each in (x, *rest))
     loss = made.results([rows(7), w, b, 0.5])[1]
     (grad,) = torch.autograd.grad(loss, w, create_graph=True)
     grad.square().sum().backward()

@@ -50,6 +50,9 @@ def _note_class(cls: type, /, **kwargs: Any) -> None:
         for thread, found in _watchers:
             if thread == threading.get_ident():
                 found.append(cls)
+                # What a pass saves, inputs among it, is left as it is: no notes of sizes.
+                meta = getattr(cls, "metadata", None)
+                getattr(meta, "dynamic_saved_tensors_idxs", {}).clear()
 
 
 @contextmanager
