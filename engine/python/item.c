@@ -98,8 +98,8 @@ mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
     if (index < 0 || index >= PyTuple_GET_SIZE(owner)) {
         return mp_read_len(T, owner);  // IndexError is the program's
     }
-    mp_rc rc = mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index,
-                       PyTuple_GET_ITEM(owner, index));
+    mp_rc rc =
+        mp_load(T, MP_G_LOAD_ITEM, n->reg, NULL, index, PyTuple_GET_ITEM(owner, index));
     mp_symbol_offer(T, PyTuple_GET_ITEM(owner, index));
     return rc;
 }
@@ -350,7 +350,12 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    mp_rc rc = mp_unwrap_proxy(T, &obj);
+    bool done = false;
+    mp_rc rc = mp_number_contains(T, s, obj, item, &done);
+    if (rc != MP_OK || done) {
+        return rc;
+    }
+    rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
     if (rc == MP_OK) {

@@ -4,6 +4,7 @@
  * a check computes it, and the instruction's answer becomes a symbol.  All others pin their
  * operands, as whoever asks mp_value() does. */
 #include "python/python.h"
+#include "read/read.h"
 
 enum { NONE = -1 };
 
@@ -79,11 +80,25 @@ mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *
 }
 
 /* A compare of numbers: its truth is guarded, so the answer is a constant. */
+/* Equal to no number, whichever it is. */
+static bool
+is_no_number(PyObject *o)
+{
+    return o == Py_None || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o);
+}
+
 mp_rc
 mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                   bool *done)
 {
     *done = false;
+    if ((op == Py_EQ || op == Py_NE)
+        && ((is_no_number(a) && mp_symbol_find(T, b) != NULL)
+            || (is_no_number(b) && mp_symbol_find(T, a) != NULL))) {
+        s->post = MP_POST_RESULT;  // types decide
+        *done = true;
+        return mp_know(T, is_no_number(a) ? a : b);
+    }
     if (!are_numbers(T, a, b)) {
         return MP_OK;
     }
@@ -91,6 +106,50 @@ mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
     s->post = MP_POST_RESULT;
     return rc != MP_OK ? rc : mp_symbol_decide(T, compare_numbers[op], a, b, done);
+}
+
+/* Is the symbol the same as some item, one after another, as `in` asks them? */
+static mp_rc
+decide_among(mp_trace *T, PyObject *symbol, PyObject *tuple)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        bool known = true;
+        mp_rc rc = is_no_number(item)
+                       ? MP_OK
+                       : mp_symbol_decide(T, MP_N_EQ, symbol, item, &known);
+        rc = rc != MP_OK || known ? rc : mp_pin(T, symbol);
+        int equal = rc == MP_OK ? PyObject_RichCompareBool(symbol, item, Py_EQ) : 0;
+        if (rc != MP_OK || equal != 0) {
+            return equal < 0 ? MP_ERR
+                             : rc;  // (a number, or C code of a str: no user code)
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_number_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item, bool *done)
+{
+    bool has_tensor = false;
+    *done = false;
+    // (a float may be the very object that is there, which counts even for nan)
+    if (!PyTuple_CheckExact(obj) || !PyLong_CheckExact(item)
+        || mp_symbol_find(T, item) == NULL) {
+        return MP_OK;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj); i++) {
+        PyObject *other = PyTuple_GET_ITEM(obj, i);
+        if (!mp_is_number(other) && !is_no_number(other)) {
+            return MP_OK;
+        }
+    }
+    mp_rc rc = mp_refuse_fresh_id(T, item);
+    rc = rc != MP_OK ? rc : mp_read_deep(T, obj, &has_tensor);
+    s->raw = false;
+    s->post = MP_POST_NONE;
+    *done = rc == MP_OK;
+    return rc != MP_OK ? rc : decide_among(T, item, obj);
 }
 
 /* min(a, b, c): one after another, as the function does. */

@@ -175,6 +175,8 @@ mp_rc mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int 
                        bool *done);
 mp_rc mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name,
                       bool *done);
+mp_rc mp_number_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item,
+                         bool *done);
 mp_rc mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                         bool *done);
 /* What is on the stack there was read: its numbers become symbols, in a copy that the

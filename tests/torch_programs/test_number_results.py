@@ -117,3 +117,42 @@ def test_a_cache_that_grows() -> None:
     stats = magpy.stats(fast)
     assert stats["recordings"] <= 3  # a size of 1 is a case of its own
     assert stats["hits"] >= 9
+
+
+@pytest.mark.not_under_verify("counts recordings")
+def test_a_number_among_constants() -> None:
+    """Each answer of `in` is a path of its own; what is no number decides nothing."""
+
+    def program(x: Any, n: int) -> Any:
+        return n in (3, 4.0, None, "a"), n == None, n != "a", x * n  # noqa: E711
+
+    fast = magpy.compile(program, backend="eager")
+    x = torch.arange(3.0)
+    for n, recordings in (
+        (7, 1),
+        (8, 2),
+        (9, 2),
+        (3, 3),
+        (12, 3),
+        (4, 4),
+        (3, 4),
+        (5, 4),
+    ):
+        assert Comparison().difference(program(x, n), fast(x, n)) is None
+        assert magpy.stats(fast)["recordings"] == recordings, n
+    (among,) = [e for e in fast.entries() if "n == 3" in e["guards"]]
+    assert "n != 4.0" not in among["guards"]
+
+
+def test_numbers_that_are_summed_with_tensors() -> None:
+    def both(x: Any, n: int) -> Any:
+        yield x
+        yield n
+
+    def program(x: Any, n: int) -> Any:
+        return sum(both(x, n)), sum([x, n]), sum((x * k for k in (1, 2)), n)
+
+    fast = magpy.compile(program, backend="eager")
+    x = torch.arange(3.0)
+    for n in (2, 3, 4, 5, 2):
+        assert Comparison().difference(program(x, n), fast(x, n)) is None
