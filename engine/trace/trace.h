@@ -223,7 +223,7 @@ typedef struct mp_trace {
     int32_t read[MP_MAX_READ];  // MP_POST_SHAPE: numbers of the sizes, or -1
     int32_t n_read;
     PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
-    PyObject *input_rows;  // owned list: what it is told of the inputs; NULL: nothing
+    PyObject *input_rows;   // owned list: what it is told of the inputs; NULL: nothing
     PyObject *number_rows;  // owned: what it knows of the numbers; NULL: nothing
     PyObject *sizes;        // owned list of (Value, terms): sizes of results that the
                             // program has read (graph/shape.c); NULL: none

@@ -32,6 +32,7 @@ class Seconds(TypedDict):
 class Stats(TypedDict):
     calls: int
     hits: int
+    partial_hits: int
     recordings: int
     graphs: int
     graph_breaks: int
@@ -39,6 +40,7 @@ class Stats(TypedDict):
     verified: int
     diverged: int
     reasons: dict[str, int]
+    breaks: dict[str, int]
     places: list[Place]
     seconds: Seconds
 

@@ -268,9 +268,10 @@ class Comparison:
 
     def _steps(self, t: torch.Tensor) -> tuple[int, ...]:
         """Strides that count; a compiler chooses those of single items as it likes."""
+        steps: tuple[int, ...] = t.stride()
         if self.rules.numbers is not Numbers.CLOSE:
-            return t.stride()
-        pairs = zip(t.stride(), t.shape, strict=True)
+            return steps
+        pairs = zip(steps, t.shape, strict=True)
         return tuple(stride if size != 1 else 0 for stride, size in pairs)
 
     def tensor(
