@@ -113,6 +113,7 @@ PyObject *mp_graph_number_row(mp_trace *T, int32_t number);
 /* The last input is new: what is asked of it later is noted now, since it may die. */
 mp_rc mp_shape_tell_input(mp_trace *T);
 mp_rc mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n);
+mp_rc mp_shape_ndim(mp_trace *T, mp_shadow *s, mp_node *n);
 mp_rc mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n);
 /* x.size(), x.size(0), x.numel(), x.dim() ...; *done: false if it is another function. */
 mp_rc mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,

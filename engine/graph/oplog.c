@@ -590,7 +590,11 @@ op_has_written(const mp_trace *T, PyObject *tensor)
 static mp_rc
 op_pin_identity(mp_trace *T, PyObject *tensor)
 {
-    bool asks = T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1);
+    // (A method is logged by its name, and which function that is, is guarded.)
+    bool by_type =
+        PyUnicode_Check(T->op.target)
+        && (mp_name_is(T->op.target, "type_as") || mp_name_is(T->op.target, "to"));
+    bool asks = T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1 && !by_type);
     return asks && !op_has_written(T, tensor) ? mp_pin_everything(T) : MP_OK;
 }
 

@@ -282,6 +282,16 @@ mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
     return rc;
 }
 
+/* Guarded for an input; of a result it is proven with the sizes. */
+mp_rc
+mp_shape_ndim(mp_trace *T, mp_shadow *s, mp_node *n)
+{
+    sizes found;
+    bool known;
+    s->post = MP_POST_CONST;
+    return n->reg >= 0 ? MP_OK : read_sizes(T, n, &found, &known);
+}
+
 /* One size, or the product of all: what the instruction answers. */
 static mp_rc
 answer_size(mp_trace *T, mp_shadow *s, const sizes *found, int64_t dim)

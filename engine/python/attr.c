@@ -244,8 +244,8 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
         if (own_shape && mp_name_is(name, "shape")) {
             return mp_shape_attr(T, s, n);
         }
-        if (own_shape && n->reg >= 0 && mp_name_is(name, "ndim")) {
-            return MP_OK;
+        if (own_shape && mp_name_is(name, "ndim")) {
+            return mp_shape_ndim(T, s, n);
         }
         return is_fixed_metadata(name) ? MP_OK : mp_tensor_observe(T, owner);
     }

@@ -231,6 +231,14 @@ def f(x, n):
 >>> t(1, 1, 4, 4), 3
 >>> t(1, 1, 4, 6), 5
 
+=== type_of_another
+def f(x, y):
+    z = (x + 1).type_as(y)
+    return z.sum(0) * z.shape[0], z.to(y).ndim
+>>> t(4, 2), t(4, 2)
+>>> t(5, 2), t(5, 2)
+>>> t(6, 2), t(6, 2)
+
 === data_dependent
 def f(x, n):
     return x[x > 0] * n
