@@ -175,8 +175,7 @@ call_on_own(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
         }
         return rc != MP_OK ? rc : mp_eval_args(T, s, c);
     }
-    bool reads_own =
-        mp_rule_of(callee) == RULE_OWN || (mp_marks_of(callee) & MP_MARK_OWN);
+    bool reads_own = c->rule == RULE_OWN || (mp_marks_of(callee) & MP_MARK_OWN);
     if (fresh && reads_own) {
         // The run made it, so all that the method can reach in it is known.
         s->below = MP_BELOW_WATCH;
@@ -229,8 +228,8 @@ mp_rc
 mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
     PyObject *callee = c->callee;
-    mp_rule rule = mp_rule_of(callee);
-    uint32_t traits = mp_traits_of(callee);
+    mp_rule rule = c->rule;
+    uint32_t traits = c->traits;
     PyTypeObject *owner = mp_method_owner(callee);
     *found = true;
     s->post = MP_POST_RESULT;

@@ -254,7 +254,7 @@ mp_look_at_getter(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *get)
 {
     PyObject *parts;
     const char *who = mp_callee_name(c->callee);
-    if (!mp_does(c->callee, MP_TRAIT_KEYS_NOW)) {
+    if (!(c->traits & MP_TRAIT_KEYS_NOW)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s", who,
                               mp_type_name(get));
     }

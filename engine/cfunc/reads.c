@@ -19,8 +19,8 @@
 static bool
 sees_keys_only(const mp_call *c, PyObject *arg)
 {
-    bool sorts = mp_does(c->callee, MP_TRAIT_SORTS);
-    return (mp_does(c->callee, MP_TRAIT_WALKS) && c->count == 1
+    bool sorts = (c->traits & MP_TRAIT_SORTS) != 0;
+    return ((c->traits & MP_TRAIT_WALKS) != 0 && c->count == 1
             && PyDict_CheckExact(arg))
            || (sorts && PyDict_CheckExact(arg))
            || (sorts && c->count == 1 && Py_IS_TYPE(arg, &PyDictItems_Type));
@@ -33,13 +33,13 @@ mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *const *args = c->args;
     bool has_tensor = false;
-    bool formats = mp_does(c->callee, MP_TRAIT_FORMATS | MP_TRAIT_MOD);
+    bool formats = (c->traits & (MP_TRAIT_FORMATS | MP_TRAIT_MOD)) != 0;
     mp_rc rc = mp_look_at_calls(T, s, c);
     s->looks = true;
     for (Py_ssize_t i = 0; rc == MP_OK && i < c->count; i++) {
         bool deep = !sees_keys_only(c, args[i]);
         rc = mp_read_args(T, args + i, 1, deep, &has_tensor);
-        if (rc == MP_OK && mp_does(c->callee, MP_TRAIT_KEY)) {
+        if (rc == MP_OK && (c->traits & MP_TRAIT_KEY) != 0) {
             rc = mp_refuse_default(T, args[i], mp_callee_name(c->callee));
         }
         if (rc == MP_OK && formats) {
@@ -84,13 +84,13 @@ mp_rule_operate(mp_trace *T, mp_shadow *s, const mp_call *c)
     s->below = MP_BELOW_WATCH;
     mp_rc rc = mp_look_at_calls(T, s, c);
     rc = rc != MP_OK ? rc : mp_read_args(T, args, c->count, true, &has_tensor);
-    if (rc == MP_OK && c->count == 2 && mp_does(c->callee, MP_TRAIT_MOD)
+    if (rc == MP_OK && c->count == 2 && (c->traits & MP_TRAIT_MOD) != 0
         && (PyUnicode_Check(args[0]) || PyBytes_Check(args[0]))) {
         rc = mp_look_at_text(T, args[1]);
     }
     s->spreads = true;  // sum(xs, []) adds up what the lists hold
     T->lazy_spreads = true;
-    s->looks = s->looks || mp_does(c->callee, MP_TRAIT_COMPARES);
+    s->looks = s->looks || (c->traits & MP_TRAIT_COMPARES) != 0;
     return rc != MP_OK ? rc : mp_record_operate(T, s, c, has_tensor);
 }
 
@@ -161,7 +161,7 @@ mp_rc
 mp_rule_read(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     s->below = MP_BELOW_WATCH;
-    bool values = mp_does(c->callee, MP_TRAIT_VALUES);
+    bool values = (c->traits & MP_TRAIT_VALUES) != 0;
     mp_rc rc = mp_look_at_calls(T, s, c);
     rc = rc != MP_OK ? rc : take_items(T, s, c, c->count, values);
     s->yields |= s->looks ? MP_YIELDS_READ : 0;

@@ -46,7 +46,7 @@ fill_by_setitem(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     PyObject *setitem = NULL;
     bool has_tensor = false;
     *done = false;
-    if (!mp_does(c->callee, MP_TRAIT_SET_ITEMS) || !PyODict_Check(args[0])
+    if (!(c->traits & MP_TRAIT_SET_ITEMS) || !PyODict_Check(args[0])
         || PyODict_CheckExact(args[0])) {
         return MP_OK;
     }
@@ -82,7 +82,7 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     if (rc == MP_OK && PyDict_Check(args[0])) {
         rc = mp_look_into(T, s, mp_callee_name(c->callee), args + 1, c->nargs - 1);
     }
-    if (rc == MP_OK && mp_does(c->callee, MP_TRAIT_WANDERS)) {
+    if (rc == MP_OK && (c->traits & MP_TRAIT_WANDERS) != 0) {
         rc = mp_note_set_order(T, args[0]);
     }
     if (rc == MP_OK && PySet_Check(args[0])) {
@@ -343,7 +343,7 @@ mp_rule_context_reset(mp_trace *T, mp_shadow *s, const mp_call *c)
 mp_rc
 mp_rule_lock(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    bool takes = mp_does(c->callee, MP_TRAIT_TAKES);
+    bool takes = (c->traits & MP_TRAIT_TAKES) != 0;
     return mp_is_cache_lock(s, c->args[0])
                ? mp_take_lock(T, s, c->args[0], takes)
                : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s", mp_callee_name(c->callee));

@@ -217,40 +217,38 @@ mp_rule_of_type(PyTypeObject *tp)
     return (mp_rule)mp_callable_find(methods_key(tp))->rule;
 }
 
-/* Its own row, or that of all methods of its type. */
-static const mp_callable *
-row_of(PyObject *callable)
+mp_rule
+mp_rule_and_traits(PyObject *callable, uint32_t *traits)
 {
     const mp_callable *row = mp_callable_find(mp_callable_key(callable));
-    PyTypeObject *owner = mp_method_owner(callable);
-    if (PyCFunction_Check(callable) && PyCFunction_GET_SELF(callable) != NULL
-        && PyType_Check(PyCFunction_GET_SELF(callable))) {
-        owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
+    mp_rule rule = (mp_rule)row->rule;
+    if (rule == RULE_NONE) {  // that of all methods of its type
+        PyTypeObject *owner = mp_method_owner(callable);
+        if (PyCFunction_Check(callable) && PyCFunction_GET_SELF(callable) != NULL
+            && PyType_Check(PyCFunction_GET_SELF(callable))) {
+            owner = (PyTypeObject *)PyCFunction_GET_SELF(callable);  // int.from_bytes
+        }
+        row = owner == NULL ? row : mp_callable_find(methods_key(owner));
+        // A __new__ without a row of its own makes instances of any subclass.
+        rule = mp_is_new(callable) ? RULE_OPAQUE : (mp_rule)row->rule;
     }
-    return row->rule == RULE_NONE && owner != NULL
-               ? mp_callable_find(methods_key(owner))
-               : row;
-}
-
-/* A __new__ without a row of its own makes instances of any subclass. */
-static bool
-is_other_new(PyObject *callable)
-{
-    return mp_is_new(callable)
-           && mp_callable_find(mp_callable_key(callable))->rule == RULE_NONE;
+    *traits = row->traits | rule_rows[rule].traits;
+    return rule;
 }
 
 mp_rule
 mp_rule_of(PyObject *callable)
 {
-    return is_other_new(callable) ? RULE_OPAQUE : (mp_rule)row_of(callable)->rule;
+    uint32_t traits;
+    return mp_rule_and_traits(callable, &traits);
 }
 
 uint32_t
 mp_traits_of(PyObject *callable)
 {
-    const mp_callable *row = row_of(callable);
-    return row->traits | rule_rows[mp_rule_of(callable)].traits;
+    uint32_t traits;
+    (void)mp_rule_and_traits(callable, &traits);
+    return traits;
 }
 
 /* A method that reads only immutable state, whatever it is. */

@@ -39,6 +39,7 @@ mp_rule mp_rule_of(PyObject *callable);
 mp_rule mp_rule_of_type(PyTypeObject *tp);
 /* The traits of a callable and of its rule; without a row, SPARES. */
 uint32_t mp_traits_of(PyObject *callable);
+mp_rule mp_rule_and_traits(PyObject *callable, uint32_t *traits);  // both at once
 static inline bool
 mp_does(PyObject *callable, mp_trait trait)
 {

@@ -229,7 +229,7 @@ look_at_call(mp_trace *T, mp_shadow *s, const mp_call *c, PyObject *f,
     bool does_more =
         (PyType_Check(f) && PyType_IsSubtype((PyTypeObject *)f, &PyType_Type))
         || mp_rule_of(f) == RULE_ITER;
-    bool gets_more = c->count > 2 || mp_does(c->callee, MP_TRAIT_SPREADS);
+    bool gets_more = c->count > 2 || (c->traits & MP_TRAIT_SPREADS) != 0;
     if (rc == MP_OK && (effect == MP_C_OPAQUE || (does_more && gets_more))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s calls a %s",
                               mp_callee_name(c->callee), mp_type_name(f));
@@ -251,8 +251,8 @@ mp_look_at_calls(mp_trace *T, mp_shadow *s, const mp_call *c)
     bool has_tensor = false;
     mp_rc rc = MP_OK;
     s->through_c = true;
-    T->lazy_looks = T->lazy_looks || mp_does(c->callee, MP_TRAIT_LATER);
-    if (!mp_does(c->callee, MP_TRAIT_CALLS_BACK)) {
+    T->lazy_looks = T->lazy_looks || (c->traits & MP_TRAIT_LATER) != 0;
+    if (!(c->traits & MP_TRAIT_CALLS_BACK)) {
         return MP_OK;
     }
     for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {

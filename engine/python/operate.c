@@ -122,7 +122,7 @@ sum_of_view(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 mp_rc
 mp_record_operate(mp_trace *T, mp_shadow *s, const mp_call *c, bool has_tensor)
 {
-    bool is_sum = mp_does(c->callee, MP_TRAIT_SUMS);
+    bool is_sum = (c->traits & MP_TRAIT_SUMS) != 0;
     if (is_sum && c->nargs > 0 && PyGen_CheckExact(c->args[0])) {
         return sum_begin(T, s, c->callee, c->args, c->count);
     }

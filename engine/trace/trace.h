@@ -13,6 +13,7 @@
 
 #include "compat/compat.h"
 #include "objects/array.h"
+#include "objects/rows.h"
 #include "objects/types.h"
 #include "trace/host.h"
 #include "trace/refgraph.h"
@@ -455,6 +456,8 @@ typedef struct {
     PyObject *const *args;  // nargs positional ones, then one per name in kwnames
     Py_ssize_t nargs, count;
     PyObject *kwnames;  // tuple, or NULL
+    mp_rule rule;
+    uint32_t traits;  // mp_trait
 } mp_call;
 
 static inline mp_call
@@ -463,7 +466,9 @@ mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
 {
     assert(nargs >= 0 && (kwnames == NULL || PyTuple_Check(kwnames)));
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    return (mp_call){callee, args, nargs, count, kwnames};
+    mp_call c = {callee, args, nargs, count, kwnames, RULE_NONE, 0};
+    c.rule = callee == NULL ? RULE_NONE : mp_rule_and_traits(callee, &c.traits);
+    return c;
 }
 
 /* What a value on the stack is.  Aborts if unknown.  A symbol is pinned, since whoever asks
