@@ -585,6 +585,31 @@ gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     }
 }
 
+/* The program goes on without us: its variables hold again what it would have there, because
+ * an address tells a box from it (`n is 5`). */
+static void
+unbox_frames(mp_trace *T, int depth)
+{
+    for (int k = 0; k < T->n_stack; k++) {
+        mp_frame *f = T->stack[k].f;
+        int count = T->stack[k].info->code->co_nlocalsplus;
+        for (int i = 0; i < count; i++) {
+            PyObject *local = mp_frame_local_borrow(f, i);
+            PyObject *value = local == NULL ? NULL : mp_symbol_value_borrow(T, local);
+            if (value != NULL) {
+                mp_frame_local_set_steal(f, i, Py_NewRef(value));
+            }
+        }
+    }
+    for (int i = 0; i < depth; i++) {
+        PyObject *held = mp_frame_stack_borrow(T->stack[T->n_stack - 1].f, i);
+        PyObject *value = held == NULL ? NULL : mp_symbol_value_borrow(T, held);
+        if (value != NULL) {
+            mp_frame_stack_set_steal(T->stack[T->n_stack - 1].f, i, Py_NewRef(value));
+        }
+    }
+}
+
 static void
 on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
 {
@@ -606,6 +631,10 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
         mp_trace_settle(T, event(T, s, info, index));
     }
     mp_trace_check(T);
+    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP) && T->symbols.cap > 0
+        && T->n_stack > 0 && shadow_top(T)->f == f) {
+        unbox_frames(T, info->at[index].depth);
+    }
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {
         mp_err_drop();  // without memory the call continues in eager mode
