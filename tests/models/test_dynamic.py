@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 from magpy_experiments.dynamic import report  # noqa: E402
 from magpy_experiments.dynamic.case import Ours, bar, measure  # noqa: E402
 
-#: What is not there yet: the number of graphs, or an exception (docs/limits.md).
+#: What is over the bar yet, and why.
 OPEN = {
     "encoder, 20 shapes": "the first call breaks at bool(mask.all())",
     "generate gpt2 greedy": "the first call breaks at bool(mask.all())",
