@@ -16,8 +16,6 @@ OPEN = {
     "encoder, 20 shapes": "the first call breaks at bool(mask.all())",
     "generate gpt2 greedy": "the first call breaks at bool(mask.all())",
     "generate gpt2 assisted": "a token of a context variable is used twice",
-    "generate gemma greedy": "a size is pinned",
-    "generate gemma assisted": "a size is pinned",
     "generate gpt_neox assisted": "one kind of call more",
     "generate t5 assisted": "one kind of call more",
     "generate bart greedy": "a size is pinned",
