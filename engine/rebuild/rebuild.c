@@ -523,7 +523,10 @@ mp_rebuild_make(mp_rebuilder *b, PyObject *obj, int32_t *reg)
         return MP_OK;
     }
     if (mp_val_is_constant(v) || v.node->of_code) {
-        return mp_rebuild_emit(b, MP_E_CONST, obj, -1, -1, NULL, 0, reg);
+        // The box of a number that is pinned is no object of the program's.
+        PyObject *plain = mp_symbol_value_borrow(b->T, obj);
+        return mp_rebuild_emit(b, MP_E_CONST, plain == NULL ? obj : plain, -1, -1, NULL,
+                               0, reg);
     }
     if (mp_val_is_tensor(v) && v.node->reg < 0) {
         assert(output_index(b, v.node->leaf) >= 0);  // the scan added it
