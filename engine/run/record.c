@@ -585,6 +585,19 @@ gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     }
 }
 
+/* What the program would have in place of a box of a small int, of which there is one each;
+ * NULL: the box may stay, since it is told from others as that object would be. */
+static PyObject *
+unboxed_small_borrow(const mp_trace *T, PyObject *held)
+{
+    PyObject *value = held == NULL ? NULL : mp_symbol_value_borrow(T, held);
+    int overflow;
+    long n = value == NULL || !PyLong_CheckExact(value)
+                 ? -100
+                 : PyLong_AsLongAndOverflow(value, &overflow);
+    return n >= -5 && n <= 256 ? value : NULL;
+}
+
 /* The program goes on without us: its variables hold again what it would have there, because
  * an address tells a box from it (`n is 5`). */
 static void
@@ -595,7 +608,7 @@ unbox_frames(mp_trace *T, int depth)
         int count = T->stack[k].info->code->co_nlocalsplus;
         for (int i = 0; i < count; i++) {
             PyObject *local = mp_frame_local_borrow(f, i);
-            PyObject *value = local == NULL ? NULL : mp_symbol_value_borrow(T, local);
+            PyObject *value = unboxed_small_borrow(T, local);
             if (value != NULL) {
                 mp_frame_local_set_steal(f, i, Py_NewRef(value));
             }
@@ -603,7 +616,7 @@ unbox_frames(mp_trace *T, int depth)
     }
     for (int i = 0; i < depth; i++) {
         PyObject *held = mp_frame_stack_borrow(T->stack[T->n_stack - 1].f, i);
-        PyObject *value = held == NULL ? NULL : mp_symbol_value_borrow(T, held);
+        PyObject *value = unboxed_small_borrow(T, held);
         if (value != NULL) {
             mp_frame_stack_set_steal(T->stack[T->n_stack - 1].f, i, Py_NewRef(value));
         }
