@@ -259,6 +259,9 @@ mp_rule_context_set(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || n == NULL) {
         return rc;
     }
+    if (c->nargs != 2 || c->kwnames != NULL) {
+        return MP_OK;  // TypeError, and nothing is set
+    }
     if (T->trial) {  // it would stay set where the trial is given up
         return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
     }

@@ -180,6 +180,24 @@ def f(k):
 !!! W.set(None)
 >>> 2
 
+=== set_with_wrong_arguments
+def f(k):
+    try:
+        return V.set(*k)
+    except TypeError as e:
+        return str(e), V.get()
+>>> ()
+>>> (1, 2)
+
+=== set_with_a_keyword
+def f(k):
+    try:
+        return V.set(value=k)
+    except TypeError as e:
+        return str(e), V.get()
+>>> 1
+>>> 2
+
 === a_new_variable
 def f(k):
     new = contextvars.ContextVar("new")
