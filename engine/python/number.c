@@ -79,7 +79,6 @@ mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *
     return answer(T, s, op, a, NULL, 0, done);
 }
 
-/* A compare of numbers: its truth is guarded, so the answer is a constant. */
 /* Equal to no number, whichever it is. */
 static bool
 is_no_number(PyObject *o)
@@ -87,6 +86,7 @@ is_no_number(PyObject *o)
     return o == Py_None || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o);
 }
 
+/* A compare of numbers: its truth is guarded, so the answer is a constant. */
 mp_rc
 mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                   bool *done)
@@ -162,13 +162,12 @@ fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 1; i < count && rc == MP_OK; i++) {
         PyObject *box = NULL;
-        bool plain = !are_numbers(T, so_far, args[i]);
-        if (plain) {
-            break;
+        number = -1;
+        if (!are_numbers(T, so_far, args[i])) {
+            break;  // two constants (one may be a pinned symbol): the others get pinned, too
         }
         rc = mp_symbol_compute(T, op, so_far, args[i], 0, &number, &value);
         if (rc != MP_OK || number < 0) {
-            number = -1;
             break;
         }
         rc = mp_symbol_make(T, number, value, &box);

@@ -303,6 +303,16 @@ def f(n):
 >>> 1
 >>> 2
 
+=== min_behind_a_pinned_one
+def f(n, m):
+    least, most = xs[min(n, 2)], xs[max(m, 0)]
+    return least, most, min(n, 2, 1, m), max(m, 0, 2, n), min(4, 3, n, m)
+>>> 3, 0
+>>> 4, -1
+>>> 5, -2
+>>> 6, -3
+>>> 7, -9
+
 === min_of_equals
 def f(n, m):
     return min(n, m), max(n, m)
