@@ -66,7 +66,6 @@ void
 mp_entry_release(mp_entry *entry)
 {
     assert(entry->refs > 0);
-    assert(entry->refs > 0);
     if (--entry->refs > 0) {
         return;
     }

@@ -107,9 +107,12 @@ mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject *cod
         return false;
     }
     dynamic_mark(&op->marks, entry->plan->guards, &d);
-    bool learned = d.n > 0;
+    if (d.n == 0) {  // the marks are full, or there is no memory
+        mp_differences_clear(&d);
+        return false;
+    }
     dynamic_note(op, entry, &d);
-    return learned;
+    return true;
 }
 
 int
