@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import warnings
 
@@ -66,6 +67,41 @@ def test_results_are_never_overwritten():
         assert y.tolist() == [0.0, float(i), 2.0 * i]
     assert device.replays == 99
     assert device.captures == 1  # the weight stays, the input moves from the beginning
+
+
+def test_a_graph_that_runs_without_one_may_call_another():
+    device = Replayed("no capture")
+    inner = Graphed(linear, (), device, "inner")
+
+    def run(inputs):
+        assert not device.lock.locked()
+        return inner(inputs)
+
+    outer = Graphed(run, (), device, "outer")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        got = [outer([torch.ones(3), WEIGHT])[0].tolist() for _ in range(4)]
+    assert got == [WEIGHT.tolist()] * 4
+
+
+def test_what_a_signal_raises_in_a_capture_is_the_programs():
+    def alarm(signum, frame):
+        raise TimeoutError("the program's")
+
+    class Interrupted(Replayed):
+        def capture(self, run, inputs):
+            signal.raise_signal(signal.SIGINT)
+            return super().capture(run, inputs)
+
+    graphed = Graphed(linear, (), Interrupted(), "test")
+    graphed([torch.ones(3), WEIGHT])
+    before = signal.signal(signal.SIGINT, alarm)
+    try:
+        with pytest.raises(TimeoutError):
+            graphed([torch.ones(3), WEIGHT])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert graphed.refusal == ""
 
 
 def test_an_input_that_moves_later_is_copied_from_then_on():

@@ -247,9 +247,10 @@ class Graphed:
                 capture = known
             else:
                 capture = self._moved(key, known, inputs)
-            if capture is None:
-                return self._run(list(inputs))
-            return self._replay(capture, inputs)
+            if capture is not None:
+                return self._replay(capture, inputs)
+        # Without the lock: an operation in Python may call the next graph.
+        return self._run(list(inputs))
 
     # -- which capture ---------------------------------------------------------------
 
@@ -291,6 +292,10 @@ class Graphed:
         try:
             capture = self._captured(inputs)
         except Exception as error:
+            from magpy._engine import raised_by_signal
+
+            if raised_by_signal(error):
+                raise
             why = str(error) if isinstance(error, Uncapturable) else _first_line(error)
             self._refuse(why)
             return None
