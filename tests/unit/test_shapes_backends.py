@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import shutil
+import signal
 from dataclasses import replace
 
 import pytest
@@ -245,6 +246,30 @@ def test_a_backend_that_refuses_symbols_gets_constants():
     assert "no symbols, please" in why
     assert torch.equal(run(*here)[0], here[0] * 3)
     assert not proof.holds(guards, made, [rows(5), 4])
+
+
+def test_what_a_signal_raises_is_no_refusal():
+    seen = []
+
+    def interrupted(gm, examples):
+        seen.append(gm)
+        if len(seen) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return gm.forward
+
+    def alarm(signum, frame):
+        raise TimeoutError("the program's")
+
+    ops = [("mul", (V[0], N[0]), {}, V[2])]
+    here = [rows(5), 3]
+    made = spec(ops, here, (2,), {0: (0,)}, {0: ("INPUT", 1, 3)})
+    backend = backends.resolve(interrupted, backends.Settings())
+    before = signal.signal(signal.SIGINT, alarm)
+    try:
+        with pytest.raises(TimeoutError):
+            Session("f", backend, fullgraph=False).compile(made, here)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_call_that_is_another_case_is_not_compiled():

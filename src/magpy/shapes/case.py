@@ -52,7 +52,9 @@ class Case:
         Raises:
             Exception: the error, if there is none.
         """
-        if self.live is None:
+        from magpy._engine import raised_by_signal
+
+        if self.live is None or raised_by_signal(error):
             raise error
         floats = _refused_floats(error, self.live)
         if floats:
