@@ -174,6 +174,7 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
     if (slot->obj != NULL && slot->node != NULL && slot->node->kind == MP_NODE_FRESH) {
         // Loops make millions of short-lived objects at few addresses: reuse the node.
         Py_CLEAR(slot->node->written);
+        slot->node->type = Py_TYPE(obj);
         slot->node->yields = 0;
         slot->node->born = g->at;
         slot->node->of_code = false;

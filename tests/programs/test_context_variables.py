@@ -27,6 +27,21 @@ def f(k):
 >>> 2
 !!! V.set(5)
 
+=== the_token_lies_where_another_object_did
+class A:
+    def m(self): return 1
+class B(A):
+    def m(self): return super().m()
+b = B()
+def f(k):
+    for _ in range(3):
+        b.m()
+    tokens = [W.set([k]), V.set([k])]
+    b.m()
+    return tokens
+!!! t = f(3); V.reset(t[1]); W.reset(t[0])
+>>> 1
+
 === the_token_is_returned
 def f(k):
     return V.set(k)
