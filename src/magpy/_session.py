@@ -94,16 +94,20 @@ class Session:
         if not (notes.get("numbers") or notes.get("dynamic")):
             return (*self._compile(spec, inputs, None), [], "")
         from magpy.shapes import case as cases
+        from magpy.shapes import world
 
-        with seal.sealed():
-            case = cases.of(spec, inputs, self.backend)
-        while case.fits:
-            try:
-                made = self._compile(case.spec, inputs, case)
-                return (*made, case.all_guards(), case.why)
-            except Exception as error:
-                case = case.after(error, spec, inputs)
-        return None, False, None, case.guards, case.why
+        try:
+            with seal.sealed():
+                case = cases.of(spec, inputs, self.backend)
+            while case.fits:
+                try:
+                    made = self._compile(case.spec, inputs, case)
+                    return (*made, case.all_guards(), case.why)
+                except Exception as error:
+                    case = case.after(error, spec, inputs)
+            return None, False, None, case.guards, case.why
+        finally:
+            world.forget()
 
     def recorder(self) -> Any:
         """Return what answers questions about sizes while one run is recorded."""

@@ -101,6 +101,58 @@ def test_no_tensors_pile_up():
     assert after[1] < before[1] + CYCLES
 
 
+class Sized(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x, n, pair):
+        a, b = pair
+        y = self.layer(x).reshape(x.shape[0] * 2, -1)
+        z = torch.cat([torch.zeros(x.size(0) + a), torch.ones(n % 3)])
+        return y * b, z, min(n, a, 9), [x.shape[0] - n]
+
+
+def live_environments() -> int:
+    gc.collect()
+    return sum(type(o).__name__ == "ShapeEnv" for o in gc.get_objects())
+
+
+def sized_calls(fn, times):
+    for i in range(times):
+        fn(torch.ones(2 + i % 37, 4), 2 + i % 29, (5 + i % 13, 0.5 + i % 7))
+
+
+def test_recordings_with_symbols_are_freed():
+    def cycle():
+        net = Sized().eval()
+        fast = magpy.compile(net, backend="eager")
+        with torch.no_grad():
+            sized_calls(fast, 6)
+        assert magpy.stats(fast)["hits"] >= 3
+        return weakref.ref(net)
+
+    before = live_environments()
+    seen = [cycle() for _ in range(3)]
+    for _ in range(5):
+        seen.append(cycle())
+    assert live_environments() <= before
+    assert [r() for r in seen] == [None] * len(seen)
+
+
+def test_hits_with_numbers_leave_nothing():
+    fast = magpy.compile(Sized().eval(), backend="eager")
+    with torch.no_grad():
+        sized_calls(fast, 200)
+        before = counts(), sys.getallocatedblocks()
+        sized_calls(fast, 2000)
+        after = counts(), sys.getallocatedblocks()
+    assert magpy.stats(fast)["hits"] > 2190
+    assert after[0][0] <= before[0][0]
+    assert after[0][1] < before[0][1] + 50
+    assert after[1] < before[1] + 500
+
+
 def test_replaced_parameter_is_freed():
     net, fast = compiled_net()
     with torch.no_grad():

@@ -78,6 +78,17 @@ class Layout:
         return (self.sizes if name == "SIZE" else self.strides)[int(index[0])]
 
 
+def forget() -> None:
+    """Empty torch's tables of what all ``ShapeEnv`` have answered.
+
+    Some have no limit, and each row keeps its ``ShapeEnv`` alive, with all of its symbols.
+    """
+    for method in vars(ShapeEnv).values():
+        clear = getattr(method, "cache_clear", None)
+        if clear is not None:
+            clear()
+
+
 class World:
     """Symbols, fake tensors over them, guards.
 
