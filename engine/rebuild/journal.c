@@ -212,6 +212,10 @@ stage_write(mp_rebuilder *b, mp_write *w, staged *out)
         rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &out->items);
         out->count = s.n_items;
         rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
+        if (rc != MP_OK) {
+            mp_shape_fini(&s);
+            return rc;
+        }
         out->obj = w->key;  // of a set only
         out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
                     : PySet_Check(obj)         ? MP_E_SET_ASSIGN

@@ -537,6 +537,9 @@ begin(mp_trace *T, const mp_point *p, bool follows)
 {
     assert(p->n_frames == T->n_stack);
     mp_rc rc = mp_trace_again(T);
+    if (rc != MP_OK) {
+        return rc;
+    }
     T->guards->root = mp_point_hash(p);
     T->follows = follows;
     for (int i = 0; i < p->n_frames && rc == MP_OK; i++) {
