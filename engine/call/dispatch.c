@@ -434,7 +434,8 @@ dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args
     case MP_FOUND_HIT:
         break;
     }
-    if (*verify && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
+    // (A compile runs code of the program, which may have taken the verifier away.)
+    if (*verify && op->verifier != NULL && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
         && --op->verify_left <= 0) {
         *verify = false;
         return dispatch_verify(op, hit, call, result) != 0;

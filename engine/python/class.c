@@ -135,7 +135,6 @@ class_read_slots(mp_trace *T, PyObject *names)
 mp_rc
 mp_class_names_end(mp_trace *T, PyObject *names)
 {
-    assert(PyDict_Check(names));
     PyObject *value, *found;
     Py_ssize_t pos = 0;
     Py_hash_t hash;

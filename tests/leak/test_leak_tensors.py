@@ -13,6 +13,7 @@ import weakref
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import magpy
 from magpy._engine import CompiledFunction
@@ -50,8 +51,13 @@ def live_tensors() -> int:
 
 
 def counts() -> tuple[int, int]:
-    """Live tensors and objects; torch.fx keeps the source lines of every graph."""
+    """Live tensors and objects, without what torch keeps of every graph.
+
+    torch.fx keeps its source lines, methods of ShapeEnv their last 256 arguments.
+    """
     linecache.clearcache()
+    for method in vars(ShapeEnv).values():
+        getattr(method, "cache_clear", bool)()
     return live_tensors(), len(gc.get_objects())
 
 

@@ -103,6 +103,8 @@ class World:
             allow_dynamic_output_shape_ops=unbacked,
         )
         self.mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
+        # torch's cache is one for all modes, and keeps the symbols of each for good.
+        self.mode.cache_enabled = False
         #: of symbols of sympy
         self.terms: dict[Any, Term] = {}
         self._own: list[Term] = []  # guards that no operation has asked for
