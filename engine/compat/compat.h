@@ -194,6 +194,14 @@ int mp_int_max_digits(void);
 PyObject *mp_number_box(PyObject *o);
 bool mp_number_has_box(PyObject *o);
 
+/* -- swap.c ---------------------------------------------------------------------------- */
+
+/* Wherever an object that the collector knows, or a range, holds `from` it holds `to` from now
+ * on; nobody notices.  R: the two are equal, and it is not the last owner of `from`. */
+void mp_swap_held(PyObject *holder, PyObject *from, PyObject *to);
+/* What it holds; of a class, its attributes. */
+void mp_visit_held(PyObject *holder, visitproc visit, void *ctx);
+
 /* -- threading.RLock (lock.c) ---------------------------------------------------------- */
 
 /* As mp_cached_init, of locks. */

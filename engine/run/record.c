@@ -253,6 +253,7 @@ mp_callback_end(mp_trace *T, mp_callback saved)
     assert(T->busy);
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
         && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
+        mp_unbox(T, NULL, saved.exc, MP_DEPTH_CALLS);
         mp_trace_drop(T);
     }
     T->postpones = T->state == MP_TRACE_RECORDING;
@@ -585,44 +586,6 @@ gap_event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     }
 }
 
-/* What the program would have in place of a box of a small int, of which there is one each;
- * NULL: the box may stay, since it is told from others as that object would be. */
-static PyObject *
-unboxed_small_borrow(const mp_trace *T, PyObject *held)
-{
-    PyObject *value = held == NULL ? NULL : mp_symbol_value_borrow(T, held);
-    int overflow;
-    long n = value == NULL || !PyLong_CheckExact(value)
-                 ? -100
-                 : PyLong_AsLongAndOverflow(value, &overflow);
-    return n >= -5 && n <= 256 ? value : NULL;
-}
-
-/* The program goes on without us: its variables hold again what it would have there, because
- * an address tells a box from it (`n is 5`). */
-static void
-unbox_frames(mp_trace *T, int depth)
-{
-    for (int k = 0; k < T->n_stack; k++) {
-        mp_frame *f = T->stack[k].f;
-        int count = T->stack[k].info->code->co_nlocalsplus;
-        for (int i = 0; i < count; i++) {
-            PyObject *local = mp_frame_local_borrow(f, i);
-            PyObject *value = unboxed_small_borrow(T, local);
-            if (value != NULL) {
-                mp_frame_local_set_steal(f, i, Py_NewRef(value));
-            }
-        }
-    }
-    for (int i = 0; i < depth; i++) {
-        PyObject *held = mp_frame_stack_borrow(T->stack[T->n_stack - 1].f, i);
-        PyObject *value = unboxed_small_borrow(T, held);
-        if (value != NULL) {
-            mp_frame_stack_set_steal(T->stack[T->n_stack - 1].f, i, Py_NewRef(value));
-        }
-    }
-}
-
 static void
 on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
 {
@@ -646,7 +609,7 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     mp_trace_check(T);
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP) && T->symbols.cap > 0
         && T->n_stack > 0 && shadow_top(T)->f == f) {
-        unbox_frames(T, info->at[index].depth);
+        mp_unbox(T, NULL, saved.exc, info->at[index].depth);
     }
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_LEFT && mp_watch_leave() < 0) {

@@ -254,8 +254,9 @@ set_reason(mp_abort_info *why, mp_abort_id id, const char *detail)
 
 /* The watched call has ended: the plan of its last segment, or why there is none. */
 static void
-trace_end(mp_trace *T, PyObject *result, mp_plan **plan)
+trace_end(mp_trace *T, PyObject **answer, mp_plan **plan)
 {
+    PyObject *result = *answer;
     mp_mode_off(T);
     PyObject *exc = mp_err_take();
     mp_trial_end(T);
@@ -266,11 +267,14 @@ trace_end(mp_trace *T, PyObject *result, mp_plan **plan)
     else if (T->state == MP_TRACE_DONE) {
         mp_callback saved = mp_callback_begin(T);  // what finalizers change is not ours
         *plan = mp_plan_make(T, result);
+        mp_unbox(T, answer, exc, MP_DEPTH_GONE);  // the end of a callback drops boxes
+        T->result = *answer;
         mp_callback_end(T, saved);
     }
     else if (T->state == MP_TRACE_RECORDING) {
         set_reason(T->why, MP_AB_UNKNOWN_FRAME, "the function's frame was not seen");
     }
+    mp_unbox(T, answer, exc, MP_DEPTH_GONE);
     trace_fini(T);
     mp_err_restore_steal(exc);
 }
@@ -317,7 +321,7 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
     PyObject *result =
         mp_watch_call(&mp_record_watch, &T, callable, args, nargsf, kwnames);
     recording = outer;
-    trace_end(&T, result, plan);
+    trace_end(&T, &result, plan);
     return result;
 }
 
@@ -348,6 +352,6 @@ mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
     recording = &T;
     PyObject *result = mp_point_run(point, &mp_record_watch, &T);
     recording = outer;
-    trace_end(&T, result, plan);
+    trace_end(&T, &result, plan);
     return result;
 }

@@ -86,4 +86,15 @@ mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int in
 mp_rc mp_trial_yielded(mp_trace *T, mp_frame *f);
 void mp_trial_end(mp_trace *T);
 
+/* -- unbox.c ----------------------------------------------------------------------- */
+
+/* The segment has ended: boxes of symbols leave the program's variables, what it has made or
+ * written, *result and what it raised (NULL: there is none).  depth: of the innermost frame's
+ * stack, or one of these. */
+enum {
+    MP_DEPTH_CALLS = -1,  // it waits for a call
+    MP_DEPTH_GONE = -2,   // there are no frames any more
+};
+void mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth);
+
 #endif

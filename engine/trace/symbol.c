@@ -117,7 +117,8 @@ static void
 symbol_open(mp_trace *T, mp_symbol *row, PyObject *value)
 {
     assert(row->value == NULL);
-    row->value = Py_NewRef(value);
+    PyObject *plain = mp_symbol_value_borrow(T, value);  // `+n` answers with n
+    row->value = Py_NewRef(plain == NULL ? value : plain);
     T->symbols.n_open++;
 }
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import magpy
 from magpy._engine import CompiledFunction
 from oracle import cases, check
 
@@ -619,3 +620,127 @@ def test_a_counter_counts():
     assert [compiled(state) for _ in range(100)] == list(range(1, 101))
     assert compiled.stats()["recordings"] <= 3
     assert state.calls == 100 and type(state.calls) is int
+
+
+HANDED_OUT = cases(r"""
+import collections, dataclasses, functools
+
+class Box:
+    def __init__(self, n=0):
+        self.n = n
+
+class Slots:
+    __slots__ = ("n",)
+    def __init__(self, n=0):
+        self.n = n
+
+class Counts:
+    count = 0
+
+@dataclasses.dataclass
+class Data:
+    n: int
+
+class Error(Exception):
+    pass
+
+Pair = collections.namedtuple("Pair", "a b")
+state, slots, xs, d = Box(), Slots(), [0, 1], {"n": 0}
+last = collections.deque([0], maxlen=2)
+N = 0
+
+def leaves(value):
+    # The numbers in what a program has made or changed.
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (range, slice)):
+        value = [value.start, value.stop, value.step]
+    if isinstance(value, BaseException):
+        value = value.args
+    if isinstance(value, (Box, Slots, Data)):
+        value = [value.n]
+    if callable(value):
+        value = value()
+    if isinstance(value, (list, tuple, set, collections.deque)):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
+
+=== in_results
+def f(n):
+    made = Pair(n, n), Data(n), Box(n), Slots(n), slice(n, n), range(n, n + 2)
+    return n, +n, n + 1, [n], {n}, {n: n}, made
+
+=== in_state
+def f(n):
+    global N
+    N = state.n = slots.n = xs[0] = d["n"] = n
+    d[n] = n + 1
+    last.append(n)
+    Counts.count = n
+    return lambda: (N, state, slots, xs, d, last, Counts.count)
+
+=== in_functions
+def f(n):
+    m = n + 1
+    def g(k=n, *, j=m):
+        return n, k, j, m
+    return g, functools.partial(max, n).args
+
+=== in_exceptions
+def f(n):
+    try:
+        raise Error(n, [n])
+    except Error as error:
+        return error
+
+=== raised
+def f(n):
+    state.n = n
+    raise Error(n)
+
+=== behind_an_end
+def f(n):
+    made = [n]
+    if n > 300 and n is xs[0]:
+        return
+    open("/dev/null").close()
+    return made, n, n is 5, made[0] is n
+
+=== kept_generator
+def g(n):
+    yield n
+    yield n + 1
+def f(n):
+    it = g(n)
+    return next(it), list(it)
+""")
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("case", HANDED_OUT, ids=str)
+def test_small_ints_that_a_recording_hands_out_are_the_small_ints(case, dynamic):
+    world = case.build()
+    f = magpy.compile(world.fn, backend="eager", dynamic=dynamic)
+    for n in (3, 4, 5, 6, 6, 255, 3):
+        try:
+            result = f(n)
+        except world.state["Error"] as error:
+            result = error
+        found = list(world.state["leaves"]([result, world.state["state"]]))
+        assert found
+        for number in found:
+            if type(number) is int and number <= 256:
+                assert number is int(str(number)), (n, found)
+
+
+def test_objects_of_a_caller_are_the_same_behind_an_end():
+    def f(x, y):
+        held = [x]
+        open("/dev/null").close()
+        return x is y, x in held, held[0] is x
+
+    for x in (1.5, float("nan"), 1000000):
+        compiled = magpy.compile(f, backend="eager", dynamic=True)
+        assert compiled(x, x) == f(x, x)

@@ -1,0 +1,189 @@
+/* run/unbox.c - when a segment has ended, boxes of symbols leave the program.
+ *
+ * A box (trace/symbol.h) is told from what the program would have in its place by its address:
+ * `n is 5`, or nan that is looked for in a list.  From here on nobody recognises it, so
+ * variables, the result and all that the run has made or written hold again what eager mode
+ * would have put there.
+ *
+ * The walk goes where a box can be: only what the run has made or written holds one.  It ends
+ * as soon as nobody but the graph owns a box.  R: it runs no code of the program. */
+#include "objects/types.h"
+#include "run/run.h"
+
+enum { MAX_WALKED = 4096, WALK_SLOTS = 4 * MAX_WALKED };
+
+typedef struct {
+    mp_trace *T;
+    PyObject **queue;  // borrowed: nothing dies meanwhile
+    PyObject **slots;  // what was queued, by address
+    int32_t n, at;
+} walk;
+
+static PyObject *
+symbol_box_borrow(const mp_trace *T, int32_t i)
+{
+    return T->symbols.all[i].box;
+}
+
+/* Does anybody but the graph own a box? */
+static bool
+boxes_left(const mp_trace *T)
+{
+    for (int32_t i = 0; i < T->symbols.cap; i++) {
+        PyObject *box = symbol_box_borrow(T, i);
+        if (box != NULL && Py_REFCNT(box) > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+walk_add(walk *w, PyObject *o)
+{
+    if (o == NULL || !(PyObject_IS_GC(o) || PyRange_Check(o)) || w->n == MAX_WALKED) {
+        return;
+    }
+    size_t at = ((size_t)o >> 4) * 2654435761U % WALK_SLOTS;
+    for (; w->slots[at] != NULL; at = (at + 1) % WALK_SLOTS) {
+        if (w->slots[at] == o) {
+            return;
+        }
+    }
+    w->slots[at] = w->queue[w->n++] = o;
+}
+
+/* A `visitproc`.  What was there before the run is walked through if the run wrote to it,
+ * which walk_roots finds. */
+static int
+walk_visit(PyObject *o, void *ctx)
+{
+    walk *w = ctx;
+    const mp_node *n = mp_refgraph_at(&w->T->graph, o);
+    bool may = n == NULL ? !PyModule_Check(o) && !PyType_Check(o) && !PyCode_Check(o)
+                               && !Py_IS_TYPE(o, &PyDictProxy_Type)
+                         : n->kind == MP_NODE_FRESH;
+    if (may) {
+        walk_add(w, o);
+    }
+    return 0;
+}
+
+static bool
+was_written(const mp_node *n)
+{
+    return n->kind == MP_NODE_EXTERNAL && !n->released
+           && (n->written != NULL || n->changes != NULL || n->appended || n->rewritten
+               || n->takes_new || n->whole || n->taken > 0);
+}
+
+static void
+swap_in_deque(PyObject *o, PyObject *box, PyObject *plain)
+{
+    PySequenceMethods *as = ((PyTypeObject *)mp_known[MP_K_DEQUE])->tp_as_sequence;
+    for (Py_ssize_t i = 0; i < Py_SIZE(o); i++) {
+        PyObject *held = as->sq_item(o, i);
+        bool is_box = held == box;
+        Py_XDECREF(held);
+        if (held == NULL || (is_box && as->sq_ass_item(o, i, plain) < 0)) {
+            mp_err_drop();
+        }
+    }
+}
+
+static void
+unbox_in(mp_trace *T, PyObject *o)
+{
+    PyTypeObject *deque = (PyTypeObject *)mp_known[MP_K_DEQUE];
+    bool is_deque = deque != NULL && PyObject_TypeCheck(o, deque);
+    for (int32_t i = 0; i < T->symbols.cap; i++) {
+        PyObject *box = symbol_box_borrow(T, i);
+        if (box == NULL || Py_REFCNT(box) == 1) {
+            continue;
+        }
+        mp_swap_held(o, box, T->symbols.all[i].value);
+        if (is_deque) {
+            swap_in_deque(o, box, T->symbols.all[i].value);
+        }
+    }
+}
+
+/* Live values on the stack of a frame; depth: those of the innermost. */
+static int
+stack_depth(const mp_trace *T, int k, int depth)
+{
+    const mp_shadow *s = &T->stack[k];
+    if (k == T->n_stack - 1 && depth != MP_DEPTH_CALLS) {
+        return depth;
+    }
+    int32_t next = s->pending < 0 ? -1 : s->info->at[s->pending].next;
+    return next < 0 || next >= s->info->count ? 0 : s->info->at[next].depth - 1;
+}
+
+static void
+unbox_frames(walk *w, int depth)
+{
+    mp_trace *T = w->T;
+    for (int k = 0; k < T->n_stack; k++) {
+        mp_frame *f = T->stack[k].f;
+        int count = T->stack[k].info->code->co_nlocalsplus;
+        for (int i = 0; i < count; i++) {
+            PyObject *local = mp_frame_local_borrow(f, i);
+            PyObject *value = local == NULL ? NULL : mp_symbol_value_borrow(T, local);
+            if (value != NULL) {
+                mp_frame_local_set_steal(f, i, Py_NewRef(value));
+            }
+            else if (local != NULL) {
+                walk_visit(local, w);
+            }
+        }
+        for (int i = 0; i < stack_depth(T, k, depth); i++) {
+            PyObject *held = mp_frame_stack_borrow(f, i);
+            PyObject *value = held == NULL ? NULL : mp_symbol_value_borrow(T, held);
+            if (value != NULL) {
+                mp_frame_stack_set_steal(f, i, Py_NewRef(value));
+            }
+            else if (held != NULL) {
+                walk_visit(held, w);
+            }
+        }
+    }
+}
+
+void
+mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
+{
+    if (!boxes_left(T)) {
+        return;
+    }
+    PyObject *value =
+        result == NULL || *result == NULL ? NULL : mp_symbol_value_borrow(T, *result);
+    if (value != NULL) {
+        Py_SETREF(*result, Py_NewRef(value));
+    }
+    walk w = {T, PyMem_Malloc(MAX_WALKED * sizeof(PyObject *)),
+              PyMem_Calloc(WALK_SLOTS, sizeof(PyObject *)), 0, 0};
+    if (w.queue != NULL && w.slots != NULL) {
+        if (depth != MP_DEPTH_GONE) {
+            unbox_frames(&w, depth);
+        }
+        if (result != NULL && *result != NULL) {
+            walk_visit(*result, &w);
+        }
+        if (raised != NULL) {
+            walk_visit(raised, &w);
+        }
+        for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+            if (was_written(T->graph.nodes[i])) {
+                walk_add(&w, T->graph.nodes[i]->obj);
+            }
+        }
+        for (; w.at < w.n && boxes_left(T); w.at++) {
+            PyObject *o = w.queue[w.at];
+            unbox_in(T, o);
+            mp_visit_held(o, walk_visit, &w);
+        }
+    }
+    PyMem_Free(w.queue);
+    PyMem_Free(w.slots);
+}
