@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import linecache
+import logging
 import os
 import subprocess
 import sys
@@ -87,7 +88,10 @@ def test_inputs_and_results_are_not_kept():
     assert [r() for r in seen] == [None] * len(seen)
 
 
-def test_no_tensors_pile_up():
+def test_no_tensors_pile_up(monkeypatch):
+    # What torch logs of symbols, pytest keeps.
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)
+
     def cycle():
         net, fast = compiled_net()
         with torch.no_grad():
