@@ -47,20 +47,18 @@ number_of_tuple(mp_trace *T, PyObject *term)
     if (op < 0 || count < 2 || op == MP_N_FLOAT) {
         return MP_NUMBER_NONE;
     }
-    long long first = -1, second = -1;
-    bool plain = op == MP_N_INT || mp_number_is_source(op);
-    if (plain) {
-        first = PyLong_AsLongLong(PyTuple_GET_ITEM(term, 1));
-        second = count > 2 ? PyLong_AsLongLong(PyTuple_GET_ITEM(term, 2)) : 0;
+    if (op == MP_N_INT) {  // (one that leaves int64 has no number)
+        return mp_guards_number_const(T->guards, PyTuple_GET_ITEM(term, 1));
     }
-    if (op == MP_N_INT) {
-        return mp_guards_number(T->guards, MP_N_INT, -1, -1, first, 0.0);
-    }
-    if (plain) {
-        bool fits = first >= 0 && first < T->n_inputs && T->inputs[first]->reg >= 0;
-        return fits ? mp_guards_number(T->guards, (mp_number_op)op,
-                                       T->inputs[first]->reg, -1, second, 0.0)
-                    : MP_NUMBER_NONE;
+    if (mp_number_is_source(op)) {
+        long long input = PyLong_AsLongLong(PyTuple_GET_ITEM(term, 1));
+        long long dim = count > 2 ? PyLong_AsLongLong(PyTuple_GET_ITEM(term, 2)) : 0;
+        bool fits =
+            input >= 0 && dim >= 0 && input < T->n_inputs && T->inputs[input]->reg >= 0;
+        return PyErr_Occurred() ? -1
+               : fits           ? mp_guards_number(T->guards, (mp_number_op)op,
+                                                   T->inputs[input]->reg, -1, dim, 0.0)
+                                : MP_NUMBER_NONE;
     }
     int32_t a = number_of_term(T, PyTuple_GET_ITEM(term, 1));
     int32_t b = a >= 0 && mp_number_has_b(op)
