@@ -116,7 +116,9 @@ stack_depth(const mp_trace *T, int k, int depth)
     if (k == T->n_stack - 1 && depth != MP_DEPTH_CALLS) {
         return depth;
     }
-    int32_t next = s->pending < 0 ? -1 : s->info->at[s->pending].next;
+    // (A frame without its first event has nothing on its stack yet.)
+    int32_t next =
+        s->info == NULL || s->pending < 0 ? -1 : s->info->at[s->pending].next;
     return next < 0 || next >= s->info->count ? 0 : s->info->at[next].depth - 1;
 }
 
@@ -126,7 +128,7 @@ unbox_frames(walk *w, int depth)
     mp_trace *T = w->T;
     for (int k = 0; k < T->n_stack; k++) {
         mp_frame *f = T->stack[k].f;
-        int count = T->stack[k].info->code->co_nlocalsplus;
+        int count = mp_frame_code_borrow(f)->co_nlocalsplus;
         for (int i = 0; i < count; i++) {
             PyObject *local = mp_frame_local_borrow(f, i);
             PyObject *value = local == NULL ? NULL : mp_symbol_value_borrow(T, local);

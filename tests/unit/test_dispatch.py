@@ -476,7 +476,7 @@ def test_a_judge_that_raises_leaks_nothing():
 
 def test_a_changing_argument_backs_off():
     events = Events()
-    compiled = CompiledFunction(two, on_event=events)
+    compiled = CompiledFunction(two, on_event=events, numbers=0)
     for i in range(1000):
         assert compiled(i, 2) == [i, 2]
     stats = check_sums(compiled)
@@ -494,7 +494,7 @@ def test_a_changing_argument_backs_off():
 
 
 def test_a_first_hit_ends_the_back_off():
-    compiled = CompiledFunction(two)
+    compiled = CompiledFunction(two, numbers=0)
     for i in range(100):
         compiled(i, 2)
     before = compiled.stats()["recordings"]
@@ -505,7 +505,7 @@ def test_a_first_hit_ends_the_back_off():
 
 
 def test_limit_keeps_entries_in_use_and_replaces_old_ones():
-    compiled = CompiledFunction(two, max_entries=2)
+    compiled = CompiledFunction(two, max_entries=2, numbers=0)
     for a in (1, 1, 2, 2, 3, 3):
         assert compiled(a, 1) == [a, 1]
     stats = check_sums(compiled)
@@ -523,7 +523,7 @@ def test_limit_keeps_entries_in_use_and_replaces_old_ones():
 
 
 def test_many_entries():
-    compiled = CompiledFunction(two)
+    compiled = CompiledFunction(two, numbers=0)
     for _ in range(12):
         for a in range(30):
             assert compiled(a, 1) == [a, 1]

@@ -182,8 +182,8 @@ for target in (len, lambda x: x, torch.sin, torch.nn.ReLU()):
     print(*sorted(magpy.stats(f)))
 """
 KEYS = (
-    "breaks calls diverged fallbacks graph_breaks graphs hits partial_hits places reasons "
-    "recordings seconds verified"
+    "breaks calls diverged dynamic fallbacks graph_breaks graphs hits partial_hits places "
+    "reasons recordings seconds verified"
 )
 
 

@@ -191,7 +191,7 @@ TESTCASES = rows(Fine, Dies, Leaves, Loops, Differs, Keeps, Raises, Fine)
 
 EXPECTED = {
     "fine": ["ok one graph", "ok one graph", "failed ", "ok one graph"],
-    "graphs": ["ok one graph"] + 4 * ["ok several graphs"],
+    "graphs": ["ok one graph", "ok several graphs"] * 2 + ["ok several graphs"],
     "random": ["ok one graph", "random"],
     "seeded": ["ok one graph"],
     "raising": ["failed ", "failed ", "failed "],
@@ -256,8 +256,7 @@ def test_details_of_cases(ran):
     (reason,) = broken.reasons
     assert (reason.kind, reason.id) == ("break", "host-read")
     assert reason.place.endswith("test_graphs.py:26")
-    (reason,) = changing.reasons
-    assert (reason.kind, reason.id) == ("break", "changing-number")
+    assert not changing.reasons  # numbers that change are symbols
     assert not changing.dynamic
     assert not broken.draws
     assert draws.draws
