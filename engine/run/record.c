@@ -253,7 +253,7 @@ mp_callback_end(mp_trace *T, mp_callback saved)
     assert(T->busy);
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
         && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
-        mp_unbox(T, NULL, saved.exc, MP_DEPTH_CALLS);
+        mp_unbox(T, NULL, saved.exc, MP_DEPTH_GONE);
         mp_trace_drop(T);
     }
     T->postpones = T->state == MP_TRACE_RECORDING;
@@ -265,6 +265,16 @@ mp_callback_end(mp_trace *T, mp_callback saved)
     }
     T->busy = false;
     mp_err_restore_steal(saved.exc);
+}
+
+/* At the begin or the end of a frame: if the recording ends there, the frames around it, which
+ * wait for a call, go on without boxes. */
+static void
+unbox_callers(mp_trace *T, mp_callback saved)
+{
+    if (T->state == MP_TRACE_ABORTED && T->symbols.cap > 0) {
+        mp_unbox(T, NULL, saved.exc, MP_DEPTH_CALLS);
+    }
 }
 
 /* Is the frame the `forward` of the autograd function that is being applied? */
@@ -400,6 +410,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         watch = rc == MP_OK && T->skip == 0;
     }
     mp_trace_settle(T, rc);
+    unbox_callers(T, saved);
     mp_callback_end(T, saved);
     return watch && T->state == MP_TRACE_RECORDING;
 }
@@ -434,7 +445,8 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         T->raised = (mp_site){s->code_no, s->pending};
     }
     T->unwinding = result == NULL;
-    if (s->owns_op) {
+    bool owns_op = s->owns_op;
+    if (owns_op) {
         mp_trace_settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
     }
     else {
@@ -455,6 +467,9 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
             T->state = result != NULL ? MP_TRACE_DONE : T->state;
         }
     }
+    T->n_stack -= owns_op;  // the frame that ends is gone, though still in the list
+    unbox_callers(T, saved);
+    T->n_stack += owns_op;
     mp_callback_end(T, saved);
     if (T->state == MP_TRACE_RECORDING && T->n_stack > 0) {
         mp_mode_on(T, shadow_top(T));

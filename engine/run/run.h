@@ -92,8 +92,8 @@ void mp_trial_end(mp_trace *T);
  * written, *result and what it raised (NULL: there is none).  depth: of the innermost frame's
  * stack, or one of these. */
 enum {
-    MP_DEPTH_CALLS = -1,  // it waits for a call
-    MP_DEPTH_GONE = -2,   // there are no frames any more
+    MP_DEPTH_CALLS = -1,  // it waits for a call, which has taken its arguments
+    MP_DEPTH_GONE = -2,   // there are no frames any more, or they hold none
 };
 void mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth);
 

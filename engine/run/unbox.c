@@ -117,9 +117,12 @@ stack_depth(const mp_trace *T, int k, int depth)
         return depth;
     }
     // (A frame without its first event has nothing on its stack yet.)
-    int32_t next =
-        s->info == NULL || s->pending < 0 ? -1 : s->info->at[s->pending].next;
-    return next < 0 || next >= s->info->count ? 0 : s->info->at[next].depth - 1;
+    if (s->info == NULL || s->pending < 0) {
+        return 0;
+    }
+    const mp_instr *in = &s->info->at[s->pending];
+    int after = in->next < s->info->count ? s->info->at[in->next].depth : 0;
+    return Py_MIN(in->depth, after - 1);
 }
 
 static void

@@ -231,6 +231,16 @@ def f(x, n):
 >>> t(1, 1, 4, 4), 3
 >>> t(1, 1, 4, 6), 5
 
+=== raises_behind_a_view | eager
+def f(x, n):
+    v = x[n:]
+    x.view(-1)[:n] = n
+    return x, v, v.stride()
+>>> t(4, 5), 1
+>>> t(5, 5), 2
+>>> t(6, 7), 3
+>>> t(5, 7).t(), 2
+
 === type_of_another
 def f(x, y):
     z = (x + 1).type_as(y)
