@@ -435,8 +435,8 @@ dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args
         break;
     }
     // (A compile runs code of the program, which may have taken the verifier away.)
-    if (*verify && op->verifier != NULL && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
-        && --op->verify_left <= 0) {
+    if (*verify && op->verifier != NULL && hit->entry->state == MP_ENTRY_READY
+        && !hit->entry->told && --op->verify_left <= 0) {
         *verify = false;
         return dispatch_verify(op, hit, call, result) != 0;
     }
