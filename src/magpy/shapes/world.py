@@ -33,7 +33,9 @@ Run = Callable[..., Any]
 
 _SMALLEST = 2  # of a size that is a symbol
 _LOGGERS = "torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes"
-_NOTE = "_dynamo_propagated_dynamic_indices"
+# What AOTAutograd notes at results; the second in torch 2.11, where it is also the name of
+# the user's own marks.
+_NOTES = "_dynamo_propagated_dynamic_indices", "_dynamo_weak_dynamic_indices"
 _FIXED, _FREE = -1, -2  # MP_STRIDE_FIXED, MP_STRIDE_FREE of engine/torch/tensor.h
 
 
@@ -311,8 +313,9 @@ class Live(World):
                 given[i] = number(given[i])
             results = run(*given)
             for result in results:
-                if hasattr(result, _NOTE):
-                    delattr(result, _NOTE)
+                for note in _NOTES:
+                    if hasattr(result, note) and not any(result is x for x in inputs):
+                        delattr(result, note)
             return results
 
         if boxed:
