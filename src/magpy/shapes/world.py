@@ -33,9 +33,8 @@ Run = Callable[..., Any]
 
 _SMALLEST = 2  # of a size that is a symbol
 _LOGGERS = "torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes"
-# What AOTAutograd notes at results; the second in torch 2.11, where it is also the name of
-# the user's own marks.
-_NOTES = "_dynamo_propagated_dynamic_indices", "_dynamo_weak_dynamic_indices"
+# What AOTAutograd notes at results; torch 2.11 takes the name of the user's own marks.
+_NOTE, _MARK = "_dynamo_propagated_dynamic_indices", "_dynamo_weak_dynamic_indices"
 _FIXED, _FREE = -1, -2  # MP_STRIDE_FIXED, MP_STRIDE_FREE of engine/torch/tensor.h
 
 
@@ -313,9 +312,10 @@ class Live(World):
                 given[i] = number(given[i])
             results = run(*given)
             for result in results:
-                for note in _NOTES:
-                    if hasattr(result, note) and not any(result is x for x in inputs):
-                        delattr(result, note)
+                if hasattr(result, _NOTE):
+                    delattr(result, _NOTE)
+                if hasattr(result, _MARK) and not any(result is x for x in inputs):
+                    delattr(result, _MARK)
             return results
 
         if boxed:
