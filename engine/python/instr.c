@@ -153,14 +153,26 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
 }
 
+/* Calls of a new function take its defaults as they are: they may come from outside, where a
+ * break stands before the function is made. */
+static mp_rc
+read_defaults(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    int at = 2 + ((in->arg & 8) != 0) + ((in->arg & 4) != 0);
+    mp_rc rc = in->arg & 2 ? mp_read_all(T, TOP(s, in, at)) : MP_OK;
+    at += (in->arg & 2) != 0;
+    return rc == MP_OK && (in->arg & 1) ? mp_read_all(T, TOP(s, in, at)) : rc;
+}
+
 /* A new function takes its module's name and the builtins from the globals. */
 static mp_rc
-make_function(mp_trace *T, mp_shadow *s)
+make_function(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
     static const char *const names[] = {"__name__", "__builtins__"};
     PyObject *dict, *value;
     mp_node *n;
-    mp_rc rc = globals_node(T, s, &dict, &n);
+    mp_rc rc = read_defaults(T, s, in);
+    rc = rc != MP_OK ? rc : globals_node(T, s, &dict, &n);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
         PyObject *key = PyUnicode_InternFromString(names[i]);
         rc = key == NULL ? MP_ERR : mp_read_key(T, dict, n, key, &value);
@@ -662,7 +674,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_read_all(T, TOP(s, in, 1));
     case MP_OP_MAKE_FUNCTION:
         s->post = MP_POST_FRESH;
-        return make_function(T, s);
+        return make_function(T, s, in);
     case MP_OP_LOAD_GLOBAL:
         return load_global(T, s, NAME(s, in));
     case MP_OP_STORE_GLOBAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import threading
@@ -354,3 +355,18 @@ def test_entries_say_where_they_begin():
     places = [entry.get("resumes") for entry in fast.entries()]
     assert places[0] is None and len(places) > 1
     assert all(file == "<breaks>" and 4 <= line <= 9 for file, line in places[1:])
+
+
+def test_defaults_that_come_from_before_a_break():
+    numbers = iter(range(1000, 2000))
+    count = ctypes.PYFUNCTYPE(ctypes.c_int)(lambda: next(numbers))
+
+    def f():
+        def inner(x=count(), *, y=count()):
+            return x, y
+
+        return inner(), inner.__defaults__, inner.__kwdefaults__
+
+    compiled = engine_compile(f)
+    for i in range(1000, 1040, 2):
+        assert compiled() == ((i, i + 1), (i,), {"y": i + 1})
