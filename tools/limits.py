@@ -133,7 +133,7 @@ LIMITS: dict[str, list[Claim]] = {
     "effects": [
         claim("`open`", "open(os.devnull).close()\nreturn x + 1"),
         claim(
-            "`print` of a tensor, or of anything in a `try` block",
+            "`print` of a tensor, or of anything where `except` may end its exception",
             "y = x + 1\nprint(y)\nreturn y",
             "try:\n    print('a')\nexcept ValueError:\n    pass\nreturn x + 1",
         ),

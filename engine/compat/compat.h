@@ -80,6 +80,8 @@ bool mp_frame_is_in_block(mp_frame *f);
 PyObject *mp_frame_generator_borrow(mp_frame *f);  // whose frame it is; NULL: no one's
 /* Does code of this generator or coroutine run when it dies?  It waits in a block. */
 bool mp_gen_runs_code(PyObject *o);
+/* The frame of a generator that has started and waits; NULL: there is none. */
+mp_frame *mp_gen_frame_borrow(PyObject *o);
 /* Objects made and not freed since the collector ran last; 0 if that is not known. */
 int mp_gc_waiting(void);
 /* Would it run when the next object is made, if it were on? */

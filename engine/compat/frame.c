@@ -129,15 +129,22 @@ mp_frame_generator_borrow(mp_frame *f)
                                                 : NULL;
 }
 
+mp_frame *
+mp_gen_frame_borrow(PyObject *o)
+{
+    PyGenObject *gen = (PyGenObject *)o;
+    bool waits = (PyGen_Check(o) || PyCoro_CheckExact(o) || PyAsyncGen_CheckExact(o))
+                 && gen->gi_frame_state != FRAME_CREATED
+                 && gen->gi_frame_state < FRAME_EXECUTING;
+    return waits ? (mp_frame *)gen->gi_iframe : NULL;
+}
+
 /* A generator that has started, is not running now, and waits inside a block of its own. */
 bool
 mp_gen_runs_code(PyObject *o)
 {
-    PyGenObject *gen = (PyGenObject *)o;
-    return (PyGen_Check(o) || PyCoro_CheckExact(o) || PyAsyncGen_CheckExact(o))
-           && gen->gi_frame_state != FRAME_CREATED
-           && gen->gi_frame_state < FRAME_EXECUTING
-           && mp_frame_is_in_block((mp_frame *)gen->gi_iframe);
+    mp_frame *f = mp_gen_frame_borrow(o);
+    return f != NULL && mp_frame_is_in_block(f);
 }
 
 /* The collector.  A recording switches it off, because a collection would run finalizers
@@ -310,6 +317,12 @@ bool
 mp_gen_runs_code(PyObject *o)
 {
     return false;  // never called
+}
+
+mp_frame *
+mp_gen_frame_borrow(PyObject *o)
+{
+    return NULL;
 }
 
 int

@@ -115,8 +115,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (T->op.target == NULL) {
         return MP_ERR;
     }
-    T->op_caught = T->op_caught || mp_shadow_catches(s);
-    mp_op_note_clash(T);
+    mp_op_note_caught(T, s);
     T->apply = (mp_apply){.op = T->op,
                           .cls = cls,
                           .forward = forward,

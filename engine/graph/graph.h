@@ -10,7 +10,7 @@
 static inline void
 mp_op_note_clash(mp_trace *T)
 {
-    if (T->wrote_input && T->op_caught && T->clash.code < 0) {
+    if (T->wrote_input && T->op_ended && T->clash.code < 0) {
         T->clash = T->graph.at;
     }
 }
@@ -40,6 +40,14 @@ bool mp_op_holds_tensor(PyObject *obj, bool nested_only);
 bool mp_op_index_is_dynamic(PyObject *key);
 int mp_op_resolve_flags(int flags, PyObject *const *args, Py_ssize_t nargs,
                         PyObject *kwnames);
+
+/* -- handlers.c -------------------------------------------------------------------- */
+
+/* If the instruction in progress raised: could a handler of the program end the exception,
+ * or raise another? */
+bool mp_shadow_catches(const mp_shadow *s);
+/* The pending operation runs in the frame of s. */
+void mp_op_note_caught(mp_trace *T, const mp_shadow *s);
 
 /* -- leaf.c ------------------------------------------------------------------------ */
 
@@ -129,13 +137,13 @@ bool mp_op_mutated(mp_trace *T, bool has_old);
 /* The tensor is a new result of the operation: is its memory that of an argument, with a
  * version counter of its own? */
 void mp_op_note_alias(mp_trace *T, PyObject *result);
-/* The operation that just ended may raise in a hit. */
+/* May the pending operation raise for the values of its tensors? */
+bool mp_op_may_raise(const mp_trace *T);
+/* The operation that just ended: it may raise in a hit. */
 void mp_op_note_raises(mp_trace *T);
 /* Refuse a graph whose writes to inputs could not be put back where they must be. */
 mp_rc mp_check_writes(mp_trace *T);
 mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
-/* Would the program notice if the instruction in progress raised? */
-bool mp_shadow_catches(const mp_shadow *s);
 /* The operation in T->op must write to nothing that was there before (graph/writes.c). */
 mp_rc mp_op_check_trial(mp_trace *T);
 

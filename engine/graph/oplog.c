@@ -544,8 +544,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         mp_op_drop(T);
         return rc;
     }
-    T->op_caught = T->op_caught || mp_shadow_catches(s);
-    mp_op_note_clash(T);
+    mp_op_note_caught(T, s);
     s->owns_op = true;
     s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
     s->post = MP_POST_OP;
@@ -803,9 +802,10 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
     }
     if (mutated != NULL) {
         notes =
-            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O}", "input_names", names, "mutated",
+            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O}", "input_names", names, "mutated",
                           PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
-                          "caught", T->op_caught ? Py_True : Py_False, "restated",
+                          "caught", T->op_caught ? Py_True : Py_False, "ended",
+                          T->op_ended ? Py_True : Py_False, "restated",
                           spec_restates(T) ? Py_True : Py_False);
     }
     if (notes != NULL && mp_graph_note_numbers(T, numbers, notes) < 0) {

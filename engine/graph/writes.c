@@ -6,9 +6,9 @@
  * increment it (running statistics), and some memory has several counters (t.data,
  * unsafe_chunk).  There the schema of the operation decides (_effects.py), and overlap of
  * memory.
- * R: an operation may stand in a `try` block that would catch its exception only if
- * everything that the graph writes can be undone: the handler runs in eager mode, from
- * the entry on. */
+ * R: an operation that may raise for the values of its tensors may stand in a `try` block
+ * that would end its exception only if everything that the graph writes can be undone: the
+ * handler runs in eager mode, from the entry on. */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -324,15 +324,21 @@ is_plain_index(PyObject *key)
     return key == Py_None || key == Py_Ellipsis || PyLong_CheckExact(key);
 }
 
-void
-mp_op_note_raises(mp_trace *T)
+bool
+mp_op_may_raise(const mp_trace *T)
 {
     const mp_pending_op *op = &T->op;
     bool index = op->target == mp_operator_borrow("getitem")
                  || op->target == mp_operator_borrow("setitem");
     bool raises = op->effects == NULL
                   || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RAISES;
-    if (raises && !(index && is_plain_index(PyTuple_GET_ITEM(op->args, 1)))) {
+    return raises && !(index && is_plain_index(PyTuple_GET_ITEM(op->args, 1)));
+}
+
+void
+mp_op_note_raises(mp_trace *T)
+{
+    if (mp_op_may_raise(T)) {
         T->raises_at = (int32_t)PyList_GET_SIZE(T->ops);
     }
 }
@@ -404,12 +410,12 @@ mp_check_writes(mp_trace *T)
             state = state || (n->wrote_at <= T->raises_at && was_reshaped(T, n));
         }
     }
-    if (T->op_caught && !(undone && bytes <= UNDO_BYTES)) {
+    if (T->op_ended && !(undone && bytes <= UNDO_BYTES)) {
         // The handler would have to run, but the graph cannot be undone.
         mp_blame(T, T->clash);
         return mp_trace_abort(T, MP_AB_MUTATION,
-                              "an input is written and an operation stands in a try "
-                              "block");
+                              "an input is written and an operation that may raise "
+                              "stands in a try block");
     }
     if (history && T->host != NULL) {  // else the exception is the graph's
         mp_blame(T, T->wrote);
@@ -456,98 +462,4 @@ mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
                    : MP_OK;
     Py_DECREF(name);
     return rc;
-}
-
-/* -- Handlers of exceptions ------------------------------------------------------------------ */
-
-/* `with torch.no_grad():` only sets modes back, and that is done anyway; what
- * `with warnings.catch_warnings():` would set back, a replay has not set yet. */
-static bool
-exit_sets_back(PyObject *leave)
-{
-    if (leave == NULL || !PyMethod_Check(leave)
-        || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
-        return false;
-    }
-    PyObject *globals = PyFunction_GET_GLOBALS(PyMethod_GET_FUNCTION(leave));
-    return mp_is_of_package(globals, "torch")
-           || mp_is_module(globals, MP_MODULE_WARNINGS);
-}
-
-static int
-next_reraise(const mp_code_info *info, int i)
-{
-    while (i >= 0 && i < info->count && info->at[i].op != MP_OP_RERAISE) {
-        i = info->at[i].next;
-    }
-    return i < info->count ? i : -1;
-}
-
-/* Wrappers of these libraries use `finally:` to set back what they set themselves. */
-static bool
-is_wrapper_frame(mp_frame *f)
-{
-    PyObject *globals = mp_frame_globals_borrow(f);
-    return mp_is_module(globals, MP_MODULE_CONTEXTLIB)
-           || mp_is_of_package(globals, "torch")
-           || mp_is_of_package(globals, "transformers");
-}
-
-/* `finally:` in such a wrapper: the handler neither tests the exception nor drops it.
- * But what it would restore a replay has not set yet, because effects come after the
- * graph. */
-static bool
-is_finally(mp_frame *f, const mp_code_info *info, int at)
-{
-    if (!is_wrapper_frame(f)) {
-        return false;
-    }
-    for (int i = at; i >= 0 && i < info->count; i = info->at[i].next) {
-        int op = info->at[i].op;
-        if (op == MP_OP_CHECK_EXC_MATCH || op == MP_OP_POP_EXCEPT
-            || op == MP_OP_CHECK_EG_MATCH) {
-            return false;
-        }
-        if (op == MP_OP_RERAISE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Would the program see an exception of the instruction at i in this frame?  Handlers of
- * the compiler's own and those that set something back only pass it on. */
-static bool
-frame_catches(const mp_shadow *s, int i)
-{
-    assert(i >= 0 && i < s->info->count);
-    const mp_code_info *info = s->info;
-    for (int hops = 0; hops < 32; hops++) {
-        int depth, at = mp_code_handler(info->code, i, &depth);
-        if (at < 0) {
-            return false;
-        }
-        if (info->at[at].op == MP_OP_PUSH_EXC_INFO) {
-            bool is_with = info->at[info->at[at].next].op == MP_OP_WITH_EXCEPT_START;
-            if (is_with ? depth < 1
-                              || !exit_sets_back(mp_frame_stack_borrow(s->f, depth - 1))
-                        : !is_finally(s->f, info, at)) {
-                return true;
-            }
-        }
-        i = next_reraise(info, at);
-        if (i < 0) {
-            return true;
-        }
-    }
-    return true;
-}
-
-bool
-mp_shadow_catches(const mp_shadow *s)
-{
-    return s->caught
-           || (s->info != NULL && s->pending >= 0
-               && PyBytes_GET_SIZE(s->info->code->co_exceptiontable) > 0
-               && frame_catches(s, s->pending));
 }

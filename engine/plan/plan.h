@@ -25,7 +25,8 @@ typedef struct {
      *   outputs  tuple of Value indices
      *   notes    dict: "input_names" tuple of str, "mutated" tuple of input positions,
      *            "written" tuple, for each of them the first operation that writes to it,
-     *            "caught" bool: an operation stands where the program catches exceptions,
+     *            "caught" bool: an operation stands where the program may end exceptions,
+     *            "ended" bool: so does one that may raise for the values of its tensors,
      *            "restated" bool: an input becomes another tensor */
     PyObject *graph;
     int32_t n_outputs;

@@ -237,7 +237,8 @@ typedef struct mp_trace {
     bool root_seen;
     bool wrote_input;   // some operation wrote to an input of the graph
     int32_t raises_at;  // position of the last operation that may raise, or -1
-    bool op_caught;     // some operation ran where the program would catch it
+    bool op_caught;     // some operation ran where the program would catch it ...
+    bool op_ended;      // ... and may raise for the values of its tensors
     bool lazy_calls;    // an iterator of C code will call torch operations
     uint8_t in_mode;    // mp_mode_state
     bool lazy_spreads;  // an iterator of C code will take its items apart

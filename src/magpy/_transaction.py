@@ -175,7 +175,7 @@ class Transaction:
         ]
         size = sum(inputs[n].nbytes for n in saved)
         #: too large: then a graph that has raised is not run again
-        self.too_large = size > LIMIT and not caught
+        self.too_large = size > LIMIT and not notes.get("ended", False)
         self.saves = () if self.too_large else tuple(saved)
         self.complete = self.saves_states == self.draws and set(self.saves) == set(
             self.writes

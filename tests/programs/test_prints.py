@@ -141,9 +141,9 @@ BODIES = [
     "for i in range(3): print(i, file=other)",
     "other.write('text')",
     "sys.stdout = other; print('there'); sys.stdout = sys.__stdout__",
+    "with contextlib.redirect_stdout(other): print('there')",
 ]
 NOT_RECORDED = [
-    "with contextlib.redirect_stdout(other): print('there')",
     "print(shape)",
     "print(1, [shape])",
     "try: print(x)\n    except ValueError: pass",
