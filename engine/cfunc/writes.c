@@ -286,6 +286,9 @@ mp_post_token(mp_trace *T, PyObject *token)
     if (old != NULL && !mp_is_constant(old)) {
         T->lets_go = true;  // nothing else may hold it, and the token dies, too
     }
+    else {
+        w->key = Py_NewRef(token);  // nobody notices; its count tells whether it lives on
+    }
     return mp_refgraph_add_fresh(&T->graph, token) == NULL ? MP_ERR : MP_OK;
 }
 

@@ -15,6 +15,10 @@ static bool
 token_is_there(const mp_trace *T, const mp_write *w)
 {
     assert(w->kind == MP_W_CONTEXT && w->index != 0);
+    if (w->key != NULL) {
+        assert((Py_ssize_t)w->key == w->index);
+        return Py_REFCNT(w->key) > 1;
+    }
     const mp_node *n = mp_refgraph_at(&T->graph, (PyObject *)w->index);
     if (n == NULL || n->type != &PyContextToken_Type) {
         return false;
@@ -26,6 +30,40 @@ token_is_there(const mp_trace *T, const mp_write *w)
         }
     }
     return true;
+}
+
+/* Does this entry of the journal do something that the end of the run still shows?  Not if
+ * it was undone; nor if it set a ContextVar that was set again, and no token tells. */
+bool
+mp_rebuild_shows(const mp_trace *T, int i)
+{
+    const mp_write *w = &T->writes[i], *end = T->writes + T->n_writes;
+    if (w->dead || w->kind != MP_W_CONTEXT) {
+        return !w->dead;
+    }
+    for (const mp_write *later = w + 1; later < end; later++) {
+        if (later->kind == MP_W_CONTEXT && !later->dead && later->node == w->node) {
+            return token_is_there(T, w) || token_is_there(T, later);
+        }
+    }
+    return true;
+}
+
+/* Of a variable that is set twice only the last value is there at the end. */
+mp_rc
+mp_rebuild_check_contexts(mp_trace *T)
+{
+    for (int i = 0; i < T->n_writes; i++) {
+        for (int k = 0; k < i && T->writes[i].kind == MP_W_CONTEXT; k++) {
+            const mp_write *w = &T->writes[k];
+            if (w->kind == MP_W_CONTEXT && w->node == T->writes[i].node
+                && mp_rebuild_shows(T, k) && mp_rebuild_shows(T, i)) {
+                return mp_trace_abort(T, MP_AB_MUTATION,
+                                      "a ContextVar that stays set twice");
+            }
+        }
+    }
+    return MP_OK;
 }
 
 static PyObject *
@@ -297,7 +335,7 @@ mp_rebuild_emit_writes(mp_rebuilder *b)
         return MP_ERR;
     }
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
-        if (!T->writes[i].dead) {
+        if (mp_rebuild_shows(T, i)) {
             rc = stage_write(b, &T->writes[i], &all[i]);
         }
     }
@@ -306,7 +344,7 @@ mp_rebuild_emit_writes(mp_rebuilder *b)
     rc = rc != MP_OK ? rc : mp_rebuild_make_attrs(b);
     rc = rc != MP_OK ? rc : mp_rebuild_make_later(b);
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
-        if (!T->writes[i].dead && all[i].kind != MP_E_COUNT) {
+        if (mp_rebuild_shows(T, i) && all[i].kind != MP_E_COUNT) {
             rc = mp_rebuild_emit(b, all[i].kind, all[i].obj, all[i].a, all[i].b,
                                  all[i].items, all[i].count, NULL);
         }
@@ -318,21 +356,4 @@ mp_rebuild_emit_writes(mp_rebuilder *b)
     return rc != MP_OK
                ? rc
                : mp_rebuild_emit(b, MP_E_RETURN, NULL, result, -1, NULL, 0, NULL);
-}
-
-/* Of a variable that is set twice only the last value is there at the end. */
-mp_rc
-mp_rebuild_check_contexts(mp_trace *T)
-{
-    for (int i = 0; i < T->n_writes; i++) {
-        for (int k = 0; k < i && T->writes[i].kind == MP_W_CONTEXT; k++) {
-            const mp_write *w = &T->writes[k];
-            if (w->kind == MP_W_CONTEXT && w->node == T->writes[i].node && !w->dead
-                && !T->writes[i].dead) {
-                return mp_trace_abort(T, MP_AB_MUTATION,
-                                      "a ContextVar that stays set twice");
-            }
-        }
-    }
-    return MP_OK;
 }

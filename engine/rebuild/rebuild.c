@@ -612,7 +612,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
     plan->replay = b.p;
     mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
-        if (!T->writes[i].dead) {
+        if (mp_rebuild_shows(T, i)) {
             rc = mp_rebuild_scan_write(&b, &T->writes[i]);
         }
     }

@@ -38,6 +38,7 @@ mp_rc mp_rebuild_emit(mp_rebuilder *b, mp_effect_kind kind, PyObject *obj, int32
 /* -- journal.c --------------------------------------------------------------------- */
 
 mp_rc mp_rebuild_scan_write(mp_rebuilder *b, const mp_write *w);
+bool mp_rebuild_shows(const mp_trace *T, int i);
 mp_rc mp_rebuild_check_contexts(mp_trace *T);
 /* All of the replay: values, writes, result. */
 mp_rc mp_rebuild_emit_writes(mp_rebuilder *b);

@@ -277,7 +277,8 @@ write_fits(const mp_write *w)
     case MP_W_CACHED_MISS:
         return w->key == NULL && mp_is_cached(obj);
     case MP_W_CONTEXT:
-        return w->key == NULL && PyContextVar_CheckExact(obj);
+        return (w->key == NULL || (Py_ssize_t)w->key == w->index)
+               && PyContextVar_CheckExact(obj);
     case MP_W_CONTEXT_BACK:
         return w->key != NULL && PyContextToken_CheckExact(obj)
                && PyContextVar_CheckExact(w->key);

@@ -147,8 +147,8 @@ mp_write_lets_go(mp_write_kind kind)
 typedef struct {
     mp_write_kind kind;
     mp_node *node;     // borrowed from the refgraph
-    PyObject *key;     // owned or NULL
-    Py_ssize_t index;  // APPEND, CONTEXT
+    PyObject *key;     // owned or NULL; CONTEXT: the token, if that keeps nothing else
+    Py_ssize_t index;  // APPEND; CONTEXT: the address of the token
     bool dead;         // cancelled by a later write
 } mp_write;
 

@@ -114,13 +114,43 @@ def f(k):
 >>> 5
 !!! V.set(3)
 
-=== set_twice | eager
+=== set_twice
 def f(k):
     V.set(1)
     V.set(k)
     return V.get()
 >>> 5
+!!! seen.append(V.get()); V.set(8)
+>>> 6
 !!! seen.append(V.get())
+
+=== set_three_times_and_back_once
+def f(k):
+    V.set([k])
+    V.set(1)
+    t = V.set(2)
+    V.reset(t)
+    V.set(3)
+    return V.get()
+>>> 5
+!!! seen.append(V.get()); V.set(8)
+>>> 6
+!!! seen.append(V.get())
+
+=== set_twice_and_the_first_token_stays | eager
+def f(k):
+    t = V.set(1)
+    V.set(2)
+    return t
+!!! t = f(3); V.reset(t); seen.append(V.get())
+>>> 1
+
+=== set_twice_and_the_last_token_stays | eager
+def f(k):
+    V.set(1)
+    return V.set(2)
+!!! t = f(3); seen.append(t.old_value); V.reset(t); seen.append(V.get())
+>>> 1
 """
 
 # With a break: an operation without a row, `old_value`, an exception of reset().
