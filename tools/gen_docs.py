@@ -48,6 +48,7 @@ DISPATCH_HINTS = {
     "compiling": "nothing: later calls find the graph compiled",
     "compile-failed": "read the warning; MAGPY_VERBOSE_ERRORS=1 shows all of it",
     "graph-raised": "nothing if eager mode raises, too; otherwise please report it",
+    "stance": "nothing: it is what was asked for",
     "diverged": "please report the program with the text of the report",
     "is_compiling-differs": "nothing: the call keeps the answer of eager mode, False",
     "backoff": "keep the named value out of the compiled function, or make it constant",

@@ -22,6 +22,7 @@
 #include "call/hit.h"
 #include "call/notice.h"
 #include "call/session.h"
+#include "call/stance.h"
 #include "call/trial.h"
 #include "call/verifier.h"
 #include "run/record.h"
@@ -281,9 +282,32 @@ dispatch_is_full(const mp_CompiledObject *op)
     return age <= (uint64_t)DISPATCH_AGE * (uint64_t)op->max_entries;
 }
 
+/* No entry answers, and the user forbids another recording. */
+static PyObject *
+dispatch_stance_miss(mp_CompiledObject *op, mp_stance stance, const dispatch_args *call)
+{
+    if (stance == MP_STANCE_HITS) {
+        return dispatch_fall_back(op, MP_FB_STANCE, call);
+    }
+    if (mp_stats_fallback(&op->stats, MP_FB_STANCE) < 0) {
+        return NULL;
+    }
+    PyErr_Format(
+        PyExc_RuntimeError,
+        "no recording answers this call of %R, and torch.compiler.set_stance("
+        "\"fail_on_recompile\") forbids another one; MAGPY_LOGS=recompiles says "
+        "which guard fails",
+        op->target.callable);
+    return NULL;
+}
+
 static PyObject *
 dispatch_miss(mp_CompiledObject *op, const mp_hit *near, const dispatch_args *call)
 {
+    mp_stance stance = mp_stance_seen();
+    if (stance == MP_STANCE_HITS || stance == MP_STANCE_FAIL) {
+        return dispatch_stance_miss(op, stance, call);
+    }
     if (near->learned) {
         mp_backoff_reset(&op->stats.misses);
     }
@@ -471,6 +495,11 @@ mp_dispatch_call(PyObject *self, PyObject *const *args, size_t nargsf,
         return dispatch_plain(op, &call);
     }
     op->stats.calls++;
+    mp_stance stance = mp_stance_now();
+    if (stance == MP_STANCE_EAGER
+        || (stance == MP_STANCE_EAGER_FIRST && op->stats.calls == 1)) {
+        return dispatch_fall_back(op, MP_FB_STANCE, &call);
+    }
     if (op->cache.n == 0 && mp_stats_skip(&op->stats)) {
         return dispatch_plain(op, &call);
     }

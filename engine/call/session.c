@@ -16,6 +16,7 @@
 
 #include "call/dynamic.h"
 #include "call/notice.h"
+#include "call/stance.h"
 #include "call/verifier.h"
 #include "run/record.h"
 
@@ -181,6 +182,11 @@ session_arrive(void *ctx, const mp_point *p)
         s->has_news = true;
     }
     session_note_change(s, point, p);
+    mp_stance stance = mp_stance_seen();
+    if (stance == MP_STANCE_EAGER || stance == MP_STANCE_HITS
+        || stance == MP_STANCE_FAIL) {
+        return MP_ARRIVE_STOP;
+    }
     if (point->failed >= SESSION_FAILS || point->empty >= SESSION_EMPTY
         || mp_cache_alive(&point->cache) >= SESSION_ENTRIES) {
         return session_pass(s);

@@ -29,6 +29,7 @@ static const char *const stats_fallback_slugs[MP_FB_COUNT] = {
     [MP_FB_COMPILE_FAILED] = "compile-failed",
     [MP_FB_GRAPH_RAISED] = "graph-raised",
     [MP_FB_DIVERGED] = "diverged",
+    [MP_FB_STANCE] = "stance",
     [MP_FB_TRIAL_DIFFERS] = "is_compiling-differs",
 };
 

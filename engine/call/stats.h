@@ -17,6 +17,7 @@ typedef enum {
     MP_FB_COMPILE_FAILED,  // the backend failed to compile the graph
     MP_FB_GRAPH_RAISED,    // the graph raised; the call ran again in eager mode
     MP_FB_DIVERGED,        // verify mode found that a hit would be wrong
+    MP_FB_STANCE,          // torch.compiler.set_stance asks for eager mode
     MP_FB_TRIAL_DIFFERS,   // told that it compiles, the call does something else
     MP_FB_COUNT
 } mp_fallback;

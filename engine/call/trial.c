@@ -8,6 +8,7 @@
 
 #include "call/hit.h"
 #include "call/notice.h"
+#include "call/stance.h"
 #include "run/record.h"
 
 enum {
@@ -21,7 +22,8 @@ bool
 mp_trial_is_due(const mp_CompiledObject *op)
 {
     return op->tries && op->judge != NULL && op->trials_failed < TRIAL_FAILS
-           && mp_compiling_knob() == MP_COMPILING_AUTO;
+           && mp_compiling_knob() == MP_COMPILING_AUTO
+           && mp_stance_seen() == MP_STANCE_COMPILE;
 }
 
 void
