@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -54,6 +55,7 @@ class Options:
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     dynamic: bool | None = None
+    recompile_limit: int | None = None
 
     def compile(self, model: Any) -> Any:
         """Compile another model with the same options."""
@@ -72,11 +74,14 @@ def compile(
     *,
     fullgraph: bool = ...,
     dynamic: bool | None = ...,
-    backend: str | Callable[..., Any] = ...,
+    backend: str | Callable[..., Any] | None = ...,
     mode: str | None = ...,
     options: Mapping[str, Any] | None = ...,
     name: str | None = ...,
     disable: bool = ...,
+    recompile_limit: int | None = ...,
+    isolate_recompiles: bool = ...,
+    shapes_spec: None = ...,
 ) -> F: ...
 @overload
 def compile(
@@ -84,22 +89,28 @@ def compile(
     *,
     fullgraph: bool = ...,
     dynamic: bool | None = ...,
-    backend: str | Callable[..., Any] = ...,
+    backend: str | Callable[..., Any] | None = ...,
     mode: str | None = ...,
     options: Mapping[str, Any] | None = ...,
     name: str | None = ...,
     disable: bool = ...,
+    recompile_limit: int | None = ...,
+    isolate_recompiles: bool = ...,
+    shapes_spec: None = ...,
 ) -> Callable[[F], F]: ...
 def compile(
     model: Any = None,
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
-    backend: str | Callable[..., Any] = "inductor",
+    backend: str | Callable[..., Any] | None = None,
     mode: str | None = None,
     options: Mapping[str, Any] | None = None,
     name: str | None = None,
     disable: bool = False,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: None = None,
 ) -> Any:
     """Make a PyTorch function or module faster without changing what it does.
 
@@ -117,11 +128,17 @@ def compile(
             from the first call on; False: none but sizes marked by
             ``torch._dynamo.mark_dynamic``.
         backend: one of ``magpy.list_backends()``, or a callable
-            ``(graph_module, example_inputs) -> callable``.
+            ``(graph_module, example_inputs) -> callable``; None: the default of
+            ``torch.compiler.set_default_backend``, which is ``"inductor"`` at first.
         mode: mode of the backend, ``"reduce-overhead"`` for example.
         options: options of the backend; not together with `mode`.
         name: the name in messages; default: the qualified name of `model`.
         disable: return `model` as it is.
+        recompile_limit: how many recordings this object keeps; None:
+            ``magpy.config.max_entries``.
+        isolate_recompiles: True or False; every compiled object has recordings of its
+            own anyway.
+        shapes_spec: must be None; mark sizes with ``torch._dynamo.mark_dynamic``.
 
     Returns:
         For a module, a module that shares all its state with `model`; otherwise a
@@ -129,16 +146,27 @@ def compile(
 
     Raises:
         TypeError: an argument of the wrong type.
-        ValueError: an unknown backend, mode or option; the message names valid ones.
+        ValueError: an unknown backend, mode or option; the message names valid ones.  A
+            limit below 1; any `shapes_spec`.
         Unsupported: `fullgraph` was asked for, but MagPy is off in this process.
     """
-    _check_flags(fullgraph=fullgraph, disable=disable)
+    _check_flags(
+        fullgraph=fullgraph, disable=disable, isolate_recompiles=isolate_recompiles
+    )
     _check_dynamic(dynamic)
     _check_strings(mode=mode, name=name)
     _check_options(options)
+    _check_limit(recompile_limit)
+    if shapes_spec is not None:
+        raise ValueError(
+            "shapes_spec is not supported; mark the sizes that vary with "
+            "torch._dynamo.mark_dynamic(x, 0), or pass dynamic=True"
+        )
     if mode is not None and options:
         raise ValueError("pass either mode or options, not both")
-    checked = Options(fullgraph, backend, mode, dict(options or {}), name, dynamic)
+    backend = _default_backend() if backend is None else backend
+    given = _without_guard_filter(options or {})
+    checked = Options(fullgraph, backend, mode, given, name, dynamic, recompile_limit)
     settings = Settings(mode, checked.options)
     resolved = resolve(backend, settings)  # raises for wrong ones
     if dynamic and not resolved.dynamic:
@@ -217,7 +245,7 @@ def _engine_function(target: Callable[..., Any], session: Session) -> Any:
         on_abort=session.on_abort,
         on_copy=session.on_copy,
         fullgraph=session.fullgraph,
-        max_entries=config.max_entries,
+        max_entries=session.options.recompile_limit or config.max_entries,
         max_instructions=config.max_instructions,
         segments=config.segments,
         wrapped=target,
@@ -246,8 +274,25 @@ def _calling(target: Callable[..., Any]) -> Callable[..., Any]:
 def _why_off() -> tuple[str, str] | None:
     if not config.enabled:
         return "config", "magpy.config.enabled is False"
+    if _torch_compiles_nothing():
+        return "config", "torch._dynamo.config.disable, or TORCH_COMPILE_DISABLE=1"
     state = _setup.status()
     return None if state.enabled else ("engine-off", state.reason)
+
+
+def _torch_compiles_nothing() -> bool:
+    """Has the user switched torch.compile off?  That is meant for MagPy, too."""
+    dynamo = sys.modules.get("torch._dynamo.config")
+    if dynamo is not None:
+        return bool(dynamo.disable)
+    return os.environ.get("TORCH_COMPILE_DISABLE", "0") == "1"
+
+
+def _default_backend() -> Any:
+    """Return what ``torch.compiler.set_default_backend`` was given."""
+    registry = sys.modules.get("torch._dynamo.backends.registry")
+    get = getattr(registry, "get_default_backend", None)  # torch >= 2.13
+    return "inductor" if get is None else get()
 
 
 def _register(compiled: Any, session: Session | None) -> Any:
@@ -318,8 +363,11 @@ def reset() -> None:
             session.dynamic.clear()
 
 
-def stats(compiled: Any) -> dict[str, Any]:
+def stats(compiled: Any = None) -> dict[str, Any]:
     """Return the counters of a compiled function or module.
+
+    Args:
+        compiled: comes from :func:`compile`; None: the sums over all that are alive.
 
     Returns:
         calls, hits, recordings, graphs, graph_breaks, fallbacks (calls that ran
@@ -330,16 +378,40 @@ def stats(compiled: Any) -> dict[str, Any]:
     Raises:
         TypeError: `compiled` does not come from :func:`compile`.
     """
-    counted = dict(_compiled_function(compiled).stats())
+    if compiled is None:
+        return _sum([_stats(each) for each in list(_sessions)])
+    return _stats(_compiled_function(compiled))
+
+
+def _stats(function: Any) -> dict[str, Any]:
+    session = _sessions.get(function)
+    return _in_order(function.stats(), [] if session is None else list(session.dynamic))
+
+
+def _in_order(counted: dict[str, Any], dynamic: list[str]) -> dict[str, Any]:
+    counted = dict(counted)
     result: dict[str, Any] = {key: counted.pop(key, 0) for key in COUNTERS}
     for key in ("reasons", "breaks"):
         result[key] = dict(counted.pop(key, {}))
     result["places"] = list(counted.pop("places", ()))
     result["seconds"] = {"record": 0.0, "compile": 0.0, **counted.pop("seconds", {})}
-    session = _sessions.get(_compiled_function(compiled))
-    result["dynamic"] = [] if session is None else list(session.dynamic)
+    result["dynamic"] = dynamic
     result.update(counted)
     return result
+
+
+def _sum(counted: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add numbers, dicts of numbers and lists, key by key."""
+    total = _in_order({}, [])
+    for each in counted:
+        for key, value in each.items():
+            if isinstance(value, dict):
+                mine = total.setdefault(key, {})
+                for name, n in value.items():
+                    mine[name] = mine.get(name, 0) + n
+            else:
+                total[key] = total[key] + value if key in total else value
+    return total
 
 
 def verify(compiled: F, *, every: int = 1, raise_on_divergence: bool = True) -> F:
@@ -449,6 +521,31 @@ def _check_strings(**texts: object) -> None:
 def _check_options(options: object) -> None:
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a dict, not {type(options).__name__}")
+
+
+def _check_limit(limit: object) -> None:
+    if limit is None:
+        return
+    if type(limit) is not int:
+        raise TypeError(
+            f"recompile_limit must be an int or None, not {type(limit).__name__}: "
+            f"{limit!r}"
+        )
+    if not 1 <= limit <= INT_MAX:
+        raise ValueError(
+            f"recompile_limit must be between 1 and {INT_MAX}, got {limit}"
+        )
+
+
+def _without_guard_filter(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Take out the option that is for the guards of TorchDynamo."""
+    given = dict(options)
+    if given.pop("guard_filter_fn", None) is not None:
+        notices.warn(
+            "option guard_filter_fn does nothing: MagPy keeps all guards, each stands "
+            "for something that the run read; a check takes microseconds"
+        )
+    return given
 
 
 def _check_model(model: object) -> None:

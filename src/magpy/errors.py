@@ -5,8 +5,8 @@ from __future__ import annotations
 import linecache
 
 
-class MagpyError(Exception):
-    """Base class of everything that MagPy itself raises."""
+class MagpyError(RuntimeError):
+    """Base class of everything that MagPy itself raises, as for torch.compile."""
 
 
 class MagpyWarning(RuntimeWarning, UserWarning):

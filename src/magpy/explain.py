@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magpy.errors import Unsupported
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
 
 _MAX_CALLS = 4  # at most three recordings until a program is stable, then a hit
 _MAX_EAGER = 2  # the first call may differ (lazy initialisation); a second tells
@@ -26,6 +30,7 @@ class Segment:
         effects: what a replay changes and returns, as Python-like text.
         hits: how often it was reused.
         instructions: bytecode instructions that were watched.
+        spec: its graph as recorded, see :mod:`magpy.graph`; None if it has none.
     """
 
     where: str
@@ -36,6 +41,13 @@ class Segment:
     effects: list[str]
     hits: int
     instructions: int
+    spec: Any = field(default=None, repr=False)
+
+    def graph(self) -> GraphModule | None:
+        """Build the graph as a module; None if there is no operation."""
+        from magpy.graph import build
+
+        return build(self.spec) if self.ops else None
 
 
 @dataclass
@@ -71,6 +83,35 @@ class Explanation:
         """How many runs could not be recorded."""
         return len(self.breaks)
 
+    # The names that torch._dynamo.explain uses.
+
+    @property
+    def graphs(self) -> list[GraphModule]:
+        """The graphs of all recorded runs, as modules."""
+        built = (segment.graph() for segment in self.segments)
+        return [module for module in built if module is not None]
+
+    @property
+    def ops_per_graph(self) -> list[list[str]]:
+        """The names of the operations, graph by graph."""
+        return [segment.ops for segment in self.segments if segment.ops]
+
+    @property
+    def break_reasons(self) -> list[Unsupported]:
+        """Why runs could not be recorded."""
+        return self.breaks
+
+    @property
+    def out_guards(self) -> list[str]:
+        """The guards of all recorded runs."""
+        return self.guards
+
+    @property
+    def compile_times(self) -> dict[str, float]:
+        """Seconds spent, by phase."""
+        seconds: dict[str, float] = self.stats["seconds"]
+        return seconds
+
     @property
     def guards(self) -> list[str]:
         """The guards of all recorded runs."""
@@ -82,6 +123,11 @@ class Explanation:
         Args:
             limit: how many lines of each list; None for all.
         """
+        blocks = self._blocks(limit)
+        return "\n".join(line for title, body in blocks for line in (title, *body))
+
+    def _blocks(self, limit: int | None) -> list[tuple[str, list[str]]]:
+        """Return a title and its lines: of the whole, of each run, of each break."""
         s = self.stats
         heading = ", ".join(
             [
@@ -94,25 +140,52 @@ class Explanation:
             f"{_plural(s['calls'], 'call')}: {s['recordings']} recorded, "
             f"{s['hits']} replayed, {s['fallbacks']} eager"
         )
-        lines = [f"{self.name}: {heading}", f"  {calls}"]
+        lines = [f"  {calls}"]
         if s["reasons"]:
             counted = (f"{reason} ({n})" for reason, n in s["reasons"].items())
             lines.append(f"  eager because of: {', '.join(counted)}")
         lines += _excerpt("dynamic", s.get("dynamic", []), limit)
+        blocks = [(f"{self.name}: {heading}", lines)]
         for number, segment in enumerate(self.segments, 1):
-            lines.append(
+            title = (
                 f"run {number}{segment.where and f' from {segment.where}'}: "
                 f"{segment.instructions} instructions watched, "
                 f"{_plural(segment.hits, 'hit')}"
             )
-            for title in ("ops", "inputs", "guards", "ambient", "effects"):
-                lines += _excerpt(title, getattr(segment, title), limit)
+            lines = []
+            for part in ("ops", "inputs", "guards", "ambient", "effects"):
+                lines += _excerpt(part, getattr(segment, part), limit)
+            blocks.append((title, lines))
         for number, each in enumerate(self.breaks, 1):
-            lines += [f"break {number}:", *_indent(str(each).splitlines())]
-        return "\n".join(lines)
+            blocks.append((f"break {number}:", _indent(str(each).splitlines())))
+        return blocks
 
     def __str__(self) -> str:
         return self.format()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but `result` as data that JSON can hold."""
+        runs = [
+            {k: v for k, v in vars(segment).items() if k != "spec"}
+            for segment in self.segments
+        ]
+        breaks = [
+            {"reason": b.reason, "what": b.what, "file": b.file, "line": b.line}
+            | {"hint": b.hint}
+            for b in self.breaks
+        ]
+        return {"name": self.name, "stats": self.stats, "runs": runs, "breaks": breaks}
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: runs and breaks, folded."""
+        (title, lines), *blocks = self._blocks(limit=None)
+        parts = [f"<pre>{html.escape(chr(10).join([title, *lines]))}</pre>"]
+        for title, lines in blocks:
+            parts.append(
+                f"<details><summary><code>{html.escape(title)}</code></summary>"
+                f"<pre>{html.escape(chr(10).join(lines))}</pre></details>"
+            )
+        return "".join(parts)
 
 
 def _plural(n: int, what: str) -> str:
@@ -152,6 +225,7 @@ def segment(entry: Mapping[str, Any]) -> Segment:
         effects=list(entry.get("effects", ())),
         hits=int(entry.get("hits", 0)),
         instructions=int(entry.get("instructions", 0)),
+        spec=spec,
     )
 
 

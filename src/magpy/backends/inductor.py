@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from magpy.shapes.world import Live
 
 _GRAPHED_MODES = ("reduce-overhead", "max-autotune")
-MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+MODES = (
+    "default",
+    "reduce-overhead",
+    "max-autotune",
+    "max-autotune-no-cudagraphs",
+    "lite",  # torch >= 2.13
+)
 
 
 def make(settings: Settings) -> Backend:
@@ -36,7 +42,7 @@ def make(settings: Settings) -> Backend:
         ValueError: unknown mode or option; the message lists the valid ones.
         TypeError: an option of the wrong type.
     """
-    if settings.mode is not None and settings.mode not in MODES:
+    if settings.mode is not None and settings.mode not in _modes_of_torch(settings):
         raise ValueError(
             f"unknown mode {settings.mode!r}; valid are {', '.join(MODES)}."
             f"{nearest(settings.mode, MODES)}"
@@ -66,6 +72,15 @@ def make(settings: Settings) -> Backend:
         draws_alike=bool(options.get("fallback_random")),
         cuda_graphs=_wants_cuda_graphs(settings.mode, options),
     )
+
+
+def _modes_of_torch(settings: Settings) -> Sequence[str]:
+    """Return the modes; torch is asked only for one that it may lack."""
+    if settings.mode in MODES[:-1]:
+        return MODES
+    from torch._inductor import list_mode_options
+
+    return [mode for mode in MODES if mode in list_mode_options()]
 
 
 def _wants_cuda_graphs(mode: str | None, options: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magpy import notices, seal
-from magpy.backends import cuda_graphs, eager, inductor, torchscript
+from magpy.backends import cuda_graphs, dynamo, eager, inductor, torchscript
 from magpy.backends.base import Backend, Executable, Settings
 from magpy.config import nearest
 from magpy.errors import BackendError, describe
@@ -43,7 +43,7 @@ _OWN = {
 
 def list_backends() -> list[str]:
     """Return the names that ``magpy.compile(backend=...)`` accepts."""
-    return sorted({*_OWN, *_torch_backends()})
+    return sorted({*_OWN, *_torch_backends()} - {dynamo.NAME})
 
 
 def resolve(backend: object, settings: Settings) -> Backend:
@@ -67,6 +67,11 @@ def resolve(backend: object, settings: Settings) -> Backend:
 def _by_name(name: str, settings: Settings) -> Backend:
     if name in _OWN:
         return _OWN[name].make(settings)
+    if name == dynamo.NAME:
+        raise ValueError(
+            "MagPy captures the graph; backend names what compiles it.  Leave it out, or "
+            f"choose one of {', '.join(list_backends())}"
+        )
     known = _entry_point_names() | set(_TORCH_NAMES)
     if name not in known and name not in _torch_backends(debug=True):
         names = list_backends()
