@@ -2,6 +2,7 @@
 # make test       all tests; ARGS="-k name" goes to pytest
 # make test-inductor   the programs with tensors, compiled by Inductor; BACKEND=aot_eager is quick
 # make verify     the programs again, every hit verified against the real call
+# make docs       the pages and the docstrings as a site, build/site; a broken link fails
 # make demo       python -m magpy demo
 # make bench      python -m magpy bench; ARGS="..." goes to it
 # make lint       lengths, commit subjects, C rules, clang-format, ruff, mypy
@@ -39,7 +40,7 @@ BUILT := $(VENV)/built-$(call hash,echo $(sort $(SOURCES))).stamp
 
 C_FILES := $(filter %.c %.h,$(SOURCES))
 
-.PHONY: build test test-inductor verify demo bench lint format test-all-pythons asan asan-short fuzz refleak clean distclean
+.PHONY: build docs test test-inductor verify demo bench lint format test-all-pythons asan asan-short fuzz refleak clean distclean
 .DEFAULT_GOAL := build
 
 build: $(BUILT)
@@ -77,6 +78,17 @@ $(BUILT): $(REQUIREMENTS) $(SOURCES)
 	@grep -s 'warning:' build/build.log || true
 	@rm -f $(VENV)/built-*.stamp
 	@touch $@
+
+DOCS := $(VENV)/docs-$(call hash,cat requirements/docs.txt).stamp
+
+$(DOCS): requirements/docs.txt $(REQUIREMENTS)
+	@$(RUN) -m pip install -qq --disable-pip-version-check -r requirements/docs.txt
+	@rm -f $(VENV)/docs-*.stamp
+	@touch $@
+
+docs: $(BUILT) $(DOCS)
+	$(say) 'docs'
+	@$(RUN) -m sphinx -q -W --keep-going -b html docs build/site
 
 test: $(BUILT)
 	$(say) 'test'

@@ -204,8 +204,9 @@ def test_versions_agree() -> None:
     assert f'__version__ = "{version}"' in package
 
 
-def test_requirements_are_pinned() -> None:
-    lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["dev.txt", "docs.txt"])
+def test_requirements_are_pinned(name: str) -> None:
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     names = [pin.split("==")[0].lower() for pin in pins]
