@@ -124,10 +124,17 @@ LIMITS: dict[str, list[Claim]] = {
             "return torch.equal(x, x + 1)",
         ),
         claim(
-            "`x[mask].shape`, `len(t.nonzero())`, iterating over a selection",
+            "the number of rows of a selection: `x[mask].shape`, `len(t.nonzero())`, "
+            "`for row in x[mask]`",
             "return x[x > 0].shape",
             "return len(x.nonzero())",
             "return [v + 1 for v in x[x > 0]]",
+            "return x[x > 0].split(2)",
+        ),
+        claim(
+            "what is another for 0 or 1 rows: `x[mask].squeeze().ndim`",
+            "return x[x > 0].squeeze().ndim",
+            "y = torch.stack([x, x])[:, x > 0].T\nreturn y.contiguous() is y",
         ),
     ],
     "effects": [
@@ -285,8 +292,9 @@ LIMITS: dict[str, list[Claim]] = {
 RECORDED: list[Claim] = [
     claim("`sum` over a generator of tensors", "return sum(v * 2 for v in (x, x + 1))"),
     claim(
-        "indexing by a mask, as long as Python does not look at the shape",
+        "indexing by a mask, as long as Python does not look at the number of rows",
         "return x[x > 0]",
+        "a, b = torch.stack([x, x])[:, x > 0].unbind(0)\nreturn a * b, a.ndim",
     ),
     claim(
         "a number that follows from constants alone",

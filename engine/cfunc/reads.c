@@ -104,7 +104,8 @@ iterates_tensor(mp_trace *T, PyObject *arg)
     if (!mp_tensor_is(arg)) {
         return MP_OK;
     }
-    mp_rc rc = mp_tensor_observe(T, arg);
+    mp_node *n = mp_refgraph_find(&T->graph, arg);
+    mp_rc rc = is_tensor_node(n) ? mp_shape_rows(T, n) : MP_OK;
     return rc != MP_OK ? rc : mp_special(T, arg, "__iter__", &found);
 }
 
@@ -203,7 +204,7 @@ mp_rule_len(mp_trace *T, mp_shadow *s, const mp_call *c)
         s->below = MP_BELOW_SKIP;
         mp_rc rc = mp_know(T, obj);
         mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, obj) : NULL;
-        if (is_tensor_node(n) && n->sized && !n->dynamic) {
+        if (is_tensor_node(n) && (n->sized || n->dynamic)) {
             return mp_shape_len(T, s, n);
         }
         return rc != MP_OK ? rc : mp_tensor_observe(T, obj);

@@ -115,14 +115,33 @@ PyObject *mp_graph_layout(mp_trace *T, const mp_node *tensor);
 /* Row of a number as src/magpy/shapes/recorder.py takes it: new tuple. */
 PyObject *mp_graph_number_row(mp_trace *T, int32_t number);
 
+/* -- selection.c ------------------------------------------------------------------- */
+
+/* What is known of a tensor whose sizes depend on data: (sizes, all), new; NULL without an
+ * exception: nothing. */
+PyObject *mp_selection_ask(mp_trace *T, mp_node *n);
+/* Is its metadata the same for all data?  Then it is not `dynamic` any more. */
+mp_rc mp_selection_settle(mp_trace *T, mp_node *n);
+/* The run has its first tensor of this kind. */
+mp_rc mp_selection_begin(mp_trace *T);
+/* The pending operation: into how many tensors it splits a selection must be known before it
+ * runs; and when it has run, whether it has answered with its operand. */
+mp_rc mp_selection_check(mp_trace *T);
+mp_rc mp_selection_check_result(mp_trace *T, PyObject *result, bool has_old);
+
 /* -- shape.c ----------------------------------------------------------------------- */
 
 /* `x.shape`, `len(x)` of a tensor whose sizes follow from symbols. */
 /* The last input is new: what is asked of it later is noted now, since it may die. */
 mp_rc mp_shape_tell_input(mp_trace *T);
+/* Ask the recorder of sizes: its answer, new; NULL, without an exception if it cannot be
+ * asked. */
+PyObject *mp_shape_ask(mp_trace *T, const char *question, PyObject *what);
 mp_rc mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n);
 mp_rc mp_shape_ndim(mp_trace *T, mp_shadow *s, mp_node *n);
 mp_rc mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n);
+/* The tensor is iterated over: how many rows it has must be known. */
+mp_rc mp_shape_rows(mp_trace *T, mp_node *n);
 /* x.size(), x.size(0), x.numel(), x.dim() ...; *done: false if it is another function. */
 mp_rc mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
                     Py_ssize_t nargs, PyObject *kwnames, bool *done);
@@ -143,7 +162,6 @@ bool mp_op_may_raise(const mp_trace *T);
 void mp_op_note_raises(mp_trace *T);
 /* Refuse a graph whose writes to inputs could not be put back where they must be. */
 mp_rc mp_check_writes(mp_trace *T);
-mp_rc mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old);
 /* The operation in T->op must write to nothing that was there before (graph/writes.c). */
 mp_rc mp_op_check_trial(mp_trace *T);
 

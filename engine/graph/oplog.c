@@ -40,7 +40,7 @@ mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
             return MP_ERR;
         }
         T->inputs[T->n_inputs++] = n;
-        if (T->symbols.n_open > 0 && mp_shape_tell_input(T) != MP_OK) {
+        if ((T->symbols.n_open > 0 || T->selects) && mp_shape_tell_input(T) != MP_OK) {
             return MP_ERR;
         }
     }
@@ -244,6 +244,7 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.effects);
     T->op.array_use = MP_ARRAY_REFUSED;
     T->op.dynamic = T->op.sized = T->op.takes_numbers = false;
+    T->op.n_parts = -1;
     while (T->op.n_inputs > 0) {
         Py_DECREF(T->op.inputs[--T->op.n_inputs]);
     }
@@ -255,7 +256,10 @@ mp_rc
 mp_tensor_observe(mp_trace *T, PyObject *tensor)
 {
     mp_node *n = mp_refgraph_find(&T->graph, tensor);
-    if (n != NULL && n->kind == MP_NODE_TENSOR && n->dynamic) {
+    if (is_tensor_node(n) && n->dynamic && mp_selection_settle(T, n) != MP_OK) {
+        return MP_ERR;
+    }
+    if (is_tensor_node(n) && n->dynamic) {
         return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "the shape of a selection");
     }
     return is_tensor_node(n) && n->sized ? mp_pin_everything(T) : MP_OK;
@@ -519,7 +523,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
         && !op_is_either(flags)) {
         bool done = false;
-        mp_rc read = T->symbols.cap == 0
+        mp_rc read = T->symbols.cap == 0 && !T->selects
                          ? MP_OK
                          : mp_shape_call(T, s, callee, args, nargs, kwnames, &done);
         if (read != MP_OK || done) {
@@ -537,6 +541,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         T->op.dynamic = true;
     }
     rc = op_target(T, callee, args, nargs);
+    rc = rc != MP_OK ? rc : mp_selection_check(T);
     if (rc == MP_OK && T->trial) {
         rc = mp_op_check_trial(T);
     }
@@ -618,6 +623,9 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         }
         T->n_values++;
         n->dynamic = T->op.dynamic;
+        if (n->dynamic && mp_selection_begin(T) != MP_OK) {
+            return MP_ERR;
+        }
         n->sized = T->op.sized;
         n->constant = result_constant(T, obj);
         mp_op_note_alias(T, obj);
@@ -702,7 +710,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
         mp_op_drop(T);
         return rc;
     }
-    rc = mutated ? rc : mp_op_check_dynamic(T, result, has_old);
+    rc = mutated ? rc : mp_selection_check_result(T, result, has_old);
     mp_op_note_clash(T);
     if (rc == MP_OK
         && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {

@@ -12,8 +12,10 @@
 
 typedef struct {
     int32_t ndim;
-    int32_t size[MP_MAX_READ];  // numbers, or -1: what it is now
+    int32_t size[MP_MAX_READ];  // numbers, NOW: what it is now, DATA: depends on data
 } sizes;
+
+enum { NOW = -1, DATA = -2 };
 
 /* An input: open sizes are sources of the guard program, the others are constants. */
 static mp_rc
@@ -23,7 +25,7 @@ sizes_of_input(mp_trace *T, const mp_node *n, sizes *out, bool *known)
     *known = m != NULL && m->ndim <= MP_MAX_READ;
     out->ndim = *known ? m->ndim : 0;
     for (int32_t d = 0; d < out->ndim; d++) {
-        out->size[d] = -1;
+        out->size[d] = NOW;
         if (!mp_tensor_meta_is_open(m, d)) {
             continue;
         }
@@ -184,25 +186,38 @@ rows_of_inputs(mp_trace *T, PyObject *recorder)
     return Py_NewRef(T->input_rows);
 }
 
-/* New reference to a tuple of terms; NULL without an exception: nobody knows. */
-static PyObject *
-ask(mp_trace *T, const mp_node *n)
+PyObject *
+mp_shape_ask(mp_trace *T, const char *question, PyObject *what)
 {
-    PyObject *recorder = recorder_borrow(T), *answer = NULL, *terms = NULL;
+    PyObject *recorder = recorder_borrow(T), *answer = NULL;
     PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T, recorder);
     PyObject *numbers = inputs == NULL ? NULL : rows_of_numbers_borrow(T);
     if (numbers != NULL) {
-        answer = PyObject_CallMethod(recorder, "sizes", "OOOO", T->ops, inputs, numbers,
-                                     n->leaf);
-    }
-    if (answer != NULL && PyTuple_Check(answer)) {
-        terms = Py_NewRef(answer);
+        answer = PyObject_CallMethod(recorder, question, "OOOO", T->ops, inputs,
+                                     numbers, what);
     }
     if (PyErr_Occurred() && !mp_err_is_signal()) {
         mp_err_drop();  // who cannot be asked does not know
     }
-    Py_XDECREF(answer);
     Py_XDECREF(inputs);
+    return answer;
+}
+
+/* New reference to a tuple of terms; NULL without an exception: nobody knows. */
+static PyObject *
+ask(mp_trace *T, mp_node *n)
+{
+    if (n->dynamic) {
+        PyObject *answer = mp_selection_ask(T, n);
+        PyObject *terms =
+            answer == NULL ? NULL : Py_NewRef(PyTuple_GET_ITEM(answer, 0));
+        Py_XDECREF(answer);
+        return terms;
+    }
+    PyObject *terms = mp_shape_ask(T, "sizes", n->leaf);
+    if (terms != NULL && !PyTuple_Check(terms)) {
+        Py_CLEAR(terms);
+    }
     return terms;
 }
 
@@ -238,13 +253,17 @@ sizes_of_result(mp_trace *T, mp_node *n, sizes *out, bool *known)
     *known = true;
     for (int32_t d = 0; d < out->ndim && *known; d++) {
         int64_t now;
+        if (PyTuple_GET_ITEM(terms, d) == Py_None) {
+            out->size[d] = DATA;
+            continue;
+        }
         int32_t k = number_of_term(T, PyTuple_GET_ITEM(terms, d));
         PyObject *value = k < 0 ? NULL : mp_symbol_number_now(T, k);
         *known = value != NULL && PyLong_Check(value)
                  && mp_tensor_size(n->obj, d, &now) == 1
                  && PyLong_AsLongLong(value) == now;
         Py_XDECREF(value);
-        out->size[d] = *known && T->guards->numbers.ops[k].op == MP_N_INT ? -1 : k;
+        out->size[d] = *known && T->guards->numbers.ops[k].op == MP_N_INT ? NOW : k;
     }
     int64_t more;
     *known = *known && mp_tensor_size(n->obj, out->ndim, &more) != 1;
@@ -253,13 +272,31 @@ sizes_of_result(mp_trace *T, mp_node *n, sizes *out, bool *known)
     return PyErr_Occurred() || !noted ? MP_ERR : MP_OK;
 }
 
+static mp_rc
+refuse_selection(mp_trace *T)
+{
+    return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "the shape of a selection");
+}
+
 /* Else *known is false, and every number is pinned. */
 static mp_rc
 read_sizes(mp_trace *T, mp_node *n, sizes *out, bool *known)
 {
     mp_rc rc = n->reg >= 0 ? sizes_of_input(T, n, out, known)
                            : sizes_of_result(T, n, out, known);
-    return rc != MP_OK || *known ? rc : mp_pin_everything(T);
+    return rc != MP_OK || *known ? rc
+           : n->dynamic          ? refuse_selection(T)
+                                 : mp_pin_everything(T);
+}
+
+static bool
+depends_on_data(const sizes *found)
+{
+    bool depends = false;
+    for (int32_t d = 0; d < found->ndim; d++) {
+        depends = depends || found->size[d] == DATA;
+    }
+    return depends;
 }
 
 /* -- What reads them --------------------------------------------------------------------- */
@@ -272,6 +309,9 @@ mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
     bool known;
     mp_rc rc = read_sizes(T, n, &found, &known);
     s->post = MP_POST_CONST;
+    if (rc == MP_OK && known && depends_on_data(&found)) {
+        return refuse_selection(T);
+    }
     if (rc == MP_OK && known) {
         T->n_read = found.ndim;
         memcpy(T->read, found.size, (size_t)found.ndim * sizeof(*T->read));
@@ -297,6 +337,9 @@ answer_size(mp_trace *T, mp_shadow *s, const sizes *found, int64_t dim)
     s->post = MP_POST_CONST;
     if (dim >= -found->ndim && dim < found->ndim) {
         int32_t k = found->size[dim < 0 ? dim + found->ndim : dim];
+        if (k == DATA) {
+            return refuse_selection(T);
+        }
         s->number = k;
         s->post = k < 0 ? MP_POST_CONST : MP_POST_NUMBER;
     }
@@ -308,6 +351,9 @@ static mp_rc
 answer_product(mp_trace *T, mp_shadow *s, mp_node *n, const sizes *found)
 {
     int32_t product = -1;
+    if (depends_on_data(found)) {
+        return refuse_selection(T);
+    }
     for (int32_t d = 0; d < found->ndim; d++) {
         int64_t now = 0;
         int32_t k = found->size[d];
@@ -334,6 +380,23 @@ mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n)
     bool known;
     mp_rc rc = read_sizes(T, n, &found, &known);
     return rc != MP_OK || !known ? rc : answer_size(T, s, &found, 0);
+}
+
+mp_rc
+mp_shape_rows(mp_trace *T, mp_node *n)
+{
+    sizes found;
+    bool known;
+    if (!n->dynamic) {
+        return n->sized ? mp_pin_everything(T) : MP_OK;
+    }
+    mp_rc rc = read_sizes(T, n, &found, &known);
+    if (rc != MP_OK || !known) {
+        return rc;
+    }
+    return found.ndim > 0 && found.size[0] == DATA ? refuse_selection(T)
+           : n->sized                              ? mp_pin_everything(T)
+                                                   : MP_OK;
 }
 
 /* Is it this method of tensors, also bound to one? */
@@ -388,7 +451,7 @@ mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
     int64_t which = 0;
     bool one = size && takes_dim(args, nargs, kwnames, &which);
     *done = false;
-    if (!is_tensor_node(n) || !n->sized || n->dynamic) {
+    if (!is_tensor_node(n) || !(n->sized || n->dynamic)) {
         return MP_OK;
     }
     s->below = MP_BELOW_SKIP;

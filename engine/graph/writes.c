@@ -430,36 +430,3 @@ mp_check_writes(mp_trace *T)
     }
     return MP_OK;
 }
-
-/* Whether contiguous() made a copy, how many parts split() gave: decided by a shape that
- * the next run will have different. */
-mp_rc
-mp_op_check_dynamic(mp_trace *T, PyObject *result, bool has_old)
-{
-    assert(T->op.target != NULL);
-    static const char *const parts[] = {"split", "chunk", "unbind"};
-    const mp_pending_op *op = &T->op;
-    bool refuse = false,
-         is_list = PyTuple_CheckExact(result) || PyList_CheckExact(result);
-    if (!op->dynamic || (!has_old && !is_list)) {
-        return MP_OK;
-    }
-    PyObject *name = mp_op_target_name(op->target);
-    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    if (text == NULL) {
-        Py_XDECREF(name);
-        return MP_ERR;
-    }
-    if (has_old) {
-        refuse = strcmp(text, "contiguous") == 0
-                 || strcmp(text, "to") == 0;  // mp-ok: torch's operations
-    }
-    for (size_t i = 0; is_list && i < Py_ARRAY_LENGTH(parts); i++) {
-        refuse = refuse || strstr(text, parts[i]) != NULL;
-    }
-    mp_rc rc = refuse
-                   ? mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "%s of a selection", text)
-                   : MP_OK;
-    Py_DECREF(name);
-    return rc;
-}

@@ -240,7 +240,7 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     if (flags == MP_TORCH_METADATA) {
         s->post = MP_POST_CONST;
-        bool own_shape = n->sized && !n->dynamic;
+        bool own_shape = n->sized || n->dynamic;
         if (own_shape && mp_name_is(name, "shape")) {
             return mp_shape_attr(T, s, n);
         }

@@ -447,7 +447,7 @@ mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj)
         return rc;
     }
     if (mp_val_is_tensor(n)) {
-        rc = mp_tensor_observe(T, obj);
+        rc = mp_shape_rows(T, n.node);
         if (rc != MP_OK) {
             return rc;
         }

@@ -31,6 +31,10 @@ mp_record_is(mp_trace *T, PyObject *a, PyObject *b)
     if (rc == MP_OK) {
         rc = mp_value(T, b, &nb);
     }
+    if (rc == MP_OK && mp_val_is_tensor(na) && mp_val_is_tensor(nb) && a != b) {
+        rc = mp_refuse_unsure(T, na.node);
+        rc = rc != MP_OK ? rc : mp_refuse_unsure(T, nb.node);
+    }
     if (rc != MP_OK || mp_val_is_constant(na) || mp_val_is_constant(nb)
         || na.node == nb.node) {
         return rc;  // types and values that are guarded decide

@@ -134,6 +134,14 @@ read_compared(mp_trace *T, PyObject *obj, mp_node *n)
 }
 
 mp_rc
+mp_refuse_unsure(mp_trace *T, const mp_node *n)
+{
+    return is_tensor_node(n) && n->unsure
+               ? mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "whether a selection is copied")
+               : MP_OK;
+}
+
+mp_rc
 mp_note_identity(mp_trace *T, PyObject *obj)
 {
     assert(obj != NULL);
@@ -142,7 +150,8 @@ mp_note_identity(mp_trace *T, PyObject *obj)
         return rc != MP_OK ? rc : mp_refuse_nan(T, obj);
     }
     mp_node *n = mp_refgraph_find(&T->graph, obj);
-    mp_rc rc = mp_pin_deep(T, obj);
+    mp_rc rc = mp_refuse_unsure(T, n);
+    rc = rc != MP_OK ? rc : mp_pin_deep(T, obj);
     if (n != NULL && (PyTuple_CheckExact(obj) || PyFrozenSet_CheckExact(obj))) {
         rc = rc != MP_OK ? rc : mp_read_all(T, obj);  // hashed with all that it holds
     }

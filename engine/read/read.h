@@ -80,6 +80,8 @@ mp_rc mp_read_truth(mp_trace *T, PyObject *obj, mp_shadow *s);
 
 /* C code is about to hash or compare obj: it may find it to be another object it knows. */
 mp_rc mp_note_identity(mp_trace *T, PyObject *obj);
+/* Refuse a tensor that may be another one with other data: contiguous() of a selection. */
+mp_rc mp_refuse_unsure(mp_trace *T, const mp_node *n);
 /* It is hashed, or compared as an item: by identity first. */
 mp_rc mp_refuse_nan(mp_trace *T, PyObject *item);
 /* Is every constant that equals it the same object? */

@@ -64,6 +64,7 @@ typedef struct mp_node {
     bool whole;        // set: `changes` do not tell all; its content is the live one's
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
+    bool unsure;       // tensor: with other data it may be an operand itself
     bool sized;        // tensor: shape depends on symbols
     bool compared;     // C code told it from other objects: see read/identity.c
     bool loose;        // external: in mp_refgraph.loose

@@ -167,6 +167,7 @@ typedef struct {
     bool dynamic;             // some argument is dynamic
     bool sized;               // some argument is sized, or a symbol
     bool takes_numbers;       // some argument is a symbol
+    Py_ssize_t n_parts;       // into so many tensors it splits a selection, or -1
     PyObject **inputs;  // owned tensors of the call, until the next event: a temporary
                         // view may be the only one whose counter tells of a write
     int64_t *versions;  // their in-place counters before the call
@@ -250,6 +251,7 @@ typedef struct mp_trace {
     bool postpones;     // the collector is off, because the segment is recorded ...
     bool collects;      // ... although the program has it on, ...
     bool overdue;       // ... and it would have run by now
+    bool selects;       // some result has sizes that depend on data
     bool lets_go;       // an object from outside may have died by a write
     bool busy;          // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch

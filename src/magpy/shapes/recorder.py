@@ -11,12 +11,15 @@ from typing import Any
 
 from magpy import seal
 from magpy.shapes.rules import Sizes
-from magpy.shapes.sizes import Known, Tracker, reason
+from magpy.shapes.selections import Tried
+from magpy.shapes.sizes import Known, Tracker, numbers_in, reason, values_in
 from magpy.shapes.terms import Term
-from magpy.shapes.world import Layout
+from magpy.shapes.world import Layout, World
 
 #: sizes, strides, offset
 Answer = tuple[Sizes, Sizes, Term]
+#: sizes, None for each that depends on data; does none?
+Selected = tuple[tuple[Term | None, ...], bool]
 
 
 class Recorder:
@@ -35,7 +38,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.why = ""
-        self._tracker = Tracker()
+        self._fakes = Tried(World())
+        self._tracker = Tracker(self._fakes)
         self._inputs = self._numbers = self._ops = 0  # seen so far
 
     @staticmethod
@@ -86,6 +90,85 @@ class Recorder:
 
         found: Answer | None = self._answer(find)
         return found
+
+    # -- Tensors whose sizes depend on data --------------------------------------------
+
+    def selected(
+        self,
+        ops: Sequence[Any],
+        inputs: Sequence[Any],
+        numbers: Sequence[Any],
+        value: Any,
+    ) -> Selected | None:
+        """Return the sizes of a tensor, None for each that depends on data.
+
+        And: is its metadata known altogether?
+        """
+
+        def find() -> Selected:
+            self._fakes_of(ops, [value])
+            return self._fakes.told(value.index)
+
+        found: Selected | None = self._try(ops, inputs, numbers, find)
+        return found
+
+    def parts(
+        self,
+        ops: Sequence[Any],
+        inputs: Sequence[Any],
+        numbers: Sequence[Any],
+        call: tuple[Any, Any, Any],
+    ) -> int | None:
+        """Return how many tensors an operation that is about to run answers with."""
+
+        def find() -> int:
+            self._fakes_of(ops, call[1:])
+            with self._fakes.world.entered():
+                return self._fakes.parts(*call)
+
+        found: int | None = self._try(ops, inputs, numbers, find)
+        return found
+
+    def keeps(
+        self,
+        ops: Sequence[Any],
+        inputs: Sequence[Any],
+        numbers: Sequence[Any],
+        call: tuple[Any, Any, Any],
+    ) -> bool | None:
+        """Does an operation always answer with its first operand?"""
+
+        def find() -> bool:
+            self._fakes_of(ops, call[1:])
+            with self._fakes.world.entered():
+                return self._fakes.keeps(*call)
+
+        found: bool | None = self._try(ops, inputs, numbers, find)
+        return found
+
+    def _fakes_of(self, ops: Sequence[Any], tree: Any) -> None:
+        with self._fakes.world.entered():
+            self._tracker.need(numbers_in(tree))
+            self._tracker.lead_to(ops, list(values_in(tree)))
+
+    def _try(
+        self,
+        ops: Sequence[Any],
+        inputs: Sequence[Any],
+        numbers: Sequence[Any],
+        find: Callable[[], Any],
+    ) -> Any:
+        """As `_answer`; a question without an answer does not spoil the next one."""
+
+        def found() -> Any:
+            self._read(ops, inputs, numbers)
+            with seal.sealed():
+                return find()
+
+        before, self.why = self.why, ""
+        answer = self._answer(found)
+        self.why = before
+        return answer
 
     def _answer(self, find: Callable[[], Any]) -> Any:
         if self.why:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -47,13 +48,17 @@ class Tracker:
         book: sizes by rules; those that had none, from the fakes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fakes: Run | None = None) -> None:
         self.book = Book()
-        self.fakes = Run(World())
+        self.fakes = fakes or Run(World())
         self._inputs: dict[int, tuple[Known, Layout | None]] = {}
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._definers: dict[int, list[int]] = {}  # of a Value: operations, in order
         self._done: set[int] = set()  # on fakes
+        self._failed: dict[int, Exception] = {}
+        self._writes: list[
+            int
+        ] = []  # operations that may have changed what tensors hold
 
     def input(self, index: int, live: Known, layout: Layout | None) -> None:
         """Take an input, which comes before all operations that use it."""
@@ -74,6 +79,8 @@ class Tracker:
         _check(target)
         defined = list(values_in(result))
         self.book.op(target, args, kwargs, result)
+        if not defined:
+            self._writes.append(at)
         if type(target) is str and target in _RESHAPE:  # its result is not a new Value
             defined += values_in(args[:1])
             self.book.sizes.pop(args[0].index, None)
@@ -84,13 +91,13 @@ class Tracker:
         """Run on fakes what leads to some Values, and note their sizes."""
         world = self.fakes.world
         with world.entered():
-            self._lead_to(ops, wanted)
+            self.lead_to(ops, wanted)
         for index in wanted:
             x = self.fakes.values[index]
             if isinstance(x, torch.Tensor):
                 self.book.take(index, list(map(world.term, x.size())))
 
-    def _lead_to(self, ops: Sequence[Any], wanted: Sequence[int]) -> None:
+    def lead_to(self, ops: Sequence[Any], wanted: Sequence[int]) -> None:
         """Run the operations that Values need, in order, each once."""
         needed: set[int] = set()
         seen = set(wanted)
@@ -109,8 +116,21 @@ class Tracker:
         for at in sorted(needed):
             for k in numbers_in(ops[at][1:3]):
                 self._fake_number(k)
-            self.fakes.op(*ops[at])
+            # What a fake remembers of a tensor's values holds until the next write.
+            self.fakes.world.mode.epoch = bisect.bisect(self._writes, at)
+            if at in self._failed:
+                raise self._failed[at]
+            try:
+                self.fakes.op(*ops[at])
+            except Exception as error:
+                self._failed[at] = error
+                raise
             self._done.add(at)
+
+    def need(self, numbers: Iterable[int]) -> None:
+        """Define numbers for an operation that is not among those of the run yet."""
+        for k in numbers:
+            self._fake_number(k)
 
     def _fake_input(self, index: int) -> None:
         if index in self._inputs and index not in self.fakes.values:
