@@ -74,8 +74,9 @@ typedef struct mp_watcher {
     int32_t n_codes, cap_codes;
     struct mp_muted *muted;  // owned; set while the call is being left (watch.c)
     int32_t n_muted, cap_muted;
-    bool abandoned;  // mp_watch_abandon
-    int collects;    // was the collector on then?
+    PyObject *leaving;  // owned; the exception that leaves the call, or NULL
+    bool abandoned;     // mp_watch_abandon
+    int collects;       // was the collector on then?
 } mp_watcher;
 
 /* One run of the evaluator on a frame that was reported to `enter`; lives on the C

@@ -244,7 +244,10 @@ watcher_raise(mp_watcher *w)
         watcher_mute(w, mp_frame_code_borrow(act->frame));
         watcher_empty(act->frame);
     }
-    PyErr_SetString(PyExc_RuntimeError, "a frame was left");
+    w->leaving = PyObject_CallFunction(PyExc_RuntimeError, "s", "a frame was left");
+    if (w->leaving != NULL) {  // else it is a MemoryError, which will do
+        mp_err_restore_steal(Py_NewRef(w->leaving));
+    }
     return -1;
 }
 
@@ -307,7 +310,15 @@ watcher_unmute(mp_watcher *w)
     if (muted == NULL) {
         return;
     }
-    mp_err_drop();  // first: a traceback may hold what the frames held
+    // First: a traceback may hold what the frames held.  Our own exception is known, which
+    // saves asking whether it comes from a signal.
+    PyObject *exc = mp_err_take();  // owned
+    if (exc != NULL && exc != w->leaving) {
+        mp_err_restore_steal(Py_NewRef(exc));
+        mp_err_drop();
+    }
+    Py_XDECREF(exc);
+    Py_CLEAR(w->leaving);
     w->muted = NULL;
     for (int32_t i = w->n_muted; i-- > 0;) {  // a code object may be there twice
         Py_SETREF(muted[i].code->co_exceptiontable, muted[i].table);

@@ -129,8 +129,10 @@ mp_trace_again(mp_trace *T)
                               : MP_OK;
 }
 
+/* begins: with a segment.  A gap has none, and needs none until the next one begins. */
 static int
-trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
+trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why,
+           bool begins)
 {
     memset(T, 0, sizeof(*T));
     T->why = why;
@@ -140,7 +142,7 @@ trace_init(mp_trace *T, PyObject *root, int64_t max_instr, mp_abort_info *why)
     T->codes = PyList_New(0);
     T->handled = PyErr_GetHandledException();
     Py_XDECREF(T->handled);  // only compared
-    return T->codes == NULL || segment_init(T) < 0 || mp_rows_init() < 0
+    return T->codes == NULL || (begins && segment_init(T) < 0) || mp_rows_init() < 0
                    || mp_objects_init() < 0 || mp_warn_init() < 0
                    || mp_oplog_init(NULL) < 0
                ? -1
@@ -305,7 +307,7 @@ mp_record_call(PyObject *callable, PyObject *const *args, size_t nargsf,
     if (ambient == NULL && PyErr_Occurred()) {
         return NULL;
     }
-    if (trace_init(&T, root_function, max_instructions, why) < 0) {
+    if (trace_init(&T, root_function, max_instructions, why, true) < 0) {
         trace_fini(&T);
         mp_ambient_free(ambient);
         return NULL;
@@ -336,7 +338,8 @@ mp_record_resume(mp_point *point, const mp_exit *exit, int64_t max_instructions,
     if (!mp_watch_available(&text)) {
         return mp_point_run(point, NULL, NULL);
     }
-    if (trace_init(&T, point->values[MP_POINT_FUNC], max_instructions, why) < 0) {
+    if (trace_init(&T, point->values[MP_POINT_FUNC], max_instructions, why, false)
+        < 0) {
         mp_err_drop();  // without memory for watching the call continues all the same
         trace_fini(&T);
         return mp_point_run(point, NULL, NULL);
