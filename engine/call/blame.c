@@ -96,7 +96,7 @@ mp_blame_miss(mp_CompiledObject *op, const mp_hit *near)
     bool stops = !near->learned
                  && mp_backoff_note(&op->stats.misses, place, BLAME_MISSES, UINT32_MAX);
     if (op->stats.misses.same >= BLAME_CHANGES && near->blame >= 0
-        && mp_points_note_change(&op->points, guards, near->blame) < 0) {
+        && mp_points_note_change(&op->points, guards, near->blame, false) < 0) {
         rc = -1;
         goto done;
     }

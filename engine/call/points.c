@@ -120,10 +120,11 @@ mp_points_avoids(const mp_points *points, PyCodeObject *code, int index)
     return row != NULL && PyTuple_GET_ITEM(row, 3) == Py_True ? row : NULL;
 }
 
-/* Guard `at` has failed again.  If it compares a number, its source is left to the
- * interpreter from now on. */
+/* Guard `at` has failed again.  If it compares a number, or a text where these count, its
+ * source is left to the interpreter from now on. */
 int
-mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
+mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at,
+                      bool texts)
 {
     assert(at >= 0 && at < guards->n_ops);
     const mp_guard *guard = &guards->ops[at];
@@ -131,7 +132,8 @@ mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
         return 0;
     }
     if (guard->kind != MP_G_EQUALS
-        || !(PyLong_CheckExact(guard->obj) || PyFloat_CheckExact(guard->obj))) {
+        || !(PyLong_CheckExact(guard->obj) || PyFloat_CheckExact(guard->obj)
+             || (texts && PyUnicode_CheckExact(guard->obj)))) {
         return 0;
     }
     if (points->changing == NULL && (points->changing = PySet_New(NULL)) == NULL) {
@@ -143,7 +145,7 @@ mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at)
     return rc;
 }
 
-/* Is this register such a number? */
+/* Is this register such a number or text? */
 bool
 mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg)
 {

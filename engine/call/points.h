@@ -31,9 +31,10 @@ int mp_points_avoid(mp_points *points, PyCodeObject *code, int index, bool at_on
                     int reason, PyObject *detail);
 /* Borrowed row of `avoided`, or NULL. */
 PyObject *mp_points_avoids(const mp_points *points, PyCodeObject *code, int index);
-/* Guard `at` of a plan keeps failing.  If it pins a number, recordings break before they
- * load that from now on. */
-int mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at);
+/* Guard `at` of a plan keeps failing.  If it pins a number, or with `texts` a text,
+ * recordings break before they load that from now on. */
+int mp_points_note_change(mp_points *points, const mp_guards *guards, int32_t at,
+                          bool texts);
 bool mp_points_changes(const mp_points *points, const mp_guards *guards, int32_t reg);
 /* For users: (file, line) where calls go on there.  New tuple. */
 PyObject *mp_points_place(const mp_resume_point *point);

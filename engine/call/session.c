@@ -75,7 +75,8 @@ session_plain(mp_CompiledObject *op, void *ctx)
     return result;
 }
 
-/* No entry answers: is it for a number that is another one each time? */
+/* No entry answers: is it for a number or a text (`for name, child in pairs`) that is
+ * another one each time? */
 static void
 session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
 {
@@ -87,7 +88,7 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
     if (!last->plan->guards->dead
         && !mp_hit_matches(&point->cache, last, p->frames[0].code, p->values, &blame)
         && blame >= 0
-        && mp_points_note_change(&s->op->points, last->plan->guards, blame) < 0) {
+        && mp_points_note_change(&s->op->points, last->plan->guards, blame, true) < 0) {
         mp_err_drop();  // without memory it is pinned once more
     }
 }

@@ -466,6 +466,25 @@ runs_own_functions(mp_trace *T, const mp_point *p)
     return false;
 }
 
+/* `for name, child in pairs`: the tuple is about to be taken apart.  A segment that did so
+ * would guard the constants in it; behind it they are locals, which nobody has read. */
+static bool
+unpacks_numbers(const mp_instr *in, PyObject *top)
+{
+    bool unpacks = in->op == MP_OP_UNPACK_SEQUENCE || in->op == MP_OP_UNPACK_EX;
+    if (!unpacks || top == NULL || !PyTuple_CheckExact(top)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(top); i++) {
+        PyObject *item = PyTuple_GET_ITEM(top, i);
+        if (is_number(item)
+            || (PyTuple_CheckExact(item) && unpacks_numbers(in, item))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
           int index)
@@ -481,7 +500,8 @@ may_begin(mp_trace *T, const mp_shadow *s, const mp_code_info *info, int before,
             return false;
         }
     }
-    return true;
+    return in->depth == 0
+           || !unpacks_numbers(in, mp_frame_stack_borrow(s->f, in->depth - 1));
 }
 
 /* Constants are looked at when the program does; so is what an entry that this segment is

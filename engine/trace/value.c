@@ -435,7 +435,9 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         if (waits != MP_OK || taken) {
             return waits;
         }
-        if (T->holds && (PyLong_CheckExact(value) || PyFloat_CheckExact(value))
+        if (T->holds
+            && (PyLong_CheckExact(value) || PyFloat_CheckExact(value)
+                || PyUnicode_CheckExact(value))
             && T->host->changes(T->host_ctx, T->guards, reg)) {
             PyObject *source = mp_guards_source(T->guards, reg);
             mp_rc rc = source == NULL ? MP_ERR
