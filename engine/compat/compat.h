@@ -300,7 +300,17 @@ void mp_watch_unpause(void);
 typedef enum {
     MP_RESUME_PUSH,  // it is pushed
     MP_RESUME_INIT,  // it was __init__: `made` is pushed
+    MP_RESUME_ATTR,  // it is pushed; after an AttributeError the class of `made` is asked
+                     // for the attribute by its __getattr__, if it has one
+    MP_RESUME_DROP,  // it is not looked at: __setitem__, the setter of a property
 } mp_resume_how;
+
+/* How many values does the result become on the stack? */
+static inline int
+mp_resume_pushes(uint8_t how)
+{
+    return how != MP_RESUME_DROP;
+}
 
 /* One frame of a chain to be rebuilt. */
 typedef struct {
@@ -315,7 +325,7 @@ typedef struct {
         *slots;       // NULL: empty.  The frame takes each value over, leaving NULL, so
                       // that objects die when they die in eager mode
     uint8_t how;      // mp_resume_how, outer frames
-    PyObject **made;  // MP_RESUME_INIT: taken over in the same way
+    PyObject **made;  // MP_RESUME_INIT, MP_RESUME_ATTR: taken over in the same way
 } mp_resume_frame;
 
 /* Rebuild these frames, outermost first, and run them to their end; returns the result of

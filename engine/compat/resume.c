@@ -107,6 +107,38 @@ mp_resume_chain(mp_resume *r)
     return result;
 }
 
+/* What `__init__` answers is not the result of the call. */
+static PyObject *
+resume_init(PyObject *result, PyObject *made)
+{
+    if (result == Py_None) {
+        Py_DECREF(result);
+        return Py_NewRef(made);
+    }
+    PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                 Py_TYPE(result)->tp_name);
+    Py_DECREF(result);
+    return NULL;
+}
+
+/* A property of obj has raised: as the slot of a class with __getattr__ does. */
+static PyObject *
+resume_getattr(PyObject *obj, PyObject *name)
+{
+    PyObject *key = PyUnicode_InternFromString("__getattr__");
+    PyObject *func = key == NULL ? NULL : _PyType_Lookup(Py_TYPE(obj), key);
+    Py_XDECREF(key);
+    if (func == NULL || !PyFunction_Check(func)
+        || !PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        return NULL;
+    }
+    PyErr_Clear();  // mp-ok: as the slot does
+    Py_INCREF(func);
+    PyObject *result = PyObject_CallFunctionObjArgs(func, obj, name, NULL);
+    Py_DECREF(func);
+    return result;
+}
+
 void
 mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
 {
@@ -121,22 +153,24 @@ mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
     f->previous = outer;
     ts->cframe->current_frame = f;
     PyObject *result = mp_resume_chain(r);
-    ts->cframe->current_frame = outer;
     if (result != NULL && how == MP_RESUME_INIT) {
-        if (result != Py_None) {
-            PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
-                         Py_TYPE(result)->tp_name);
-            Py_CLEAR(result);
-        }
-        else {
-            Py_SETREF(result, Py_NewRef(made));
-        }
+        result = resume_init(result, made);
     }
+    else if (result == NULL && how == MP_RESUME_ATTR) {
+        int name = mp_code_info_get(f->f_code)->at[index].arg;
+        result = resume_getattr(made, PyTuple_GET_ITEM(f->f_code->co_names, name));
+    }
+    ts->cframe->current_frame = outer;
     Py_XDECREF(made);
     *throwflag = result == NULL;
     if (result != NULL) {
         const mp_code_info *info = mp_code_info_get(f->f_code);
-        f->localsplus[f->stacktop++] = result;
+        if (how == MP_RESUME_DROP) {
+            Py_DECREF(result);
+        }
+        else {
+            f->localsplus[f->stacktop++] = result;
+        }
         f->prev_instr = resume_at(f, info->at[index].next - 1);
     }
 }

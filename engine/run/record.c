@@ -404,6 +404,9 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     else if (parent != NULL && parent->below == MP_BELOW_NOTHING && fresh) {
         rc = mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "%U",
                             mp_frame_code_borrow(f)->co_qualname);
+        if (parent->rebuilt) {  // (__getattr__, after a property that has raised)
+            mp_trace_avoid(T, T->raised, true);
+        }
     }
     else {
         rc = enter_watched(T, f, fresh);
@@ -490,6 +493,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = NULL;
+    s->callee = NULL;
     s->raw = s->passes = false;
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;

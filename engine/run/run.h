@@ -50,6 +50,14 @@ void mp_mode_on(mp_trace *T, const mp_shadow *s);
 /* Before any Python code runs. */
 void mp_mode_off(mp_trace *T);
 
+/* -- outer.c ----------------------------------------------------------------------- */
+
+/* The frame of s waits in an instruction that runs the frame of inner.  Can that go on without
+ * the C code between them?  *how: what that does with the result; *made: borrowed, see there
+ * (compat/compat.h), or NULL. */
+bool mp_outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
+                        PyObject **made);
+
 /* -- record.c ---------------------------------------------------------------------- */
 
 /* Run a step of the innermost watched frame as a callback. */

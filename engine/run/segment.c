@@ -23,69 +23,6 @@
 
 /* -- Where the frames stand ---------------------------------------------------------- */
 
-static PyObject *
-outer_callee(const mp_shadow *s, const mp_instr *in)
-{
-    if (in->op == MP_OP_CALL) {
-        int base = in->depth - in->arg - 2;
-        PyObject *method = mp_frame_stack_borrow(s->f, base);
-        return method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
-    }
-    return mp_frame_stack_borrow(s->f, in->depth - (in->arg & 1 ? 3 : 2));
-}
-
-static PyObject *
-type_attr(PyTypeObject *type, const char *name)
-{
-    PyObject *key = PyUnicode_InternFromString(name);
-    PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(type, key);
-    Py_XDECREF(key);
-    mp_err_drop();  // without the name nothing was found
-    return found;
-}
-
-/* What does the C code between a call in progress and the frame below it do with the
- * frame's result?  *made: borrowed instance of MP_RESUME_INIT. */
-static bool
-outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
-                PyObject **made)
-{
-    assert(s->pending >= 0);
-    const mp_instr *in = &s->info->at[s->pending];
-    *how = s->rebuilt ? s->how : MP_RESUME_PUSH;
-    *made = s->rebuilt ? s->made : NULL;
-    if (s->rebuilt) {
-        return true;
-    }
-    if (in->op != MP_OP_CALL && in->op != MP_OP_CALL_FUNCTION_EX) {
-        return false;
-    }
-    PyObject *callee = outer_callee(s, in), *func = mp_frame_func_borrow(inner->f);
-    if (callee == NULL) {
-        return false;
-    }
-    if (callee == func) {
-        return true;
-    }
-    if (PyMethod_Check(callee)) {
-        return PyMethod_GET_FUNCTION(callee) == func;
-    }
-    if (PyType_Check(callee)) {
-        PyTypeObject *type = (PyTypeObject *)callee;
-        PyObject *self = mp_frame_local_borrow(inner->f, 0);
-        if (self != NULL && (mp_local_kind(inner->info->code, 0) & CO_FAST_CELL)
-            && PyCell_Check(self)) {
-            self = PyCell_GET(self);
-        }
-        *how = MP_RESUME_INIT;
-        *made = self;
-        return Py_TYPE(callee)->tp_call == PyType_Type.tp_call && self != NULL
-               && Py_TYPE(self) == type && type_attr(type, "__init__") == func;
-    }
-    return PyVectorcall_Function(callee) == NULL
-           && type_attr(Py_TYPE(callee), "__call__") == func;
-}
-
 static bool
 frame_is_plain(const mp_shadow *s)
 {
@@ -98,12 +35,13 @@ frame_is_plain(const mp_shadow *s)
            && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
 }
 
+/* how: mp_resume_how of a frame that has called another one. */
 static int32_t
-slot_count(const mp_shadow *s, bool top)
+slot_count(const mp_shadow *s, bool top, uint8_t how)
 {
     assert(s->pending >= 0);
     const mp_instr *in = &s->info->at[s->pending];
-    int depth = top ? in->depth : s->info->at[in->next].depth - 1;
+    int depth = top ? in->depth : s->info->at[in->next].depth - mp_resume_pushes(how);
     return s->info->code->co_nlocalsplus + depth;
 }
 
@@ -144,14 +82,14 @@ take_point(mp_trace *T, mp_point *p, int *at)
     for (int i = 0; i < T->n_stack; i++) {
         mp_shadow *s = &T->stack[i];
         bool top = i == T->n_stack - 1;
-        uint8_t how;
+        uint8_t how = MP_RESUME_PUSH;
         PyObject *made;
         *at = i;
         if (!frame_is_plain(s)
-            || (!top && !outer_continues(s, &T->stack[i + 1], &how, &made))) {
+            || (!top && !mp_outer_continues(s, &T->stack[i + 1], &how, &made))) {
             return 0;
         }
-        n_values += MP_POINT_SLOTS + slot_count(s, top);
+        n_values += MP_POINT_SLOTS + slot_count(s, top, how);
     }
     if (T->skip > 0 || T->outside > 0 || T->apply.cls != NULL
         || T->in_mode != MP_MODE_OFF || handles_exception(T)) {
@@ -167,12 +105,12 @@ take_point(mp_trace *T, mp_point *p, int *at)
         bool top = i == T->n_stack - 1;
         PyObject *made = NULL;
         if (!top) {
-            (void)outer_continues(s, &T->stack[i + 1], &f->how, &made);
+            (void)mp_outer_continues(s, &T->stack[i + 1], &f->how, &made);
         }
         f->code = s->info->code;
         f->index = top ? resume_index(s) : s->pending;
         f->first = next;
-        f->n_slots = slot_count(s, top);
+        f->n_slots = slot_count(s, top, f->how);
         p->values[next + MP_POINT_FUNC] = mp_frame_func_borrow(s->f);
         p->values[next + MP_POINT_MADE] = made;
         for (int32_t k = 0; k < f->n_slots; k++) {

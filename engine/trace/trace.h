@@ -88,12 +88,13 @@ typedef struct {
     int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
     uint8_t yields;  // mp_yields of the result, if it is an iterator
     PyTypeObject *makes;  // borrowed: class whose instance the call is making
-    PyObject *names;      // borrowed from the caller: the namespace of a class body
-    PyObject *kwnames;    // borrowed from the code's constants, from KW_NAMES to CALL
-    int names_at;         // where they were loaded
-    int32_t code_no;      // number of its code in the trace
-    int handling;         // how many exceptions this frame is handling
-    mp_site raised;       // where the first of them came from
+    PyObject *callee;   // borrowed: of CALL in progress; C code may use its stack slot
+    PyObject *names;    // borrowed from the caller: the namespace of a class body
+    PyObject *kwnames;  // borrowed from the code's constants, from KW_NAMES to CALL
+    int names_at;       // where they were loaded
+    int32_t code_no;    // number of its code in the trace
+    int handling;       // how many exceptions this frame is handling
+    mp_site raised;     // where the first of them came from
     // Segments that do not begin with the call (run/segment.c):
     uint8_t *unread;  // owned, by local: a constant of the entry row, not loaded yet
     int32_t base;     // of the frame's slots in the entry row
