@@ -21,6 +21,7 @@ import sys, tempfile, threading, time, warnings, weakref
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch._higher_order_ops import scan
 from torch.utils.checkpoint import checkpoint
 
 class Kept:
@@ -226,10 +227,17 @@ LIMITS: dict[str, list[Claim]] = {
         ),
         claim("scripted modules", "return scripted(x)"),
         claim(
-            "`torch.vmap`, `torch.cond`, `torch.jit.trace` inside the run",
+            "`torch.vmap`, `torch.jit.trace`; `torch.cond` and its like in the cases that "
+            "[control_flow.md](control_flow.md) names",
             "return torch.vmap(torch.sin)(x)",
-            "return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))",
             "return torch.jit.trace(torch.sin, x)(x)",
+            "mode = torch.no_grad\n"
+            "def body(a):\n    with mode():\n        return a * 2\n"
+            "return torch.cond(x.sum() > 0, body, torch.cos, (x,))",
+            "def one(d):\n    return d['a'] * 2\ndef two(d):\n    return d['a'] + 1\n"
+            "return torch.cond(x.sum() > 0, one, two, ({'a': x},))",
+            "def step(c, v):\n    return c + v, c * v\n"
+            "return scan(step, torch.zeros(()), x, reverse=True)[1]",
         ),
         claim("functions compiled by `torch.compile`", "return compiled_by_torch(x)"),
         claim(

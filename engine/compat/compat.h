@@ -285,6 +285,9 @@ int mp_watch_leave(void);
  * keep what they hold until they end.  The call may return all the same, if C code drops
  * the exception and nothing follows. */
 void mp_watch_abandon(void);
+/* From C code below such a call, which has caught that exception: the call goes on after all,
+ * as before.  Drops the exception. */
+void mp_watch_recover(void);
 /* The same for a generator that nothing runs: until the call is over it has no handlers. */
 void mp_watch_mute(PyObject *generator);
 /* From C code below such a call: raise it now; answers NULL. */

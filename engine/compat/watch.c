@@ -325,11 +325,27 @@ watcher_unmute(mp_watcher *w)
     }
     if (w->collects) {
         PyGC_Enable();
+        w->collects = false;
     }
     for (int32_t i = 0; i < w->n_muted; i++) {
         Py_DECREF(muted[i].code);
     }
     PyMem_Free(muted);
+}
+
+void
+mp_watch_recover(void)
+{
+    mp_watcher *w = watch_self.top;
+
+    w->abandoned = false;
+    mp_err_drop();
+    watcher_unmute(w);
+    w->n_muted = w->cap_muted = 0;
+    if (w->collects) {  // it was raised where no frame has handlers
+        PyGC_Enable();
+        w->collects = false;
+    }
 }
 
 /* -- Frames ------------------------------------------------------------------------ */
@@ -676,6 +692,11 @@ mp_watch_abandon(void)
 
 void
 mp_watch_mute(PyObject *generator)
+{
+}
+
+void
+mp_watch_recover(void)
 {
 }
 

@@ -128,6 +128,22 @@ mp_rc mp_selection_begin(mp_trace *T);
  * runs; and when it has run, whether it has answered with its operand. */
 mp_rc mp_selection_check(mp_trace *T);
 mp_rc mp_selection_check_result(mp_trace *T, PyObject *result, bool has_old);
+/* -- region.c ---------------------------------------------------------------------- */
+
+/* torch.cond and the like are about to be called. */
+mp_rc mp_region_begin(mp_trace *T, mp_shadow *s, PyObject *callee,
+                      PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* The call has ended: an operation with these bodies. */
+mp_rc mp_region_end(mp_trace *T, PyObject *result);
+/* A body begins, on `fresh`, the new tensors among its arguments; it has ended. */
+mp_rc mp_body_begin(mp_trace *T, mp_shadow *s, mp_region *r, PyObject *fresh);
+mp_rc mp_body_end(mp_trace *T, mp_region *r, PyObject *result);
+/* Did it make this object? */
+bool mp_body_made(const mp_trace *T, const mp_node *n);
+/* The segment has ended: nobody continues the regions in progress. */
+void mp_region_drop(mp_trace *T);
+int mp_region_setup(PyObject *setup);  // magpy.regions; 0 / -1
+PyObject *mp_region_module_borrow(void);
 
 /* -- shape.c ----------------------------------------------------------------------- */
 

@@ -69,7 +69,8 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);
     op->dynamic = op->dynamic || n->dynamic;
     op->sized = op->sized || n->sized;
-    return mp_op_value(T, n, leaf);
+    mp_rc rc = n->sized && T->inside > 0 ? mp_pin_everything(T) : MP_OK;
+    return rc != MP_OK ? rc : mp_op_value(T, n, leaf);
 }
 
 /* A mode object (inference mode): made by an operation, used by others, never leaves. */
@@ -182,6 +183,12 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
     mp_rc rc = mp_value_symbol(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (n.kind == MP_VAL_SYMBOL && T->inside > 0) {
+        rc = mp_value(T, obj, &n);  // bodies are static
+        if (rc != MP_OK) {
+            return rc;
+        }
     }
     if (n.kind == MP_VAL_SYMBOL) {
         T->op.sized = T->op.takes_numbers = true;

@@ -245,7 +245,15 @@ is_of_outside(mp_trace *T, PyObject *tensor)
         return true;
     }
     uintptr_t lo, hi, other_lo, other_hi;
-    bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0;
+    bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0
+                  || (T->inside > 0 && !mp_body_made(T, n));
+    // (Of a body, outside is all that was there before it.)
+    for (int i = 0; i < T->inside - 1 && !shares; i++) {
+        const mp_node *other = T->graph.nodes[i];
+        shares = other->kind == MP_NODE_TENSOR && mp_node_is_alive(other)
+                 && (mp_tensor_extent(other->obj, &other_lo, &other_hi) <= 0
+                     || (lo < other_hi && other_lo < hi));
+    }
     for (int i = 0; i < T->n_inputs && !shares; i++) {
         const mp_node *in = T->inputs[i];
         shares = !mp_node_is_alive(in)

@@ -160,6 +160,9 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (flags == MP_TORCH_APPLY) {
         return mp_apply_begin(T, s, func, args, nargs, kwnames);
     }
+    if (flags == MP_TORCH_HIGHER) {
+        return mp_region_begin(T, s, func, args, nargs, kwnames);
+    }
     if (mp_op_is_whole(flags)) {
         return begin_op(T, s, func, args, nargs, kwnames, flags);
     }

@@ -39,7 +39,9 @@ journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
     assert(T->state == MP_TRACE_RECORDING);
     assert(n->reg >= 0 && !n->released);
     T->lets_go |= mp_write_lets_go(kind);
-    mp_rc rc = T->trial ? trial_wrote(T, kind, n, key) : MP_OK;
+    mp_rc rc = T->inside > 0 ? mp_trace_abort(T, MP_AB_MUTATION, "in a body")
+               : T->trial    ? trial_wrote(T, kind, n, key)
+                             : MP_OK;
     if (rc != MP_OK) {
         return rc;
     }

@@ -264,6 +264,9 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_APPLY:
         s->owns_op = false;
         return mp_apply_end(T, top);
+    case MP_POST_REGION:
+        s->owns_op = false;
+        return mp_region_end(T, top);
     case MP_POST_CONST:
         return post_const(T, top);
     case MP_POST_PAIR: {

@@ -521,6 +521,9 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     if (!stays) {
         mp_watch_stop();
     }
+    if (rc == MP_OK && s->post == MP_POST_REGION) {
+        rc = mp_region_install(T, s, in->depth);
+    }
     return rc;
 }
 
@@ -698,5 +701,7 @@ mp_record_setup(PyObject *setup)
     if (prefixes != NULL && mp_library_init(prefixes) < 0) {
         return -1;
     }
-    return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 ? -1 : 0;
+    return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 || mp_region_setup(setup) < 0
+               ? -1
+               : 0;
 }

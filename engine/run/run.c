@@ -50,6 +50,7 @@ segment_fini(mp_trace *T)
         mp_apply_take_back(T);
         mp_op_drop(T);
     }
+    mp_region_drop(T);
     PyMem_Free(T->op.inputs);
     PyMem_Free(T->op.versions);
     T->op = (mp_pending_op){.target = NULL};

@@ -72,6 +72,11 @@ void mp_shadow_fini(mp_shadow *s);
 int32_t mp_trace_code_number(mp_trace *T,
                              PyCodeObject *code);  // run/record.c; -1: error
 
+/* -- region.c ---------------------------------------------------------------------- */
+
+/* Put the region where the interpreter will find it: in the place of its callee. */
+mp_rc mp_region_install(mp_trace *T, mp_shadow *s, int depth);
+
 /* -- run.c ------------------------------------------------------------------------- */
 
 MP_MAYRUN void mp_trace_drop(mp_trace *T);  // run/run.c

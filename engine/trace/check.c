@@ -461,7 +461,8 @@ check_top(const mp_trace *T)
     for (int i = 0; i < depth; i++) {
         PyObject *v = mp_frame_stack_borrow(s->f, i);
         // (A comprehension inside the frame, from 3.12 on, puts the frame's cell aside.)
-        must(T, MP_I_FRAME_VALUES, i, is_known(T, v, 0) || PyCell_Check(v));
+        must(T, MP_I_FRAME_VALUES, i,
+             is_known(T, v, 0) || PyCell_Check(v) || v == (PyObject *)T->region);
     }
 }
 
@@ -470,10 +471,13 @@ static void
 check_frames(const mp_trace *T)
 {
     int owners = 0, pending = (T->op.target != NULL) + (T->apply.cls != NULL);
+    for (const mp_region *r = T->region; r != NULL; r = r->outer) {
+        pending++;
+    }
     for (int i = 0; i < T->n_stack; i++) {
         const mp_shadow *s = &T->stack[i];
         bool takes = s->post == MP_POST_OP || s->post == MP_POST_APPLY
-                     || s->post == MP_POST_STORE;
+                     || s->post == MP_POST_STORE || s->post == MP_POST_REGION;
         check_frame(T, i);
         check_nesting(T, i);
         must(T, MP_I_FRAME_OWNER, i, s->owns_op == takes);

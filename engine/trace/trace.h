@@ -43,6 +43,7 @@ typedef enum {
     MP_POST_RESULT,     // result of a modelled C call: constant, known, or else new
     MP_POST_OP,         // result of the logged operation
     MP_POST_APPLY,      // the same, of autograd.Function.apply
+    MP_POST_REGION,     // the same, of an operator with bodies
     MP_POST_STORE,      // the logged operation is a statement: it has no result
     MP_POST_CONST,      // must be a constant (metadata)
     MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
@@ -188,6 +189,25 @@ typedef struct {
     int n_inputs, n_values, n_writes;
 } mp_apply;
 
+/* A call of an operator with bodies in Python (torch.cond), or a branch on a tensor, whose
+ * arms are bodies: graph/region.c.  An object, because it stands on the stack of the frame in
+ * the place of the callee, and may outlive the segment. */
+typedef struct mp_region {
+    PyObject_HEAD  // mp-ok: a type of our own
+    vectorcallfunc vectorcall;
+    struct mp_trace *T;       // NULL: the segment has ended
+    struct mp_region *outer;  // owned: the region around it, or NULL
+    mp_pending_op op;         // owned: what the operator is given
+    PyObject *callee, *call;  // owned; call: of src/magpy/regions.py
+    PyObject *bodies;         // owned list of (params, operations, results)
+    PyObject *params;         // owned list of Values, while a body is recorded
+    mp_site site;             // of the instruction
+    Py_ssize_t n_ops;         // how far things were before the body in progress
+    int32_t inside;
+    bool trial;  // what T->trial was before it
+    bool dynamic;
+} mp_region;
+
 /* How much of the segment mp_trace_check has looked at. */
 typedef struct {
     int32_t n_guards, n_nodes;
@@ -218,6 +238,9 @@ typedef struct mp_trace {
     int n_writes, cap_writes;
     mp_pending_op op;
     mp_apply apply;
+    mp_region *region;  // owned: the innermost in progress, or NULL
+    int32_t inside;  // > 0: a body is recorded; nodes from here on, counted from 1, are
+                     // its own
     PyObject *id_hashes;        // owned set: hashes of constants whose id() was asked
     PyObject *fresh_ids;        // owned set of id()s of new objects, or NULL
     PyObject *ops;              // owned list of (target, args, kwargs, result)

@@ -19,11 +19,13 @@ import inspect
 import operator
 import types
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import torch
+
+from magpy.graph import is_region, operations
 
 __all__ = ["Effects", "Write", "effects_of", "row"]
 
@@ -533,6 +535,9 @@ def effects_of(target: Any) -> Effects:
             target = getattr(torch.Tensor, target.__name__, None)
     if isinstance(target, torch.jit.ScriptFunction):
         return _script(target)
+    if is_region(target):
+        inside = [effects_of(op[0]) for spec in target.specs for op in operations(spec)]
+        return _joined([replace(e, writes=(), quiet=()) for e in inside])
     if not _is_kept(target):
         return UNKNOWN  # code of the program
     known = _fixed().get(target)

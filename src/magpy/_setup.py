@@ -160,7 +160,7 @@ def _teach_torch(c_engine: Any) -> None:
     """Hand the engine what it has to know about torch; see engine/run/record.h."""
     import torch
 
-    from magpy import _effects
+    from magpy import _effects, regions
     from magpy import _torch_table as table
 
     c_engine.setup_torch(
@@ -175,4 +175,5 @@ def _teach_torch(c_engine: Any) -> None:
         script_function_type=torch.jit.ScriptFunction,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),
+        regions=regions,
     )

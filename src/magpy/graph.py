@@ -18,7 +18,7 @@ import builtins
 import keyword
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -240,7 +240,9 @@ class Builder:
                 [previous if arg is PREVIOUS else self.argument(arg) for arg in args]
             )
             named = {k: self.argument(v) for k, v in kwargs.items()} if kwargs else None
-            if type(target) is str:
+            if is_region(target):
+                node, result = self._region(target, mapped), _flat(result)
+            elif type(target) is str:
                 node = self.graph.create_node("call_method", target, mapped, named)
             else:
                 target = self.target(target)
@@ -249,6 +251,36 @@ class Builder:
             previous = node
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+    def _region(self, region: Any, given: tuple[Any, ...]) -> Node:
+        """Append an operator with graphs inside, which answers with a flat tuple."""
+        bodies = []
+        for body in region.modules():
+            name = f"{region.kind}_body_{len(self.attributes)}"
+            self.attributes[name] = body
+            bodies.append(self.graph.create_node("get_attr", name))
+        args = region.arguments(bodies, given)
+        return self.graph.create_node("call_function", region.operator(), args)
+
+
+def is_region(target: object) -> bool:
+    """Is it an operator with graphs inside (:mod:`magpy.regions`)?"""
+    return type(target).__name__ == "Region" and hasattr(target, "specs")
+
+
+def operations(spec: Spec) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Yield the operations of a graph and of the graphs inside it."""
+    for op in spec[0]:
+        yield op
+        if is_region(op[0]):
+            for inner in op[0].specs:
+                yield from operations(inner)
+
+
+def _flat(tree: Any) -> tuple[Any, ...]:
+    if not isinstance(tree, (tuple, list)):
+        return (tree,)
+    return tuple([leaf for item in tree for leaf in _flat(item)])
 
 
 def arithmetic(name: str) -> Callable[..., Any]:
@@ -477,7 +509,7 @@ def build(
     builder = Builder(value_type)
     names = notes.get("input_names", ())
     for target, *_ in ops:
-        if type(target) is not str:
+        if type(target) is not str and not is_region(target):
             builder.target(target)
     for index in range(n_inputs):
         source = names[index] if index < len(names) else f"input_{index}"
@@ -487,7 +519,8 @@ def build(
         builder.number(index, rows[index], float_tensors)
     for number, (target, args, kwargs, result) in enumerate(ops):
         builder.op(target, args, kwargs, result, number)
-    builder.graph.output(tuple([builder.nodes[index] for index in outputs]))
+    results: Any = tuple([builder.nodes[index] for index in outputs])
+    builder.graph.output(results[0] if notes.get("bare") else results)
     root = torch.nn.Module()
     for key, value in builder.attributes.items():
         setattr(root, key, value)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from magpy._torch_table import tensor_makers
-from magpy.graph import Spec, is_value
+from magpy.graph import Spec, is_value, operations
 
 # What changes a tensor besides its memory.
 _STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
@@ -60,7 +60,7 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
         Two empty texts if one may.
     """
     makers = tensor_makers()
-    for target, args, kwargs, _ in spec[0]:
+    for target, args, kwargs, _ in operations(spec):
         if kwargs.get("requires_grad") is True:
             return "it makes a leaf that requires gradients", "tensor-state"
         if _goes_by_memory(target):
@@ -140,7 +140,7 @@ def _later_python(spec: Spec) -> str:
     Its Python code reads what it finds then.  A compiler would trace it now, and keep
     the answers.
     """
-    for target, *_ in spec[0]:
+    for target, *_ in operations(spec):
         owner = getattr(target, "__self__", None)
         if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
             return owner.__name__ if enables_grad(spec) else ""
@@ -151,5 +151,5 @@ def enables_grad(spec: Spec) -> bool:
     """Are gradients on anywhere in the graph?"""
     setter = torch._C._set_grad_enabled
     return torch.is_grad_enabled() or any(
-        target is setter and args == (True,) for target, args, *_ in spec[0]
+        target is setter and args == (True,) for target, args, *_ in operations(spec)
     )

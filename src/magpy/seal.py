@@ -106,6 +106,24 @@ def tracing(mode: Any = None) -> Iterator[Any]:
         describer.lookup_storage.clear()
 
 
+def mode_of(gm: Any) -> Any:
+    """Return a mode for a graph with a ``while_loop``, else None.
+
+    That makes symbols of its own while it is traced; sizes of inputs stay numbers, and
+    what asks for values is refused as without such a mode.
+    """
+    import torch
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    loop = torch.ops.higher_order.while_loop
+    graphs = [inner.graph for inner in gm.modules() if hasattr(inner, "graph")]
+    if not any(node.target is loop for graph in graphs for node in graph.nodes):
+        return None
+    env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+    return FakeTensorMode(shape_env=env, static_shapes=True, allow_non_fake_inputs=True)
+
+
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
     """Drop what loggers of torch's say in this thread: it is not about the program."""

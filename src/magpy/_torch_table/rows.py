@@ -141,6 +141,18 @@ def _inference_modes() -> Iterable[Any]:
         yield vars(torch._C._InferenceMode)[method].__func__
 
 
+def _higher_order() -> Iterable[Any]:
+    """Operators that call Python functions (magpy/regions.py)."""
+    yield torch.cond
+    operators: Any = _module("torch._higher_order_ops")
+    for name in ("while_loop", "map", "scan"):
+        found = getattr(operators, name, None)
+        if isinstance(found, types.ModuleType):
+            found = getattr(found, name, None)
+        if isinstance(found, types.FunctionType):
+            yield found
+
+
 def sets_state(target: Any) -> bool:
     """Does a callable do nothing but set what torch/ambient.def guards?"""
     table: Table = dict.fromkeys(_inference_modes(), 0)
@@ -168,6 +180,7 @@ def build() -> Table:
     table[vars(function)["apply"].__func__] = int(OpFlag.APPLY)
     for note in names.CONTEXT_NOTES:
         table[getattr(function, note)] = int(OpFlag.NOTE)
+    table.update((f, int(OpFlag.HIGHER)) for f in _higher_order())
     for text, flag in (
         (names.AMBIENT_AT, OpFlag.AMBIENT),
         (names.COMPILING_AT, OpFlag.COMPILING),

@@ -140,6 +140,8 @@ def _compile(
     from torch._functorch import config as functorch_config
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 
+    from magpy.shapes.world import unmarked
+
     n_inputs, n_outputs = len(inputs), _count_outputs(gm)
     capture = _Capture(compile_fx_inner)
     # A hit in AOTAutograd's cache would give a callable without the code inside;
@@ -147,8 +149,9 @@ def _compile(
     cache = {"enable_autograd_cache": False} if config.inductor_direct else {}
     if live is not None:
         cache |= live.CONFIG
+    mode = live.mode if live is not None else seal.mode_of(gm)
     with (
-        seal.tracing(live and live.mode) as context,
+        seal.tracing(mode) as context,
         functorch_config.patch(cache),
     ):
         if live is not None:
@@ -161,6 +164,8 @@ def _compile(
     direct = _direct(capture, context.fw_metadata, n_inputs, n_outputs)
     if config.inductor_direct and direct is not None:
         return direct, True
+    if live is None and mode is not None:
+        return (lambda *given: unmarked(wrapped(*given), given)), False
     return wrapped, False
 
 

@@ -147,8 +147,11 @@ def _foreign(
         given = _examples(inputs, mutated)
         if live is None:
             examples.annotate(gm, inputs)
-            with seal.tracing():
+            mode = seal.mode_of(gm)
+            with seal.tracing(mode):
                 result = chosen(gm, given, **kwargs)
+            if mode is not None and callable(result):
+                result = _unmarked(result)
         else:
             with seal.tracing(live.mode), live.configured():
                 pairs = [live.example(x, i) for i, x in enumerate(given)]
@@ -163,6 +166,13 @@ def _foreign(
     named = function is None
     alike = named and name in _DRAW_ALIKE
     return Backend(name, compile_graph, checked=named, draws_alike=alike)
+
+
+def _unmarked(run: Any) -> Any:
+    """Return a compiled graph whose results are tensors like any."""
+    from magpy.shapes.world import unmarked
+
+    return lambda *inputs: unmarked(run(*inputs), inputs)
 
 
 def _examples(inputs: Sequence[Any], mutated: Sequence[int]) -> list[Any]:

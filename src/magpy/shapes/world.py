@@ -79,6 +79,16 @@ class Layout:
         return (self.sizes if name == "SIZE" else self.strides)[int(index[0])]
 
 
+def unmarked(results: Any, inputs: Sequence[Any]) -> Any:
+    """Take away what AOTAutograd notes at results: which sizes were symbols."""
+    for result in results:
+        if hasattr(result, _NOTE):
+            delattr(result, _NOTE)
+        if hasattr(result, _MARK) and not any(result is x for x in inputs):
+            delattr(result, _MARK)
+    return results
+
+
 def forget() -> None:
     """Empty torch's tables of what all ``ShapeEnv`` have answered.
 
@@ -310,13 +320,7 @@ class Live(World):
             given = list(inputs)
             for i in floats:
                 given[i] = number(given[i])
-            results = run(*given)
-            for result in results:
-                if hasattr(result, _NOTE):
-                    delattr(result, _NOTE)
-                if hasattr(result, _MARK) and not any(result is x for x in inputs):
-                    delattr(result, _MARK)
-            return results
+            return unmarked(run(*given), inputs)
 
         if boxed:
             return (call_boxed if floats else run), boxed

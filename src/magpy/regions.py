@@ -1,0 +1,403 @@
+"""Operations of a graph that have graphs inside: ``torch.cond``, ``while_loop``, ``map``.
+
+The engine asks :func:`plan` when the program is about to call such an operator, lets the
+call happen, and then records each Python body once, on copies of what it is given
+(``engine/graph/region.c``).  :meth:`Call.finish` makes the :class:`Region` that stands in
+the log: a callable that takes tensors only, so that whoever reads a spec sees an ordinary
+operation.
+
+A body is a spec of its own.  Tensors that it uses without being given them are *lifted*:
+they become operands of the operator, behind those of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from magpy import graph
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from magpy.graph import Spec
+
+#: parameters, operations and results of a body, as the engine has recorded them
+Body = tuple[list[Any], list[Any], Any]
+
+
+_FUNCTION: Any = torch.autograd.Function
+
+
+class RefusedError(Exception):
+    """The call cannot be an operation of the graph; the text says why."""
+
+
+class Region:
+    """An operator with graphs inside, called with tensors only.
+
+    Two are equal if they compute the same.
+    """
+
+    def __init__(
+        self, kind: str, specs: Sequence[Spec], counts: tuple[int, ...], tree: Any
+    ):
+        self.kind = self.__name__ = kind
+        self.specs = list(specs)
+        self.tree = tree  # a result of the last body
+        self.counts = counts  # how many tensors each group of operands has
+        self._modules: list[GraphModule] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Region)
+            and (self.kind, self.counts) == (other.kind, other.counts)
+            and self.specs == other.specs
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.counts))
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} of {[len(spec[0]) for spec in self.specs]} operations>"
+
+    def modules(self) -> list[GraphModule]:
+        """Return a module for each body."""
+        if self._modules is None:
+            self._modules = [
+                graph.build(spec, name=f"{self.kind}_body") for spec in self.specs
+            ]
+        return self._modules
+
+    def operator(self) -> Callable[..., Any]:
+        """Return the operator of torch."""
+        ops: Any = torch.ops.higher_order
+        found: dict[str, Callable[..., Any]] = {
+            "cond": ops.cond,
+            "while_loop": ops.while_loop,
+            "map": ops.map_impl,
+            "scan": ops.scan,
+        }
+        return found[self.kind]
+
+    def arguments(self, bodies: Sequence[Any], given: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the arguments of the operator, from the bodies and the operands."""
+        groups, at = [], 0
+        for count in self.counts:
+            groups.append(tuple(given[at : at + count]))
+            at += count
+        rest = tuple(given[at:])
+        if self.kind == "cond":
+            return (given[0], *bodies, (*groups[1], *rest))
+        if self.kind == "while_loop":
+            return (*bodies, groups[0], rest)
+        if self.kind == "map":
+            return (*bodies, list(groups[0]), [*groups[1], *rest])
+        return (*bodies, list(groups[0]), list(groups[1]), rest)
+
+    def __call__(self, *given: Any) -> Any:
+        found = self.operator()(*self.arguments(self.modules(), given))
+        leaves = pytree.tree_leaves(found)
+        return leaves if self.kind == "while_loop" else _shaped(self.tree, iter(leaves))
+
+
+class Call:
+    """A call of such an operator that the program is about to make.
+
+    Attributes:
+        values: the tensors that it is given.
+        bodies: the callables that are recorded.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        groups: Sequence[Sequence[Any]],
+        bodies: Sequence[Callable[..., Any]],
+        given: Callable[[list[Any]], list[tuple[Any, ...]]],
+    ):
+        self.kind = kind
+        self.counts = tuple(map(len, groups))
+        self.values = tuple([value for group in groups for value in group])
+        self.bodies = tuple(bodies)
+        self._given = given
+        if any(type(value) is not torch.Tensor for value in self.values) and any(
+            type(value) not in (torch.Tensor, torch.nn.Parameter)
+            for value in self.values
+        ):
+            raise RefusedError("an operand that is no plain tensor")
+
+    def begin(self) -> Callable[[], None]:
+        """Return what puts the random generators back that the bodies draw from."""
+        cpu = torch.get_rng_state()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+        def restore() -> None:
+            torch.set_rng_state(cpu)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)
+
+        return restore
+
+    def sample(self, k: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return arguments for body `k`, and the new tensors among them in order."""
+        fresh = [_copy(value) for value in self.values]
+        args = self._given(fresh)[k]
+        return args, tuple(pytree.tree_leaves(args))
+
+    def finish(self, leaves: tuple[Any, ...], bodies: Sequence[Body]) -> Any:
+        """Return the operation and its operands; a text if it cannot be one.
+
+        Args:
+            leaves: of `values`, in the log.
+            bodies: what was recorded.
+        """
+        try:
+            return self._finish(leaves, bodies)
+        except RefusedError as error:
+            return str(error)
+
+    def _finish(self, leaves: tuple[Any, ...], bodies: Sequence[Body]) -> Any:
+        from magpy import _torch_table
+
+        for _, ops, _ in bodies:
+            for target, *_ in graph.operations((ops, 0, (), {})):
+                owner = getattr(target, "__self__", None)
+                if _torch_table.sets_state(target):
+                    raise RefusedError("a mode of torch is set in a body")
+                if isinstance(owner, type) and issubclass(owner, _FUNCTION):
+                    raise RefusedError(f"{owner.__name__}.apply in a body")
+        lifted = _lifted(bodies)
+        specs = [_spec(params, ops, outs, lifted) for params, ops, outs in bodies]
+        _check_outputs(self.kind, bodies)
+        if self.kind == "while_loop":  # its condition is a tensor, not a tuple
+            specs[0][3]["bare"] = True
+        region = Region(self.kind, specs, self.counts, _shaped(bodies[-1][2], None))
+        return region, (*leaves, *lifted)
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor of the same kind and content, which nobody else has."""
+    with torch.no_grad():
+        fresh = torch.empty_strided(
+            tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+        )
+        fresh.copy_(tensor)
+    return fresh.requires_grad_(tensor.requires_grad)
+
+
+# -- Bodies ----------------------------------------------------------------------------
+
+
+def values_in(tree: Any) -> Iterator[Any]:
+    """Yield the Values of a tree, in order."""
+    if graph.is_value(tree):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from values_in(item)
+    elif isinstance(tree, dict):
+        for item in tree.values():
+            yield from values_in(item)
+    elif isinstance(tree, slice):
+        yield from values_in((tree.start, tree.stop, tree.step))
+
+
+def _lifted(bodies: Iterable[Body]) -> list[Any]:
+    """Return the Values that bodies use and neither are given nor make."""
+    found: dict[int, Any] = {}
+    for params, ops, outputs in bodies:
+        own = {value.index for value in params}
+        for _, args, kwargs, result in ops:
+            for value in values_in((args, kwargs)):
+                if value.index not in own:
+                    found[value.index] = value
+            own.update(value.index for value in values_in(result))
+        for value in values_in(outputs):
+            if value.index not in own:
+                found[value.index] = value
+    return list(found.values())
+
+
+def _spec(
+    params: Sequence[Any], ops: Sequence[Any], outputs: Any, lifted: Sequence[Any]
+) -> Spec:
+    """Return the spec of a body, whose Values are numbered on their own."""
+    numbers: dict[int, int] = {}
+    inputs = [*params, *lifted]
+    for value in inputs:
+        numbers[value.index] = len(numbers)
+    n_inputs = len(inputs)
+    if len(numbers) != n_inputs:
+        raise RefusedError("a tensor that is given twice")
+    plain = []
+    for target, args, kwargs, result in ops:
+        args, kwargs = _renumbered(args, numbers), _renumbered(kwargs, numbers)
+        for value in values_in(result):
+            numbers[value.index] = len(numbers)
+        plain.append((target, args, kwargs, _renumbered(result, numbers)))
+    outs = tuple([numbers[value.index] for value in values_in(outputs)])
+    return plain, n_inputs, outs, {}
+
+
+def _renumbered(tree: Any, numbers: dict[int, int]) -> Any:
+    if graph.is_value(tree):
+        return type(tree)(numbers[tree.index])
+    if graph.is_number(tree):
+        raise RefusedError("a number that varies")
+    if isinstance(tree, tuple):
+        items = [_renumbered(item, numbers) for item in tree]
+        kind = type(tree)
+        return tuple(items) if kind is tuple else tuple.__new__(kind, items)
+    if isinstance(tree, list):
+        return [_renumbered(item, numbers) for item in tree]
+    if isinstance(tree, dict):
+        return {key: _renumbered(item, numbers) for key, item in tree.items()}
+    if isinstance(tree, slice):
+        start, stop, step = _renumbered((tree.start, tree.stop, tree.step), numbers)
+        return slice(start, stop, step)
+    return tree
+
+
+def _check_outputs(kind: str, bodies: Sequence[Body]) -> None:
+    """Refuse results of which a graph could not hand out the same."""
+    counted = []
+    for _params, ops, outputs in bodies:
+        made = {v.index for *_, result in ops for v in values_in(result)}
+        found = list(values_in(outputs))
+        if len(found) != _leaves(outputs):
+            raise RefusedError("a result that is no tensor")
+        if any(value.index not in made for value in found):
+            raise RefusedError("a result that the body did not make")
+        if len({value.index for value in found}) != len(found):
+            raise RefusedError("a result that is there twice")
+        counted.append(len(found))
+    if kind == "cond" and counted[0] != counted[1]:
+        raise RefusedError("results of different shapes")
+
+
+def _shaped(tree: Any, leaves: Iterator[Any] | None) -> Any:
+    """Return a tree of the same shape with these leaves."""
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_shaped(item, leaves) for item in tree])
+    return None if leaves is None else next(leaves)
+
+
+def _leaves(tree: Any) -> int:
+    if isinstance(tree, (tuple, list)):
+        return sum(map(_leaves, tree))
+    return 1
+
+
+# -- Calls of the program --------------------------------------------------------------
+
+
+def plan(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | str:
+    """Return what is to be recorded of a call; a text if nothing can be."""
+    try:
+        return _KINDS[target.__name__](*args, **kwargs)
+    except RefusedError as error:
+        return str(error)
+    except Exception as error:  # the call will raise one of its own
+        return f"arguments that are refused ({type(error).__name__})"
+
+
+def _plain(tree: Any) -> list[Any]:
+    """Return the leaves of a tree of tuples and lists."""
+    found: list[Any] = []
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    if type(tree) not in (tuple, list):
+        raise RefusedError(f"an operand that is a {type(tree).__name__}")
+    for item in tree:
+        found += _plain(item)
+    return found
+
+
+def _filled(tree: Any, leaves: Iterator[Any]) -> Any:
+    if isinstance(tree, torch.Tensor):
+        return next(leaves)
+    return type(tree)([_filled(item, leaves) for item in tree])
+
+
+def _cond(
+    pred: Any,
+    true_fn: Callable[..., Any],
+    false_fn: Callable[..., Any],
+    operands: Any = (),
+) -> Call:
+    def given(fresh: list[Any]) -> list[tuple[Any, ...]]:
+        args = tuple(_filled(operands, iter(fresh[1:])))
+        return [args, args]
+
+    if not isinstance(pred, torch.Tensor):
+        raise RefusedError("a condition that is no tensor")
+    return Call("cond", [[pred], _plain(operands)], [true_fn, false_fn], given)
+
+
+def _while_loop(
+    cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried_inputs: Any
+) -> Call:
+    def given(fresh: list[Any]) -> list[tuple[Any, ...]]:
+        args = tuple(_filled(carried_inputs, iter(fresh)))
+        return [args, args]
+
+    return Call("while_loop", [_plain(carried_inputs)], [cond_fn, body_fn], given)
+
+
+def _map(f: Callable[..., Any], xs: Any, *args: Any) -> Call:
+    flat = _plain(xs)
+
+    def given(fresh: list[Any]) -> list[tuple[Any, ...]]:
+        rows = [_copy(x.detach()[0]).requires_grad_(x.requires_grad) for x in fresh]
+        slices = _filled(xs, iter(rows[: len(flat)]))
+        return [(slices, *_filled(args, iter(fresh[len(flat) :])))]
+
+    return Call("map", [flat, _plain(args)], [f], given)
+
+
+def _scan(
+    combine_fn: Callable[..., Any],
+    init: Any,
+    xs: Any,
+    *,
+    dim: int = 0,
+    reverse: bool = False,
+) -> Call:
+    if dim != 0 or reverse:
+        raise RefusedError("another dimension or direction")
+    starts, flat = _plain(init), _plain(xs)
+
+    def given(fresh: list[Any]) -> list[tuple[Any, ...]]:
+        rows = [
+            _copy(x.detach()[0]).requires_grad_(x.requires_grad)
+            for x in fresh[len(starts) :]
+        ]
+        return [(_filled(init, iter(fresh[: len(starts)])), _filled(xs, iter(rows)))]
+
+    return Call("scan", [starts, flat], [combine_fn], given)
+
+
+_KINDS: dict[str, Callable[..., Call]] = {
+    "cond": _cond,
+    "while_loop": _while_loop,
+    "map": _map,
+    "scan": _scan,
+}
+
+
+def run_body(body: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call a body; this frame is watched like one of the program."""
+    return body(*args)
+
+
+def operators() -> list[Any]:
+    """Return the functions of torch that :func:`plan` knows."""
+    from torch._higher_order_ops import map as map_module
+    from torch._higher_order_ops import scan, while_loop
+
+    mapped = getattr(map_module, "map", map_module)
+    return [torch.cond, while_loop, mapped, scan]
