@@ -823,7 +823,9 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
                           T->op_ended ? Py_True : Py_False, "restated",
                           spec_restates(T) ? Py_True : Py_False);
     }
-    if (notes != NULL && mp_graph_note_numbers(T, numbers, notes) < 0) {
+    if (notes != NULL
+        && (mp_graph_note_numbers(T, numbers, notes) < 0
+            || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0))) {
         Py_CLEAR(notes);
     }
     Py_XDECREF(mutated);

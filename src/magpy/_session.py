@@ -91,7 +91,7 @@ class Session:
         from magpy import seal
 
         notes = spec[3]
-        if not (notes.get("numbers") or notes.get("dynamic")):
+        if not any(map(notes.get, ("numbers", "dynamic", "selects"))):
             return (*self._compile(spec, inputs, None), [], "")
         from magpy.shapes import case as cases
         from magpy.shapes import world
@@ -126,6 +126,8 @@ class Session:
         if not backend.as_recorded:
             ops = policy.without_parameters(spec)
             why, reason = policy.runs_as_recorded(ops)
+            if not why and case is not None and case.refused:
+                why, reason = case.refused, "dynamic-shape"
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:
@@ -391,6 +393,7 @@ class Session:
             "tensor-state": "make parameters and set their state outside of the call",
             "differs": "report it to the authors of the backend",
             "memory": "use operations that follow strides: narrow, chunk, select",
+            "dynamic-shape": "use operations with fixed shapes, for example torch.where",
             "refused": "compile the parts around it by themselves",
             "replaced": "replace functions of torch before anything is compiled",
             "gradients": "compile the parts that do neither by themselves",

@@ -1,5 +1,7 @@
 """Selections: tensors whose sizes depend on data, and what is known of them all the same."""
 
+import shutil
+
 import pytest
 
 pytest.importorskip("torch")
@@ -237,7 +239,7 @@ def columns(x, m):
 def pairs(x, m):
     r, c = (x > 0).nonzero().unbind(1)
     y = x[r, c]
-    return torch.zeros(x.shape[1]).scatter_add(0, c, y).view(2, -1) + y.ndim
+    return torch.zeros(4).scatter_add(0, c, y).view(2, -1) + y.ndim
 
 
 def reduced(x, m):
@@ -271,28 +273,75 @@ def assert_one_graph(compiled):
     assert {name: stats[name] for name in wanted} == wanted, stats["breaks"]
 
 
-@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
-def test_one_graph(f):
-    compiled = magpy.compile(f, backend="eager")
+def assert_same(f, compiled, tolerance=0.0, grad=False):
+    """Both worlds agree for every mask; with `grad`, in their gradients, too."""
+    close = {"rtol": tolerance, "atol": tolerance}
     for x, m in calls():
-        expected, found = f(x, m), compiled(x, m)
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert_one_graph(compiled)
-
-
-@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
-def test_gradients(f):
-    compiled = magpy.compile(f, backend="eager")
-    for x, m in calls():
-        given, also = x.clone().requires_grad_(), x.clone().requires_grad_()
+        given, also = x.clone().requires_grad_(grad), x.clone().requires_grad_(grad)
         expected, found = f(given, m), compiled(also, m)
+        torch.testing.assert_close(found, expected, **close)
         for y, z in zip(_list(expected), _list(found), strict=True):
             assert y.requires_grad == z.requires_grad
+            assert y.stride() == z.stride()
             if y.requires_grad:
                 y.sin().sum().backward(retain_graph=True)
                 z.sin().sum().backward(retain_graph=True)
-        torch.testing.assert_close(also.grad, given.grad, rtol=0, atol=0)
+        torch.testing.assert_close(also.grad, given.grad, **close)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
+def test_one_graph(f, grad):
+    compiled = magpy.compile(f, backend="eager")
+    assert_same(f, compiled, grad=grad)
     assert_one_graph(compiled)
+
+
+def notes(capsys, f, backend, **options):
+    """Return what is said of the graph that a backend gets."""
+    magpy.config.logs = "breaks"
+    try:
+        compiled = magpy.compile(f, backend=backend)
+        assert_same(f, compiled, 1e-5, **options)
+    finally:
+        magpy.config.logs = ""
+    assert_one_graph(compiled)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
+def test_compiled(f, grad, capsys):
+    assert "as recorded" not in notes(capsys, f, "aot_eager", grad=grad)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor has no C++ compiler")
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("f", [experts, pairs], ids=lambda f: f.__name__)
+def test_compiled_by_inductor(f, grad, capsys):
+    assert "as recorded" not in notes(capsys, f, "inductor", grad=grad)
+
+
+def copies_or_not(x, m):
+    y = x[m].t()
+    z = y.contiguous()
+    z += 1
+    return z, y * 2
+
+
+def largest(x, m):
+    return x.repeat_interleave(m.long() + 1, 0).amax(0)
+
+
+@pytest.mark.parametrize(
+    ("f", "why"),
+    [
+        (copies_or_not, "it depends on data whether contiguous makes a copy"),
+        (largest, "amax raises for some numbers of rows"),
+    ],
+)
+def test_runs_as_recorded(f, why, capsys):
+    assert why in notes(capsys, f, "aot_eager")
 
 
 def raises_without_rows(x, m):
@@ -305,9 +354,22 @@ def joins_empty(x, m):
     return y.ndim, y
 
 
-@pytest.mark.parametrize("f", [raises_without_rows, joins_empty])
-def test_raises_where_eager_raises(f):
-    compiled = magpy.compile(f, backend="eager")
+def adds_others(x, m):
+    return x[m] + x[:, :1][m.flip(0) & (x[:, 0] > 0)]
+
+
+def adds_three(x, m):
+    return x[m] + torch.ones(3, 4), x[m] * 2
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
+@pytest.mark.parametrize(
+    "f", [raises_without_rows, joins_empty, adds_others, adds_three]
+)
+def test_raises_where_eager_raises(f, backend):
+    if backend == "inductor" and (shutil.which("g++") is None or f is joins_empty):
+        pytest.skip("Inductor has no C++ compiler, or nothing to compile")
+    compiled = magpy.compile(f, backend=backend)
     for x, m in calls():
         expected, found = [_outcome(g, x, m) for g in (f, compiled)]
         assert [str(x) for x in found] == [str(x) for x in expected]

@@ -43,7 +43,7 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
 
     try:
         mode = FakeTensorMode(allow_non_fake_inputs=True)
-        with mode if live is None else live.entered():
+        with mode if live is None else live.aside():
             fakes = [_like(x) for x in inputs] if live is None else inputs
             Annotator(gm).run(*fakes, enable_io_processing=False)
     except Exception as error:

@@ -10,9 +10,10 @@ import torch
 
 from magpy import graph
 from magpy.shapes import proof
+from magpy.shapes.selections import Tried, unfit
 from magpy.shapes.sizes import reason
 from magpy.shapes.terms import Term, pin
-from magpy.shapes.world import Live
+from magpy.shapes.world import Live, World
 
 if TYPE_CHECKING:
     from magpy.backends.base import Backend
@@ -29,6 +30,7 @@ class Case:
         why: why they are constants, "" if they are not.
         fits: do the guards hold for this call?
         live: what a compiler works with; None if nothing varies, or nothing is compiled.
+        refused: why no compiler may have it, "" if one may.
     """
 
     spec: Spec
@@ -36,6 +38,7 @@ class Case:
     why: str = ""
     fits: bool = True
     live: Live | None = None
+    refused: str = ""
 
     def all_guards(self) -> list[Term]:
         """Return what must hold, with what the compiler has added by now.
@@ -59,6 +62,8 @@ class Case:
         floats = _refused_floats(error, self.live)
         if floats:
             return self._without(floats, inputs)
+        if not self.live.dims and not self.live.numbers:
+            return Case(self.spec, self.guards, self.why)  # without symbols of data
         return static(spec, inputs, reason(error), self.guards)
 
     def _without(self, floats: Iterable[int], inputs: Sequence[Any]) -> Case:
@@ -94,20 +99,50 @@ def _refused_floats(error: BaseException, live: Live) -> list[int]:
 def of(spec: Spec, inputs: Sequence[Any], backend: Backend) -> Case:
     """Return how `backend` is to compile the graph for these inputs."""
     if not proof.varies(spec):
-        return Case(spec)
+        return _of_data(Case(spec), inputs, backend)
     proven = proof.prove(spec, inputs)
     if not proof.holds(proven.guards, spec, inputs):
         return Case(spec, proven.guards, proven.why, fits=False)
     if proven.why:
-        return Case(without_numbers(spec, inputs), proven.guards, proven.why)
+        case = Case(without_numbers(spec, inputs), proven.guards, proven.why)
+        return _of_data(case, inputs, backend)
     if not backend.dynamic:
         return static(spec, inputs, f"backend {backend.name!r} takes no symbols")
-    live = None if backend.as_recorded else _live(spec, inputs)
-    case = Case(spec, proven.guards, live=live)
-    if live is not None and backend.cuda_graphs:  # its inputs may not be on the CPU
+    if backend.as_recorded:
+        return Case(spec, proven.guards)
+    live = _live(spec, inputs)
+    case = Case(spec, proven.guards, live=live, refused=_unfit(spec, inputs))
+    if backend.cuda_graphs:  # its inputs may not be on the CPU
         floats = [live.numbers[i] for i, kind in live.kinds.items() if kind is float]
         return case._without(floats, inputs) if floats else case
     return case
+
+
+def _of_data(case: Case, inputs: Sequence[Any], backend: Backend) -> Case:
+    """Return a case without numbers, with symbols for sizes that depend on data."""
+    if case.spec[3].get("selects") and backend.dynamic and not backend.as_recorded:
+        case.refused = _unfit(case.spec, inputs)
+        case.live = None if case.refused else _live(case.spec, inputs)
+    return case
+
+
+def _unfit(spec: Spec, inputs: Sequence[Any]) -> str:
+    """Return why no compiler may have a graph some of whose sizes depend on data."""
+    from magpy._engine import raised_by_signal
+
+    ops, _, _, notes = spec
+    if not notes.get("selects"):
+        return ""
+    world = World()
+    run = Tried(world)
+    try:
+        proof.enter(spec, inputs, run)
+        with world.entered():
+            return unfit(run, ops)
+    except Exception as error:
+        if raised_by_signal(error):
+            raise
+        return reason(error)
 
 
 def static(
@@ -125,7 +160,9 @@ def static(
             pinned.append(pin(k, inputs[row[1]]))
         elif row[0] == "OFFSET":
             pinned.append(pin(row, inputs[row[1]].storage_offset()))
-    return Case(without_numbers(spec, inputs), pinned, why)
+    plain = without_numbers(spec, inputs)
+    live = _live(plain, inputs) if plain[3].get("selects") else None
+    return Case(plain, pinned, why, live=live)
 
 
 def _live(spec: Spec, inputs: Sequence[Any]) -> Live:
@@ -133,7 +170,7 @@ def _live(spec: Spec, inputs: Sequence[Any]) -> Live:
     rows = spec[3].get("numbers") or {}
     numbers = {row[1]: k for k, row in rows.items() if row[0] == "INPUT"}
     kinds = {i: type(x) for i, x in enumerate(inputs) if type(x) in (int, float)}
-    return Live(dims, numbers, kinds)
+    return Live(dims, numbers, kinds, bool(spec[3].get("selects")))
 
 
 def without_numbers(spec: Spec, inputs: Sequence[Any]) -> Spec:

@@ -13,6 +13,7 @@ their place, 0 and 1 among them.  A size that is not as the symbols said is one 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 
 from magpy import graph
 from magpy._torch_table import names
-from magpy.shapes.sizes import Run, values_in
+from magpy.shapes.sizes import RESHAPE, Run, values_in
 from magpy.shapes.terms import Term
 from magpy.shapes.world import World
 
@@ -29,6 +30,16 @@ from magpy.shapes.world import World
 _TRIED = 0, 1, 3
 #: As many such sizes are tried in all combinations.
 _MOST = 2
+
+# Their kernels raise for sizes that neither fakes nor compiled code mind: max of nothing.
+_NEED_ROWS = names.words(
+    """
+    max min amax amin argmax argmin aminmax median nanmedian mode kthvalue topk quantile
+    nanquantile msort argsort sort cummax cummin logcumsumexp max_pool1d max_pool2d
+    adaptive_max_pool1d adaptive_max_pool2d fractional_max_pool2d
+    """
+)
+_REAL = 1 << 16  # numbers in a tensor that is made to see whether they do
 
 # Their fakes remember how much was selected of a tensor, so it must be this very one.
 _SELECT = names.DYNAMIC | names.words(
@@ -60,12 +71,14 @@ class Outcome:
         symbols: those of the copies, in the order of the operands' symbols.
         own: those that each run of the operation has anew.
         mixed: whether a result shares memory with an operand depends on data.
+        partial: it raises where no selection has any row, or each has one, or three.
     """
 
     tree: Any
     symbols: list[Any]
     own: set[Any] = field(default_factory=set)
     mixed: bool = False
+    partial: bool = False
 
 
 class Tried(Run):
@@ -73,13 +86,21 @@ class Tried(Run):
 
     Attributes:
         mixed: operations whose results share memory with operands or not, by data.
+        partial: operations that raise for some numbers of rows.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.mixed: list[str] = []
+        self.partial: list[str] = []
         self._own_fakes: set[int] = set()
         self._outcomes: dict[Any, Outcome] = {}
+
+    def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Run one operation."""
+        if type(target) is str and target in RESHAPE and self._open(args):
+            raise DataError(f"{target} of a tensor whose sizes depend on data")
+        super().op(target, args, kwargs, result)
 
     def _call(self, target: Any, args: Any, kwargs: Any) -> Any:
         if _name(target) in _SELECT:
@@ -92,8 +113,8 @@ class Tried(Run):
         found = self._outcomes.get(key)
         if found is None:
             found = self._outcomes[key] = self._outcome(target, args, kwargs, symbols)
-        if found.mixed:
-            self.mixed.append(_name(target))
+        self.mixed += [_name(target)] * found.mixed
+        self.partial += [_name(target)] * found.partial
         chosen: dict[Any, Any] = dict(zip(found.symbols, symbols, strict=True))
         chosen |= {s: self._new_symbol() for s in found.own}
         return self._built(found.tree, chosen)
@@ -228,7 +249,9 @@ class Tried(Run):
         for values in _choices(len(symbols)):
             chosen = dict(zip(symbols, values, strict=True))
             tried = self._tried(chosen, target, args, kwargs)
-            if tried is not None:
+            if tried is None:
+                found.partial = found.partial or len(set(values)) == 1
+            else:
                 chosen = dict(zip(copies, values, strict=True))
                 self._compare(found, chosen, tried[0], _name(target))
                 found.mixed = found.mixed or _shared(*tried) != shared
@@ -256,6 +279,8 @@ class Tried(Run):
 
         try:
             inner = self._inner(chosen, [args, kwargs])
+            if _name(target) in _NEED_ROWS and _raises(inner, target, args, kwargs):
+                return None
             return list(_tensors(inner._call(target, args, kwargs))), inner
         except GuardOnDataDependentSymNode:
             raise
@@ -330,6 +355,32 @@ class Tried(Run):
         return answers.pop()
 
 
+def unfit(run: Tried, ops: Sequence[Any]) -> str:
+    """Return why no compiler may have operations whose sizes depend on data.
+
+    It decides now what may be another way for other data: compilers take a size to be
+    neither 0 nor 1, and do not raise where the kernels would.
+
+    Args:
+        run: knows the inputs.
+        ops: the operations.
+
+    Returns:
+        "" if one may.
+
+    Raises:
+        Exception: the fakes do.
+    """
+    for op in ops:
+        run.op(*op)
+        run.world.mode.epoch += not any(True for _ in values_in(op[3]))
+    if run.partial:
+        return f"{run.partial[0]} raises for some numbers of rows"
+    if run.mixed:
+        return f"it depends on data whether {run.mixed[0]} makes a copy"
+    return ""
+
+
 def _name(target: Any) -> str:
     return target if isinstance(target, str) else getattr(target, "__name__", "")
 
@@ -362,6 +413,28 @@ def _shared(results: Sequence[torch.Tensor], run: Run) -> list[bool]:
         if isinstance(x, torch.Tensor)
     }
     return [x.untyped_storage()._cdata in operands for x in results]
+
+
+def _raises(run: Run, target: Any, args: Any, kwargs: Any) -> bool:
+    """Does an operation raise for tensors of these sizes?  Yes on doubt."""
+    from torch._dispatch.python import no_python_dispatcher
+    from torch._subclasses.fake_tensor import unset_fake_temporarily
+
+    real = Run(run.world)
+    real.numbers = run.numbers
+    with unset_fake_temporarily(), no_python_dispatcher():
+        for index, x in run.values.items():
+            if isinstance(x, torch.Tensor):
+                sizes = [n for n in x.size() if isinstance(n, int)]
+                if len(sizes) != x.dim() or math.prod(sizes) > _REAL:
+                    return True
+                x = torch.zeros(sizes, dtype=x.dtype)
+            real.values[index] = x
+        try:
+            real._call(target, args, kwargs)
+        except (RuntimeError, IndexError, ValueError):
+            return True
+    return False
 
 
 def _choices(count: int) -> Sequence[tuple[int, ...]]:

@@ -19,7 +19,7 @@ _PACKAGES = ("torch", "_operator", "operator", "builtins", "math")
 # They change what a tensor is without being its result.
 _RESTATE = frozenset({"resize_", "resize_as_", "set_"})
 # They change the sizes of their first operand, which is their result.
-_RESHAPE = frozenset(
+RESHAPE = frozenset(
     "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_".split()
 )
 
@@ -81,7 +81,7 @@ class Tracker:
         self.book.op(target, args, kwargs, result)
         if not defined:
             self._writes.append(at)
-        if type(target) is str and target in _RESHAPE:  # its result is not a new Value
+        if type(target) is str and target in RESHAPE:  # its result is not a new Value
             defined += values_in(args[:1])
             self.book.sizes.pop(args[0].index, None)
         for index in defined:
@@ -191,7 +191,7 @@ class Run:
     def op(self, target: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Run one operation."""
         _check(target)
-        if type(target) is str and target in _RESHAPE:
+        if type(target) is str and target in RESHAPE:
             self._own(args[0])
             self._bind(result, self._call(target, args, kwargs))
             return

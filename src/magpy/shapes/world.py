@@ -130,6 +130,13 @@ class World:
         with seal.quiet(*_LOGGERS), self.mode, enable_python_dispatcher():
             yield
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The same for a run whose symbols of data are nobody's afterwards."""
+        with self.entered(), self.env.ignore_fresh_unbacked_symbols():
+            yield
+        self.mode.epoch += 1
+
     # -- symbols ---------------------------------------------------------------------
 
     def integer(self, value: int, term: Term) -> Any:
@@ -277,6 +284,7 @@ class Live(World):
         dims: the sizes that are symbols, by graph input.
         numbers: the inputs that are symbols: which number of the run each one is.
         kinds: the inputs that are numbers: int or float.
+        unbacked: may there be sizes that are known only when the graph has run?
     """
 
     def __init__(
@@ -284,8 +292,9 @@ class Live(World):
         dims: Mapping[int, tuple[int, ...]],
         numbers: Mapping[int, int],
         kinds: Mapping[int, type],
+        unbacked: bool = False,
     ) -> None:
-        super().__init__(unbacked=False)
+        super().__init__(unbacked=unbacked)
         self.dims = dims
         self.numbers = numbers
         self.kinds = kinds
