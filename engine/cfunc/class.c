@@ -72,7 +72,7 @@ check_is_known(mp_trace *T, PyObject *cls, PyObject *check)
 
 /* obj.__class__ is asked: object's own answers, or a property in Python, which runs. */
 static mp_rc
-ask_class(mp_trace *T, PyObject *obj)
+ask_class(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     PyObject *found, *own;
     mp_rc rc = mp_special_any(T, obj, "__class__", &found);
@@ -83,10 +83,13 @@ ask_class(mp_trace *T, PyObject *obj)
     PyObject *get =
         Py_IS_TYPE(found, &PyProperty_Type) ? mp_descr_part_borrow(found, 0) : NULL;
     bool is_in_c = mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj);
-    return is_in_c || (get != NULL && PyFunction_Check(get))
-               ? MP_OK
-               : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "__class__ of a %s",
-                                mp_type_name(obj));
+    if (!is_in_c && get != NULL && PyFunction_Check(get)) {
+        s->below = MP_BELOW_WATCH;
+        return mp_load_part(T, found, MP_F_PROP_GET, get);
+    }
+    return is_in_c ? MP_OK
+                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "__class__ of a %s",
+                                    mp_type_name(obj));
 }
 
 static mp_rc
@@ -108,7 +111,7 @@ ask_instance(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
         && !PyObject_TypeCheck(obj, (PyTypeObject *)cls)) {
         // The type says no: what the object says of its class counts.
         rc = mp_special(T, obj, "__getattribute__", &check);
-        rc = rc != MP_OK ? rc : ask_class(T, obj);
+        rc = rc != MP_OK ? rc : ask_class(T, s, obj);
     }
     return rc;
 }

@@ -11,10 +11,12 @@
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "objects/operators.h"
+#include "objects/own.h"
 #include "python/python.h"
 #include "read/read.h"
 
-static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict;
+static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict,
+    *str_wrapped;
 
 /* Interned names, made once. -1: exception. */
 static int
@@ -27,8 +29,10 @@ attr_strings(void)
     str_getattr = PyUnicode_InternFromString("__getattr__");
     str_setattr = PyUnicode_InternFromString("__setattr__");
     str_delattr = PyUnicode_InternFromString("__delattr__");
+    str_wrapped = PyUnicode_InternFromString("__wrapped__");
     str_dict = PyUnicode_InternFromString("__dict__");
-    return str_getattribute && str_getattr && str_setattr && str_delattr && str_dict
+    return str_getattribute && str_getattr && str_setattr && str_delattr && str_wrapped
+                   && str_dict
                ? 0
                : -1;
 }
@@ -458,6 +462,31 @@ get_method_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     return mp_record_getattr(T, s, func, name);
 }
 
+/* An attribute of a compiled function: `__wrapped__`, or an attribute of what it wraps.
+ * Methods of its own type are refused. */
+static mp_rc
+get_compiled_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
+                  PyObject *name)
+{
+    static const char *const named[] = {"__name__", "__qualname__", "__module__",
+                                        "__doc__", "__dict__"};
+    PyObject *original = mp_compiled_original_borrow(owner);
+    PyObject *wrapped = PyObject_GenericGetAttr(owner, str_wrapped);
+    Py_XDECREF(wrapped);  // only which one it is counts
+    mp_err_drop();        // one without it is none of magpy.compile()
+    bool is_wrapped = mp_name_is(name, "__wrapped__");
+    bool passes = mp_type_lookup_borrow(Py_TYPE(owner), name) == NULL;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(named) && !passes; i++) {
+        passes = mp_name_is(name, named[i]);
+    }
+    if (wrapped != original || !(is_wrapped || passes)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "%U of a compiled function", name);
+    }
+    s->post = MP_POST_RESULT;
+    mp_rc rc = mp_load_wrapped(T, n, MP_F_COMPILED, original);
+    return rc != MP_OK || is_wrapped ? rc : mp_record_getattr(T, s, original, name);
+}
+
 /* `owner.name` as the type of owner looks it up. A __getattribute__ in Python is
  * watched; one in C is followed only if it is one of those above, or an alias of them. */
 mp_rc
@@ -481,6 +510,9 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     }
     if (tp == &PyMethod_Type) {
         return get_method_attr(T, s, owner, n.node, name);
+    }
+    if (mp_compiled_original_borrow(owner) != NULL) {
+        return get_compiled_attr(T, s, owner, n.node, name);
     }
     if (PyType_Check(owner)) {
         PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);

@@ -10,6 +10,11 @@ Calls: ``__call__`` is a descriptor in C over a slot that holds the engine's com
 function.  No Python frame lies between the two.  Tracers (FX, TorchDynamo, export) look
 for ``__call__`` and ``forward`` on the class; there they find functions that call the
 original.
+
+Libraries ask ``isinstance(model, TheirModel)``: ``__class__`` is that of the original, so
+the answer is that for the original.  What knows the modules of ``torch.compile`` finds
+``_orig_mod`` as there.  Lightning's Trainer compiles the steps of a module only if that is
+an ``OptimizedModule``; a compiled ``LightningModule`` is both (`_Face`).
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +31,61 @@ import torch.nn
 
 from magpy import _setup
 
-_OWN = ("_magpy_original", "_magpy_options", "_magpy_forward", "_magpy_call")
+_OWN = (
+    "_magpy_original",
+    "_magpy_options",
+    "_magpy_forward",
+    "_magpy_call",
+    "_magpy_face",
+)
+
+# Modules, and the class in them whose instances a trainer compiles step by step.
+_TRAINED = (
+    ("lightning.pytorch", "LightningModule"),
+    ("pytorch_lightning", "LightningModule"),
+)
+
+
+class _Unheard:
+    """Stands before bases that are not to hear of a subclass."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        pass
+
+
+class _Face(type):
+    """A class that is there for ``isinstance``: all `kinds` are among its bases.
+
+    No base has a say in it, as it would in a class statement.
+    """
+
+    def mro(cls) -> list[type]:
+        bases = [base for kind in vars(cls)["kinds"] for base in kind.__mro__]
+        shared = {base: None for base in reversed(bases)}  # the last of each
+        return [cls, _Unheard, *reversed(shared)]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return vars(cls)["kinds"][0](*args, **kwargs)
+
+
+def _face_of(kind: type) -> type:
+    """Return what ``__class__`` of a compiled `kind` is."""
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    if dynamo is None:
+        return kind
+    for home, name in _TRAINED:
+        trained = getattr(sys.modules.get(home), name, None)
+        if isinstance(trained, type) and issubclass(kind, trained):
+            namespace = {
+                "kinds": (kind, dynamo.OptimizedModule),
+                "__module__": kind.__module__,
+                "__qualname__": kind.__qualname__,
+                "__slots__": (),
+            }
+            return _Face(kind.__name__, (), namespace)
+    return kind
 
 
 class _FromOriginal:
@@ -111,6 +171,7 @@ class CompiledModule(torch.nn.Module):
     _magpy_options: Any
     _magpy_forward: tuple[Any, Any]  # the original's forward, and it compiled
     _magpy_call: Any  # the engine's compiled function
+    _magpy_face: tuple[type, type]  # the original's class, and what stands for it
     forward = _Forward()
 
     def __init__(
@@ -122,7 +183,23 @@ class CompiledModule(torch.nn.Module):
         put(self, "_magpy_options", options)
         put(self, "_magpy_forward", (None, None))
         put(self, "_magpy_call", compiled)
+        kind = type(original)
+        put(self, "_magpy_face", (kind, _face_of(kind)))
         put(self, "__dict__", original.__dict__)
+
+    @property  # type: ignore[misc]  # it is set by __setattr__
+    def __class__(self) -> Any:
+        kind = type(self._magpy_original)
+        known, face = self._magpy_face
+        return face if known is kind else kind  # it has become another one
+
+    @property
+    def _orig_mod(self) -> torch.nn.Module:
+        return self._magpy_original
+
+    def dynamo_ctx(self, function: Any) -> Any:
+        """Compile a method of the module with the same options."""
+        return self._magpy_options.compile(function)
 
     def __getattr__(self, name: str) -> Any:
         if name in _OWN:  # half-made object
@@ -131,7 +208,19 @@ class CompiledModule(torch.nn.Module):
         return _answering(self, value) if inspect.ismethod(value) else value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._magpy_original, name, value)
+        if name == "_orig_mod":  # what took it out puts it back, or another one in
+            self._become(value)
+        else:
+            setattr(self._magpy_original, name, value)
+
+    def _become(self, original: torch.nn.Module) -> None:
+        if original is not self._magpy_original:
+            twin = self._magpy_options.compile(original)
+            CompiledModule.__init__(
+                self, original, twin._magpy_call, self._magpy_options
+            )
+            # (`__class__` is a property here, and `object` has the real one)
+            object.__dict__["__class__"].__set__(self, type(twin))
 
     def __delattr__(self, name: str) -> None:
         delattr(self._magpy_original, name)

@@ -384,7 +384,7 @@ def test_the_class_of_a_face_goes_with_it():
         pass
 
     face = eager(Short())
-    assert eager(Short()).__class__ is face.__class__
+    assert type(eager(Short())) is type(face)
     gone = weakref.ref(Short)
     del face, Short
     gc.collect()  # the face's class, which lets go of Short
