@@ -267,7 +267,8 @@ LIMITS: dict[str, list[Claim]] = {
         claim("files", "return open(os.devnull), x + 1"),
         claim("instances of classes with `__del__`", "return Deleted(), x + 1"),
         claim(
-            "keys of dicts and sets with their own `__hash__` or `__eq__` in Python",
+            "keys of dicts and sets with their own `__hash__` or `__eq__` in Python, "
+            "unless the very key is in the dict",
             "made = {}\nmade[Key()] = x + 1\nreturn made",
         ),
         claim(

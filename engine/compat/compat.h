@@ -119,6 +119,8 @@ bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
 PyObject *mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash);
 /* The value of a text key in a dict of names; NULL if it is not there.  No exception. */
 PyObject *mp_dict_text_borrow(PyObject *dict, const char *name);
+/* hash(id(o)) */
+Py_hash_t mp_address_hash(PyObject *o);
 PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through the MRO
 unsigned int mp_type_version(PyTypeObject *type);                     // 0: none now
 /* The class's own dict; NULL for a type that was never readied. */

@@ -93,6 +93,12 @@ mp_dict_find_borrow(PyObject *dict, PyObject *key, Py_hash_t hash)
     return _PyDict_GetItem_KnownHash(dict, key, hash);
 }
 
+Py_hash_t
+mp_address_hash(PyObject *o)
+{
+    return (Py_hash_t)((uintptr_t)o % (uintptr_t)_PyHASH_MODULUS);
+}
+
 PyObject *
 mp_type_lookup_borrow(PyTypeObject *type, PyObject *name)
 {

@@ -57,7 +57,8 @@ enum {
     OBJ_FREE,       // any, or none
     OBJ_SOME,       // any
     OBJ_PARAM,      // str: the name of parameter n
-    OBJ_KEY,        // C code hashes and compares it
+    OBJ_KEY,        // any: see mp_guard_dict_find
+    OBJ_KEYS,       // tuple of such
     OBJ_MEMBER,     // member descriptor of an object
     OBJ_FIELD,      // any, or none; n is an mp_field
     OBJ_CONTEXT,    // ContextVar
@@ -128,8 +129,9 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
     case OBJ_PARAM:
         return obj != NULL && PyUnicode_Check(obj) && n >= 0;
     case OBJ_KEY:
-        return obj != NULL
-               && (mp_guard_hash_is_c(obj, 0) || mp_guard_is_identity(Py_TYPE(obj)));
+        return obj != NULL;
+    case OBJ_KEYS:
+        return guard_is_row(obj, -1, -1);
     case OBJ_BYTES:
         return obj != NULL && PyBytes_CheckExact(obj);
     case OBJ_ARRAY:
@@ -182,12 +184,12 @@ static Py_hash_t
 guard_obj_hash(mp_guard_kind kind, PyObject *obj)
 {
     int operands = guard_rows[kind].operands;
-    PyObject *key = operands & HASH && mp_guard_hash_is_c(obj, 0) ? obj
+    PyObject *key = operands & HASH    ? obj
                     : operands & HASH0 ? PyTuple_GET_ITEM(obj, 0)
                     : operands & HASH1 ? PyTuple_GET_ITEM(obj, 1)
                     : operands & HASH2 ? PyTuple_GET_ITEM(obj, 2)
                                        : NULL;
-    return key == NULL ? -1 : PyObject_Hash(key);
+    return key == NULL ? -1 : mp_guard_key_hash(key);
 }
 
 /* Find or add the record of the dict in register reg. */

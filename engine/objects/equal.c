@@ -16,6 +16,7 @@
 
 #include "compat/compat.h"
 #include "objects/types.h"
+#include "torch/tensor.h"
 
 enum { VALUE_DEPTH = 32 };  // nesting of constant tuples; bounds the C recursion
 
@@ -381,6 +382,16 @@ mp_guard_hash_is_c(PyObject *o, int depth)
                    || hash == PyCFunction_Type.tp_hash));
 }
 
+/* A tensor hashes by its address, says torch: as the number that id() answers. */
+Py_hash_t
+mp_guard_key_hash(PyObject *key)
+{
+    if (mp_tensor_is(key)) {
+        return mp_address_hash(key);
+    }
+    return mp_guard_hash_is_c(key, 0) ? PyObject_Hash(key) : -1;
+}
+
 /* Would a look-up take key k of a container for our key?  -1: only user code knows. */
 static int
 value_key_equal(PyObject *k, PyObject *key)
@@ -422,6 +433,27 @@ value_entry_matches(PyObject *k, Py_hash_t k_hash, PyObject *key, Py_hash_t hash
     return hash != -1 && hash != k_hash ? 0 : value_key_equal(k, key);
 }
 
+/* Our key has a hash or an equality of its own: found if it is there itself, and no other
+ * key has its hash, which the look-up would compare with it. */
+static int
+value_find_itself(PyObject *dict, PyObject *key, PyObject **value)
+{
+    PyObject *k, *v;
+    Py_hash_t k_hash, hash = -1;
+    Py_ssize_t pos = 0, alike = 0;
+    while (*value == NULL && mp_dict_next(dict, &pos, &k, &v, &k_hash)) {
+        if (k == key) {
+            *value = v;
+            hash = k_hash;
+        }
+    }
+    for (pos = 0; *value != NULL && mp_dict_next(dict, &pos, &k, &v, &k_hash);) {
+        alike += k_hash == hash;
+    }
+    *value = alike == 1 ? *value : NULL;
+    return alike == 1 ? 1 : -1;
+}
+
 /* The slow way goes through the whole dict, because another key with our hash may come
  * first in the probe order. */
 int
@@ -433,6 +465,9 @@ mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     Py_ssize_t pos = 0;
     int found = 0;
     *value = NULL;
+    if (hash == -1 && !mp_guard_is_identity(Py_TYPE(key))) {
+        return value_find_itself(dict, key, value);
+    }
     if (mp_dict_keys_are_str(dict)) {
         if (PyUnicode_CheckExact(key)) {
             *value = mp_dict_find_borrow(dict, key, hash);

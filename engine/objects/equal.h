@@ -28,6 +28,8 @@ int mp_guard_equals(PyObject *o, PyObject *want);
 
 /* Is hash(o) computed by C code alone? */
 bool mp_guard_hash_is_c(PyObject *o, int depth);
+/* hash(key), or -1 if it cannot be had without user code. */
+Py_hash_t mp_guard_key_hash(PyObject *key);
 /* What dict[key], key in set would find: 1 / 0, -1: only user code knows.  hash: of
  * key, or -1 if it cannot be had without user code (key is then found by identity). */
 int mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value);

@@ -17,13 +17,16 @@
 
 /* -- Keys ----------------------------------------------------------------------------- */
 
-/* The key is about to be hashed and compared.  Its identity or content becomes known;
- * the __hash__ of an enum member, which is Python code, is watched. */
+/* The key is about to be hashed and compared.  Its identity or content becomes known; a
+ * __hash__ in Python is watched, but for that of a tensor, which is torch's. */
 mp_rc
 mp_prepare_key(mp_trace *T, mp_shadow *s, PyObject *key)
 {
     mp_rc rc = mp_note_identity(T, key);
-    if (rc != MP_OK || !mp_is_enum_member(key)) {
+    if (rc == MP_OK && mp_tensor_is(key)) {
+        s->below = MP_BELOW_SKIP;
+    }
+    if (rc != MP_OK || (mp_key_is_safe(key) && !mp_is_enum_member(key))) {
         return rc;
     }
     s->below = MP_BELOW_WATCH;
@@ -362,12 +365,14 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         rc = mp_value(T, item, &wanted);
     }
     if (rc == MP_OK && (mp_val_is_tensor(n) || mp_val_is_tensor(wanted))) {
-        if (mp_val_is_tensor(wanted) && !mp_val_is_constant(n)
-            && (PyDict_Check(obj) || PyAnySet_Check(obj)) && mp_val_is_fresh(n)) {
+        bool holds = mp_val_is_tensor(wanted) && !mp_val_is_constant(n);
+        if (holds && (PyDict_Check(obj) || PyAnySet_Check(obj)) && mp_val_is_fresh(n)) {
             s->below = MP_BELOW_WATCH;
             return mp_load_const(T, item);  // tensors hash by identity: pin it
         }
-        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
+        if (!(holds && PyDict_Check(obj) && mp_tensor_is(item))) {
+            return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
+        }
     }
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, "__contains__", &runs);
@@ -379,27 +384,30 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         return rc;
     }
     if (PyDict_Check(obj) || PyAnySet_Check(obj)) {
-        if (!mp_key_is_safe(item)) {
+        PyObject *value;
+        if (!mp_key_is_safe(item) && !PyDict_Check(obj)) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
+        }
+        if (PyDict_Check(obj)) {
+            rc = mp_find_key(T, obj, n.node, item, &value);
+            if (rc != MP_OK) {
+                return rc;
+            }
         }
         if (!mp_node_needs_guards(n.node)
             || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
-            s->below = MP_BELOW_WATCH;
+            s->below = mp_tensor_is(item) ? MP_BELOW_SKIP : MP_BELOW_WATCH;
             return MP_OK;
         }
         rc = mp_pin_key(T, item);
         if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n.node, item))) {
             return rc;
         }
-        if (PyDict_Check(obj) && !mp_dict_is_safe(obj)) {
-            return mp_trace_abort(T, MP_AB_HASH, "keys with their own __eq__");
-        }
         rc = PyAnySet_Check(obj) ? mp_read_all(T, obj) : MP_OK;
         if (rc != MP_OK) {
             return rc;
         }
-        int found =
-            PyDict_Check(obj) ? PyDict_Contains(obj, item) : PySet_Contains(obj, item);
+        int found = PyDict_Check(obj) ? value != NULL : PySet_Contains(obj, item);
         if (found < 0) {
             return MP_ERR;
         }

@@ -199,6 +199,9 @@ bool
 mp_key_is_new(mp_trace *T, PyObject *key)
 {
     mp_node *n = mp_is_constant(key) ? NULL : mp_refgraph_find(&T->graph, key);
+    if (n != NULL && n->kind == MP_NODE_TENSOR) {
+        return n->reg < 0 && mp_tensor_is(key);
+    }
     return n != NULL && n->kind == MP_NODE_FRESH && !PyTuple_Check(key)
            && Py_TYPE(key)->tp_hash == PyBaseObject_Type.tp_hash;
 }
@@ -222,7 +225,7 @@ mp_pin_key(mp_trace *T, PyObject *key)
     if (rc != MP_OK || mp_val_is_constant(n) || n.node->pinned) {
         return rc;
     }
-    if (!mp_val_is_external(n)) {
+    if (!mp_val_is_external(n) && !(mp_val_is_tensor(n) && mp_val_has_source(n))) {
         return mp_trace_abort(T, MP_AB_HASH, "a new %s as a key", mp_type_name(key));
     }
     return mp_load_const(T, key);

@@ -1,7 +1,7 @@
 /* read/keys.c - look-ups in dicts, one key at a time.
  *
- * One look-up guards one item, or its absence.  A key whose class defines __eq__ is refused:
- * to compare it here would run that.
+ * One look-up guards one item, or its absence.  A key whose class defines __hash__ or __eq__
+ * is taken only if it is in the dict itself: no guard can compare it with another one.
  */
 #include "objects/equal.h"
 #include "read/read.h"
@@ -15,6 +15,19 @@ mp_is_enum_member(PyObject *key)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
+/* Does a class below str, int or bytes hash and compare as these do? */
+static bool
+hashes_as_base(PyTypeObject *tp)
+{
+    PyTypeObject *const bases[] = {&PyUnicode_Type, &PyLong_Type, &PyBytes_Type};
+    bool same = false;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(bases) && !same; i++) {
+        same = PyType_IsSubtype(tp, bases[i]) && tp->tp_hash == bases[i]->tp_hash
+               && tp->tp_richcompare == bases[i]->tp_richcompare;
+    }
+    return same;
+}
+
 bool
 mp_key_is_safe(PyObject *key)
 {
@@ -26,34 +39,42 @@ mp_key_is_safe(PyObject *key)
     }
     if (tp == &PyTuple_Type) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
-            if (!mp_key_is_safe(PyTuple_GET_ITEM(key, i))) {
+            PyObject *item = PyTuple_GET_ITEM(key, i);
+            if (!mp_key_is_safe(item) || mp_tensor_is(item)) {
                 return false;
             }
         }
         return true;
     }
-    if (mp_is_constant(key) || mp_is_enum_member(key) || mp_guard_is_pattern(key)) {
-        return true;
+    if (mp_is_constant(key) || mp_is_enum_member(key) || mp_guard_is_pattern(key)
+        || mp_tensor_is(key) || hashes_as_base(tp)) {
+        return true;  // (the hash of a tensor is its address, by code of torch)
     }
     return tp->tp_hash == PyBaseObject_Type.tp_hash
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
-/* A look-up in a dict whose keys have their own __eq__ would run it. */
-bool
-mp_dict_is_safe(PyObject *dict)
+/* (__eq__ of another key would run if its hash is the same.) */
+mp_rc
+mp_find_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
 {
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    if (mp_dict_keys_are_str(dict)) {
-        return true;
+    bool safe = mp_key_is_safe(key);
+    *value = NULL;
+    if (!safe && n != NULL && !n->rewritten && n->written != NULL) {
+        // Which keys the run has written is asked by value.
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
-    while (PyDict_Next(dict, &pos, &key, &value)) {
-        if (!mp_key_is_safe(key)) {
-            return false;
-        }
+    Py_hash_t hash = safe ? mp_guard_key_hash(key) : -1;
+    int found = hash == -1 && PyErr_Occurred()
+                    ? -2
+                    : mp_guard_dict_find(dict, key, hash, value);
+    if (found >= -1 && !safe && found != 1) {
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }
-    return true;
+    if (found == -1) {
+        return mp_trace_abort(T, MP_AB_HASH, "a dict whose keys have their own __eq__");
+    }
+    return found < 0 ? MP_ERR : MP_OK;
 }
 
 mp_rc
@@ -61,24 +82,15 @@ mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **v
 {
     assert(PyDict_Check(dict));
     *value = NULL;
-    // The look-up below must not run the program's __hash__ or __eq__: a handler runs no
-    // user code, and a guard could not either.
-    if (!mp_key_is_safe(key)) {
-        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
-    }
-    if (!mp_dict_is_safe(dict)) {
-        return mp_trace_abort(T, MP_AB_HASH, "a dict whose keys have their own __eq__");
-    }
-    *value = PyDict_GetItemWithError(dict, key);
-    if (*value == NULL && PyErr_Occurred()) {
-        return MP_ERR;
-    }
+    // The look-up must not run the program's __hash__ or __eq__: a handler runs no user
+    // code, and a guard could not either.
+    mp_rc rc = mp_find_key(T, dict, n, key, value);
     // A dict that the run made has no entry state; a key that it made was in no dict.
-    if (!mp_node_needs_guards(n) || mp_key_is_new(T, key)) {
-        return MP_OK;
+    if (rc != MP_OK || !mp_node_needs_guards(n) || mp_key_is_new(T, key)) {
+        return rc;
     }
     // Guards speak of the heap at entry: what the run wrote under this key was not there.
-    mp_rc rc = mp_pin_key(T, key);
+    rc = mp_pin_key(T, key);
     if (rc != MP_OK || mp_node_wrote(n, key)) {
         return rc;
     }

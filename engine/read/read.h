@@ -120,8 +120,9 @@ mp_rc mp_read_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key,
                   PyObject **value);
 /* A member of an Enum, whose own __hash__ runs. */
 bool mp_is_enum_member(PyObject *key);
-/* May any of its keys be asked?  (A key with an __eq__ of its own would run it.) */
-bool mp_dict_is_safe(PyObject *dict);
+/* *value: what the dict has under the key, or NULL, found without code of the program. */
+mp_rc mp_find_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key,
+                  PyObject **value);
 
 /* -- process.c --------------------------------------------------------------------- */
 
