@@ -1,4 +1,4 @@
-"""Run CPython's or TorchDynamo's own tests under the engine and compare what they see.
+"""Run the tests of CPython, TorchDynamo or the original MagPy, and compare what they see.
 
 Every test method of MODULE... (all listed ones by default) runs plain, then compiled a few
 times, then plain again, in one process per module.  A case that ends otherwise than in
@@ -7,6 +7,11 @@ plain CPython is an error of MagPy.  Needs the `test` package of the interpreter
 With --torch, the tests are those of TorchDynamo in a checkout of torch: results, arguments
 and assertions must be those of eager.  "internal" tests also assert what does not hold in
 eager (frame counts, guards, refusals).
+
+With --original, the tests are those of the original MagPy in a checkout of its repository:
+what they assert about results must hold, and "fewer hits" are tests in which a call is no
+hit that the original answers from its cache.  Without a GPU they run on the CPU, with
+models of the default configurations.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from magpy_experiments.conformance import dynamo
+from magpy_experiments.conformance import dynamo, original
 from magpy_experiments.conformance.cpython import (
     MODULES,
     RUNS,
@@ -46,6 +51,13 @@ _TORCH_COLUMNS = {
     "not run": ("not run",),
     "other": ("unstable", "excluded"),
 }
+_ORIGINAL_COLUMNS = {
+    "same": ("same",),
+    "fewer hits": ("fewer hits",),
+    "different": ("different",),
+    "crash": ("crash", "hang"),
+    "not run": ("not run",),
+}
 _TOP = 3  # reasons shown per module
 
 
@@ -56,6 +68,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--torch", type=Path, metavar="DIR", help="a checkout of torch: Dynamo's tests"
+    )
+    parser.add_argument(
+        "--original", type=Path, metavar="DIR", help="a checkout of the original MagPy"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results there")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
@@ -79,7 +94,12 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    columns = _COLUMNS if args.torch is None else _TORCH_COLUMNS
+    if args.torch is not None and args.original is not None:
+        print("magpy conformance: --torch or --original, not both", file=sys.stderr)
+        return 2
+    columns = _COLUMNS
+    if args.torch is not None or args.original is not None:
+        columns = _TORCH_COLUMNS if args.original is None else _ORIGINAL_COLUMNS
     modules, check = _what_to_run(args)
     reports = _check_all(modules, args, check)
     _print_table(reports, columns)
@@ -97,6 +117,10 @@ def _what_to_run(
         folder = dynamo.find_tests(args.torch)
         check = functools.partial(dynamo.check_module, folder=folder)
         return args.modules or dynamo.modules_of(folder), check
+    if args.original is not None:
+        folder = original.find_tests(args.original)
+        check = functools.partial(original.check_module, folder=folder)
+        return args.modules or original.modules_of(folder), check
     for module in args.modules or MODULES:
         full_name(module)  # says what is missing before anything runs
     return args.modules or MODULES, check_module
@@ -129,6 +153,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "cases": len(report.cases),
         "same": report.count("same"),
         "internal": report.count("internal"),
+        "fewer hits": report.count("fewer hits"),
         "different": report.count("different"),
         "crash": report.count("crash", "hang"),
         "not run": report.count("not run"),
@@ -269,6 +294,6 @@ def _print_bad(reports: Sequence[Report]) -> None:
                 print("  compiled: " + "; ".join(f"{n} x {t}" for t, n in runs.items()))
             print("".join(f"  {line}\n" for line in case.detail.splitlines()), end="")
         for case in report.cases:
-            if case.status in ("excluded", "unstable"):
+            if case.status in ("excluded", "unstable", "fewer hits"):
                 words = case.detail or "plain runs disagree"
                 print(f"\n{report.module} {case.name}: {case.status}: {words}")
