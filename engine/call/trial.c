@@ -51,12 +51,27 @@ mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
     }
 }
 
-/* The trial itself.  New plan and *result, or NULL; with an exception only if the call
- * must end. */
-static mp_plan *
-trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
+/* What came of a trial. */
+typedef struct {
+    mp_plan *plan;     // owned; NULL: it has failed
+    PyObject *result;  // owned
+    PyObject *left;    // owned or NULL: what it wrote (mp_compiling.left)
+} trial_outcome;
+
+/* But for the plan, which goes elsewhere. */
+static void
+trial_clear(trial_outcome *got)
 {
-    mp_plan *plan = NULL;
+    PyObject *exc = mp_err_take();
+    Py_CLEAR(got->result);
+    Py_CLEAR(got->left);
+    mp_err_restore_steal(exc);
+}
+
+/* The trial itself; with an exception only if the call must end. */
+static void
+trial_record(mp_CompiledObject *op, const mp_call_args *call, trial_outcome *got)
+{
     mp_abort_info why = {.detail = NULL};
     mp_compiling told = {.tells = MP_TELL_PROGRAM,
                          .trial = true,
@@ -65,22 +80,23 @@ trial_record(mp_CompiledObject *op, const mp_call_args *call, PyObject **result)
                          .age = MP_MARKS_NOW};
     int64_t limit = op->max_instructions;
     int64_t start = mp_stats_now();
-    *result = mp_record_call(op->target.callable, call->args, call->nargsf,
-                             call->kwnames, (PyObject *)op->target.root,
-                             limit < TRIAL_INSTRUCTIONS ? limit : TRIAL_INSTRUCTIONS,
-                             NULL, NULL, NULL, &told, &plan, &why);
+    got->result =
+        mp_record_call(op->target.callable, call->args, call->nargsf, call->kwnames,
+                       (PyObject *)op->target.root,
+                       limit < TRIAL_INSTRUCTIONS ? limit : TRIAL_INSTRUCTIONS, NULL,
+                       NULL, NULL, &told, &got->plan, &why);
+    got->left = told.left;
     op->stats.recordings++;
     op->stats.record_ns += mp_stats_now() - start;
-    if (*result == NULL && PyErr_Occurred()
+    if (got->result == NULL && PyErr_Occurred()
         && PyErr_ExceptionMatches(PyExc_Exception)) {
         mp_err_drop();  // the real call raises its own
     }
-    if (plan == NULL && !PyErr_Occurred()) {
+    if (got->plan == NULL && !PyErr_Occurred()) {
         op->trials_failed++;
         (void)mp_dispatch_event(op, "trial", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
     }
     mp_abort_clear(&why);
-    return plan;
 }
 
 static int
@@ -98,20 +114,21 @@ trial_restore(mp_CompiledObject *op, PyObject *state)
     return rc;
 }
 
-/* The trial, and all is as before.  1: *plan and *result; 0: neither; -1: exception. */
+/* The trial, and all is as before.  1: *got; 0: nothing; -1: exception. */
 static int
 trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
-          mp_plan **plan, PyObject **result)
+          trial_outcome *got)
 {
     const char *refused;
     mp_ambient *ambient =
         mp_watch_available(&refused) ? mp_ambient_take(&refused) : NULL;
+    *got = (trial_outcome){.plan = NULL};
     if (ambient == NULL) {  // what cannot be watched would be a real call
         int rc = PyErr_Occurred() ? -1 : 0;
         return trial_restore(op, state) < 0 ? -1 : rc;
     }
-    *plan = trial_record(op, call, result);
-    int rc = PyErr_Occurred() ? -1 : *plan != NULL;
+    trial_record(op, call, got);
+    int rc = PyErr_Occurred() ? -1 : got->plan != NULL;
     PyObject *exc = mp_err_take();
     if (mp_ambient_restore(ambient) < 0) {
         rc = -1;
@@ -123,9 +140,9 @@ trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
     mp_ambient_free(ambient);
     rc = trial_restore(op, state) < 0 ? -1 : rc;
     if (rc <= 0) {
-        mp_plan_free(*plan);
-        *plan = NULL;
-        Py_CLEAR(*result);
+        mp_plan_free(got->plan);
+        got->plan = NULL;
+        trial_clear(got);
     }
     return rc;
 }
@@ -146,16 +163,52 @@ trial_given(const mp_CompiledObject *op, const mp_call_args *call)
     return given;
 }
 
-/* Keep the plan (taken over) if the trial had the result of the real call.  1, 0, -1. */
-static int
-trial_judge(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
-            PyCodeObject *code, PyObject *ours, PyObject *theirs)
+/* (key, what the trial wrote there, what is there now) of each write: new tuple.  What is not
+ * there is NotImplemented. */
+static PyObject *
+trial_writes(PyObject *left)
 {
-    PyObject *given = trial_given(op, call);
-    PyObject *text = given == NULL ? NULL
-                                   : PyObject_CallMethod(op->judge, "agree", "OOO",
-                                                         ours, theirs, given);
+    Py_ssize_t n = left == NULL ? 0 : PyList_GET_SIZE(left);
+    PyObject *writes = PyTuple_New(n);
+    for (Py_ssize_t i = 0; writes != NULL && i < n; i++) {
+        PyObject *const *at = ((PyTupleObject *)PyList_GET_ITEM(left, i))->ob_item;
+        PyObject *now = PyDict_GetItemWithError(at[0], at[1]);
+        PyObject *row = PyErr_Occurred() ? NULL
+                                         : PyTuple_Pack(3, at[1], at[2],
+                                                        now ? now : Py_NotImplemented);
+        if (row == NULL) {
+            Py_CLEAR(writes);
+            break;
+        }
+        PyTuple_SET_ITEM(writes, i, row);
+    }
+    return writes;
+}
+
+/* None, or in what the trial differs from a real call with this result: new. */
+static PyObject *
+trial_differs(const mp_CompiledObject *op, const mp_call_args *call,
+              const trial_outcome *got, PyObject *result)
+{
+    PyObject *given = trial_given(op, call), *text = NULL;
+    PyObject *writes = given == NULL ? NULL : trial_writes(got->left);
+    if (writes != NULL) {
+        text = PyObject_CallMethod(op->judge, "agree", "OOOO", got->result, result,
+                                   given, writes);
+    }
+    Py_XDECREF(writes);
     Py_XDECREF(given);
+    return text;
+}
+
+/* Keep the plan if the trial had the result of the real call, and its effects.  1, 0, -1. */
+static int
+trial_judge(mp_CompiledObject *op, const mp_call_args *call, trial_outcome *got,
+            PyCodeObject *code, PyObject *result)
+{
+    mp_plan *plan = got->plan;
+    PyObject *text = trial_differs(op, call, got, result);
+    got->plan = NULL;
     if (text == NULL) {
         mp_plan_free(plan);
         return -1;
@@ -180,10 +233,48 @@ trial_judge(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
     return rc;
 }
 
+/* Entries that broke and wait for a trial are tried again when they would answer: they go
+ * now, and what went on after their breaks, if no other entry breaks. */
+static void
+trial_forget(mp_CompiledObject *op)
+{
+    bool breaks = false;
+    for (int32_t i = 0; i < op->cache.n; i++) {
+        mp_entry *entry = op->cache.at[i];
+        if (entry->untried) {
+            mp_cache_remove(&op->cache, entry);
+            i = -1;  // what died may have run code
+            breaks = false;
+        }
+        else {
+            breaks = breaks || entry->plan->exit != NULL;
+        }
+    }
+    for (int32_t i = 0; !breaks && i < op->points.n; i++) {
+        mp_cache_clear(&op->points.at[i]->cache);
+    }
+}
+
+/* The trial agrees with the real call, which took `spent`: its entry answers from now on. */
+static void
+trial_kept(mp_CompiledObject *op, int64_t spent, mp_entry *broke)
+{
+    if (op->cache.n > 0 && op->cache.at[0]->told) {
+        op->cache.at[0]->timed = TRIAL_TIMED;
+        op->cache.at[0]->eager_ns = spent;
+    }
+    op->stats.plans++;
+    mp_backoff_reset(&op->stats.aborts);
+    if (broke != NULL) {
+        mp_cache_remove(&op->cache, broke);
+    }
+    trial_forget(op);
+}
+
 /* The real call, and which entry answers from now on. */
 static PyObject *
-trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
-           PyObject *ours, mp_entry *broke)
+trial_real(mp_CompiledObject *op, const mp_call_args *call, trial_outcome *got,
+           mp_entry *broke)
 {
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     int64_t start = mp_stats_now();
@@ -194,23 +285,15 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, mp_plan *plan,
     if (result == NULL) {
         PyObject *exc = mp_err_take();
         op->trials_failed++;
-        mp_plan_free(plan);
+        mp_plan_free(got->plan);
         rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
         mp_err_drop();
         mp_err_restore_steal(exc);
     }
     else {
-        rc = trial_judge(op, call, plan, code, ours, result);
+        rc = trial_judge(op, call, got, code, result);
         if (rc > 0) {
-            if (op->cache.n > 0 && op->cache.at[0]->told) {
-                op->cache.at[0]->timed = TRIAL_TIMED;
-                op->cache.at[0]->eager_ns = spent;
-            }
-            op->stats.plans++;
-            mp_backoff_reset(&op->stats.aborts);
-            if (broke != NULL) {
-                mp_cache_remove(&op->cache, broke);
-            }
+            trial_kept(op, spent, broke);
         }
         else if (rc == 0) {
             rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
@@ -227,8 +310,7 @@ int
 mp_trial_call(mp_CompiledObject *op, const mp_call_args *call, mp_entry *broke,
               PyObject **result)
 {
-    mp_plan *plan = NULL;
-    PyObject *ours = NULL;
+    trial_outcome got;
     PyObject *state = PyObject_CallMethod(op->judge, "save", NULL);
     if (state == NULL) {
         return -1;
@@ -236,13 +318,11 @@ mp_trial_call(mp_CompiledObject *op, const mp_call_args *call, mp_entry *broke,
     if (broke != NULL) {
         broke->untried = false;
     }
-    int rc = trial_run(op, call, state, &plan, &ours);
+    int rc = trial_run(op, call, state, &got);
     Py_DECREF(state);
     if (rc > 0) {
-        *result = trial_real(op, call, plan, ours, broke);
-        PyObject *exc = mp_err_take();
-        Py_DECREF(ours);
-        mp_err_restore_steal(exc);
+        *result = trial_real(op, call, &got, broke);
+        trial_clear(&got);
     }
     return rc;
 }
@@ -251,18 +331,23 @@ int
 mp_trial_after(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
                PyObject *result)
 {
-    mp_plan *plan = NULL;
-    PyObject *ours = NULL;
+    trial_outcome got;
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     PyObject *now = PyObject_CallMethod(op->judge, "save", NULL);
     PyObject *done =
         now == NULL ? NULL : PyObject_CallMethod(op->judge, "restore", "O", state);
-    int rc = done == NULL ? -1 : trial_run(op, call, now, &plan, &ours);
+    int rc = done == NULL ? -1 : trial_run(op, call, now, &got);
     Py_XDECREF(done);
     Py_XDECREF(now);
-    if (rc > 0) {
-        rc = trial_judge(op, call, plan, code, ours, result);
-        Py_DECREF(ours);
+    if (rc > 0 && got.left != NULL) {
+        mp_plan_free(got.plan);  // the call itself has come before, and has written
+        op->trials_failed++;
+        rc = 0;
+        trial_clear(&got);
+    }
+    else if (rc > 0) {
+        rc = trial_judge(op, call, &got, code, result);
+        trial_clear(&got);
     }
     Py_DECREF(code);
     return rc;

@@ -3,13 +3,14 @@
  * The oracle is eager, where nobody is told so.  Where a recording broke at a value that
  * it could not know, and the program had asked (is_compiling = "auto"), the next call that
  * it would answer, and each that nothing answers, is recorded twice: tried, told True and
- * given up before it changes anything outside; then really, in eager.  The entry of the
- * trial is kept if both results agree.
+ * given up before it changes what cannot be put back; then really, in eager.  The entry of the
+ * trial is kept if both results agree, and what both have written.
  *
  * judge: an object of Python with
  *   save() -> state           of the random generators
  *   restore(state)
- *   agree(ours, theirs, given) -> None, or in what they differ: str */
+ *   agree(ours, theirs, given, writes) -> None, or in what they differ: str; writes: of each
+ *     key that the trial has set (key, what it wrote, what is there after the real call) */
 #ifndef MP_TRIAL_H
 #define MP_TRIAL_H
 

@@ -10,23 +10,38 @@
 
 #include <structmember.h>
 
-/* A name that is set for the time of the call (`self.seen = x` ... `self.seen = old`) can be
- * set back: it keeps its place in the dict. */
+/* The **kwargs of the call: the interpreter makes a dict for each call. */
+static bool
+is_made_by_call(mp_trace *T, const mp_node *n)
+{
+    const mp_guard *load = &T->guards->ops[T->guards->def[n->reg]];
+    const PyCodeObject *code =
+        (const PyCodeObject *)((PyFunctionObject *)T->root_function)->func_code;
+    int named = code->co_argcount + code->co_kwonlyargcount
+                + ((code->co_flags & CO_VARARGS) != 0);
+    return load->kind == MP_G_LOAD_ARG && (code->co_flags & CO_VARKEYWORDS)
+           && load->n == named;
+}
+
+/* A trial can put back what a name, or an int as a key, stood for: a new one goes to the end
+ * of its dict. */
 static mp_rc
 trial_wrote(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key)
 {
-    PyObject *old =
-        kind == MP_W_KEY_SET && PyDict_CheckExact(n->obj) && PyUnicode_CheckExact(key)
-            ? PyDict_GetItemWithError(n->obj, key)
-            : NULL;
-    if (old == NULL) {
-        return PyErr_Occurred() ? MP_ERR
-                                : mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    if (is_made_by_call(T, n)) {
+        return MP_OK;
     }
-    if (T->undo == NULL && (T->undo = PyList_New(0)) == NULL) {
+    if (kind != MP_W_KEY_SET || !PyDict_CheckExact(n->obj)
+        || !(PyUnicode_CheckExact(key) || PyLong_CheckExact(key))) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "in a trial");
+    }
+    PyObject *old = PyDict_GetItemWithError(n->obj, key);
+    if ((old == NULL && PyErr_Occurred())
+        || (T->undo == NULL && (T->undo = PyList_New(0)) == NULL)) {
         return MP_ERR;
     }
-    PyObject *row = PyTuple_Pack(3, n->obj, key, old);
+    PyObject *row =
+        old == NULL ? PyTuple_Pack(2, n->obj, key) : PyTuple_Pack(3, n->obj, key, old);
     int rc = row == NULL ? -1 : PyList_Append(T->undo, row);
     Py_XDECREF(row);
     return rc < 0 ? MP_ERR : MP_OK;

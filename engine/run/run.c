@@ -278,6 +278,12 @@ trace_end(mp_trace *T, PyObject **answer, mp_plan **plan)
         set_reason(T->why, MP_AB_UNKNOWN_FRAME, "the function's frame was not seen");
     }
     mp_unbox(T, answer, exc, MP_DEPTH_GONE);
+    if (*plan != NULL && mp_trial_left(T) < 0) {
+        mp_err_drop();
+        mp_plan_free(*plan);
+        *plan = NULL;
+    }
+    mp_trial_undo(T);
     trace_fini(T);
     mp_err_restore_steal(exc);
 }

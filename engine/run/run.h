@@ -95,9 +95,15 @@ mp_rc mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int in
 
 /* -- trial.c ----------------------------------------------------------------------- */
 
-/* A trial: the generator of frame f has yielded; the run is given up; the call is over. */
+/* A trial: the generator of frame f has yielded. */
 mp_rc mp_trial_yielded(mp_trace *T, mp_frame *f);
+/* The call is over: it has failed if a generator waits in a block, which is closed, or if
+ * what it has replaced may run code as it dies. */
 void mp_trial_end(mp_trace *T);
+/* What it has written is told (mp_compiling.left): 0 or -1. */
+int mp_trial_left(mp_trace *T);
+/* All is as it was. */
+void mp_trial_undo(mp_trace *T);
 
 /* -- unbox.c ----------------------------------------------------------------------- */
 

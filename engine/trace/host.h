@@ -51,12 +51,15 @@ typedef enum {
 
 typedef struct {
     mp_tells tells;
-    bool trial;   // the run is given up before it changes anything outside of itself
+    bool trial;   // the run is given up before it changes what cannot be put back
     bool asked;   // out: by the program, not by torch's own modules
     bool values;  // out: it broke where a value, or what depends on one, was needed
     const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none ...
     uint32_t age;             // ... as they were when they had this age
     PyObject *compiler;       // borrowed: what graphs are compiled by; NULL: nothing
+    PyObject
+        *left;  // out: owned list of (dict, key, value) that a trial has written, or
+                // NULL; it was put back
 } mp_compiling;
 
 /* magpy.config.is_compiling. */

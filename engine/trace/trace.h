@@ -285,7 +285,8 @@ typedef struct mp_trace {
     bool trial;               // a trial: nothing outside may change
     PyObject *generators;     // owned list of weak references: in a trial, to
                               // those that wait in a block; or NULL
-    PyObject *undo;           // owned list of (dict, key, value) of a trial, or NULL
+    PyObject *undo;           // owned list of a trial, or NULL: (dict, key, value at
+                              // the time), without a value if there was none
     const mp_host *host;      // NULL: the run is one segment, or aborts
     void *host_ctx;
     PyObject *codes;      // owned list, by number: keeps the code that sites name

@@ -14,7 +14,7 @@ from magpy.compare import Comparison
 from magpy.verify import CLOSE
 
 #: Tensors agree within the tolerance of their dtype, and all else must be equal.
-_RULES = replace(CLOSE, memory=True, autograd=True, known_only=True)
+_RULES = replace(CLOSE, memory=True, autograd=True, known_only=True, outside=True)
 
 #: So deep is looked for what both calls were given.
 _GIVEN = 4
@@ -41,13 +41,25 @@ class Judge:
         """Put the generators back."""
         state()
 
-    def agree(self, ours: object, theirs: object, given: tuple[Any, ...]) -> str | None:
-        """Return where two results differ, None if they agree.
+    def agree(
+        self,
+        ours: object,
+        theirs: object,
+        given: tuple[Any, ...],
+        writes: tuple[tuple[Any, Any, Any], ...] = (),
+    ) -> str | None:
+        """Return where two results differ, or what was written; None if they agree.
 
         Tensors agree within the tolerance of their dtype, all else must be equal, and
         what is one object or shares memory in one result does so in the other, with
         what was given (the callable and its arguments), too.  Gradients agree as well, or
         cannot be asked for.
+
+        Args:
+            ours: the result of the trial.
+            theirs: that of the real call.
+            given: what both could reach.
+            writes: names or keys that the trial has set, with its values and the real ones.
         """
         import torch
 
@@ -61,6 +73,9 @@ class Judge:
                 for known in (getattr(given[0], "__self__", None), *given):
                     _know(comparison, known, _GIVEN, tensors)
                 found = comparison.difference(theirs, ours)
+                for key, wrote, now in writes:
+                    path = f"what is written to {key!r}"
+                    found = found or comparison.difference(now, wrote, path)
                 pairs = [(b, a) for a, b in comparison.tensors]
                 if found or not any(b.requires_grad for b, _ in pairs):
                     return found

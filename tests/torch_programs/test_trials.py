@@ -204,6 +204,35 @@ def f(x, m):
         var.reset()
 >>> t(3), torch.ones(3, dtype=torch.bool)
 
+=== writes
+class Cache:
+    def __init__(self):
+        self.keys, self.seen, self.rows = torch.zeros(1, 3), 0, {0: None}
+cache = Cache()
+def f(x, m):
+    if not torch.compiler.is_compiling() and m.all():
+        pass
+    cache.keys = torch.cat([cache.keys, x[None]])
+    cache.seen += 1
+    cache.rows[0] = cache.rows[1] = x * 2
+    cache.last = {"x": [x, cache.keys]}
+    return cache.keys.sum(0), cache
+>>> t(3), torch.ones(3, dtype=torch.bool)
+!!! cache.seen = 7
+!!! del cache.last
+!!! cache.rows.clear(); cache.rows[0] = 1
+!!! cache.keys = torch.ones(2, 3)
+
+=== changes_the_dict_of_its_keywords
+def f(x, **kw):
+    flag = kw.pop("flag", 3)
+    kw["more"] = flag
+    if not torch.compiler.is_compiling() and kw["m"].all():
+        return x * 2 + flag + len(kw)
+    return torch.where(kw["m"], x, 0) * 2 + flag + len(kw)
+>>> t(3), m=torch.ones(3, dtype=torch.bool), flag=2
+>>> t(3), m=torch.ones(3, dtype=torch.bool)
+
 === generators
 def pairs(x):
     for i in range(3):
@@ -234,6 +263,70 @@ def masked(x, m):
 
 
 ALL = torch.ones(3, dtype=torch.bool)
+
+
+def test_a_trial_that_writes_leaves_no_trace_and_is_judged_by_what_it_writes():
+    class State:
+        pass
+
+    def f(x, m):
+        told = torch.compiler.is_compiling()
+        if not told and m.all():
+            pass
+        state.same = x.sum()
+        state.other = 1.0 if told and state.differs else 2.0
+        return x * 2
+
+    state, x = State(), torch.randn(3)
+    state.differs = True
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(6):
+        fast(x, ALL)
+        assert list(vars(state)) == ["differs", "same", "other"]
+        assert state.other == 2.0
+    assert magpy.stats(fast)["reasons"] == {"is_compiling-differs": 1}
+    assert not any(entry["is_compiling"] for entry in fast.entries())
+    state.differs = False
+    magpy.reset()
+    for _ in range(4):
+        fast(x, ALL)
+    assert fast.entries()[0]["is_compiling"]
+    assert state.other == 2.0
+    assert torch.equal(state.same, x.sum())
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["itself", "in_a_list"])
+def test_a_trial_lets_go_of_nothing_that_runs_code_as_it_dies(hidden):
+    class Loud:
+        def __del__(self):
+            died.append(1)
+
+    class State:
+        pass
+
+    def f(x, m):
+        if not torch.compiler.is_compiling() and m.all():
+            pass
+        state.loud = None
+        return x * 2 + len(died)
+
+    for compiled in (False, True):
+        died, state = [], State()
+        run = magpy.compile(f, backend="eager") if compiled else f
+        found = []
+        for _ in range(4):
+            state.loud = [Loud()] if hidden else Loud()
+            found.append(run(torch.zeros(1), ALL).item())
+        assert found == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_recordings_that_broke_go_when_a_trial_is_whole():
+    fast = magpy.compile(masked, backend="eager")
+    fast(torch.randn(3), ALL)
+    assert magpy.stats(fast)["graphs"] == 2
+    fast(torch.randn(2, 3), ALL)
+    assert magpy.stats(fast)["graphs"] == 1
+    assert [entry["is_compiling"] for entry in fast.entries()] == [True]
 
 
 def test_trials_are_whole_and_told():
