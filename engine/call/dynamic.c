@@ -35,10 +35,12 @@ dynamic_new(const mp_marks *marks, const mp_guards *g, const mp_differences *d)
     return n;
 }
 
-/* The entry that differs in the fewest numbers, and in nothing else; NULL: there is none. */
+/* The entry that differs in the fewest numbers, and in nothing else, and that teaches
+ * something; NULL: there is none.  (An old entry differs in places that are marked, too, and
+ * one of another kind of call perhaps in a size that is 1 now.) */
 static mp_entry *
-dynamic_nearest(const mp_cache *cache, PyCodeObject *code, PyObject *const *values,
-                mp_differences *best)
+dynamic_nearest(const mp_marks *marks, const mp_cache *cache, PyCodeObject *code,
+                PyObject *const *values, mp_differences *best)
 {
     mp_entry *nearest = NULL;
     for (int32_t i = 0; i < cache->n && i < DYNAMIC_ENTRIES; i++) {
@@ -47,6 +49,7 @@ dynamic_nearest(const mp_cache *cache, PyCodeObject *code, PyObject *const *valu
         mp_differences d = {.at = NULL};
         if (entry->code == code
             && mp_guards_differ(plan->guards, values, cache->regs, &d)
+            && dynamic_new(marks, plan->guards, &d) > 0
             && (nearest == NULL || d.n + d.others < best->n + best->others)
             && (plan->ambient == NULL || mp_ambient_check(plan->ambient))) {
             mp_differences_clear(best);
@@ -101,9 +104,8 @@ mp_dynamic_learn(mp_CompiledObject *op, const mp_cache *cache, PyCodeObject *cod
     if (op->marks.mode < MP_DYNAMIC_AUTO) {
         return false;
     }
-    mp_entry *entry = dynamic_nearest(cache, code, values, &d);
-    if (entry == NULL || dynamic_new(&op->marks, entry->plan->guards, &d) == 0) {
-        mp_differences_clear(&d);
+    mp_entry *entry = dynamic_nearest(&op->marks, cache, code, values, &d);
+    if (entry == NULL) {
         return false;
     }
     dynamic_mark(&op->marks, entry->plan->guards, &d);

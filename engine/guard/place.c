@@ -254,20 +254,21 @@ differ_add(mp_differences *d, mp_difference what)
     return true;
 }
 
-/* The sizes that differ; where none does, the strides.  Sizes 0 and 1 are not learned from:
- * they broadcast, and stay numbers of their own. */
+/* The sizes that differ, and the strides that do not follow from them.  A size that is 0 or 1
+ * now teaches nothing: it broadcasts, and stays a number of its own. */
 static bool
-differ_tensor(const mp_guard *op, PyObject *o, mp_differences *d)
+differ_dims(const mp_guard *op, const int64_t *now, mp_differences *d)
 {
-    int32_t ndim = op->meta->ndim, before = d->n, others = d->others;
     const int64_t *then = op->meta->dims;
-    int64_t *now = PyMem_New(int64_t, 2 * (size_t)ndim + 1);
-    bool fits = now != NULL && mp_tensor_meta_same_but_dims(o, op->meta, now);
+    int32_t ndim = op->meta->ndim;
+    uint64_t changed = 0, strides;
+    bool fits = true;
     for (int32_t i = 0; fits && i < ndim; i++) {
         if (now[i] == then[i]) {
             continue;
         }
-        if (now[i] < 2 || then[i] < 2) {
+        changed |= i < MP_TENSOR_LINKS ? (uint64_t)1 << i : 0;
+        if (now[i] < 2) {
             d->others++;
         }
         else if (!mp_tensor_meta_is_open(op->meta, i)) {
@@ -275,13 +276,22 @@ differ_tensor(const mp_guard *op, PyObject *o, mp_differences *d)
                 differ_add(d, (mp_difference){op->a, MP_PART_SIZE, i, then[i], now[i]});
         }
     }
-    bool sizes = d->n > before || d->others > others;
-    for (int32_t i = ndim; fits && !sizes && i < 2 * ndim; i++) {
-        if (now[i] != then[i]) {
-            fits = differ_add(
-                d, (mp_difference){op->a, MP_PART_STRIDE, i - ndim, then[i], now[i]});
+    strides = mp_tensor_strides_unfit(op->meta, changed, now, now + ndim);
+    for (int32_t i = 0; fits && i < ndim && i < MP_TENSOR_LINKS; i++) {
+        if (strides >> i & 1) {
+            fits = differ_add(d, (mp_difference){op->a, MP_PART_STRIDE, i,
+                                                 then[ndim + i], now[ndim + i]});
         }
     }
+    return fits;
+}
+
+static bool
+differ_tensor(const mp_guard *op, PyObject *o, mp_differences *d)
+{
+    int64_t *now = PyMem_New(int64_t, 2 * (size_t)op->meta->ndim + 1);
+    bool fits = now != NULL && mp_tensor_meta_same_but_dims(o, op->meta, now)
+                && differ_dims(op, now, d);
     PyMem_Free(now);
     return fits;
 }

@@ -40,28 +40,35 @@ dims_inner(const mp_tensor_meta *m, const int32_t *order, int32_t n, int32_t dim
     return -1;
 }
 
+/* How each stride follows, if these sizes are open and these strides free: links. */
+static void
+dims_link(const mp_tensor_meta *m, uint64_t sizes, uint64_t strides, int64_t *links)
+{
+    int32_t order[MP_TENSOR_LINKS];
+    assert(m->ndim <= MP_TENSOR_LINKS);
+    dims_sort(m, order);
+    for (int32_t i = 0; i < m->ndim; i++) {
+        int32_t dim = order[i], inner = dims_inner(m, order, i, dim);
+        bool follows =
+            inner >= 0 && ((sizes >> inner & 1) || links[inner] != MP_STRIDE_FIXED);
+        links[dim] = strides >> dim & 1 ? MP_STRIDE_FREE
+                     : follows          ? inner
+                                        : MP_STRIDE_FIXED;
+    }
+}
+
 void
 mp_tensor_meta_open(mp_tensor_meta *m, uint64_t sizes, uint64_t small, uint64_t strides)
 {
-    int64_t *links = m->dims + 2 * m->ndim;
-    int32_t order[64], n = m->ndim;
-    if (n > 64) {
+    int32_t n = m->ndim;
+    if (n > MP_TENSOR_LINKS) {
         return;
     }
     uint64_t all = n == 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
     m->open = sizes & all;
     m->small = small & m->open;
     m->opened = ((sizes | strides) & all) != 0;
-    dims_sort(m, order);
-    for (int32_t i = 0; i < n; i++) {
-        int32_t dim = order[i], inner = dims_inner(m, order, i, dim);
-        bool follows =
-            inner >= 0
-            && (mp_tensor_meta_is_open(m, inner) || links[inner] != MP_STRIDE_FIXED);
-        links[dim] = strides >> dim & 1 ? MP_STRIDE_FREE
-                     : follows          ? inner
-                                        : MP_STRIDE_FIXED;
-    }
+    dims_link(m, m->open, strides, m->dims + 2 * n);
 }
 
 static inline bool
@@ -74,16 +81,41 @@ dims_size_fits(const mp_tensor_meta *m, int32_t dim, int64_t size)
 }
 
 static inline bool
-dims_stride_fits(const mp_tensor_meta *m, int32_t dim, const int64_t *sizes,
-                 const int64_t *strides)
+dims_follows(const mp_tensor_meta *m, int32_t dim, int64_t link, const int64_t *sizes,
+             const int64_t *strides)
 {
-    int32_t link = mp_tensor_meta_link(m, dim);
     int64_t product;
     if (link < 0) {
         return link == MP_STRIDE_FREE || strides[dim] == m->dims[m->ndim + dim];
     }
     return !__builtin_mul_overflow(sizes[link], strides[link], &product)
            && strides[dim] == product;
+}
+
+static inline bool
+dims_stride_fits(const mp_tensor_meta *m, int32_t dim, const int64_t *sizes,
+                 const int64_t *strides)
+{
+    return dims_follows(m, dim, mp_tensor_meta_link(m, dim), sizes, strides);
+}
+
+uint64_t
+mp_tensor_strides_unfit(const mp_tensor_meta *m, uint64_t open, const int64_t *sizes,
+                        const int64_t *strides)
+{
+    int64_t links[MP_TENSOR_LINKS];
+    uint64_t unfit = 0, freed = 0;
+    if (m->ndim > MP_TENSOR_LINKS) {
+        return 0;
+    }
+    for (int32_t i = 0; i < m->ndim; i++) {
+        freed |= (uint64_t)(mp_tensor_meta_link(m, i) == MP_STRIDE_FREE) << i;
+    }
+    dims_link(m, open | m->open, freed, links);
+    for (int32_t i = 0; i < m->ndim; i++) {
+        unfit |= (uint64_t)!dims_follows(m, i, links[i], sizes, strides) << i;
+    }
+    return unfit;
 }
 
 int32_t

@@ -27,6 +27,7 @@ typedef struct {
 /* What the stride of a dimension must be where sizes are open: the recorded one; anything;
  * else, for a link j: size j * stride j. */
 enum { MP_STRIDE_FIXED = -1, MP_STRIDE_FREE = -2 };
+enum { MP_TENSOR_LINKS = 64 };  // of more dimensions none is open
 
 /* Find the C shim in the loaded torch, calibrate, self-test; falls back to getters (same
  * answers, slower) when the test fails.  torch must be imported.  0, or -1 with exception. */
@@ -60,6 +61,10 @@ mp_tensor_meta_link(const mp_tensor_meta *m, int32_t dim)
 {
     return (int32_t)m->dims[2 * m->ndim + dim];
 }
+/* Bits of the strides that would not be as at recording, nor follow from the dimensions
+ * further in, if these sizes were open, too. */
+uint64_t mp_tensor_strides_unfit(const mp_tensor_meta *m, uint64_t open,
+                                 const int64_t *sizes, const int64_t *strides);
 /* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
 int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
 /* Does it match but for sizes and strides, of as many dims?  Then dims[2 * ndim] has its

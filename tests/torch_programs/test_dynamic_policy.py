@@ -70,6 +70,37 @@ def test_sizes_of_zero_and_one_are_cases_of_their_own(small):
     assert check(fast, scaled, (ones(small, 3),), *SIZES) == before + 1
 
 
+def test_a_size_that_was_one_is_dynamic_when_it_is_another():
+    fast = compiled()
+    calls = [(ones(n, 3),) for n in (1, 2, 3, 4, 1, 7)]
+    assert check(fast, scaled, *calls) == 2
+    assert magpy.stats(fast)["dynamic"] == ["x.shape[0]"]
+
+
+def test_strides_that_do_not_follow_from_the_sizes_are_dynamic_too():
+    def fn(x):
+        return torch.cat([x, x[:, :1]], dim=1) * 2
+
+    fast = compiled(fn)
+    calls = [
+        (ones(2, m, 3)[:, :n],) for n, m in ((5, 8), (6, 6), (7, 9), (8, 8), (5, 7))
+    ]
+    assert check(fast, fn, *calls) == 2
+    assert magpy.stats(fast)["dynamic"] == ["x.shape[1]", "x.stride(0)"]
+
+
+def test_what_is_learned_is_not_hidden_by_nearer_recordings_that_teach_nothing():
+    def fn(x, cache):
+        return cache.sum(1) * x.shape[0] + len(x) if len(x) > 1 else cache * 2 + x[0]
+
+    fast = compiled(fn)
+    one, many = ones(1), ones(4)
+    # (Of two recordings the first is nearer: only x is another one, which is 1 now.)
+    assert check(fast, fn, (many, ones(2, 3)), (one, ones(2, 3))) == 2
+    calls = [(one, ones(2, n)) for n in (4, 5, 6)]
+    assert check(fast, fn, *calls) == 3
+
+
 def test_true_is_dynamic_from_the_first_call_on():
     fast = compiled(dynamic=True)
     assert (
