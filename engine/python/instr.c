@@ -486,6 +486,9 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
     mp_rc rc = in->op == MP_OP_LIST_EXTEND  ? do_extend(T, s, more)
                : in->op == MP_OP_SET_UPDATE ? do_set_update(T, s, more)
                                             : do_merge(T, s, more);
+    if (rc == MP_OK && in->op != MP_OP_SET_UPDATE) {
+        rc = mp_number_box_items(T, s, in->depth - 1);
+    }
     mp_node *n = mp_refgraph_find(&T->graph, TOP(s, in, 1 + in->arg));
     return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
 }

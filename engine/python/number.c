@@ -225,9 +225,9 @@ box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
     mp_rc rc = (*made = PyTuple_New(size)) == NULL ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
         PyObject *box;
-        rc = mp_symbol_take_item(T, reg, i, NULL, &box);
-        PyTuple_SET_ITEM(
-            *made, i, box != NULL ? box : Py_NewRef(PySequence_Fast_GET_ITEM(obj, i)));
+        PyObject *item = PySequence_Fast_GET_ITEM(obj, i);
+        rc = mp_symbol_take_item(T, reg, i, NULL, item, &box);
+        PyTuple_SET_ITEM(*made, i, box != NULL ? box : Py_NewRef(item));
     }
     return rc;
 }
@@ -240,7 +240,7 @@ box_dict(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
     Py_ssize_t pos = 0;
     mp_rc rc = (*made = PyDict_Copy(obj)) == NULL ? MP_ERR : MP_OK;
     while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
-        rc = mp_symbol_take_item(T, reg, -1, key, &box);
+        rc = mp_symbol_take_item(T, reg, -1, key, value, &box);
         if (rc == MP_OK && box != NULL && PyDict_SetItem(*made, key, box) < 0) {
             rc = MP_ERR;  // (the size stays, and with it the order)
         }
@@ -249,16 +249,18 @@ box_dict(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
     return rc;
 }
 
-/* UNPACK_SEQUENCE, f(*args), f(**kw) take items out of a container from outside.  If
- * some become symbols, a new container with their boxes takes its place on the stack;
- * the container itself is not changed. */
+/* UNPACK_SEQUENCE, f(*args), f(**kw), [*xs], {**d} take items out of a container from
+ * outside.  If some become symbols, a new container with their boxes takes its place on the
+ * stack; the container itself is not changed.  Of a dict that the run has written, what it has
+ * not written waits; a list's items have moved. */
 mp_rc
 mp_number_box_items(mp_trace *T, mp_shadow *s, int slot)
 {
     PyObject *obj = mp_frame_stack_borrow(s->f, slot), *made = NULL;
     const mp_node *n =
         T->symbols.n_waiting == 0 ? NULL : mp_refgraph_find(&T->graph, obj);
-    if (n == NULL || !mp_node_needs_guards(n) || n->appended || n->written != NULL
+    if (n == NULL || !mp_node_needs_guards(n) || n->appended
+        || (n->written != NULL && !PyDict_CheckExact(obj))
         || (PyTuple_CheckExact(obj) && PyTuple_GET_SIZE(obj) == 0)) {
         return MP_OK;  // (there is one empty tuple, which is nobody's copy)
     }

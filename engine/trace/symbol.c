@@ -285,7 +285,7 @@ mp_symbol_take(mp_trace *T, PyObject *answer, PyObject **box)
 
 mp_rc
 mp_symbol_take_item(mp_trace *T, int32_t reg, Py_ssize_t index, PyObject *key,
-                    PyObject **box)
+                    PyObject *item, PyObject **box)
 {
     mp_symbols *s = &T->symbols;
     *box = NULL;
@@ -293,7 +293,7 @@ mp_symbol_take_item(mp_trace *T, int32_t reg, Py_ssize_t index, PyObject *key,
         mp_waiting w = s->waiting[i];
         int32_t from = T->guards->numbers.ops[w.number].a;
         const mp_guard *load = &T->guards->ops[T->guards->def[from]];
-        if (load->a == reg
+        if (load->a == reg && w.value == item
             && (key != NULL ? load->kind == MP_G_LOAD_KEY && load->obj == key
                             : load->kind == MP_G_LOAD_ITEM && load->n == index)) {
             s->waiting[i] = s->waiting[--s->n_waiting];

@@ -76,9 +76,9 @@ mp_rc mp_symbols_give_up(struct mp_trace *T);
 /* The answer of the instruction: a new reference to its box if it waits, else NULL.  Pins
  * all others. */
 mp_rc mp_symbol_take(struct mp_trace *T, PyObject *answer, PyObject **box);
-/* The same of what was loaded as an item of a sequence, or of a dict (key). */
+/* The same of `item`, if it was loaded as an item of a sequence, or of a dict (key). */
 mp_rc mp_symbol_take_item(struct mp_trace *T, int32_t reg, Py_ssize_t index,
-                          PyObject *key, PyObject **box);
+                          PyObject *key, PyObject *item, PyObject **box);
 /* A symbol for this number, which is `value` in this run: new reference to its box.  NULL
  * in *box: the number is pinned. */
 mp_rc mp_symbol_make(struct mp_trace *T, int32_t number, PyObject *value,

@@ -11,16 +11,6 @@ pytest.importorskip("transformers")
 from magpy_experiments.dynamic import report  # noqa: E402
 from magpy_experiments.dynamic.case import Ours, bar, measure  # noqa: E402
 
-#: What is over the bar yet, and why.
-OPEN = {
-    "encoder, 20 shapes": "the first call breaks at bool(mask.all())",
-    "generate gpt2 greedy": "the first call breaks at bool(mask.all())",
-    "generate gpt2 assisted": "a token of a context variable is used twice",
-    "generate gpt_neox assisted": "one kind of call more",
-    "generate t5 assisted": "one kind of call more",
-    "generate bart greedy": "a size is pinned",
-    "generate bart assisted": "a size is pinned",
-}
 CASES = [
     case
     for case in report.cases(quick=True)
@@ -28,19 +18,8 @@ CASES = [
 ]
 
 
-def marked(case):
-    why = OPEN.get(case.name)
-    return [] if why is None else [pytest.mark.xfail(reason=why, strict=False)]
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c.name, marks=marked(c)) for c in CASES]
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bar(case):
     counted = measure(case, lambda: Ours("eager"), tolerance=0.0)
     assert counted.calls > 1
     assert not bar(case, counted), (bar(case, counted), counted)
-
-
-def test_what_is_open_is_a_case():
-    assert set(OPEN) <= {case.name for case in CASES}

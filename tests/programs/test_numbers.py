@@ -55,6 +55,34 @@ def f(n):
 >>> -2**63
 >>> 7
 
+=== keywords_that_the_run_has_changed
+def g(a, n=0, **kw):
+    return n + 1, kw, a
+def f(**kw):
+    kw.pop("flag", None)
+    kw["more"] = 2
+    return g(1, **kw), g(2, **{**kw, "k": 3})
+>>> n=3, flag=1, k=5
+>>> n=4, flag=1, k=6
+>>> n=5, flag=1, k=7
+
+=== arguments_in_front_of_others
+def g(*args, **kw):
+    return args[0] + args[-1], args
+def f(*args):
+    return g(1, *args, 2), [0, *args], (*args, 1)
+>>> 3, 0.5
+>>> 4, 1.5
+>>> 5, 2.5
+
+=== slices
+def f(n):
+    s = slice(n), slice(-n, None), slice(1, n, None)
+    return s, s[0].stop + 1, slice(n) == slice(n), [1, 2, 3, 4][s[0]], s[1].start
+>>> 1
+>>> 2
+>>> 3
+
 === powers
 def f(n):
     return n ** 2, 2 ** n, n ** 0.5
