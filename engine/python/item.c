@@ -155,7 +155,7 @@ getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
 
 /* C[x]: __class_getitem__, or a generic alias of a builtin class. */
 static mp_rc
-getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
+getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *key)
 {
     PyObject *name = PyUnicode_InternFromString("__class_getitem__");
     if (name == NULL) {
@@ -172,6 +172,12 @@ getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls)
         if (inner != NULL && PyFunction_Check(inner)) {
             s->below = MP_BELOW_WATCH;
             return mp_load_part(T, found, MP_F_STATIC_FUNC, inner);
+        }
+        // collections.abc.Callable[[int], str]: the class of its aliases is called.
+        if (inner != NULL && PyType_Check(inner)) {
+            PyObject *const args[] = {(PyObject *)cls, key};
+            rc = mp_load_part(T, found, MP_F_STATIC_FUNC, inner);
+            return rc != MP_OK ? rc : mp_record_callee(T, s, inner, args, 2, NULL);
         }
     }
     return Py_TYPE(found) == &PyClassMethodDescr_Type
@@ -234,7 +240,7 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     }
     s->post = MP_POST_RESULT;
     if (PyType_Check(obj)) {
-        return getitem_class(T, s, (PyTypeObject *)obj);
+        return getitem_class(T, s, (PyTypeObject *)obj, key);
     }
     if (has_tensor) {
         return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as an index");
