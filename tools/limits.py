@@ -227,9 +227,8 @@ LIMITS: dict[str, list[Claim]] = {
         ),
         claim("scripted modules", "return scripted(x)"),
         claim(
-            "`torch.vmap`, `torch.jit.trace`; `torch.cond` and its like in the cases that "
+            "`torch.jit.trace`; `torch.cond` and its like in the cases that "
             "[control_flow.md](control_flow.md) names",
-            "return torch.vmap(torch.sin)(x)",
             "return torch.jit.trace(torch.sin, x)(x)",
             "mode = torch.no_grad\n"
             "def body(a):\n    with mode():\n        return a * 2\n"

@@ -13,6 +13,7 @@
  * other threads warn of passes.  What must hold: `held` lists these graphs, and the
  * last one puts the original back if nobody else has put something there. */
 #include "call/transaction.h"
+#include "torch/levels.h"
 
 static mp_held_warnings *held;   // under the GIL
 static PyObject *held_original;  // owned while something is held
@@ -214,7 +215,8 @@ transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
     bool interrupted = mp_err_is_signal();
     PyObject *exc = mp_err_take();  // owned
     bool restored =
-        entry->plan->ambient == NULL || mp_ambient_restore(entry->plan->ambient) == 0;
+        entry->plan->ambient == NULL
+        || (mp_levels_close() == 0 && mp_ambient_restore(entry->plan->ambient) == 0);
     if (!restored) {
         Py_DECREF(exc);
         return;

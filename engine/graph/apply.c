@@ -98,6 +98,10 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (nargs < 1 || !PyType_Check(args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "apply without a class");
     }
+    if (T->n_levels > 0) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                              "an autograd.Function inside a transform of torch.func");
+    }
     PyTypeObject *cls = (PyTypeObject *)args[0];
     mp_rc rc = apply_check(T, cls, args + 1, count - 1);
     rc = rc != MP_OK ? rc : static_method(T, cls, str_forward, &forward);

@@ -61,6 +61,15 @@ mp_rc mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node
 mp_rc mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                           PyObject *name);
 
+/* -- levels.c ----------------------------------------------------------------------- */
+
+/* A callable with these flags is about to run, and has run. */
+mp_rc mp_level_begin(mp_trace *T, int flags);
+void mp_level_end(mp_trace *T, int flags);
+/* May the graph end here?  May it hand out this tensor? */
+mp_rc mp_check_levels(mp_trace *T);
+mp_rc mp_check_leaving(mp_trace *T, PyObject *tensor);
+
 /* -- names.c ----------------------------------------------------------------------- */
 
 /* What the log calls the callee: its name, if the class of the first argument leads from

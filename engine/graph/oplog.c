@@ -411,7 +411,7 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
             int flags)
 {
     bool has_tensor = false;
-    s->below = MP_BELOW_SKIP;
+    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
     uint8_t post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
@@ -521,6 +521,10 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_REFUSE) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
     }
+    mp_rc rc = mp_level_begin(T, flags);
+    if (rc != MP_OK) {
+        return rc;
+    }
     if ((flags & MP_TORCH_LATER) && mp_grad_is_enabled()) {
         return op_refuse(T, MP_AB_GRAD_LATER, callee);
     }
@@ -539,7 +543,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return op_constant(T, s, args, count, flags);
     }
     // Now, not when it has run: the program may change a list of arguments meanwhile.
-    mp_rc rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
+    rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
     if (rc != MP_OK) {
         return rc;
     }
@@ -702,6 +706,7 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
     bool mutated = mp_op_mutated(T, has_old) || wrote,
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
+    mp_level_end(T, op->flags);
     mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
     if (rc != MP_OK) {
         mp_op_drop(T);

@@ -189,6 +189,9 @@ rows_of_inputs(mp_trace *T, PyObject *recorder)
 PyObject *
 mp_shape_ask(mp_trace *T, const char *question, PyObject *what)
 {
+    if (T->all_static) {
+        return NULL;  // fakes run single operations: there are no levels around them
+    }
     PyObject *recorder = recorder_borrow(T), *answer = NULL;
     PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T, recorder);
     PyObject *numbers = inputs == NULL ? NULL : rows_of_numbers_borrow(T);

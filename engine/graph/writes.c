@@ -14,14 +14,24 @@
 #include <string.h>
 
 #include "objects/operators.h"
+#include "torch/levels.h"
+
+/* Of the memory that a tensor has, or the one that it wraps. */
+static int
+bare_extent(PyObject *tensor, uintptr_t *lo, uintptr_t *hi)
+{
+    PyObject *bare = mp_level_bare(tensor);
+    int found = mp_tensor_extent(bare, lo, hi);
+    Py_DECREF(bare);
+    return found;
+}
 
 static bool
 tensors_overlap(PyObject *a, PyObject *b)
 {
     uintptr_t lo, hi, other_lo, other_hi;
-    return mp_tensor_extent(a, &lo, &hi) > 0
-           && mp_tensor_extent(b, &other_lo, &other_hi) > 0 && lo < other_hi
-           && other_lo < hi;
+    return bare_extent(a, &lo, &hi) > 0 && bare_extent(b, &other_lo, &other_hi) > 0
+           && lo < other_hi && other_lo < hi;
 }
 
 /* Argument `at` of the operation, or the keyword: borrowed, or NULL. */
@@ -245,13 +255,13 @@ is_of_outside(mp_trace *T, PyObject *tensor)
         return true;
     }
     uintptr_t lo, hi, other_lo, other_hi;
-    bool shares = mp_tensor_extent(tensor, &lo, &hi) <= 0
+    bool shares = bare_extent(tensor, &lo, &hi) <= 0
                   || (T->inside > 0 && !mp_body_made(T, n));
     // (Of a body, outside is all that was there before it.)
     for (int i = 0; i < T->inside - 1 && !shares; i++) {
         const mp_node *other = T->graph.nodes[i];
         shares = other->kind == MP_NODE_TENSOR && mp_node_is_alive(other)
-                 && (mp_tensor_extent(other->obj, &other_lo, &other_hi) <= 0
+                 && (bare_extent(other->obj, &other_lo, &other_hi) <= 0
                      || (lo < other_hi && other_lo < hi));
     }
     for (int i = 0; i < T->n_inputs && !shares; i++) {
@@ -281,11 +291,13 @@ mp_op_check_trial(mp_trace *T)
 static PyObject *
 tensor_base(PyObject *tensor)
 {
-    PyObject *base = PyObject_GetAttrString(tensor, "_base");
+    PyObject *bare = mp_level_bare(tensor);
+    PyObject *base = PyObject_GetAttrString(bare, "_base");
     mp_err_drop();  // without one it is its own
     if (base == NULL || base == Py_None) {
-        Py_XSETREF(base, Py_NewRef(tensor));
+        Py_XSETREF(base, Py_NewRef(bare));
     }
+    Py_DECREF(bare);
     return base;
 }
 

@@ -189,6 +189,10 @@ scan_tensor(mp_rebuilder *b, mp_node *n)
     if (output_index(b, n->leaf) >= 0) {
         return MP_OK;
     }
+    mp_rc rc = mp_check_leaving(b->T, n->obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (PyList_Append(b->outputs, n->leaf) < 0
         || (b->T->outputs != NULL && PyList_Append(b->T->outputs, n->obj) < 0)) {
         return MP_ERR;

@@ -28,6 +28,7 @@
 #include "python/python.h"
 #include "read/read.h"
 #include "run/run.h"
+#include "torch/levels.h"
 #include "trace/check.h"
 
 enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
@@ -701,7 +702,8 @@ mp_record_setup(PyObject *setup)
     if (prefixes != NULL && mp_library_init(prefixes) < 0) {
         return -1;
     }
-    return mp_oplog_init(setup) < 0 || mp_mode_init() < 0 || mp_region_setup(setup) < 0
+    return mp_levels_init(setup) < 0 || mp_oplog_init(setup) < 0 || mp_mode_init() < 0
+                   || mp_region_setup(setup) < 0
                ? -1
                : 0;
 }

@@ -31,7 +31,7 @@ segment_init(mp_trace *T)
 {
     assert(T->guards == NULL && T->n_writes == 0 && T->n_inputs == 0);
     T->locked = T->wrote = T->clash = T->raised = T->warned = T->blamed = MP_NO_SITE;
-    T->lent_at = T->known_at = MP_NO_SITE;
+    T->lent_at = T->known_at = T->opened = MP_NO_SITE;
     T->raises_at = -1;
     T->guards = mp_guards_new();
     T->ops = PyList_New(0);
@@ -214,7 +214,8 @@ mp_plan_make(mp_trace *T, PyObject *result)
     mp_trace_check_all(T);
     T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
     T->result = result;
-    mp_rc rc = plan_ambient(T, &plan->after);
+    mp_rc rc = mp_check_levels(T);
+    rc = rc != MP_OK ? rc : plan_ambient(T, &plan->after);
     if (rc == MP_OK && T->n_locks > 0) {
         mp_blame(T, T->locked);
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that is held");

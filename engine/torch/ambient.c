@@ -45,6 +45,8 @@ typedef enum {
     PROBE_COUNT,
     PROBE_NESTING,
     PROBE_DEQUE,
+    PROBE_FLAG_AT,
+    PROBE_BIT_OF,
     PROBE_DEVICE,
     PROBE_STREAM,
     PROBE_CALL,
@@ -92,6 +94,9 @@ typedef struct {
 #define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
 /* const std::deque<T> &f(): how far its end is from its begin */
 #define DEQUE(symbol) PROBE_DEQUE, symbol, NULL, 0, 0, false
+/* const T &f(): the bool in byte `at`, a bit of the first byte */
+#define FLAG_AT(symbol, at) PROBE_FLAG_AT, symbol, NULL, at, 0, false
+#define BIT_OF(symbol, bit) PROBE_BIT_OF, symbol, NULL, bit, 0, true
 /* cudaError_t f(int8_t *device), AOTITorchError f(int32_t device, void **stream) */
 #define DEVICE(symbol) PROBE_DEVICE, symbol, NULL, 0, 0, false
 #define STREAM(symbol) PROBE_STREAM, symbol, NULL, 0, 0, false
@@ -234,6 +239,10 @@ probe_read_row(int i)
         const intptr_t *deque = found[i].probe.words();
         return deque[6] - deque[2];  // libstdc++: finish.cur - start.cur
     }
+    case PROBE_FLAG_AT:
+        return ((const uint8_t *)found[i].probe.words())[rows[i].a];
+    case PROBE_BIT_OF:
+        return *(const uint8_t *)found[i].probe.words() >> rows[i].a & 1;
     case PROBE_DEVICE:
         return device_probe(i);
     case PROBE_STREAM:
@@ -713,33 +722,63 @@ ambient_complete(PyObject *torch, int i)
     return rc == MP_ABORTED && !needed ? MP_OK : rc;
 }
 
-/* Push a pair of hooks and take it off again: the probe of the deque must see both. */
-static int
-deque_confirm(PyObject *torch, int i)
+/* A probe that could agree by chance is tried: module.on(...), then module.off(...), on a
+ * state that is `before`. */
+static const struct {
+    ambient_prober prober;
+    int64_t before;
+    const char *on, *off;
+} switches[] = {
+    {PROBE_DEQUE, 0, "_push_saved_tensors_default_hooks",
+     "_pop_saved_tensors_default_hooks"},
+    {PROBE_FLAG_AT, 0, "_saved_tensors_hooks_disable", "_saved_tensors_hooks_enable"},
+    {PROBE_BIT_OF, 1, "_set_fwd_grad_enabled", "_set_fwd_grad_enabled"},
+};
+
+/* The state is another one while it is switched, and the same again afterwards. */
+static bool
+switch_shows(PyObject *module, int i, size_t k)
 {
-    PyObject *hooks = NULL;
-    mp_rc rc = path_find(torch, rows[i].module, &hooks);
-    if (rc != MP_OK) {
-        found[i].probed = false;
-        return rc == MP_ERR ? -1 : 0;
-    }
-    int64_t before = probe_read_row(i), during = 0;
     PyObject *nothing = (PyObject *)&PyTuple_Type;  // any callable: it is not called
-    PyObject *done = PyObject_CallMethod(hooks, "_push_saved_tensors_default_hooks",
-                                         "OO", nothing, nothing);
+    int64_t before = switches[k].before, during = before;
+    PyObject *done = NULL;
+    if (probe_read_row(i) != before) {
+        return false;
+    }
+    switch (switches[k].prober) {
+    case PROBE_DEQUE:
+        done = PyObject_CallMethod(module, switches[k].on, "OO", nothing, nothing);
+        break;
+    case PROBE_FLAG_AT:
+        done = PyObject_CallMethod(module, switches[k].on, "s", "");
+        break;
+    default:
+        done = PyObject_CallMethod(module, switches[k].on, "O", Py_False);
+    }
     if (done != NULL) {
         during = probe_read_row(i);
         Py_DECREF(done);
-        done = PyObject_CallMethod(hooks, "_pop_saved_tensors_default_hooks", NULL);
+        done = switches[k].prober == PROBE_BIT_OF
+                   ? PyObject_CallMethod(module, switches[k].off, "O", Py_True)
+                   : PyObject_CallMethod(module, switches[k].off, NULL);
+        Py_XDECREF(done);
     }
-    found[i].probed = before == 0 && during != 0 && probe_read_row(i) == 0;
-    Py_XDECREF(done);
-    Py_DECREF(hooks);
-    if (done != NULL) {
-        return 0;
+    return done != NULL && during != before && probe_read_row(i) == before;
+}
+
+/* 0 / -1. */
+static int
+probe_confirm(PyObject *torch, int i)
+{
+    for (size_t k = 0; k < Py_ARRAY_LENGTH(switches); k++) {
+        if (switches[k].prober == rows[i].prober) {
+            PyObject *module = NULL;
+            mp_rc rc = path_find(torch, rows[i].module, &module);
+            found[i].probed = rc == MP_OK && switch_shows(module, i, k);
+            Py_XDECREF(module);
+        }
     }
-    found[i].probed = false;
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
     mp_err_drop();
@@ -779,7 +818,7 @@ probe_find(PyObject *torch, int i)
     }
     found[i].probed = probe_agrees(i, answer, probe_read_row(i));
     Py_DECREF(answer);
-    return found[i].probed && prober == PROBE_DEQUE ? deque_confirm(torch, i) : 0;
+    return found[i].probed ? probe_confirm(torch, i) : 0;
 }
 
 /* Find the getter and the probe of row i in this torch.  A row without a getter is not

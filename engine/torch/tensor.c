@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "torch/levels.h"
 #include "torch/tensor_state.h"
 
 mp_torch_info mp_torch;
@@ -629,7 +630,9 @@ mp_tensor_version(PyObject *o)
         return -1;
     }
     PyErr_Fetch(&type, &value, &trace);
-    PyObject *number = tensor_ask(&mp_torch.version, o);
+    PyObject *bare = mp_level_bare(o);
+    PyObject *number = tensor_ask(&mp_torch.version, bare);
+    Py_DECREF(bare);
     if (number != NULL) {
         version = PyLong_AsLongLong(number);
         Py_DECREF(number);

@@ -72,7 +72,7 @@ mp_is_dynamic_place(mp_trace *T, int32_t reg, mp_part part, int64_t n, PyObject 
                     int64_t now)
 {
     const mp_marks *marks = T->compiling == NULL ? NULL : T->compiling->numbers;
-    if (marks == NULL || reg < 0
+    if (marks == NULL || reg < 0 || T->all_static
         || (part == MP_PART_VALUE && !PyLong_CheckExact(o) && !PyFloat_CheckExact(o))) {
         return MP_STATIC;
     }

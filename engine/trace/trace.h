@@ -298,6 +298,9 @@ typedef struct mp_trace {
     int n_locks;          // locks that the segment holds (mp_take_lock)
     int n_free_writes;    // n_writes when it took the first of these
     mp_site locked;       // where it took it
+    int n_levels;         // levels of torch.func that the run has open (graph/levels.c)
+    mp_site opened;       // where it opened the outermost one
+    bool all_static;      // no number becomes a symbol from here on
     PyObject *warn_view;  // owned: the filters and hooks for its warnings, or NULL
     mp_site warned;       // the first of them
     mp_site blamed;       // the instruction because of which there is no plan

@@ -14,6 +14,7 @@
 #include "verify/verify.h"
 #include "call/transaction.h"
 #include "effect/same.h"
+#include "torch/levels.h"
 
 /* Run the graph dry.  Its warnings are the real call's, which gives them once more. */
 static PyObject *
@@ -63,7 +64,7 @@ mp_verify_dry(PyObject *verifier, const mp_entry *entry, PyObject *const *inputs
     Py_DECREF(list);
     // A graph that raised may have left torch in one of its own modes.
     if (*notes != NULL && plan->ambient != NULL
-        && mp_ambient_restore(plan->ambient) < 0) {
+        && (mp_levels_close() < 0 || mp_ambient_restore(plan->ambient) < 0)) {
         Py_CLEAR(*notes);
     }
     return *notes == NULL ? -1 : 0;

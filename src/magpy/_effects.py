@@ -15,6 +15,7 @@ Three things no schema tells, and are tables here:
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import operator
 import types
@@ -24,6 +25,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch._functorch import eager_transforms
 
 from magpy.graph import is_region, operations
 
@@ -75,6 +77,9 @@ def row(target: Any) -> tuple[int, tuple[Any, ...]]:
     Returns:
         Bits, and one ``(unless, arguments)`` for each :class:`Write`.
     """
+    if target is eager_transforms._autograd_grad:
+        # What it imports itself, when it runs first, would run below an operation.
+        importlib.import_module("torch._dynamo.compiled_autograd")
     found = effects_of(target)
     bits = RANDOM if found.draws or found.undefined else 0
     bits |= RAISES if found.raises else 0
@@ -378,6 +383,9 @@ def _fixed() -> dict[Any, Effects]:
     for maker in _torch_table.tensor_makers():
         found[maker] = NOTHING
     found[torch.autograd.Variable] = NOTHING
+    # They wrap tensors, and ask for gradients of what they wrap.
+    found.update(dict.fromkeys(_torch_table.wrappers(), NOTHING))
+    found[eager_transforms._autograd_grad] = Effects(raises=True)
     for maker in _torch_table.legacy_constructors():
         found[maker] = Effects(undefined=True)
     return found

@@ -160,7 +160,7 @@ def _teach_torch(c_engine: Any) -> None:
     """Hand the engine what it has to know about torch; see engine/run/record.h."""
     import torch
 
-    from magpy import _effects, regions
+    from magpy import _effects, levels, regions
     from magpy import _torch_table as table
 
     c_engine.setup_torch(
@@ -172,6 +172,7 @@ def _teach_torch(c_engine: Any) -> None:
         op_flags=table.op_flags,
         op_effects=_effects.row,
         graph_object_type=torch._C._InferenceMode,
+        close_levels=levels.close,
         script_function_type=torch.jit.ScriptFunction,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),

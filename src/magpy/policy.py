@@ -12,7 +12,9 @@ import types
 from typing import Any
 
 import torch
+from torch._functorch import eager_transforms
 
+from magpy import levels
 from magpy._torch_table import tensor_makers
 from magpy.graph import Spec, is_value, operations
 
@@ -60,7 +62,8 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
         Two empty texts if one may.
     """
     makers = tensor_makers()
-    for target, args, kwargs, _ in operations(spec):
+    outside = _outside_of_levels(spec)
+    for at, (target, args, kwargs, _) in enumerate(operations(spec)):
         if kwargs.get("requires_grad") is True:
             return "it makes a leaf that requires gradients", "tensor-state"
         if _goes_by_memory(target):
@@ -74,12 +77,24 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
             return f"it makes a {target.__name__}", "tensor-state"
         if target is setattr:
             return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
+        if target is eager_transforms._set_tensor_requires_grad and at in outside:
+            return "it makes a leaf that requires gradients", "tensor-state"
         if type(target) is str and target in _STATE_METHODS:
             return f"it calls {target} of a tensor", "tensor-state"
     later = _later_python(spec)
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def _outside_of_levels(spec: Spec) -> frozenset[int]:
+    """Return the positions of the operations that no transform of torch.func is at."""
+    depth, outside = 0, []
+    for at, (target, *_) in enumerate(operations(spec)):
+        depth += levels.step(target)
+        if depth == 0:
+            outside.append(at)
+    return frozenset(outside)
 
 
 def _goes_by_memory(target: Any) -> bool:

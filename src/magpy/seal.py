@@ -22,6 +22,8 @@ def sealed() -> Iterator[None]:
     """Restore random states, modes and defaults after the block."""
     import torch
 
+    from magpy import levels
+
     cuda = torch.cuda.is_initialized()
     python_state = random.getstate()
     numpy_random = getattr(sys.modules.get("numpy"), "random", None)
@@ -37,7 +39,8 @@ def sealed() -> Iterator[None]:
     recursion = sys.getrecursionlimit()  # Inductor raises it
     keys = _dispatch_keys()
     try:
-        yield
+        with levels.kept():
+            yield
     finally:
         _restore_dispatch_keys(keys)
         random.setstate(python_state)

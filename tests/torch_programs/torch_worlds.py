@@ -151,14 +151,18 @@ def fullgraph_reason(fn: Callable[..., Any], *args: Any) -> str:
 
 
 @_modes_restored()
-def check_torch(case: Case) -> Pair:
-    """Run a case: until stable, two hits, then each change and again."""
+def check_torch(case: Case, *, whole: bool = True) -> Pair:
+    """Run a case: until stable, two hits, then each change and again.
+
+    whole: hits must answer whole calls.
+    """
     pair = TorchPair(
         lambda: _build(case),
         torch_compile,
         magpy.stats,
         keep=4,
         tolerance=TOLERANCE,
+        whole=whole,
     )
     calls = [(text, evaluated(text)) for text in case.calls]
 

@@ -45,6 +45,7 @@ def test_combinations_are_told_apart():
 def test_no_row_is_a_combination_without_a_name(rows):
     known = {int(f) for f in F.__members__.values()}
     known |= {F.CALL | F.DYNAMIC, F.CALL | F.LATER, F.CALL | F.STATE}
+    known |= {F.SETS_STATE | F.OPENS, F.SETS_STATE | F.CLOSES, F.PURE | F.TRUSTED}
     assert set(rows.values()) <= known
 
 
@@ -287,7 +288,9 @@ ROWS = [
     (torch.from_numpy, F.LISTED),
     (torch.set_default_dtype, F.REFUSE),
     (torch.quantize_per_tensor, F.REFUSE),
-    (torch.vmap, F.REFUSE),
+    (torch._C._functorch._add_batch_dim, F.CALL),
+    (torch._C._functorch._vmap_increment_nesting, F.SETS_STATE | F.OPENS),
+    (torch._C._functorch._grad_decrement_nesting, F.SETS_STATE | F.CLOSES),
     (torch.is_grad_enabled, F.AMBIENT),
     (torch.is_autocast_enabled, F.AMBIENT),
     (torch.get_default_dtype, F.AMBIENT),

@@ -26,7 +26,7 @@ from magpy._torch_table.kinds import (
     tensor_types,
 )
 from magpy._torch_table.operators import op_flags, op_object_types
-from magpy._torch_table.rows import aliases, build, sets_state
+from magpy._torch_table.rows import aliases, build, sets_state, wrappers
 
 __all__ = [
     "OpFlag",
@@ -40,4 +40,5 @@ __all__ = [
     "skip_module_prefixes",
     "tensor_makers",
     "tensor_types",
+    "wrappers",
 ]

@@ -100,7 +100,7 @@ REFUSE = words(
     frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
     sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
     sparse_compressed_tensor saddmm hspmm smm sspaddmm nested_tensor
-    nested_to_padded_tensor _fw_primal _make_dual _unpack_dual _lazy_clone
+    nested_to_padded_tensor _fw_primal _lazy_clone
     sym_constrain_range sym_constrain_range_for_size _linalg_check_errors _print
     _propagate_xla_data _make_dep_token __delitem__ manual_seed seed initial_seed
     get_rng_state set_rng_state manual_seed_all seed_all get_rng_state_all
@@ -108,7 +108,7 @@ REFUSE = words(
     set_default_tensor_type set_printoptions set_num_threads set_num_interop_threads
     get_num_interop_threads set_flush_denormal use_deterministic_algorithms
     set_deterministic_debug_mode set_float32_matmul_precision set_warn_always
-    is_warn_always_enabled set_anomaly_enabled cond while_loop vmap fork wait
+    is_warn_always_enabled set_anomaly_enabled cond while_loop fork wait
     import_ir_module import_ir_module_from_buffer handle_torch_function
     get_deterministic_debug_mode
     """
@@ -227,6 +227,9 @@ torch._C: _get_cublas_allow_tf32 _get_cublas_allow_fp16_reduced_precision_reduct
 torch._C: _get_cublas_allow_bf16_reduced_precision_reduction _get_default_device
 torch._C: _are_functorch_transforms_active _cuda_getDevice
 torch._C._functorch: peek_interpreter_stack maybe_current_level
+torch._C._functorch: get_inplace_requires_grad_allowed
+torch._C: _is_fwd_grad_enabled
+torch._C._autograd: _saved_tensors_hooks_get_disabled_error_message
 torch.jit: is_tracing
 torch.compiler: is_exporting is_dynamo_compiling
 torch.cuda: current_device is_current_stream_capturing
@@ -244,7 +247,39 @@ torch._C: _set_grad_enabled
 torch: set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled
 torch: set_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype
 torch: autocast_increment_nesting autocast_decrement_nesting clear_autocast_cache
-torch._C: _InferenceMode
+torch._C: _InferenceMode _set_fwd_grad_enabled
+torch._C._autograd: _saved_tensors_hooks_disable _saved_tensors_hooks_enable
+torch._C._functorch: set_inplace_requires_grad_allowed
+"""
+
+# Levels of torch.func and of forward differentiation.
+OPENS_AT = """
+torch._C: _enter_dual_level
+torch._C._functorch: _vmap_increment_nesting _grad_increment_nesting
+torch._C._functorch: _jvp_increment_nesting
+"""
+
+CLOSES_AT = """
+torch._C: _exit_dual_level
+torch._C._functorch: _vmap_decrement_nesting _grad_decrement_nesting
+torch._C._functorch: _jvp_decrement_nesting
+"""
+
+LEVELED_AT = """
+torch._C._functorch: _add_batch_dim _remove_batch_dim _wrap_for_grad _unwrap_for_grad
+torch._C._VariableFunctions: _make_dual _unpack_dual
+torch._functorch.eager_transforms: _autograd_grad
+"""
+
+# Only ever on a tensor that torch.func has just wrapped.
+WRAPPED_AT = """
+torch._functorch.eager_transforms: _set_tensor_requires_grad
+"""
+
+# They load decompositions of torch's, once in a process.
+LOADS_AT = """
+torch._functorch.predispatch: lazy_load_decompositions
+torch.autograd.forward_ad: _maybe_load_decompositions
 """
 
 # Constant for a process.
@@ -268,6 +303,12 @@ torch.amp.autocast_mode: is_autocast_available
 ASKS_AT = """
 torch._C: _has_torch_function _has_torch_function_unary _has_torch_function_variadic
 torch.overrides: has_torch_function has_torch_function_unary has_torch_function_variadic
+"""
+
+# What a tensor is to functorch.
+LEVELS_KNOWN_AT = """
+torch._C._functorch: is_batchedtensor is_gradtrackingtensor is_functorch_wrapped_tensor
+torch._C._functorch: is_functionaltensor maybe_get_level maybe_get_bdim
 """
 
 INLINE_AT = """

@@ -156,8 +156,17 @@ def _higher_order() -> Iterable[Any]:
 def sets_state(target: Any) -> bool:
     """Does a callable do nothing but set what torch/ambient.def guards?"""
     table: Table = dict.fromkeys(_inference_modes(), 0)
-    _add_at(table, names.SETS_STATE_AT, OpFlag.SETS_STATE)
+    for text in (names.SETS_STATE_AT, names.OPENS_AT, names.CLOSES_AT):
+        _add_at(table, text, OpFlag.SETS_STATE)
     return target in table
+
+
+def wrappers() -> tuple[Any, ...]:
+    """Return the functions that give tensors to levels of torch.func, or take them."""
+    table: Table = {}
+    for text in (names.LEVELED_AT, names.WRAPPED_AT):
+        _add_at(table, text, OpFlag.CALL)
+    return tuple(table)
 
 
 def build() -> Table:
@@ -190,6 +199,12 @@ def build() -> Table:
         (names.INLINE_AT, OpFlag.INLINE),
         (names.REFUSE_AT, OpFlag.REFUSE),
         (names.CALL_AT, OpFlag.CALL),
+        (names.OPENS_AT, OpFlag.SETS_STATE | OpFlag.OPENS),
+        (names.CLOSES_AT, OpFlag.SETS_STATE | OpFlag.CLOSES),
+        (names.LEVELED_AT, OpFlag.CALL),
+        (names.WRAPPED_AT, OpFlag.CALL | OpFlag.STATE),
+        (names.LEVELS_KNOWN_AT, OpFlag.METADATA),
+        (names.LOADS_AT, OpFlag.PURE | OpFlag.TRUSTED),
         (names.LATER_INLINE_AT, OpFlag.LATER_INLINE),
     ):
         _add_at(table, text, flag)
