@@ -116,9 +116,10 @@ LIMITS: dict[str, list[Claim]] = {
             "assert (x > 0).all()\nreturn x + 1",
         ),
         claim(
-            "`t.item()`, `float(t)`, `t.tolist()`, `t.numpy()`, `l[t]`, `torch.equal`",
-            "return x.sum().item()",
-            "return float(x.sum())",
+            "`range(t.item())`, `d[t.item()]`, `t.tolist()`, `t.numpy()`, `l[t]`, "
+            "`torch.equal`",
+            "return [x for _ in range(int(x.sum()))]",
+            "return {1.0: 1}.get(x.sum().item())",
             "return (x + 1).tolist()",
             "return (x + 1).numpy()",
             "return [4, 5][(x.sum() > 0).long()]",
@@ -305,8 +306,10 @@ RECORDED: list[Claim] = [
         "a, b = torch.stack([x, x])[:, x > 0].unbind(0)\nreturn a * b, a.ndim",
     ),
     claim(
-        "a number that follows from constants alone",
+        "`t.item()`, `float(t)`, `bool(t)` and arithmetic on them, as long as nothing is "
+        "decided on the value, or it follows from constants",
         "return x * (torch.tensor(3) + 1).item()",
+        "kept.loss = x.sum().item()\nreturn x / max(float(x.max()), 1e-8), kept.loss * 2",
     ),
     claim("`dropout`, `torch.rand`", "return F.dropout(x) + torch.rand(3)"),
     claim(

@@ -197,6 +197,11 @@ int mp_int_max_digits(void);
  * object has: also of the ints that CPython keeps one object for. */
 PyObject *mp_number_box(PyObject *o);
 bool mp_number_has_box(PyObject *o);
+/* The same of any exact int, float, complex or bool: new; NULL without an exception: it can
+ * have none.  The box of a bool is neither True nor False, and mp_value_box_end must be called
+ * before it is released: whoever holds it then has an int. */
+PyObject *mp_value_box(PyObject *o);
+void mp_value_box_end(PyObject *box);
 
 /* -- swap.c ---------------------------------------------------------------------------- */
 

@@ -659,7 +659,58 @@ mp_number_box(PyObject *o)
     return value >= -5 && value <= 256 ? small_int_box((long)value)
                                        : PyLong_FromLongLong(value);
 }
+
+/* An int beyond int64: the sum with zero is a new object. */
+static PyObject *
+big_int_box(PyObject *o)
+{
+    PyObject *zero = PyLong_FromLong(0);
+    PyObject *box = zero == NULL ? NULL : PyNumber_Add(o, zero);
+    Py_XDECREF(zero);
+    if (box == o) {
+        Py_CLEAR(box);
+    }
+    return box;
+}
+
+PyObject *
+mp_value_box(PyObject *o)
+{
+    if (PyBool_Check(o)) {
+        PyObject *box = small_int_box(o == Py_True);
+        if (box != NULL) {
+            Py_SET_TYPE(box, &PyBool_Type);
+        }
+        return box;
+    }
+    if (PyComplex_CheckExact(o)) {
+        return PyComplex_FromCComplex(((PyComplexObject *)o)->cval);
+    }
+    if (PyFloat_CheckExact(o) || (PyLong_CheckExact(o) && mp_number_has_box(o))) {
+        return mp_number_box(o);
+    }
+    return PyLong_CheckExact(o) ? big_int_box(o) : NULL;
+}
+
+void
+mp_value_box_end(PyObject *box)
+{
+    if (PyBool_Check(box)) {
+        Py_SET_TYPE(box, &PyLong_Type);  // (bools are never freed)
+    }
+}
 #else
+PyObject *
+mp_value_box(PyObject *o)
+{
+    return NULL;
+}
+
+void
+mp_value_box_end(PyObject *box)
+{
+}
+
 bool
 mp_number_has_box(PyObject *o)
 {

@@ -49,6 +49,25 @@ bool mp_shadow_catches(const mp_shadow *s);
 /* The pending operation runs in the frame of s. */
 void mp_op_note_caught(mp_trace *T, const mp_shadow *s);
 
+/* -- late.c ------------------------------------------------------------------------ */
+
+/* May an operation make a late value here? */
+bool mp_late_may(const mp_trace *T);
+/* The instruction answers callee(*args), a late value; name: what the log calls it, if that is
+ * a method.  raises: it may raise in a hit.  The caller knows that the type of the answer is
+ * the same in each run. */
+mp_rc mp_late_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *name,
+                    PyObject *const *args, Py_ssize_t nargs, bool raises);
+/* The same of a read of one tensor, by this callable: if it is one that is known. */
+bool mp_late_can_read(mp_trace *T, PyObject *const *args, Py_ssize_t count);
+mp_rc mp_late_read(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *tensor);
+/* It has ended with this answer: its box, new. */
+mp_rc mp_late_end(mp_trace *T, PyObject *answer, PyObject **box);
+/* The operation in T->op, of this callable, takes late values. */
+mp_rc mp_late_operand(mp_trace *T, PyObject *callee);
+/* Position -> (may it raise?, does the graph write to anything later?): new dict. */
+PyObject *mp_late_note(mp_trace *T);
+
 /* -- leaf.c ------------------------------------------------------------------------ */
 
 /* Would t.requires_grad_(...) with these arguments leave t as it is? */

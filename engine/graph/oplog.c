@@ -156,7 +156,11 @@ tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
             rc = parts[i] == NULL ? MP_ERR : MP_OK;
             continue;
         }
+        bool before = T->op.takes_late;
+        T->op.takes_late = false;
         rc = op_tree(T, from[i], &parts[i]);
+        T->op.late_slice = T->op.late_slice || T->op.takes_late;
+        T->op.takes_late = T->op.takes_late || before;
     }
     if (rc == MP_OK) {
         *tree = PySlice_New(parts[0], parts[1], parts[2]);
@@ -180,9 +184,18 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
                          : mp_read_c_object(T, obj, mp_refgraph_find(&T->graph, obj));
         return rc != MP_OK ? rc : tree_slice(T, obj, tree);
     }
-    mp_rc rc = mp_value_symbol(T, obj, &n);
+    mp_rc rc = mp_value_late(T, obj, &n);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (n.kind == MP_VAL_LATE && T->inside > 0) {
+        return mp_late_refuse(T, obj);
+    }
+    if (n.kind == MP_VAL_LATE) {
+        T->op.takes_late = true;
+        T->op.late_bool = T->op.late_bool || PyBool_Check(obj);
+        *tree = Py_NewRef(n.node->leaf);
+        return MP_OK;
     }
     if (n.kind == MP_VAL_SYMBOL && T->inside > 0) {
         rc = mp_value(T, obj, &n);  // bodies are static
@@ -252,6 +265,8 @@ mp_op_drop(mp_trace *T)
     T->op.array_use = MP_ARRAY_REFUSED;
     T->op.dynamic = T->op.sized = T->op.takes_numbers = false;
     T->op.n_parts = -1;
+    T->op.late = MP_LATE_NONE;
+    T->op.takes_late = T->op.late_first = T->op.late_slice = T->op.late_bool = false;
     while (T->op.n_inputs > 0) {
         Py_DECREF(T->op.inputs[--T->op.n_inputs]);
     }
@@ -317,13 +332,19 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
         if (rc == MP_OK) {
             PyTuple_SET_ITEM(op->args, i, tree);
         }
+        op->late_first = op->takes_late && i == 0 ? true : op->late_first;
     }
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t i = 0; i < nkw && rc == MP_OK; i++) {
-        PyObject *tree = NULL;
+        PyObject *tree = NULL, *name = PyTuple_GET_ITEM(kwnames, i);
+        bool before = op->takes_late;
+        op->takes_late = false;
         rc = op_tree(T, args[nargs + i], &tree);
-        if (rc == MP_OK
-            && PyDict_SetItem(op->kwargs, PyTuple_GET_ITEM(kwnames, i), tree) < 0) {
+        // (`size` of full(), by its name)
+        op->late_first =
+            op->late_first || (op->takes_late && !mp_name_is(name, "fill_value"));
+        op->takes_late = op->takes_late || before;
+        if (rc == MP_OK && PyDict_SetItem(op->kwargs, name, tree) < 0) {
             rc = MP_ERR;
         }
         Py_XDECREF(tree);
@@ -511,6 +532,9 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if ((flags & MP_TORCH_HOST_READ) && reads_constants(T, callee, args, count)) {
         flags = MP_TORCH_METADATA;
     }
+    if (flags & MP_TORCH_LATE && mp_late_can_read(T, args, count)) {
+        return mp_late_read(T, s, callee, args[0]);
+    }
     if (flags & MP_TORCH_HOST_READ) {
         return op_refuse(T, MP_AB_HOST_READ, callee);
     }
@@ -545,6 +569,10 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     // Now, not when it has run: the program may change a list of arguments meanwhile.
     rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
     if (rc != MP_OK) {
+        return rc;
+    }
+    if (T->op.takes_late && (rc = mp_late_operand(T, callee)) != MP_OK) {
+        mp_op_drop(T);
         return rc;
     }
     // x[mask]: the table has one row for every kind of index.
@@ -609,6 +637,9 @@ op_pin_identity(mp_trace *T, PyObject *tensor)
     bool by_type =
         PyUnicode_Check(T->op.target)
         && (mp_name_is(T->op.target, "type_as") || mp_name_is(T->op.target, "to"));
+    if (T->op.takes_late && !op_has_written(T, tensor)) {
+        return mp_late_refuse(T, NULL);
+    }
     bool asks = T->op.takes_numbers || (T->op.sized && T->op.n_inputs > 1 && !by_type);
     return asks && !op_has_written(T, tensor) ? mp_pin_everything(T) : MP_OK;
 }
@@ -755,120 +786,4 @@ mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic, PyObject 
         return MP_ERR;
     }
     return mp_op_end(T, result);
-}
-
-/* -- The finished log -------------------------------------------------------------------------- */
-
-/* Does the run change state of an input other than its values? */
-static bool
-spec_restates(mp_trace *T)
-{
-    bool restates = false;
-    for (int i = 0; i < T->n_inputs; i++) {
-        restates = restates || T->inputs[i]->restated;
-    }
-    return restates;
-}
-
-/* The inputs that the run changes: new list of their positions, and a list of the positions
- * of the operations that do it first. */
-static PyObject *
-spec_mutated(mp_trace *T, PyObject *written)
-{
-    PyObject *mutated = PyList_New(0);
-    for (int i = 0; mutated != NULL && i < T->n_inputs; i++) {
-        const mp_node *n = T->inputs[i];
-        if (!n->changed && !n->restated) {
-            continue;
-        }
-        PyObject *index = PyLong_FromLong(i);
-        PyObject *at = PyLong_FromLong(n->changed && !n->restated ? n->wrote_at : 0);
-        if (index == NULL || at == NULL || PyList_Append(mutated, index) < 0
-            || PyList_Append(written, at) < 0) {
-            Py_CLEAR(mutated);
-        }
-        Py_XDECREF(index);
-        Py_XDECREF(at);
-    }
-    return mutated;
-}
-
-/* Source texts of the inputs: new tuple. */
-static PyObject *
-spec_names(mp_trace *T, const mp_graph_numbers *numbers)
-{
-    PyObject *names = PyTuple_New(T->n_inputs + numbers->n_given);
-    for (int i = 0; names != NULL && i < T->n_inputs + numbers->n_given; i++) {
-        PyObject *name = mp_guards_given(
-            T->guards,
-            i < T->n_inputs ? T->inputs[i]->reg : ~numbers->given[i - T->n_inputs]);
-        if (name == NULL) {
-            Py_CLEAR(names);
-            break;
-        }
-        PyTuple_SET_ITEM(names, i, name);
-    }
-    return names;
-}
-
-/* What the Python half must know of the graph besides its operations
- * (engine/plan/plan.h). */
-static PyObject *
-spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
-{
-    PyObject *written = PyList_New(0), *names = NULL, *mutated = NULL, *notes = NULL;
-    if (written != NULL && (names = spec_names(T, numbers)) != NULL) {
-        mutated = spec_mutated(T, written);
-    }
-    if (mutated != NULL) {
-        notes =
-            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O}", "input_names", names, "mutated",
-                          PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
-                          "caught", T->op_caught ? Py_True : Py_False, "ended",
-                          T->op_ended ? Py_True : Py_False, "restated",
-                          spec_restates(T) ? Py_True : Py_False);
-    }
-    if (notes != NULL
-        && (mp_graph_note_numbers(T, numbers, notes) < 0
-            || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0))) {
-        Py_CLEAR(notes);
-    }
-    Py_XDECREF(mutated);
-    Py_XDECREF(names);
-    Py_XDECREF(written);
-    return notes;
-}
-
-/* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
-PyObject *
-mp_op_spec(mp_trace *T, PyObject *outputs, const mp_graph_numbers *numbers)
-{
-    int n_inputs = T->n_inputs + numbers->n_given;
-    assert(PyList_CheckExact(outputs));
-    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
-             *spec = NULL;
-    if (indices == NULL) {
-        return NULL;
-    }
-    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
-        if (T->graph.nodes[i]->leaf != NULL) {
-            mp_value_finish(T->graph.nodes[i]->leaf, n_inputs);
-        }
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
-        PyObject *index =
-            PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
-        if (index == NULL) {
-            goto done;
-        }
-        PyTuple_SET_ITEM(indices, i, index);
-    }
-    notes = spec_notes(T, numbers);
-    if (notes != NULL) {
-        spec = Py_BuildValue("(OiOO)", T->ops, n_inputs, indices, notes);
-    }
-done:
-    Py_XDECREF(notes);
-    Py_DECREF(indices);
-    return spec;
 }

@@ -348,11 +348,15 @@ bool
 mp_op_may_raise(const mp_trace *T)
 {
     const mp_pending_op *op = &T->op;
+    if (op->late != MP_LATE_NONE) {
+        return op->late == MP_LATE_RAISES;
+    }
     bool index = op->target == mp_operator_borrow("getitem")
                  || op->target == mp_operator_borrow("setitem");
     bool raises = op->effects == NULL
                   || PyLong_AsLong(PyTuple_GET_ITEM(op->effects, 0)) & MP_OP_RAISES;
-    return raises && !(index && is_plain_index(PyTuple_GET_ITEM(op->args, 1)));
+    bool plain = index && is_plain_index(PyTuple_GET_ITEM(op->args, 1));
+    return op->takes_late || (raises && !plain);
 }
 
 void

@@ -38,6 +38,9 @@ extern mp_op_types_t mp_op_types;
 enum {
     MP_OP_RANDOM = 1,  // its result is not a function of its arguments
     MP_OP_RAISES = 2,  // it may raise for the values of its tensors
+    // Numbers among its arguments are values, and decide no shape: all; all but the first.
+    MP_OP_VALUES = 4,
+    MP_OP_VALUES_BEHIND = 8,
 };
 PyObject *mp_op_effects(PyObject *callable);
 bool mp_is_op_object(PyObject *callable);

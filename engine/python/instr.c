@@ -437,6 +437,18 @@ take_from_box(mp_trace *T, mp_shadow *s, int slot)
     }
 }
 
+/* What C code gets from the frame it looks at: that is no late value. */
+static mp_rc
+do_hand_out(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    const mp_shadow *caller = T->n_stack > 1 ? s - 1 : NULL;
+    if (T->lates.n == 0 || caller == NULL || caller->passes) {
+        return MP_OK;
+    }
+    // (The depth of code that a jump back alone reaches is not known.)
+    return in->depth < 1 ? mp_late_refuse(T, NULL) : mp_pin_deep(T, TOP(s, in, 1));
+}
+
 static mp_rc
 do_is(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
@@ -606,8 +618,9 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_MAKE_CELL:
     case MP_OP_COPY_FREE_VARS:
     case MP_OP_RETURN_VALUE:
-    case MP_OP_RETURN_CONST:
     case MP_OP_YIELD_VALUE:
+        return do_hand_out(T, s, in);
+    case MP_OP_RETURN_CONST:
     case MP_OP_END_FOR:
     case MP_OP_END_SEND:
     case MP_OP_RETURN_GENERATOR:
@@ -746,7 +759,11 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_record_unary(T, s, TOP(s, in, 1), "neg");
     case MP_OP_UNARY_INVERT:
         return mp_record_unary(T, s, TOP(s, in, 1), "invert");
-    case MP_OP_UNARY_NOT:
+    case MP_OP_UNARY_NOT: {
+        bool done;
+        mp_rc rc = mp_late_unary(T, s, TOP(s, in, 1), "not_", &done);
+        return rc != MP_OK || done ? rc : mp_read_truth(T, TOP(s, in, 1), s);
+    }
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
     case MP_OP_JUMP_IF_TRUE_OR_POP:

@@ -54,6 +54,10 @@ mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
 {
     int number = binary_numbers[op % 13];
     *done = false;
+    mp_rc late = mp_late_binary(T, s, a, b, op, done);
+    if (late != MP_OK || *done) {
+        return late;
+    }
     if (number == NONE || !are_numbers(T, a, b)
         || (PyBool_Check(a) && PyBool_Check(b))) {
         return MP_OK;
@@ -70,6 +74,10 @@ mp_rc
 mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
 {
     *done = false;
+    mp_rc late = mp_late_unary(T, s, a, name, done);
+    if (late != MP_OK || *done) {
+        return late;
+    }
     if (!are_numbers(T, a, NULL)) {
         return MP_OK;
     }
@@ -86,15 +94,24 @@ is_no_number(PyObject *o)
     return o == Py_None || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o);
 }
 
+static bool
+has_box(const mp_trace *T, PyObject *o)
+{
+    return mp_symbol_find(T, o) != NULL || mp_late_find(T, o) != NULL;
+}
+
 /* A compare of numbers: its truth is guarded, so the answer is a constant. */
 mp_rc
 mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                   bool *done)
 {
     *done = false;
+    mp_rc late = mp_late_compare(T, s, a, b, op, done);
+    if (late != MP_OK || *done) {
+        return late;
+    }
     if ((op == Py_EQ || op == Py_NE)
-        && ((is_no_number(a) && mp_symbol_find(T, b) != NULL)
-            || (is_no_number(b) && mp_symbol_find(T, a) != NULL))) {
+        && ((is_no_number(a) && has_box(T, b)) || (is_no_number(b) && has_box(T, a)))) {
         s->post = MP_POST_RESULT;  // types decide
         *done = true;
         return mp_know(T, is_no_number(a) ? a : b);
@@ -190,6 +207,10 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 {
     bool any = false, all = c->kwnames == NULL && c->nargs > 0;
     *done = false;
+    mp_rc late = mp_late_call(T, s, c, done);
+    if (late != MP_OK || *done) {
+        return late;
+    }
     for (Py_ssize_t i = 0; i < c->nargs && all && T->symbols.n_open > 0; i++) {
         all = mp_is_number(c->args[i]);
         any = any || mp_symbol_find(T, c->args[i]) != NULL;

@@ -73,17 +73,23 @@ read_operand(mp_trace *T, PyObject *o, mp_node *n, bool looks)
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "operator on a %s", mp_type_name(o));
 }
 
-/* What the operands are.  A symbol beside a tensor is an argument of an operation; beside
- * anything else it is pinned. */
+static bool
+is_boxed(mp_val v)
+{
+    return v.kind == MP_VAL_SYMBOL || v.kind == MP_VAL_LATE;
+}
+
+/* What the operands are.  A symbol or late value beside a tensor is an argument of an operation;
+ * beside anything else it is pinned. */
 static mp_rc
 know_operands(mp_trace *T, PyObject *a, PyObject *b, mp_val *na, mp_val *nb)
 {
-    mp_rc rc = mp_value_symbol(T, a, na);
-    rc = rc != MP_OK ? rc : mp_value_symbol(T, b, nb);
-    if (rc == MP_OK && na->kind == MP_VAL_SYMBOL && !mp_val_is_tensor(*nb)) {
+    mp_rc rc = mp_value_late(T, a, na);
+    rc = rc != MP_OK ? rc : mp_value_late(T, b, nb);
+    if (rc == MP_OK && is_boxed(*na) && !mp_val_is_tensor(*nb)) {
         rc = mp_value(T, a, na);
     }
-    if (rc == MP_OK && nb->kind == MP_VAL_SYMBOL && !mp_val_is_tensor(*na)) {
+    if (rc == MP_OK && is_boxed(*nb) && !mp_val_is_tensor(*na)) {
         rc = mp_value(T, b, nb);
     }
     return rc;

@@ -147,6 +147,18 @@ mp_rc mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *ite
 mp_rc mp_record_iter(mp_trace *T, mp_shadow *s, PyObject *obj);
 mp_rc mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj);
 
+/* -- late.c ------------------------------------------------------------------------ */
+
+/* Arithmetic on late values, and conversions of tensors.  *done: the instruction answers with
+ * a late value; else its operands are what they were, and whoever looks at them breaks. */
+mp_rc mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                     bool *done);
+mp_rc mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name,
+                    bool *done);
+mp_rc mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                      bool *done);
+mp_rc mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
+
 /* -- match.c ----------------------------------------------------------------------- */
 
 /* Is it a sequence, or a mapping? */

@@ -200,6 +200,20 @@ scan_tensor(mp_rebuilder *b, mp_node *n)
     return scan_tensor_attrs(b, n);
 }
 
+/* The graph gives a late value, as it does a tensor. */
+static mp_rc
+scan_late(mp_rebuilder *b, const mp_node *n)
+{
+    if (output_index(b, n->leaf) >= 0) {
+        return MP_OK;
+    }
+    PyObject *value = b->T->lates.all[n->number].value;
+    return PyList_Append(b->outputs, n->leaf) < 0
+                   || (b->T->outputs != NULL && PyList_Append(b->T->outputs, value) < 0)
+               ? MP_ERR
+               : MP_OK;
+}
+
 /* Tensors with attributes that only autograd holds. */
 static mp_rc
 scan_held_tensors(mp_rebuilder *b)
@@ -242,9 +256,12 @@ mp_rebuild_scan(mp_rebuilder *b, PyObject *obj)
             return rc;
         }
     }
-    mp_rc rc = mp_value_symbol(b->T, obj, &v);
+    mp_rc rc = mp_value_late(b->T, obj, &v);
     if (rc == MP_OK && v.kind == MP_VAL_SYMBOL) {
         return mp_rebuild_source_add(b, ~v.node->number);
+    }
+    if (rc == MP_OK && v.kind == MP_VAL_LATE) {
+        return scan_late(b, v.node);
     }
     if (rc == MP_ABORTED && !mp_val_is_constant(v)) {
         mp_blame(b->T, v.node->born);  // of a subclass of tensors: do not load it
@@ -518,9 +535,14 @@ mp_rc
 mp_rebuild_make(mp_rebuilder *b, PyObject *obj, int32_t *reg)
 {
     mp_val v;
-    mp_rc rc = mp_value_symbol(b->T, obj, &v);
+    mp_rc rc = mp_value_late(b->T, obj, &v);
     if (rc != MP_OK) {
         return rc;
+    }
+    if (v.kind == MP_VAL_LATE) {
+        assert(output_index(b, v.node->leaf) >= 0);  // the scan added it
+        *reg = b->p->n_sources + (int32_t)output_index(b, v.node->leaf);
+        return MP_OK;
     }
     if (v.kind == MP_VAL_SYMBOL) {
         *reg = mp_rebuild_source(b, ~v.node->number);

@@ -190,6 +190,18 @@ put_box(mp_trace *T, mp_shadow *s, int slot, int32_t number)
     return rc;
 }
 
+/* The answer of an operation becomes a late value. */
+static mp_rc
+put_late(mp_trace *T, mp_shadow *s, int slot)
+{
+    PyObject *box;
+    mp_rc rc = mp_late_end(T, mp_frame_stack_borrow(s->f, slot), &box);
+    if (rc == MP_OK) {
+        mp_frame_stack_set_steal(s->f, slot, box);
+    }
+    return rc;
+}
+
 mp_rc
 mp_frame_take_number(mp_trace *T, mp_shadow *s, int index)
 {
@@ -313,6 +325,9 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_numpy_result(T, top);
     case MP_POST_SHAPE:
         return mp_shape_result(T, top);
+    case MP_POST_LATE:
+        s->owns_op = false;
+        return put_late(T, s, depth - 1);
     case MP_POST_NUMBER:
         return put_box(T, s, depth - 1, s->number);
     case MP_POST_STORE:

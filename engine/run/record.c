@@ -273,7 +273,7 @@ mp_callback_end(mp_trace *T, mp_callback saved)
 static void
 unbox_callers(mp_trace *T, mp_callback saved)
 {
-    if (T->state == MP_TRACE_ABORTED && T->symbols.cap > 0) {
+    if (T->state == MP_TRACE_ABORTED && (T->symbols.cap > 0 || T->lates.n > 0)) {
         mp_unbox(T, NULL, saved.exc, MP_DEPTH_CALLS);
     }
 }
@@ -630,8 +630,9 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
         mp_trace_settle(T, event(T, s, info, index));
     }
     mp_trace_check(T);
-    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP) && T->symbols.cap > 0
-        && T->n_stack > 0 && shadow_top(T)->f == f) {
+    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
+        && (T->symbols.cap > 0 || T->lates.n > 0) && T->n_stack > 0
+        && shadow_top(T)->f == f) {
         mp_unbox(T, NULL, saved.exc, info->at[index].depth);
     }
     mp_callback_end(T, saved);

@@ -56,6 +56,10 @@ segment_fini(mp_trace *T)
     T->op = (mp_pending_op){.target = NULL};
     mp_writes_fini(T);
     mp_symbols_fini(&T->symbols);
+    mp_lates_fini(&T->lates);
+    PyMem_Free(T->late_ops);
+    T->late_ops = NULL;
+    T->n_late_ops = T->cap_late_ops = 0;
     mp_refgraph_fini(&T->graph);
     mp_guards_free(T->guards);
     T->guards = NULL;

@@ -10,27 +10,39 @@
 #include "objects/types.h"
 #include "run/run.h"
 
-enum { MAX_WALKED = 4096, WALK_SLOTS = 4 * MAX_WALKED };
+/* The box of a number is as good as the number, but for its address, so that walk has an end;
+ * that of a bool is no bool. */
+enum { MAX_WALKED = 4096, FIRST_SLOTS = 4096 };
 
 typedef struct {
     mp_trace *T;
     PyObject **queue;  // borrowed: nothing dies meanwhile
     PyObject **slots;  // what was queued, by address
-    int32_t n, at;
+    int32_t n, at, cap;
+    size_t n_slots;  // a power of two
 } walk;
 
+/* Box i: of symbols, and behind them of late values; NULL: there is none. */
 static PyObject *
-symbol_box_borrow(const mp_trace *T, int32_t i)
+box_borrow(const mp_trace *T, int32_t i)
 {
-    return T->symbols.all[i].box;
+    return i < T->symbols.cap ? T->symbols.all[i].box
+                              : T->lates.all[i - T->symbols.cap].box;
+}
+
+static PyObject *
+value_of_box_borrow(const mp_trace *T, int32_t i)
+{
+    return i < T->symbols.cap ? T->symbols.all[i].value
+                              : T->lates.all[i - T->symbols.cap].value;
 }
 
 /* Does anybody but the graph own a box? */
 static bool
 boxes_left(const mp_trace *T)
 {
-    for (int32_t i = 0; i < T->symbols.cap; i++) {
-        PyObject *box = symbol_box_borrow(T, i);
+    for (int32_t i = 0; i < T->symbols.cap + T->lates.n; i++) {
+        PyObject *box = box_borrow(T, i);
         if (box != NULL && Py_REFCNT(box) > 1) {
             return true;
         }
@@ -38,19 +50,56 @@ boxes_left(const mp_trace *T)
     return false;
 }
 
+/* The slot of o, or the free one for it. */
+static PyObject **
+walk_slot(const walk *w, PyObject *o)
+{
+    size_t at = ((size_t)o >> 4) * 2654435761U & (w->n_slots - 1);
+    while (w->slots[at] != NULL && w->slots[at] != o) {
+        at = (at + 1) & (w->n_slots - 1);
+    }
+    return &w->slots[at];
+}
+
+/* Room for one more; false without memory. */
+static bool
+walk_grow(walk *w)
+{
+    if (mp_grow(&w->queue, &w->cap, w->n + 1, sizeof(*w->queue)) < 0) {
+        return false;
+    }
+    if ((size_t)w->n * 2 < w->n_slots) {
+        return true;
+    }
+    size_t count = w->n_slots == 0 ? FIRST_SLOTS : w->n_slots * 2;
+    PyObject **slots = PyMem_Calloc(count, sizeof(*slots));
+    if (slots == NULL) {
+        return false;
+    }
+    PyMem_Free(w->slots);
+    w->slots = slots;
+    w->n_slots = count;
+    for (int32_t i = 0; i < w->n; i++) {
+        *walk_slot(w, w->queue[i]) = w->queue[i];
+    }
+    return true;
+}
+
 static void
 walk_add(walk *w, PyObject *o)
 {
-    if (o == NULL || !(PyObject_IS_GC(o) || PyRange_Check(o)) || w->n == MAX_WALKED) {
+    if (o == NULL || !(PyObject_IS_GC(o) || PyRange_Check(o))
+        || (w->n >= MAX_WALKED && w->T->lates.n == 0)) {
         return;
     }
-    size_t at = ((size_t)o >> 4) * 2654435761U % WALK_SLOTS;
-    for (; w->slots[at] != NULL; at = (at + 1) % WALK_SLOTS) {
-        if (w->slots[at] == o) {
-            return;
-        }
+    if (!walk_grow(w)) {
+        mp_err_drop();  // without memory some boxes stay
+        return;
     }
-    w->slots[at] = w->queue[w->n++] = o;
+    PyObject **slot = walk_slot(w, o);
+    if (*slot == NULL) {
+        *slot = w->queue[w->n++] = o;
+    }
 }
 
 /* A `visitproc`.  What was there before the run is walked through if the run wrote to it,
@@ -96,14 +145,14 @@ unbox_in(mp_trace *T, PyObject *o)
 {
     PyTypeObject *deque = (PyTypeObject *)mp_known[MP_K_DEQUE];
     bool is_deque = deque != NULL && PyObject_TypeCheck(o, deque);
-    for (int32_t i = 0; i < T->symbols.cap; i++) {
-        PyObject *box = symbol_box_borrow(T, i);
+    for (int32_t i = 0; i < T->symbols.cap + T->lates.n; i++) {
+        PyObject *box = box_borrow(T, i);
         if (box == NULL || Py_REFCNT(box) == 1) {
             continue;
         }
-        mp_swap_held(o, box, T->symbols.all[i].value);
+        mp_swap_held(o, box, value_of_box_borrow(T, i));
         if (is_deque) {
-            swap_in_deque(o, box, T->symbols.all[i].value);
+            swap_in_deque(o, box, value_of_box_borrow(T, i));
         }
     }
 }
@@ -166,28 +215,25 @@ mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
     if (value != NULL) {
         Py_SETREF(*result, Py_NewRef(value));
     }
-    walk w = {T, PyMem_Malloc(MAX_WALKED * sizeof(PyObject *)),
-              PyMem_Calloc(WALK_SLOTS, sizeof(PyObject *)), 0, 0};
-    if (w.queue != NULL && w.slots != NULL) {
-        if (depth != MP_DEPTH_GONE) {
-            unbox_frames(&w, depth);
+    walk w = {.T = T};
+    if (depth != MP_DEPTH_GONE) {
+        unbox_frames(&w, depth);
+    }
+    if (result != NULL && *result != NULL) {
+        walk_visit(*result, &w);
+    }
+    if (raised != NULL) {
+        walk_visit(raised, &w);
+    }
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        if (was_written(T->graph.nodes[i])) {
+            walk_add(&w, T->graph.nodes[i]->obj);
         }
-        if (result != NULL && *result != NULL) {
-            walk_visit(*result, &w);
-        }
-        if (raised != NULL) {
-            walk_visit(raised, &w);
-        }
-        for (int32_t i = 0; i < T->graph.n_nodes; i++) {
-            if (was_written(T->graph.nodes[i])) {
-                walk_add(&w, T->graph.nodes[i]->obj);
-            }
-        }
-        for (; w.at < w.n && boxes_left(T); w.at++) {
-            PyObject *o = w.queue[w.at];
-            unbox_in(T, o);
-            mp_visit_held(o, walk_visit, &w);
-        }
+    }
+    for (; w.at < w.n && boxes_left(T); w.at++) {
+        PyObject *o = w.queue[w.at];
+        unbox_in(T, o);
+        mp_visit_held(o, walk_visit, &w);
     }
     PyMem_Free(w.queue);
     PyMem_Free(w.slots);

@@ -118,6 +118,11 @@ check_node(const mp_trace *T, const mp_node *n, int32_t i)
     case MP_NODE_TENSOR:
         must(T, MP_I_NODE_KIND, i, n->weak != NULL && (n->reg >= 0 || n->leaf != NULL));
         break;
+    case MP_NODE_LATE:
+        must(T, MP_I_NODE_KIND, i,
+             n->reg == -1 && n->weak == NULL && n->leaf != NULL && n->number >= 0
+                 && n->number < T->lates.n && T->lates.all[n->number].box == n->obj);
+        break;
     case MP_NODE_SYMBOL:
         must(T, MP_I_NODE_KIND, i,
              n->reg == -1 && n->weak == NULL && n->number >= 0

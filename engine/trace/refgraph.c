@@ -36,9 +36,12 @@ static void
 node_free(mp_node *n)
 {
     assert(n->kind == MP_NODE_TENSOR || n->weak == NULL);
-    bool owns =
-        n->kind == MP_NODE_SYMBOL || (n->kind == MP_NODE_EXTERNAL && !n->released);
+    bool owns = n->kind == MP_NODE_SYMBOL || n->kind == MP_NODE_LATE
+                || (n->kind == MP_NODE_EXTERNAL && !n->released);
     PyObject *obj = owns ? n->obj : NULL;
+    if (n->kind == MP_NODE_LATE) {
+        mp_value_box_end(obj);
+    }
     Py_XDECREF(n->weak);
     Py_XDECREF(n->leaf);
     Py_XDECREF(n->written);
@@ -98,7 +101,7 @@ mp_refgraph_find(mp_refgraph *g, PyObject *obj)
 {
     struct mp_slot *slot = slot_find(g->slots, g->n_slots, obj);
     if (slot->obj == NULL || slot->node == NULL || !mp_node_is_alive(slot->node)
-        || slot->node->kind == MP_NODE_SYMBOL) {
+        || slot->node->kind == MP_NODE_SYMBOL || slot->node->kind == MP_NODE_LATE) {
         return NULL;
     }
     const mp_node *n = slot->node;
@@ -205,6 +208,17 @@ mp_node *
 mp_refgraph_add_symbol(mp_refgraph *g, PyObject *box, int32_t number)
 {
     mp_node *n = node_add(g, box, MP_NODE_SYMBOL, -1);
+    if (n != NULL) {
+        Py_INCREF(box);
+        n->number = number;
+    }
+    return n;
+}
+
+mp_node *
+mp_refgraph_add_late(mp_refgraph *g, PyObject *box, int32_t number)
+{
+    mp_node *n = node_add(g, box, MP_NODE_LATE, -1);
     if (n != NULL) {
         Py_INCREF(box);
         n->number = number;

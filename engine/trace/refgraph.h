@@ -6,6 +6,7 @@
  *   fresh      made by the run; no guards, rebuilt from the live object if it escapes
  *   tensor     external (register) or result of a logged operation (value)
  *   symbol     a number that is not pinned, in a box of its own (trace/symbol.h)
+ *   late       what the graph gives a value to, in a box of its own (trace/late.h)
  * Invariants
  *  1 A node's address is valid for look-up only while its object lives: external nodes own
  *    their object until they are its last owner (mp_refgraph_release), tensors are checked
@@ -33,14 +34,16 @@ typedef enum {
     MP_NODE_FRESH,
     MP_NODE_TENSOR,
     MP_NODE_SYMBOL,
+    MP_NODE_LATE,
 } mp_node_kind;
 
 typedef struct mp_node {
-    PyObject *obj;       // owned if external and no tensor, or a symbol's box; else an
-                         // address only
+    PyObject *obj;  // owned if external and no tensor, or the box of a symbol or late
+                    // value; else an address only
     PyTypeObject *type;  // of obj; an external object's is held by its TYPE_IS guard
     PyObject *weak;      // owned weak reference of a tensor
-    PyObject *leaf;      // owned Value of a tensor that the op log uses, or NULL
+    PyObject *leaf;      // owned Value of a tensor that the op log uses, or of a late
+                         // value; or NULL
     PyObject *written;   // owned dict: keys written since entry, and which entry of
                          // the journal is their newest; NULL: none
     PyObject *changes;   // owned: those of a written set (read/set.c), or NULL
@@ -55,7 +58,8 @@ typedef struct mp_node {
                          // the last of `changes` need, so many as this - 1
     int64_t version;     // external tensors: in-place counter when first seen
     int32_t reg;         // guard register, -1 if the object is not external
-    int32_t number;      // symbols: which of the guard program's (trace/symbol.h)
+    int32_t number;      // symbols: which of the guard program's (trace/symbol.h); late
+                         // values: which of the trace's
     uint8_t kind;        // mp_node_kind
     bool pinned;         // a guard says that the register is this very object
     bool released;       // external: died during the run as in eager; obj is an address
@@ -89,6 +93,7 @@ typedef enum {
     MP_VAL_CONSTANT,  // has no node
     MP_VAL_NODE,      // an object: external, fresh, or a tensor
     MP_VAL_SYMBOL,    // a number that is not pinned (trace/symbol.h)
+    MP_VAL_LATE,      // what only the graph gives a value to (trace/late.h)
 } mp_val_kind;
 
 typedef struct {
@@ -174,8 +179,8 @@ typedef struct {
 int mp_refgraph_init(mp_refgraph *g, mp_guards *guards);
 void mp_refgraph_fini(mp_refgraph *g);
 
-/* The live node of an object, or NULL (never an error).  Symbols are none here: who is
- * not taught takes them for constants, and pins them (mp_value). */
+/* The live node of an object, or NULL (never an error).  Symbols and late values are none
+ * here: who is not taught takes them for constants, and pins them (mp_value). */
 mp_node *mp_refgraph_find(mp_refgraph *g, PyObject *obj);
 /* What was last known at this address, dead or alive; changes nothing. */
 mp_node *mp_refgraph_at(const mp_refgraph *g, PyObject *obj);
@@ -187,6 +192,7 @@ mp_node *mp_refgraph_add_external(mp_refgraph *g, PyObject *obj, int32_t reg);
 mp_node *mp_refgraph_add_tensor(mp_refgraph *g, PyObject *obj, int32_t reg);
 /* The node gets a reference to the box. */
 mp_node *mp_refgraph_add_symbol(mp_refgraph *g, PyObject *box, int32_t number);
+mp_node *mp_refgraph_add_late(mp_refgraph *g, PyObject *box, int32_t number);
 bool mp_node_is_alive(const mp_node *n);
 /* A write is about to take obj (or NULL) from its place, or whatever n holds. */
 void mp_refgraph_loosen(mp_refgraph *g, PyObject *obj);

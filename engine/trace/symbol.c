@@ -58,6 +58,10 @@ mp_symbol_find(const mp_trace *T, PyObject *obj)
 PyObject *
 mp_symbol_value_borrow(const mp_trace *T, PyObject *obj)
 {
+    PyObject *late = mp_late_value_borrow(T, obj);
+    if (late != NULL) {
+        return late;
+    }
     bool any =
         T->symbols.cap > 0 && (PyLong_CheckExact(obj) || PyFloat_CheckExact(obj));
     const mp_node *n = any ? mp_refgraph_at(&T->graph, obj) : NULL;
@@ -424,6 +428,9 @@ mp_symbol_compute(mp_trace *T, mp_number_op op, PyObject *a, PyObject *b, int64_
     mp_number_value got;
     *number = -1;
     *value = NULL;
+    if (mp_late_find(T, a) != NULL || (b != NULL && mp_late_find(T, b) != NULL)) {
+        return mp_late_refuse(T, mp_late_find(T, a) != NULL ? a : b);
+    }
     int had = compute_apart(op, a, b, n, &how, &got);
     if (had <= 0) {
         return had < 0 ? MP_ERR : MP_OK;
@@ -473,14 +480,21 @@ mp_symbol_truth(mp_trace *T, PyObject *obj)
 /* -- Pins ------------------------------------------------------------------------------ */
 
 bool
+mp_has_boxes(const mp_trace *T)
+{
+    return T->symbols.n_open > 0 || T->lates.n > 0;
+}
+
+bool
 mp_holds_symbols(const mp_trace *T, PyObject *obj)
 {
     bool found = false;
-    if (T->symbols.n_open == 0 || !PyTuple_Check(obj) || !mp_is_constant(obj)) {
+    if (!mp_has_boxes(T) || !PyTuple_Check(obj) || !mp_is_constant(obj)) {
         return false;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj) && !found; i++) {
-        found = mp_symbol_find(T, PyTuple_GET_ITEM(obj, i)) != NULL;
+        PyObject *item = PyTuple_GET_ITEM(obj, i);
+        found = mp_symbol_find(T, item) != NULL || mp_late_find(T, item) != NULL;
     }
     return found;
 }
@@ -488,6 +502,9 @@ mp_holds_symbols(const mp_trace *T, PyObject *obj)
 mp_rc
 mp_pin(mp_trace *T, PyObject *obj)
 {
+    if (mp_late_find(T, obj) != NULL) {
+        return mp_late_refuse(T, obj);
+    }
     const mp_node *n = mp_symbol_find(T, obj);
     mp_rc rc = n == NULL ? MP_OK : pin_number(T, n->number);
     bool holds = n == NULL && mp_holds_symbols(T, obj);
@@ -562,9 +579,9 @@ static int
 reach_visit(PyObject *obj, void *ctx)
 {
     reach *r = ctx;
-    if (PyLong_CheckExact(obj) || PyFloat_CheckExact(obj)) {
+    if (mp_is_number(obj) || PyComplex_CheckExact(obj) || PyUnicode_CheckExact(obj)) {
         r->rc = mp_pin(r->T, obj);
-        return r->rc != MP_OK || r->T->symbols.n_open == 0;
+        return r->rc != MP_OK || !mp_has_boxes(r->T);
     }
     if (!may_hold_boxes(r->T, obj)) {
         return 0;
@@ -575,7 +592,8 @@ reach_visit(PyObject *obj, void *ctx)
         }
     }
     if (r->n_seen == MAX_REACHED) {
-        r->rc = mp_pin_everything(r->T);
+        r->rc =
+            r->T->lates.n > 0 ? mp_late_refuse(r->T, NULL) : mp_pin_everything(r->T);
         return 1;
     }
     r->seen[r->n_seen++] = obj;
@@ -594,7 +612,7 @@ mp_pin_deep(mp_trace *T, PyObject *obj)
 mp_rc
 mp_pin_deep_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count)
 {
-    if (T->symbols.n_open == 0) {
+    if (!mp_has_boxes(T)) {
         return MP_OK;
     }
     reach r = {.T = T, .rc = MP_OK, .n_seen = 0};

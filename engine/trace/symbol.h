@@ -48,7 +48,8 @@ void mp_symbols_fini(mp_symbols *all);
 
 /* The node of a symbol, or NULL: it has none, or is pinned. */
 mp_node *mp_symbol_find(const struct mp_trace *T, PyObject *obj);
-/* What the program would have in place of this box, pinned or not; NULL: it is none. */
+/* What the program would have in place of this box, of a symbol, pinned or not, or of a late
+ * value; NULL: it is none. */
 PyObject *mp_symbol_value_borrow(const struct mp_trace *T, PyObject *obj);
 /* What a number of the table was in this run; NULL: no symbol has it.  Is it pinned? */
 PyObject *mp_symbol_number_value_borrow(const struct mp_trace *T, int32_t number);
@@ -99,7 +100,9 @@ mp_rc mp_symbol_truth(struct mp_trace *T, PyObject *obj);
 
 /* -- Pins ------------------------------------------------------------------------------ */
 
-/* Is it a torch.Size with symbols in it?  Other ones are constants (mp_is_constant). */
+/* May the program hold a box of a symbol that is not pinned, or of a late value? */
+bool mp_has_boxes(const struct mp_trace *T);
+/* Is it a torch.Size with symbols or late values in it?  Other ones are constants (mp_is_constant). */
 bool mp_holds_symbols(const struct mp_trace *T, PyObject *obj);
 /* obj, if it is a symbol or holds some in this way, is a constant from here on. */
 mp_rc mp_pin(struct mp_trace *T, PyObject *obj);

@@ -16,6 +16,7 @@
 #include "objects/rows.h"
 #include "objects/types.h"
 #include "trace/host.h"
+#include "trace/late.h"
 #include "trace/refgraph.h"
 #include "trace/symbol.h"
 
@@ -59,6 +60,7 @@ typedef enum {
     MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
     MP_POST_NUMBER,     // a symbol
     MP_POST_SHAPE,      // sizes of a tensor
+    MP_POST_LATE,       // a late value, which the logged operation makes
 } mp_post;
 
 typedef struct {
@@ -177,7 +179,25 @@ typedef struct {
     mp_array_use array_use;  // what it does with arrays of numpy
     PyObject *arrays;        // owned list: those it may share memory with, or NULL
     PyObject *effects;       // owned answer of mp_op_effects, or NULL
+    uint8_t late;            // mp_late_kind
+    bool takes_late;         // some argument is a late value; where:
+    bool late_first, late_slice,
+        late_bool;  // in the first argument, in a slice; a bool
 } mp_pending_op;
+
+/* What the operation in progress makes of late values. */
+typedef enum {
+    MP_LATE_NONE,
+    MP_LATE_READS,   // one
+    MP_LATE_RAISES,  // one, if it does not raise
+} mp_late_kind;
+
+/* An entry of the log that makes a late value. */
+typedef struct {
+    int32_t at;           // its position
+    int32_t n_mutations;  // operations in place before it
+    bool raises;          // it may raise in a hit
+} mp_late_op;
 
 /* A call of autograd.Function.apply in progress, and how far things were before it. */
 typedef struct {
@@ -229,6 +249,7 @@ typedef struct mp_trace {
     mp_guards *guards;
     mp_refgraph graph;
     mp_symbols symbols;
+    mp_lates lates;
     PyObject *root_function;  // borrowed from the compiled function
     mp_shadow *stack;
     int n_stack, cap_stack;
@@ -241,11 +262,13 @@ typedef struct mp_trace {
     mp_region *region;  // owned: the innermost in progress, or NULL
     int32_t inside;  // > 0: a body is recorded; nodes from here on, counted from 1, are
                      // its own
-    PyObject *id_hashes;        // owned set: hashes of constants whose id() was asked
-    PyObject *fresh_ids;        // owned set of id()s of new objects, or NULL
-    PyObject *ops;              // owned list of (target, args, kwargs, result)
-    int n_values;               // results so far
-    int32_t n_mutations;        // operations that wrote in place so far
+    PyObject *id_hashes;   // owned set: hashes of constants whose id() was asked
+    PyObject *fresh_ids;   // owned set of id()s of new objects, or NULL
+    PyObject *ops;         // owned list of (target, args, kwargs, result)
+    int n_values;          // results so far
+    int32_t n_mutations;   // operations that wrote in place so far
+    mp_late_op *late_ops;  // owned: entries of the log that make late values
+    int32_t n_late_ops, cap_late_ops;
     int32_t read[MP_MAX_READ];  // MP_POST_SHAPE: numbers of the sizes, or -1
     int32_t n_read;
     PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
@@ -506,6 +529,8 @@ mp_call_make(PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
  * may look at it, and is a constant then; not by the second. */
 mp_rc mp_value(mp_trace *T, PyObject *obj, mp_val *v);
 mp_rc mp_value_symbol(mp_trace *T, PyObject *obj, mp_val *v);
+/* The same; late values are a kind of their own: all others refuse them. */
+mp_rc mp_value_late(mp_trace *T, PyObject *obj, mp_val *v);
 /* Of what is taken apart: sizes in a torch.Size, else a constant, are not pinned with it. */
 mp_rc mp_value_items(mp_trace *T, PyObject *obj, mp_val *v);
 /* A value that is only passed on becomes known. */

@@ -189,10 +189,21 @@ mp_value_symbol(mp_trace *T, PyObject *obj, mp_val *v)
 }
 
 mp_rc
+mp_value_late(mp_trace *T, PyObject *obj, mp_val *v)
+{
+    mp_node *n = mp_late_find(T, obj);
+    if (n == NULL) {
+        return mp_value_symbol(T, obj, v);
+    }
+    *v = (mp_val){MP_VAL_LATE, n};
+    return MP_OK;
+}
+
+mp_rc
 mp_pass(mp_trace *T, PyObject *obj)
 {
     mp_val v;
-    return mp_value_symbol(T, obj, &v);
+    return mp_value_late(T, obj, &v);
 }
 
 mp_rc

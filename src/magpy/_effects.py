@@ -54,6 +54,8 @@ class Effects:
         raises: it may raise for the values of its tensors ...
         divides: ... but not if its second argument is a number other than zero.
         writes: the arguments that it may write, but for ``out=``.
+        values: numbers among its arguments are values, and decide no shape: from this
+            argument on; None if that is not known.
     """
 
     draws: bool = False
@@ -62,13 +64,14 @@ class Effects:
     raises: bool = False
     divides: bool = False
     writes: tuple[Write, ...] = ()
+    values: int | None = None
 
 
 UNKNOWN = Effects(draws=True, raises=True)
 NOTHING = Effects()
 
 # Bits of a row, as in engine/objects/operators.h.
-RANDOM, RAISES = 1, 2
+RANDOM, RAISES, VALUES, VALUES_BEHIND = 1, 2, 4, 8
 
 
 def row(target: Any) -> tuple[int, tuple[Any, ...]]:
@@ -83,6 +86,8 @@ def row(target: Any) -> tuple[int, tuple[Any, ...]]:
     found = effects_of(target)
     bits = RANDOM if found.draws or found.undefined else 0
     bits |= RAISES if found.raises else 0
+    if found.values is not None:
+        bits |= VALUES_BEHIND if found.values else VALUES
     return bits, tuple((write.unless, write.arguments) for write in found.writes)
 
 
@@ -104,6 +109,11 @@ _NO_UPDATE = ("backward", "functional", "no_update", "no_training")
 
 # What names of operators that answer with memory nobody has set contain.
 _UNDEFINED = ("empty", "resize")
+
+# The numbers that they take are values.  (Those of pointwise operators are, too.)
+_VALUES = _names("fill full_like masked_fill where lerp addcmul addcdiv nan_to_num")
+# All but the first.
+_VALUES_BEHIND = _names("full")
 
 # Raise for some numbers although torch calls them pointwise.
 _DIVIDES = _names("floor_divide remainder fmod")
@@ -285,7 +295,17 @@ def _schema_effects(name: str, schema: Any, tags: Iterable[Any]) -> Effects:
         raises=_may_raise(name, schema, tags),
         divides=_may_raise(name, schema, tags) and _stem(name) in _DIVIDES,
         writes=writes,
+        values=_values_from(name, tags),
     )
+
+
+def _values_from(name: str, tags: Iterable[Any]) -> int | None:
+    stem = _stem(name)
+    if name in _VALUES_BEHIND:
+        return 1
+    pointwise = torch.Tag.pointwise in tags or _is_pointwise(stem)
+    known = stem in _VALUES or (pointwise and stem not in _NOT_POINTWISE)
+    return 0 if known else None
 
 
 def _stem(name: str) -> str:
@@ -341,6 +361,7 @@ def _joined(parts: Iterable[Effects]) -> Effects:
         raises=bool(raising),
         divides=bool(raising) and all(e.divides for e in raising),
         writes=writes,
+        values=found[0].values if len({e.values for e in found}) == 1 else None,
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from magpy._transaction import Undo
     from magpy.graph import Spec
+    from magpy.late import Split
     from magpy.shapes import Term
     from magpy.shapes.case import Case
     from magpy.shapes.world import Live
@@ -88,10 +89,42 @@ class Session:
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
         """
+        from magpy import late
+
+        parts = late.split(spec)
+        if parts is None:
+            return self._compile_symbols(spec, inputs)
+        return self._compile_split(parts, spec, inputs)
+
+    def _compile_split(
+        self, parts: Split, spec: Spec, inputs: Sequence[Any]
+    ) -> Compiled:
+        """Compile a graph with numbers that it reads from its tensors."""
+        from magpy._transaction import Transaction
+        from magpy.shapes import proof
+
+        given = parts.inputs(inputs)
+        in_order = self.backend.as_recorded and not self.backend.cuda_graphs
+        if in_order and not proof.varies(parts.main):
+            return (*self._compile(spec, inputs, None), [], "")
+        made = None
+        guards: list[Term] = []
+        why = ""
+        if not parts.is_empty:
+            run, boxed, _, guards, why = self._compile_symbols(parts.main, given)
+            if run is None:
+                return None, False, None, guards, why
+            made = run, boxed
+        run, boxed = parts.joined(made, self._value_type)
+        transaction = Transaction(spec, inputs, in_order=False)
+        return run, boxed, transaction.undo(), guards, why
+
+    def _compile_symbols(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
+        """Compile a graph of which sizes and numbers may vary."""
         from magpy import seal
 
         notes = spec[3]
-        if not any(map(notes.get, ("numbers", "dynamic", "selects"))):
+        if not any(map(notes.get, ("numbers", "dynamic", "selects", "late"))):
             return (*self._compile(spec, inputs, None), [], "")
         from magpy.shapes import case as cases
         from magpy.shapes import world

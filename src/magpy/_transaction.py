@@ -16,13 +16,14 @@ from __future__ import annotations
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from magpy._effects import Parameter, effects_of
-from magpy.graph import is_number
+from magpy.graph import is_number, is_value
+from magpy.late import leaves
 
 if TYPE_CHECKING:
     from magpy.graph import Spec
@@ -75,9 +76,16 @@ def _is_plain_index(key: Any) -> bool:
     return type(key) in _PLAIN or is_number(key)
 
 
-def may_raise(op: Operation) -> bool:
-    """May it raise for the values of its tensors?"""
+def may_raise(op: Operation, late: Collection[int] = ()) -> bool:
+    """May it raise for the values of its tensors?
+
+    Args:
+        op: the operation.
+        late: the Values that are numbers; it may raise for any of them, too.
+    """
     target, args, kwargs, _ = op
+    if late and any(index in late for index in leaves((args, kwargs), is_value)):
+        return True
     found = effects_of(target)
     if target in _INDEXES:
         return not _is_plain_index(args[1])
@@ -157,8 +165,14 @@ class Transaction:
     def __init__(self, spec: Spec, inputs: Sequence[Any], *, in_order: bool) -> None:
         ops, _, _, notes = spec
         self.caught = caught = bool(notes.get("caught", False))
-        raising = [at for at, op in enumerate(ops) if caught or may_raise(op)]
-        drawing = [at for at, op in enumerate(ops) if draws(op)]
+        late = notes.get("late") or {}
+        read = {ops[at][3].index for at in late}
+        raising = [
+            at
+            for at, op in enumerate(ops)
+            if caught or (late[at][0] if at in late else may_raise(op, read))
+        ]
+        drawing = [at for at, op in enumerate(ops) if at not in late and draws(op)]
         written = dict(
             zip(notes.get("mutated", ()), notes.get("written", ()), strict=True)
         )

@@ -18,7 +18,7 @@ import builtins
 import keyword
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -199,6 +199,12 @@ class Builder:
         node.target = node.name  # else `a_1 = a` in its code may read another's value
         node.meta["magpy_source"] = source
         self.nodes[index] = node
+
+    def results(self, places: Mapping[int, int]) -> None:
+        """Append an input that is a sequence, of which Values are items."""
+        sequence = self.graph.placeholder("results")
+        for index, at in places.items():
+            self.nodes[index] = self._item(sequence, at)
 
     # -- numbers ---------------------------------------------------------------------
 
@@ -525,6 +531,45 @@ def build(
     for key, value in builder.attributes.items():
         setattr(root, key, value)
     module = fx.GraphModule(root, builder.graph, class_name=placeholder_name(name))
+    _bind_names(module, builder.targets())
+    return module
+
+
+def build_behind(
+    spec: Spec,
+    inputs: Sequence[int],
+    results: Mapping[int, int],
+    rows: Mapping[int, Any],
+    value_type: type | None,
+) -> GraphModule:
+    """Build what is computed behind a compiled graph, see :mod:`magpy.late`.
+
+    Args:
+        spec: operations, and the Values to answer with.
+        inputs: the Values of the run's inputs that it takes, one after another; behind
+            them, in one sequence, the results of the compiled graph.
+        results: which of these a Value is.
+        rows: what the numbers that it needs are made of.
+        value_type: exact type of the Value leaves; None recognises them by name.
+    """
+    import torch
+    from torch import fx
+
+    ops, _, outputs, notes = spec
+    builder = Builder(value_type)
+    names = notes.get("input_names", ())
+    for target, *_ in ops:
+        if type(target) is not str:
+            builder.target(target)
+    for index in inputs:
+        builder.placeholder(index, names[index] if index < len(names) else "input")
+    builder.results(results)
+    for index, row in rows.items():
+        builder.number(index, row, float_tensors=False)
+    for number, (target, args, kwargs, result) in enumerate(ops):
+        builder.op(target, args, kwargs, result, number)
+    builder.graph.output(tuple([builder.nodes[index] for index in outputs]))
+    module = fx.GraphModule(torch.nn.Module(), builder.graph, class_name="behind")
     _bind_names(module, builder.targets())
     return module
 

@@ -136,7 +136,7 @@ class Verifier:
         comparison = Comparison(_EXACT if self.exact else CLOSE)
         found: str | None
         for i, (ours, theirs) in enumerate(zip(dry.outputs, outputs, strict=True)):
-            if dry.grads[i] != theirs.requires_grad:
+            if dry.grads[i] != _requires_grad(theirs):
                 return f"output {i}: requires_grad is {dry.grads[i]}"
             found = self._difference(comparison, ours, theirs, dry)
             if found:
@@ -174,6 +174,8 @@ class Verifier:
     ) -> str | None:
         import torch
 
+        if not isinstance(theirs, torch.Tensor):
+            return self._number_difference(ours, theirs, dry)
         numbers = None
         if self.exact and theirs.device.type != "cpu":  # kernels need not repeat bits
             if not torch.are_deterministic_algorithms_enabled():
@@ -181,6 +183,18 @@ class Verifier:
         if dry.empty or (dry.random and not self.exact):
             numbers = Numbers.ANY
         return comparison.tensor(theirs, ours, numbers)
+
+    def _number_difference(self, ours: Any, theirs: Any, dry: DryRun) -> str | None:
+        """Compare what the graph has read from its tensors."""
+        if type(ours) is not type(theirs):
+            return f"{type(ours).__name__} instead of {type(theirs).__name__}"
+        if dry.empty or (dry.random and not self.exact):
+            return None
+        same = ours == theirs or (ours != ours and theirs != theirs)
+        if not same and not self.exact and type(ours) in (float, complex):
+            scale = max(abs(ours), abs(theirs), 1e-3)
+            same = abs(ours - theirs) <= CLOSE.tolerance * scale
+        return None if same else f"{ours!r} instead of {theirs!r}"
 
 
 # -- the dry run -----------------------------------------------------------------------
@@ -193,9 +207,16 @@ def _forget_history(dry: DryRun, answer: Iterable[torch.Tensor]) -> None:
     outputs = list(answer)
     with torch.no_grad():
         written = [clone for _, clone, _ in dry.written]
-        dry.grads = [t.requires_grad for t in (*outputs, *written)]
-        dry.outputs = [t.detach() for t in outputs]
+        dry.grads = [_requires_grad(t) for t in (*outputs, *written)]
+        dry.outputs = [
+            t.detach() if isinstance(t, torch.Tensor) else t for t in outputs
+        ]
         dry.written = [(at, clone.detach(), live) for at, clone, live in dry.written]
+
+
+def _requires_grad(result: Any) -> bool:
+    """Of a tensor; a late value has no gradient."""
+    return bool(getattr(result, "requires_grad", False))
 
 
 def _cloned(

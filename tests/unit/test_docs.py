@@ -192,7 +192,7 @@ def test_a_claim_that_is_not_true_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(limits.LIMITS, "planted", [says])
     with pytest.raises(SystemExit, match="does not show"):
         limits.table("planted")
-    reads = limits.claim("a read", "return x.sum().item()")
+    reads = limits.claim("a read", "return torch.equal(x, x)")
     monkeypatch.setattr(limits, "RECORDED", [reads])
     with pytest.raises(SystemExit, match="does not show"):
         limits.table("recorded")

@@ -340,11 +340,11 @@ class Sampler(torch.nn.Module):
 
     def forward(self, x):
         x = self.first(x).relu()
-        self.norms.append(float(x.norm().item()))
+        self.norms.append(torch.equal(x, x) and float(x.norm().item()))
         self.steps += 1
         for _ in range(3):
             x = torch.nn.functional.dropout(self.last(x), 0.5)
-            self.norms.append(x.detach().sum().item())
+            self.norms.append(torch.equal(x, x) and x.detach().sum().item())
         with torch.no_grad():
             self.norms.append(x.mean().item())
             self.steps += x.shape[0]
@@ -384,9 +384,9 @@ def test_a_wrong_graph_behind_a_break():
 
     def f(x):
         y = x * 2
-        log.append(y.sum().item())
+        log.append(torch.equal(y, x))
         z = y + 1
-        log.append(z.sum().item())
+        log.append(torch.equal(z, z))
         return z * 3
 
     graphs = []
@@ -403,7 +403,7 @@ def test_a_wrong_graph_behind_a_break():
     assert caught.value.part == "graph"
     for _ in range(3):
         assert torch.equal(fast(torch.ones(2)), torch.full((2,), 9.0))
-    assert log == [4.0, 6.0] * 5
+    assert log == [False, True] * 5
     assert counts(fast) == {"calls": 5, "hits": 4, "verified": 4, "diverged": 1}
     states = [entry["state"] for entry in fast.entries()]
     assert states.count("diverged") == 1

@@ -38,6 +38,9 @@ HOST_READ = words(
     """
 )
 
+# Reads that answer one number, whose type follows from what the tensor is.
+LATE = words("item __bool__ __int__ __float__ __complex__")
+
 DYNAMIC = words(
     """
     nonzero nonzero_numpy argwhere masked_select unique unique_consecutive unique_dim
@@ -348,6 +351,7 @@ torch.utils.checkpoint: checkpoint checkpoint_sequential
 TENSOR_METHODS: dict[str, OpFlag] = {
     "__getitem__": OpFlag.INDEX,
     "__setitem__": OpFlag.CALL,
+    **dict.fromkeys(LATE, OpFlag.HOST_READ | OpFlag.LATE),
     "__eq__": OpFlag.EITHER,
     "__ne__": OpFlag.EITHER,
     "type": OpFlag.EITHER,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magpy import graph
+from magpy import graph, late
 from magpy.shapes import proof
 from magpy.shapes.selections import Tried, unfit
 from magpy.shapes.sizes import reason
@@ -118,9 +118,14 @@ def of(spec: Spec, inputs: Sequence[Any], backend: Backend) -> Case:
     return case
 
 
+def _depends_on_data(spec: Spec) -> bool:
+    """Has it sizes or numbers that are known only when it runs?"""
+    return bool(spec[3].get("selects") or late.entries(spec))
+
+
 def _of_data(case: Case, inputs: Sequence[Any], backend: Backend) -> Case:
     """Return a case without numbers, with symbols for sizes that depend on data."""
-    if case.spec[3].get("selects") and backend.dynamic and not backend.as_recorded:
+    if _depends_on_data(case.spec) and backend.dynamic and not backend.as_recorded:
         case.refused = _unfit(case.spec, inputs)
         case.live = None if case.refused else _live(case.spec, inputs)
     return case
@@ -131,7 +136,7 @@ def _unfit(spec: Spec, inputs: Sequence[Any]) -> str:
     from magpy._engine import raised_by_signal
 
     ops, _, _, notes = spec
-    if not notes.get("selects"):
+    if not _depends_on_data(spec):
         return ""
     world = World()
     run = Tried(world)
@@ -161,7 +166,7 @@ def static(
         elif row[0] == "OFFSET":
             pinned.append(pin(row, inputs[row[1]].storage_offset()))
     plain = without_numbers(spec, inputs)
-    live = _live(plain, inputs) if plain[3].get("selects") else None
+    live = _live(plain, inputs) if _depends_on_data(plain) else None
     return Case(plain, pinned, why, live=live)
 
 
@@ -170,7 +175,7 @@ def _live(spec: Spec, inputs: Sequence[Any]) -> Live:
     rows = spec[3].get("numbers") or {}
     numbers = {row[1]: k for k, row in rows.items() if row[0] == "INPUT"}
     kinds = {i: type(x) for i, x in enumerate(inputs) if type(x) in (int, float)}
-    return Live(dims, numbers, kinds, bool(spec[3].get("selects")))
+    return Live(dims, numbers, kinds, _depends_on_data(spec))
 
 
 def without_numbers(spec: Spec, inputs: Sequence[Any]) -> Spec:

@@ -1,0 +1,123 @@
+/* graph/spec.c - the finished log, as plain data for the Python half (plan/plan.h). */
+#include "graph/graph.h"
+#include "plan/value.h"
+
+/* Does the run change state of an input other than its values? */
+static bool
+spec_restates(mp_trace *T)
+{
+    bool restates = false;
+    for (int i = 0; i < T->n_inputs; i++) {
+        restates = restates || T->inputs[i]->restated;
+    }
+    return restates;
+}
+
+/* The inputs that the run changes: new list of their positions, and a list of the positions
+ * of the operations that do it first. */
+static PyObject *
+spec_mutated(mp_trace *T, PyObject *written)
+{
+    PyObject *mutated = PyList_New(0);
+    for (int i = 0; mutated != NULL && i < T->n_inputs; i++) {
+        const mp_node *n = T->inputs[i];
+        if (!n->changed && !n->restated) {
+            continue;
+        }
+        PyObject *index = PyLong_FromLong(i);
+        PyObject *at = PyLong_FromLong(n->changed && !n->restated ? n->wrote_at : 0);
+        if (index == NULL || at == NULL || PyList_Append(mutated, index) < 0
+            || PyList_Append(written, at) < 0) {
+            Py_CLEAR(mutated);
+        }
+        Py_XDECREF(index);
+        Py_XDECREF(at);
+    }
+    return mutated;
+}
+
+/* Source texts of the inputs: new tuple. */
+static PyObject *
+spec_names(mp_trace *T, const mp_graph_numbers *numbers)
+{
+    PyObject *names = PyTuple_New(T->n_inputs + numbers->n_given);
+    for (int i = 0; names != NULL && i < T->n_inputs + numbers->n_given; i++) {
+        PyObject *name = mp_guards_given(
+            T->guards,
+            i < T->n_inputs ? T->inputs[i]->reg : ~numbers->given[i - T->n_inputs]);
+        if (name == NULL) {
+            Py_CLEAR(names);
+            break;
+        }
+        PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+/* What the Python half must know of the graph besides its operations
+ * (engine/plan/plan.h). */
+static PyObject *
+spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
+{
+    PyObject *written = PyList_New(0), *names = NULL, *mutated = NULL, *notes = NULL;
+    if (written != NULL && (names = spec_names(T, numbers)) != NULL) {
+        mutated = spec_mutated(T, written);
+    }
+    if (mutated != NULL) {
+        notes =
+            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O}", "input_names", names, "mutated",
+                          PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
+                          "caught", T->op_caught ? Py_True : Py_False, "ended",
+                          T->op_ended ? Py_True : Py_False, "restated",
+                          spec_restates(T) ? Py_True : Py_False);
+    }
+    if (notes != NULL
+        && (mp_graph_note_numbers(T, numbers, notes) < 0
+            || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0))) {
+        Py_CLEAR(notes);
+    }
+    PyObject *late = notes != NULL && T->n_late_ops > 0 ? mp_late_note(T) : NULL;
+    if (notes != NULL && T->n_late_ops > 0
+        && (late == NULL || PyDict_SetItemString(notes, "late", late) < 0)) {
+        Py_CLEAR(notes);
+    }
+    Py_XDECREF(late);
+    Py_XDECREF(mutated);
+    Py_XDECREF(names);
+    Py_XDECREF(written);
+    return notes;
+}
+
+/* outputs: list of Values.  Result Values were numbered from 0; placeholders come first. */
+PyObject *
+mp_op_spec(mp_trace *T, PyObject *outputs, const mp_graph_numbers *numbers)
+{
+    int n_inputs = T->n_inputs + numbers->n_given;
+    assert(PyList_CheckExact(outputs));
+    PyObject *indices = PyTuple_New(PyList_GET_SIZE(outputs)), *notes = NULL,
+             *spec = NULL;
+    if (indices == NULL) {
+        return NULL;
+    }
+    for (int32_t i = 0; i < T->graph.n_nodes; i++) {
+        if (T->graph.nodes[i]->leaf != NULL) {
+            mp_value_finish(T->graph.nodes[i]->leaf, n_inputs);
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs); i++) {
+        PyObject *index =
+            PyLong_FromSsize_t(mp_value_index(PyList_GET_ITEM(outputs, i)));
+        if (index == NULL) {
+            goto done;
+        }
+        PyTuple_SET_ITEM(indices, i, index);
+    }
+    notes = spec_notes(T, numbers);
+    if (notes != NULL) {
+        spec = Py_BuildValue("(OiOO)", T->ops, n_inputs, indices, notes);
+    }
+done:
+    Py_XDECREF(notes);
+    Py_DECREF(indices);
+    return spec;
+}

@@ -1,0 +1,173 @@
+/* python/late.c - instructions that make late values (trace/late.h).
+ *
+ * Operators and functions of numbers.defs on late values and other numbers are entries of the
+ * log (graph/late.c).  Left out, so that the program is asked at that instruction, is what may
+ * answer with another type for other values, and what C code of bools tells by address. */
+#include "graph/graph.h"
+#include "objects/operators.h"
+#include "python/python.h"
+#include "read/read.h"
+
+/* In the order of BINARY_OP's operands; NULL: not for late values. */
+static const char *const binary_functions[] = {
+    "add", "and_", "floordiv", "lshift", NULL,      "mul", "mod",
+    "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
+};
+
+/* In the order of Py_LT ... Py_GE. */
+static const char *const compare_functions[] = {"lt", "le", "eq", "ne", "gt", "ge"};
+
+static bool
+is_operand(PyObject *o)
+{
+    return mp_is_number(o) || PyComplex_CheckExact(o);
+}
+
+/* Is one of two numbers a late value? */
+static bool
+are_late(const mp_trace *T, PyObject *a, PyObject *b)
+{
+    PyObject *both[2] = {a, b};
+    return T->lates.n > 0 && is_operand(a) && (b == NULL || is_operand(b))
+           && mp_late_any(T, both, b == NULL ? 1 : 2) && mp_late_may(T);
+}
+
+/* The instruction answers f(*args). */
+static mp_rc
+late_answer(mp_trace *T, mp_shadow *s, PyObject *f, PyObject *const *args,
+            Py_ssize_t count)
+{
+    mp_rc rc = f == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_late_find(T, args[i]) != NULL ? MP_OK : mp_refuse_fresh_id(T, args[i]);
+    }
+    return rc != MP_OK ? rc : mp_late_begin(T, s, f, NULL, args, count, true);
+}
+
+static bool
+is_late(const mp_trace *T, PyObject *o)
+{
+    return mp_late_find(T, o) != NULL;
+}
+
+/* Is a ** b of one type, whatever the late operands are? */
+static bool
+power_is_stable(const mp_trace *T, PyObject *a, PyObject *b)
+{
+    if (PyComplex_Check(a) || PyComplex_Check(b)) {
+        return true;
+    }
+    if (is_late(T, b) || mp_symbol_find(T, b) != NULL) {
+        return false;  // int ** -1 is a float, and (-2.0) ** 0.5 complex
+    }
+    if (PyFloat_Check(b)) {
+        double exponent = PyFloat_AS_DOUBLE(b);
+        return exponent == (double)(int64_t)exponent;
+    }
+    return PyFloat_Check(a) || PyObject_RichCompareBool(b, Py_False, Py_GE) == 1;
+}
+
+mp_rc
+mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
+{
+    const char *name = binary_functions[op % 13];
+    bool bools = PyBool_Check(a) || PyBool_Check(b);
+    bool bits = name != NULL && (name[0] == 'a' || name[0] == 'o' || name[0] == 'x')
+                && name[1] != 'd';
+    PyObject *args[2] = {a, b};
+    *done = false;
+    if (!are_late(T, a, b) || name == NULL || (bits && bools)
+        || (name[0] == 'p' && !power_is_stable(T, a, b))) {
+        return MP_OK;
+    }
+    *done = true;
+    return late_answer(T, s, mp_operator_borrow(name), args, 2);
+}
+
+mp_rc
+mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
+{
+    *done = are_late(T, a, NULL);
+    return *done ? late_answer(T, s, mp_operator_borrow(name), &a, 1) : MP_OK;
+}
+
+mp_rc
+mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
+{
+    PyObject *args[2] = {a, b};
+    *done = are_late(T, a, b);
+    return *done ? late_answer(T, s, mp_operator_borrow(compare_functions[op]), args, 2)
+                 : MP_OK;
+}
+
+/* min, max: which operand it is depends on values, so all are of one type. */
+static bool
+are_alike(PyObject *const *args, Py_ssize_t count)
+{
+    bool alike = count > 0;
+    for (Py_ssize_t i = 1; i < count && alike; i++) {
+        alike = Py_TYPE(args[i]) == Py_TYPE(args[0]);
+    }
+    return alike;
+}
+
+/* Is the answer of this function of one type, whatever the values are? */
+static bool
+function_is_stable(PyObject *callee, PyObject *const *args, Py_ssize_t count)
+{
+    if (callee == (PyObject *)&PyBool_Type || callee == (PyObject *)&PyComplex_Type) {
+        return count == 1;
+    }
+    int op = mp_number_of_call(callee, count > 2 ? 2 : count);
+    if (op == MP_N_MIN || op == MP_N_MAX) {
+        return count >= 2 && are_alike(args, count);
+    }
+    return op >= 0 && count <= 2;
+}
+
+/* float(t) and its like: a read of a tensor, by the method that the conversion finds. */
+static mp_rc
+convert(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
+{
+    PyObject *found;
+    const char *method = c->callee == (PyObject *)&PyFloat_Type     ? "__float__"
+                         : c->callee == (PyObject *)&PyLong_Type    ? "__int__"
+                         : c->callee == (PyObject *)&PyBool_Type    ? "__bool__"
+                         : c->callee == (PyObject *)&PyComplex_Type ? "__complex__"
+                                                                    : NULL;
+    const mp_node *n = method == NULL || c->nargs != 1 || c->kwnames != NULL
+                           ? NULL
+                           : mp_refgraph_find(&T->graph, c->args[0]);
+    if (!is_tensor_node(n) || mp_tensor_is_constant(T, c->args[0]) || !mp_late_may(T)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_special(T, c->args[0], method, &found);
+    if (rc != MP_OK || found == NULL || !(mp_op_flags_of(found) & MP_TORCH_LATE)) {
+        return rc;
+    }
+    *done = true;
+    // (int(nan) and float(complex) raise for the value.)
+    return mp_late_begin(T, s, c->callee, NULL, c->args, 1,
+                         n->dynamic || n->sized
+                             || c->callee != (PyObject *)&PyBool_Type);
+}
+
+mp_rc
+mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
+{
+    bool all = c->kwnames == NULL && c->nargs > 0;
+    *done = false;
+    mp_rc rc = convert(T, s, c, done);
+    if (rc != MP_OK || *done || !all || T->lates.n == 0 || !mp_late_may(T)
+        || !mp_late_any(T, c->args, c->nargs)) {
+        return rc;
+    }
+    for (Py_ssize_t i = 0; i < c->nargs && all; i++) {
+        all = is_operand(c->args[i]);
+    }
+    if (!all || !function_is_stable(c->callee, c->args, c->nargs)) {
+        return MP_OK;
+    }
+    *done = true;
+    return late_answer(T, s, c->callee, c->args, c->nargs);
+}
