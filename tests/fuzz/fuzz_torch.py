@@ -229,6 +229,40 @@ G|  sz
 !|  cfg['dtype'] = torch.bfloat16  cfg['shape'] = (3, 2)  cfg['shape'] = [2, 3]
 !|  w = torch.zeros(2, 3, 1)  w = torch.zeros(0, 3)  cfg['dim'] = -1
 
+=== selections 5
+mk, mm = torch.tensor([True, False]), fixed(0) > 0.5
+sel = fixed(1)[mk]
+def expert(z, m):
+    r, = torch.where(m)
+    a, b = torch.cat([z[r], z[r]], 1).chunk(2, -1)
+    return torch.zeros(2, 3).index_add(0, r, (a * b).float())
+X|  expert(@X, mk)  torch.zeros(2, 3).masked_scatter(mm, (@X)[mm])  (@X)[mk].sum(0).expand(2, 3)
+X|  torch.cat([(@X)[mk], (@X)[~mk]])  torch.cat([(@X)[mk], torch.zeros(2, 3)])[:2]
+X|  (@X)[mk].mean(0, keepdim=True) + @X  (@X) @ ((@X)[mk].t() @ (@X)[mk])
+X|  (@X).repeat_interleave(mk.long() + 1, 0)[:2]  (@X)[:, mm[0]].sum(1, keepdim=True) + @X
+X|  torch.stack([c.sum() for c in (@X)[mk].unbind(1)]) + @X  (@X) + sel.nan_to_num().sum(0)
+X|  torch.bincount(mk.long(), minlength=3)[:3] + @X  torch.unique((@X).long(), return_inverse=True)[1] / 2
+X|  (@X).sort(1)[0].masked_select(mm).sum() + @X  F.linear((@X)[mk], torch.ones(3, 3)).amax() + @X
+I|  (@X)[mk].ndim  (@X)[mk].size(1)  (@X)[mm].dim()  len((@X)[:, mm[0]])  (@X)[mk].t().shape[0]
+I|  (@X)[mk].t().size(0)  ~(@X)[mk].squeeze().ndim  ~(@X)[mk].shape[0]  ~len((@X).nonzero())
+I|  (@X)[mk].sum(0).stride(0)  ~(@X)[mk].numel()
+B|  (@X)[mk].sum(0).is_contiguous()  sel.dim() == 2  ~(@X)[mk].is_contiguous()
+-|  sel = (@X)[mk]  sel = sel * 2  sel.add_(1)  out.append(sel)  out.append((@X)[mk].chunk(3, 1))
+-|  (@W)[mk] = @I  (@W)[mm] = 0.25  (@W)[mk] += 1  out.append(torch.where(mm))
+-|  r, c = mm.nonzero().unbind(1); out.append((@X)[r, c]); out.append((r, c.ndim))
+-|  i = (@X)[mk].t(); u = i.contiguous(); u += 1; out.append(i); u = x; i = 1
+-|  i = (@X)[mk]; u = i.contiguous(); u += 1; out.append(i is u); out.append(i); u = x; i = 1
+-|  mk = ~mk  mm = (@X) > 1  out.append((@X)[mk].split([1, 2], 1))  out.append((@X)[mk] * (@X)[~mk])
+-|  a, b, c = (@X)[mk].T; out.append(a + c)  out.append([p.sum() for p in (@X)[mk].T])
+-|  out.append((@X)[mk][:, :1].squeeze(1))  out.append((@X)[mk].view(-1, 1, 3).transpose(0, 1))
+-|  t = torch.zeros(2, 3); t[mk] = (@X)[mk].float()  ~out.append([r * 2 for r in (@X)[mk]])
+-|  out.append(torch.unique((@X).long(), return_counts=True))  out.append((@X)[mk].topk(2, 1))
+-|  ~out.append((@X)[mk].max(0))  ~out.append((@X)[mk] + torch.ones(2, 3))
+G|  sel  mk  mm
+H|  for t in (@X)[mk][None].expand(2, -1, 3)[:, :0]:  if (@X)[mk].ndim == 2:
+!|  mk = torch.tensor([False, False])  mk = torch.tensor([True, True])  mk = torch.tensor([False, True])
+!|  mm = fixed(0) > 9  mm = fixed(0) > -1  mm = fixed(0) == 0.5  sel = fixed(2)
+
 === states 3
 tagged, par2 = fixed(4), nn.Parameter(fixed(2))
 tagged.tag, tagged.box = 1, [fixed(3)]
