@@ -64,3 +64,25 @@ def _raw(x: torch.Tensor, y: torch.Tensor) -> None:
 
 
 _library.impl("raw_", _raw, "CPU")
+
+
+@torch.library.custom_op("magpy_tests::positive", mutates_args=())
+def positive(x: torch.Tensor, k: int) -> torch.Tensor:
+    """Answer with as many rows as there are positive numbers."""
+    return x[x > 0][:, None].repeat(1, k)
+
+
+@positive.register_fake
+def _(x, k):
+    return x.new_empty(torch.library.get_ctx().new_dynamic_size(), k)
+
+
+@torch.library.custom_op("magpy_tests::liar", mutates_args=())
+def liar(x: torch.Tensor) -> torch.Tensor:
+    """Its fake says something else."""
+    return x.clone()
+
+
+@liar.register_fake
+def _(x):
+    return x.new_empty(x.shape[0] + 1, 2)

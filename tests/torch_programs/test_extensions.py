@@ -305,11 +305,44 @@ def f(x):
     return x * count(x)
 >>> t(3)
 
-=== shape_of_a_result | eager
+=== shape_by_the_fake
 from extension_ops import scaled
 def f(x):
-    return scaled(x, 2.0).shape
+    y = scaled(x, 2.0)
+    a, b = y.chunk(2, -1)
+    return y.shape, a * b, len(y), y.stride(), y.is_contiguous(), [r.sum() for r in y]
+>>> t(3, 4)
+
+=== shape_without_a_fake | eager
+from extension_ops import both
+def f(x):
+    return both(x)[0].shape
 >>> t(3)
+
+=== shape_that_the_fake_leaves_open
+from extension_ops import positive
+def f(x):
+    y = positive(x, 4)
+    a, b = y.chunk(2, 1)
+    return y.ndim, y.size(1), a * b
+>>> t(3)
+>>> -torch.ones(3)
+>>> torch.tensor([1.0, -1.0, -1.0])
+
+=== shape_that_the_fake_gets_wrong | eager
+from extension_ops import liar
+def f(x):
+    y = liar(x)
+    return y.shape, y.ndim, len(y), y + 1
+>>> t(3)
+>>> t(3, 2)
+
+=== split_that_the_fake_gets_wrong | eager
+from extension_ops import liar
+def f(x):
+    return [p.sum() for p in liar(x).chunk(4)], [p.sum() for p in liar(x).unbind(1)]
+>>> t(4, 2)
+>>> t(3, 3)
 
 === indexing_by_a_mask
 def f(x, at):

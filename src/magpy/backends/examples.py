@@ -10,13 +10,14 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from magpy import logs
+from magpy import logs, seal
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from magpy.shapes.world import Live
 
+FAKE_LOGGER = "torch._subclasses.fake_tensor"  # tells of kernels for fakes that raise
 # Code of these packages may run while a graph is compiled; the program's may not.
 _PACKAGES = ("torch", "_operator", "builtins", "math")
 
@@ -43,7 +44,7 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
 
     try:
         mode = FakeTensorMode(allow_non_fake_inputs=True)
-        with mode if live is None else live.aside():
+        with seal.quiet(FAKE_LOGGER), mode if live is None else live.aside():
             fakes = [_like(x) for x in inputs] if live is None else inputs
             Annotator(gm).run(*fakes, enable_io_processing=False)
     except Exception as error:
