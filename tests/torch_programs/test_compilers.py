@@ -194,6 +194,51 @@ def test_random_numbers_are_no_difference(op):
     assert found == "the shape of result 0"
 
 
+def test_what_comes_of_memory_that_nobody_has_set_is_no_difference():
+    ones = torch.ones(3)
+    ops = [
+        (torch.empty, (3,), {}, V[1]),
+        (torch.add, (V[0], 1), {"out": V[1]}, V[1]),
+        (torch.mul, (V[0], 2), {}, V[2]),
+    ]
+    spec = (ops, 1, (1, 2), {"mutated": ()})
+
+    def found(first, second):
+        other = (lambda x: (first.clone(), second.clone()), False)
+        return check.difference(spec, lambda x: (x + 1, x * 2), other, [ones])
+
+    assert found(ones * 2, ones * 2) == found(ones, ones * 2) == ""
+    assert found(ones * 2, ones) == "the numbers of result 1"
+    ops[2] = ("add_", (V[0], V[1]), {}, V[0])  # nobody knows what shares its memory
+    ops.append((torch.mul, (V[0], 2), {}, V[2]))
+    assert found(ones * 2, ones) == ""
+
+
+@needs_inductor
+def test_random_numbers_in_order_although_one_is_for_nothing():
+    """Inductor sorts operations, and loses the order where a result is not used."""
+
+    def noisy(x):
+        y = torch.nn.functional.dropout(x, 0.5)[order]
+        return y + torch.linalg.cholesky(torch.eye(64))
+
+    def f(x):
+        results = [torch.softmax(noisy(noisy(x)), 1)]
+        torch.bernoulli(x / 8)
+        results.append(torch.softmax(noisy(noisy(x)), 1))
+        return torch.stack(results)
+
+    x, order = torch.ones(64, 64), torch.arange(64).flip(0)
+    compiled = magpy.compile(f, options={"fallback_random": True})
+    with config.patch(check_compiled=False):
+        for number in range(4):
+            torch.manual_seed(number)
+            expected = f(x)
+            torch.manual_seed(number)
+            assert torch.allclose(compiled(x), expected)
+    assert magpy.stats(compiled)["hits"] == 3
+
+
 @pytest.mark.parametrize(
     ("other", "what"),
     [

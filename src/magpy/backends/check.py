@@ -60,9 +60,9 @@ def difference(
         (generator.get_state() == state).all() for generator, state in states_after
     ):
         return "how often it draws a random number"
-    values = not any(_has_any_values(op, draws_alike) for op in spec[0])
+    any_values = _with_any_values(spec, draws_alike)
     for at, (left, right) in enumerate(zip(got, wanted, strict=True)):
-        what = _different(left, right, values)
+        what = _different(left, right, spec[2][at] not in any_values)
         if what:
             return f"{what} of result {at}"
     ours, theirs = list(filter(_is_tensor, ours)), list(filter(_is_tensor, theirs))
@@ -71,7 +71,7 @@ def difference(
     if _objects([*ours, *got]) != _objects([*theirs, *wanted]):
         return "which results are one tensor"
     for at, (left, right) in enumerate(zip(ours, theirs, strict=True)):
-        what = "" if left is right else _different(left, right, values)
+        what = "" if left is right else _different(left, right, not any_values)
         if what:
             return f"{what} of input {at}"
     return ""
@@ -95,6 +95,37 @@ def _has_any_values(op: Any, draws_alike: bool) -> bool:
     from magpy._transaction import draws
 
     return (draws(op) and not draws_alike) or effects_of(op[0]).undefined
+
+
+def _with_any_values(spec: Spec, draws_alike: bool) -> set[int]:
+    """Return the numbers of the values that two runs need not have in common."""
+    from magpy._effects import effects_of
+
+    found: set[int] = set()
+    for op in spec[0]:
+        target, args, kwargs, result = op
+        given = set(_numbers((args, kwargs)))
+        if _has_any_values(op, draws_alike) or not found.isdisjoint(given):
+            writes = effects_of(target).writes
+            written = given if writes else _numbers(kwargs.get("out"))
+            # What shares memory with it is not known, unless it had any values before.
+            if not found.issuperset(written):
+                return {*range(spec[1]), *spec[2]}
+            found.update(_numbers(result))
+    return found
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    """Walk through the numbers of the values in arguments or a result of an operation."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, slice):
+        yield from _numbers((value.start, value.stop, value.step))
+    elif type(value).__name__ == "Value":
+        yield value.index
 
 
 def _targets(spec: Spec) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from magpy import seal
 from magpy.backends import cuda_graphs
-from magpy.backends.base import Backend, Executable, Settings
+from magpy.backends.base import Backend, Executable, Refused, Settings
 from magpy.config import config, nearest
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def make(settings: Settings) -> Backend:
             f"{nearest(settings.mode, MODES)}"
         )
     options = _checked_options(settings.options)
+    draws_alike = bool(options.get("fallback_random"))
 
     def compile_graph(
         gm: GraphModule,
@@ -57,6 +58,8 @@ def make(settings: Settings) -> Backend:
     ) -> Executable:
         from torch._inductor import list_mode_options
 
+        if draws_alike and _draws_in_vain(gm):
+            raise Refused("the order of its random numbers may be another")
         patches = dict(list_mode_options(settings.mode) if settings.mode else {})
         patches.update(options)
         if not config.size_asserts:
@@ -69,7 +72,7 @@ def make(settings: Settings) -> Backend:
         "inductor",
         compile_graph,
         checked=True,
-        draws_alike=bool(options.get("fallback_random")),
+        draws_alike=draws_alike,
         cuda_graphs=_wants_cuda_graphs(settings.mode, options),
     )
 
@@ -81,6 +84,29 @@ def _modes_of_torch(settings: Settings) -> Sequence[str]:
     from torch._inductor import list_mode_options
 
     return [mode for mode in MODES if mode in list_mode_options()]
+
+
+def _draws_in_vain(gm: GraphModule) -> bool:
+    """Does it draw random numbers twice or more, once for nothing?
+
+    Inductor orders what draws by its results; where nobody uses one, it loses the order
+    of what comes before and after.
+    """
+    from magpy._effects import effects_of
+    from magpy._transaction import draws
+
+    called = [n for n in gm.graph.nodes if n.op in ("call_function", "call_method")]
+    drawing = [n for n in called if draws((n.target, n.args, n.kwargs, None))]
+    if len(drawing) < 2:
+        return False
+    used = {n for n in gm.graph.nodes if n.op == "placeholder"}
+    used.update(next(iter(reversed(gm.graph.nodes))).all_input_nodes)
+    for node in reversed(called):
+        writes = "out" in node.kwargs or effects_of(node.target).writes
+        if node in used or (writes and used.intersection(node.all_input_nodes)):
+            used.add(node)
+            used.update(node.all_input_nodes)
+    return not used.issuperset(drawing)
 
 
 def _wants_cuda_graphs(mode: str | None, options: Mapping[str, Any]) -> bool:
