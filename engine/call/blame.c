@@ -19,6 +19,9 @@ blame_source(const mp_guards *guards, int32_t blame)
     if (blame == MP_BLAME_CODE) {
         return PyUnicode_FromString("__code__");
     }
+    if (blame == MP_BLAME_FINALIZER) {
+        return PyUnicode_FromString("what dies in the call");
+    }
     int32_t reg = guards->ops[blame].a;
     if (guards->ops[blame].kind == MP_G_HOLDS) {
         // The condition has the value in it: another text each time.
@@ -73,6 +76,9 @@ blame_line(const mp_plan *plan, int32_t blame)
     }
     if (blame == MP_BLAME_CODE) {
         return PyUnicode_FromString("__code__ is as recorded");
+    }
+    if (blame == MP_BLAME_FINALIZER) {
+        return PyUnicode_FromString("no finalizer runs in the call");
     }
     return mp_guards_line(plan->guards, blame);
 }

@@ -97,7 +97,7 @@ dispatch_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
                      call->kwnames);
     mp_found found = rc < 0 ? MP_FOUND_ERROR : MP_FOUND_UNFIT;
     if (rc > 0) {
-        found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
+        found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots, 0);
         if (found == MP_FOUND_NONE) {
             hit->learned = mp_dynamic_learn(op, &op->cache, bound.code, bound.slots);
             found = dispatch_compare(op, &bound, hit) < 0 ? MP_FOUND_ERROR : found;

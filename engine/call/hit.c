@@ -16,6 +16,7 @@
 
 #include "call/dynamic.h"
 #include "call/notice.h"
+#include "call/quiet.h"
 #include "call/transaction.h"
 
 enum {
@@ -123,7 +124,7 @@ hit_gather(mp_hit *hit, PyObject *const *regs)
 
 bool
 mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
-               PyObject *const *values, int32_t *blame)
+               PyObject *const *values, int32_t n_row, int32_t *blame)
 {
     assert(cache->n_regs >= entry->plan->guards->n_regs);
     mp_plan *plan = entry->plan;
@@ -139,6 +140,10 @@ mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
         *blame = MP_BLAME_AMBIENT;
         return false;
     }
+    if (!mp_is_quiet(plan, code, cache->regs, values, n_row)) {
+        *blame = MP_BLAME_FINALIZER;
+        return false;
+    }
     return true;
 }
 
@@ -147,7 +152,10 @@ mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
 static int64_t
 hit_progress(int32_t blame)
 {
-    return blame == MP_BLAME_AMBIENT ? INT64_MAX : blame == MP_BLAME_CODE ? -1 : blame;
+    return blame == MP_BLAME_FINALIZER ? INT64_MAX
+           : blame == MP_BLAME_AMBIENT ? INT64_MAX - 1
+           : blame == MP_BLAME_CODE    ? -1
+                                       : blame;
 }
 
 /* Can it not be the one?  Its objects have died (it goes with the next recording), or it has
@@ -163,7 +171,7 @@ hit_passes(const mp_hit *hit, const mp_entry *entry)
 
 mp_found
 mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject *code,
-              PyObject *const *values)
+              PyObject *const *values, int32_t n_row)
 {
     assert(hit->entry == NULL);
     for (int32_t i = 0; i < cache->n; i++) {
@@ -172,7 +180,7 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
         if (hit_passes(hit, entry)) {
             continue;
         }
-        if (mp_hit_matches(cache, entry, code, values, &blame)) {
+        if (mp_hit_matches(cache, entry, code, values, n_row, &blame)) {
             mp_cache_touch(cache, i);
             entry->last_used = op->stats.calls;
             hit->entry = entry;

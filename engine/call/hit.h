@@ -9,7 +9,7 @@
 #include "call/compiled.h"
 
 /* What a miss is blamed on, if not on a guard (>= 0: index of the op). */
-enum { MP_BLAME_AMBIENT = -1, MP_BLAME_CODE = -2 };
+enum { MP_BLAME_AMBIENT = -1, MP_BLAME_CODE = -2, MP_BLAME_FINALIZER = -3 };
 
 enum { MP_HIT_SMALL = 32 };  // references that a hit keeps without allocating
 
@@ -63,13 +63,14 @@ mp_hit_init(mp_hit *hit, bool begins)
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
 
-/* Does the entry answer for these values?  If not, *blame says why.  Runs no Python. */
+/* Does the entry answer for these values?  If not, *blame says why.  n_row: how many of the
+ * values the hit gives up, 0 for arguments.  Runs no Python. */
 bool mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
-                    PyObject *const *values, int32_t *blame);
+                    PyObject *const *values, int32_t n_row, int32_t *blame);
 /* The entry of the cache that answers where `code`, of the outermost frame, stands with
  * these values.  Runs no Python; the hit must be released in each case. */
 mp_found mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache,
-                       PyCodeObject *code, PyObject *const *values);
+                       PyCodeObject *code, PyObject *const *values, int32_t n_row);
 /* The entry that was found is new: compile it, at its first hit, and search again, because
  * that ran Python. */
 MP_MAYRUN mp_found mp_hit_compile(mp_CompiledObject *op, mp_hit *hit,

@@ -56,7 +56,7 @@ session_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
     mp_found found = MP_FOUND_NONE;
     if (op->points.serial == at->s->serial) {
         found = mp_hit_search(op, hit, &at->point->cache, at->row->frames[0].code,
-                              at->row->values);
+                              at->row->values, at->row->n_values);
     }
     if (found != MP_FOUND_HIT) {
         session_forget(at->s);
@@ -86,7 +86,8 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
     int32_t blame = 0;
     mp_entry *last = point->cache.at[0];
     if (!last->plan->guards->dead
-        && !mp_hit_matches(&point->cache, last, p->frames[0].code, p->values, &blame)
+        && !mp_hit_matches(&point->cache, last, p->frames[0].code, p->values,
+                           p->n_values, &blame)
         && blame >= 0
         && mp_points_note_change(&s->op->points, last->plan->guards, blame, true) < 0) {
         mp_err_drop();  // without memory it is pinned once more
@@ -127,7 +128,7 @@ session_follow(session_place *at)
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
                   && entry->state == MP_ENTRY_READY
                   && mp_hit_matches(&at->point->cache, entry, at->row->frames[0].code,
-                                    at->row->values, &blame);
+                                    at->row->values, at->row->n_values, &blame);
     }
     if (rc < 0) {
         mp_verify->failed(s->verify);

@@ -81,12 +81,13 @@ timing_turn(mp_CompiledObject *op, const timing_call *call, timing_part part,
     int rc = mp_bind(&bound, &op->target, call->args, call->nargs, call->kwnames);
     if (rc > 0 && part == TIMING_GUARDS) {
         rc = timing_is_kept(&op->cache, entry)
-             && mp_hit_matches(&op->cache, entry, bound.code, bound.slots, &blame);
+             && mp_hit_matches(&op->cache, entry, bound.code, bound.slots, 0, &blame);
     }
     else if (rc > 0 && part == TIMING_SEARCH) {
         mp_hit hit;
         mp_hit_init(&hit, true);
-        mp_found found = mp_hit_search(op, &hit, &op->cache, bound.code, bound.slots);
+        mp_found found =
+            mp_hit_search(op, &hit, &op->cache, bound.code, bound.slots, 0);
         rc = found == MP_FOUND_ERROR ? -1 : found == MP_FOUND_HIT;
         mp_hit_release(&hit);
     }
@@ -117,7 +118,7 @@ timing_entry(mp_CompiledObject *op, const timing_call *call, mp_hit *hit)
     mp_hit_init(hit, true);
     int rc = mp_bind(&bound, &op->target, call->args, call->nargs, call->kwnames);
     if (rc > 0) {
-        mp_found found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots);
+        mp_found found = mp_hit_search(op, hit, &op->cache, bound.code, bound.slots, 0);
         rc = found == MP_FOUND_ERROR ? -1 : found == MP_FOUND_HIT;
     }
     mp_bound_clear(&bound);

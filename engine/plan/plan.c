@@ -27,6 +27,7 @@ mp_plan_free(mp_plan *p)
     Py_XDECREF(p->graph);
     Py_XDECREF(p->pins);
     PyMem_Free(p->inputs);
+    PyMem_Free(p->stores);
     mp_exit_free(p->exit);
     PyMem_Free(p);
 }

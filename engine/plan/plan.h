@@ -37,6 +37,8 @@ typedef struct {
         *pins;      // NULL, or (place, file, line, marked) of numbers that it needs the
                     // values of: a list
     mp_exit *exit;  // where the call goes on after a break; NULL: it has returned
+    int32_t *stores;   // values of the entry row that the outermost frame has let go of
+    int32_t n_stores;  // before it ended
 } mp_plan;
 
 void mp_plan_free(mp_plan *p);

@@ -634,8 +634,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_segment_load_local(T, s, in->arg);
     case MP_OP_STORE_FAST:
     case MP_OP_DELETE_FAST:
-        mp_segment_store_local(T, s, in->arg);
-        return MP_OK;
+        return mp_segment_store_local(T, s, in->arg);
     case MP_OP_LIST_APPEND:
     case MP_OP_SET_ADD:
     case MP_OP_MAP_ADD:

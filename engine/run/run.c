@@ -71,6 +71,8 @@ segment_fini(mp_trace *T)
     Py_CLEAR(T->id_hashes);
     PyMem_Free(T->pins);
     T->pins = NULL;
+    PyMem_Free(T->stores);
+    T->stores = NULL;
     Py_CLEAR(T->sizes);
     Py_CLEAR(T->recorder);
     Py_CLEAR(T->input_rows);
@@ -241,6 +243,10 @@ mp_plan_make(mp_trace *T, PyObject *result)
     }
     plan->guards = T->guards;
     plan->ambient = T->ambient;
+    plan->stores = T->stores;
+    plan->n_stores = T->n_stores;
+    T->stores = NULL;
+    T->n_stores = T->cap_stores = 0;
     T->guards = NULL;
     T->ambient = NULL;
     int64_t n_instr = T->n_instr - T->n_begin;

@@ -67,13 +67,32 @@ mp_segment_load_locals(mp_trace *T, mp_shadow *s)
     return rc;
 }
 
-void
+/* The outermost frame lets go of a value of the entry row (or of what came after it). */
+static mp_rc
+note_store(mp_trace *T, int32_t at)
+{
+    for (int32_t i = 0; i < T->n_stores; i++) {
+        if (T->stores[i] == at) {
+            return MP_OK;
+        }
+    }
+    if (mp_grow(&T->stores, &T->cap_stores, T->n_stores + 1, sizeof(*T->stores)) < 0) {
+        return MP_ERR;
+    }
+    T->stores[T->n_stores++] = at;
+    return MP_OK;
+}
+
+mp_rc
 mp_segment_store_local(mp_trace *T, mp_shadow *s, int i)
 {
     assert(i >= 0 && i < s->info->code->co_nlocalsplus);
-    if (s->unread != NULL) {
-        PyObject *old = mp_frame_local_borrow(s->f, i);
-        T->lets_go |= old != NULL;  // the frame alone may have held it
-        s->unread[i] = 0;
+    if (s->unread == NULL) {
+        return MP_OK;
     }
+    PyObject *old = mp_frame_local_borrow(s->f, i);
+    T->lets_go |= old != NULL;  // the frame alone may have held it
+    s->unread[i] = 0;
+    return s->root && old != NULL && !mp_is_constant(old) ? note_store(T, s->base + i)
+                                                          : MP_OK;
 }

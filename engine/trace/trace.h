@@ -300,7 +300,10 @@ typedef struct mp_trace {
     bool overdue;       // ... and it would have run by now
     bool selects;       // some result has sizes that depend on data
     bool lets_go;       // an object from outside may have died by a write
-    bool busy;          // inside a callback: frames that a finalizer runs are not ours
+    int32_t *stores;  // owned; values of the entry row that the outermost frame has let
+                      // go of, before it ended
+    int32_t n_stores, cap_stores;
+    bool busy;  // inside a callback: frames that a finalizer runs are not ours
     mp_ambient *ambient;  // owned; at the segment's begin; NULL without torch
     mp_pin_note *pins;    // owned; sources of numbers that were pinned, and where
     int32_t n_pins;
@@ -472,7 +475,7 @@ PyObject *mp_pins_rows(mp_trace *T);
 
 /* Local i is about to be loaded, or stored; all of them are looked at. */
 mp_rc mp_segment_load_local(mp_trace *T, mp_shadow *s, int i);
-void mp_segment_store_local(mp_trace *T, mp_shadow *s, int i);
+mp_rc mp_segment_store_local(mp_trace *T, mp_shadow *s, int i);
 mp_rc mp_segment_load_locals(mp_trace *T, mp_shadow *s);
 /* The name of value i of the frame, for texts: new str. */
 PyObject *mp_entry_name(const mp_shadow *s, int32_t i, bool root);
