@@ -30,6 +30,7 @@ typedef enum {
     MP_UNDO_RAISES = 4,   // it may raise for the values of its tensors
     MP_UNDO_CHANGES = 8,  // it may draw random numbers or write to inputs
     MP_UNDO_CAUGHT = 16,  // the program may catch an exception of the graph
+    MP_UNDO_WARNS = 32,   // where it warns, the program may have other filters
 } mp_undo_flags;
 
 typedef struct {

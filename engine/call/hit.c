@@ -464,7 +464,10 @@ hit_raised(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
 {
     assert(PyErr_Occurred());
     op->stats.hits += hit->begins && !hit->undone;
-    if (mp_notice_raised(op, hit->entry, hit->undone) < 0 || !hit->undone) {
+    if (hit->warned && hit->undone) {
+        mp_err_drop();
+    }
+    else if (mp_notice_raised(op, hit->entry, hit->undone) < 0 || !hit->undone) {
         return NULL;
     }
     PyObject *result = hit_fall_back(op, hit, MP_FB_GRAPH_RAISED, at);

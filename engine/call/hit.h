@@ -22,6 +22,7 @@ typedef struct {
     bool learned;     // miss: for numbers that are dynamic from now on
     bool begins;      // the call begins here, and the hit counts as the call's
     bool undone;      // its graph raised, and all is as before
+    bool warned;      // ... or it warned where it must not, which is no fault of it
     bool answered;    // graph and replay have run: the result is the entry's
     PyObject **kept;  // owned: what the replay has borrowed; NULL: nothing
     int32_t n_kept;
@@ -55,7 +56,7 @@ mp_hit_init(mp_hit *hit, bool begins)
     hit->entry = NULL;
     hit->difference = NULL;
     hit->held = hit->small;
-    hit->undone = false;
+    hit->undone = hit->warned = false;
     hit->n_held = hit->n_kept = 0;
     hit->kept = NULL;
 }

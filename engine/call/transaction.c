@@ -244,6 +244,13 @@ transaction_end(mp_hit *hit, PyObject *token, mp_held_warnings *warned,
                 PyObject *answer)
 {
     mp_warnings_let_go(warned);
+    if (answer != NULL && hit->entry->undo_flags & MP_UNDO_WARNS
+        && warned->messages != NULL) {
+        Py_CLEAR(answer);
+        hit->warned = true;
+        PyErr_SetString(PyExc_RuntimeError,
+                        "an operation warns where the program has changed the filters");
+    }
     if (answer == NULL) {
         transaction_undo(hit, token, warned->messages);
     }
@@ -269,7 +276,7 @@ mp_transaction_run(mp_hit *hit)
     mp_entry *entry = hit->entry;
     PyObject *token = NULL;  // owned
     mp_held_warnings warned = {.on = false};
-    hit->undone = false;
+    hit->undone = hit->warned = false;
     if (entry->undo == NULL) {
         PyObject *answer = mp_hit_call_graph(hit);
         if (answer == NULL) {

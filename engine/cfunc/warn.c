@@ -702,6 +702,7 @@ mp_rule_filters(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || n == NULL || n->reg < 0) {
         return rc != MP_OK ? rc : warn_refuse(T, "another function");
     }
+    T->filters_change = true;
     // Between two warnings, one call tells the registries as much as many.
     for (int i = T->n_writes - 1; i >= 0; i--) {
         if (T->writes[i].kind == MP_W_FILTERS) {

@@ -265,5 +265,6 @@ mp_op_note_caught(mp_trace *T, const mp_shadow *s)
         T->op_caught = true;
         T->op_ended = T->op_ended || mp_op_may_raise(T);
     }
+    T->op_filtered = T->op_filtered || T->filters_change;
     mp_op_note_clash(T);
 }

@@ -64,12 +64,13 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
         mutated = spec_mutated(T, written);
     }
     if (mutated != NULL) {
-        notes =
-            Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O}", "input_names", names, "mutated",
-                          PyList_AsTuple(mutated), "written", PyList_AsTuple(written),
-                          "caught", T->op_caught ? Py_True : Py_False, "ended",
-                          T->op_ended ? Py_True : Py_False, "restated",
-                          spec_restates(T) ? Py_True : Py_False);
+        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O}", "input_names", names,
+                              "mutated", PyList_AsTuple(mutated), "written",
+                              PyList_AsTuple(written), "caught",
+                              T->op_caught ? Py_True : Py_False, "ended",
+                              T->op_ended ? Py_True : Py_False, "filtered",
+                              T->op_filtered ? Py_True : Py_False, "restated",
+                              spec_restates(T) ? Py_True : Py_False);
     }
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0

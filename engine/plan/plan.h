@@ -27,6 +27,7 @@ typedef struct {
      *            "written" tuple, for each of them the first operation that writes to it,
      *            "caught" bool: an operation stands where the program may end exceptions,
      *            "ended" bool: so does one that may raise for the values of its tensors,
+     *            "filtered" bool: one comes after a change of the filters of warnings,
      *            "restated" bool: an input becomes another tensor,
      *            "late" dict, if it makes late values: position of the operation ->
      *            (may it raise?, does the graph write to anything after it?) */

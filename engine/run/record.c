@@ -107,6 +107,15 @@ is_warning(mp_frame *f)
     return name != NULL && PyUnicode_Check(name) && mp_name_is(name, "warnings");
 }
 
+/* C code and Python code call this for each warning that the filters let through. */
+static bool
+shows_warning(mp_frame *f)
+{
+    return is_warning(f)
+           && mp_dict_text_borrow(mp_frame_globals_borrow(f), "_showwarnmsg")
+                  == mp_frame_func_borrow(f);
+}
+
 /* While the recorder releases objects, only finalizers of these run. */
 static void
 on_missed(void *ctx, mp_frame *f)
@@ -144,6 +153,10 @@ enter_skipped(mp_trace *T, mp_frame *f, bool fresh)
     }
     if (parent != NULL && parent->below == MP_BELOW_TRUSTED) {
         return MP_OK;
+    }
+    if (T->filters_change && parent != NULL && parent->below == MP_BELOW_SKIP
+        && shows_warning(f)) {  // a hit would show it under other filters
+        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "an operation that warns");
     }
     if (is_library_frame(f)) {
         // (`catch_warnings` puts other functions into that module for a while.)

@@ -194,7 +194,7 @@ class Session:
             transaction.follows(
                 module.forward.__code__, graph.operations_of_lines(module)
             )
-        return run, boxed, transaction.undo()
+        return transaction.audible(run), boxed, transaction.undo()
 
     def _made_by(
         self,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from magpy.graph import Spec
 
 #: What the engine does around a graph (`mp_undo_flags` in engine/call/cache.h).
-SAVES, TAKES_INPUTS, MAY_RAISE, CHANGES, CAUGHT = 1, 2, 4, 8, 16
+SAVES, TAKES_INPUTS, MAY_RAISE, CHANGES, CAUGHT, WARNS = 1, 2, 4, 8, 16, 32
 
 #: Larger inputs are not copied for a graph that seldom raises.  engine/graph/writes.c
 #: has the same number.
@@ -165,12 +165,13 @@ class Transaction:
     def __init__(self, spec: Spec, inputs: Sequence[Any], *, in_order: bool) -> None:
         ops, _, _, notes = spec
         self.caught = caught = bool(notes.get("caught", False))
+        any_may = caught or bool(notes.get("filtered", False))
         late = notes.get("late") or {}
         read = {ops[at][3].index for at in late}
         raising = [
             at
             for at, op in enumerate(ops)
-            if caught or (late[at][0] if at in late else may_raise(op, read))
+            if any_may or (late[at][0] if at in late else may_raise(op, read))
         ]
         drawing = [at for at, op in enumerate(ops) if at not in late and draws(op)]
         written = dict(
@@ -196,6 +197,8 @@ class Transaction:
         )
         #: it changes what tensors are, not only what they hold
         self._restates = bool(notes.get("restated", False))
+        #: the program has other filters of warnings there: it must not warn
+        self.warns = bool(notes.get("filtered", False)) and self.complete and not self._restates
         self._asks = any(inputs[n].requires_grad for n in self.writes)
         self._buffers: list[torch.Tensor] | None = None
         self._keeps = size <= _KEPT
@@ -211,6 +214,8 @@ class Transaction:
         flags = MAY_RAISE if self.last >= 0 else 0
         if self.caught:
             flags |= CAUGHT
+        if self.warns:
+            flags |= WARNS
         if self.saves_states or self.saves:
             flags |= SAVES
         if self.writes:
@@ -220,6 +225,18 @@ class Transaction:
         if not flags:
             return None
         return self.save, self.restore, flags
+
+    def audible(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what does the same, and shows each warning, whatever the filters are."""
+        if not self.warns:
+            return run
+
+        def call(*inputs: Any) -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                return run(*inputs)
+
+        return call
 
     def save(self, first: bool, *inputs: torch.Tensor) -> Token:
         """Copy what the graph may change before it raises; at its first run, anything."""

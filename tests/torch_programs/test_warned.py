@@ -159,3 +159,58 @@ def test_a_graph_that_raises_leaves_the_filters_alone():
     with pytest.raises(IndexError):
         fast(x, bad)
     assert warnings.filters is before and warnings.filters == []
+
+
+def hidden(x, running):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        running.add_(1)
+        return torch.nn.functional.l1_loss(x.T, x * 0, size_average=True) + torch.rand(())
+
+
+def shown_although_ignored_outside(x, running):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        running.add_(1)
+        return x.T + torch.rand(())
+
+
+def an_error(x, running):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return x.T + running.add_(1)
+        except UserWarning as warning:
+            return type(warning)
+
+
+def silent(x, running):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return torch.nn.functional.l1_loss(x, x * 0) + running.add_(1) + torch.rand(())
+
+
+@pytest.mark.parametrize("outside", ["always", "ignore", "error"])
+@pytest.mark.parametrize(
+    "f", [hidden, shown_although_ignored_outside, an_error, silent]
+)
+def test_operations_warn_under_the_filters_of_the_program(f, outside):
+    def run(fn, running, number):
+        torch.manual_seed(number)
+        with warnings.catch_warnings():
+            warnings.simplefilter(outside)
+            warnings.simplefilter("ignore", magpy.MagpyWarning)
+            with contextlib.redirect_stderr(io.StringIO()) as file:
+                answer = fn(torch.full((2, 2, 2), float(number)), running)
+        return str(answer), running.tolist(), file.getvalue(), torch.rand(1).item()
+
+    always, fast = torch.is_warn_always_enabled(), magpy.compile(f, backend="eager")
+    ours, theirs = torch.zeros(2), torch.zeros(2)
+    torch.set_warn_always(True)
+    try:
+        for number in range(8):
+            assert run(fast, ours, number) == run(f, theirs, number)
+    finally:
+        torch.set_warn_always(always)
+    if f is silent:
+        assert magpy.stats(fast)["hits"] == 7
