@@ -79,8 +79,9 @@ give_up(PyObject *o, void *arg)
     }
     c->deep++;
     if (mp_tensor_is_any(o)) {  // what it holds in C++ is torch's
-        PyObject **dict = _PyObject_GetDictPtr(o);
-        (void)give_up(dict != NULL ? *dict : NULL, c);
+        PyObject *dict = mp_instance_dict_borrow(o);
+        c->runs = mp_err_drop();
+        (void)give_up(dict, c);
     }
     else if (Py_TYPE(o)->tp_traverse != NULL) {
         (void)Py_TYPE(o)->tp_traverse(o, give_up, c);

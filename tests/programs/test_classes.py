@@ -1,8 +1,11 @@
 """Classes that the run makes: `class` statements, calls of type, metaclasses, hooks."""
 
+import gc
+import weakref
+
 import pytest
 
-from oracle import cases, check
+from oracle import cases, check, engine_compile
 
 CASES = cases(r"""
 === properties_of_a_subclass
@@ -581,3 +584,30 @@ def f(x):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_classes(case):
     check(case)
+
+
+def test_a_class_that_the_run_drops_is_garbage():
+    """A hit never makes it; eager mode leaves it to the next collection."""
+
+    class Base:
+        refs: list[weakref.ref] = []
+
+    def f(x):
+        class C(Base):
+            value = x
+
+        return C.value + 1
+
+    def g(x):
+        Base.refs.append(weakref.ref(type("C", (Base,), {"value": x})))
+        return x + 1
+
+    for function in (f, g):
+        fast = engine_compile(function)
+        for number in range(6):
+            for each in (function, fast):
+                assert each(1) == 2
+                gc.collect()
+                assert Base.__subclasses__() == [], number
+        assert fast.stats()["hits"] >= 4 or function is g
+    assert len(Base.refs) == 12 and not any(ref() for ref in Base.refs)

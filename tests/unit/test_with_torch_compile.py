@@ -140,6 +140,29 @@ def test_models_that_make_modules(kind):
     assert not s["breaks"], s
 
 
+def test_modules_that_hits_make():
+    """They are not in TorchDynamo's list of modules, which compiles them like any other."""
+    torch.compile(torch.nn.Linear(2, 2), backend="eager")(torch.ones(1, 2))
+
+    def make(width):
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(3, width), torch.nn.ReLU())
+
+    fast = magpy.compile(make, backend="eager")
+    for _ in range(4):
+        plain, module = make(3), fast(3)
+        theirs = torch.compile(module, backend="eager")
+        for scale in (1.0, 2.0):
+            with torch.no_grad():
+                module[0].weight.mul_(scale)
+                plain[0].weight.mul_(scale)
+            same(theirs, plain, rounds=2)
+        module[1] = torch.nn.Tanh()
+        plain[1] = torch.nn.Tanh()
+        same(theirs, plain, rounds=2)
+    assert magpy.stats(fast)["hits"] >= 2, magpy.stats(fast)
+
+
 def refused(pred, x):
     """TorchDynamo compiles it, and refuses: it leaves its evaluator behind."""
     return torch.cond(pred, lambda x: x, torch.sin, [x])
