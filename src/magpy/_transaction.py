@@ -165,7 +165,8 @@ class Transaction:
     def __init__(self, spec: Spec, inputs: Sequence[Any], *, in_order: bool) -> None:
         ops, _, _, notes = spec
         self.caught = caught = bool(notes.get("caught", False))
-        any_may = caught or bool(notes.get("filtered", False))
+        filtered = bool(notes.get("filtered", False))
+        any_may = caught or filtered
         late = notes.get("late") or {}
         read = {ops[at][3].index for at in late}
         raising = [
@@ -198,7 +199,7 @@ class Transaction:
         #: it changes what tensors are, not only what they hold
         self._restates = bool(notes.get("restated", False))
         #: the program has other filters of warnings there: it must not warn
-        self.warns = bool(notes.get("filtered", False)) and self.complete and not self._restates
+        self.warns = filtered and self.complete and not self._restates
         self._asks = any(inputs[n].requires_grad for n in self.writes)
         self._buffers: list[torch.Tensor] | None = None
         self._keeps = size <= _KEPT
