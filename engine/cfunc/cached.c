@@ -14,6 +14,13 @@
 #include "objects/equal.h"
 #include "read/read.h"
 
+static bool
+hashes_by_identity(PyTypeObject *tp)
+{
+    return tp->tp_hash == PyBaseObject_Type.tp_hash
+           && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
+}
+
 /* Keys hash and compare in C, by value or because they are one object. */
 static mp_rc
 cached_argument(mp_trace *T, PyObject *arg)
@@ -25,6 +32,9 @@ cached_argument(mp_trace *T, PyObject *arg)
             && (n == NULL || n->kind != MP_NODE_FRESH))) {
         mp_rc rc = mp_read_deep(T, arg, &has_tensor);
         return rc != MP_OK ? rc : mp_note_identity(T, arg);
+    }
+    if (hashes_by_identity(Py_TYPE(arg)) && n != NULL && n->kind == MP_NODE_EXTERNAL) {
+        return mp_load_const(T, arg);  // whatever it holds
     }
     if (!PyTuple_CheckExact(arg)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");

@@ -45,6 +45,24 @@ def f(n):
 !!! k.cache_clear()
 !!! k(2)
 
+=== methods_of_objects
+class Box:
+    def __init__(self, by): self.by = by
+    @functools.lru_cache(maxsize=4)
+    def times(self, n):
+        log.append(n)
+        return self.by * n
+    def __len__(self): return 1
+a, b = Box(2), Box(3)
+box = a
+def f(n):
+    return box.times(n), Box.times(b, n)
+>>> 1
+!!! a.by = 5
+!!! a.by = 7; Box.times.cache_clear()
+??? box = b
+??? box = Box(9)
+
 === answers_are_objects
 @functools.lru_cache(maxsize=None)
 def k(n):
