@@ -241,6 +241,14 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
+    // A hit draws from this very generator; one that is an argument may be new in each
+    // call.  (A trial puts only torch's own back.)
+    if (mp_op_types.generator != NULL && Py_IS_TYPE(obj, mp_op_types.generator)
+        && mp_val_is_external(n) && mp_val_has_source(n) && !T->trial
+        && !mp_place_is_argument(T->guards, n.node->reg)) {
+        *tree = Py_NewRef(obj);
+        return mp_load_const(T, obj);
+    }
     if (mp_is_array(obj)
         && (T->op.array_use == MP_ARRAY_COPIED || T->op.array_use == MP_ARRAY_INDEX
             || (T->op.array_use == MP_ARRAY_SHARED && mp_val_is_fresh(n)))) {

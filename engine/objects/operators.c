@@ -141,6 +141,8 @@ setup_types(PyObject *setup)
     Py_XSETREF(
         mp_op_types.script_function,
         (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(setup, "script_function_type")));
+    Py_XSETREF(mp_op_types.generator, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
+                                          setup, "generator_type")));
     PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(mp_op_types.tensor, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));

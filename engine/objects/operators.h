@@ -30,6 +30,7 @@ typedef struct {
     PyObject *tensor;               // torch.Tensor
     PyTypeObject *graph_object;     // torch._C._InferenceMode
     PyTypeObject *script_function;  // torch.jit.ScriptFunction
+    PyTypeObject *generator;        // torch.Generator
     PyObject *masks[2];             // torch.bool, torch.uint8
 } mp_op_types_t;
 extern mp_op_types_t mp_op_types;

@@ -429,6 +429,7 @@ class Session:
             "dynamic-shape": "use operations with fixed shapes, for example torch.where",
             "refused": "compile the parts around it by themselves",
             "replaced": "replace functions of torch before anything is compiled",
+            "generator": "draw from torch's own generators, or outside of the call",
             "gradients": "compile the parts that do neither by themselves",
         }
         return describe(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -98,8 +98,10 @@ def may_raise(op: Operation, late: Collection[int] = ()) -> bool:
 # -- Saving and putting back -----------------------------------------------------------
 
 
-def generators() -> Iterator[torch.Generator]:
-    """Walk through the default generators of all devices in use."""
+def generators(ops: Iterable[Operation] = ()) -> Iterator[torch.Generator]:
+    """Walk through the default generators of all devices in use, and those of `ops`."""
+    given = [v for _, args, kwargs, _ in ops for v in (*args, *kwargs.values())]
+    yield from {id(v): v for v in given if isinstance(v, torch.Generator)}.values()
     yield torch.default_generator
     # What is captured runs later, and raises then or not at all.
     if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():
@@ -175,6 +177,7 @@ class Transaction:
             if any_may or (late[at][0] if at in late else may_raise(op, read))
         ]
         drawing = [at for at, op in enumerate(ops) if at not in late and draws(op)]
+        self._drawing = [ops[at] for at in drawing]
         written = dict(
             zip(notes.get("mutated", ()), notes.get("written", ()), strict=True)
         )
@@ -242,7 +245,8 @@ class Transaction:
     def save(self, first: bool, *inputs: torch.Tensor) -> Token:
         """Copy what the graph may change before it raises; at its first run, anything."""
         states = self.draws if first else self.saves_states
-        kept = [(g, g.get_state()) for g in generators()] if states else []
+        drawing = generators(self._drawing) if states else ()
+        kept = [(g, g.get_state()) for g in drawing]
         tensors = [inputs[n] for n in (self.writes if first else self.saves)]
         copies = self._copied(tensors, first) if tensors else []
         return kept, _Inputs(tensors, copies), first or self.complete

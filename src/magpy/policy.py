@@ -64,6 +64,8 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     makers = tensor_makers()
     outside = _outside_of_levels(spec)
     for at, (target, args, kwargs, _) in enumerate(operations(spec)):
+        if any(isinstance(v, torch.Generator) for v in (*args, *kwargs.values())):
+            return "it draws from a generator of the program", "generator"
         if kwargs.get("requires_grad") is True:
             return "it makes a leaf that requires gradients", "tensor-state"
         if _goes_by_memory(target):

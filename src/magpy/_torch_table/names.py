@@ -226,6 +226,7 @@ torch._C: _get_deterministic_fill_uninitialized_memory _get_float32_matmul_preci
 torch._C: _get_cudnn_enabled _get_cudnn_benchmark _get_cudnn_deterministic
 torch._C: _get_cudnn_allow_tf32 _get_mkldnn_enabled _get_flash_sdp_enabled
 torch._C: _get_mem_efficient_sdp_enabled _get_math_sdp_enabled _get_cudnn_sdp_enabled
+torch._C: _get_overrideable_sdp_enabled
 torch._C: _get_cublas_allow_tf32 _get_cublas_allow_fp16_reduced_precision_reduction
 torch._C: _get_cublas_allow_bf16_reduced_precision_reduction _get_default_device
 torch._C: _are_functorch_transforms_active _cuda_getDevice
@@ -250,7 +251,9 @@ torch._C: _set_grad_enabled
 torch: set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled
 torch: set_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype
 torch: autocast_increment_nesting autocast_decrement_nesting clear_autocast_cache
-torch._C: _InferenceMode _set_fwd_grad_enabled
+torch._C: _InferenceMode _set_fwd_grad_enabled _set_sdp_use_flash
+torch._C: _set_sdp_use_mem_efficient _set_sdp_use_math _set_sdp_use_cudnn
+torch._C: _set_sdp_use_overrideable
 torch._C._autograd: _saved_tensors_hooks_disable _saved_tensors_hooks_enable
 torch._C._functorch: set_inplace_requires_grad_allowed
 """
@@ -290,7 +293,7 @@ PURE_AT = """
 torch: get_device_module
 torch._C: _is_autocast_available _get_privateuse1_backend_name _get_cpu_capability
 torch._C: _is_flash_attention_available _log_api_usage_once
-torch._C: DisableTorchFunctionSubclass
+torch._C: DisableTorchFunctionSubclass _accelerator_getAccelerator
 torch.jit: is_scripting
 torch.overrides: is_tensor_method_or_property
 torch.cuda: is_available device_count get_device_capability get_device_name
@@ -329,8 +332,7 @@ torch.cuda: empty_cache memory_allocated mem_get_info
 torch.cuda: manual_seed manual_seed_all seed seed_all initial_seed get_rng_state
 torch.cuda: set_rng_state get_rng_state_all set_rng_state_all
 torch._C: _set_default_dtype _set_deterministic_algorithms _set_cudnn_enabled
-torch._C: _set_cudnn_benchmark _set_cudnn_deterministic _set_sdp_use_flash
-torch._C: _set_sdp_use_mem_efficient _set_sdp_use_math _set_sdp_use_cudnn
+torch._C: _set_cudnn_benchmark _set_cudnn_deterministic
 torch._C: _set_float32_matmul_precision _get_dispatch_mode _push_on_torch_function_stack
 torch._C: _pop_torch_function_stack
 torch.overrides: handle_torch_function
