@@ -13,7 +13,8 @@
 bool
 mp_late_may(const mp_trace *T)
 {
-    return T->apply.cls == NULL && T->in_mode == MP_MODE_OFF && !T->trial;
+    return T->apply.cls == NULL && T->in_mode == MP_MODE_OFF && !T->trial
+           && T->n_levels == 0;
 }
 
 mp_rc

@@ -8,10 +8,17 @@
 #include "python/python.h"
 #include "read/read.h"
 
-/* In the order of BINARY_OP's operands; NULL: not for late values. */
-static const char *const binary_functions[] = {
-    "add", "and_", "floordiv", "lshift", NULL,      "mul", "mod",
-    "or_", "pow",  "rshift",   "sub",    "truediv", "xor",
+enum { TOTAL = 1, BITS = 2, POWER = 4 };
+
+/* In the order of BINARY_OP's operands.  NULL: not for late values; TOTAL: of floats it has
+ * an answer for all values; BITS: C code of bools tells them by their address. */
+static const struct {
+    const char *function;
+    uint8_t is;
+} binary_functions[] = {
+    {"add", TOTAL}, {"and_", BITS}, {"floordiv", 0}, {"lshift", 0},  {NULL, 0},
+    {"mul", TOTAL}, {"mod", 0},     {"or_", BITS},   {"pow", POWER}, {"rshift", 0},
+    {"sub", TOTAL}, {"truediv", 0}, {"xor", BITS},
 };
 
 /* In the order of Py_LT ... Py_GE. */
@@ -35,13 +42,23 @@ are_late(const mp_trace *T, PyObject *a, PyObject *b)
 /* The instruction answers f(*args). */
 static mp_rc
 late_answer(mp_trace *T, mp_shadow *s, PyObject *f, PyObject *const *args,
-            Py_ssize_t count)
+            Py_ssize_t count, bool raises)
 {
     mp_rc rc = f == NULL ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         rc = mp_late_find(T, args[i]) != NULL ? MP_OK : mp_refuse_fresh_id(T, args[i]);
     }
-    return rc != MP_OK ? rc : mp_late_begin(T, s, f, NULL, args, count, true);
+    return rc != MP_OK ? rc : mp_late_begin(T, s, f, NULL, args, count, raises);
+}
+
+static bool
+are_floats(PyObject *const *args, Py_ssize_t count)
+{
+    bool all = true;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        all = all && PyFloat_CheckExact(args[i]);
+    }
+    return all;
 }
 
 static bool
@@ -70,25 +87,25 @@ power_is_stable(const mp_trace *T, PyObject *a, PyObject *b)
 mp_rc
 mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
 {
-    const char *name = binary_functions[op % 13];
+    const char *name = binary_functions[op % 13].function;
+    int is = binary_functions[op % 13].is;
     bool bools = PyBool_Check(a) || PyBool_Check(b);
-    bool bits = name != NULL && (name[0] == 'a' || name[0] == 'o' || name[0] == 'x')
-                && name[1] != 'd';
     PyObject *args[2] = {a, b};
     *done = false;
-    if (!are_late(T, a, b) || name == NULL || (bits && bools)
-        || (name[0] == 'p' && !power_is_stable(T, a, b))) {
+    if (!are_late(T, a, b) || name == NULL || (is == BITS && bools)
+        || (is == POWER && !power_is_stable(T, a, b))) {
         return MP_OK;
     }
     *done = true;
-    return late_answer(T, s, mp_operator_borrow(name), args, 2);
+    return late_answer(T, s, mp_operator_borrow(name), args, 2,
+                       is != TOTAL || !are_floats(args, 2));
 }
 
 mp_rc
 mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
 {
     *done = are_late(T, a, NULL);
-    return *done ? late_answer(T, s, mp_operator_borrow(name), &a, 1) : MP_OK;
+    return *done ? late_answer(T, s, mp_operator_borrow(name), &a, 1, false) : MP_OK;
 }
 
 mp_rc
@@ -96,7 +113,8 @@ mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, boo
 {
     PyObject *args[2] = {a, b};
     *done = are_late(T, a, b);
-    return *done ? late_answer(T, s, mp_operator_borrow(compare_functions[op]), args, 2)
+    return *done ? late_answer(T, s, mp_operator_borrow(compare_functions[op]), args, 2,
+                               PyComplex_Check(a) || PyComplex_Check(b))
                  : MP_OK;
 }
 
@@ -146,10 +164,9 @@ convert(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
         return rc;
     }
     *done = true;
-    // (int(nan) and float(complex) raise for the value.)
-    return mp_late_begin(T, s, c->callee, NULL, c->args, 1,
-                         n->dynamic || n->sized
-                             || c->callee != (PyObject *)&PyBool_Type);
+    // (int(nan) raises for the value; float() of a complex tensor for what the tensor is.)
+    bool raises = n->dynamic || n->sized || c->callee == (PyObject *)&PyLong_Type;
+    return mp_late_begin(T, s, c->callee, NULL, c->args, 1, raises);
 }
 
 mp_rc
@@ -169,5 +186,8 @@ mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
         return MP_OK;
     }
     *done = true;
-    return late_answer(T, s, c->callee, c->args, c->nargs);
+    int op = mp_number_of_call(c->callee, c->nargs > 2 ? 2 : c->nargs);
+    bool total = op == MP_N_MIN || op == MP_N_MAX || op == MP_N_ABS
+                 || c->callee == (PyObject *)&PyBool_Type;
+    return late_answer(T, s, c->callee, c->args, c->nargs, !total);
 }

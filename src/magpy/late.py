@@ -164,8 +164,7 @@ def split(spec: Spec) -> Split | None:
     behind = _behind(ops, late, made_by, outputs)
     tensors = [value for value in outputs if value not in made_by]
     reads = _Reads(spec, tensors)
-    for at in behind:
-        reads.add(at)
+    done = [reads.moved(at) for at in behind]
     kept = [at for at in range(len(ops)) if at not in late or at in inside]
     main_ops, moved = reads.inserted(kept)
     rows = notes.get("numbers") or {}
@@ -178,14 +177,14 @@ def split(spec: Spec) -> Split | None:
     if used:
         main_notes["numbers"] = {k: _row(rows[k], given) for k in sorted(used)}
     if inside:
-        main_notes["late"] = {moved[at]: late[at] for at in sorted(inside)}
+        main_notes["late"] = reads.late
     main: Spec = main_ops, len(given), tuple(reads.results), main_notes
     return Split(
         main,
         given,
         bool(inside),
         spec,
-        [ops[at] for at in behind],
+        done,
         reads.places(),
     )
 
@@ -248,33 +247,42 @@ class _Reads:
         self._next = 1 + max(
             [self._n_inputs, *(leaf for op in self._ops for leaf in _values(op))]
         )
-        self._read: dict[int, int] = {}
+        self._copied: dict[int, Any] = {}  # the last copy of a tensor
+        self.late: dict[int, tuple[bool, bool]] = {}  # those of the graph
 
-    def add(self, at: int) -> None:
-        """Take the operation at this position: it reads its tensors behind the graph."""
-        for leaf in leaves(self._ops[at][1:3], graph.is_value):
-            if leaf not in self._made_by:
-                self._add(leaf, at, written=self._late[at][1])
+    def moved(self, at: int) -> Operation:
+        """Return the operation at this position, as it is done behind the graph."""
+        target, args, kwargs, result = self._ops[at]
+        read = [
+            leaf
+            for leaf in leaves((args, kwargs), graph.is_value)
+            if leaf not in self._made_by
+        ]
+        written = self._late[at][1]
+        for leaf in read:
+            if leaf < self._n_inputs and not written:
+                continue
+            if written or leaf not in self.results:
+                copy = None if written else self._copied.get(leaf)
+                if copy is None:
+                    copy = self._copied[leaf] = self._copy(leaf, at)
+                args = tuple([copy if _is(arg, leaf) else arg for arg in args])
+        return target, args, kwargs, result
 
-    def _add(self, leaf: int, at: int, *, written: bool) -> None:
-        if leaf in self._read:
-            return
-        if not written and (leaf in self.results or leaf < self._n_inputs):
-            if leaf in self.results:
-                self._read[leaf] = self.results.index(leaf)
-            return
-        # A copy: neither autograd nor later writes have to do with it.
+    def _copy(self, leaf: int, at: int) -> Any:
+        """Return a copy that the graph makes there, of which nobody else hears.
+
+        Neither autograd nor later writes have to do with it.
+        """
         detached, copied = self._value(self._next), self._value(self._next + 1)
         self._next += 2
-        source = self._value(leaf)
-        self._copies.setdefault(at, []).extend(
-            [
-                ("detach", (source,), {}, detached),
-                ("clone", (detached,), {}, copied),
-            ]
-        )
-        self._read[leaf] = len(self.results)
+        made: list[Operation] = [
+            ("detach", (self._value(leaf),), {}, detached),
+            ("clone", (detached,), {}, copied),
+        ]
+        self._copies.setdefault(at, []).extend(made)
         self.results.append(copied.index)
+        return copied
 
     def inserted(self, kept: Sequence[int]) -> tuple[list[Operation], dict[int, int]]:
         """Return the operations of the graph, and where each of them stands now."""
@@ -284,14 +292,46 @@ class _Reads:
         for at, op in enumerate(self._ops):
             ops += self._copies.get(at, ())
             moved[at] = len(ops)
-            if at in stays:
+            if at in stays and at in self._late:
+                made = self._symbolic(op)
+                self.late |= {len(ops) + i: self._late[at] for i in range(len(made))}
+                ops += made
+            elif at in stays:
                 ops.append(op)
         return ops, moved
 
+    def _symbolic(self, op: Operation) -> list[Operation]:
+        """Return a read, or arithmetic on reads, as compilers know it for symbols."""
+        import torch
+
+        target, args, kwargs, result = op
+        convert = {float: torch.sym_float, int: torch.sym_int}.get(target)
+        if convert is not None:
+            ops: list[Operation] = []
+            number = args[0]
+            if graph.is_value(number) and number.index not in self._made_by:
+                read = self._value(self._next)
+                self._next += 1
+                ops, number = [("item", args, {}, read)], read
+            return [*ops, (convert, (number,), {}, result)]
+        chosen: Any = {max: torch.sym_max, min: torch.sym_min}.get(target)
+        if chosen is None:
+            return [op]
+        ops, so_far = [], args[0]
+        for at, arg in enumerate(args[1:], 2):
+            answer = result if at == len(args) else self._value(self._next)
+            self._next += 1
+            ops.append((chosen, (so_far, arg), {}, answer))
+            so_far = answer
+        return ops
+
     def places(self) -> dict[int, int]:
-        """Return which result of the graph each Value is that is needed behind it."""
-        found = {value: at for at, value in enumerate(self.results)}
-        return found | self._read
+        """Return which result of the graph each of its results is."""
+        return {value: at for at, value in enumerate(self.results)}
+
+
+def _is(tree: Any, leaf: int) -> bool:
+    return graph.is_value(tree) and tree.index == leaf
 
 
 def _values(op: Operation) -> Iterator[int]:

@@ -593,3 +593,41 @@ def test_text_of_the_effects():
     for _ in range(2):
         assert fast(torch.ones(4)) == 2.0
     assert fast.entries()[0]["effects"] == ["return graph[0]"]
+
+
+def test_what_compilers_get(monkeypatch):
+    """Tensor operations, and the reads that tensors depend on; copies of what is read."""
+    given = []
+
+    def backend(module, inputs):
+        given.append([str(node.target) for node in module.graph.nodes])
+        return module.forward
+
+    def f(x):
+        y = x * 2
+        loss = y.sum()
+        history.append(loss.item() + 1)
+        y.add_(1)
+        return y / max(float(y.max()), 1e-8), y.sum().item(), loss
+
+    history = []
+    fast = magpy.compile(f, backend=backend)
+    for i in range(3):
+        x = torch.full((3,), float(i + 1))
+        y, n, loss = fast(x)
+        assert torch.equal(y, torch.ones(3))
+        assert n == 3 * (2 * i + 3) and loss.item() == 6 * (i + 1)
+    assert history == [7.0, 13.0, 19.0]
+    (targets,) = given
+    assert targets.count("item") == 1 and targets.count("clone") == 2
+    assert magpy.stats(fast)["hits"] == 2
+
+
+def test_nothing_is_compiled_for_reads_alone():
+    def backend(module, inputs):
+        raise AssertionError("there is no graph")
+
+    fast = magpy.compile(lambda x: (x.item(), float(x) + 1), backend=backend)
+    for i in range(3):
+        assert fast(torch.tensor(float(i))) == (float(i), i + 1.0)
+    assert magpy.stats(fast)["hits"] == 2

@@ -132,7 +132,12 @@ class Tried(Run):
     # -- Sizes that depend on data -----------------------------------------------------
 
     def _free(self, number: Any) -> list[Any]:
-        """Return the symbols of a number, or an expression, that depend on data."""
+        """Return the symbols of a number, or an expression, that depend on data.
+
+        A float is a value: what would decide a shape by it raises.
+        """
+        if isinstance(number, torch.SymFloat):
+            return []
         symbols = getattr(self.world.expr(number), "free_symbols", ())
         return [s for s in symbols if s not in self.world.terms]
 
@@ -177,8 +182,8 @@ class Tried(Run):
     def _with(self, chosen: Mapping[Any, Any], x: Any) -> Any:
         """Return a fake or a number like `x` with symbols replaced."""
         if not isinstance(x, torch.Tensor):
-            if isinstance(x, (torch.SymFloat, torch.SymBool)):
-                raise DataError("a number that depends on data")
+            if isinstance(x, torch.SymBool):
+                raise DataError("a truth that depends on data")
             return self._put(chosen, x) if self._free(x) else x
         if not self.is_open(x):
             return x
