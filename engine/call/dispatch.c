@@ -26,6 +26,7 @@
 #include "call/trial.h"
 #include "call/verifier.h"
 #include "run/record.h"
+#include "torch/hooks.h"
 
 enum {
     DISPATCH_SAME_ABORTS = 3,  // aborts in a row at one place before backing off
@@ -459,8 +460,9 @@ dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args
         break;
     }
     // (A compile runs code of the program, which may have taken the verifier away.)
-    if (*verify && op->verifier != NULL && hit->entry->state == MP_ENTRY_READY
-        && !hit->entry->told && --op->verify_left <= 0) {
+    if (*verify && op->verifier != NULL && mp_hooks_now() == MP_HOOKS_NONE
+        && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
+        && --op->verify_left <= 0) {
         *verify = false;
         return dispatch_verify(op, hit, call, result) != 0;
     }

@@ -19,6 +19,7 @@
 #include "call/stance.h"
 #include "call/verifier.h"
 #include "run/record.h"
+#include "torch/hooks.h"
 
 const mp_verifier *mp_verify;
 
@@ -120,7 +121,8 @@ session_follow(session_place *at)
     mp_found found = mp_hit_find(s->op, &s->hit, &stand);
     int rc = found == MP_FOUND_ERROR ? -1 : 0;
     mp_entry *entry = s->hit.entry;
-    bool answers = found == MP_FOUND_HIT && entry->state == MP_ENTRY_READY;
+    bool answers = found == MP_FOUND_HIT && entry->state == MP_ENTRY_READY
+                   && mp_hooks_now() == MP_HOOKS_NONE;
     if (answers) {
         int32_t blame;
         rc = mp_verify->dry(s->op->verifier, entry,

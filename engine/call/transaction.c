@@ -13,6 +13,7 @@
  * other threads warn of passes.  What must hold: `held` lists these graphs, and the
  * last one puts the original back if nobody else has put something there. */
 #include "call/transaction.h"
+#include "torch/hooks.h"
 #include "torch/levels.h"
 
 static mp_held_warnings *held;   // under the GIL
@@ -221,7 +222,7 @@ transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
         Py_DECREF(exc);
         return;
     }
-    if (!interrupted) {
+    if (!interrupted && mp_hooks_now() == MP_HOOKS_NONE) {
         hit->undone = entry->undo == NULL
                           ? !entry->mutates
                           : transaction_restore(entry, token, exc, messages);

@@ -10,6 +10,7 @@
 #include "call/notice.h"
 #include "call/stance.h"
 #include "run/record.h"
+#include "torch/hooks.h"
 
 enum {
     TRIAL_FAILS = 3,              // in a row: no more of them
@@ -121,7 +122,9 @@ trial_run(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
 {
     const char *refused;
     mp_ambient *ambient =
-        mp_watch_available(&refused) ? mp_ambient_take(&refused) : NULL;
+        mp_watch_available(&refused) && mp_hooks_now() == MP_HOOKS_NONE
+            ? mp_ambient_take(&refused)
+            : NULL;
     *got = (trial_outcome){.plan = NULL};
     if (ambient == NULL) {  // what cannot be watched would be a real call
         int rc = PyErr_Occurred() ? -1 : 0;

@@ -43,6 +43,14 @@ typedef struct {
     int32_t result;    // register that is returned (set by RETURN); -1: None
 } mp_replay;
 
+/* Does it do anything but answer? */
+static inline bool
+mp_replay_writes(const mp_replay *p)
+{
+    return p->n_commit < p->n_ops
+           && !(p->n_commit == p->n_ops - 1 && p->ops[p->n_commit].kind == MP_E_RETURN);
+}
+
 /* A kind as effects.def names it; what it does, in words. */
 const char *mp_effect_id(int kind);
 const char *mp_effect_name(int kind);

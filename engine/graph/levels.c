@@ -30,7 +30,8 @@ mp_level_begin(mp_trace *T, int flags)
         return MP_OK;
     }
     if (T->inside > 0) {
-        return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "a transform of torch.func in a body");
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW,
+                              "a transform of torch.func in a body");
     }
     if (mp_levels_expect() < 0) {
         return MP_ERR;

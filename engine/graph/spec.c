@@ -1,6 +1,7 @@
 /* graph/spec.c - the finished log, as plain data for the Python half (plan/plan.h). */
 #include "graph/graph.h"
 #include "plan/value.h"
+#include "torch/hooks.h"
 
 /* Does the run change state of an input other than its values? */
 static bool
@@ -64,13 +65,14 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
         mutated = spec_mutated(T, written);
     }
     if (mutated != NULL) {
-        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O}", "input_names", names,
+        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O,s:O}", "input_names", names,
                               "mutated", PyList_AsTuple(mutated), "written",
                               PyList_AsTuple(written), "caught",
                               T->op_caught ? Py_True : Py_False, "ended",
                               T->op_ended ? Py_True : Py_False, "filtered",
-                              T->op_filtered ? Py_True : Py_False, "restated",
-                              spec_restates(T) ? Py_True : Py_False);
+                              T->op_filtered ? Py_True : Py_False, "hooked",
+                              mp_hooks_now() != MP_HOOKS_NONE ? Py_True : Py_False,
+                              "restated", spec_restates(T) ? Py_True : Py_False);
     }
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0

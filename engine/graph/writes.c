@@ -255,8 +255,8 @@ is_of_outside(mp_trace *T, PyObject *tensor)
         return true;
     }
     uintptr_t lo, hi, other_lo, other_hi;
-    bool shares = bare_extent(tensor, &lo, &hi) <= 0
-                  || (T->inside > 0 && !mp_body_made(T, n));
+    bool shares =
+        bare_extent(tensor, &lo, &hi) <= 0 || (T->inside > 0 && !mp_body_made(T, n));
     // (Of a body, outside is all that was there before it.)
     for (int i = 0; i < T->inside - 1 && !shares; i++) {
         const mp_node *other = T->graph.nodes[i];

@@ -14,6 +14,7 @@
 #include "read/read.h"
 #include "rebuild/rebuild.h"
 #include "run/record.h"
+#include "torch/hooks.h"
 #include "trace/check.h"
 
 static _Thread_local mp_trace *recording;  // this thread's innermost recording
@@ -205,6 +206,18 @@ replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
     }
 }
 
+/* R: a graph that raises below hooks for saved tensors cannot be run again: they have counted
+ * what it saved.  So the exception must be what the program would get, and there must be nothing
+ * that it would have done before. */
+static mp_rc
+check_hooked(mp_trace *T, const mp_replay *replay)
+{
+    bool hooked = PyList_GET_SIZE(T->ops) > 0 && mp_hooks_now() != MP_HOOKS_NONE;
+    return hooked && (T->op_caught || mp_replay_writes(replay))
+               ? mp_trace_abort(T, MP_AB_AMBIENT, "default hooks for saved tensors")
+               : MP_OK;
+}
+
 /* The run or the segment has ended.  Takes guards and ambient state over into a plan, or
  * aborts with the reason why what it left cannot be replayed. */
 mp_plan *
@@ -227,6 +240,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a lock that is held");
     }
     rc = rc != MP_OK ? rc : mp_rebuild(T, plan);
+    rc = rc != MP_OK ? rc : check_hooked(T, plan->replay);
     mp_trace_settle(T, rc);
     if (rc != MP_OK || T->state != MP_TRACE_RECORDING) {
         mp_trace_avoid(T, T->blamed, true);

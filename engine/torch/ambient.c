@@ -15,6 +15,7 @@
 
 #include "compat/compat.h"
 #include "torch/ambient_own.h"
+#include "torch/hooks.h"
 #include "torch/tensor.h"
 
 enum {
@@ -44,7 +45,6 @@ typedef enum {
     PROBE_LONG,
     PROBE_COUNT,
     PROBE_NESTING,
-    PROBE_DEQUE,
     PROBE_FLAG_AT,
     PROBE_BIT_OF,
     PROBE_DEVICE,
@@ -92,8 +92,6 @@ typedef struct {
 #define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
 #define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
 #define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
-/* const std::deque<T> &f(): how far its end is from its begin */
-#define DEQUE(symbol) PROBE_DEQUE, symbol, NULL, 0, 0, false
 /* const T &f(): the bool in byte `at`, a bit of the first byte */
 #define FLAG_AT(symbol, at) PROBE_FLAG_AT, symbol, NULL, at, 0, false
 #define BIT_OF(symbol, bit) PROBE_BIT_OF, symbol, NULL, bit, 0, true
@@ -235,10 +233,6 @@ probe_read_row(int i)
     case PROBE_NESTING:
         found[i].probe.count();
         return found[i].undo();
-    case PROBE_DEQUE: {
-        const intptr_t *deque = found[i].probe.words();
-        return deque[6] - deque[2];  // libstdc++: finish.cur - start.cur
-    }
     case PROBE_FLAG_AT:
         return ((const uint8_t *)found[i].probe.words())[rows[i].a];
     case PROBE_BIT_OF:
@@ -392,11 +386,11 @@ ambient_take_row(mp_ambient *a, int i)
         a->numbers[i] = probe_read_row(i);
         found[i].probed = probe_agrees(i, a->answers[i], a->numbers[i]);
     }
-    if (rows[i].policy == POLICY_refuse
-        && !answer_equal(a->answers[i], found[i].usual)) {
-        return MP_ABORTED;
-    }
-    return MP_OK;
+    bool refuses =
+        rows[i].policy == POLICY_refuse && !answer_equal(a->answers[i], found[i].usual);
+    // (Hooks of the program would run below each operation.)
+    refuses = refuses || (i == ROW_SAVED_HOOKS && a->numbers[i] == MP_HOOKS_OTHER);
+    return refuses ? MP_ABORTED : MP_OK;
 }
 
 mp_ambient *
@@ -729,8 +723,6 @@ static const struct {
     int64_t before;
     const char *on, *off;
 } switches[] = {
-    {PROBE_DEQUE, 0, "_push_saved_tensors_default_hooks",
-     "_pop_saved_tensors_default_hooks"},
     {PROBE_FLAG_AT, 0, "_saved_tensors_hooks_disable", "_saved_tensors_hooks_enable"},
     {PROBE_BIT_OF, 1, "_set_fwd_grad_enabled", "_set_fwd_grad_enabled"},
 };
@@ -739,22 +731,14 @@ static const struct {
 static bool
 switch_shows(PyObject *module, int i, size_t k)
 {
-    PyObject *nothing = (PyObject *)&PyTuple_Type;  // any callable: it is not called
     int64_t before = switches[k].before, during = before;
     PyObject *done = NULL;
     if (probe_read_row(i) != before) {
         return false;
     }
-    switch (switches[k].prober) {
-    case PROBE_DEQUE:
-        done = PyObject_CallMethod(module, switches[k].on, "OO", nothing, nothing);
-        break;
-    case PROBE_FLAG_AT:
-        done = PyObject_CallMethod(module, switches[k].on, "s", "");
-        break;
-    default:
-        done = PyObject_CallMethod(module, switches[k].on, "O", Py_False);
-    }
+    done = switches[k].prober == PROBE_FLAG_AT
+               ? PyObject_CallMethod(module, switches[k].on, "s", "")
+               : PyObject_CallMethod(module, switches[k].on, "O", Py_False);
     if (done != NULL) {
         during = probe_read_row(i);
         Py_DECREF(done);

@@ -1,6 +1,6 @@
 /* torch/ambient_own.c - what the C library and the processor keep, as numbers.
  *
- * Asked at each hit: no call here allocates, blocks or runs Python. */
+ * Asked at each hit: no call here allocates, blocks or runs Python, as long as all is as usual. */
 #include "torch/ambient_own.h"
 
 #include <fenv.h>
@@ -11,6 +11,7 @@
 #endif
 
 #include "compat/compat.h"
+#include "torch/hooks.h"
 
 /* How this thread rounds, and whether it takes tiny numbers for zero. */
 static int64_t
@@ -54,6 +55,8 @@ mp_own_state(mp_own what)
         return locale_number();
     case MP_OWN_DIGITS:
         return mp_int_max_digits();
+    case MP_OWN_HOOKS:
+        return mp_hooks_now();
     }
     Py_UNREACHABLE();
 }

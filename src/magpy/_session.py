@@ -161,6 +161,9 @@ class Session:
             why, reason = policy.runs_as_recorded(ops)
             if not why and case is not None and case.refused:
                 why, reason = case.refused, "dynamic-shape"
+            if not why and spec[3].get("hooked"):
+                # They count and compare what each operation saves.
+                why, reason = "hooks for saved tensors are on", "saved-hooks"
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:
@@ -428,6 +431,7 @@ class Session:
             "memory": "use operations that follow strides: narrow, chunk, select",
             "dynamic-shape": "use operations with fixed shapes, for example torch.where",
             "refused": "compile the parts around it by themselves",
+            "saved-hooks": "compile what calls checkpoint, too",
             "replaced": "replace functions of torch before anything is compiled",
             "generator": "draw from torch's own generators, or outside of the call",
             "gradients": "compile the parts that do neither by themselves",

@@ -39,7 +39,7 @@ def sealed() -> Iterator[None]:
     recursion = sys.getrecursionlimit()  # Inductor raises it
     keys = _dispatch_keys()
     try:
-        with levels.kept():
+        with levels.kept(), _without_hooks():
             yield
     finally:
         _restore_dispatch_keys(keys)
@@ -56,6 +56,23 @@ def sealed() -> Iterator[None]:
             torch.set_autocast_dtype(device, kind)
         torch.set_autocast_cache_enabled(cache)
         sys.setrecursionlimit(recursion)
+
+
+@contextmanager
+def _without_hooks() -> Iterator[None]:
+    """Take default hooks for saved tensors off: they count what the program saves."""
+    import torch
+
+    hooks: Any = torch._C._autograd
+    taken = []
+    while (top := hooks._top_saved_tensors_default_hooks(True)) is not None:
+        taken.append(top)
+        hooks._pop_saved_tensors_default_hooks()
+    try:
+        yield
+    finally:
+        for pack, unpack in reversed(taken):
+            hooks._push_saved_tensors_default_hooks(pack, unpack)
 
 
 def _dispatch_keys() -> tuple[Any, Any]:

@@ -398,7 +398,7 @@ def test_a_body_may_not_depend_on_hidden_state(monkeypatch):
     [
         (lambda x: (torch.manual_seed(0), x)[1], "side-effect"),
         (lambda x: x.cos() if torch.seed() else x, "side-effect"),
-        (lambda x: torch.jit.trace(torch.sin, x)(x), "side-effect"),
+        (lambda x: x.cos() if torch.is_warn_always_enabled() else x, "side-effect"),
         (lambda x: ops.count(x), "host-read"),
     ],
 )

@@ -1,0 +1,102 @@
+/* torch/hooks.c - default hooks for saved tensors. */
+#include "torch/hooks.h"
+
+#include <string.h>
+
+#include "compat/compat.h"
+#include "torch/tensor.h"
+
+typedef const intptr_t *(*hooks_words)(void);
+
+static PyObject *ask_top;  // owned, for the process: the getter of the hooks on top
+static hooks_words stack;  // the deque of hooks of this thread; NULL: ask the getter
+
+/* Push a pair of hooks and take it off again: the deque must show both. */
+static bool
+stack_shows(PyObject *autograd)
+{
+    PyObject *any = (PyObject *)&PyTuple_Type;  // it is not called
+    const intptr_t *deque = stack();
+    if (deque[6] != deque[2]) {  // libstdc++: finish.cur, start.cur
+        return false;
+    }
+    PyObject *done = PyObject_CallMethod(autograd, "_push_saved_tensors_default_hooks",
+                                         "OO", any, any);
+    bool during = done != NULL && deque[6] != deque[2];
+    if (done != NULL) {
+        Py_DECREF(done);
+        done = PyObject_CallMethod(autograd, "_pop_saved_tensors_default_hooks", NULL);
+    }
+    Py_XDECREF(done);
+    return done != NULL && during && deque[6] == deque[2];
+}
+
+static bool
+hooks_find(void)
+{
+    PyObject *autograd = PyImport_ImportModule("torch._C._autograd");
+    if (autograd == NULL) {
+        return false;
+    }
+    ask_top = PyObject_GetAttrString(autograd, "_top_saved_tensors_default_hooks");
+    void *address = mp_torch_symbol("_ZN2at23SavedTensorDefaultHooks13get_tls_stateEv");
+    memcpy(&stack, &address, sizeof stack);
+    if (ask_top != NULL && stack != NULL && !stack_shows(autograd)) {
+        stack = NULL;
+    }
+    Py_DECREF(autograd);
+    return ask_top != NULL;
+}
+
+/* Does the function belong to the module of this name? */
+static bool
+is_of(PyObject *function, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *module = key == NULL ? NULL : PyImport_GetModule(key);
+    bool is = module != NULL && function != NULL && PyFunction_Check(function)
+              && PyModule_Check(module)
+              && PyFunction_GET_GLOBALS(function) == PyModule_GetDict(module);
+    Py_XDECREF(module);
+    Py_XDECREF(key);
+    return is;
+}
+
+static mp_hooks
+hooks_ask(void)
+{
+    PyObject *top = PyObject_CallOneArg(ask_top, Py_True);
+    mp_hooks found = top == Py_None ? MP_HOOKS_NONE : MP_HOOKS_OTHER;
+    if (top != NULL && PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 2) {
+        PyObject *pack = PyTuple_GET_ITEM(top, 0);
+        if (is_of(pack,
+                  "torch._dynamo.eval_frame")) {  // marked as none of TorchDynamo's
+            PyObject *dict = ((PyFunctionObject *)pack)->func_dict;
+            pack = dict == NULL
+                       ? pack
+                       : mp_dict_text_borrow(dict, "_torchdynamo_orig_callable");
+        }
+        if (is_of(pack, "torch.utils.checkpoint")
+            || is_of(pack, "torch.autograd.graph")) {
+            found = MP_HOOKS_OF_TORCH;
+        }
+    }
+    Py_XDECREF(top);
+    return found;
+}
+
+mp_hooks
+mp_hooks_now(void)
+{
+    if (stack != NULL) {
+        const intptr_t *deque = stack();
+        if (deque[6] == deque[2]) {
+            return MP_HOOKS_NONE;
+        }
+    }
+    PyObject *saved = mp_err_take();
+    mp_hooks found = ask_top != NULL || hooks_find() ? hooks_ask() : MP_HOOKS_OTHER;
+    mp_err_drop();  // what cannot be asked is no hook of torch
+    mp_err_restore_steal(saved);
+    return found;
+}
