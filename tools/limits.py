@@ -110,8 +110,10 @@ def claim(text: str, *programs: str, grad: bool = False, calls: int = 3) -> Clai
 LIMITS: dict[str, list[Claim]] = {
     "values": [
         claim(
-            "`if x.sum() > 0:`, `while err > eps:`, `assert t.all()`",
+            "`if x.sum() > 0:`, `if len(x[mask]):`, `while err > eps:`, `assert t.all()`",
             "if x.sum() > 0:\n    x = x + 1\nreturn x",
+            "return x * 2 if len(x[x > 0]) else x",
+            "return x[x > 0].shape == x.shape",
             "while x.sum() < 10:\n    x = x + 1\nreturn x",
             "assert (x > 0).all()\nreturn x + 1",
         ),
@@ -126,11 +128,9 @@ LIMITS: dict[str, list[Claim]] = {
             "return torch.equal(x, x + 1)",
         ),
         claim(
-            "the number of rows of a selection: `x[mask].shape`, `len(t.nonzero())`, "
-            "`for row in x[mask]`",
-            "return x[x > 0].shape",
-            "return len(x.nonzero())",
+            "`for row in x[mask]`, `x[mask].split(2)`: as many parts as there is data",
             "return [v + 1 for v in x[x > 0]]",
+            "return list(x.nonzero())",
             "return x[x > 0].split(2)",
         ),
         claim(
@@ -301,8 +301,8 @@ LIMITS: dict[str, list[Claim]] = {
 RECORDED: list[Claim] = [
     claim("`sum` over a generator of tensors", "return sum(v * 2 for v in (x, x + 1))"),
     claim(
-        "indexing by a mask, as long as Python does not look at the number of rows",
-        "return x[x > 0]",
+        "indexing by a mask, and how many rows it has, if Python need not know that",
+        "y = x[x > 0]\nreturn y, y.shape, torch.zeros(len(y) + 1)",
         "a, b = torch.stack([x, x])[:, x > 0].unbind(0)\nreturn a * b, a.ndim",
     ),
     claim(

@@ -121,7 +121,7 @@ mp_rc
 mp_selection_check(mp_trace *T)
 {
     T->op.n_parts = -1;
-    if (!T->op.dynamic || !takes_selection(T)) {
+    if (!T->op.dynamic || !(T->op.takes_late || takes_selection(T))) {
         return MP_OK;
     }
     int parts = has_parts(T);

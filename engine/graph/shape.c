@@ -304,6 +304,45 @@ depends_on_data(const sizes *found)
 
 /* -- What reads them --------------------------------------------------------------------- */
 
+/* A size that depends on data is a late value: the log reads it when the graph runs. */
+static mp_rc
+answer_late(mp_trace *T, mp_shadow *s, mp_known_id method, PyObject *const *args,
+            Py_ssize_t nargs)
+{
+    PyObject *callee = mp_known[method], *target = NULL;
+    if (callee == NULL || !mp_late_may(T)) {
+        return refuse_selection(T);
+    }
+    mp_rc rc = mp_op_call_name(T, callee, args, nargs, &target);
+    rc = rc != MP_OK ? rc : mp_late_begin(T, s, callee, target, args, nargs, false);
+    Py_XDECREF(target);
+    s->below = MP_BELOW_SKIP;
+    return rc;
+}
+
+static mp_rc
+answer_late_size(mp_trace *T, mp_shadow *s, PyObject *tensor, int64_t dim)
+{
+    PyObject *args[2] = {tensor, PyLong_FromLongLong(dim)};
+    mp_rc rc = args[1] == NULL ? MP_ERR : answer_late(T, s, MP_K_TENSOR_SIZE, args, 2);
+    Py_XDECREF(args[1]);
+    return rc;
+}
+
+/* The same of an item of x.shape, when that is there. */
+static mp_rc
+make_late_size(mp_trace *T, int32_t dim, PyObject *size, PyObject **box)
+{
+    mp_op_drop(T);
+    T->op.target = Py_NewRef(T->read_by);
+    T->op.args = Py_BuildValue("(Oi)", T->read_of, (int)dim);
+    T->op.kwargs = PyDict_New();
+    T->op.late = MP_LATE_READS;
+    *box = NULL;
+    return T->op.args == NULL || T->op.kwargs == NULL ? MP_ERR
+                                                      : mp_late_end(T, size, box);
+}
+
 /* x.shape: mp_shape_result puts boxes into the torch.Size when it is there. */
 mp_rc
 mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
@@ -313,7 +352,13 @@ mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n)
     mp_rc rc = read_sizes(T, n, &found, &known);
     s->post = MP_POST_CONST;
     if (rc == MP_OK && known && depends_on_data(&found)) {
-        return refuse_selection(T);
+        PyObject *callee = mp_known[MP_K_TENSOR_SIZE];
+        if (callee == NULL || !mp_late_may(T)) {
+            return refuse_selection(T);
+        }
+        Py_CLEAR(T->read_by);
+        rc = mp_op_call_name(T, callee, &n->obj, 1, &T->read_by);
+        Py_XSETREF(T->read_of, Py_NewRef(n->leaf));
     }
     if (rc == MP_OK && known) {
         T->n_read = found.ndim;
@@ -335,13 +380,14 @@ mp_shape_ndim(mp_trace *T, mp_shadow *s, mp_node *n)
 
 /* One size, or the product of all: what the instruction answers. */
 static mp_rc
-answer_size(mp_trace *T, mp_shadow *s, const sizes *found, int64_t dim)
+answer_size(mp_trace *T, mp_shadow *s, const mp_node *n, const sizes *found,
+            int64_t dim)
 {
     s->post = MP_POST_CONST;
     if (dim >= -found->ndim && dim < found->ndim) {
         int32_t k = found->size[dim < 0 ? dim + found->ndim : dim];
         if (k == DATA) {
-            return refuse_selection(T);
+            return answer_late_size(T, s, n->obj, dim);
         }
         s->number = k;
         s->post = k < 0 ? MP_POST_CONST : MP_POST_NUMBER;
@@ -355,7 +401,7 @@ answer_product(mp_trace *T, mp_shadow *s, mp_node *n, const sizes *found)
 {
     int32_t product = -1;
     if (depends_on_data(found)) {
-        return refuse_selection(T);
+        return answer_late(T, s, MP_K_TENSOR_NUMEL, &n->obj, 1);
     }
     for (int32_t d = 0; d < found->ndim; d++) {
         int64_t now = 0;
@@ -382,7 +428,7 @@ mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n)
     sizes found;
     bool known;
     mp_rc rc = read_sizes(T, n, &found, &known);
-    return rc != MP_OK || !known ? rc : answer_size(T, s, &found, 0);
+    return rc != MP_OK || !known ? rc : answer_size(T, s, n, &found, 0);
 }
 
 mp_rc
@@ -473,7 +519,7 @@ mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
         return rc;
     }
     if (one) {
-        return answer_size(T, s, &found, which);
+        return answer_size(T, s, n, &found, which);
     }
     if (numel) {
         return answer_product(T, s, n, &found);
@@ -489,7 +535,9 @@ mp_shape_result(mp_trace *T, PyObject *shape)
     for (int32_t d = 0; d < T->n_read && d < PyTuple_GET_SIZE(shape) && rc == MP_OK;
          d++) {
         PyObject *box = NULL, *item = PyTuple_GET_ITEM(shape, d);
-        rc = T->read[d] < 0 ? MP_OK : mp_symbol_make(T, T->read[d], item, &box);
+        rc = T->read[d] == DATA ? make_late_size(T, d, item, &box)
+             : T->read[d] < 0   ? MP_OK
+                                : mp_symbol_make(T, T->read[d], item, &box);
         if (box != NULL) {
             PyTuple_SET_ITEM(shape, d, box);  // nobody has seen the tuple yet
             Py_DECREF(item);

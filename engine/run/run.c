@@ -76,6 +76,8 @@ segment_fini(mp_trace *T)
     T->stores = NULL;
     Py_CLEAR(T->sizes);
     Py_CLEAR(T->recorder);
+    Py_CLEAR(T->read_of);
+    Py_CLEAR(T->read_by);
     Py_CLEAR(T->input_rows);
     Py_CLEAR(T->number_rows);
     Py_CLEAR(T->warn_view);

@@ -271,6 +271,9 @@ typedef struct mp_trace {
     int32_t n_late_ops, cap_late_ops;
     int32_t read[MP_MAX_READ];  // MP_POST_SHAPE: numbers of the sizes, or -1
     int32_t n_read;
+    PyObject *read_of,
+        *read_by;        // owned: the Value, and what reads a size that depends
+                         // on data, or NULL
     PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
     PyObject *input_rows;   // owned list: what it is told of the inputs; NULL: nothing
     PyObject *number_rows;  // owned: what it knows of the numbers; NULL: nothing

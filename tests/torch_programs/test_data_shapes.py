@@ -39,7 +39,7 @@ def f(x, m):
 === columns
 def f(x, m):
     y = x[:, m]
-    return len(y), [row.sum() for row in y], y.shape[0] if False else y.size(0)
+    return len(y), [row.sum() for row in y], y.size(0)
 >>> t(3, 6), masks(0)
 >>> t(3, 6), masks(1)
 >>> t(3, 6), masks(3)
@@ -127,11 +127,76 @@ def f(x, m):
 >>> t(6, 4), masks(3)
 >>> t(6, 4), masks(2)
 
-=== all_of_it | eager
+=== all_of_it
 def f(x, m):
     return x[m].shape, x[m].numel(), len(x[m]), x[m].size()
 >>> t(6, 4), masks(0)
 >>> t(6, 4), masks(3)
+>>> t(6, 4), masks(1)
+
+=== number_of_rows
+def f(x, m):
+    y = x[m]
+    n, d = y.shape
+    kept = {"n": n, "next": n + 1, "all": [y.shape, len(y)]}
+    return n * d, kept, y.sum() / max(n, 1), torch.zeros(n, 2), torch.arange(n), x[:n], y.reshape(n, 2, 2)
+>>> t(6, 4), masks(0)
+>>> t(6, 4), masks(1)
+>>> t(6, 4), masks(3)
+>>> t(6, 4), masks(2)
+
+=== number_of_rows_is_kept
+class Holder:
+    count = 0
+h = Holder()
+seen = []
+def f(x, m):
+    y = x[m]
+    h.count += y.shape[0]
+    h.last = y.shape
+    seen.append(y.numel())
+    x.add_(y.size(0))
+    return y.size(-2), y.dim()
+>>> t(6, 4), masks(0)
+>>> t(6, 4), masks(1)
+>>> t(6, 4), masks(3)
+!!! h.count = 5
+
+=== shapes_of_such_sizes
+def f(x, m):
+    n = x[m].shape[0]
+    a, b = torch.ones(n, 6).chunk(2, 1)
+    z = x.new_zeros(n, 3, 2)
+    return a - b, z.ndim, z.shape[1:], z.size(1), z.transpose(0, 1).shape[0], torch.zeros(x[m].shape).size(1)
+>>> t(6, 4), masks(0)
+>>> t(6, 4), masks(1)
+>>> t(6, 4), masks(3)
+
+=== parts_of_such_sizes
+def f(x, m):
+    n = int(m.sum())
+    a, b = x.split([n, 6 - n])
+    return a.sum(), b, a.size(1), b.shape
+>>> t(6, 4), masks(0)
+>>> t(6, 4), masks(1)
+>>> t(6, 4), masks(2)
+>>> t(6, 4), masks(3)
+
+=== rows_decide | eager
+def f(x, m):
+    y = x[m]
+    if y.shape[0] == 0:
+        return x
+    return y * 2 if len(y) > 2 else [r for r in y], y.shape == x.shape
+>>> t(6, 4), masks(0)
+>>> t(6, 4), masks(1)
+>>> t(6, 4), masks(3)
+>>> t(6, 4), masks(2)
+
+=== texts_of_rows | eager
+def f(x, m):
+    return f"{x[m].shape} {len(x[m])}", repr(x[m].size()), {x[m].shape: 1}, range(len(x[m])), [1] * x[m].size(0)
+>>> t(6, 4), masks(0)
 >>> t(6, 4), masks(1)
 
 === written
@@ -258,7 +323,13 @@ def repeated(x, m):
     return y.split([1, y.size(1) - 1], 1)[1].sum(0)
 
 
-PROGRAMS = [experts, gated, columns, pairs, reduced, counted, repeated]
+def mean_of_rows(x, m):
+    y = x[m]
+    n = y.shape[0]
+    return (y.sum(0) / (n + 1)), torch.arange(n) * 2, y.new_zeros(n, 4).chunk(2, 1)[0]
+
+
+PROGRAMS = [experts, gated, columns, pairs, reduced, counted, repeated, mean_of_rows]
 
 
 def calls():

@@ -22,6 +22,13 @@ class Log:
         self.history, self.metrics, self.total = [], {}, 0.0
 log = Log()
 
+=== shape_of_a_part
+def f(x, n):
+    y = x[:n.item()]
+    return y.shape, y * 2, len(y)
+>>> t(5), torch.tensor(2)
+>>> t(5), torch.tensor(3)
+
 === returned
 def f(x):
     y = x * 2
@@ -389,13 +396,6 @@ def f(x):
     return a is True, b is b, hash(b), a in (True,), b in [b]
 >>> torch.tensor(1.0)
 >>> torch.tensor(-1.0)
-
-=== shape_of_a_part | eager
-def f(x, n):
-    y = x[:n.item()]
-    return y.shape, y * 2, len(y)
->>> t(5), torch.tensor(2)
->>> t(5), torch.tensor(3)
 
 === own_bool | eager
 class P:

@@ -165,7 +165,9 @@ def hidden(x, running):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         running.add_(1)
-        return torch.nn.functional.l1_loss(x.T, x * 0, size_average=True) + torch.rand(())
+        return torch.nn.functional.l1_loss(x.T, x * 0, size_average=True) + torch.rand(
+            ()
+        )
 
 
 def shown_although_ignored_outside(x, running):

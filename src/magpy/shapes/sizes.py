@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -236,7 +237,7 @@ class Run:
             if type(target) is str:
                 got = getattr(args[0], target)(*args[1:], **kwargs)
             else:
-                got = target(*args, **kwargs)
+                got = symbolic(target)(*args, **kwargs)
         return got
 
     def _own(self, leaf: Any) -> None:
@@ -324,6 +325,28 @@ def is_torchs(target: Any) -> bool:
         return False
     module = str(getattr(target, "__module__", None) or "torch")
     return module.partition(".")[0] in _PACKAGES
+
+
+def symbolic(target: Any) -> Any:
+    """Return what stands for a function of Python's where numbers are symbols."""
+    return _SYMBOLIC.get(target, target) if isinstance(target, _PYTHONS) else target
+
+
+def _converter(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: convert(x.item() if isinstance(x, torch.Tensor) else x)
+
+
+def _chooser(choose: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda *numbers: functools.reduce(choose, numbers)
+
+
+_PYTHONS = (type, type(max))
+_SYMBOLIC: dict[Any, Callable[..., Any]] = {
+    int: _converter(torch.sym_int),
+    float: _converter(torch.sym_float),
+    max: _chooser(torch.sym_max),
+    min: _chooser(torch.sym_min),
+}
 
 
 def values_in(tree: Any) -> Iterator[int]:
