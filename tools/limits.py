@@ -202,8 +202,8 @@ LIMITS: dict[str, list[Claim]] = {
             "return quantised.dequantize()",
         ),
         claim(
-            "`x.grad`, `x._version`; `y.__dict__` of a new tensor",
-            "return x.grad, x + 1",
+            "`y.grad` and `y.__dict__` of a new tensor; `x._version`",
+            "return (x + 1).grad, x + 1",
             "return x._version, x + 1",
             "return (x + 1).__dict__",
         ),

@@ -4,7 +4,9 @@
  * an operation; for an input it is guarded.  A replay cannot make nodes of the autograd
  * graph, so grad_fn may only be None.
  *
- * `t.data = x` and `t.requires_grad = True` are operations of the graph, setattr(t, ...).
+ * `t.grad` of a leaf from outside is a place like any other, until the run sets it.
+ * `t.data = x`, `t.requires_grad = True` and `t.grad = x` are operations of the graph,
+ * setattr(t, ...).
  * R: a graph with one runs as recorded (graph.py), so it does to the real tensors what
  * the program did; guards on metadata describe the entry, and later metadata follows.
  * R: a tensor whose state changed is none of the other tensors that the run has read.
@@ -98,7 +100,8 @@ mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
         return rc;
     }
     if (value != NULL && descr != NULL && Py_IS_TYPE(descr, &PyGetSetDescr_Type)
-        && (mp_name_is(name, "data") || mp_name_is(name, "requires_grad"))) {
+        && (mp_name_is(name, "data") || mp_name_is(name, "requires_grad")
+            || (mp_name_is(name, "grad") && n->reg >= 0))) {
         return store_state(T, s, owner, n, name, value);
     }
     *done = descr != NULL && Py_TYPE(descr)->tp_descr_set != NULL;
@@ -110,11 +113,29 @@ mp_record_tensor_store(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
     return MP_OK;
 }
 
+/* t.grad, a tensor like any other that is reached through t. */
+static mp_rc
+read_grad(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
+{
+    PyObject *grad = mp_tensor_grad_borrow(owner);
+    if (grad == NULL || n == NULL || n->reg < 0 || n->restated
+        || T->apply.cls != NULL) {
+        return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);
+    }
+    mp_rc rc = mp_test(T, MP_G_LEAF, n, Py_True, 0);
+    s->post = MP_POST_RESULT;
+    return rc != MP_OK ? rc
+                       : mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_GRAD, grad);
+}
+
 mp_rc
 mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
                     PyObject *name)
 {
     assert(mp_tensor_is_any(owner));
+    if (mp_name_is(name, "grad")) {
+        return read_grad(T, s, owner, n, name);
+    }
     bool is_leaf = PyUnicode_CompareWithASCIIString(name, "is_leaf") == 0;
     bool grad_fn = PyUnicode_CompareWithASCIIString(name, "grad_fn") == 0;
     int leaf = is_leaf || grad_fn ? mp_tensor_is_leaf(owner) : -1;

@@ -147,6 +147,9 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     if (field == MP_F_TOKEN_OLD) {
         return PyContextToken_CheckExact(o) ? mp_token_old_borrow(o) : NULL;
     }
+    if (field == MP_F_GRAD) {
+        return mp_tensor_grad_borrow(o);
+    }
     if (field == MP_F_COMPILED) {
         return mp_compiled_original_borrow(o);
     }

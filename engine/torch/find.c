@@ -437,6 +437,7 @@ getters_find(void)
     } wanted[] = {
         {"requires_grad", &mp_torch.requires_grad},
         {"is_leaf", &mp_torch.is_leaf},
+        {"grad", &mp_torch.grad},
         {"grad_fn", &mp_torch.grad_fn},
         {"dtype", &mp_torch.dtype},
         {"layout", &mp_torch.layout},

@@ -543,6 +543,24 @@ mp_tensor_is_leaf(PyObject *o)
     return leaf;
 }
 
+PyObject *
+mp_tensor_grad_borrow(PyObject *o)
+{
+    PyObject *type, *value, *trace;
+    if (!mp_tensor_is(o) || mp_tensor_is_leaf(o) != 1) {
+        return NULL;  // torch would warn
+    }
+    int collecting = PyGC_Disable();  // the object for it may be made
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *grad = tensor_ask(&mp_torch.grad, o);
+    Py_XDECREF(grad);
+    PyErr_Restore(type, value, trace);  // replaces what a getter set
+    if (collecting) {
+        PyGC_Enable();
+    }
+    return grad;
+}
+
 /* requires_grad by the getter, where one byte does not tell.  It has no reason to fail
  * on a plain tensor; if it does, the guard does not hold. */
 static int

@@ -84,6 +84,9 @@ int mp_tensor_offset(PyObject *o, int64_t *out);
 /* Has o no grad_fn?  1 / 0; -1: a view whose grad_fn is out of date.  Never raises, runs
  * no Python code. */
 int mp_tensor_is_leaf(PyObject *o);
+/* t.grad of a leaf, a tensor or None; NULL without an exception: of anything else.  The tensor
+ * keeps it, with the object that stands for it in Python. */
+PyObject *mp_tensor_grad_borrow(PyObject *o);
 /* In-place counter; -1 if the tensor keeps none (inference tensors). Never raises. */
 int64_t mp_tensor_version(PyObject *o);
 /* [*lo, *hi): bytes of storage that o can touch, and 1; 0 if it has no memory (meta). */

@@ -645,7 +645,7 @@ def test_compilers_get_parameters_that_stay_inside(step, compiles):
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("x.grad = None", "tensor-state"),
+        ("del x.grad", "tensor-state"),
         ("x.retain_grad()", "side-effect"),
     ],
 )
