@@ -233,6 +233,54 @@ G|  zz  pp
 !|  zz.v = 5  pp.n = 4  Get.__get__ = lambda s, o, c=None: 9  Kin.yes = True  pp = Part(3)
 !|  Zip.keys = lambda s: ['k']  Zip.__iter__ = lambda s: iter([7])  Part.__call__ = lambda s, x: x
 
+=== replaced 3
+ends: object = []
+class Loud:
+    def __init__(self, *parts):
+        self.parts = parts
+    def __del__(self):
+        ends.append((len(log), g, place.v is None))
+class Soft:
+    pass
+class Place:
+    v = None
+class Narrow:
+    __slots__ = ('v',)
+def waits():
+    try:
+        yield 1
+    finally:
+        ends.append(g)
+def put(v):
+    places[0].v = v
+place, narrow = Place(), Narrow()
+narrow.v, place.w, places, spare = None, [1], [place, narrow], [1, 2]
+soft, sorts, sets_ = None, collections.deque([1, 2]), {1, 2}
+def hold(v=None):
+    def give():
+        return v
+    def take(x):
+        nonlocal v
+        v = x
+    return give, take
+give, take = hold()
+I|  len(ends)  len(spare)  len(sorts)  len(sets_)
+B|  place.v is None  soft is None  give() is None
+-|  place.v = @I  place.v = None  narrow.v = @I  place.w = [@I]  place.w.clear()  take(@I)
+-|  spare.clear()  spare[:] = [@I]  spare.reverse()  sorts.append(@I)  sorts.clear()
+-|  sets_.clear()  soft = @I  Place.v = @I  place.__dict__.clear()  d['a'] = @I  d.pop('l', 0)
+-|  places.reverse()  put(@I)  log.append(@I)  place.v, narrow.v = narrow.v, place.v
+-|  place.w, spare[:] = spare, []  del place.v; place.v = @I  d.clear()  take(None)
+-|  g = @I  o = place.v; place.v = None  o = [place.w]; place.w = @L
+G|  soft
+!|  place.v = Loud()  narrow.v = [Loud(1)]  place.w = [(Loud(),)]  spare[:] = [1, {'k': Loud()}]
+!|  sorts.append([Loud()])  sets_.add(Loud())  soft = Loud()  Place.v = [Loud()]  take(Loud())
+!|  d['l'] = Loud()  d['a'] = Loud()  place.v = narrow.v = Loud()  place.w.append(Loud([Loud()]))
+!|  place.v = waits(); next(place.v)  soft = Soft(); place.s = weakref.ref(soft, ends.append)
+!|  soft = Soft(); place.s = weakref.ref(soft, lambda r: ends.append(len(log)))
+!|  place.v = Loud(); spare.append(place.v)  ends.clear()  Loud.__del__ = lambda s: log.append(1)
+!|  take([Loud()] * 2)  narrow.v = place.v = [Loud(), 1]  sorts[0] = {1: Loud()}
+
 === inheritance 4
 class Base:
     kind = 'base'

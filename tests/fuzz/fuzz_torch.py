@@ -9,7 +9,7 @@ from __future__ import annotations
 from fuzz_tables import features
 
 TORCH_HEAD = """\
-import collections, contextlib, copy, functools, itertools, math, operator
+import collections, contextlib, copy, functools, itertools, math, operator, warnings
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -283,6 +283,27 @@ H|  with torch.no_grad():  if hasattr(@W, 'tag'):
 !|  tagged.tag = 2  tagged.box = [w]  tagged = fixed(1)  tagged = w  w = tagged  w.tag = 1
 !|  par2.requires_grad_(False)  par2.data = w  par2 = tagged  h.t = tagged  w.note = [v]
 !|  tagged.requires_grad_()  w = tagged.view(2, 3)  torch.set_grad_enabled(False)
+
+=== warns 2
+why = 'ignore'
+def warned(z):
+    with warnings.catch_warnings():
+        warnings.simplefilter(why)
+        w.add_(1)
+        return F.l1_loss(z, z * 0, size_average=True) + torch.rand(())
+def strict(z):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            return F.mse_loss(z, v, reduce=True)
+    except UserWarning as e:
+        return z * 3
+X|  (@X) + warned(@X)  warned(@X).expand(2, 3)  strict(@X).expand(2, 3) * 1
+X|  (@X) * F.l1_loss(@X, v, reduce=True)
+-|  t = strict(@X)
+H|  with warnings.catch_warnings():
+G|  why
+!|  why = 'always'  why = 'error'  why = 'default'  why = 'ignore'
 
 === raises 4
 at, sq, share = torch.tensor([1, 0]), torch.eye(3), torch.full((2, 3), 0.5)
