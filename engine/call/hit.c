@@ -457,6 +457,23 @@ hit_unready(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
     return hit_fall_back(op, hit, why, at);
 }
 
+/* An operation has warned under filters that a graph does not have: from now on a segment
+ * ends before it, and the entry answers nobody. */
+static void
+hit_avoid_warning(mp_CompiledObject *op, mp_entry *entry)
+{
+    mp_plan *plan = entry->plan;
+    PyObject *detail = PyUnicode_FromString("an operation that warns");
+    if (op->segments && plan->filtered != NULL && detail != NULL
+        && mp_points_avoid(&op->points, plan->filtered, plan->filtered_at, true,
+                           MP_AB_SIDE_EFFECT, detail)
+               == 0) {
+        plan->guards->dead = true;
+    }
+    Py_XDECREF(detail);
+    mp_err_drop();  // without memory it goes on as before
+}
+
 /* The graph raised and nothing is committed yet.  The program runs itself, unless what the
  * graph has done could not be undone, or it was interrupted. */
 static PyObject *
@@ -466,6 +483,7 @@ hit_raised(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
     op->stats.hits += hit->begins && !hit->undone;
     if (hit->warned && hit->undone) {
         mp_err_drop();
+        hit_avoid_warning(op, hit->entry);
     }
     else if (mp_notice_raised(op, hit->entry, hit->undone) < 0 || !hit->undone) {
         return NULL;

@@ -265,6 +265,9 @@ mp_op_note_caught(mp_trace *T, const mp_shadow *s)
         T->op_caught = true;
         T->op_ended = T->op_ended || mp_op_may_raise(T);
     }
-    T->op_filtered = T->op_filtered || T->filters_change;
+    if (T->filters_change && !T->op_filtered) {
+        T->op_filtered = true;
+        T->filtered = T->graph.at;
+    }
     mp_op_note_clash(T);
 }

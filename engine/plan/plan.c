@@ -26,6 +26,7 @@ mp_plan_free(mp_plan *p)
     }
     Py_XDECREF(p->graph);
     Py_XDECREF(p->pins);
+    Py_XDECREF(p->filtered);
     PyMem_Free(p->inputs);
     PyMem_Free(p->stores);
     mp_exit_free(p->exit);
@@ -51,6 +52,7 @@ mp_plan_visit(mp_plan *p, visitproc visit, void *arg)
     if (rc == 0) {
         Py_VISIT(p->graph);
         Py_VISIT(p->pins);
+        Py_VISIT(p->filtered);
         if (p->exit != NULL) {
             Py_VISIT(p->exit->codes);
         }

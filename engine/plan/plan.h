@@ -35,9 +35,12 @@ typedef struct {
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment
     PyObject
-        *pins;      // NULL, or (place, file, line, marked) of numbers that it needs the
-                    // values of: a list
-    mp_exit *exit;  // where the call goes on after a break; NULL: it has returned
+        *pins;  // NULL, or (place, file, line, marked) of numbers that it needs the
+                // values of: a list
+    PyCodeObject *filtered;  // owned, or NULL: of the first operation after a change of
+    // the filters of warnings; if it warns, a segment ends there
+    int32_t filtered_at;
+    mp_exit *exit;     // where the call goes on after a break; NULL: it has returned
     int32_t *stores;   // values of the entry row that the outermost frame has let go of
     int32_t n_stores;  // before it ended
 } mp_plan;

@@ -257,6 +257,11 @@ mp_plan_make(mp_trace *T, PyObject *result)
     if (T->n_pins > 0 && (plan->pins = mp_pins_rows(T)) == NULL) {
         mp_err_drop();  // without memory nobody is told
     }
+    if (T->op_filtered && T->filtered.code >= 0 && T->filtered.index >= 0) {
+        PyObject *code = PyList_GET_ITEM(T->codes, T->filtered.code);
+        plan->filtered = (PyCodeObject *)Py_NewRef(code);
+        plan->filtered_at = T->filtered.index;
+    }
     plan->guards = T->guards;
     plan->ambient = T->ambient;
     plan->stores = T->stores;

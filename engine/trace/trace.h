@@ -333,7 +333,8 @@ typedef struct mp_trace {
     PyObject *warn_view;  // owned: the filters and hooks for its warnings, or NULL
     mp_site warned;       // the first of them
     bool filters_change;  // the run has changed the filters of warnings ...
-    bool op_filtered;     // ... and a logged operation came after that
+    bool op_filtered;     // ... and a logged operation came after that:
+    mp_site filtered;     // the first one
     mp_site blamed;       // the instruction because of which there is no plan
     PyObject *handled;    // the exception that the caller handles; only compared
     const mp_exit *resumed;    // borrowed: its frames are being rebuilt; NULL: no more

@@ -214,5 +214,4 @@ def test_operations_warn_under_the_filters_of_the_program(f, outside):
             assert run(fast, ours, number) == run(f, theirs, number)
     finally:
         torch.set_warn_always(always)
-    if f is silent:
-        assert magpy.stats(fast)["hits"] == 7
+    assert magpy.stats(fast)["hits"] >= (7 if f is silent else 2), magpy.stats(fast)
