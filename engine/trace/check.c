@@ -482,7 +482,8 @@ check_frames(const mp_trace *T)
     for (int i = 0; i < T->n_stack; i++) {
         const mp_shadow *s = &T->stack[i];
         bool takes = s->post == MP_POST_OP || s->post == MP_POST_APPLY
-                     || s->post == MP_POST_STORE || s->post == MP_POST_REGION;
+                     || s->post == MP_POST_STORE || s->post == MP_POST_REGION
+                     || s->post == MP_POST_LATE;
         check_frame(T, i);
         check_nesting(T, i);
         must(T, MP_I_FRAME_OWNER, i, s->owns_op == takes);
