@@ -244,8 +244,8 @@ X|  torch.stack([c.sum() for c in (@X)[mk].unbind(1)]) + @X  (@X) + sel.nan_to_n
 X|  torch.bincount(mk.long(), minlength=3)[:3] + @X  torch.unique((@X).long(), return_inverse=True)[1] / 2
 X|  (@X).sort(1)[0].masked_select(mm).sum() + @X  F.linear((@X)[mk], torch.ones(3, 3)).amax() + @X
 I|  (@X)[mk].ndim  (@X)[mk].size(1)  (@X)[mm].dim()  len((@X)[:, mm[0]])  (@X)[mk].t().shape[0]
-I|  (@X)[mk].t().size(0)  ~(@X)[mk].squeeze().ndim  ~(@X)[mk].shape[0]  ~len((@X).nonzero())
-I|  (@X)[mk].sum(0).stride(0)  ~(@X)[mk].numel()
+I|  (@X)[mk].t().size(0)  ~(@X)[mk].squeeze().ndim  (@X)[mk].shape[0]  len((@X).nonzero())
+I|  (@X)[mk].sum(0).stride(0)  (@X)[mk].numel()
 B|  (@X)[mk].sum(0).is_contiguous()  sel.dim() == 2  ~(@X)[mk].is_contiguous()
 -|  sel = (@X)[mk]  sel = sel * 2  sel.add_(1)  out.append(sel)  out.append((@X)[mk].chunk(3, 1))
 -|  (@W)[mk] = @I  (@W)[mm] = 0.25  (@W)[mk] += 1  out.append(torch.where(mm))
@@ -257,6 +257,10 @@ B|  (@X)[mk].sum(0).is_contiguous()  sel.dim() == 2  ~(@X)[mk].is_contiguous()
 -|  out.append((@X)[mk][:, :1].squeeze(1))  out.append((@X)[mk].view(-1, 1, 3).transpose(0, 1))
 -|  t = torch.zeros(2, 3); t[mk] = (@X)[mk].float()  ~out.append([r * 2 for r in (@X)[mk]])
 -|  out.append(torch.unique((@X).long(), return_counts=True))  out.append((@X)[mk].topk(2, 1))
+-|  out.append((@X)[mk].shape)  k, c = (@X)[mk].shape; out.append(torch.zeros(k, c)); out.append(k)
+-|  k = len((@X)[mk]); out.append((@X)[:k]); out.append(torch.arange(k + 1)); out.append({'k': k})
+-|  k = int(mk.sum()); a, b = (@X).split([k, 2 - k]); out.append(a); out.append(b.ndim)
+-|  k = (@X)[mm].numel(); out.append((@X).sum() / (k + 1)); out.append(torch.ones(k, 4).chunk(2, 1))
 -|  ~out.append((@X)[mk].max(0))  ~out.append((@X)[mk] + torch.ones(2, 3))
 G|  sel  mk  mm
 H|  for t in (@X)[mk][None].expand(2, -1, 3)[:, :0]:  if (@X)[mk].ndim == 2:
