@@ -669,7 +669,11 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         s->post = MP_POST_NONE;
         return rc;
     }
-    if (tp->tp_setattro != PyObject_GenericSetAttr
+    // A class with only one of __setattr__ and __delattr__ has object's for the other.
+    bool is_objects =
+        hook != NULL && Py_IS_TYPE(hook, &PyWrapperDescr_Type)
+        && ((PyWrapperDescrObject *)hook)->d_wrapped == (void *)PyObject_GenericSetAttr;
+    if (!is_objects && tp->tp_setattro != PyObject_GenericSetAttr
         && tp->tp_setattro != PyType_Type.tp_setattro) {
         // C code of its own (a proxy, thread-local state), or a hook of another kind.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s sets its attributes itself",

@@ -375,6 +375,24 @@ def f(o, v):
     return o.x, o
 >>> C(), 3
 
+=== only_one_hook
+class Stores:
+    def __init__(self): self.made = 1
+    def __setattr__(self, name, value): object.__setattr__(self, name.lower(), value)
+class Drops:
+    def __delattr__(self, name): object.__delattr__(self, name.lower())
+a, b = Stores(), Drops()
+def f(x):
+    a.Size = x
+    setattr(a, "Other", x + 1)
+    del a.size
+    b.kept, b.gone = x, x
+    del b.GONE
+    return vars(a), vars(b)
+>>> 1
+!!! a.made = 5
+!!! b.more = 2
+
 === setattr_hook_dict
 class C:
     def __setattr__(self, name, value):
