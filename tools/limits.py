@@ -142,9 +142,12 @@ LIMITS: dict[str, list[Claim]] = {
     "effects": [
         claim("`open`", "open(os.devnull).close()\nreturn x + 1"),
         claim(
-            "`print` of a tensor, or of anything where `except` may end its exception",
-            "y = x + 1\nprint(y)\nreturn y",
+            "a text of a tensor that is looked into, or shows `grad_fn`; `print` where "
+            "`except` may end its exception",
+            "y = x * grads\nprint(y)\nreturn y",
+            "s = str(x.sum())\nreturn s[0], x + 1",
             "try:\n    print('a')\nexcept ValueError:\n    pass\nreturn x + 1",
+            grad=True,
         ),
         claim("`time.time()`", "return time.time(), x + 1"),
         claim(
@@ -317,7 +320,12 @@ RECORDED: list[Claim] = [
         "with torch.no_grad():\n    y = x * 2\n"
         "with torch.autocast('cpu'):\n    return y + 1",
     ),
-    claim("`print` of constants", "print('step')\nreturn x + 1"),
+    claim(
+        'texts of numbers and tensors (`f"step {i}: {loss:.3f}"`), returned, kept, '
+        "printed, warned of",
+        "print(f'step {1}: {x.sum():.3f}', x)\nreturn '%s' % x.sum().item(), str(x)",
+        "warnings.warn(f'loss {x.sum():.2f}')\nprint('step')\nreturn x + 1",
+    ),
     claim(
         "in-place operations on inputs and module state",
         "x.add_(1)\nweight.mul_(2)\nreturn x",

@@ -67,8 +67,11 @@ text_is_own(mp_trace *T, PyObject *obj, int depth)
 static mp_rc
 text_of(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject **text)
 {
-    *text = NULL;
-    mp_rc rc = mp_record_format(T, s, obj);
+    mp_rc rc = mp_late_text_of(T, s, (PyObject *)&PyUnicode_Type, obj, text);
+    if (rc != MP_OK || *text != NULL) {
+        return rc;
+    }
+    rc = mp_record_format(T, s, obj);
     if (rc != MP_OK) {
         return rc;
     }
@@ -90,7 +93,8 @@ static mp_rc
 file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *text)
 {
     mp_val n;
-    bool ascii = text == NULL || PyUnicode_IS_ASCII(text);
+    bool late = text != NULL && mp_late_find(T, text) != NULL;
+    bool ascii = text == NULL || (PyUnicode_IS_ASCII(text) && !late);
     if (!ascii && PyUnicode_AsUTF8(text) == NULL) {
         mp_err_drop();
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s of a lone surrogate", who);
@@ -247,7 +251,10 @@ mp_rule_print(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     print_options options;
     bool in_python = false;
-    mp_rc rc = mp_know_all(T, c->args, c->count);
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
+        rc = i < c->nargs ? mp_pass(T, c->args[i]) : mp_know(T, c->args[i]);
+    }
     rc = rc != MP_OK ? rc : print_parse(T, c->args + c->nargs, c->kwnames, &options);
     if (rc == MP_OK && options.file == NULL) {
         rc = print_stdout(T, &options.file);

@@ -108,6 +108,7 @@ typedef struct {
     PyObject *message, *category;  // borrowed from the call; NULL: not given
     PyObject *source, *skipped;
     PyObject *text;  // borrowed from the message
+    bool late;       // ... which is a late value
     long level;
 } warn_call;
 
@@ -134,7 +135,7 @@ warn_parse(mp_trace *T, const mp_call *c, warn_call *call)
             return warn_refuse(T, "other arguments");
         }
         *places[k] = c->args[i];
-        mp_rc rc = mp_know(T, c->args[i]);
+        mp_rc rc = k == 0 ? mp_pass(T, c->args[i]) : mp_know(T, c->args[i]);
         if (rc != MP_OK) {
             return rc;
         }
@@ -212,6 +213,7 @@ warn_message(mp_trace *T, warn_call *call)
         mp_err_drop();
         return warn_refuse(T, "a lone surrogate");
     }
+    call->late = mp_late_find(T, message) != NULL;
     call->text = message;
     call->category = call->category == NULL ? PyExc_UserWarning : call->category;
     return warn_category(T, call->category);
@@ -271,7 +273,7 @@ warn_place(mp_trace *T, mp_frame *f, const warn_call *call, PyObject **what)
     if (rc != MP_OK || PyErr_Occurred()) {
         return rc != MP_OK ? rc : MP_ERR;
     }
-    *what = Py_BuildValue("(OOOiOO)", call->category, call->text,
+    *what = Py_BuildValue("(OOOiOO)", call->category, call->late ? Py_None : call->text,
                           mp_frame_code_borrow(f)->co_filename, mp_frame_line(f),
                           module, globals);
     return *what == NULL ? MP_ERR : MP_OK;
@@ -339,16 +341,19 @@ warn_applies(PyObject *item, const warn_call *call, PyObject *module, long line)
         || !PyLong_CheckExact(PyTuple_GET_ITEM(item, 4))) {
         return -1;
     }
-    int text = warn_matches(PyTuple_GET_ITEM(item, 1), call->text);
+    PyObject *pattern = PyTuple_GET_ITEM(item, 1);
+    bool asks = call->late && pattern != Py_None;  // about a text that is not known yet
+    int text = asks ? 1 : warn_matches(pattern, call->text);
     int place = warn_matches(PyTuple_GET_ITEM(item, 3), module);
     long at = PyLong_AsLong(PyTuple_GET_ITEM(item, 4));
     if (text < 0 || place < 0 || (at == -1 && PyErr_Occurred())) {
         mp_err_drop();
         return -1;
     }
-    return text && place && (at == 0 || at == line)
-           && PyType_IsSubtype((PyTypeObject *)call->category,
-                               (PyTypeObject *)PyTuple_GET_ITEM(item, 2));
+    bool applies = text && place && (at == 0 || at == line)
+                   && PyType_IsSubtype((PyTypeObject *)call->category,
+                                       (PyTypeObject *)PyTuple_GET_ITEM(item, 2));
+    return applies && asks ? -1 : applies;
 }
 
 /* All that they hold is guarded. */
@@ -486,7 +491,7 @@ warn_hooks(mp_trace *T)
 /* The warning will be shown: an effect, if the same filters and hooks hold for all
  * warnings of the segment. */
 static mp_rc
-warn_show(mp_trace *T, PyObject *callee, PyObject *what)
+warn_show(mp_trace *T, PyObject *callee, const warn_call *call, PyObject *what)
 {
     mp_rc rc = warn_hooks(T);
     rc = rc != MP_OK ? rc : mp_load_const(T, callee);
@@ -509,7 +514,11 @@ warn_show(mp_trace *T, PyObject *callee, PyObject *what)
             return warn_refuse(T, "filters that have changed");
         }
     }
-    return mp_write_late(T, MP_W_WARN, n, what);
+    rc = mp_write_late(T, MP_W_WARN, n, what);
+    if (rc == MP_OK && call->late) {
+        T->writes[T->n_writes - 1].index = (Py_ssize_t)call->text;
+    }
+    return rc;
 }
 
 /* warnings.warn(...): find out what the filters will do with it, and for which place.
@@ -533,7 +542,8 @@ mp_rule_warn(mp_trace *T, mp_shadow *s, const mp_call *c)
     else if (rc == MP_OK && !mp_name_is(action, "ignore")) {
         bool known = mp_name_is(action, "default") || mp_name_is(action, "always")
                      || mp_name_is(action, "module") || mp_name_is(action, "once");
-        rc = known ? warn_show(T, c->callee, what) : warn_refuse(T, "another action");
+        rc = known ? warn_show(T, c->callee, &call, what)
+                   : warn_refuse(T, "another action");
     }
     Py_XDECREF(what);
     s->below = MP_BELOW_TRUSTED;  // what shows it

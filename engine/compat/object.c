@@ -686,6 +686,14 @@ mp_value_box(PyObject *o)
     if (PyComplex_CheckExact(o)) {
         return PyComplex_FromCComplex(((PyComplexObject *)o)->cval);
     }
+    if (PyUnicode_CheckExact(o) && PyUnicode_GET_LENGTH(o) > 0) {  // else a singleton
+        Py_ssize_t n = PyUnicode_GET_LENGTH(o);
+        PyObject *box = PyUnicode_New(n, PyUnicode_MAX_CHAR_VALUE(o));
+        if (box != NULL && PyUnicode_CopyCharacters(box, 0, o, 0, n) < 0) {
+            Py_CLEAR(box);
+        }
+        return box;
+    }
     if (PyFloat_CheckExact(o) || (PyLong_CheckExact(o) && mp_number_has_box(o))) {
         return mp_number_box(o);
     }

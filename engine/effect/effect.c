@@ -163,6 +163,7 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
     case MP_E_CONTEXT_RESET:
         return obj != NULL && PyContextVar_CheckExact(obj);
     case MP_E_WARN:
+    case MP_E_WARN_TEXT:
         return obj != NULL && mp_warning_check(obj);
     case MP_E_CACHED_HIT:
     case MP_E_CACHED_FILL:
@@ -400,6 +401,8 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     case MP_E_CACHED_MISS:
     case MP_E_CACHED_FILL:
         return mp_is_cached(a);
+    case MP_E_WRITE_TEXT:
+        return mp_file_check(a);  // (b: effect_run_late)
     case MP_E_WRITE:
     case MP_E_FLUSH:
         return mp_file_check(a);
@@ -407,6 +410,7 @@ effect_fits_target(const mp_effect *op, PyObject *a)
         return PyContextToken_CheckExact(a) && mp_token_var_borrow(a) == op->obj
                && !mp_token_is_used(a);
     case MP_E_WARN:
+    case MP_E_WARN_TEXT:
     case MP_E_FILTERS:
         return PyCFunction_CheckExact(a);
     default:  // MP_E_RETURN
@@ -734,17 +738,25 @@ effect_run_builders(const mp_replay *p, PyObject **regs)
 
 /* (4) */
 static int
-effect_run_late(const mp_effect *op, PyObject *a)
+effect_run_late(const mp_effect *op, PyObject *a, PyObject *b)
 {
     switch (op->kind) {
     case MP_E_WRITE:
         return mp_file_write(a, op->obj);
+    case MP_E_WRITE_TEXT:
+        if (!PyUnicode_CheckExact(b)) {  // no answer of the graph that was recorded
+            PyErr_BadInternalCall();
+            return -1;
+        }
+        return mp_file_write(a, b);
     case MP_E_FLUSH:
         return mp_file_flush(a);
     case MP_E_CONTEXT_RESET:
         return PyContextVar_Reset(op->obj, a);
     case MP_E_WARN:
-        return mp_warning_show(op->obj);
+        return mp_warning_show(op->obj, NULL);
+    case MP_E_WARN_TEXT:
+        return mp_warning_show(op->obj, b);
     case MP_E_FILTERS:
         return mp_warning_forget(a);
     default:
@@ -781,7 +793,8 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
         }
     }
     for (int32_t i = p->n_commit; late && i < p->n_ops; i++) {
-        if (effect_run_late(&p->ops[i], regs[p->ops[i].a]) < 0) {
+        const mp_effect *op = &p->ops[i];
+        if (effect_run_late(op, regs[op->a], op->b < 0 ? NULL : regs[op->b]) < 0) {
             return -1;
         }
     }

@@ -84,7 +84,7 @@ mp_late_operand(mp_trace *T, PyObject *callee)
 static bool
 is_late_type(PyObject *o)
 {
-    return mp_is_number(o) || PyComplex_CheckExact(o);
+    return mp_is_number(o) || PyComplex_CheckExact(o) || PyUnicode_CheckExact(o);
 }
 
 /* Remember which entry of the log this is. */

@@ -20,7 +20,8 @@ mp_warning_check(PyObject *what)
 {
     return PyTuple_CheckExact(what) && PyTuple_GET_SIZE(what) == WARNING_FIELDS
            && PyType_Check(PyTuple_GET_ITEM(what, WARNING_CATEGORY))
-           && PyUnicode_CheckExact(PyTuple_GET_ITEM(what, WARNING_TEXT))
+           && (PyTuple_GET_ITEM(what, WARNING_TEXT) == Py_None
+               || PyUnicode_CheckExact(PyTuple_GET_ITEM(what, WARNING_TEXT)))
            && PyUnicode_Check(PyTuple_GET_ITEM(what, WARNING_FILE))
            && PyLong_CheckExact(PyTuple_GET_ITEM(what, WARNING_LINE))
            && PyUnicode_CheckExact(PyTuple_GET_ITEM(what, WARNING_MODULE))
@@ -28,8 +29,15 @@ mp_warning_check(PyObject *what)
 }
 
 int
-mp_warning_show(PyObject *what)
+mp_warning_show(PyObject *what, PyObject *text)
 {
+    if (text == NULL) {
+        text = PyTuple_GET_ITEM(what, WARNING_TEXT);
+    }
+    if (!PyUnicode_CheckExact(text)) {
+        PyErr_BadInternalCall();
+        return -1;
+    }
     PyObject *globals = PyTuple_GET_ITEM(what, WARNING_GLOBALS);
     PyObject *name = PyUnicode_InternFromString("__warningregistry__");
     PyObject *registry = name == NULL ? NULL : PyDict_GetItemWithError(globals, name);
@@ -43,8 +51,7 @@ mp_warning_show(PyObject *what)
         }
     }
     if (registry != NULL) {
-        rc = PyErr_WarnExplicitObject(PyTuple_GET_ITEM(what, WARNING_CATEGORY),
-                                      PyTuple_GET_ITEM(what, WARNING_TEXT),
+        rc = PyErr_WarnExplicitObject(PyTuple_GET_ITEM(what, WARNING_CATEGORY), text,
                                       PyTuple_GET_ITEM(what, WARNING_FILE), (int)line,
                                       PyTuple_GET_ITEM(what, WARNING_MODULE), registry);
     }

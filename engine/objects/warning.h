@@ -6,9 +6,9 @@
 
 /* Is this what a warning effect holds (effect/effects.def)? */
 bool mp_warning_check(PyObject *what);
-/* Warn of it: the registry of its globals and the filters decide whether it is shown.
- * 0, or -1 with an exception. */
-MP_MAYRUN int mp_warning_show(PyObject *what);
+/* Warn of it: the registry of its globals and the filters decide whether it is shown.  text:
+ * in place of what it holds, or NULL.  0, or -1 with an exception. */
+MP_MAYRUN int mp_warning_show(PyObject *what, PyObject *text);
 /* All registries of warnings forget what was shown: the filters have changed. */
 int mp_warning_forget(PyObject *filters_mutated);
 

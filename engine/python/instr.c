@@ -427,6 +427,41 @@ do_for_iter(mp_trace *T, mp_shadow *s, PyObject *iterator)
     return rc;
 }
 
+static mp_rc
+do_build_string(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *parts[64];
+    bool done = false;
+    mp_rc rc = MP_OK;
+    if (T->lates.n > 0 && in->arg <= (int)Py_ARRAY_LENGTH(parts)) {
+        for (int i = 0; i < in->arg; i++) {
+            parts[i] = TOP(s, in, in->arg - i);
+        }
+        rc = mp_late_build_string(T, s, parts, in->arg, &done);
+    }
+    for (int i = 0; i < in->arg && rc == MP_OK && !done; i++) {
+        rc = mp_know(T, TOP(s, in, in->arg - i));  // (not for a late text)
+    }
+    s->post = done ? s->post : MP_POST_FRESH;
+    return rc;
+}
+
+static mp_rc
+do_format(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    bool has_spec = in->arg & 4, done;
+    PyObject *value = TOP(s, in, has_spec ? 2 : 1);
+    PyObject *spec = has_spec ? TOP(s, in, 1) : NULL;
+    mp_rc rc = mp_late_format(T, s, value, spec, in->arg & 3, &done);
+    PyObject *plain =
+        done && PyBool_Check(value) ? mp_late_value_borrow(T, value) : NULL;
+    if (rc == MP_OK && plain != NULL) {
+        mp_frame_stack_set_steal(s->f, in->depth - (has_spec ? 2 : 1),
+                                 Py_NewRef(plain));
+    }
+    return rc != MP_OK || done ? rc : mp_record_format(T, s, value);
+}
+
 /* A box has an address of its own: the instruction sees what the program would have. */
 static void
 take_from_box(mp_trace *T, mp_shadow *s, int slot)
@@ -681,7 +716,6 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_BUILD_TUPLE:
     case MP_OP_BUILD_LIST:
     case MP_OP_BUILD_SLICE:
-    case MP_OP_BUILD_STRING:
         s->post = MP_POST_FRESH;
         return MP_OK;
     case MP_OP_LIST_TO_TUPLE:
@@ -789,8 +823,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_DICT_UPDATE:
     case MP_OP_DICT_MERGE:
         return do_add_all(T, s, in);
+    case MP_OP_BUILD_STRING:
+        return do_build_string(T, s, in);
     case MP_OP_FORMAT_VALUE:
-        return mp_record_format(T, s, TOP(s, in, (in->arg & 4) ? 2 : 1));
+        return do_format(T, s, in);
     case MP_OP_PRECALL:
         return mp_do_precall(T, s, in);
     case MP_OP_CALL:

@@ -54,7 +54,8 @@ mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
 {
     int number = binary_numbers[op % 13];
     *done = false;
-    mp_rc late = mp_late_binary(T, s, a, b, op, done);
+    mp_rc late = PyUnicode_CheckExact(a) ? mp_late_text_binary(T, s, a, b, op, done)
+                                         : mp_late_binary(T, s, a, b, op, done);
     if (late != MP_OK || *done) {
         return late;
     }
@@ -208,6 +209,9 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     bool any = false, all = c->kwnames == NULL && c->nargs > 0;
     *done = false;
     mp_rc late = mp_late_call(T, s, c, done);
+    if (late == MP_OK && !*done) {
+        late = mp_late_text_call(T, s, c, done);
+    }
     if (late != MP_OK || *done) {
         return late;
     }

@@ -159,6 +159,23 @@ mp_rc mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int o
                       bool *done);
 mp_rc mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
 
+/* -- late_text.c ------------------------------------------------------------------- */
+
+int mp_late_text_init(void);
+/* FORMAT_VALUE, BUILD_STRING, calls of str, repr, format and methods of texts, % and +, as
+ * above: what they show is a late value or a tensor, or holds some. */
+mp_rc mp_late_format(mp_trace *T, mp_shadow *s, PyObject *value, PyObject *spec,
+                     int how, bool *done);
+mp_rc mp_late_build_string(mp_trace *T, mp_shadow *s, PyObject *const *parts,
+                           Py_ssize_t count, bool *done);
+mp_rc mp_late_text_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
+mp_rc mp_late_text_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
+                          bool *done);
+/* callee(obj), a text that C code makes in the instruction in progress: a late one, new.
+ * NULL: obj is none of these. */
+mp_rc mp_late_text_of(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *obj,
+                      PyObject **box);
+
 /* -- match.c ----------------------------------------------------------------------- */
 
 /* Is it a sequence, or a mapping? */

@@ -77,10 +77,14 @@ slot_value(PyObject *obj, PyObject *descr)
 /* The value that a write leaves, as it is at the end: borrowed, NULL if the place is
  * empty now. */
 static PyObject *
-write_value_borrow(const mp_write *w)
+write_value_borrow(const mp_trace *T, const mp_write *w)
 {
     PyObject *obj = w->node->obj;
     switch (w->kind) {
+    case MP_W_WRITE:
+        return mp_late_find(T, w->key) != NULL ? w->key : NULL;
+    case MP_W_WARN:
+        return (PyObject *)w->index;
     case MP_W_KEY_SET:
         return PyDict_GetItemWithError(obj, w->key);
     case MP_W_SLOT_SET:
@@ -145,7 +149,7 @@ mp_rebuild_scan_write(mp_rebuilder *b, const mp_write *w)
         mp_shape_fini(&s);
         return rc;
     }
-    PyObject *value = write_value_borrow(w);
+    PyObject *value = write_value_borrow(b->T, w);
     return value == NULL ? MP_OK : mp_rebuild_scan(b, value);
 }
 
@@ -217,7 +221,7 @@ stage_set(mp_rebuilder *b, mp_write *w, staged *out)
 static mp_rc
 make_context(mp_rebuilder *b, const mp_write *w)
 {
-    PyObject *value = write_value_borrow(w);
+    PyObject *value = write_value_borrow(b->T, w);
     int32_t held, token;
     mp_rc rc = value == NULL ? mp_trace_abort(b->T, MP_AB_MUTATION, "a ContextVar")
                              : mp_rebuild_make(b, value, &held);
@@ -266,7 +270,7 @@ stage_write(mp_rebuilder *b, mp_write *w, staged *out)
     if (w->kind == MP_W_CONTEXT) {
         return make_context(b, w);
     }
-    PyObject *value = write_value_borrow(w);
+    PyObject *value = write_value_borrow(b->T, w);
     bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
                  && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
     switch (w->kind) {
@@ -306,11 +310,16 @@ stage_write(mp_rebuilder *b, mp_write *w, staged *out)
         break;
     case MP_W_WRITE:
     case MP_W_FLUSH:
-        out->kind = w->kind == MP_W_WRITE ? MP_E_WRITE : MP_E_FLUSH;
+        out->kind = w->kind == MP_W_FLUSH ? MP_E_FLUSH
+                    : value == NULL       ? MP_E_WRITE
+                                          : MP_E_WRITE_TEXT;
+        out->obj = value == NULL ? w->key : NULL;
         break;
     case MP_W_WARN:
     case MP_W_FILTERS:
-        out->kind = w->kind == MP_W_WARN ? MP_E_WARN : MP_E_FILTERS;
+        out->kind = w->kind == MP_W_FILTERS ? MP_E_FILTERS
+                    : value == NULL         ? MP_E_WARN
+                                            : MP_E_WARN_TEXT;
         break;
     case MP_W_CONTEXT_BACK:
         out->kind = MP_E_CONTEXT_RESET;

@@ -152,7 +152,8 @@ typedef struct {
     mp_write_kind kind;
     mp_node *node;     // borrowed from the refgraph
     PyObject *key;     // owned or NULL; CONTEXT: the token, if that keeps nothing else
-    Py_ssize_t index;  // APPEND; CONTEXT: the address of the token
+    Py_ssize_t index;  // APPEND; CONTEXT: the address of the token; WARN: of the box
+                       // of a late text
     bool dead;         // cancelled by a later write
 } mp_write;
 

@@ -364,13 +364,6 @@ def f(x, n):
 >>> t(3), torch.tensor(2)
 >>> t(3), torch.tensor(1)
 
-=== text | eager
-def f(x):
-    n = x.sum().item()
-    return f"{n:.2f}", str(n), "%s" % n, repr([n])
->>> t(3)
->>> t(3)
-
 === consumed_by_c | eager
 def f(x):
     ns = [v.item() for v in x]

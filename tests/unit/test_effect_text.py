@@ -121,9 +121,13 @@ def test_text_of_writes() -> None:
     program.emit("CACHED_FILL", a=5, b=one, obj=(1, "k"))
     program.emit("CACHED_HIT", a=5, obj=3)
     program.emit("WRITE", a=5, obj="text\n")
+    program.emit("WRITE_TEXT", a=5, b=one)
     program.emit("FLUSH", a=5)
     program.emit("CONTEXT_RESET", a=5, obj=VAR)
     program.emit("WARN", a=5, obj=(UserWarning, "text", "file", 3, "module", {}))
+    program.emit(
+        "WARN_TEXT", a=5, b=one, obj=(UserWarning, None, "file", 3, "module", {})
+    )
     program.emit("FILTERS", a=5)
     assert program.text(*"stuvwx") == [
         "r1 = []",
@@ -150,9 +154,11 @@ def test_text_of_writes() -> None:
         "x keeps 1 for (1, 'k')",
         "x hits at 3",
         "x.write('text\\n')",
+        "x.write(1)",
         "x.flush()",
         "<_contextvars.ContextVar object>.reset(x)",
         "x(UserWarning, 'text', 'file', 3, 'module', <dict object>)",
+        "x(UserWarning, None, 'file', 3, 'module', <dict object>)(1)",
         "x()",
     ]
 

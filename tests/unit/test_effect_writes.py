@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import contextvars
 import datetime
 import functools
@@ -292,6 +293,15 @@ def test_write_and_flush() -> None:
     program.emit("FLUSH", a=1)
     program.run()
     assert below.getvalue() == "éé".encode()
+    for value in ("late", 1):
+        late = Program(io.StringIO())
+        text = late.const(value)
+        late.emit("WRITE_TEXT", a=0, b=text)
+        with (
+            contextlib.nullcontext() if value == "late" else pytest.raises(SystemError)
+        ):
+            late.run()
+        assert late.sources[0].getvalue() == ("late" if value == "late" else "")
 
 
 def test_contexts() -> None:
@@ -341,6 +351,12 @@ def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> N
         shown.append(sys.stderr.getvalue())  # type: ignore[attr-defined]
     assert shown == ["file:3: UserWarning: text\n"] * 2, "once for a place"
     assert names["__warningregistry__"][("text", UserWarning, 3)]
+    late = Program(warnings.warn)
+    late.emit("WARN_TEXT", a=0, b=late.const("late"), obj=(*told[:1], None, *told[2:]))
+    late.run()
+    assert sys.stderr.getvalue() == shown[-1] + "file:3: UserWarning: late\n"  # type: ignore[attr-defined]
+    sys.stderr.truncate(len(shown[-1]))  # type: ignore[union-attr]
+    sys.stderr.seek(len(shown[-1]))
     program.emit("FILTERS", a=1)
     for _ in range(2):
         program.run()
