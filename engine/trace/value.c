@@ -586,7 +586,10 @@ mp_rc
 mp_result(mp_trace *T, PyObject *obj)
 {
     assert(obj != NULL);
-    if (mp_is_constant(obj) || mp_refgraph_find(&T->graph, obj) != NULL) {
+    const mp_node *n = mp_refgraph_find(&T->graph, obj);
+    bool is_old = n != NULL && n->kind == MP_NODE_FRESH && n->type != Py_TYPE(obj);
+    if (mp_is_constant(obj)
+        || (n != NULL && !is_old)) {  // (else another object was there)
         return MP_OK;
     }
     if (mp_tensor_is_any(obj)) {

@@ -288,3 +288,34 @@ def test_a_context_of_its_own():
             contextvars.copy_context().run(fast, k)
     assert var.get() == 0
     assert fast.stats()["hits"] == 4
+
+
+class Four:
+    """As large as a token."""
+
+    __slots__ = ("a", "b", "c", "d")
+
+    def __new__(cls, a):
+        self = object.__new__(cls)
+        self.a = self.b = self.c = self.d = a
+        return self
+
+
+def test_an_object_is_made_where_a_token_has_died():
+    var = contextvars.ContextVar("var", default=0)
+
+    def put(x):
+        var.set(x)
+
+    def f(x):
+        put([x])
+        made = [Four(x), Four(x), Four(x), Four(x)]
+        return [type(each) for each in made], made, var.get()
+
+    fast = engine_compile(f)
+    for _ in range(4):
+        var.set([0])
+        kinds, made, value = fast(1)
+        assert kinds == [type(each) for each in made] == [Four] * 4
+        assert [each.a for each in made] == value * 4 == [1] * 4
+    assert fast.stats()["hits"] >= 2
