@@ -112,6 +112,10 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     rc = rc != MP_OK
              ? rc
              : mp_op_take(T, func, args + 1, nargs - 1, kwnames, MP_TORCH_EITHER);
+    if (rc == MP_OK && T->op.late_bool) {
+        rc = mp_late_refuse(T, NULL);  // (see graph/late.c)
+        mp_op_drop(T);
+    }
     if (rc != MP_OK) {
         return rc;
     }
@@ -129,7 +133,8 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                           .n_values = T->n_values,
                           .n_inputs = T->n_inputs,
                           .n_mutations = T->n_mutations,
-                          .n_writes = T->n_writes};
+                          .n_writes = T->n_writes,
+                          .n_late_ops = T->n_late_ops};
     T->graph.touched = false;
     memset(&T->op, 0, sizeof(T->op));  // it belongs to T->apply now
     s->owns_op = true;
@@ -257,6 +262,7 @@ mp_apply_end(mp_trace *T, PyObject *result)
     if (rc != MP_OK) {
         return rc;
     }
+    T->n_late_ops = T->apply.n_late_ops;
     bool dynamic = forget_inner(T), wrote = T->n_mutations != T->apply.n_mutations;
     mp_apply_take_back(T);
     T->op.dynamic = T->op.dynamic || dynamic;

@@ -53,6 +53,8 @@ void mp_op_note_caught(mp_trace *T, const mp_shadow *s);
 
 /* May an operation make a late value here? */
 bool mp_late_may(const mp_trace *T);
+/* May one be made of others?  truth: a bool. */
+bool mp_late_may_compute(const mp_trace *T, bool truth);
 /* The instruction answers callee(*args), a late value; name: what the log calls it, if that is
  * a method.  raises: it may raise in a hit.  The caller knows that the type of the answer is
  * the same in each run. */

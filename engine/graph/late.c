@@ -17,11 +17,21 @@ mp_late_may(const mp_trace *T)
            && T->n_levels == 0;
 }
 
+bool
+mp_late_may_compute(const mp_trace *T, bool truth)
+{
+    // What the `forward` of an autograd.Function computes is dropped with its operations: a hit
+    // runs it.  It may keep its boxes, but no box of a bool, which would be none then.
+    return mp_late_may(T)
+           || (T->apply.cls != NULL && T->in_mode == MP_MODE_OFF && !T->trial
+               && T->n_levels == 0 && !truth);
+}
+
 mp_rc
 mp_late_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *name,
               PyObject *const *args, Py_ssize_t nargs, bool raises)
 {
-    assert(!s->owns_op && mp_late_may(T));
+    assert(!s->owns_op && mp_late_may_compute(T, false));
     mp_rc rc = mp_op_take(T, callee, args, nargs, NULL, MP_TORCH_CALL);
     if (rc != MP_OK) {
         return rc;

@@ -660,6 +660,9 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         *tree = Py_NewRef(Py_None);
         return MP_OK;
     }
+    if (mp_late_find(T, obj) != NULL) {
+        return mp_late_refuse(T, obj);  // (a `forward` answers with it)
+    }
     if (mp_tensor_is(obj)) {
         mp_node *known = mp_refgraph_find(&T->graph, obj);
         if (known != NULL && known->kind == MP_NODE_TENSOR) {

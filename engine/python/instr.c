@@ -480,8 +480,7 @@ do_hand_out(mp_trace *T, mp_shadow *s, const mp_instr *in)
     if (T->lates.n == 0 || caller == NULL || caller->passes) {
         return MP_OK;
     }
-    // (The depth of code that a jump back alone reaches is not known.)
-    return in->depth < 1 ? mp_late_refuse(T, NULL) : mp_pin_deep(T, TOP(s, in, 1));
+    return mp_pin_deep(T, TOP(s, in, 1));
 }
 
 static mp_rc
@@ -652,15 +651,15 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_RERAISE:
     case MP_OP_MAKE_CELL:
     case MP_OP_COPY_FREE_VARS:
-    case MP_OP_RETURN_VALUE:
-    case MP_OP_YIELD_VALUE:
-        return do_hand_out(T, s, in);
     case MP_OP_RETURN_CONST:
     case MP_OP_END_FOR:
     case MP_OP_END_SEND:
     case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
         return MP_OK;
+    case MP_OP_RETURN_VALUE:
+    case MP_OP_YIELD_VALUE:
+        return do_hand_out(T, s, in);
     case MP_OP_CHECK_EXC_MATCH:
         return mp_record_except(T, TOP(s, in, 1));
     case MP_OP_LOAD_FAST:

@@ -32,11 +32,11 @@ is_operand(PyObject *o)
 
 /* Is one of two numbers a late value? */
 static bool
-are_late(const mp_trace *T, PyObject *a, PyObject *b)
+are_late(const mp_trace *T, PyObject *a, PyObject *b, bool truth)
 {
     PyObject *both[2] = {a, b};
     return T->lates.n > 0 && is_operand(a) && (b == NULL || is_operand(b))
-           && mp_late_any(T, both, b == NULL ? 1 : 2) && mp_late_may(T);
+           && mp_late_any(T, both, b == NULL ? 1 : 2) && mp_late_may_compute(T, truth);
 }
 
 /* The instruction answers f(*args). */
@@ -92,7 +92,7 @@ mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool
     bool bools = PyBool_Check(a) || PyBool_Check(b);
     PyObject *args[2] = {a, b};
     *done = false;
-    if (!are_late(T, a, b) || name == NULL || (is == BITS && bools)
+    if (!are_late(T, a, b, false) || name == NULL || (is == BITS && bools)
         || (is == POWER && !power_is_stable(T, a, b))) {
         return MP_OK;
     }
@@ -104,7 +104,7 @@ mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool
 mp_rc
 mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *done)
 {
-    *done = are_late(T, a, NULL);
+    *done = are_late(T, a, NULL, name[0] == 'n' && name[1] == 'o');
     return *done ? late_answer(T, s, mp_operator_borrow(name), &a, 1, false) : MP_OK;
 }
 
@@ -112,7 +112,7 @@ mp_rc
 mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
 {
     PyObject *args[2] = {a, b};
-    *done = are_late(T, a, b);
+    *done = are_late(T, a, b, true);
     return *done ? late_answer(T, s, mp_operator_borrow(compare_functions[op]), args, 2,
                                PyComplex_Check(a) || PyComplex_Check(b))
                  : MP_OK;
@@ -175,8 +175,9 @@ mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     bool all = c->kwnames == NULL && c->nargs > 0;
     *done = false;
     mp_rc rc = convert(T, s, c, done);
-    if (rc != MP_OK || *done || !all || T->lates.n == 0 || !mp_late_may(T)
-        || !mp_late_any(T, c->args, c->nargs)) {
+    bool truth = c->callee == (PyObject *)&PyBool_Type;
+    if (rc != MP_OK || *done || !all || T->lates.n == 0
+        || !mp_late_may_compute(T, truth) || !mp_late_any(T, c->args, c->nargs)) {
         return rc;
     }
     for (Py_ssize_t i = 0; i < c->nargs && all; i++) {
@@ -187,7 +188,6 @@ mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     }
     *done = true;
     int op = mp_number_of_call(c->callee, c->nargs > 2 ? 2 : c->nargs);
-    bool total = op == MP_N_MIN || op == MP_N_MAX || op == MP_N_ABS
-                 || c->callee == (PyObject *)&PyBool_Type;
+    bool total = op == MP_N_MIN || op == MP_N_MAX || op == MP_N_ABS || truth;
     return late_answer(T, s, c->callee, c->args, c->nargs, !total);
 }

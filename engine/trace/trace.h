@@ -208,6 +208,7 @@ typedef struct {
     Py_ssize_t n_ops;
     int32_t n_nodes, n_mutations;
     int n_inputs, n_values, n_writes;
+    int32_t n_late_ops;
 } mp_apply;
 
 /* A call of an operator with bodies in Python (torch.cond), or a branch on a tensor, whose

@@ -313,6 +313,21 @@ def f(x):
     return (x * w / (x * w).detach().abs().max().item()).sum()
 >>> t(5)
 
+=== autograd_function
+class Quantize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, low, high):
+        ctx.scale = scale = max((high - low) / 255, 1e-8)
+        return x.clone().add_(-low).div_(scale).round_().mul_(scale).add_(low)
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.scale, None, None
+w = torch.ones(5, requires_grad=True)
+def f(x):
+    y = Quantize.apply(x * w, float(x.min()), float(x.max()))
+    return y, y.shape, y.sum().item()
+>>> t(5)
+
 === integer_operands
 def f(x):
     n = x.sum().item()
@@ -402,6 +417,27 @@ def f(x):
     return [1, 2][P(x)], 1 if P(x) else 2, bool(P(x))
 >>> torch.tensor(1.0)
 >>> torch.tensor(0.0)
+
+=== decided_in_a_forward | eager
+class Clip(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, n):
+        return x * n if n > 0 else x.clone()
+    @staticmethod
+    def backward(ctx, g):
+        return g, None
+class Answers(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, n):
+        return x * 2, n * 2
+    @staticmethod
+    def backward(ctx, g, h):
+        return g, None
+def f(x):
+    n = x.sum().item()
+    return Clip.apply(x, n), Answers.apply(x, n)
+>>> torch.ones(3)
+>>> -torch.ones(3)
 
 === bool_operand | eager
 def f(x):
