@@ -221,8 +221,8 @@ LIMITS: dict[str, list[Claim]] = {
             grad=True,
         ),
         claim(
-            "`checkpoint`, while gradients are on",
-            "return checkpoint(torch.sin, x * grads, use_reentrant=False)",
+            "`checkpoint(use_reentrant=True)`, while gradients are on",
+            "return checkpoint(torch.sin, x * grads, use_reentrant=True)",
             grad=True,
         ),
         claim(

@@ -16,6 +16,7 @@
 #include "objects/operators.h"
 #include "plan/value.h"
 #include "read/read.h"
+#include "torch/hooks.h"
 
 static PyObject *regions;  // owned: magpy.regions; NULL without torch
 
@@ -202,7 +203,8 @@ mp_region_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     if (regions == NULL || T->apply.cls != NULL || T->compiling->trial
-        || T->in_mode != MP_MODE_OFF || T->n_levels > 0) {
+        || T->in_mode != MP_MODE_OFF || T->n_levels > 0
+        || mp_hooks_now() != MP_HOOKS_NONE) {  // (they would count what bodies save)
         return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "not here");
     }
     mp_rc rc = know_args(T, args, count);

@@ -147,6 +147,19 @@ begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 
 /* A Python function: an operation of torch's table as a whole, a disabled one, or code
  * to watch.  All arguments must be known before its frame begins. */
+/* checkpoint(f, x, use_reentrant=False)? */
+static bool
+is_not_reentrant(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    bool found = false;
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        found = found
+                || (mp_name_is(PyTuple_GET_ITEM(kwnames, i), "use_reentrant")
+                    && args[nargs + i] == Py_False);
+    }
+    return found;
+}
+
 static mp_rc
 call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
@@ -154,7 +167,10 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     assert(PyFunction_Check(func));
     int flags = mp_op_flags_of(func);
     if (flags == MP_TORCH_LATER_INLINE && mp_grad_is_enabled()) {
-        return begin_op(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
+        // The function runs again in the backward pass; a graph of it does, too.
+        return is_not_reentrant(args, nargs, kwnames)
+                   ? mp_region_begin(T, s, func, args, nargs, kwnames)
+                   : begin_op(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
     }
     flags = mp_apply_note_flags(T, flags, nargs > 0 ? args[0] : NULL);
     if (flags == MP_TORCH_APPLY) {

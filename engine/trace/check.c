@@ -621,6 +621,17 @@ note_leaves(const mp_trace *T, PyObject **leaves)
     }
 }
 
+/* What a body is given is there before its first operation. */
+static void
+note_params(log_walk *w, PyObject *params)
+{
+    for (Py_ssize_t i = 0; params != NULL && i < PyList_GET_SIZE(params); i++) {
+        int64_t result = value_number(w, PyList_GET_ITEM(params, i)) - w->n_inputs;
+        must(w->T, MP_I_LOG_ORDER, i, result >= 0 && result < w->n_values);
+        w->defined[result] = 1;
+    }
+}
+
 /* The whole log, the operation in progress, and which node has which leaf. */
 static void
 check_log_all(const mp_trace *T)
@@ -630,6 +641,9 @@ check_log_all(const mp_trace *T)
     w.leaves = calloc((size_t)T->n_values + 1, sizeof(*w.leaves));
     if (w.defined != NULL && w.leaves != NULL) {
         note_leaves(T, w.leaves);
+        for (const mp_region *r = T->region; r != NULL; r = r->outer) {
+            note_params(&w, r->params);
+        }
         walk_log(&w, T->ops, 0);
         w.item = PyList_GET_SIZE(T->ops);
         walk_tree(&w, T->op.args, value_used);

@@ -16,7 +16,8 @@ from torch._functorch import eager_transforms
 
 from magpy import levels
 from magpy._torch_table import tensor_makers
-from magpy.graph import Spec, is_value, operations
+from magpy._transaction import draws
+from magpy.graph import Spec, is_region, is_value, operations
 
 # What changes a tensor besides its memory.
 _STATE_METHODS = frozenset({"requires_grad_", "resize_", "resize_as_"})
@@ -81,12 +82,18 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
             return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
         if target is eager_transforms._set_tensor_requires_grad and at in outside:
             return "it makes a leaf that requires gradients", "tensor-state"
+        if is_region(target) and target.kind == "checkpoint" and _body_draws(target):
+            return "a checkpoint in it draws random numbers", "gradients"
         if type(target) is str and target in _STATE_METHODS:
             return f"it calls {target} of a tensor", "tensor-state"
     later = _later_python(spec)
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def _body_draws(region: Any) -> bool:
+    return any(draws(op) for spec in region.specs for op in operations(spec))
 
 
 def _outside_of_levels(spec: Spec) -> frozenset[int]:

@@ -12,11 +12,17 @@ they become operands of the operator, behind those of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import dis
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._guards import TracingContext
 from torch.utils import _pytree as pytree
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from magpy import graph
 
@@ -43,9 +49,15 @@ class Region:
     """
 
     def __init__(
-        self, kind: str, specs: Sequence[Spec], counts: tuple[int, ...], tree: Any
+        self,
+        kind: str,
+        specs: Sequence[Spec],
+        counts: tuple[int, ...],
+        tree: Any,
+        options: Mapping[str, Any] | None = None,
     ):
         self.kind = self.__name__ = kind
+        self.options = dict(options or {})
         self.specs = list(specs)
         self.tree = tree  # a result of the last body
         self.counts = counts  # how many tensors each group of operands has
@@ -55,6 +67,7 @@ class Region:
         return (
             isinstance(other, Region)
             and (self.kind, self.counts) == (other.kind, other.counts)
+            and self.options == other.options
             and self.specs == other.specs
         )
 
@@ -80,6 +93,7 @@ class Region:
             "while_loop": ops.while_loop,
             "map": ops.map_impl,
             "scan": ops.scan,
+            "checkpoint": checkpointed,
         }
         return found[self.kind]
 
@@ -94,6 +108,8 @@ class Region:
             return (given[0], *bodies, (*groups[1], *rest))
         if self.kind == "while_loop":
             return (*bodies, groups[0], rest)
+        if self.kind == "checkpoint":
+            return (*bodies, self.counts[0], self.options, *given)
         if self.kind == "map":
             return (*bodies, list(groups[0]), [*groups[1], *rest])
         return (*bodies, list(groups[0]), list(groups[1]), rest)
@@ -118,8 +134,10 @@ class Call:
         groups: Sequence[Sequence[Any]],
         bodies: Sequence[Callable[..., Any]],
         given: Callable[[list[Any]], list[tuple[Any, ...]]],
+        options: Mapping[str, Any] | None = None,
     ):
         self.kind = kind
+        self.options = options
         self.counts = tuple(map(len, groups))
         self.values = tuple([value for group in groups for value in group])
         self.bodies = tuple(bodies)
@@ -146,7 +164,8 @@ class Call:
         """Return arguments for body `k`, and the new tensors among them in order."""
         fresh = [_copy(value) for value in self.values]
         args = self._given(fresh)[k]
-        return args, tuple(pytree.tree_leaves(args))
+        leaves = pytree.tree_leaves(args)
+        return args, tuple([x for x in leaves if isinstance(x, torch.Tensor)])
 
     def finish(self, leaves: tuple[Any, ...], bodies: Sequence[Body]) -> Any:
         """Return the operation and its operands; a text if it cannot be one.
@@ -175,7 +194,8 @@ class Call:
         _check_outputs(self.kind, bodies)
         if self.kind == "while_loop":  # its condition is a tensor, not a tuple
             specs[0][3]["bare"] = True
-        region = Region(self.kind, specs, self.counts, _shaped(bodies[-1][2], None))
+        tree = _shaped(bodies[-1][2], None)
+        region = Region(self.kind, specs, self.counts, tree, self.options)
         return region, (*leaves, *lifted)
 
 
@@ -381,7 +401,90 @@ def _scan(
     return Call("scan", [starts, flat], [combine_fn], given)
 
 
+#: What may be in a tree of arguments besides tensors.
+_CONSTANTS = (type(None), bool, int, float, str)
+
+
+@functools.cache
+def _rebound_cells(code: types.CodeType) -> frozenset[str]:
+    """Return the variables for inner functions that code assigns itself."""
+    names = [i.argval for i in dis.get_instructions(code) if i.opname == "STORE_DEREF"]
+    return frozenset(names).intersection(code.co_cellvars)
+
+
+def _is_rebound(function: Any) -> bool:
+    """May the frames that are running give a variable of a function another value?
+
+    It runs again in the backward pass: ``checkpoint(lambda x: layer(x), x)`` in a loop
+    over layers uses the last one there.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    frame: types.FrameType | None = sys._getframe(1)
+    free = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    while free and frame is not None:
+        if not _rebound_cells(frame.f_code).isdisjoint(free):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool,
+    context_fn: Any = noop_context_fn,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    preserve_rng_state: bool = True,
+) -> Call:
+    if use_reentrant or debug or context_fn is not noop_context_fn:
+        raise RefusedError("options of checkpoint")
+    leaves, tree = pytree.tree_flatten(args)
+    at = [i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+    if any(type(x) not in _CONSTANTS for i, x in enumerate(leaves) if i not in at):
+        raise RefusedError("an argument that is neither a tensor nor a constant")
+
+    def given(fresh: list[Any]) -> list[tuple[Any, ...]]:
+        full = list(leaves)
+        for i, value in zip(at, fresh, strict=True):
+            full[i] = value
+        return [tuple(pytree.tree_unflatten(full, tree))]
+
+    if _is_rebound(function):
+        raise RefusedError("a function whose variables change before it runs again")
+    options = {
+        "determinism_check": determinism_check,
+        "early_stop": early_stop,
+        "preserve_rng_state": preserve_rng_state,
+    }
+    return Call("checkpoint", [[leaves[i] for i in at]], [function], given, options)
+
+
+def checkpointed(
+    body: GraphModule, count: int, options: Mapping[str, Any], *given: Any
+) -> Any:
+    """Run a body whose intermediate results are computed again in the backward pass.
+
+    Args:
+        body: takes what the program has given, then what its function has used besides.
+        count: how many tensors the program has given.
+        options: of ``checkpoint``.
+        given: the tensors.
+    """
+    if TracingContext.try_get() is not None:  # a compiler's partitioner decides
+        return torch.ops.higher_order.tag_activation_checkpoint(body, *given)
+    used = given[count:]
+
+    def run(*args: Any) -> Any:
+        return body(*args, *used)
+
+    return checkpoint(run, *given[:count], use_reentrant=False, **options)
+
+
 _KINDS: dict[str, Callable[..., Call]] = {
+    "checkpoint": _checkpoint,
     "cond": _cond,
     "while_loop": _while_loop,
     "map": _map,

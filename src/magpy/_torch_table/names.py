@@ -319,6 +319,7 @@ torch._C._functorch: is_functionaltensor maybe_get_level maybe_get_bdim
 
 INLINE_AT = """
 torch.overrides: is_tensor_like
+torch.utils.checkpoint: checkpoint_sequential
 torch.jit: annotate
 """
 
@@ -346,7 +347,7 @@ torch.sparse: mm addmm
 """
 
 LATER_INLINE_AT = """
-torch.utils.checkpoint: checkpoint checkpoint_sequential
+torch.utils.checkpoint: checkpoint
 """
 
 # Methods of a class that clash with a name above, or have no rule.
