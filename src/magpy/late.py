@@ -247,7 +247,7 @@ class _Reads:
         self._next = 1 + max(
             [self._n_inputs, *(leaf for op in self._ops for leaf in _values(op))]
         )
-        self._copied: dict[int, Any] = {}  # the last copy of a tensor
+        self._copied: dict[int, Any] = {}  # copies that stay right
         self.late: dict[int, tuple[bool, bool]] = {}  # those of the graph
 
     def moved(self, at: int) -> Operation:
@@ -265,7 +265,9 @@ class _Reads:
             if written or leaf not in self.results:
                 copy = None if written else self._copied.get(leaf)
                 if copy is None:
-                    copy = self._copied[leaf] = self._copy(leaf, at)
+                    copy = self._copy(leaf, at)
+                if not written:  # no later read sees anything else
+                    self._copied[leaf] = copy
                 args = tuple([copy if _is(arg, leaf) else arg for arg in args])
         return target, args, kwargs, result
 

@@ -652,6 +652,21 @@ def test_what_compilers_get(monkeypatch):
     assert magpy.stats(fast)["hits"] == 2
 
 
+def test_a_tensor_is_read_before_and_after_a_write():
+    def f(x):
+        y = x * 2
+        a = y[0].item(), y[0]
+        v = y[1]
+        b = v.item()
+        y.zero_()
+        return a[0], b, v.item(), v.item() + 1
+
+    fast = magpy.compile(f, backend=lambda module, inputs: module.forward)
+    for i in range(3):
+        n = 2.0 * i
+        assert fast(torch.full((2,), float(i))) == (n, n, 0.0, 1.0)
+
+
 def test_nothing_is_compiled_for_reads_alone():
     def backend(module, inputs):
         raise AssertionError("there is no graph")
