@@ -27,6 +27,12 @@ class Settings:
     mode: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def allow_no_options(self, backend: str) -> None:
+        """Raise a ValueError that names the options, if there are some."""
+        if self.options:
+            names = ", ".join(map(repr, self.options))
+            raise ValueError(f"backend {backend!r} has no options, got {names}")
+
 
 @dataclass(frozen=True)
 class Backend:

@@ -50,9 +50,7 @@ def make(settings: Settings) -> Backend:
     Raises:
         ValueError: options were given, the backend has none.
     """
-    if settings.options:
-        names = ", ".join(map(repr, settings.options))
-        raise ValueError(f"backend 'cudagraphs' has no options, got {names}")
+    settings.allow_no_options("cudagraphs")
     return Backend(
         "cudagraphs", _compile, draws_alike=True, cuda_graphs=True, dynamic=False
     )

@@ -23,9 +23,7 @@ def make(settings: Settings) -> Backend:
     Raises:
         ValueError: options were given, the backend has none.
     """
-    if settings.options:
-        names = ", ".join(map(repr, settings.options))
-        raise ValueError(f"backend 'eager' has no options, got {names}")
+    settings.allow_no_options("eager")
     return Backend("eager", _compile, exact=True, as_recorded=True)
 
 

@@ -29,9 +29,7 @@ def make(settings: Settings) -> Backend:
     Raises:
         ValueError: options were given, the backend has none.
     """
-    if settings.options:
-        names = ", ".join(map(repr, settings.options))
-        raise ValueError(f"backend 'torchscript' has no options, got {names}")
+    settings.allow_no_options("torchscript")
     return Backend("torchscript", _compile, checked=True, dynamic=False)
 
 
