@@ -21,6 +21,24 @@ hashes_by_identity(PyTypeObject *tp)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
+/* An answer for an object and sizes, which vary from call to call: a break serves all sizes,
+ * and an entry of the cache one. */
+static bool
+is_worth_a_break(const mp_call *c)
+{
+    bool object = false, sizes = false;
+    for (Py_ssize_t i = 0; i < c->count; i++) {
+        PyObject *arg = c->args[i];
+        object = object
+                 || (hashes_by_identity(Py_TYPE(arg)) && !PyType_Check(arg)
+                     && !PyFunction_Check(arg) && arg != Py_None);
+        sizes = sizes
+                || (PyTuple_Check(arg) && PyTuple_GET_SIZE(arg) > 0
+                    && PyLong_CheckExact(PyTuple_GET_ITEM(arg, 0)));
+    }
+    return object && sizes;
+}
+
 /* Keys hash and compare in C, by value or because they are one object. */
 static mp_rc
 cached_argument(mp_trace *T, PyObject *arg)
@@ -199,6 +217,9 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     mp_rc rc = mp_load_const(T, cached);  // which function, which bound, typed or not
     if (rc != MP_OK || mp_is_of_typing(inner)) {
         return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
+    }
+    if (is_worth_a_break(c)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
     }
     rc = mp_pin_deep_all(T, c->args, c->count);  // (hashed)
     for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
