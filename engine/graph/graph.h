@@ -139,6 +139,9 @@ PyObject *mp_op_spec(mp_trace *T, PyObject *outputs, const mp_graph_numbers *num
 /* Notes of a graph with symbols (src/magpy/graph.py): 0 / -1. */
 int mp_graph_note_numbers(mp_trace *T, const mp_graph_numbers *numbers,
                           PyObject *notes);
+/* (sizes, strides, dtype, layout, device) of an input that lives, as it was when it was
+ * loaded: new tuple; NULL without an exception: it must be looked at. */
+PyObject *mp_graph_known(mp_trace *T, const mp_node *tensor);
 /* Its layout as src/magpy/shapes/world.py takes it; NULL without an exception: closed. */
 PyObject *mp_graph_layout(mp_trace *T, const mp_node *tensor);
 

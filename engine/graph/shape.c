@@ -123,9 +123,12 @@ recorder_borrow(mp_trace *T)
 
 /* (what is known, dims, sizes, strides, offset, links) of a tensor that lives: new tuple. */
 static PyObject *
-told_of_input(mp_trace *T, PyObject *recorder, mp_node *n)
+told_of_input(mp_trace *T, mp_node *n)
 {
-    PyObject *known = PyObject_CallMethod(recorder, "known", "O", n->obj);
+    PyObject *known = mp_graph_known(T, n), *recorder;
+    if (known == NULL && !PyErr_Occurred() && (recorder = recorder_borrow(T)) != NULL) {
+        known = PyObject_CallMethod(recorder, "known", "O", n->obj);
+    }
     PyObject *layout = known == NULL ? NULL : mp_graph_layout(T, n), *row = NULL;
     if (layout != NULL) {
         PyObject *first = PyTuple_Pack(1, known);
@@ -142,7 +145,7 @@ told_of_input(mp_trace *T, PyObject *recorder, mp_node *n)
 
 /* The rows of all inputs, None for one that was never asked about and has died. */
 static int
-tell_inputs(mp_trace *T, PyObject *recorder)
+tell_inputs(mp_trace *T)
 {
     if (T->input_rows == NULL && (T->input_rows = PyList_New(0)) == NULL) {
         return -1;
@@ -150,8 +153,7 @@ tell_inputs(mp_trace *T, PyObject *recorder)
     int rc = 0;
     while (rc == 0 && PyList_GET_SIZE(T->input_rows) < T->n_inputs) {
         mp_node *n = T->inputs[PyList_GET_SIZE(T->input_rows)];
-        PyObject *row =
-            mp_node_is_alive(n) ? told_of_input(T, recorder, n) : Py_NewRef(Py_None);
+        PyObject *row = mp_node_is_alive(n) ? told_of_input(T, n) : Py_NewRef(Py_None);
         rc = row == NULL ? -1 : PyList_Append(T->input_rows, row);
         Py_XDECREF(row);
     }
@@ -161,8 +163,7 @@ tell_inputs(mp_trace *T, PyObject *recorder)
 mp_rc
 mp_shape_tell_input(mp_trace *T)
 {
-    PyObject *recorder = recorder_borrow(T);
-    if ((recorder == NULL || tell_inputs(T, recorder) < 0) && PyErr_Occurred()) {
+    if (tell_inputs(T) < 0 && PyErr_Occurred()) {
         if (mp_err_is_signal()) {
             return MP_ERR;
         }
@@ -173,9 +174,9 @@ mp_shape_tell_input(mp_trace *T)
 
 /* Rows of all inputs: new reference.  NULL, without an exception if some tensor is gone. */
 static PyObject *
-rows_of_inputs(mp_trace *T, PyObject *recorder)
+rows_of_inputs(mp_trace *T)
 {
-    if (tell_inputs(T, recorder) < 0) {
+    if (tell_inputs(T) < 0) {
         return NULL;
     }
     for (int i = 0; i < T->n_inputs; i++) {
@@ -193,7 +194,7 @@ mp_shape_ask(mp_trace *T, const char *question, PyObject *what)
         return NULL;  // fakes run single operations: there are no levels around them
     }
     PyObject *recorder = recorder_borrow(T), *answer = NULL;
-    PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T, recorder);
+    PyObject *inputs = recorder == NULL ? NULL : rows_of_inputs(T);
     PyObject *numbers = inputs == NULL ? NULL : rows_of_numbers_borrow(T);
     if (numbers != NULL) {
         answer = PyObject_CallMethod(recorder, question, "OOOO", T->ops, inputs,

@@ -359,7 +359,7 @@ mp_guards_hold(mp_guards *g, int32_t number)
 const mp_tensor_meta *
 mp_guards_tensor_borrow(const mp_guards *g, int32_t reg)
 {
-    for (int32_t i = 0; i < g->n_ops; i++) {
+    for (int32_t i = g->def[reg]; i < g->n_ops; i++) {  // (it soon follows the load)
         if (g->ops[i].kind == MP_G_TENSOR && g->ops[i].a == reg) {
             return g->ops[i].meta;
         }

@@ -60,17 +60,29 @@ def placeholder_name(source: str) -> str:
     return name if name and not name[0].isdigit() else f"arg_{name}".rstrip("_")
 
 
+#: What most leaves are that stand for nothing; names of such types are slow to read.
+_LITERAL = frozenset(
+    {int, float, bool, str, tuple, list, dict, slice, type(None), type(...)}
+)
+
+
 def is_value(obj: object) -> bool:
     """Does it stand for a tensor in a spec?"""
-    return type(obj).__name__ == "Value" and isinstance(
-        getattr(obj, "index", None), int
+    kind = type(obj)
+    return (
+        kind not in _LITERAL
+        and kind.__name__ == "Value"
+        and isinstance(getattr(obj, "index", None), int)
     )
 
 
 def is_number(obj: object) -> bool:
     """Does it stand for a number that varies?"""
-    return type(obj).__name__ == "Number" and isinstance(
-        getattr(obj, "index", None), int
+    kind = type(obj)
+    return (
+        kind not in _LITERAL
+        and kind.__name__ == "Number"
+        and isinstance(getattr(obj, "index", None), int)
     )
 
 

@@ -173,13 +173,21 @@ def test_rules(case):
 
 def test_factors_cancel():
     b, s = ("SIZE", 0, 0), ("SIZE", 0, 1)
-    six = ("INT", 6)
-    assert rules.quotient([b, s, six], [rules.mul(b, s)]) == six
-    assert rules.quotient([b, s, six], [("INT", 2), s]) == ("MUL", ("INT", 3), b)
+    six, made = ("INT", 6), book(4, 5, 3)
+    assert rules.quotient(made, [b, s, six], [rules.mul(b, s)]) == six
+    assert rules.quotient(made, [b, s, six], [("INT", 2), s]) == ("MUL", ("INT", 3), b)
     with pytest.raises(rules.Unknown):
-        rules.quotient([b, six], [s])
+        rules.quotient(made, [b, six], [s])
     with pytest.raises(rules.Unknown):
-        rules.quotient([b, six], [("INT", 4)])
+        rules.quotient(made, [b, six], [("INT", 4)])
+
+
+def test_factors_that_are_equal_now_cancel():
+    b, s, n = ("SIZE", 0, 0), ("SIZE", 0, 1), 0
+    assert rules.quotient(book(4, 5, 5), [b, s], [n]) == b
+    assert rules.quotient(book(5, 4, 5), [b, s], [n]) == s
+    with pytest.raises(rules.Unknown):
+        rules.quotient(book(4, 5, 3), [b, s], [n])
 
 
 def test_sums_stay_short():

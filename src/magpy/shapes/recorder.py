@@ -28,7 +28,8 @@ class Recorder:
     The questions come with what there is so far:
 
     - `ops`: the operations;
-    - `inputs`: for each: tensor, dynamic dims, sizes, strides, offset, links;
+    - `inputs`: for each: `Known` as a tuple, or the tensor, dynamic dims, sizes, strides,
+      offset, links;
     - `numbers`: rows of the run's numbers, ``("VALUE", now)`` for those that are given;
     - `value`: the Value asked about.
 
@@ -45,7 +46,7 @@ class Recorder:
     @staticmethod
     def known(x: Any) -> Known:
         """Return what questions need of an input, in place of the tensor."""
-        return Known(x)
+        return Known.of(x)
 
     def sizes(
         self,
@@ -190,7 +191,7 @@ class Recorder:
         tracker = self._tracker
         for i in range(self._inputs, len(inputs)):
             x, dims, *rest = inputs[i]
-            known = x if isinstance(x, Known) else Known(x)
+            known = Known(*x) if isinstance(x, tuple) else Known.of(x)
             tracker.input(i, known, Layout(dims, *rest) if dims else None)
         for k in range(self._numbers, len(numbers)):
             tracker.number(k, numbers[k])

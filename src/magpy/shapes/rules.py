@@ -106,17 +106,24 @@ def _factors(terms: Sequence[Term]) -> tuple[int, list[Term]]:
     return constant, rest
 
 
-def quotient(over: Sequence[Term], under: Sequence[Term]) -> Term:
-    """Return the exact quotient of two products."""
+def quotient(b: Book, over: Sequence[Term], under: Sequence[Term]) -> Term:
+    """Return the exact quotient of two products; of terms that are equal now."""
     constant, rest = _factors(over)
     divisor, others = _factors(under)
     for term in others:
-        if term not in rest:
-            raise Unknown
-        rest.remove(term)
+        at = rest.index(term) if term in rest else _equal(b, rest, term)
+        del rest[at]
     if not divisor or constant % divisor:
         raise Unknown
     return product([("INT", constant // divisor), *rest])
+
+
+def _equal(b: Book, terms: Sequence[Term], term: Term) -> int:
+    """Return which term has the same value as another one."""
+    values, wanted = [b.value(t) for t in terms], b.value(term)
+    if wanted not in values:
+        raise Unknown
+    return values.index(wanted)
 
 
 # -- What rules ask --------------------------------------------------------------------
@@ -350,7 +357,7 @@ def _reshape(b: Book, x: Any, *wanted: Any) -> Sizes:
     sizes, terms = b.shape(x), b.list(wanted)
     if ("INT", -1) in terms:
         at = terms.index(("INT", -1))
-        terms[at] = quotient(sizes, terms[:at] + terms[at + 1 :])
+        terms[at] = quotient(b, sizes, terms[:at] + terms[at + 1 :])
     return tuple(terms)
 
 
@@ -366,7 +373,7 @@ def _unflatten(b: Book, x: Any, dim: int, wanted: Any) -> Sizes:
     at, terms = dim % len(sizes), b.list([wanted])
     if ("INT", -1) in terms:
         i = terms.index(("INT", -1))
-        terms[i] = quotient([sizes[at]], terms[:i] + terms[i + 1 :])
+        terms[i] = quotient(b, [sizes[at]], terms[:i] + terms[i + 1 :])
     return (*sizes[:at], *terms, *sizes[at + 1 :])
 
 

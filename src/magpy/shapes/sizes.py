@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch._subclasses import FakeTensor
@@ -25,21 +25,28 @@ RESHAPE = frozenset(
 )
 
 
-class Known:
+class Known(NamedTuple):
     """What fakes are made of, of a tensor that may die while the run goes on."""
 
-    def __init__(self, live: torch.Tensor) -> None:
-        self.shape = live.shape
-        self._stride: tuple[int, ...] = tuple(live.stride())
-        self.dtype, self.device, self.layout = live.dtype, live.device, live.layout
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    layout: torch.layout
+    device: torch.device
 
-    def size(self) -> torch.Size:
+    @staticmethod
+    def of(live: torch.Tensor) -> Known:
+        """Look at a tensor."""
+        strides = tuple(live.stride())
+        return Known(live.shape, strides, live.dtype, live.layout, live.device)
+
+    def size(self) -> tuple[int, ...]:
         """Return the sizes."""
         return self.shape
 
     def stride(self) -> tuple[int, ...]:
         """Return the strides."""
-        return self._stride
+        return self.strides
 
 
 class Tracker:
@@ -78,7 +85,7 @@ class Tracker:
         """Take an operation, with what a rule says of it."""
         target, args, kwargs, result = ops[at]
         _check(target)
-        defined = list(values_in(result))
+        defined = [result.index] if graph.is_value(result) else list(values_in(result))
         self.book.op(target, args, kwargs, result)
         if not defined:
             self._writes.append(at)

@@ -108,18 +108,28 @@ class World:
     """
 
     def __init__(self, unbacked: bool = True) -> None:
-        self.env: Any = ShapeEnv(
-            duck_shape=False,
-            allow_scalar_outputs=unbacked,
-            allow_dynamic_output_shape_ops=unbacked,
-        )
-        self.mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
-        # torch's cache is one for all modes, and keeps the symbols of each for good.
-        self.mode.cache_enabled = False
+        self._unbacked = unbacked
         #: of symbols of sympy
         self.terms: dict[Any, Term] = {}
         self._own: list[Term] = []  # guards that no operation has asked for
         self._alike: dict[Any, torch.Tensor] = {}  # fakes of inputs that do not vary
+
+    @cached_property
+    def env(self) -> Any:
+        """Torch's symbols.  Most recordings need none: rules answer."""
+        return ShapeEnv(
+            duck_shape=False,
+            allow_scalar_outputs=self._unbacked,
+            allow_dynamic_output_shape_ops=self._unbacked,
+        )
+
+    @cached_property
+    def mode(self) -> FakeTensorMode:
+        """What makes the fakes."""
+        mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
+        # torch's cache is one for all modes, and keeps the symbols of each for good.
+        mode.cache_enabled = False
+        return mode
 
     @contextmanager
     def entered(self) -> Iterator[None]:
