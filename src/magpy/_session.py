@@ -212,7 +212,7 @@ class Session:
         In that case their module, too.
         """
         from magpy import seal
-        from magpy.backends import check, refusals
+        from magpy.backends import check, cuda_graphs, refusals
 
         compile_graph = seal.without_dynamo(backend.compile)
         recorded = None
@@ -225,7 +225,7 @@ class Session:
                     return recorded.forward, False, recorded
             made = compile_graph(module, inputs, spec[3].get("mutated", ()), live)
             if live is not None:
-                made = live.adapted(made)
+                made = live.adapted(made, cuda_graphs.trains(inputs))
             why, reason = "", "differs"
             if backend.checked and config.check_compiled:
                 recorded = self._recorded(spec)

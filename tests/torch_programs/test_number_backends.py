@@ -105,3 +105,48 @@ def test_a_call_that_the_guards_of_the_graph_refuse():
     x = torch.randn(6, 4)
     assert torch.equal(fast(x, x + 1), f(x, x + 1))
     assert magpy.stats(fast)["hits"] == 1
+
+
+def test_tensors_of_floats_are_used_again():
+    from magpy.shapes import floats
+
+    seen = []
+
+    def run(inputs):
+        x, a = inputs
+        seen.append(a)
+        if len(seen) % 2:
+            assert reused([x, a.item() + 1]) == [x + a + 1]  # one run within another
+        return [x + a]
+
+    reused = floats.Reused(run, [1])
+    for value in (0.5, 1.5, float("inf"), -0.0):
+        assert reused([torch.tensor(2.0), value]) == [2.0 + value]
+    assert len({id(a) for a in seen}) == 2
+    assert all(a.dtype == torch.float64 and a.dim() == 0 for a in seen)
+
+
+def test_tensors_of_floats_that_a_result_holds_are_new():
+    from magpy.shapes import floats
+
+    reused = floats.Reused(lambda inputs: [inputs[0].view(1), None], [0])
+    results = [reused([float(n)])[0] for n in range(5)]
+    assert torch.cat(results).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_floats_of_a_graph_that_is_differentiated(backend):
+    w = torch.randn(3, requires_grad=True)
+
+    def f(x, a):
+        return (w * a * x).sum() * a
+
+    fast = magpy.compile(f, backend=backend)
+    x = torch.randn(3)
+    for values in ((0.5, 1.5), (2.5, 3.5), (4.5, 5.5)):
+        losses = [fast(x, a) for a in values]  # both, before the backward of one
+        want = [f(x, a) for a in values]
+        for loss, good in zip(losses, want, strict=True):
+            (got,) = torch.autograd.grad(loss, w)
+            (grad,) = torch.autograd.grad(good, w)
+            torch.testing.assert_close((loss, got), (good, grad))
+    assert magpy.stats(fast)["recordings"] == 2

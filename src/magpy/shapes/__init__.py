@@ -5,6 +5,7 @@
   and the guards that torch wants in return;
 - :mod:`magpy.shapes.proof`: runs a recorded graph on fakes: what must hold so that it is
   the graph for other numbers, too;
+- :mod:`magpy.shapes.floats`: floats as compilers take them;
 - :mod:`magpy.shapes.recorder`: sizes of results, while a run is being recorded.
 
 The rules are in docs/internals/shapes.md.

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +27,7 @@ from torch.fx.experimental.symbolic_shapes import (
 )
 
 from magpy import seal
+from magpy.shapes import floats
 from magpy.shapes.terms import Term, conditions, from_sympy, pin
 
 Run = Callable[..., Any]
@@ -318,31 +319,34 @@ class Live(World):
 
         return config.patch(self.CONFIG)
 
-    def adapted(self, made: tuple[Run, bool]) -> tuple[Run, bool]:
+    def adapted(self, made: tuple[Run, bool], trains: bool) -> tuple[Run, bool]:
         """Return what a compiler has made (`Executable`), for floats as they are.
 
         Its results are tensors like any: AOTAutograd notes at them which of their sizes
         were symbols.
+
+        Args:
+            made: that.
+            trains: autograd may keep inputs of the graph.
         """
         run, boxed = made
-        floats = [i for i, kind in self.kinds.items() if kind is float]
-        number = partial(
-            torch.scalar_tensor, dtype=torch.float64, device=torch.device("cpu")
-        )
+        indices = [i for i, kind in self.kinds.items() if kind is float]
 
         def call_boxed(inputs: list[Any]) -> Any:
-            for i in floats:
-                inputs[i] = number(inputs[i])
+            for i in indices:
+                inputs[i] = floats.made(inputs[i])
             return run(inputs)
 
         def call(*inputs: Any) -> Any:
             given = list(inputs)
-            for i in floats:
-                given[i] = number(given[i])
+            for i in indices:
+                given[i] = floats.made(given[i])
             return unmarked(run(*given), inputs)
 
+        if boxed and indices:
+            return (call_boxed if trains else floats.Reused(run, indices)), boxed
         if boxed:
-            return (call_boxed if floats else run), boxed
+            return run, boxed
         return call, boxed
 
     def example(self, x: Any, i: int) -> tuple[Any, Any]:
