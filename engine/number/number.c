@@ -26,17 +26,29 @@ const mp_number_row mp_number_rows[MP_N_COUNT] = {
 
 PyObject *mp_number_functions[MP_N_COUNT];
 
+/* More of them, of number/functions.def. */
+static const struct {
+    mp_number_op op;
+    const char *module, *name;
+} number_more[] = {
+#define FUNCTION(id, module, name) {MP_N_##id, module, name},
+#include "number/functions.def"
+#undef FUNCTION
+};
+
+static PyObject *number_more_functions[Py_ARRAY_LENGTH(number_more)];
+
 /* -- The rows --------------------------------------------------------------------- */
 
 /* A replaced function (`math.exp = f`) is none of C's, and then it is not known. */
 static int
-number_find_function(const mp_number_row *row, PyObject **found)
+number_find_function(const char *owner, const char *name, PyObject **found)
 {
-    PyObject *module = PyImport_ImportModule(row->module);
+    PyObject *module = PyImport_ImportModule(owner);
     if (module == NULL) {
         return -1;
     }
-    PyObject *function = PyObject_GetAttrString(module, row->name);
+    PyObject *function = PyObject_GetAttrString(module, name);
     if (function == NULL) {
         mp_err_drop();  // this CPython has no such function
     }
@@ -58,7 +70,16 @@ mp_number_init(void)
     for (int op = 0; op < MP_N_COUNT; op++) {
         const mp_number_row *row = &mp_number_rows[op];
         if (row->module != NULL && mp_number_functions[op] == NULL
-            && number_find_function(row, &mp_number_functions[op]) < 0) {
+            && number_find_function(row->module, row->name, &mp_number_functions[op])
+                   < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(number_more); i++) {
+        if (number_more_functions[i] == NULL
+            && number_find_function(number_more[i].module, number_more[i].name,
+                                    &number_more_functions[i])
+                   < 0) {
             return -1;
         }
     }
@@ -119,6 +140,12 @@ mp_number_of_call(PyObject *callable, Py_ssize_t n_args)
         if (mp_number_functions[op] == callable
             && n_args == (mp_number_has_b(op) ? 2 : 1)) {
             return op;
+        }
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(number_more); i++) {
+        if (number_more_functions[i] == callable
+            && n_args == (mp_number_has_b(number_more[i].op) ? 2 : 1)) {
+            return number_more[i].op;
         }
     }
     return -1;

@@ -46,6 +46,16 @@ answer(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *a, PyObject *b, int
     return rc;
 }
 
+/* What the row of op(a, b) needs besides: of ints, is the exponent negative? */
+static int64_t
+also(int op, PyObject *a, PyObject *b)
+{
+    bool ints = !PyFloat_Check(a) && b != NULL && !PyFloat_Check(b);
+    return op == MP_N_POW && ints ? PyObject_RichCompareBool(b, Py_False, Py_LT) == 1
+           : op == MP_N_ROUND_TO  ? PyFloat_Check(a)
+                                  : 0;  // (exact ints)
+}
+
 /* BINARY_OP, also in place.  Two bools are left out: `True & False` is a bool, not a
  * number. */
 mp_rc
@@ -63,11 +73,7 @@ mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
         || (PyBool_Check(a) && PyBool_Check(b))) {
         return MP_OK;
     }
-    int64_t n = 0;
-    if (number == MP_N_POW && !PyFloat_Check(a) && !PyFloat_Check(b)) {
-        n = PyObject_RichCompareBool(b, Py_False, Py_LT) == 1;  // (of exact ints)
-    }
-    return answer(T, s, (mp_number_op)number, a, b, n, done);
+    return answer(T, s, (mp_number_op)number, a, b, also(number, a, b), done);
 }
 
 /* -n, +n, ~n: `name` is the function of the operator module. */
@@ -201,12 +207,126 @@ fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
     return rc;
 }
 
-/* A builtin or a function of math with a row in number/numbers.def.  Clears *done if it
- * has none, or if an argument is no number. */
+/* divmod(a, b): a tuple of two numbers. */
+static mp_rc
+answer_both(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, bool *done)
+{
+    static const mp_number_op ops[] = {MP_N_FLOORDIV, MP_N_MOD};
+    mp_rc rc = MP_OK;
+    int32_t number = 0;
+    for (int i = 0; i < 2 && rc == MP_OK && number >= 0; i++) {
+        rc = answer(T, s, ops[i], a, b, 0, done);
+        number = *done ? s->number : -1;
+        T->read[i] = number;
+    }
+    T->n_read = 2;
+    s->post = *done ? MP_POST_SHAPE : MP_POST_RESULT;
+    return rc;
+}
+
+/* sum(), math.prod(): of two constants the recorder knows the value. */
+static mp_rc
+accumulate_one(mp_trace *T, mp_number_op op, PyObject *item, PyObject **so_far,
+               int32_t *number)
+{
+    PyObject *value, *box = NULL;
+    if (!are_numbers(T, *so_far, item)) {
+        value = op == MP_N_ADD ? PyNumber_Add(*so_far, item)
+                               : PyNumber_Multiply(*so_far, item);
+        *number = -1;
+        Py_XSETREF(*so_far, value);  // of exact ints
+        return value == NULL ? MP_ERR : mp_refuse_fresh_id(T, item);
+    }
+    mp_rc rc = mp_symbol_compute(T, op, *so_far, item, 0, number, &value);
+    if (rc != MP_OK || *number < 0) {
+        return rc;
+    }
+    rc = mp_symbol_make(T, *number, value, &box);
+    Py_SETREF(*so_far, box != NULL ? box : Py_NewRef(value));
+    Py_DECREF(value);
+    return rc;
+}
+
+/* Of ints: how floats are added differs between versions of CPython. */
+static mp_rc
+accumulate(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
+           Py_ssize_t count, bool *done)
+{
+    PyObject *so_far = PyLong_FromLong(op == MP_N_MUL);
+    int32_t number = -1;
+    bool known = true;
+    mp_rc rc = so_far == NULL ? MP_ERR : MP_OK;
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK && known; i++) {
+        bool symbols = are_numbers(T, so_far, items[i]);
+        known = !PyFloat_Check(items[i]);
+        rc = known ? accumulate_one(T, op, items[i], &so_far, &number) : MP_OK;
+        known = known && (!symbols || number >= 0);
+    }
+    *done = rc == MP_OK && known && number >= 0;
+    if (*done) {
+        s->number = number;
+        s->post = MP_POST_NUMBER;
+    }
+    Py_XDECREF(so_far);
+    return rc;
+}
+
+/* min(), max() of so many. */
+static mp_rc
+extreme(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
+        Py_ssize_t count, bool *done)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_TYPE(items[i]) != Py_TYPE(items[0])) {
+            return MP_OK;  // which type the answer has would be a question of values
+        }
+    }
+    return fold(T, s, op, items, count, done);
+}
+
+/* Are these numbers, with a symbol among them, and none that is late? */
+static bool
+all_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count)
+{
+    bool any = false, all = count > 0 && T->symbols.n_open > 0;
+    for (Py_ssize_t i = 0; i < count && all; i++) {
+        all = mp_is_number(items[i]) && mp_late_find(T, items[i]) == NULL;
+        any = any || mp_symbol_find(T, items[i]) != NULL;
+    }
+    return all && any;
+}
+
+/* sum(xs), max(xs) of a list or tuple that the run has made: what is in it is known. */
+static mp_rc
+call_of_items(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
+{
+    PyObject *xs = c->args[0];
+    bool adds = c->callee == mp_known[MP_K_SUM],
+         prod = c->callee == mp_known[MP_K_PROD];
+    const mp_node *n = mp_refgraph_find(&T->graph, xs);
+    bool made = (PyTuple_CheckExact(xs) || PyList_CheckExact(xs)) && n != NULL
+                && n->kind == MP_NODE_FRESH;
+    if (!made && !mp_holds_symbols(T, xs)) {
+        return MP_OK;
+    }
+    PyObject *const *items = PySequence_Fast_ITEMS(xs);
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(xs);
+    if (!all_numbers(T, items, count)) {
+        return MP_OK;
+    }
+    int op = mp_number_of_call(c->callee, 2);
+    return adds || prod
+               ? accumulate(T, s, adds ? MP_N_ADD : MP_N_MUL, items, count, done)
+           : (op == MP_N_MIN || op == MP_N_MAX) && count > 1
+               ? extreme(T, s, (mp_number_op)op, items, count, done)
+               : MP_OK;
+}
+
+/* A function of C with a row in number/numbers.def or number/functions.def.  Clears *done if
+ * it has none, or if an argument is no number. */
 mp_rc
 mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 {
-    bool any = false, all = c->kwnames == NULL && c->nargs > 0;
     *done = false;
     mp_rc late = mp_late_call(T, s, c, done);
     if (late == MP_OK && !*done) {
@@ -215,29 +335,34 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     if (late != MP_OK || *done) {
         return late;
     }
-    for (Py_ssize_t i = 0; i < c->nargs && all && T->symbols.n_open > 0; i++) {
-        all = mp_is_number(c->args[i]);
-        any = any || mp_symbol_find(T, c->args[i]) != NULL;
-    }
-    if (!any || !all) {
+    if (c->kwnames != NULL || T->symbols.n_open == 0 || c->nargs == 0) {
         return MP_OK;
+    }
+    PyObject *const *args = c->args;
+    if (c->nargs == 1 && !mp_is_number(args[0])) {
+        return call_of_items(T, s, c, done);
+    }
+    if (!all_numbers(T, args, c->nargs)) {
+        return MP_OK;
+    }
+    if (c->callee == mp_known[MP_K_DIVMOD] && c->nargs == 2) {
+        return answer_both(T, s, args[0], args[1], done);
     }
     int op = mp_number_of_call(c->callee, c->nargs > 2 ? 2 : c->nargs);
     bool folds = op == MP_N_MIN || op == MP_N_MAX;
+    PyObject *b = c->nargs > 1 ? args[1] : NULL;
     if (op < 0 || (c->nargs > 2 && !folds)) {
         return MP_OK;
     }
-    if (folds && c->nargs >= 2) {
-        for (Py_ssize_t i = 0; i < c->nargs; i++) {
-            if (Py_TYPE(c->args[i]) != Py_TYPE(c->args[0])) {
-                return MP_OK;  // which type the answer has would be a question of values
-            }
-        }
-        return fold(T, s, (mp_number_op)op, c->args, c->nargs, done);
+    if (mp_number_is_truth(op)) {
+        mp_rc rc = mp_refuse_fresh_id(T, args[0]);
+        rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+        return rc != MP_OK ? rc
+                           : mp_symbol_decide(T, (mp_number_op)op, args[0], b, done);
     }
-    int64_t n = op == MP_N_ROUND_TO && PyFloat_Check(c->args[0]);
-    return answer(T, s, (mp_number_op)op, c->args[0], c->nargs > 1 ? c->args[1] : NULL,
-                  n, done);
+    return folds && c->nargs >= 2
+               ? extreme(T, s, (mp_number_op)op, args, c->nargs, done)
+               : answer(T, s, (mp_number_op)op, args[0], b, also(op, args[0], b), done);
 }
 
 /* -- Items that an instruction takes out of a container from outside --------------------- */

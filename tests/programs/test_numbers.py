@@ -75,6 +75,43 @@ def f(*args):
 >>> 4, 1.5
 >>> 5, 2.5
 
+=== quotient_and_rest
+def f(n, x):
+    q, r = divmod(n, 7)
+    return q, r, divmod(-n, 5), divmod(n, x), divmod(x, n)[1], divmod(2, 3)
+>>> 30, 2.5
+>>> 31, 1.25
+>>> -32, 0.5
+>>> 14, 3.0
+
+=== powers_by_functions
+def f(n, x):
+    return pow(n, 2), pow(n, -1), pow(2, n, 5), pow(x, 2), pow(n, x), operator.pow(2, n)
+>>> 3, 0.5
+>>> 4, 1.5
+>>> 5, 2.5
+
+=== functions_of_operator
+def f(n, x):
+    o = operator
+    some = [o.add(n, 1), o.iadd(n, x), o.sub(1, n), o.mul(n, n), o.floordiv(n, 2)]
+    more = [o.mod(n, 3), o.truediv(n, 2), o.lshift(n, 2), o.rshift(n, 1), o.and_(n, 6)]
+    last = [o.or_(n, 1), o.xor(n, 3), o.neg(x), o.pos(n), o.invert(n), o.abs(-n)]
+    return some, more, last, o.lt(n, 100), o.eq(x, 0.25), o.ge(n, 2), o.ne(n, None)
+>>> 3, 0.5
+>>> 4, 1.5
+>>> 70, 2.5
+
+=== sums_of_what_was_made
+def f(n, m, x):
+    xs = [n, 2, m]
+    return sum(xs), max(xs), min((n, m)), math.prod((n, m, 3)), sum([x, n]), max(x, 1.0), \
+        sum([1, 2, n]), sum((True, n)), max([n]), sum([]), sum([n, m], 4)
+>>> 3, 9, 0.5
+>>> 8, 2, 1.5
+>>> 5, 5, -2.5
+>>> 0, 300, 2.5
+
 === slices
 def f(n):
     s = slice(n), slice(-n, None), slice(1, n, None)
@@ -629,6 +666,29 @@ def test_one_recording_for_all_numbers():
     assert counted(lambda n: n * 2 + 1, *[(i,) for i in range(3, 60)]) == 2
     assert counted(lambda x: x / 2, *[(i / 7,) for i in range(1, 60)]) == 2
     assert counted(lambda n, x: (n, x, [n]), *[(i, i / 2) for i in range(60)]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    """divmod(n, 7); pow(n, 3); pow(2.5, n); slice(n, 1).start + 1; operator.sub(n, 1)
+    operator.lt(n, 0); sum([n, 1, n]); max([n, 5]); min((n, 5)); math.prod([2, n])
+    (lambda **kw: kw)(**{**d, "k": 1}); [*xs, n]; (lambda *a: a)(*xs)""".replace(
+        "\n", ";"
+    ).split(";"),
+)
+def test_one_recording_for_all_values_of(text):
+    space = {"operator": __import__("operator"), "math": __import__("math")}
+    exec(
+        f"d, xs = {{'n': 0, 'm': 0.5}}, [0, 1]\ndef f(n):\n    return {text.strip()}",
+        space,
+    )
+    fast = magpy.compile(space["f"], backend="eager")
+    for n in range(10, 40):
+        space["d"].update(n=n, m=n / 8)
+        space["xs"][:] = n, n + 1
+        assert fast(n) == space["f"](n)
+    assert magpy.stats(fast)["recordings"] == 2
+    assert magpy.stats(fast)["fallbacks"] == 0
 
 
 def test_a_branch_has_an_entry_for_each_way():
