@@ -75,6 +75,17 @@ def f(*args):
 >>> 4, 1.5
 >>> 5, 2.5
 
+=== methods_of_slices
+class Takes:
+    def __getitem__(self, s):
+        return s.indices(9), s == slice(1, 3), repr(s)
+def f(n):
+    s = slice(n, 2 * n, None)
+    return s.indices(5), Takes()[1:n], repr(s), str(s), s.__eq__(slice(1)), range(9)[s]
+>>> 3
+>>> 4
+>>> 5
+
 === quotient_and_rest
 def f(n, x):
     q, r = divmod(n, 7)
