@@ -487,6 +487,83 @@ takes_dim(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, int64_t *d
     return overflow == 0;
 }
 
+/* -- Strides of inputs, which their guards know --------------------------------------------- */
+
+/* -1: what it is now; MP_NUMBER_NONE, or -3 with an exception. */
+static int32_t
+number_of_stride(mp_trace *T, const mp_node *n, const mp_tensor_meta *m, int32_t dim)
+{
+    int32_t link = mp_tensor_meta_link(m, dim);
+    if (link == MP_STRIDE_FIXED) {
+        return -1;
+    }
+    if (link == MP_STRIDE_FREE) {
+        int32_t k = mp_guards_number(T->guards, MP_N_STRIDE, n->reg, -1, dim, 0.0);
+        return k == -1 ? -3 : k;
+    }
+    bool open = mp_tensor_meta_is_open(m, link);
+    int32_t size =
+        open ? mp_guards_number(T->guards, MP_N_SIZE, n->reg, -1, link, 0.0)
+             : mp_guards_number(T->guards, MP_N_INT, -1, -1, m->dims[link], 0.0);
+    int32_t inner = number_of_stride(T, n, m, link);
+    if (inner == -1) {
+        inner =
+            mp_guards_number(T->guards, MP_N_INT, -1, -1, m->dims[m->ndim + link], 0.0);
+    }
+    if (size < 0 || inner < 0) {
+        return PyErr_Occurred() ? -3 : MP_NUMBER_NONE;
+    }
+    int32_t k = mp_guards_number(T->guards, MP_N_MUL, size, inner, 0, 0.0);
+    return k == -1 ? -3 : k;
+}
+
+/* *done is false if a stride is no number. */
+static mp_rc
+answer_strides(mp_trace *T, mp_shadow *s, mp_node *n, const mp_tensor_meta *m, bool one,
+               int64_t dim, bool *done)
+{
+    sizes found = {.ndim = m->ndim};
+    for (int32_t d = 0; d < m->ndim; d++) {
+        found.size[d] = number_of_stride(T, n, m, d);
+        if (found.size[d] < -1) {
+            return PyErr_Occurred() ? MP_ERR : MP_OK;
+        }
+    }
+    *done = true;
+    if (one) {
+        return answer_size(T, s, &found, dim);
+    }
+    T->n_read = found.ndim;
+    memcpy(T->read, found.size, (size_t)found.ndim * sizeof(*T->read));
+    s->post = MP_POST_SHAPE;
+    return MP_OK;
+}
+
+/* x.stride(), x.stride(0), x.is_contiguous(). */
+static mp_rc
+call_of_strides(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *callee,
+                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool *done)
+{
+    bool strides = is_method(callee, MP_K_TENSOR_STRIDE);
+    bool dense = is_method(callee, MP_K_TENSOR_IS_CONTIGUOUS);
+    int64_t dim = 0;
+    bool one = strides && takes_dim(args, nargs, kwnames, &dim);
+    const mp_tensor_meta *m =
+        (strides || dense) && n->reg >= 0 && n->sized && !n->dynamic
+            ? mp_guards_tensor_borrow(T->guards, n->reg)
+            : NULL;
+    if (m == NULL || m->ndim > MP_MAX_READ
+        || (!one && (nargs != 1 || kwnames != NULL))) {
+        return MP_OK;
+    }
+    if (dense) {
+        *done = !m->opened || mp_tensor_meta_stays_contiguous(m);
+        return MP_OK;
+    }
+    mp_rc rc = one ? mp_pin(T, args[1]) : MP_OK;
+    return rc != MP_OK ? rc : answer_strides(T, s, n, m, one, dim, done);
+}
+
 mp_rc
 mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames, bool *done)
@@ -510,10 +587,14 @@ mp_shape_call(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args
         *done = true;
         return MP_OK;
     }
+    mp_rc rc = call_of_strides(T, s, n, callee, args, nargs, kwnames, done);
+    if (rc != MP_OK || *done) {
+        return rc;
+    }
     if (!one && (nargs != 1 || kwnames != NULL || !(size || numel || dim))) {
         return MP_OK;
     }
-    mp_rc rc = one ? mp_pin(T, args[1]) : MP_OK;
+    rc = one ? mp_pin(T, args[1]) : MP_OK;
     rc = rc != MP_OK ? rc : read_sizes(T, n, &found, &known);
     *done = true;
     if (rc != MP_OK || !known || dim) {

@@ -142,6 +142,41 @@ mp_tensor_dims_fit(const mp_tensor_meta *m, const int64_t *sizes,
     return mp_tensor_dims_unfit(m, sizes, strides) < 0;
 }
 
+/* Does the guard say that this stride is the extent of dimension `inner`?  Links may lead
+ * through dimensions of size 1. */
+static bool
+dims_lies_around(const mp_tensor_meta *m, int32_t dim, int32_t inner)
+{
+    int32_t link = mp_tensor_meta_link(m, dim);
+    while (link >= 0 && link != inner && m->dims[link] == 1) {
+        link = mp_tensor_meta_link(m, link);
+    }
+    return link == inner;
+}
+
+bool
+mp_tensor_meta_stays_contiguous(const mp_tensor_meta *m)
+{
+    int64_t extent = 1;
+    int32_t inner = -1;
+    bool varies = false;
+    for (int32_t d = m->ndim - 1; d >= 0; d--) {
+        int64_t size = m->dims[d], stride = m->dims[m->ndim + d];
+        if (size == 1 && !mp_tensor_meta_is_open(m, d)) {
+            continue;
+        }
+        if (size == 0 || stride != extent || (m->small >> d & 1)
+            || mp_tensor_meta_link(m, d) == MP_STRIDE_FREE
+            || (varies && !dims_lies_around(m, d, inner))
+            || __builtin_mul_overflow(extent, size, &extent)) {
+            return false;
+        }
+        inner = d;
+        varies = varies || mp_tensor_meta_is_open(m, d);
+    }
+    return m->ndim <= MP_TENSOR_LINKS;
+}
+
 /* -- Single ones ------------------------------------------------------------------- */
 
 static bool

@@ -65,6 +65,8 @@ mp_tensor_meta_link(const mp_tensor_meta *m, int32_t dim)
  * further in, if these sizes were open, too. */
 uint64_t mp_tensor_strides_unfit(const mp_tensor_meta *m, uint64_t open,
                                  const int64_t *sizes, const int64_t *strides);
+/* Is it contiguous, and each tensor that matches? */
+bool mp_tensor_meta_stays_contiguous(const mp_tensor_meta *m);
 /* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
 int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
 /* Does it match but for sizes and strides, of as many dims?  Then dims[2 * ndim] has its

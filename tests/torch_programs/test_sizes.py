@@ -249,6 +249,28 @@ def f(x, y):
 >>> t(5, 2), t(5, 2)
 >>> t(6, 2), t(6, 2)
 
+=== strides
+def f(x, y):
+    z = torch.as_strided(x, x.shape, x.stride()) + x.stride(0) + x.stride(dim=-1)
+    return z, x.stride(), y.stride(), x.is_contiguous(), y.is_contiguous(), x.mT.stride()
+>>> t(2, 1, 4, 3), t(4, 2).t()
+>>> t(2, 1, 5, 3), t(5, 2).t()
+>>> t(2, 1, 6, 3), t(6, 2).t()
+>>> t(3, 1, 7, 3), t(7, 2).t()
+>>> t(4, 1, 7, 3), t(7, 3)
+>>> t(3, 1, 7, 5)[..., :3], t(7, 2)
+>>> t(4, 1, 9, 5)[..., :3], t(2, 8)
+>>> t(3, 3, 7, 5)[:, :1, :, :3], t(1, 2)
+
+=== parts_that_are_the_whole
+def f(x):
+    return x + 1 if x.is_contiguous() else x * 2, x.stride()
+>>> t(3, 8)[:, :5]
+>>> t(3, 8)[:, :6]
+>>> t(3, 8)[:, :8]
+>>> t(4, 8)[:, :8]
+>>> t(4, 9)[:, :8]
+
 === data_dependent
 def f(x, n):
     return x[x > 0] * n
@@ -277,6 +299,15 @@ def test_one_graph_for_all_sizes():
     calls = [(torch.randn(n, 6),) for n in range(2, 40)]
     assert recordings(lambda x: x.view(x.shape[0] * 2, 3).sum(1), *calls) == 2
     assert recordings(lambda x: x * 2 + x.shape[0], *calls) == 2
+
+
+def test_strides_of_inputs_pin_nothing():
+    calls = [(torch.randn(n, 6, 2),) for n in range(2, 20)]
+    assert recordings(lambda x: x * x.stride(0) + x.is_contiguous(), *calls) == 2
+    calls = [(torch.randn(3, n, 2),) for n in range(2, 20)]
+    assert recordings(lambda x: x * x.stride(0) + x.is_contiguous(), *calls) == 2
+    calls = [(torch.randn(3, 20, 2)[:, :n],) for n in range(2, 20)]
+    assert recordings(lambda x: x * x.stride(0) + x.stride()[1], *calls) == 2
 
 
 def test_one_graph_for_all_numbers():
