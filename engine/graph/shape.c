@@ -531,7 +531,7 @@ answer_strides(mp_trace *T, mp_shadow *s, mp_node *n, const mp_tensor_meta *m, b
     }
     *done = true;
     if (one) {
-        return answer_size(T, s, &found, dim);
+        return answer_size(T, s, n, &found, dim);
     }
     T->n_read = found.ndim;
     memcpy(T->read, found.size, (size_t)found.ndim * sizeof(*T->read));
