@@ -287,7 +287,8 @@ mp_post_token(mp_trace *T, PyObject *token)
         T->lets_go = true;  // nothing else may hold it, and the token dies, too
     }
     else {
-        w->key = Py_NewRef(token);  // nobody notices; its count tells whether it lives on
+        w->key =
+            Py_NewRef(token);  // nobody notices; its count tells whether it lives on
     }
     return mp_refgraph_add_fresh(&T->graph, token) == NULL ? MP_ERR : MP_OK;
 }

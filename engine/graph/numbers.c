@@ -244,11 +244,10 @@ mp_graph_known(mp_trace *T, const mp_node *n)
     const mp_tensor_meta *m =
         n->sized && n->reg >= 0 ? mp_guards_tensor_borrow(T->guards, n->reg) : NULL;
     PyObject *device = m == NULL ? NULL : PyObject_GetAttrString(n->obj, "device");
-    return device == NULL
-               ? NULL
-               : Py_BuildValue("(NNOON)", tuple_of(m->dims, m->ndim),
-                               tuple_of(m->dims + m->ndim, m->ndim), m->dtype, m->layout,
-                               device);
+    return device == NULL ? NULL
+                          : Py_BuildValue("(NNOON)", tuple_of(m->dims, m->ndim),
+                                          tuple_of(m->dims + m->ndim, m->ndim),
+                                          m->dtype, m->layout, device);
 }
 
 /* Input index -> layout, of inputs with open sizes: new dict. */

@@ -36,7 +36,8 @@ typedef struct {
     PyObject *stride;      // owned; TensorBase.stride
     PyObject *data_ptr;    // owned; TensorBase.data_ptr
     PyObject *storage_offset, *element_size, *is_view;  // owned; TensorBase's
-    mp_getter requires_grad, is_leaf, grad, grad_fn, dtype, layout, device, shape, version;
+    mp_getter requires_grad, is_leaf, grad, grad_fn, dtype, layout, device, shape,
+        version;
 
     void *libraries[3];  // handles of libtorch_cpu, _python, _cuda; never closed
     shim_i64 get_dim;
