@@ -14,11 +14,22 @@ enum { TOTAL = 1, BITS = 2, POWER = 4 };
  * an answer for all values; BITS: C code of bools tells them by their address. */
 static const struct {
     const char *function;
+    int op;  // its row in numbers.def
     uint8_t is;
 } binary_functions[] = {
-    {"add", TOTAL}, {"and_", BITS}, {"floordiv", 0}, {"lshift", 0},  {NULL, 0},
-    {"mul", TOTAL}, {"mod", 0},     {"or_", BITS},   {"pow", POWER}, {"rshift", 0},
-    {"sub", TOTAL}, {"truediv", 0}, {"xor", BITS},
+    {"add", MP_N_ADD, TOTAL},
+    {"and_", MP_N_AND, BITS},
+    {"floordiv", MP_N_FLOORDIV, 0},
+    {"lshift", MP_N_LSHIFT, 0},
+    {NULL, -1, 0},
+    {"mul", MP_N_MUL, TOTAL},
+    {"mod", MP_N_MOD, 0},
+    {"or_", MP_N_OR, BITS},
+    {"pow", MP_N_POW, POWER},
+    {"rshift", MP_N_RSHIFT, 0},
+    {"sub", MP_N_SUB, TOTAL},
+    {"truediv", MP_N_TRUEDIV, 0},
+    {"xor", MP_N_XOR, BITS},
 };
 
 /* In the order of Py_LT ... Py_GE. */
@@ -169,6 +180,20 @@ convert(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     return mp_late_begin(T, s, c->callee, NULL, c->args, 1, raises);
 }
 
+/* Which operator is this function of two arguments (operator.iadd, pow)?  As in BINARY_OP;
+ * -1: none. */
+static int
+operator_of_call(PyObject *callee, Py_ssize_t count)
+{
+    int op = count == 2 ? mp_number_of_call(callee, 2) : -1;
+    for (int i = 0; op >= 0 && i < (int)Py_ARRAY_LENGTH(binary_functions); i++) {
+        if (binary_functions[i].op == op) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 mp_rc
 mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 {
@@ -183,11 +208,16 @@ mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     for (Py_ssize_t i = 0; i < c->nargs && all; i++) {
         all = is_operand(c->args[i]);
     }
+    int at = operator_of_call(c->callee, c->nargs);
+    if (all && at >= 0) {
+        return mp_late_binary(T, s, c->args[0], c->args[1], at, done);
+    }
     if (!all || !function_is_stable(c->callee, c->args, c->nargs)) {
         return MP_OK;
     }
     *done = true;
     int op = mp_number_of_call(c->callee, c->nargs > 2 ? 2 : c->nargs);
-    bool total = op == MP_N_MIN || op == MP_N_MAX || op == MP_N_ABS || truth;
+    bool total = op == MP_N_MIN || op == MP_N_MAX || truth
+                 || (op == MP_N_ABS && !PyComplex_Check(c->args[0]));
     return late_answer(T, s, c->callee, c->args, c->nargs, !total);
 }

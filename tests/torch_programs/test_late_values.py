@@ -116,6 +116,14 @@ def f(x):
 >>> t(3)
 >>> t(3) * 100
 
+=== functions_in_place
+def f(x):
+    a, b = x[0].item(), x[1].item()
+    c = operator.iadd(a, b), operator.imul(a, 2), operator.isub(3, b), operator.ipow(a, 2), operator.iand(a, b)
+    return c, a, b, operator.or_(a, 8), pow(a, 3), operator.xor(a, b)
+>>> torch.tensor([7, 3])
+>>> torch.tensor([5, -2])
+
 === read_before_a_write
 def f(x):
     y = x * 1
@@ -444,6 +452,33 @@ def f(x):
     return x * (x > 0).any().item(), (x > 0).all().item() & True
 >>> t(3)
 >>> torch.ones(3)
+
+=== functions_of_bools | eager
+import operator
+def f(x, y):
+    a, b = x.item(), y.item()
+    return a, operator.xor(a, b), operator.ior(a, b), operator.and_(True, b)
+>>> torch.tensor(True), torch.tensor(False)
+>>> torch.tensor(False), torch.tensor(True)
+>>> torch.tensor(True), torch.tensor(True)
+
+=== powers_of_another_type | eager
+import operator
+def f(x):
+    n = x.item()
+    power = pow(2, n)
+    return type(power), isinstance(operator.ipow(2, n), int), power
+>>> torch.tensor(2)
+>>> torch.tensor(2)
+>>> torch.tensor(-2)
+
+=== complex_root | eager
+def f(x):
+    root = pow(x.item(), 0.5)
+    return type(root), root
+>>> torch.tensor(4.0)
+>>> torch.tensor(4.0)
+>>> torch.tensor(-4.0)
 
 === text_of_bools | eager
 def f(x):
