@@ -87,6 +87,17 @@ skips_clause(place p)
 
 /* -- Blocks -------------------------------------------------------------------------------- */
 
+/* Is there a jump to this instruction?  `return a or None` jumps to its end with `a`. */
+static bool
+is_target(const mp_code_info *info, int at)
+{
+    bool found = false;
+    for (int i = 0; i < info->count && !found; i++) {
+        found = info->at[i].target == at;
+    }
+    return found;
+}
+
 /* Does this function answer nothing that is true?  Then an exception goes on behind it. */
 static bool
 answers_nothing(PyObject *func)
@@ -103,7 +114,9 @@ answers_nothing(PyObject *func)
         if (op != MP_OP_RETURN_VALUE && op != MP_OP_RETURN_CONST) {
             continue;
         }
-        if (from < 0 || (from == before && info->at[from].op != MP_OP_LOAD_CONST)) {
+        if (from < 0
+            || (from == before
+                && (info->at[from].op != MP_OP_LOAD_CONST || is_target(info, i)))) {
             return false;
         }
         PyObject *value = PyTuple_GET_ITEM(info->code->co_consts, info->at[from].arg);

@@ -57,6 +57,11 @@ class Answers(Quiet):
         return self.answer
 
 
+class AnswersOrNone(Quiet):
+    def __exit__(self, *exc):
+        return self.answer or None
+
+
 LOG: list[str] = []
 
 
@@ -169,6 +174,11 @@ def with_answer(x, a):
         return writes(x, a)
 
 
+def with_answer_or_none(x, a):
+    with AnswersOrNone(True):
+        return writes(x, a)
+
+
 def with_suppress(x, a):
     with contextlib.suppress(RuntimeError):
         return writes(x, a)
@@ -198,6 +208,7 @@ END = [
     ends_outside,
     with_ending,
     with_answer,
+    with_answer_or_none,
     with_suppress,
     with_stack,
 ]
