@@ -10,6 +10,7 @@
  * All is read from code and from live objects; nothing is guarded, because it decides only
  * what happens to a graph that raises. */
 #include "graph/graph.h"
+#include "objects/operators.h"
 
 /* The walk through a handler gives up behind so many instructions, and blocks around it. */
 enum { MAX_STEPS = 512, MAX_BLOCKS = 32 };
@@ -19,6 +20,7 @@ typedef struct {
     const mp_code_info *info;
     int at;      // the instruction
     int blocks;  // how many handlers an exception of it has passed
+    bool any;    // it may raise whatever there is
 } place;
 
 static bool place_ends(place p);
@@ -68,7 +70,10 @@ static int
 skips_clause(place p)
 {
     const mp_instr *at = p.info->at;
-    int i = p.at, count = 0;
+    int i = p.any ? -1 : p.at, count = 0;
+    if (i < 0) {
+        return -1;
+    }
     for (; at[i].op == MP_OP_LOAD_GLOBAL; i = at[i].next, count++) {
         PyObject *cls = global_now(p, at[i].arg);
         if (cls == NULL || !is_other_class(cls)) {
@@ -129,7 +134,7 @@ answers_nothing(PyObject *func)
 
 /* A context manager of contextlib passes the exception to its generator, which waits. */
 static bool
-generator_passes_on(PyObject *manager)
+generator_passes_on(PyObject *manager, bool any)
 {
     PyObject *dict = mp_instance_dict_borrow(manager);
     PyObject *gen = dict == NULL ? NULL : mp_dict_text_borrow(dict, "gen");
@@ -138,13 +143,13 @@ generator_passes_on(PyObject *manager)
         f == NULL ? NULL : mp_code_info_get(mp_frame_code_borrow(f));
     mp_err_drop();  // no memory: it is not known
     int at = info == NULL ? -1 : mp_frame_lasti(f);
-    return at >= 0 && !place_ends((place){f, info, at, 0});
+    return at >= 0 && !place_ends((place){f, info, at, 0, any});
 }
 
 /* `with`: an `__exit__` that answers nothing, or that of a generator which passes the
  * exception on.  What torch and warnings set back a replay has not set. */
 static bool
-exit_passes_on(PyObject *leave)
+exit_passes_on(PyObject *leave, bool any)
 {
     if (leave == NULL || !PyMethod_Check(leave)
         || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
@@ -155,7 +160,7 @@ exit_passes_on(PyObject *leave)
     return mp_is_of_package(globals, "torch")
            || mp_is_module(globals, MP_MODULE_WARNINGS) || answers_nothing(func)
            || (mp_is_module(globals, MP_MODULE_CONTEXTLIB)
-               && generator_passes_on(PyMethod_GET_SELF(leave)));
+               && generator_passes_on(PyMethod_GET_SELF(leave), any));
 }
 
 typedef struct {
@@ -184,7 +189,7 @@ walk_reach(walk *w, int at)
 static bool
 goes_on(place p, int at)
 {
-    return at >= 0 && !place_ends((place){p.f, p.info, at, p.blocks + 1});
+    return at >= 0 && !place_ends((place){p.f, p.info, at, p.blocks + 1, p.any});
 }
 
 /* One instruction of a handler; false if the exception may end there. */
@@ -255,26 +260,52 @@ place_ends(place p)
         return !goes_on(p, next_reraise(p.info, at));
     }
     if (p.info->at[p.info->at[at].next].op == MP_OP_WITH_EXCEPT_START) {
-        return depth < 1 || !exit_passes_on(mp_frame_stack_borrow(p.f, depth - 1))
+        return depth < 1
+               || !exit_passes_on(mp_frame_stack_borrow(p.f, depth - 1), p.any)
                || !goes_on(p, next_reraise(p.info, at));
     }
     return !handler_passes_on(p, at);
 }
 
+static bool
+frame_catches(const mp_shadow *s, bool any)
+{
+    return s->info != NULL && s->pending >= 0
+           && PyBytes_GET_SIZE(s->info->code->co_exceptiontable) > 0
+           && place_ends((place){s->f, s->info, s->pending, 0, any});
+}
+
 bool
 mp_shadow_catches(const mp_shadow *s)
 {
-    return s->caught
-           || (s->info != NULL && s->pending >= 0
-               && PyBytes_GET_SIZE(s->info->code->co_exceptiontable) > 0
-               && place_ends((place){s->f, s->info, s->pending, 0}));
+    return s->caught || frame_catches(s, false);
+}
+
+/* An operation of torch.library or a function of the program may raise anything. */
+static bool
+is_of_the_program(const mp_pending_op *op)
+{
+    return op->effects == NULL || mp_is_op_object(op->target);
+}
+
+/* What frames remember (`caught`) holds for operations of torch. */
+static bool
+any_frame_catches(const mp_trace *T)
+{
+    bool catches = false;
+    for (int32_t i = 0; i < T->n_stack && !catches; i++) {
+        catches = frame_catches(&T->stack[i], true);
+    }
+    return catches;
 }
 
 void
 mp_op_note_caught(mp_trace *T, const mp_shadow *s)
 {
     assert(T->op.target != NULL);
-    if (!(T->op_caught && T->op_ended) && mp_shadow_catches(s)) {
+    if (!(T->op_caught && T->op_ended)
+        && (mp_shadow_catches(s)
+            || (is_of_the_program(&T->op) && any_frame_catches(T)))) {
         T->op_caught = true;
         T->op_ended = T->op_ended || mp_op_may_raise(T);
     }

@@ -265,6 +265,41 @@ def test_what_was_raised_reaches_the_caller(f):
     assert float(x[0]) == 4
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_operations_of_the_program_may_raise_anything(depth):
+    """The history of a written input cannot be put back, so the handler must run."""
+    w = torch.ones(3, requires_grad=True)
+
+    def refuses(a):
+        if a.trace() < 0:
+            raise KeyError("negative")
+        return a * 2
+
+    def work(a):
+        return torch.ops.of_handlers.refuses(a)
+
+    def f(x, a):
+        x.mul_(w)
+        y = None
+        try:
+            y = work(a) if depth else torch.ops.of_handlers.refuses(a)
+            x.add_(2)
+        except KeyError:
+            x.mul_(5)
+        return x + 1, y
+
+    with torch.library._scoped_library("of_handlers", "DEF") as lib:
+        lib.define("refuses(Tensor a) -> Tensor")
+        lib.impl("refuses", refuses, "CPU")
+        lib.impl("refuses", torch.empty_like, "Meta")
+        fast = magpy.compile(f, backend="eager")
+        for good in (True, True, False, True, False):  # the first hit saves most
+            a = torch.eye(2) if good else -torch.eye(2)
+            ours, theirs = torch.ones(3), torch.ones(3)
+            assert str(fast(ours, a)) == str(f(theirs, a))
+            assert torch.equal(ours, theirs)
+
+
 def test_what_does_not_raise_for_its_values_needs_no_copy():
     def f(x):
         try:
