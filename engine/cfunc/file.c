@@ -209,7 +209,13 @@ print_in_python(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t nar
     *found = true;
     for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
         PyObject *text;
+        if (PyUnicode_CheckExact(args[i]) && mp_late_find(T, args[i]) != NULL) {
+            continue;  // it is passed as it is
+        }
         rc = text_of(T, s, args[i], &text);
+        if (rc == MP_OK && mp_late_find(T, text) != NULL) {
+            rc = mp_late_refuse(T, text);  // print() makes another one and passes that
+        }
         Py_XDECREF(text);
     }
     s->below = MP_BELOW_WATCH;

@@ -129,6 +129,20 @@ def f(x):
 
 # A value is needed: these break there, and each part is right.
 BROKEN = cases(r"""
+=== printed_to_a_file_in_python | eager
+class Lines:
+    def __init__(self):
+        self.lines = []
+    def write(self, text):
+        self.lines.append(text)
+file = Lines()
+def f(x):
+    n = x.sum().item()
+    print("n", n, [n], str(n), file=file)
+    return x + 1
+>>> t(3)
+>>> t(3)
+
 === looked_at | eager
 def f(x):
     s = f"{x.sum().item():.1f}"
