@@ -19,7 +19,8 @@ mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
     }
     int first = method != NULL ? base + 1 : base + 2, count = 0;
     PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
-    s->callee = callee;
+    // CALL of 3.12 takes a bound method apart, which may die then.
+    s->callee = PyMethod_Check(callee) ? NULL : callee;
     for (int i = first; i < in->depth; i++) {
         args[count++] = mp_frame_stack_borrow(s->f, i);
     }
