@@ -73,6 +73,10 @@ store_state(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *na
     PyObject *args[3] = {owner, name, value};
     bool fits = false;
     mp_rc rc = MP_OK;
+    const mp_node *given = mp_refgraph_find(&T->graph, value);
+    if (given != NULL && given->dynamic) {
+        return mp_trace_abort(T, MP_AB_DYNAMIC_SHAPE, "attribute data");
+    }
     if (mp_name_is(name, "data") && mp_tensor_is(value)) {
         rc = data_fits(T, owner, value, &fits);
     }

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from torch_worlds import check_torch, fullgraph_reason
+from torch_worlds import check_torch
 
 import magpy
 from oracle import cases, reasons, whole_hits
@@ -133,9 +133,8 @@ def test_a_printed_tensor_is_read_in_every_call(capsys):
     for value in range(4):
         assert fast(torch.full((1,), float(value))).item() == value + 1
         assert capsys.readouterr().out == f"tensor([{value}.])\n"
-    assert reasons(fast) == {"host-read"}
-    assert whole_hits(fast) == 0
-    assert fullgraph_reason(step, torch.ones(1)) == "host-read"
+    assert reasons(fast) == set()
+    assert whole_hits(fast) == 3
 
 
 @pytest.mark.not_under_verify("the backend is wrong")

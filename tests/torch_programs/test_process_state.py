@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {
     "text_of_a_tensor": (
         lambda: str(torch.ones(2)),
         lambda: changed(lambda: 4, lambda v: torch.set_printoptions(precision=v), 2),
-        0,
+        2,
     ),
 }
 

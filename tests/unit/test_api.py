@@ -382,7 +382,7 @@ def test_signature_of_verbs():
     parameters = inspect.signature(magpy.compile).parameters
     assert list(parameters) == [
         "model", "fullgraph", "dynamic", "backend", "mode", "options", "name",
-        "disable",
+        "disable", "recompile_limit", "isolate_recompiles", "shapes_spec",
     ]  # fmt: skip
     assert set(magpy.__all__) <= set(dir(magpy))
 

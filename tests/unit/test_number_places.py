@@ -143,7 +143,12 @@ def test_sizes_of_tensors():
         0,
     )
     assert differ(p, torch.zeros(6, 4).T) == (
-        [("x.shape[0]", 3, 4), ("x.shape[1]", 5, 6)],
+        [
+            ("x.shape[0]", 3, 4),
+            ("x.shape[1]", 5, 6),
+            ("x.stride(0)", 5, 1),
+            ("x.stride(1)", 1, 4),
+        ],
         0,
     )
     # Only where it lies differs.
