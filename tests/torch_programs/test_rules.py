@@ -166,7 +166,7 @@ def test_known_addresses_are_logged_only_if_written():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("torch.jit.trace(torch.sin, x)(x)", "side-effect"),
+        ("(torch.manual_seed(3), x * 2)[1]", "side-effect"),
         ("x.detach().clone().apply_(lambda v: v + 1)", "side-effect"),
         ("(lambda y: (y.register_hook(lambda g: g * 2), y)[1])(x * 2)", "side-effect"),
         ("x.tolist()", "host-read"),
