@@ -281,9 +281,15 @@ class Builder:
         return self.graph.create_node("call_function", region.operator(), args)
 
 
+class WithBodies:
+    """Base class of operators with graphs inside (:mod:`magpy.regions`)."""
+
+    specs: list[Spec]
+
+
 def is_region(target: object) -> bool:
-    """Is it an operator with graphs inside (:mod:`magpy.regions`)?"""
-    return type(target).__name__ == "Region" and hasattr(target, "specs")
+    """Is it an operator with graphs inside?"""
+    return isinstance(target, WithBodies)
 
 
 def operations(spec: Spec) -> Iterator[tuple[Any, Any, Any, Any]]:

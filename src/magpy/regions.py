@@ -42,7 +42,7 @@ class RefusedError(Exception):
     """The call cannot be an operation of the graph; the text says why."""
 
 
-class Region:
+class Region(graph.WithBodies):
     """An operator with graphs inside, called with tensors only.
 
     Two are equal if they compute the same.
