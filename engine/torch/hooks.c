@@ -31,20 +31,25 @@ stack_shows(PyObject *autograd)
     return done != NULL && during && deque[6] == deque[2];
 }
 
-static bool
-hooks_find(void)
+/* A new reference, or NULL: without torch there are no hooks. */
+static PyObject *
+hooks_module(void)
 {
-    PyObject *autograd = PyImport_ImportModule("torch._C._autograd");
-    if (autograd == NULL) {
-        return false;
-    }
+    PyObject *name = PyUnicode_FromString("torch._C._autograd");
+    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    return module;
+}
+
+static bool
+hooks_find(PyObject *autograd)
+{
     ask_top = PyObject_GetAttrString(autograd, "_top_saved_tensors_default_hooks");
     void *address = mp_torch_symbol("_ZN2at23SavedTensorDefaultHooks13get_tls_stateEv");
     memcpy(&stack, &address, sizeof stack);
     if (ask_top != NULL && stack != NULL && !stack_shows(autograd)) {
         stack = NULL;
     }
-    Py_DECREF(autograd);
     return ask_top != NULL;
 }
 
@@ -95,7 +100,12 @@ mp_hooks_now(void)
         }
     }
     PyObject *saved = mp_err_take();
-    mp_hooks found = ask_top != NULL || hooks_find() ? hooks_ask() : MP_HOOKS_OTHER;
+    PyObject *autograd = hooks_module();
+    mp_hooks found = MP_HOOKS_NONE;
+    if (autograd != NULL || ask_top != NULL) {
+        found = ask_top != NULL || hooks_find(autograd) ? hooks_ask() : MP_HOOKS_OTHER;
+    }
+    Py_XDECREF(autograd);
     mp_err_drop();  // what cannot be asked is no hook of torch
     mp_err_restore_steal(saved);
     return found;
