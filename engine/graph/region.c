@@ -162,7 +162,7 @@ region_plan(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nar
 static mp_rc
 know_args(mp_trace *T, PyObject *const *args, Py_ssize_t count)
 {
-    bool has_tensor;
+    bool has_tensor = false;  // (nobody asks)
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         rc = PyTuple_Check(args[i]) || PyList_Check(args[i])
