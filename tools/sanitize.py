@@ -68,9 +68,6 @@ LEFT_OUT = {
     "tests/torch_programs/test_trials.py::test_gradients_are_compared[same]": (
         "which of two runs is the quicker one"
     ),
-    "tests/unit/test_watch.py::test_deep_recursion_is_lost_not_broken": (
-        "frames of the sanitizer are too large for the stack"
-    ),
     "tests/leak/test_arguments_die.py::test_an_address_that_is_used_again": (
         "freed memory is kept for a while, to see who uses it"
     ),
