@@ -100,7 +100,9 @@ def protocol():
     ],
 )
 def test_measured(protocol, kind, system, vary):
-    measured = protocol.measure(Cell(kind, "lstm", system, 2, vary), QUICK)
+    measured = protocol.measure(
+        Cell(kind, "lstm", system, 2, vary), QUICK, lambda: None
+    )
     assert measured["status"] == "ok", measured
     if kind == "graphs":
         assert measured["graphs"] == 1
@@ -134,7 +136,9 @@ def test_wrong_numbers_are_noticed(protocol, monkeypatch):
         return wrong
 
     _plant(protocol, monkeypatch, broken)
-    measured = protocol.measure(Cell("end-to-end", "lstm", "eager"), QUICK)
+    measured = protocol.measure(
+        Cell("end-to-end", "lstm", "eager"), QUICK, lambda: None
+    )
     assert measured["status"] == "wrong"
     assert "values differ" in measured["reason"]
     assert "system" not in measured
@@ -152,7 +156,9 @@ def test_lost_state_is_noticed(protocol, monkeypatch):
         return forgetful
 
     _plant(protocol, monkeypatch, broken)
-    measured = protocol.measure(Cell("end-to-end", "monodepth", "eager"), QUICK)
+    measured = protocol.measure(
+        Cell("end-to-end", "monodepth", "eager"), QUICK, lambda: None
+    )
     assert measured["status"] == "differs"
     assert "disp1" in measured["reason"]
     assert measured["system"]["count"] >= 3
@@ -166,7 +172,9 @@ def test_calls_that_are_never_hits_are_no_result(protocol, monkeypatch):
         return replace(real(*args, **more), stats=lambda: stats)
 
     monkeypatch.setattr(protocol.systems, "prepare", prepare)
-    measured = protocol.measure(Cell("end-to-end", "lstm", "magpy-eager"), QUICK)
+    measured = protocol.measure(
+        Cell("end-to-end", "lstm", "magpy-eager"), QUICK, lambda: None
+    )
     assert measured["status"] == "error"
     assert measured["reason"] == "no hits: {'backend-failed': 3}"
 
@@ -246,17 +254,26 @@ def test_sizes_change():
 # -- processes -------------------------------------------------------------------------
 
 
-def die(cell, settings, answer, log):
+def die(cell, settings, answer, log, ready, go):
     Path(log).write_text("Fatal Python error: planted\n  more\n")
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def hang(cell, settings, answer, log):
+def hang(cell, settings, answer, log, ready, go):
     time.sleep(60)
 
 
-def say(cell, settings, answer, log):
-    Path(answer).write_text(json.dumps({"status": "ok", "model": cell.model}))
+def say(cell, settings, answer, log, ready, go):
+    ready.set()
+    go.wait()
+    begin = time.monotonic()
+    time.sleep(0.2)
+    times = [begin, time.monotonic()]
+    Path(answer).write_text(json.dumps({"status": "ok", "times": times}))
+
+
+def say_or_die(cell, *rest):
+    (die if cell.system == "script" else say)(cell, *rest)
 
 
 @pytest.mark.parametrize(
@@ -270,20 +287,29 @@ def say(cell, settings, answer, log):
 def test_processes_may_die(live, timeout, status, reason):
     context = multiprocessing.get_context("spawn")
     cell = Cell("control", "lstm", "eager")
-    measured = runner.run_one(context, cell, QUICK, timeout, live)
+    (measured,) = runner.run_together(context, [cell], QUICK, timeout, live)
     assert measured["status"] == status
     assert measured.get("reason") == reason
+
+
+def test_cells_get_ready_together_and_are_timed_alone():
+    context = multiprocessing.get_context("spawn")
+    cells = [Cell("control", "lstm", name) for name in ("eager", "script", "trace")]
+    found = runner.run_together(context, cells, QUICK, 60, say_or_die)
+    assert [measured["status"] for measured in found] == ["ok", "crash", "ok"]
+    assert [measured["together"] for measured in found] == [3, 3, 3]
+    assert found[0]["times"][1] < found[2]["times"][0]
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
     results = Results(tmp_path, ABOUT)
     runs = []
 
-    def run_one(context, cell, settings, timeout):
-        runs.append(cell.key)
-        return {"status": "timeout", "reason": "t"}
+    def run_together(context, cells, settings, timeout):
+        runs.extend(cell.key for cell in cells)
+        return [{"status": "timeout", "reason": "t"} for _ in cells]
 
-    monkeypatch.setattr(runner, "run_one", run_one)
+    monkeypatch.setattr(runner, "run_together", run_together)
     cells = [Cell("control", "lstm", name) for name in ("eager", "magpy-eager")] * 2
     cells.append(Cell("control", "lstm", "magpy-cudagraphs"))
     told = []
@@ -292,9 +318,7 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
         told.append((measured["status"], new))
 
     for again in (False, False, True):
-        runner.run_cells(
-            cells, QUICK, results, timeout=1, again=again, tell=tell
-        )  # fmt: skip
+        runner.run_cells(cells, QUICK, results, timeout=1, again=again, tell=tell)
     assert len(runs) == 4
     assert told[:3] == [("timeout", True)] * 2 + [("unavailable", True)]
     assert told[3:6] == [("timeout", False)] * 2 + [("unavailable", False)]

@@ -49,7 +49,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_true",
         help="measure nothing: do tables, plots, pages agree with the data?")  # fmt: skip
     add("--root", type=Path, metavar="DIR", help="table3: a checkout of ParityBench")
-    add("--jobs", type=int, default=1, metavar="N", help="table3: processes")
+    add("--jobs", type=int, default=1, metavar="N",
+        help="cells that get ready together; table3: processes")  # fmt: skip
     add("--sample", type=int, default=0, metavar="N", help="table3: N projects")
 
 
@@ -128,7 +129,7 @@ def _measure(args: argparse.Namespace, folder: Path, chosen: Sequence[Figure]) -
         try:
             runner.run_cells(
                 cells, settings, results,
-                timeout=args.timeout, again=args.again, tell=tell,
+                timeout=args.timeout, again=args.again, tell=tell, jobs=args.jobs,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise ReproduceError("stopped; the same command goes on there") from None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def live(cell: Any, settings: Any, answer: str, log: str) -> None:
+def live(cell: Any, settings: Any, answer: str, log: str, ready: Any, go: Any) -> None:
     """See child.live."""
     from magpy_experiments.reproduce import child
 
-    child.live(cell, settings, answer, log)
+    child.live(cell, settings, answer, log, ready, go)

@@ -53,6 +53,7 @@ class _Pair:
     settings: Settings
     eager: torch.nn.Module
     module: torch.nn.Module
+    alone: Callable[[], None]  # waits until nothing else runs
     prepared: systems.Prepared | None = None
     note: str = ""  # the numbers are eager's, but something else is not
 
@@ -144,8 +145,14 @@ def _memory(settings: Settings) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(cell: Cell, settings: Settings) -> Measured:
+def measure(cell: Cell, settings: Settings, alone: Callable[[], None]) -> Measured:
     """Measure one cell.
+
+    Args:
+        cell: what to measure.
+        settings: how.
+        alone: called before anything is timed but the first calls; waits until no other
+            cell is at work.
 
     Returns:
         Its status ("ok", "differs" or "wrong") with the reason, and numbers in seconds.
@@ -163,7 +170,7 @@ def measure(cell: Cell, settings: Settings) -> Measured:
     }
     model = MODELS[cell.model]
     eager = model.build(small=settings.small, seed=settings.seed).to(settings.device)
-    pair = _Pair(cell, settings, eager, copy.deepcopy(eager))
+    pair = _Pair(cell, settings, eager, copy.deepcopy(eager), alone)
     with torch.no_grad():
         try:
             return kinds[cell.kind](pair)
@@ -196,6 +203,7 @@ def _end_to_end(pair: _Pair) -> Measured:
         "system": lambda: pair.call(inputs),
         "eager": lambda: pair.call_eager(inputs),
     }
+    pair.alone()
     _warm(calls["system"], pair.settings)
     times = take_turns(calls, pair.settings)
     pair.compare(_COMPARED)
@@ -430,6 +438,7 @@ def _dynamic(pair: _Pair) -> Measured:
             pair.call(inputs)
     synchronize(settings.device)
     warm = time.perf_counter() - start
+    pair.alone()
     times: dict[str, list[float]] = {"system": [], "eager": []}
     end = time.perf_counter() + settings.budget
     for number in range(max(1, settings.rounds // len(pool))):
@@ -467,6 +476,7 @@ def _control(pair: _Pair) -> Measured:
         pair.check(pair.call_eager(theirs), theirs, pair.call(inputs), inputs)
         met += 1
     pool = [pair.inputs(seed) for seed in range(met)]
+    pair.alone()
     for inputs in pool[: _WARM * 2]:
         pair.call(inputs)
     times: dict[str, list[float]] = {"system": [], "eager": []}

@@ -1,4 +1,9 @@
-"""Processes, one after the other; each has a limit of time and may die."""
+"""A process for each cell; it has a limit of time and may die.
+
+Several may get ready together, which is to compile and to compare.  Each then waits until
+all are ready, and they are timed one after the other, so that nothing runs beside what is
+timed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,8 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +25,8 @@ from magpy_experiments.reproduce.results import Results
 Tell = Callable[[Cell, dict[str, Any], bool], None]
 
 _CHILD = "magpy_experiments.reproduce.child"
+#: What times its first calls has nothing beside it from the beginning.
+_ALONE = ("parts",)
 #: What another try may change.
 FAILED = ("error", "crash", "timeout", "wrong", "unavailable")
 
@@ -31,6 +39,7 @@ def run_cells(
     timeout: float,
     again: bool,
     tell: Tell,
+    jobs: int = 1,
 ) -> None:
     """Measure the cells that have no results yet.
 
@@ -41,14 +50,30 @@ def run_cells(
         timeout: seconds that one may take.
         again: also those that failed before.
         tell: told about every cell.
+        jobs: processes that get ready together.
     """
     # Measuring processes end at once; what they leave behind is nobody's business.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking must not start CUDA
     os.environ["PYTHONWARNINGS"] = (
         "ignore::UserWarning:multiprocessing.resource_tracker"
     )
+    if jobs > 1:  # they share the cores; each has a pool of compilers otherwise
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_CHILD])
+    waiting: list[Cell] = []
+
+    def done(cell: Cell, measured: dict[str, Any]) -> None:
+        results.add(cell.key, measured)
+        tell(cell, results.cells[cell.key], True)
+
+    def measure() -> None:
+        found = run_together(context, waiting, settings, timeout)
+        for cell, measured in zip(waiting, found, strict=True):
+            done(cell, measured)
+        waiting.clear()
+
     for cell in dict.fromkeys(cells):
         known = results.cells.get(cell.key)
         if known is not None and not (again and known["status"] in FAILED):
@@ -56,11 +81,14 @@ def run_cells(
             continue
         reason = _missing(cell, settings)
         if reason:
-            measured = {"status": "unavailable", "reason": reason}
-        else:
-            measured = run_one(context, cell, settings, timeout)
-        results.add(cell.key, measured)
-        tell(cell, results.cells[cell.key], True)
+            done(cell, {"status": "unavailable", "reason": reason})
+            continue
+        if waiting and cell.kind in _ALONE:
+            measure()
+        waiting.append(cell)
+        if len(waiting) == jobs or cell.kind in _ALONE:
+            measure()
+    measure()
 
 
 def _missing(cell: Cell, settings: Settings) -> str:
@@ -72,39 +100,84 @@ def _missing(cell: Cell, settings: Settings) -> str:
     return systems.unavailable(cell.system, settings.device)
 
 
-def run_one(
+def run_together(
     context: Any,
-    cell: Cell,
+    cells: Iterable[Cell],
     settings: Settings,
     timeout: float,
     live: Callable[..., None] = entry.live,
-) -> dict[str, Any]:
-    """Measure a cell in a process of its own.
+) -> list[dict[str, Any]]:
+    """Measure cells, each in a process of its own; no two are timed at once.
 
     Args:
         context: makes processes.
-        cell: what to measure.
+        cells: what to measure.
         settings: how.
-        timeout: seconds that it may take.
-        live: what the process does.
+        timeout: seconds that each may take.
+        live: what a process does.
+
+    Returns:
+        What came of each.
     """
-    with tempfile.TemporaryDirectory(prefix="magpy-reproduce-") as folder:
-        answer, log = Path(folder, "answer"), Path(folder, "log")
-        process = context.Process(
-            target=live, args=(cell, settings, str(answer), str(log))
+    running = [_Measurement(context, cell, settings, timeout, live) for cell in cells]
+    for each in running:
+        each.prepare()
+    return [
+        {**each.finish(), **({"together": len(running)} if len(running) > 1 else {})}
+        for each in running
+    ]
+
+
+class _Measurement:
+    """A cell that is being measured in a process of its own."""
+
+    def __init__(
+        self,
+        context: Any,
+        cell: Cell,
+        settings: Settings,
+        timeout: float,
+        live: Callable[..., None],
+    ) -> None:
+        self._timeout, self._start = timeout, time.monotonic()
+        self._used = 0.0
+        self._ready, self._go = context.Event(), context.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="magpy-reproduce-")
+        self._answer, self._log = (
+            Path(self._folder.name, name) for name in ("answer", "log")
         )
-        process.start()
-        try:
-            process.join(timeout)
-            if process.is_alive():
-                return {"status": "timeout", "reason": f"more than {timeout:g} s"}
-            if answer.exists():
-                measured: dict[str, Any] = json.loads(answer.read_text("utf-8"))
-                return measured
-            return {"status": "crash", "reason": _death(process.exitcode, log)}
-        finally:
-            _stop(process)
-            process.join()
+        paths = str(self._answer), str(self._log)
+        self._process = context.Process(
+            target=live, args=(cell, settings, *paths, self._ready, self._go)
+        )
+        self._process.start()
+
+    def prepare(self) -> None:
+        """Wait until it is ready to be timed, is over, or has used up its time."""
+        end = self._start + self._timeout
+        while self._process.is_alive() and time.monotonic() < end:
+            if self._ready.wait(0.05):
+                break
+        self._used = time.monotonic() - self._start
+
+    def finish(self) -> dict[str, Any]:
+        """Let it be timed, and return what came of it."""
+        with self._folder:
+            try:
+                self._go.set()
+                self._process.join(max(0.0, self._timeout - self._used))
+                if self._process.is_alive():
+                    reason = f"more than {self._timeout:g} s"
+                    return {"status": "timeout", "reason": reason}
+                if self._answer.exists():
+                    text = self._answer.read_text("utf-8")
+                    measured: dict[str, Any] = json.loads(text)
+                    return measured
+                reason = _death(self._process.exitcode, self._log)
+                return {"status": "crash", "reason": reason}
+            finally:
+                _stop(self._process)
+                self._process.join()
 
 
 def _stop(process: Any) -> None:
