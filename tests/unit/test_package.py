@@ -7,13 +7,20 @@ import graphlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
+from email import message_from_string
+from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -146,6 +153,30 @@ assert "1 graph" in str(magpy.explain(program)(x, x))
 magpy.list_backends()
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
+STUB = """
+__version__ = "2.13.0"
+
+class nn:
+    class Module:
+        pass
+"""
+WITHOUT_TORCH = """
+import sys, warnings
+import magpy
+
+assert magpy.__file__.startswith(sys.prefix), magpy.__file__
+
+def program(numbers):
+    return sum(n * n for n in numbers)
+
+with warnings.catch_warnings(record=True) as heard:
+    warnings.simplefilter("always")
+    compiled = magpy.compile(program)
+    for _ in range(3):
+        assert compiled([1, 2, 3]) == 14
+print(*(each.message for each in heard))
+print(magpy.stats(compiled)["hits"])
+"""
 UNWANTED = {"magpy_experiments", "matplotlib", "rich", "transformers", "hypothesis"}
 
 
@@ -221,13 +252,37 @@ def needed_by(name: str) -> dict[str, Distribution]:
     return found
 
 
+def empty_environment(folder: Path) -> tuple[Path, Path]:
+    """A new environment without anything: its Python and its site-packages."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    return folder / "bin" / "python", site
+
+
+def install(python: Path, wheel: Path) -> None:
+    """As users do, but from nowhere else: what it needs must be there."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    command += ["--python", str(python), "install", "--quiet", "--no-index"]
+    subprocess.run([*command, str(wheel)], check=True, env=plain_environment())
+
+
+def lay_stub(site: Path, body: str) -> None:
+    """A distribution `torch` with this as its only module."""
+    (site / "torch.py").write_text(body)
+    about = site / "torch-2.13.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n"
+    )
+    (about / "RECORD").write_text("torch.py,,\n")
+    (about / "INSTALLER").write_text("test\n")
+
+
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that has the product, torch, and what torch needs."""
     pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python3*/site-packages")
+    python, site = empty_environment(tmp_path_factory.mktemp("bare"))
     zipfile.ZipFile(wheel).extractall(site)
     for made in needed_by("torch").values():
         for top in {file.parts[0] for file in made.files or ()}:
@@ -235,7 +290,174 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if top not in ("..", "__pycache__") and original.suffix != ".pth":
                 if not (site / top).exists():
                     (site / top).symlink_to(original)
-    return folder / "bin" / "python"
+    return python
+
+
+def told(wheel: Path) -> Message:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+    return message_from_string(archive.read(name).decode())
+
+
+def test_what_a_wheel_says_of_itself(wheel: Path) -> None:
+    about = told(wheel)
+    assert about["Name"] == "magpy-torch"
+    assert about["Version"] == build_tool("version").version()
+    needs = about.get_all("Requires-Dist", [])
+    assert [need for need in needs if "extra" not in need] == ["torch>=2.11"]
+    extras = {"experiments", "demo", "xla", "onnx", "dev"}
+    assert set(about.get_all("Provides-Extra", [])) == extras
+    assert about["Description-Content-Type"] == "text/markdown"
+    assert about.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    links = dict(each.split(", ") for each in about.get_all("Project-URL", []))
+    assert all(link.startswith("https://") for link in links.values())
+    assert links
+
+
+def test_wheels_are_made_for_what_is_classified() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    settings = tomllib.loads(text)
+    said = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', text)
+    made = settings["tool"]["cibuildwheel"]["build"]
+    assert said
+    assert made == [f"cp3{minor}-manylinux_*" for minor in said]
+
+
+def test_beside_a_stub_of_torch_all_runs_eager(wheel: Path, tmp_path: Path) -> None:
+    python, site = empty_environment(tmp_path / "stub")
+    lay_stub(site, STUB)
+    install(python, wheel)
+    done = run(python, "-c", WITHOUT_TORCH)
+    assert done.returncode == 0, done.stderr
+    warning, hits = done.stdout.splitlines()
+    assert "MagPy is off and everything runs eager: torch cannot be used" in warning
+    assert hits == "0"
+    assert run(python, "-m", "magpy", "--version").returncode == 0
+
+
+def test_torch_is_needed(wheel: Path, tmp_path: Path) -> None:
+    python, _ = empty_environment(tmp_path / "empty")
+    with pytest.raises(subprocess.CalledProcessError):
+        install(python, wheel)
+
+
+def test_examples_run_with_what_is_installed(bare: Path) -> None:
+    """All in one process: importing torch takes longer than they do."""
+    examples = sorted(map(str, (ROOT / "examples").glob("*.py")))
+    assert len(examples) >= 5
+    program = "import runpy, sys\nfor path in sys.argv[1:]:\n"
+    program += "    print(path)\n    runpy.run_path(path, run_name='__main__')"
+    done = run(bare, "-c", program, *examples)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((\w+\.py)\)", page)
+    assert sorted(links) == [Path(path).name for path in examples]
+
+
+# -- The build backend -----------------------------------------------------------------
+
+
+def build_tool(name: str) -> Any:
+    """A module of tools/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HOOKS = [
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+    "get_requires_for_build_editable",
+    "build_sdist",
+    "build_wheel",
+    "build_editable",
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    ("version", "threads", "words"),
+    [
+        ((3, 10), 0, "magpy needs CPython 3.11 to 3.14; this is 3.10."),
+        ((3, 15), 0, "magpy needs CPython 3.11 to 3.14; this is 3.15."),
+        (
+            (3, 13),
+            1,
+            "magpy needs a CPython with the GIL; this is a free-threaded build of 3.13.",
+        ),
+    ],
+    ids=["older", "newer", "free-threaded"],
+)
+def test_one_line_refuses_an_interpreter(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    hook: str,
+    version: tuple[int, int],
+    threads: int,
+    words: str,
+) -> None:
+    backend = build_tool("build_backend")
+    fake = SimpleNamespace(
+        implementation=sys.implementation, version_info=version, stderr=sys.stderr
+    )
+    monkeypatch.setattr(backend, "sys", fake)
+    options = {"Py_GIL_DISABLED": threads}
+    monkeypatch.setattr(backend.sysconfig, "get_config_var", options.get)
+    args = [] if hook.startswith("get") else [str(tmp_path)]
+    with pytest.raises(SystemExit):
+        getattr(backend, hook)(*args)
+    assert capfd.readouterr().err.split("\n") == ["", f"error: {words}", "", ""]
+
+
+def test_editable_installs_use_the_sources(
+    monkeypatch: pytest.MonkeyPatch, wheel: Path, tmp_path: Path
+) -> None:
+    backend = build_tool("build_backend")
+    sources = tmp_path / "src"
+    ignored = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(PRODUCT, sources / "magpy", ignore=ignored)
+    monkeypatch.setattr(backend, "SOURCES", sources)
+    made = tmp_path / wheel.name
+    with zipfile.ZipFile(wheel) as whole:
+        backend.make_editable(whole, made)
+    assert files_in(made) == {"__editable__.magpy.pth"}
+    python, site = empty_environment(tmp_path / "editable")
+    lay_stub(site, STUB)
+    install(python, made)
+    with (sources / "magpy" / "__init__.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    program = "import magpy, magpy._engine as c; print(magpy.CHANGED, c.__file__)"
+    done = run(python, "-c", program)
+    assert done.returncode == 0, done.stderr
+    changed, where = done.stdout.split()
+    assert changed == "True"
+    assert Path(where).parent == sources / "magpy"
+
+
+def test_a_source_archive_has_all_that_a_build_needs(tmp_path: Path) -> None:
+    pytest.importorskip("mesonpy")
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a checkout")
+    scripts = str(Path(sys.executable).parent)
+    path = os.pathsep.join([scripts, os.environ["PATH"]])
+    program = "import sys, build_backend as b; b.build_sdist(sys.argv[1])"
+    env = {**plain_environment(), "PATH": path, "PYTHONPATH": str(ROOT / "tools")}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT, env=env, capture_output=True)
+    (archive,) = tmp_path.glob("magpy_torch-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.glob("magpy_torch-*/")
+    # Every file that meson.build names must be there for this.
+    meson = ["meson", "setup", str(tmp_path / "build"), str(tree)]
+    subprocess.run(meson, check=True, env=env, capture_output=True)
+    for name in ("PKG-INFO", "README.md", "LICENSE", "tools/build_backend.py"):
+        assert (tree / name).is_file()
+    assert (tree / "engine/compat/opcodes.def").is_file()
 
 
 def run(python: Path, *args: str) -> subprocess.CompletedProcess[str]:
