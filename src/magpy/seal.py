@@ -37,8 +37,11 @@ def sealed() -> Iterator[None]:
     ]
     cache = torch.is_autocast_cache_enabled()
     recursion = sys.getrecursionlimit()  # Inductor raises it
+    # Fused kernels of scripted functions want memory, which fake tensors lack.
+    optimize = torch._C._get_graph_executor_optimize()
     keys = _dispatch_keys()
     try:
+        torch._C._set_graph_executor_optimize(False)
         with levels.kept(), _without_hooks():
             yield
     finally:
@@ -56,6 +59,7 @@ def sealed() -> Iterator[None]:
             torch.set_autocast_dtype(device, kind)
         torch.set_autocast_cache_enabled(cache)
         sys.setrecursionlimit(recursion)
+        torch._C._set_graph_executor_optimize(optimize)
 
 
 @contextmanager

@@ -363,3 +363,24 @@ def test_operators_of_the_program_run_once_a_call():
     for number in range(4):
         assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 3.0))
         assert len(calls) == number + 1
+
+
+@torch.jit.script
+def scripted(x, y: int):
+    return torch.sqrt(torch.sigmoid(x * 2 + y) * x.size(-1))
+
+
+def test_scripted_functions_are_traced_without_kernels_of_their_fuser():
+    # On a GPU the second call runs a fused kernel, which fake tensors have no memory for.
+    asked = []
+
+    def backend(gm, inputs):
+        asked.append(torch._C._get_graph_executor_optimize())
+        return gm.forward
+
+    compiled = magpy.compile(lambda x: scripted(x, 3) + 1, backend=backend)
+    x = torch.rand(4, 4)
+    for _ in range(3):
+        assert torch.equal(compiled(x), scripted(x, 3) + 1)
+    assert asked == [False]
+    assert torch._C._get_graph_executor_optimize()

@@ -60,6 +60,8 @@ def run_cells(
     if jobs > 1:  # they share the cores; each has a pool of compilers otherwise
         threads = max(1, (os.cpu_count() or 1) // jobs)
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))
+        if settings.device == "cuda":
+            os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_CHILD])
     waiting: list[Cell] = []
