@@ -215,6 +215,13 @@ module_setup_torch(PyObject *module, PyObject *args, PyObject *kwargs)
 }
 
 static PyObject *
+module_set_flow(PyObject *module, PyObject *on)
+{
+    mp_flow_set(on == Py_True);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 module_set_compiling(PyObject *module, PyObject *on)
 {
     mp_compiling_set(on == Py_True    ? MP_COMPILING_TRUE
@@ -272,6 +279,9 @@ static PyMethodDef module_methods[] = {
     {"_set_compiling", module_set_compiling, METH_O,
      "_set_compiling(on)\n--\n\n"
      "What torch.compiler.is_compiling() answers to watched code."},
+    {"_set_flow", module_set_flow, METH_O,
+     "_set_flow(on)\n--\n\n"
+     "Do branches on tensors become operations?"},
     {"setup_torch", (PyCFunction)(void (*)(void))module_setup_torch,
      METH_VARARGS | METH_KEYWORDS,
      "setup_torch(*, ops, tensor_types, ...)\n--\n\n"

@@ -42,17 +42,19 @@ static PyObject *
 compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {
-        "fn",          "compiler",         "on_event", "on_abort", "fullgraph",
-        "max_entries", "max_instructions", "segments", "on_copy",  "wrapped",
-        "judge",       "numbers",          NULL};
+        "fn",          "compiler",         "on_event",     "on_abort", "fullgraph",
+        "max_entries", "max_instructions", "segments",     "on_copy",  "wrapped",
+        "judge",       "numbers",          "control_flow", NULL};
     PyObject *fn, *compiler = NULL, *on_event = NULL, *on_abort = NULL, *on_copy = NULL,
                   *wrapped = NULL, *judge = NULL;  // borrowed
-    int fullgraph = 0, max_entries = 64, segments = 1, numbers = MP_DYNAMIC_AUTO;
+    int fullgraph = 0, max_entries = 64, segments = 1, numbers = MP_DYNAMIC_AUTO,
+        flow = -1;
     long long max_instructions = 50000000;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$OOOpiLpOOOi:CompiledFunction", (char **)names, &fn,
-            &compiler, &on_event, &on_abort, &fullgraph, &max_entries,
-            &max_instructions, &segments, &on_copy, &wrapped, &judge, &numbers)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOOpiLpOOOii:CompiledFunction",
+                                     (char **)names, &fn, &compiler, &on_event,
+                                     &on_abort, &fullgraph, &max_entries,
+                                     &max_instructions, &segments, &on_copy, &wrapped,
+                                     &judge, &numbers, &flow)) {
         return NULL;
     }
     if (max_entries < 1 || max_instructions < 1) {
@@ -91,6 +93,7 @@ compiled_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     op->max_entries = max_entries;
     op->marks.mode = (mp_dynamic_mode)numbers;
     op->max_instructions = max_instructions;
+    op->flow = flow;
     return (PyObject *)op;
 }
 

@@ -24,7 +24,8 @@ typedef struct {
     mp_cache cache;    // of the call's begin
     mp_points points;  // of the places where calls go on after a break
     mp_stats stats;
-    mp_marks marks;        // which numbers become symbols
+    int flow;        // branches on tensors become operations; -1: as the knob says
+    mp_marks marks;  // which numbers become symbols
     struct mp_news *news;  // owned; what the listener does not yet know of them
     int64_t max_instructions;
     int32_t max_entries;

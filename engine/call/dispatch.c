@@ -462,7 +462,7 @@ dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args
     // (A compile runs code of the program, which may have taken the verifier away.)
     if (*verify && op->verifier != NULL && mp_hooks_now() == MP_HOOKS_NONE
         && hit->entry->state == MP_ENTRY_READY && !hit->entry->told
-        && --op->verify_left <= 0) {
+        && !hit->entry->plan->branches && --op->verify_left <= 0) {
         *verify = false;
         return dispatch_verify(op, hit, call, result) != 0;
     }

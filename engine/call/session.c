@@ -128,7 +128,7 @@ session_follow(session_place *at)
         rc = mp_verify->dry(s->op->verifier, entry,
                             s->hit.held + entry->plan->replay->n_sources, &notes);
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
-                  && entry->state == MP_ENTRY_READY
+                  && entry->state == MP_ENTRY_READY && !entry->plan->branches
                   && mp_hit_matches(&at->point->cache, entry, at->row->frames[0].code,
                                     at->row->values, at->row->n_values, &blame);
     }
@@ -336,6 +336,7 @@ mp_session_init(mp_session *s, mp_CompiledObject *op)
     s->told = op->cache.last_id;
     s->compiling = mp_compiling_plain();
     s->compiling.numbers = &op->marks;
+    s->compiling.flow = op->flow < 0 ? mp_flow() : op->flow > 0;
     s->compiling.compiler = op->compiler;
     s->compiling.age = MP_MARKS_NOW;
     mp_hit_init(&s->hit, false);

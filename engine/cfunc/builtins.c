@@ -232,6 +232,12 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
     uint32_t traits = c->traits;
     PyTypeObject *owner = mp_method_owner(callee);
     *found = true;
+    if (T->inside > 0 && rule != RULE_NONE && mp_in_arm(T)) {
+        mp_rc rc = mp_body_check_call(T, c);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
     s->post = MP_POST_RESULT;
     s->raw = owner != NULL;
     if (owner != NULL && !fits_owner(c, owner)) {

@@ -194,6 +194,9 @@ mp_rule_locals(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (c->count > 0 || !(code->co_flags & CO_OPTIMIZED)) {
         return MP_OK;  // TypeError, or the dict of names
     }
+    if (T->stale > 0) {
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "locals() behind a branch");
+    }
     rc = mp_segment_load_locals(T, s);
     for (int i = 0; i < code->co_nlocalsplus && rc == MP_OK; i++) {
         bool is_cell = mp_local_kind(code, i) & (CO_FAST_CELL | CO_FAST_FREE);

@@ -347,6 +347,9 @@ MP_MAYRUN PyObject *mp_resume_run(const mp_resume_frame *frames, int32_t n);
 MP_MAYRUN PyObject *mp_watch_resume(const mp_watch_ops *ops, void *ctx,
                                     const mp_resume_frame *frames, int32_t n);
 
+/* From C code below a watched instruction: the same in the watch that is running. */
+MP_MAYRUN PyObject *mp_watch_resume_below(const mp_resume_frame *frames, int32_t n);
+
 int mp_compat_init(PyObject *module);  // at import; 0 or -1
 void mp_compat_fini(void);
 /* Module slot (with its comma) of modules that only the main interpreter may load. */

@@ -184,7 +184,21 @@ mp_resume_run(const mp_resume_frame *frames, int32_t n)
     return mp_resume_chain(&r);
 }
 
+PyObject *
+mp_watch_resume_below(const mp_resume_frame *frames, int32_t n)
+{
+    mp_resume r = {.frames = frames, .n = n, .told = true};
+
+    return mp_resume_chain(&r);
+}
+
 #else
+
+PyObject *
+mp_watch_resume_below(const mp_resume_frame *frames, int32_t n)
+{
+    return mp_resume_run(frames, n);
+}
 
 PyObject *
 mp_resume_run(const mp_resume_frame *frames, int32_t n)

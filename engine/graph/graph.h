@@ -171,12 +171,31 @@ mp_rc mp_region_end(mp_trace *T, PyObject *result);
 /* A body begins, on `fresh`, the new tensors among its arguments; it has ended. */
 mp_rc mp_body_begin(mp_trace *T, mp_shadow *s, mp_region *r, PyObject *fresh);
 mp_rc mp_body_end(mp_trace *T, mp_region *r, PyObject *result);
+/* Its tensors are not the run's. */
+void mp_body_forget(mp_trace *T);
+/* A region within those in progress: new reference. */
+mp_region *mp_region_new(mp_trace *T, PyObject *callee);
 /* Did it make this object? */
 bool mp_body_made(const mp_trace *T, const mp_node *n);
 /* The segment has ended: nobody continues the regions in progress. */
 void mp_region_drop(mp_trace *T);
 int mp_region_setup(PyObject *setup);  // magpy.regions; 0 / -1
 PyObject *mp_region_module_borrow(void);
+
+/* -- branch.c ---------------------------------------------------------------------- */
+
+/* A jump is decided by a tensor: can it be a branch of the graph?  Aborts if not. */
+mp_rc mp_branch_begin(mp_trace *T, mp_shadow *s, PyObject *tensor);
+/* A tensor whose value the recording does not know. */
+bool mp_is_undecided(mp_trace *T, PyObject *obj);
+/* An arm begins, in the frame of s; what it has logged, when it has ended. */
+void mp_arm_begin(mp_trace *T, mp_region *r, bool trial);
+/* The arm that is not taken is at its end: remember what its frame holds. */
+mp_rc mp_arm_arrive(mp_trace *T, mp_shadow *s, mp_region *r, int index);
+/* The other one, too: the branch becomes an operation. */
+mp_rc mp_branch_join(mp_trace *T, mp_shadow *s, mp_region *r, int index);
+/* The innermost branch, if the frame of s is at the end of an arm. */
+mp_region *mp_branch_at(const mp_trace *T, const mp_shadow *s, int index);
 
 /* -- shape.c ----------------------------------------------------------------------- */
 

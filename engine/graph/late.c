@@ -14,7 +14,7 @@ bool
 mp_late_may(const mp_trace *T)
 {
     return T->apply.cls == NULL && T->in_mode == MP_MODE_OFF && !T->trial
-           && T->n_levels == 0;
+           && T->n_levels == 0 && T->inside == 0;
 }
 
 bool

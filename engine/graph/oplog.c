@@ -553,6 +553,9 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_REFUSE) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
     }
+    if (flags & MP_TORCH_SETS_STATE && mp_in_arm(T)) {
+        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it would stay set
+    }
     mp_rc rc = mp_level_begin(T, flags);
     if (rc != MP_OK) {
         return rc;
@@ -589,7 +592,7 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     }
     rc = op_target(T, callee, args, nargs);
     rc = rc != MP_OK ? rc : mp_selection_check(T);
-    if (rc == MP_OK && T->trial) {
+    if (rc == MP_OK && (T->trial || T->inside > 0)) {
         rc = mp_op_check_trial(T);
     }
     if (rc != MP_OK) {

@@ -55,6 +55,14 @@ op_clear(mp_pending_op *op)
 static void
 region_clear(mp_region *r)
 {
+    for (int32_t i = 0; i < r->n_slots; i++) {
+        Py_CLEAR(r->slots[i]);
+        Py_CLEAR(r->leaves[i]);
+    }
+    PyMem_Free(r->slots);
+    PyMem_Free(r->leaves);
+    r->slots = r->leaves = NULL;
+    r->n_slots = 0;
     op_clear(&r->op);
     Py_CLEAR(r->call);
     Py_CLEAR(r->bodies);
@@ -71,19 +79,29 @@ region_dealloc(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
+static int
+region_bool(PyObject *self)
+{
+    mp_region *r = (mp_region *)self;
+    return r->decide == NULL ? 1 : r->decide(self);
+}
+
+static PyNumberMethods region_number = {.nb_bool = region_bool};
+
 static PyTypeObject region_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "magpy._engine.Region",
     .tp_basicsize = sizeof(mp_region),
     .tp_dealloc = region_dealloc,
     .tp_vectorcall_offset = offsetof(mp_region, vectorcall),
     .tp_call = PyVectorcall_Call,
+    .tp_as_number = &region_number,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION
                 | Py_TPFLAGS_HAVE_VECTORCALL,
 };
 
 /* A region within those in progress: new reference. */
-static mp_region *
-region_new(mp_trace *T, PyObject *callee)
+mp_region *
+mp_region_new(mp_trace *T, PyObject *callee)
 {
     mp_region *r = PyType_Ready(&region_type) < 0
                        ? NULL
@@ -94,6 +112,8 @@ region_new(mp_trace *T, PyObject *callee)
     r->T = T;
     r->callee = Py_NewRef(callee);
     r->site = T->graph.at;
+    r->depth = T->n_stack - 1;
+    r->join = -2;
     r->bodies = PyList_New(0);
     if (r->bodies == NULL) {
         Py_DECREF(r);
@@ -112,13 +132,17 @@ mp_region_drop(mp_trace *T)
         region_clear(r);
         Py_DECREF(r);
     }
-    T->inside = 0;
+    T->inside = T->body = 0;
 }
 
 bool
 mp_body_made(const mp_trace *T, const mp_node *n)
 {
     assert(T->inside > 0);
+    if (mp_in_arm(T) && (n->reg >= 0 || n->kind == MP_NODE_FRESH)) {
+        // (C code may have made one long ago that is only seen now.)
+        return n->reg < 0 && n->made >= T->body;
+    }
     for (int32_t i = T->graph.n_nodes; i-- > T->inside - 1;) {
         if (T->graph.nodes[i] == n) {
             return true;
@@ -211,7 +235,7 @@ mp_region_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
     if (rc != MP_OK) {
         return rc;
     }
-    mp_region *r = region_new(T, callee);
+    mp_region *r = mp_region_new(T, callee);
     if (r == NULL) {
         return MP_ERR;
     }
@@ -251,6 +275,7 @@ mp_body_begin(mp_trace *T, mp_shadow *s, mp_region *r, PyObject *fresh)
     assert(T->region == r && PyTuple_Check(fresh));
     r->trial = T->trial;
     r->inside = T->inside;
+    r->body = T->body;
     r->n_ops = PyList_GET_SIZE(T->ops);
     Py_XSETREF(r->params, PyList_New(0));
     if (r->params == NULL) {
@@ -263,13 +288,14 @@ mp_body_begin(mp_trace *T, mp_shadow *s, mp_region *r, PyObject *fresh)
     }
     T->trial = true;
     T->inside = T->graph.n_nodes + 1;
+    T->body = ++T->n_bodies;
     s->below = MP_BELOW_WATCH;
     return MP_OK;
 }
 
 /* The tensors of the body are not the run's. */
-static void
-forget_body(mp_trace *T)
+void
+mp_body_forget(mp_trace *T)
 {
     for (int32_t i = T->inside - 1; i < T->graph.n_nodes; i++) {
         mp_node *n = T->graph.nodes[i];
@@ -314,9 +340,10 @@ mp_body_end(mp_trace *T, mp_region *r, PyObject *result)
     Py_XDECREF(ops);
     Py_XDECREF(tree);
     if (rc == MP_OK) {
-        forget_body(T);
+        mp_body_forget(T);
         T->trial = r->trial;
         T->inside = r->inside;
+        T->body = r->body;
     }
     return rc;
 }

@@ -276,7 +276,7 @@ is_of_outside(mp_trace *T, PyObject *tensor)
 mp_rc
 mp_op_check_trial(mp_trace *T)
 {
-    assert(T->trial);
+    assert(T->trial || T->inside > 0);
     const mp_pending_op *op = &T->op;
     bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
     for (int i = 0; !writes && i < op->n_inputs; i++) {

@@ -35,8 +35,9 @@ typedef struct {
     int32_t n_outputs;
     int32_t n_instr;  // instructions watched in this segment
     PyObject
-        *pins;  // NULL, or (place, file, line, marked) of numbers that it needs the
-                // values of: a list
+        *pins;      // NULL, or (place, file, line, marked) of numbers that it needs the
+                    // values of: a list
+    bool branches;  // an arm that another call takes may have been recorded on the side
     PyCodeObject *filtered;  // owned, or NULL: of the first operation after a change of
     // the filters of warnings; if it warns, a segment ends there
     int32_t filtered_at;

@@ -15,6 +15,7 @@
  *  3 Operands are borrowed from the frame.  They stay valid, because nothing here runs code
  *    that could pop them. */
 #include "cfunc/cfunc.h"
+#include "graph/graph.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -798,6 +799,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     }
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
+        if (T->compiling->flow && mp_is_undecided(T, TOP(s, in, 1))) {
+            return mp_branch_begin(T, s, TOP(s, in, 1));
+        }
+        return mp_read_truth(T, TOP(s, in, 1), s);
     case MP_OP_JUMP_IF_TRUE_OR_POP:
     case MP_OP_JUMP_IF_FALSE_OR_POP:
         return mp_read_truth(T, TOP(s, in, 1), s);

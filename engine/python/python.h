@@ -47,6 +47,12 @@ bool mp_is_storing_type(PyTypeObject *tp);
  * (some may be NULL after an error). */
 mp_rc mp_read_partial(mp_trace *T, PyObject *partial, mp_node *n, PyObject **parts);
 
+/* -- body.c ------------------------------------------------------------------------ */
+
+/* A body is recorded, and is about to do this. */
+mp_rc mp_body_check_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+mp_rc mp_body_check_call(mp_trace *T, const mp_call *c);
+
 /* -- callback.c -------------------------------------------------------------------- */
 
 /* The interpreter calls what was found in the class of obj, in its place. */

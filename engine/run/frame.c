@@ -71,11 +71,29 @@ is_made_for_call(mp_trace *T, const mp_shadow *parent, int i, PyObject *value)
     return i == 0 || (i == 1 && (of_c || PyType_Check(value)));
 }
 
+/* An instruction has made an object. */
+static mp_rc
+add_made(mp_trace *T, PyObject *obj)
+{
+    mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
+    if (n == NULL) {
+        return MP_ERR;
+    }
+    n->made = T->body;
+    return MP_OK;
+}
+
 /* An object that C code made for this call is fresh. */
 static mp_rc
 take_made(mp_trace *T, PyObject *value)
 {
-    return PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+    mp_rc rc = PyType_Check(value) ? mp_post_class(T, value) : mp_fresh(T, value);
+    mp_node *n =
+        T->body == 0 || rc != MP_OK ? NULL : mp_refgraph_find(&T->graph, value);
+    if (n != NULL && n->kind == MP_NODE_FRESH) {
+        n->made = T->body;
+    }
+    return rc;
 }
 
 /* *args, behind the first `count` arguments: a decorated __init__ finds its self there. */
@@ -258,9 +276,15 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
             || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
             return mp_fresh(T, top);
         }
-        return mp_refgraph_add_fresh(&T->graph, top) == NULL ? MP_ERR : MP_OK;
+        return add_made(T, top);
     case MP_POST_RESULT: {
         mp_rc rc = mp_result(T, top);
+        if (rc == MP_OK && T->inside > 0 && before->op == MP_OP_GET_ITER) {
+            mp_node *made = mp_refgraph_find(&T->graph, top);
+            if (made != NULL) {  // (one that was there is made only if nobody has it)
+                made->made = T->body;
+            }
+        }
         if (rc == MP_OK && T->exposes) {
             rc = mp_array_expose_end(T, top);
         }
@@ -331,6 +355,7 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_NUMBER:
         return put_box(T, s, depth - 1, s->number);
     case MP_POST_STORE:
+    case MP_POST_BRANCH:
     case MP_POST_NONE:
         break;
     }

@@ -203,6 +203,9 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
                               "an external generator is advanced");
     }
+    if (gen != NULL && mp_in_arm(T)) {
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "a generator in a body");
+    }
     if (fresh) {
         PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
         int flags = mp_apply_note_flags(T, mp_op_flags_of(func), self);
@@ -399,6 +402,11 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
         rc = enter_forward(T, f);
         watch = rc == MP_OK;
     }
+    else if (mp_is_arm(T, parent, f)) {
+        rc = shadow_push(T, f, true);
+        rc = rc != MP_OK ? rc : mp_arm_enter(T, shadow_top(T));
+        watch = rc == MP_OK;
+    }
     else if (T->computes && T->outside == 0 && is_warning(f)) {
         rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "a warning of numpy");
     }
@@ -463,7 +471,17 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     }
     T->unwinding = result == NULL;
     bool owns_op = s->owns_op;
-    if (owns_op) {
+    const mp_region *branch = T->region;
+    if (branch != NULL && branch->join != -2 && T->inside > 0
+        && T->n_stack - 1 == branch->depth + !branch->arrived) {
+        mp_trace_settle(T, mp_trace_abort(T, MP_AB_CONTROL_FLOW,
+                                          "an arm that ends by an exception"));
+    }
+    if (T->state != MP_TRACE_RECORDING) {
+        shadow_pop(T);
+        owns_op = false;
+    }
+    else if (owns_op) {
         mp_trace_settle(T, mp_trace_abort(T, MP_AB_OP_RAISED, "at the end of a frame"));
     }
     else {
@@ -471,6 +489,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         mp_shadow left = *s;
         T->skip = s->skip;
         shadow_pop(T);
+        T->stale = T->n_stack < T->stale ? 0 : T->stale;
         if (T->trial && result != NULL) {
             mp_trace_settle(T, mp_trial_yielded(T, f));
         }
@@ -524,6 +543,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
         rc = mp_trace_abort(T, (mp_abort_id)PyLong_AsLong(PyTuple_GET_ITEM(avoided, 1)),
                             "%U", PyTuple_GET_ITEM(avoided, 2));
     }
+    rc = rc != MP_OK || !mp_in_arm(T) ? rc : mp_body_check_instr(T, s, in);
     rc = rc != MP_OK ? rc : mp_record_instr(T, s, in);
     rc = rc != MP_OK ? rc : mp_symbols_settle(T);
     T->ends = rc == MP_OK && T->holds && T->host->ends(T->host_ctx);
@@ -534,6 +554,9 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     T->holds = false;
     if (!stays) {
         mp_watch_stop();
+    }
+    if (rc == MP_OK && s->post == MP_POST_BRANCH) {
+        return mp_branch_install(T, s, in->depth);
     }
     if (rc == MP_OK && s->post == MP_POST_REGION) {
         rc = mp_region_install(T, s, in->depth);
@@ -600,6 +623,30 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
                               (long long)T->max_instr);
     }
     T->graph.at.index = index;
+    mp_region *branch = T->region == NULL ? NULL : mp_branch_at(T, s, index);
+    if (branch != NULL && !branch->arrived) {
+        s->pending = index;
+        rc = mp_arm_arrive(T, s, branch, index);
+        if (rc == MP_OK) {
+            mp_watch_abandon();  // the copy of the frame ends here
+        }
+        return rc;
+    }
+    while (branch != NULL && rc == MP_OK) {
+        s->pending = index;
+        rc = mp_branch_join(T, s, branch, index);
+        branch = T->region == NULL ? NULL : mp_branch_at(T, s, index);
+        if (rc == MP_OK && branch != NULL && !branch->arrived) {
+            rc = mp_arm_arrive(T, s, branch, index);
+            if (rc == MP_OK) {
+                mp_watch_abandon();
+            }
+            return rc;
+        }
+    }
+    if (rc != MP_OK) {
+        return rc;
+    }
     return record_or_break(T, s, &info->at[index], index);
 }
 

@@ -84,7 +84,7 @@ run_body(mp_trace *T, mp_region *r, Py_ssize_t k)
     if (goes_on) {
         PyObject *args[2] = {b.body, b.args};
         b.result = PyObject_Vectorcall(b.function, args, 2, NULL);
-        mp_err_drop();  // the program never sees what a body raises here
+        mp_err_keep_signal();  // the program never sees what else a body raises here
         goes_on = T->state == MP_TRACE_RECORDING && step(T, step_end, &b);
     }
     mp_err_drop();  // without memory for the copies nothing is recorded
@@ -92,18 +92,27 @@ run_body(mp_trace *T, mp_region *r, Py_ssize_t k)
     return goes_on;
 }
 
-/* Which exception a call may raise when it ends is none of ours. */
-static PyObject *
-generators_save(mp_region *r)
+void
+mp_err_keep_signal(void)
+{
+    if (mp_err_is_signal()) {
+        mp_err_defer_steal(mp_err_take());
+    }
+    mp_err_drop();
+}
+
+PyObject *
+mp_generators_save(void)
 {
     mp_watch_pause();
-    PyObject *state = PyObject_CallMethod(r->call, "begin", NULL);
+    PyObject *state =
+        PyObject_CallMethod(mp_region_module_borrow(), "generators", NULL);
     mp_watch_unpause();
     return state;
 }
 
-static void
-generators_restore(PyObject *state)
+void
+mp_generators_restore(PyObject *state)
 {
     mp_watch_pause();
     PyObject *done = PyObject_CallNoArgs(state);
@@ -113,8 +122,8 @@ generators_restore(PyObject *state)
 }
 
 /* A body could not be recorded: break before the call from now on. */
-static void
-region_fail(mp_trace *T, const mp_region *r, bool outermost)
+void
+mp_region_fail(mp_trace *T, const mp_region *r, bool outermost)
 {
     if (T->state == MP_TRACE_RECORDING) {
         mp_callback saved = mp_callback_begin(T);
@@ -126,15 +135,7 @@ region_fail(mp_trace *T, const mp_region *r, bool outermost)
     }
     T->trial = false;
     mp_watch_recover();
-    mp_abort_info *why = T->why;
-    if (why->id != MP_AB_CONTROL_FLOW && why->id != MP_AB_LIMIT
-        && why->id != MP_AB_INTERNAL && why->id != MP_AB_WATCHER) {
-        PyObject *text = PyUnicode_FromFormat("%s in a body: %V",
-                                              mp_abort_slug(why->id), why->detail, "");
-        mp_err_drop();  // without memory there is no detail
-        Py_XSETREF(why->detail, text);
-        why->id = MP_AB_CONTROL_FLOW;
-    }
+    mp_abort_of_body(T->why);
     mp_trace_avoid(T, r->site, true);
     mp_watch_stop();
 }
@@ -144,14 +145,14 @@ static bool
 run_bodies(mp_trace *T, mp_region *r)
 {
     PyObject *bodies = PyObject_GetAttrString(r->call, "bodies");
-    PyObject *state = bodies == NULL ? NULL : generators_save(r);
+    PyObject *state = bodies == NULL ? NULL : mp_generators_save();
     Py_ssize_t n = bodies == NULL ? 0 : PyTuple_GET_SIZE(bodies);
     bool goes_on = state != NULL;
     for (Py_ssize_t k = 0; k < n && goes_on; k++) {
         goes_on = run_body(T, r, k);
     }
     if (state != NULL) {
-        generators_restore(state);
+        mp_generators_restore(state);
     }
     mp_err_drop();  // without memory nothing is recorded
     Py_XDECREF(state);
@@ -167,9 +168,9 @@ region_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwna
     mp_trace *T = r->T;
     if (result != NULL && T != NULL && T->region == r
         && T->state == MP_TRACE_RECORDING) {
-        bool outermost = T->inside == 0;
+        bool outermost = !T->trial;
         if (!run_bodies(T, r)) {
-            region_fail(T, r, outermost);
+            mp_region_fail(T, r, outermost);
             if (!outermost) {
                 Py_CLEAR(result);
                 (void)mp_watch_raise();

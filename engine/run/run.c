@@ -262,6 +262,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
         plan->filtered = (PyCodeObject *)Py_NewRef(code);
         plan->filtered_at = T->filtered.index;
     }
+    plan->branches = T->branches;
     plan->guards = T->guards;
     plan->ambient = T->ambient;
     plan->stores = T->stores;

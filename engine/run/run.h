@@ -77,6 +77,22 @@ int32_t mp_trace_code_number(mp_trace *T,
 /* Put the region where the interpreter will find it: in the place of its callee. */
 mp_rc mp_region_install(mp_trace *T, mp_shadow *s, int depth);
 
+/* Drop the exception; one that a signal handler has raised is raised again later. */
+void mp_err_keep_signal(void);
+/* What puts the random generators back, and doing that; NULL with an exception. */
+PyObject *mp_generators_save(void);
+void mp_generators_restore(PyObject *state);
+/* A body could not be recorded: break before its instruction from now on. */
+void mp_region_fail(mp_trace *T, const mp_region *r, bool outermost);
+
+/* -- arm.c ------------------------------------------------------------------------- */
+
+/* Put the region where the interpreter will ask whether it is true. */
+mp_rc mp_branch_install(mp_trace *T, mp_shadow *s, int depth);
+bool mp_is_arm(mp_trace *T, const mp_shadow *parent, mp_frame *f);
+/* s: of the copy, which begins. */
+mp_rc mp_arm_enter(mp_trace *T, mp_shadow *s);
+
 /* -- run.c ------------------------------------------------------------------------- */
 
 MP_MAYRUN void mp_trace_drop(mp_trace *T);  // run/run.c

@@ -290,7 +290,7 @@ static bool
 may_break(const mp_trace *T)
 {
     mp_abort_id id = T->why->id;
-    return T->host != NULL && !T->whole_only && id != MP_AB_LIMIT
+    return T->host != NULL && T->inside == 0 && !T->whole_only && id != MP_AB_LIMIT
            && id != MP_AB_INTERNAL && id != MP_AB_WATCHER;
 }
 
@@ -318,6 +318,13 @@ mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
 {
     assert(T->state == MP_TRACE_ABORTED);
     if (!may_break(T)) {
+        return false;
+    }
+    if (T->stale > 0 && T->stale <= T->n_stack) {
+        mp_abort_info why = *T->why;  // the branch breaks then, for its own reason
+        T->why->id = MP_AB_CONTROL_FLOW;
+        mp_trace_avoid(T, T->stale_at, true);
+        T->why->id = why.id;
         return false;
     }
     if (T->n_writes != n_writes) {  // half journaled

@@ -36,6 +36,37 @@ mp_trial_give_up(mp_trace *T)
     mp_watch_abandon();
 }
 
+void
+mp_abort_of_body(mp_abort_info *why)
+{
+    if (why->id == MP_AB_CONTROL_FLOW || why->id == MP_AB_LIMIT
+        || why->id == MP_AB_INTERNAL || why->id == MP_AB_WATCHER) {
+        return;
+    }
+    PyObject *saved = mp_err_take();
+    PyObject *text =
+        PyUnicode_FromFormat("%s: %V", mp_abort_slug(why->id), why->detail, "");
+    mp_err_drop();  // without memory there is no detail
+    Py_XSETREF(why->detail, text);
+    why->id = MP_AB_CONTROL_FLOW;
+    mp_err_restore_steal(saved);
+}
+
+/* The arm of a branch that the program takes cannot be recorded: from now on, recordings break
+ * before the outermost one. */
+static void
+avoid_branch(mp_trace *T)
+{
+    const mp_region *r = T->region;
+    while (r != NULL && r->outer != NULL) {
+        r = r->outer;
+    }
+    mp_abort_of_body(T->why);
+    if (r != NULL) {
+        mp_trace_avoid(T, r->site, true);
+    }
+}
+
 mp_rc
 mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
 {
@@ -65,6 +96,13 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     mp_err_restore_steal(saved);
     if (T->trial) {
         mp_trial_give_up(T);
+        return MP_ABORTED;
+    }
+    if (T->inside > 0) {
+        avoid_branch(T);
+        if (!T->holds && T->in_mode == MP_MODE_OFF) {
+            mp_watch_stop();
+        }
         return MP_ABORTED;
     }
     if (T->holds) {

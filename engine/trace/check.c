@@ -391,6 +391,7 @@ static bool
 may_call(const mp_shadow *s, const mp_shadow *inner)
 {
     return s->rebuilt || s->below == MP_BELOW_WATCH || s->below == MP_BELOW_APPLY
+           || s->below == MP_BELOW_ARM
            || (s->below == MP_BELOW_NOTHING && !inner->fresh);
 }
 
@@ -477,7 +478,7 @@ check_frames(const mp_trace *T)
 {
     int owners = 0, pending = (T->op.target != NULL) + (T->apply.cls != NULL);
     for (const mp_region *r = T->region; r != NULL; r = r->outer) {
-        pending++;
+        pending += r->join == -2;  // (a branch is no operation until its arms meet)
     }
     for (int i = 0; i < T->n_stack; i++) {
         const mp_shadow *s = &T->stack[i];

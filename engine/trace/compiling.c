@@ -20,6 +20,20 @@ mp_compiling_knob(void)
     return knob;
 }
 
+static bool flow;
+
+void
+mp_flow_set(bool on)
+{
+    flow = on;
+}
+
+bool
+mp_flow(void)
+{
+    return flow;
+}
+
 mp_compiling
 mp_compiling_plain(void)
 {

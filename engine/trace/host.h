@@ -51,6 +51,7 @@ typedef enum {
 
 typedef struct {
     mp_tells tells;
+    bool flow;    // branches on tensors become operations
     bool trial;   // the run is given up before it changes what cannot be put back
     bool asked;   // out: by the program, not by torch's own modules
     bool values;  // out: it broke where a value, or what depends on one, was needed
@@ -66,6 +67,9 @@ typedef struct {
 typedef enum { MP_COMPILING_AUTO, MP_COMPILING_TRUE, MP_COMPILING_FALSE } mp_knob;
 void mp_compiling_set(mp_knob knob);
 mp_knob mp_compiling_knob(void);
+/* magpy.config.control_flow: branches on tensors become operations. */
+void mp_flow_set(bool on);
+bool mp_flow(void);
 /* What a run is told that nobody has tried otherwise. */
 mp_compiling mp_compiling_plain(void);
 

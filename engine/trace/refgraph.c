@@ -181,6 +181,7 @@ mp_refgraph_add_fresh(mp_refgraph *g, PyObject *obj)
         slot->node->yields = 0;
         slot->node->born = g->at;
         slot->node->of_code = false;
+        slot->node->made = 0;
         return slot->node;
     }
     return node_add(g, obj, MP_NODE_FRESH, -1);

@@ -58,6 +58,7 @@ typedef struct mp_node {
                          // the last of `changes` need, so many as this - 1
     int64_t version;     // external tensors: in-place counter when first seen
     int32_t reg;         // guard register, -1 if the object is not external
+    int32_t made;        // fresh: the body in which an instruction made it; 0: none
     int32_t number;      // symbols: which of the guard program's (trace/symbol.h); late
                          // values: which of the trace's
     uint8_t kind;        // mp_node_kind

@@ -35,6 +35,7 @@ typedef enum {
     MP_BELOW_SKIP,     // inside a logged operation: library frames run unwatched
     MP_BELOW_TRUSTED,  // inside an operator of torch.library: all frames do
     MP_BELOW_APPLY,    // inside autograd.Function.apply: its `forward` is watched
+    MP_BELOW_ARM,      // below a branch: the frame of the arm that is not taken
 } mp_below;
 
 /* How the result of the instruction in progress is taken in. */
@@ -45,6 +46,7 @@ typedef enum {
     MP_POST_OP,         // result of the logged operation
     MP_POST_APPLY,      // the same, of autograd.Function.apply
     MP_POST_REGION,     // the same, of an operator with bodies
+    MP_POST_BRANCH,     // a jump that a tensor decides; an arm may run below it
     MP_POST_STORE,      // the logged operation is a statement: it has no result
     MP_POST_CONST,      // must be a constant (metadata)
     MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
@@ -101,6 +103,7 @@ typedef struct {
     // Segments that do not begin with the call (run/segment.c):
     uint8_t *unread;  // owned, by local: a constant of the entry row, not loaded yet
     int32_t base;     // of the frame's slots in the entry row
+    bool arm;         // it runs the arm of a branch that the program does not take
     bool rebuilt;     // its call in progress has no operands any more, ...
     uint8_t how;      // ... and its result is used like this (mp_resume_how)
     PyObject *made;   // borrowed from the rebuilt point: the instance being made
@@ -227,6 +230,17 @@ typedef struct mp_region {
     Py_ssize_t n_ops;         // how far things were before the body in progress
     int32_t inside;
     bool trial;  // what T->trial was before it
+    // A branch: of the frame that branches, and where its arms meet.
+    int32_t body;       // what T->body was before it
+    int32_t depth;      // its place in T->stack
+    int32_t join;       // code unit; -1: both arms return; -2: no branch
+    int32_t others[2];  // where the arms begin, if it is false, if it is true
+    bool arrived;       // the arm that the program does not take is recorded
+    int truth;          // which one the program takes
+    PyObject **slots;   // owned: what the locals and the stack held there
+    PyObject **leaves;  // owned, parallel: Values of tensors among these, or NULL
+    int32_t n_slots;
+    int (*decide)(PyObject *self);
     bool dynamic;
 } mp_region;
 
@@ -262,6 +276,11 @@ typedef struct mp_trace {
     mp_pending_op op;
     mp_apply apply;
     mp_region *region;  // owned: the innermost in progress, or NULL
+    bool branches;      // a branch on a tensor is an operation
+    int32_t stale;      // > 0: so many frames from the outermost on, the last one has a
+                        // variable that tells which arm of a branch was taken
+    mp_site stale_at;   // that branch
+    int32_t body, n_bodies;  // number of the body that is recorded; how many so far
     int32_t inside;  // > 0: a body is recorded; nodes from here on, counted from 1, are
                      // its own
     PyObject *id_hashes;   // owned set: hashes of constants whose id() was asked
@@ -421,6 +440,20 @@ void mp_trial_give_up(mp_trace *T);
 /* Break before the instruction there next time, for the reason in T->why; unless at_once,
  * only if it fails again: what a program does at its first call, it may not do again. */
 void mp_trace_avoid(mp_trace *T, mp_site site, bool at_once);  // run/segment.c
+
+/* Is an arm of a branch recorded, or a body within one? */
+static inline bool
+mp_in_arm(const mp_trace *T)
+{
+    const mp_region *r = T->inside > 0 ? T->region : NULL;
+    while (r != NULL && r->join == -2) {
+        r = r->outer;
+    }
+    return r != NULL;
+}
+
+/* Why a body cannot be recorded: control-flow, with that reason. */
+void mp_abort_of_body(mp_abort_info *why);
 
 /* -- arrays.c ---------------------------------------------------------------------- */
 

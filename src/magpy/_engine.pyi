@@ -86,6 +86,7 @@ class CompiledFunction:
         wrapped: Callable[..., Any] | None = None,
         judge: Any = None,
         numbers: int = 2,
+        control_flow: int = -1,
     ) -> CompiledFunction: ...
     disabled: bool
     @property

@@ -149,11 +149,13 @@ def _follow_switch(c_engine: Any) -> None:
     def switch() -> None:
         c_engine._set_enabled(config.enabled)
         c_engine._set_compiling(config.is_compiling)
+        c_engine._set_flow(config.control_flow)
 
     switch()
     if not config.listens("enabled"):
         config.on_change("enabled", switch)
         config.on_change("is_compiling", switch)
+        config.on_change("control_flow", switch)
 
 
 def _teach_torch(c_engine: Any) -> None:

@@ -56,6 +56,7 @@ class Options:
     name: str | None = None
     dynamic: bool | None = None
     recompile_limit: int | None = None
+    control_flow: bool | None = None
 
     def compile(self, model: Any) -> Any:
         """Compile another model with the same options."""
@@ -82,6 +83,7 @@ def compile(
     recompile_limit: int | None = ...,
     isolate_recompiles: bool = ...,
     shapes_spec: None = ...,
+    control_flow: bool | None = ...,
 ) -> F: ...
 @overload
 def compile(
@@ -97,6 +99,7 @@ def compile(
     recompile_limit: int | None = ...,
     isolate_recompiles: bool = ...,
     shapes_spec: None = ...,
+    control_flow: bool | None = ...,
 ) -> Callable[[F], F]: ...
 def compile(
     model: Any = None,
@@ -111,6 +114,7 @@ def compile(
     recompile_limit: int | None = None,
     isolate_recompiles: bool = False,
     shapes_spec: None = None,
+    control_flow: bool | None = None,
 ) -> Any:
     """Make a PyTorch function or module faster without changing what it does.
 
@@ -139,6 +143,8 @@ def compile(
         isolate_recompiles: True or False; every compiled object has recordings of its
             own anyway.
         shapes_spec: must be None; mark sizes with ``torch._dynamo.mark_dynamic``.
+        control_flow: make branches on tensors operations of the graph, see
+            ``docs/control_flow.md``; None: as ``magpy.config.control_flow`` says.
 
     Returns:
         For a module, a module that shares all its state with `model`; otherwise a
@@ -166,7 +172,11 @@ def compile(
         raise ValueError("pass either mode or options, not both")
     backend = _default_backend() if backend is None else backend
     given = _without_guard_filter(options or {})
-    checked = Options(fullgraph, backend, mode, given, name, dynamic, recompile_limit)
+    if control_flow is not None and not isinstance(control_flow, bool):
+        raise TypeError(f"control_flow must be a bool or None, not {control_flow!r}")
+    checked = Options(
+        fullgraph, backend, mode, given, name, dynamic, recompile_limit, control_flow
+    )
     settings = Settings(mode, checked.options)
     resolved = resolve(backend, settings)  # raises for wrong ones
     if dynamic and not resolved.dynamic:
@@ -251,6 +261,7 @@ def _engine_function(target: Callable[..., Any], session: Session) -> Any:
         wrapped=target,
         judge=Judge() if _setup.torch_version() else None,
         numbers=_numbers(session),
+        control_flow={None: -1, False: 0, True: 1}[session.options.control_flow],
     )
     try:
         compiled = make(_calling(target) if _is_operator(target) else target)

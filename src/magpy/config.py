@@ -170,6 +170,10 @@ class Config:
         "The answer of torch.compiler.is_compiling() in a recording; auto: see backend.md.",
         choices=("auto", True, False),
     )
+    control_flow = Knob(
+        False,
+        "Make branches on tensors operations of the graph; see control_flow.md.",
+    )
     inductor_direct = Knob(
         True,
         "Call Inductor's code without its run-time wrappers where they do nothing.",

@@ -83,6 +83,8 @@ class Region(graph.WithBodies):
             self._modules = [
                 graph.build(spec, name=f"{self.kind}_body") for spec in self.specs
             ]
+            for spec, module in zip(self.specs, self._modules, strict=True):
+                module.grads = spec[3].get("grads", ())
         return self._modules
 
     def operator(self) -> Callable[..., Any]:
@@ -94,6 +96,7 @@ class Region(graph.WithBodies):
             "map": ops.map_impl,
             "scan": ops.scan,
             "checkpoint": checkpointed,
+            "branch": branch,
         }
         return found[self.kind]
 
@@ -104,7 +107,7 @@ class Region(graph.WithBodies):
             groups.append(tuple(given[at : at + count]))
             at += count
         rest = tuple(given[at:])
-        if self.kind == "cond":
+        if self.kind in ("cond", "branch"):
             return (given[0], *bodies, (*groups[1], *rest))
         if self.kind == "while_loop":
             return (*bodies, groups[0], rest)
@@ -148,18 +151,6 @@ class Call:
         ):
             raise RefusedError("an operand that is no plain tensor")
 
-    def begin(self) -> Callable[[], None]:
-        """Return what puts the random generators back that the bodies draw from."""
-        cpu = torch.get_rng_state()
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-
-        def restore() -> None:
-            torch.set_rng_state(cpu)
-            if cuda is not None:
-                torch.cuda.set_rng_state_all(cuda)
-
-        return restore
-
     def sample(self, k: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return arguments for body `k`, and the new tensors among them in order."""
         fresh = [_copy(value) for value in self.values]
@@ -180,15 +171,7 @@ class Call:
             return str(error)
 
     def _finish(self, leaves: tuple[Any, ...], bodies: Sequence[Body]) -> Any:
-        from magpy import _torch_table
-
-        for _, ops, _ in bodies:
-            for target, *_ in graph.operations((ops, 0, (), {})):
-                owner = getattr(target, "__self__", None)
-                if _torch_table.sets_state(target):
-                    raise RefusedError("a mode of torch is set in a body")
-                if isinstance(owner, type) and issubclass(owner, _FUNCTION):
-                    raise RefusedError(f"{owner.__name__}.apply in a body")
+        _check_operations(bodies)
         lifted = _lifted(bodies)
         specs = [_spec(params, ops, outs, lifted) for params, ops, outs in bodies]
         _check_outputs(self.kind, bodies)
@@ -280,6 +263,18 @@ def _renumbered(tree: Any, numbers: dict[int, int]) -> Any:
         start, stop, step = _renumbered((tree.start, tree.stop, tree.step), numbers)
         return slice(start, stop, step)
     return tree
+
+
+def _check_operations(bodies: Iterable[Body]) -> None:
+    from magpy import _torch_table
+
+    for _, ops, _ in bodies:
+        for target, *_ in graph.operations((ops, 0, (), {})):
+            owner = getattr(target, "__self__", None)
+            if _torch_table.sets_state(target):
+                raise RefusedError("a mode of torch is set in a body")
+            if isinstance(owner, type) and issubclass(owner, _FUNCTION):
+                raise RefusedError(f"{owner.__name__}.apply in a body")
 
 
 def _check_outputs(kind: str, bodies: Sequence[Body]) -> None:
@@ -492,6 +487,34 @@ _KINDS: dict[str, Callable[..., Call]] = {
 }
 
 
+def generators() -> Callable[[], None]:
+    """Return what puts the random generators back that bodies draw from."""
+    cpu = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+    def restore() -> None:
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+    return restore
+
+
+def look_alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Can no code tell the tensors apart but by their values?"""
+    return (
+        type(a) is type(b) is torch.Tensor
+        and (a.dtype, a.device, a.layout, a.requires_grad)
+        == (b.dtype, b.device, b.layout, b.requires_grad)
+        and a.layout is torch.strided
+        and (a.shape, a.stride(), a.storage_offset())
+        == (b.shape, b.stride(), b.storage_offset())
+        and torch._C._dispatch_keys(a) == torch._C._dispatch_keys(b)
+        and not vars(a)
+        and not vars(b)
+    )
+
+
 def run_body(body: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Call a body; this frame is watched like one of the program."""
     return body(*args)
@@ -504,3 +527,215 @@ def operators() -> list[Any]:
 
     mapped = getattr(map_module, "map", map_module)
     return [torch.cond, while_loop, mapped, scan]
+
+
+# -- Branches of the program -----------------------------------------------------------
+
+
+def branch(
+    condition: Any, right: Any, wrong: Any, operands: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Run one of two graphs; while a compiler traces, ``torch.cond`` of them.
+
+    What the arms hand on unchanged is copied there, since ``torch.cond`` takes no result
+    that is an operand; nobody else has it (``engine/graph/branch.c``).
+    """
+    if not _is_traced((condition, *operands)):
+        chosen = right if condition else wrong
+        found: tuple[Any, ...] = chosen(*operands)
+        return found
+
+    def copied(arm: Any) -> Callable[..., tuple[Any, ...]]:
+        def run(*given: Any) -> tuple[Any, ...]:
+            return tuple(
+                [
+                    result.clone() if any(result is x for x in given) else result
+                    for result in arm(*given)
+                ]
+            )
+
+        return run
+
+    ops: Any = torch.ops.higher_order
+    results = ops.cond(
+        condition.reshape(()) != 0, copied(right), copied(wrong), operands
+    )
+    grads = right.grads
+    return tuple(
+        [
+            result if asks else result.detach()
+            for result, asks in zip(results, grads, strict=True)
+        ]
+    )
+
+
+def _is_traced(values: Iterable[Any]) -> bool:
+    from torch._subclasses import FakeTensor
+    from torch._subclasses.functional_tensor import FunctionalTensor
+    from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+    return bool(_get_current_dispatch_mode_stack()) or any(
+        isinstance(value, (FakeTensor, FunctionalTensor)) for value in values
+    )
+
+
+def join(
+    leaves: tuple[Any, ...],
+    arms: Sequence[tuple[list[Any], Any]],
+    grads: Sequence[bool],
+) -> Any:
+    """Return the operation that stands for a branch, and its operands.
+
+    Args:
+        leaves: the condition.
+        arms: operations and results of the one for True, and of the other.
+        grads: which results require gradients.
+    """
+    bodies: list[Body] = [([], ops, outs) for ops, outs in arms]
+    try:
+        _check_operations(bodies)
+        lifted = _lifted(bodies)
+        specs = [_spec(*body, lifted) for body in bodies]
+    except RefusedError as error:
+        return str(error)
+    specs[0][3]["grads"] = tuple(grads)
+    region = Region("branch", specs, (1, 0), _shaped(bodies[0][2], None))
+    return region, (*leaves, *lifted)
+
+
+@functools.lru_cache(maxsize=1024)
+def branch_shape(code: types.CodeType, index: int) -> tuple[int, int, int, bytes] | str:
+    """Return where the arms of a jump begin and meet; a text if they do not.
+
+    Returns:
+        Code units of the arm for False, of that for True, of the place where they meet
+        (-1: both return), and for each local whether its value may be needed there.
+    """
+    if len(code.co_code) > _LONGEST:
+        return "a function that is too long"
+    flow = _Flow(code)
+    at = flow.at.get(index)
+    if at is None or len(flow.next[at]) != 2:
+        return "a jump of another kind"
+    fall, target = flow.next[at]
+    name = flow.code[at].opname
+    arms = (fall, target) if "IF_TRUE" in name else (target, fall)
+    place = flow.meet(at)
+    if place is None:
+        return "its arms do not meet in this frame"
+    if flow.returns(at, place):
+        return "a loop"
+    unit = -1 if place == flow.end else flow.units[place]
+    live = flow.live(place) if place != flow.end else frozenset()
+    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+    mask = bytes([i in live for i in range(len(names))])
+    return flow.units[arms[0]], flow.units[arms[1]], unit, mask
+
+
+class _Flow:
+    """The instructions of a function and how they follow each other."""
+
+    def __init__(self, code: types.CodeType) -> None:
+        found = list(dis.get_instructions(code))
+        self.code: list[dis.Instruction] = []
+        self.units: list[int] = []  # where an instruction begins, with its prefixes
+        start = None
+        for each in found:
+            start = each.offset if start is None else start
+            if each.opname == "EXTENDED_ARG":
+                continue
+            self.code.append(each)
+            self.units.append(start // 2)
+            start = None
+        self.at = {unit: i for i, unit in enumerate(self.units)}
+        offsets = {each.offset: i for i, each in enumerate(self.code)}
+        for i, unit in enumerate(self.units):
+            offsets[unit * 2] = i
+        self.end = len(self.code)
+        self.next: list[list[int]] = []
+        for i, each in enumerate(self.code):
+            name, follows = each.opname, []
+            if name.startswith(("RETURN", "RAISE", "RERAISE")):
+                follows = [self.end] if name.startswith("RETURN_") else []
+            else:
+                if name not in ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE") and (
+                    name != "JUMP_BACKWARD_NO_INTERRUPT"
+                ):
+                    follows.append(i + 1)
+                if each.opcode in _JUMPS:
+                    follows.append(offsets[each.argval])
+            if name == "RETURN_GENERATOR":
+                follows = [i + 1]
+            self.next.append(follows)
+        #: Handlers that an exception of an instruction may go to.
+        self.caught: list[list[int]] = [[] for _ in self.code]
+        table: Any = dis.Bytecode(code)  # (typeshed does not know the attribute)
+        for entry in table.exception_entries:
+            for i in range(len(self.code)):
+                if entry.start <= self.code[i].offset < entry.end:
+                    self.caught[i].append(offsets[entry.target])
+
+    def meet(self, at: int) -> int | None:
+        """Return the first place through which all ways from `at` go."""
+        every = frozenset(range(self.end + 1))
+        after = {i: every for i in range(self.end)}
+        after[self.end] = frozenset({self.end})
+        changed = True
+        while changed:
+            changed = False
+            for i in reversed(range(self.end)):
+                ways = [after[n] for n in self.next[i]]
+                if not ways:
+                    continue  # it raises: no way that meets another
+                new = frozenset.intersection(*ways) | {i}
+                if new != after[i]:
+                    after[i], changed = new, True
+        shared = after[at] - {at}
+        if not shared or len(shared) == self.end:
+            return None
+        return max(shared, key=lambda i: len(after[i]))
+
+    def returns(self, at: int, place: int) -> bool:
+        """Is there a way from `at` to itself that does not go through `place`?"""
+        seen: set[int] = set()
+        waiting = list(self.next[at])
+        while waiting:
+            i = waiting.pop()
+            if i == at:
+                return True
+            if i not in (place, self.end) and i not in seen:
+                seen.add(i)
+                waiting += self.next[i]
+        return False
+
+    def live(self, place: int) -> frozenset[int]:
+        """Return the locals whose values may be read from `place` on.
+
+        To delete one that is not set raises, so that reads it, too.
+        """
+        alive: list[frozenset[int]] = [frozenset()] * (self.end + 1)
+        changed = True
+        while changed:
+            changed = False
+            for i in reversed(range(self.end)):
+                new = frozenset().union(*(alive[n] for n in self.next[i]))
+                name, arg = self.code[i].opname, self.code[i].arg or 0
+                if name == "STORE_FAST":
+                    new -= {arg}
+                elif name.startswith("LOAD_FAST") or name in (
+                    "DELETE_FAST",
+                    "LOAD_CLOSURE",
+                    "LOAD_DEREF",
+                    "LOAD_CLASSDEREF",
+                    "STORE_DEREF",
+                    "DELETE_DEREF",
+                ):
+                    new |= {arg}
+                new = new.union(*(alive[n] for n in self.caught[i]))
+                if new != alive[i]:
+                    alive[i], changed = new, True
+        return alive[place]
+
+
+_LONGEST = 8000  # bytes of code
+_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)

@@ -250,6 +250,7 @@ def test_torch_version_gate(monkeypatch):
         supported=lambda: (True, None),
         _set_enabled=lambda on: None,
         _set_compiling=lambda on: None,
+        _set_flow=lambda on: None,
     )
     monkeypatch.setattr(_setup, "engine", lambda: available)
     monkeypatch.setattr(_setup, "torch_version", lambda: (2, 4))

@@ -1,0 +1,575 @@
+/* graph/branch.c - a jump that a tensor decides becomes an operation of the graph.
+ *
+ *   if t: y = f(x)          y = branch(t, graph of f(x), graph of g(x))
+ *   else: y = g(x)
+ *
+ * The arms meet at one instruction of the same frame.  The one that the program does not take
+ * is recorded first, in a copy of the frame (run/arm.c); then the program takes the other one,
+ * watched as ever.  Where they meet, each local and each value on the stack is compared
+ * (mp_branch_join): what both have left as it was stays, tensors become results.
+ * R: a result is known by the address of the tensor that the program has.  So nothing else may
+ * hold a tensor that was there before and is a result of an arm, nor share its memory: on a
+ * hit the result may be a copy, or the other arm's.
+ * R: neither arm changes what was there before (python/body.c). */
+#include "graph/graph.h"
+
+#include <string.h>
+
+#include "objects/equal.h"
+#include "objects/operators.h"
+#include "plan/value.h"
+
+enum { MAX_NESTED = 6 };
+
+static mp_rc
+branch_refuse(mp_trace *T, const char *why)
+{
+    return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "%s", why);
+}
+
+bool
+mp_is_undecided(mp_trace *T, PyObject *obj)
+{
+    const mp_node *n = mp_tensor_is_any(obj) ? mp_refgraph_find(&T->graph, obj) : NULL;
+    return is_tensor_node(n) && mp_tensor_is(obj) && !mp_tensor_is_constant(T, obj);
+}
+
+/* May the frame be copied? */
+static bool
+frame_can_branch(const mp_shadow *s)
+{
+    int flags = s->info->code->co_flags;
+    PyObject *func = mp_frame_func_borrow(s->f);
+    return (flags & CO_OPTIMIZED) && s->started && s->fresh && s->names == NULL
+           && !(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR))
+           && s->handling == 0 && s->kwnames == NULL && PyFunction_Check(func)
+           && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
+}
+
+/* Where the arms are: from magpy.regions. */
+static mp_rc
+ask_shape(mp_trace *T, const mp_shadow *s, mp_region *r)
+{
+    r->call = PyObject_CallMethod(mp_region_module_borrow(), "branch_shape", "Oi",
+                                  s->info->code, s->pending);
+    if (r->call == NULL) {
+        return MP_ERR;
+    }
+    if (PyUnicode_Check(r->call)) {
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "%U", r->call);
+    }
+    r->others[0] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 0));
+    r->others[1] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 1));
+    r->join = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 2));
+    return MP_OK;
+}
+
+mp_rc
+mp_branch_begin(mp_trace *T, mp_shadow *s, PyObject *tensor)
+{
+    if (mp_region_module_borrow() == NULL || T->apply.cls != NULL || T->compiling->trial
+        || T->in_mode != MP_MODE_OFF || !frame_can_branch(s) || T->follows
+        || T->n_levels > 0) {
+        return branch_refuse(T, "a branch in a place of this kind");
+    }
+    int depth = 0;
+    for (const mp_region *outer = T->region; outer != NULL; outer = outer->outer) {
+        depth++;
+    }
+    if (depth >= MAX_NESTED) {
+        return branch_refuse(T, "branches that are nested too deeply");
+    }
+    mp_region *r = mp_region_new(T, (PyObject *)&PyBool_Type);
+    if (r == NULL) {
+        return MP_ERR;
+    }
+    mp_rc rc = ask_shape(T, s, r);
+    rc = rc != MP_OK ? rc : mp_op_take(T, r->callee, &tensor, 1, NULL, MP_TORCH_CALL);
+    if (rc == MP_OK && T->op.sized) {
+        rc = mp_pin_everything(T);
+    }
+    if (rc == MP_OK && T->op.dynamic) {
+        rc = branch_refuse(T, "a condition whose shape depends on data");
+    }
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        Py_DECREF(r);
+        return rc;
+    }
+    r->op = T->op;
+    memset(&T->op, 0, sizeof(T->op));
+    T->op_caught = T->op_caught || mp_shadow_catches(s);
+    mp_op_note_clash(T);
+    r->outer = T->region;
+    T->region = r;
+    s->below = MP_BELOW_ARM;
+    s->post = MP_POST_BRANCH;
+    return MP_OK;
+}
+
+/* -- Arms ------------------------------------------------------------------------------ */
+
+void
+mp_arm_begin(mp_trace *T, mp_region *r, bool trial)
+{
+    r->n_ops = PyList_GET_SIZE(T->ops);
+    T->trial = trial;
+    T->inside = T->graph.n_nodes + 1;
+    T->body = ++T->n_bodies;
+}
+
+mp_region *
+mp_branch_at(const mp_trace *T, const mp_shadow *s, int index)
+{
+    mp_region *r = T->region;
+    if (r == NULL || r->join == -2 || T->inside == 0) {
+        return NULL;
+    }
+    bool here = r->arrived ? T->n_stack - 1 == r->depth
+                           : s->arm && T->n_stack - 1 == r->depth + 1;
+    bool ends =
+        r->join < 0 ? s->info->at[index].op == MP_OP_RETURN_VALUE : index == r->join;
+    return here && (ends || s->info->is_handler[index]) ? r : NULL;
+}
+
+static PyObject *
+frame_slot(const mp_shadow *s, int32_t i)
+{
+    int n = s->info->code->co_nlocalsplus;
+    return i < n ? mp_frame_local_borrow(s->f, i) : mp_frame_stack_borrow(s->f, i - n);
+}
+
+/* A value that an arm has left in a variable: *leaf of a tensor, new, else NULL. */
+static mp_rc
+value_leaf(mp_trace *T, PyObject *value, PyObject **leaf)
+{
+    mp_val n;
+    *leaf = NULL;
+    if (value == NULL) {
+        return MP_OK;
+    }
+    if (!mp_is_constant(value) && !mp_tensor_is_any(value)) {
+        return MP_OK;  // compared by address
+    }
+    mp_rc rc = mp_value(T, value, &n);
+    if (rc != MP_OK || !mp_val_is_tensor(n)) {
+        return rc;
+    }
+    if (n.node->dynamic) {
+        return branch_refuse(T, "a result whose shape depends on data");
+    }
+    return mp_op_value(T, n.node, leaf);
+}
+
+/* The operations of the arm leave the log of the run: new list. */
+static PyObject *
+take_ops(mp_trace *T, mp_region *r)
+{
+    Py_ssize_t size = PyList_GET_SIZE(T->ops);
+    PyObject *ops = PyList_GetSlice(T->ops, r->n_ops, size);
+    if (ops != NULL && PyList_SetSlice(T->ops, r->n_ops, size, NULL) < 0) {
+        Py_CLEAR(ops);
+    }
+    return ops;
+}
+
+mp_rc
+mp_arm_arrive(mp_trace *T, mp_shadow *s, mp_region *r, int index)
+{
+    if (s->info->is_handler[index]) {
+        return branch_refuse(T, "an exception in a branch");
+    }
+    const mp_shadow *outer = &T->stack[r->depth];
+    int32_t n = s->info->code->co_nlocalsplus + s->info->at[index].depth;
+    r->slots = PyMem_Calloc((size_t)n + 1, sizeof(*r->slots));
+    r->leaves = PyMem_Calloc((size_t)n + 1, sizeof(*r->leaves));
+    if (r->slots == NULL || r->leaves == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    r->n_slots = n;
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < n && rc == MP_OK; i++) {
+        PyObject *value = frame_slot(s, i);
+        r->slots[i] = Py_XNewRef(value);
+        bool local = i < s->info->code->co_nlocalsplus;
+        if (local && s->unread != NULL && s->unread[i] != 0) {
+            continue;  // as it was
+        }
+        bool same = local && value == mp_frame_local_borrow(outer->f, i);
+        rc = same ? MP_OK : value_leaf(T, value, &r->leaves[i]);
+    }
+    PyObject *ops = rc == MP_OK ? take_ops(T, r) : NULL;
+    if (rc == MP_OK && (ops == NULL || PyList_Append(r->bodies, ops) < 0)) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(ops);
+    r->arrived = rc == MP_OK;
+    return rc;
+}
+
+/* -- Where they meet --------------------------------------------------------------------- */
+
+typedef struct {
+    mp_trace *T;
+    mp_region *r;
+    mp_shadow *s;
+    int index;
+    const char *live;         // by local
+    PyObject *ours, *theirs;  // owned lists of leaves: the arm taken, the other
+    PyObject *grads;          // owned list of bools
+    mp_node **nodes;          // owned: those of the results
+    int32_t *at;              // owned: a slot of each
+    int32_t n;
+    bool
+        stale;  // a variable that is not read any more holds what one arm has put there
+} meeting;
+
+static bool
+is_live(const meeting *m, int32_t i)
+{
+    bool local = i < m->s->info->code->co_nlocalsplus;
+    if (m->r->join < 0) {
+        return i == m->r->n_slots - 1;  // what is returned
+    }
+    return !local || m->live[i] != 0;
+}
+
+/* Has the arm in progress made this tensor? */
+static bool
+is_arms(const mp_trace *T, const mp_node *n)
+{
+    for (int32_t i = T->graph.n_nodes; i-- > T->inside - 1;) {
+        if (T->graph.nodes[i] == n) {
+            return n->reg < 0;
+        }
+    }
+    return false;
+}
+
+/* Does a tensor that was there before share its memory? */
+static bool
+shares(const mp_trace *T, PyObject *tensor)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    if (mp_tensor_extent(tensor, &lo, &hi) <= 0) {
+        return true;
+    }
+    for (int32_t i = 0; i < T->inside - 1; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (n->kind != MP_NODE_TENSOR || (n->reg < 0 && !mp_node_is_alive(n))
+            || n->obj == tensor) {
+            continue;
+        }
+        if (!mp_node_is_alive(n)  // what it was a view of, nobody knows
+            || mp_tensor_extent(n->obj, &other_lo, &other_hi) <= 0
+            || (lo < other_hi && other_lo < hi)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How often do the variables of the frame and those of the other arm hold it?  -1: in a
+ * variable that will be read, and holds another one in the other arm. */
+static Py_ssize_t
+count_holders(const meeting *m, PyObject *tensor, int32_t at)
+{
+    Py_ssize_t found = 0;
+    for (int32_t i = 0; i < m->r->n_slots; i++) {
+        PyObject *ours = frame_slot(m->s, i);
+        found += m->r->slots[i] == tensor;
+        if (ours != tensor) {
+            continue;
+        }
+        found++;
+        if (is_live(m, i)
+            && (ours != frame_slot(m->s, at) || m->r->slots[i] != m->r->slots[at])) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < m->r->op.n_inputs; i++) {
+        found += m->r->op.inputs[i] == tensor;
+    }
+    return found;
+}
+
+/* How many of its references are torch's: autograd has saved it, or it has a view. */
+static int
+held_by_torch(PyObject *tensor)
+{
+    PyObject *count = PyObject_CallMethod(tensor, "_use_count", NULL);
+    int held = count != NULL && PyLong_AsLong(count) > 1;
+    mp_err_drop();  // on doubt, none
+    Py_XDECREF(count);
+    return held;
+}
+
+/* A tensor that was there before the branch, and is what an arm ends with: nobody else may
+ * have it. */
+static bool
+is_private(const meeting *m, PyObject *tensor, int32_t at)
+{
+    const mp_node *n = mp_refgraph_find(&m->T->graph, tensor);
+    return n != NULL && n->reg < 0 && !n->attrs
+           && count_holders(m, tensor, at) == Py_REFCNT(tensor) - held_by_torch(tensor)
+           && !shares(m->T, tensor);
+}
+
+static bool
+is_leaf_with_grad(PyObject *tensor)
+{
+    PyObject *leaf = PyObject_GetAttrString(tensor, "is_leaf");
+    PyObject *asks = PyObject_GetAttrString(tensor, "requires_grad");
+    bool both = leaf != Py_False && asks != Py_False;
+    Py_XDECREF(leaf);
+    Py_XDECREF(asks);
+    mp_err_drop();  // on doubt, yes
+    return both;
+}
+
+/* 1: both look alike to the program; 0; -1 with an exception */
+static int
+look_alike(PyObject *a, PyObject *b)
+{
+    PyObject *same =
+        PyObject_CallMethod(mp_region_module_borrow(), "look_alike", "OO", a, b);
+    int rc = same == NULL ? -1 : same == Py_True;
+    Py_XDECREF(same);
+    return rc;
+}
+
+static mp_rc
+add_result(meeting *m, int32_t i, PyObject *ours, PyObject *theirs, PyObject *leaf)
+{
+    mp_trace *T = m->T;
+    mp_node *n = mp_refgraph_find(&T->graph, ours);
+    int alike = look_alike(ours, theirs);
+    if (alike <= 0) {
+        return alike < 0
+                   ? MP_ERR
+                   : branch_refuse(T, "a tensor of another kind in the other arm");
+    }
+    for (int32_t k = 0; k < m->n; k++) {
+        bool same = frame_slot(m->s, m->at[k]) == ours;
+        if (same != (m->r->slots[m->at[k]] == theirs)) {
+            return branch_refuse(T, "two variables with one tensor, in one arm");
+        }
+        if (same) {
+            return MP_OK;
+        }
+    }
+    PyObject *other = m->r->leaves[i];
+    bool theirs_is_new = mp_refgraph_find(&T->graph, theirs) == NULL;
+    if (other == NULL) {  // the other arm has left it as it was
+        mp_node *before = mp_refgraph_find(&T->graph, theirs);
+        mp_rc rc = is_tensor_node(before)
+                       ? mp_op_value(T, before, &m->r->leaves[i])
+                       : branch_refuse(T, "a tensor that is not known");
+        if (rc != MP_OK) {
+            return rc;
+        }
+        other = m->r->leaves[i];
+    }
+    bool apart = (is_arms(T, n) ? !shares(T, ours) : is_private(m, ours, i))
+                 && (theirs_is_new ? !shares(T, theirs) : is_private(m, theirs, i));
+    if (!apart || is_leaf_with_grad(ours) || is_leaf_with_grad(theirs)) {
+        return branch_refuse(T, "a result that is also somewhere else");
+    }
+    PyObject *asks = PyObject_GetAttrString(ours, "requires_grad");
+    int rc = asks == NULL ? -1 : PyList_Append(m->ours, leaf);
+    rc = rc < 0 ? rc : PyList_Append(m->theirs, other);
+    rc = rc < 0 ? rc : PyList_Append(m->grads, asks);
+    Py_XDECREF(asks);
+    if (rc < 0) {
+        return MP_ERR;
+    }
+    m->nodes[m->n] = n;
+    m->at[m->n++] = i;
+    return MP_OK;
+}
+
+/* One variable, where both arms are at their ends. */
+static mp_rc
+meet_slot(meeting *m, int32_t i)
+{
+    mp_trace *T = m->T;
+    PyObject *ours = frame_slot(m->s, i), *theirs = m->r->slots[i], *leaf;
+    if (ours == theirs) {
+        return MP_OK;
+    }
+    if (!is_live(m, i)) {
+        m->stale = true;
+        return MP_OK;
+    }
+    if (ours == NULL || theirs == NULL) {
+        return branch_refuse(T, "a variable that one arm does not set");
+    }
+    if (mp_tensor_is(ours) && mp_tensor_is(theirs)) {
+        mp_rc rc = value_leaf(T, ours, &leaf);
+        if (rc == MP_OK && leaf == NULL) {
+            rc = branch_refuse(T, "a tensor that is not known");
+        }
+        rc = rc != MP_OK ? rc : add_result(m, i, ours, theirs, leaf);
+        Py_XDECREF(leaf);
+        return rc;
+    }
+    if (mp_is_constant(ours) && mp_is_constant(theirs)) {
+        mp_rc rc = value_leaf(T, ours, &leaf);
+        bool same = Py_TYPE(ours) == Py_TYPE(theirs) && mp_guard_equals(ours, theirs);
+        return rc != MP_OK || same ? rc : branch_refuse(T, "a number that differs");
+    }
+    return branch_refuse(T, "an object that differs");
+}
+
+/* The operation that stands for the branch goes into the log. */
+static mp_rc
+log_branch(meeting *m, PyObject *ops)
+{
+    mp_trace *T = m->T;
+    mp_region *r = m->r;
+    PyObject *other = PyList_GET_ITEM(r->bodies, 0);
+    bool truth = r->truth != 0;
+    PyObject *row = PyObject_CallMethod(
+        mp_region_module_borrow(), "join", "O((OO)(OO))O", r->op.args,
+        truth ? ops : other, truth ? m->ours : m->theirs, truth ? other : ops,
+        truth ? m->theirs : m->ours, m->grads);
+    if (row == NULL) {
+        return MP_ERR;
+    }
+    if (PyUnicode_Check(row)) {
+        mp_rc rc = mp_trace_abort(T, MP_AB_CONTROL_FLOW, "%U", row);
+        Py_DECREF(row);
+        return rc;
+    }
+    PyObject *tree = PyTuple_New(m->n), *entry = NULL;
+    for (int32_t k = 0; tree != NULL && k < m->n; k++) {
+        PyObject *leaf = mp_value_new(-1 - T->n_values);
+        if (leaf == NULL) {
+            Py_CLEAR(tree);
+            break;
+        }
+        T->n_values++;
+        PyTuple_SET_ITEM(tree, k, leaf);
+    }
+    PyObject *target = PyTuple_GET_ITEM(row, 0), *args = PyTuple_GET_ITEM(row, 1);
+    PyObject *kwargs = PyDict_New();
+    if (tree != NULL && kwargs != NULL) {
+        entry = PyTuple_Pack(4, target, args, kwargs, tree);
+    }
+    int rc = -1;
+    if (entry != NULL) {
+        mp_op_drop(T);
+        T->op.target = Py_NewRef(target);
+        T->op.effects = mp_op_effects(target);
+        mp_op_note_raises(T);
+        mp_op_drop(T);
+        rc = PyList_Append(T->ops, entry);
+    }
+    for (int32_t k = 0; rc == 0 && k < m->n; k++) {
+        // A new node: the one before keeps its Value, which the log has used.
+        m->nodes[k] = mp_refgraph_add_tensor(&T->graph, frame_slot(m->s, m->at[k]), -1);
+        rc = m->nodes[k] == NULL ? -1 : 0;
+        if (rc == 0) {
+            m->nodes[k]->leaf = Py_NewRef(PyTuple_GET_ITEM(tree, k));
+        }
+    }
+    Py_XDECREF(entry);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(tree);
+    Py_DECREF(row);
+    return rc < 0 ? MP_ERR : MP_OK;
+}
+
+/* Tensors of the arm that are no results mean nothing any more. */
+static void
+forget_others(const meeting *m)
+{
+    mp_trace *T = m->T;
+    for (int32_t i = T->inside - 1; i < T->graph.n_nodes; i++) {
+        mp_node *n = T->graph.nodes[i];
+        bool keeps = n->kind != MP_NODE_TENSOR || n->reg >= 0 || !mp_node_is_alive(n);
+        for (int32_t k = 0; k < m->n && !keeps; k++) {
+            keeps = m->nodes[k] == n;
+        }
+        if (!keeps && mp_refgraph_find(&T->graph, n->obj) == n) {
+            mp_refgraph_forget(&T->graph, n->obj);
+        }
+    }
+}
+
+static mp_rc
+meet(meeting *m)
+{
+    mp_trace *T = m->T;
+    mp_region *r = m->r;
+    PyObject *ops = NULL;
+    int32_t n = m->s->info->code->co_nlocalsplus + m->s->info->at[m->index].depth;
+    if (m->s->info->is_handler[m->index]) {
+        return branch_refuse(T, "an exception in a branch");
+    }
+    if (n != r->n_slots) {
+        return branch_refuse(T, "arms that end in different blocks");
+    }
+    mp_rc rc = MP_OK;
+    for (int32_t i = 0; i < n && rc == MP_OK; i++) {
+        rc = meet_slot(m, i);
+    }
+    if (rc == MP_OK && (ops = take_ops(T, r)) == NULL) {
+        rc = MP_ERR;
+    }
+    bool computes = rc == MP_OK
+                    && (PyList_GET_SIZE(ops) > 0
+                        || PyList_GET_SIZE(PyList_GET_ITEM(r->bodies, 0)) > 0);
+    if (computes && m->n == 0) {  // (they may raise, or draw random numbers)
+        rc = branch_refuse(T, "operations whose results nobody reads");
+    }
+    rc = rc != MP_OK || m->n == 0 ? rc : log_branch(m, ops);
+    Py_XDECREF(ops);
+    if (rc == MP_OK) {
+        forget_others(m);
+    }
+    return rc;
+}
+
+mp_rc
+mp_branch_join(mp_trace *T, mp_shadow *s, mp_region *r, int index)
+{
+    assert(r == T->region && r->arrived);
+    size_t n = (size_t)r->n_slots + 1;
+    meeting m = {.T = T,
+                 .r = r,
+                 .s = s,
+                 .index = index,
+                 .live = PyBytes_AS_STRING(PyTuple_GET_ITEM(r->call, 3)),
+                 .ours = PyList_New(0),
+                 .theirs = PyList_New(0),
+                 .grads = PyList_New(0),
+                 .nodes = PyMem_Calloc(n, sizeof(mp_node *)),
+                 .at = PyMem_Calloc(n, sizeof(int32_t))};
+    mp_rc rc = MP_ERR;
+    if (m.ours != NULL && m.theirs != NULL && m.grads != NULL && m.nodes != NULL
+        && m.at != NULL) {
+        rc = meet(&m);
+    }
+    else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    Py_XDECREF(m.ours);
+    Py_XDECREF(m.theirs);
+    Py_XDECREF(m.grads);
+    PyMem_Free(m.nodes);
+    PyMem_Free(m.at);
+    if (rc == MP_OK) {
+        T->branches = true;
+        T->stale_at = m.stale && T->stale == 0 ? r->site : T->stale_at;
+        T->stale = m.stale && T->stale == 0 ? r->depth + 1 : T->stale;
+        T->inside = r->inside;
+        T->body = r->body;
+        T->region = r->outer;
+        r->outer = NULL;
+        r->T = NULL;
+        Py_DECREF(r);
+    }
+    return rc;
+}

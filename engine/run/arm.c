@@ -1,0 +1,155 @@
+/* run/arm.c - the arm of a branch that the program does not take.
+ *
+ * The region stands on the stack in the place of the condition (graph/branch.c).  When the
+ * interpreter asks whether it is true, a copy of the frame runs the other arm, watched, up to
+ * the place where both meet, and is left there; then the interpreter gets its answer and
+ * takes the program's arm. */
+#include "graph/graph.h"
+#include "run/run.h"
+
+static mp_rc
+step_other(mp_trace *T, mp_shadow *s, void *arg)
+{
+    mp_region *r = arg;
+    r->trial = T->trial;
+    r->inside = T->inside;
+    r->body = T->body;
+    s->below = MP_BELOW_ARM;
+    mp_arm_begin(T, r, true);
+    return MP_OK;
+}
+
+static mp_rc
+step_taken(mp_trace *T, mp_shadow *s, void *arg)
+{
+    mp_region *r = arg;
+    s->below = MP_BELOW_NOTHING;
+    mp_body_forget(T);
+    mp_arm_begin(T, r, r->trial);
+    return MP_OK;
+}
+
+/* The values that the copy of the frame begins with: new array of n. */
+static PyObject **
+copy_slots(const mp_shadow *s, int32_t n)
+{
+    PyObject **slots = PyMem_Calloc((size_t)n + 1, sizeof(*slots));
+    int n_locals = s->info->code->co_nlocalsplus;
+    for (int32_t i = 0; slots != NULL && i < n; i++) {
+        slots[i] = Py_XNewRef(i < n_locals ? mp_frame_local_borrow(s->f, i)
+                                           : mp_frame_stack_borrow(s->f, i - n_locals));
+    }
+    return slots;
+}
+
+/* true: the other arm is recorded. */
+static bool
+run_other(mp_trace *T, mp_region *r)
+{
+    mp_shadow *s = &T->stack[r->depth];
+    // (The condition is not on the stack of the copy.)
+    int32_t n = s->info->code->co_nlocalsplus + s->info->at[s->pending].depth - 1;
+    PyObject **slots = copy_slots(s, n);
+    if (slots == NULL) {
+        return false;
+    }
+    mp_resume_frame frame = {.func = (PyFunctionObject *)mp_frame_func_borrow(s->f),
+                             .index = r->others[!r->truth],
+                             .n_slots = n,
+                             .slots = slots};
+    PyObject *result = mp_watch_resume_below(&frame, 1);
+    Py_XDECREF(result);
+    mp_err_keep_signal();
+    for (int32_t i = 0; i < n; i++) {
+        Py_XDECREF(slots[i]);  // none, but without memory for the frame
+    }
+    PyMem_Free(slots);
+    return r->arrived && T->state == MP_TRACE_RECORDING;
+}
+
+static int
+arm_decide(PyObject *self)
+{
+    mp_region *r = (mp_region *)Py_NewRef(self);
+    mp_trace *T = r->T;
+    r->decide = NULL;
+    PyObject *tensor = r->op.n_inputs > 0 ? Py_NewRef(r->op.inputs[0]) : NULL;
+    int truth = tensor == NULL ? 1 : PyObject_IsTrue(tensor);
+    Py_XDECREF(tensor);
+    while (r->op.n_inputs > 0) {  // it dies as in eager mode
+        Py_DECREF(r->op.inputs[--r->op.n_inputs]);
+    }
+    if (truth >= 0 && T != NULL && T->region == r && T->state == MP_TRACE_RECORDING) {
+        bool outermost = !T->trial;
+        r->truth = truth;
+        PyObject *state = mp_generators_save();
+        mp_record_step(T, step_other, r);
+        bool goes_on =
+            state != NULL && T->state == MP_TRACE_RECORDING && run_other(T, r);
+        if (state != NULL) {
+            mp_generators_restore(state);
+        }
+        Py_XDECREF(state);
+        if (goes_on) {
+            mp_watch_recover();
+            T->unwinding = false;
+            mp_record_step(T, step_taken, r);
+        }
+        else {
+            mp_region_fail(T, r, outermost);
+            if (!outermost) {
+                (void)mp_watch_raise();
+                truth = -1;
+            }
+        }
+    }
+    Py_DECREF(r);
+    return truth;
+}
+
+mp_rc
+mp_branch_install(mp_trace *T, mp_shadow *s, int depth)
+{
+    mp_region *r = T->region;
+    PyObject *top = Py_NewRef(mp_frame_stack_borrow(s->f, depth - 1));
+    assert(r->op.n_inputs == 1 && top == r->op.inputs[0]);
+    r->decide = arm_decide;
+    mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef((PyObject *)r));
+    Py_DECREF(top);
+    return MP_OK;
+}
+
+/* Is it the copy of the frame that branches? */
+bool
+mp_is_arm(mp_trace *T, const mp_shadow *parent, mp_frame *f)
+{
+    const mp_region *r = T->region;
+    return parent != NULL && parent->below == MP_BELOW_ARM && r != NULL && r->join != -2
+           && !r->arrived && T->n_stack - 1 == r->depth && T->outside == 0
+           && mp_frame_func_borrow(f) == mp_frame_func_borrow(parent->f)
+           && mp_frame_lasti(f) >= 0;
+}
+
+mp_rc
+mp_arm_enter(mp_trace *T, mp_shadow *s)
+{
+    const mp_shadow *from = &T->stack[T->region->depth];
+    int n = from->info->code->co_nlocalsplus;
+    s->info = from->info;
+    s->started = s->arm = true;
+    s->caught = from->caught;
+    s->base = from->base;
+    s->pending = -1;
+    if (from->unread == NULL) {
+        return MP_OK;
+    }
+    s->unread = PyMem_Calloc((size_t)n + 1, 1);
+    if (s->unread == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    for (int i = 0; i < n; i++) {
+        s->unread[i] = from->unread[i];
+    }
+    return MP_OK;
+}
