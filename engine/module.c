@@ -15,6 +15,7 @@
 #include "guard/plant.h"
 #include "objects/operators.h"
 #include "objects/own.h"
+#include "objects/warning.h"
 #include "plan/value.h"
 #include "run/record.h"
 #include "trace/plant.h"
@@ -279,6 +280,9 @@ static PyMethodDef module_methods[] = {
     {"_set_compiling", module_set_compiling, METH_O,
      "_set_compiling(on)\n--\n\n"
      "What torch.compiler.is_compiling() answers to watched code."},
+    {"_ears", mp_warning_ears, METH_NOARGS,
+     "_ears()\n--\n\n"
+     "Hear the warnings of this thread, in a filter of warnings."},
     {"_set_flow", module_set_flow, METH_O,
      "_set_flow(on)\n--\n\n"
      "Do branches on tensors become operations?"},

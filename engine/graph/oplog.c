@@ -553,6 +553,9 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_REFUSE) {
         return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
     }
+    if (flags & MP_TORCH_TRUSTED && T->trial && mp_in_arm(T)) {
+        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it may do more than it says
+    }
     if (flags & MP_TORCH_SETS_STATE && mp_in_arm(T)) {
         return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it would stay set
     }

@@ -273,6 +273,16 @@ is_of_outside(mp_trace *T, PyObject *tensor)
     return shares;
 }
 
+static bool
+is_on_cpu(PyObject *tensor)
+{
+    PyObject *answer = PyObject_GetAttrString(mp_level_bare(tensor), "is_cpu");
+    bool on = answer == Py_True;
+    mp_err_drop();  // on doubt, not
+    Py_XDECREF(answer);
+    return on;
+}
+
 mp_rc
 mp_op_check_trial(mp_trace *T)
 {
@@ -283,7 +293,18 @@ mp_op_check_trial(mp_trace *T)
         bool says = op->effects == NULL || op_says_written(T, op, i);
         writes = says && is_of_outside(T, op->inputs[i]);
     }
-    return writes ? mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial") : MP_OK;
+    if (writes) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial");
+    }
+    // R: what a kernel of an accelerator finds wrong ends the process.
+    bool unasked = T->trial && mp_in_arm(T) && mp_op_may_raise(T);
+    for (int i = 0; unasked && i < op->n_inputs; i++) {
+        if (!is_on_cpu(op->inputs[i])) {
+            return mp_trace_abort(T, MP_AB_CONTROL_FLOW,
+                                  "an operation that may raise, not on the CPU");
+        }
+    }
+    return MP_OK;
 }
 
 /* -- Memory with several counters -------------------------------------------------------------- */

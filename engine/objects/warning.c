@@ -67,3 +67,51 @@ mp_warning_forget(PyObject *filters_mutated)
     Py_XDECREF(none);
     return none == NULL ? -1 : 0;
 }
+
+/* -- Warnings that nobody is to see ------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD  // mp-ok: a type of our own
+    unsigned long thread;
+    bool heard;
+} ears;
+
+static PyObject *
+ears_match(PyObject *self, PyObject *text)
+{
+    ears *e = (ears *)self;
+    bool here = PyThread_get_thread_ident() == e->thread;
+    e->heard = e->heard || here;
+    return PyBool_FromLong(here);
+}
+
+static PyObject *
+ears_heard(PyObject *self, PyObject *none)
+{
+    return PyBool_FromLong(((ears *)self)->heard);
+}
+
+static PyMethodDef ears_methods[] = {
+    {"match", ears_match, METH_O, "match(text)\n--\n\nIs it a warning of this thread?"},
+    {"heard", ears_heard, METH_NOARGS, "heard()\n--\n\nHas it warned?"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject ears_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "magpy._engine.Ears",
+    .tp_basicsize = sizeof(ears),
+    .tp_methods = ears_methods,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+};
+
+PyObject *
+mp_warning_ears(PyObject *module, PyObject *none)
+{
+    ears *e = PyType_Ready(&ears_type) < 0 ? NULL : PyObject_New(ears, &ears_type);
+    if (e == NULL) {
+        return NULL;
+    }
+    e->thread = PyThread_get_thread_ident();
+    e->heard = false;
+    return (PyObject *)e;
+}

@@ -11,5 +11,8 @@ bool mp_warning_check(PyObject *what);
 MP_MAYRUN int mp_warning_show(PyObject *what, PyObject *text);
 /* All registries of warnings forget what was shown: the filters have changed. */
 int mp_warning_forget(PyObject *filters_mutated);
+/* _engine._ears(): what a filter of warnings compares texts with, in the place of a pattern.
+ * Those of this thread match, and it knows then that there were some. */
+PyObject *mp_warning_ears(PyObject *module, PyObject *none);
 
 #endif

@@ -82,12 +82,13 @@ arm_decide(PyObject *self)
     if (truth >= 0 && T != NULL && T->region == r && T->state == MP_TRACE_RECORDING) {
         bool outermost = !T->trial;
         r->truth = truth;
-        PyObject *state = mp_generators_save();
+        PyObject *state = mp_aside_begin();
         mp_record_step(T, step_other, r);
         bool goes_on =
             state != NULL && T->state == MP_TRACE_RECORDING && run_other(T, r);
         if (state != NULL) {
-            mp_generators_restore(state);
+            mp_aside_end(T, state);
+            goes_on = goes_on && T->state == MP_TRACE_RECORDING;
         }
         Py_XDECREF(state);
         if (goes_on) {

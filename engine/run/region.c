@@ -102,23 +102,28 @@ mp_err_keep_signal(void)
 }
 
 PyObject *
-mp_generators_save(void)
+mp_aside_begin(void)
 {
     mp_watch_pause();
     PyObject *state =
-        PyObject_CallMethod(mp_region_module_borrow(), "generators", NULL);
+        PyObject_CallMethod(mp_region_module_borrow(), "begin_aside", NULL);
     mp_watch_unpause();
     return state;
 }
 
 void
-mp_generators_restore(PyObject *state)
+mp_aside_end(mp_trace *T, PyObject *state)
 {
     mp_watch_pause();
-    PyObject *done = PyObject_CallNoArgs(state);
+    PyObject *warned = PyObject_CallNoArgs(state);
     mp_watch_unpause();
     mp_err_drop();  // (unreachable: the states were taken from there)
-    Py_XDECREF(done);
+    if (warned != Py_False && T->state == MP_TRACE_RECORDING) {
+        mp_callback saved = mp_callback_begin(T);
+        (void)mp_trace_abort(T, MP_AB_CONTROL_FLOW, "a warning in a body");
+        mp_callback_end(T, saved);
+    }
+    Py_XDECREF(warned);
 }
 
 /* A body could not be recorded: break before the call from now on. */
@@ -145,14 +150,15 @@ static bool
 run_bodies(mp_trace *T, mp_region *r)
 {
     PyObject *bodies = PyObject_GetAttrString(r->call, "bodies");
-    PyObject *state = bodies == NULL ? NULL : mp_generators_save();
+    PyObject *state = bodies == NULL ? NULL : mp_aside_begin();
     Py_ssize_t n = bodies == NULL ? 0 : PyTuple_GET_SIZE(bodies);
     bool goes_on = state != NULL;
     for (Py_ssize_t k = 0; k < n && goes_on; k++) {
         goes_on = run_body(T, r, k);
     }
     if (state != NULL) {
-        mp_generators_restore(state);
+        mp_aside_end(T, state);
+        goes_on = goes_on && T->state == MP_TRACE_RECORDING;
     }
     mp_err_drop();  // without memory nothing is recorded
     Py_XDECREF(state);

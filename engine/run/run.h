@@ -79,9 +79,10 @@ mp_rc mp_region_install(mp_trace *T, mp_shadow *s, int depth);
 
 /* Drop the exception; one that a signal handler has raised is raised again later. */
 void mp_err_keep_signal(void);
-/* What puts the random generators back, and doing that; NULL with an exception. */
-PyObject *mp_generators_save(void);
-void mp_generators_restore(PyObject *state);
+/* What takes back what bodies do that the program has not asked for; NULL with an exception. */
+PyObject *mp_aside_begin(void);
+/* Do that.  The recording ends if they have warned. */
+void mp_aside_end(mp_trace *T, PyObject *state);
 /* A body could not be recorded: break before its instruction from now on. */
 void mp_region_fail(mp_trace *T, const mp_region *r, bool outermost);
 

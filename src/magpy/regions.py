@@ -16,6 +16,7 @@ import dis
 import functools
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from torch._guards import TracingContext
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint, noop_context_fn
 
-from magpy import graph
+from magpy import _engine, graph
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -487,17 +488,34 @@ _KINDS: dict[str, Callable[..., Call]] = {
 }
 
 
-def generators() -> Callable[[], None]:
-    """Return what puts the random generators back that bodies draw from."""
+def begin_aside() -> Callable[[], bool]:
+    """Return what takes back what a body does that the program has not asked for.
+
+    It puts the random generators back.  Warnings are ignored meanwhile, those of other
+    threads not, and the registries do not learn of them: the filter comes first, and
+    nobody is told that the list has changed.  Torch does not note either which of its
+    warnings it has given.  The answer is whether there were any.
+    """
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    ears, always = _engine._ears(), torch.is_warn_always_enabled()
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    quiet = ("ignore", ears, Warning, None, 0)
+    filters.insert(0, quiet)
+    torch.set_warn_always(True)
 
-    def restore() -> None:
+    def end() -> bool:
+        torch.set_warn_always(always)
+        now: list[Any] = warnings.filters  # type: ignore[assignment]
+        for each in (filters, now):
+            if quiet in each:
+                each.remove(quiet)
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
+        return bool(ears.heard())
 
-    return restore
+    return end
 
 
 def look_alike(a: torch.Tensor, b: torch.Tensor) -> bool:

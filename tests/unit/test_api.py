@@ -383,7 +383,7 @@ def test_signature_of_verbs():
     parameters = inspect.signature(magpy.compile).parameters
     assert list(parameters) == [
         "model", "fullgraph", "dynamic", "backend", "mode", "options", "name",
-        "disable", "recompile_limit", "isolate_recompiles", "shapes_spec",
+        "disable", "recompile_limit", "isolate_recompiles", "shapes_spec", "control_flow",
     ]  # fmt: skip
     assert set(magpy.__all__) <= set(dir(magpy))
 
