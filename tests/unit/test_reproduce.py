@@ -51,7 +51,6 @@ def test_the_first_figure_is_part_of_the_second():
 def test_missing_systems_say_what_to_do(monkeypatch):
     monkeypatch.setattr(systems, "_has", lambda module: False)
     assert "pip install torch==" in systems.unavailable("lazytensor", "cuda")
-    assert "pip install torch==" in systems.unavailable("magpy-xla", "cpu")
     text = systems.unavailable("dynamo-onnxruntime", "cpu")
     assert text == "pip install onnx onnxscript onnxruntime"
     text = systems.unavailable("magpy-tensorrt", "cuda")

@@ -62,8 +62,12 @@ def unavailable(system: str, device: str) -> str:
     _, backend = parts(system)
     if device != "cuda" and backend in ("reduce-overhead", "cudagraphs", "tensorrt"):
         return "only on a GPU: --device cuda"
-    if system == "lazytensor" or backend == "xla":
-        return "" if _has("torch_xla") else _no_xla()
+    if system == "lazytensor":
+        return "" if _has("torch_xla") else _no_torch_xla()
+    if backend == "xla":
+        from magpy_experiments.reproduce import xla_table
+
+        return xla_table.missing(device)
     needed = _PACKAGES.get(backend, ())
     missing = [name for name, module in needed if not _has(module)]
     if missing:
@@ -91,7 +95,7 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _no_xla() -> str:
+def _no_torch_xla() -> str:
     try:
         torch = version("torch").partition("+")[0]
     except PackageNotFoundError:
@@ -264,11 +268,18 @@ def _foreign(backend: Any, told: list[str], *, ours: bool) -> Any:
         from magpy_experiments.reproduce.onnx import Unfit, convert
 
         return _or_as_it_is(convert, Unfit, told)
+    if backend == "xla":
+        from magpy_experiments.reproduce import xla, xla_table
+
+        def through_jax(gm: Any, inputs: Any) -> Callable[..., Any]:
+            return xla.convert(gm, inputs, told)
+
+        return _or_as_it_is(through_jax, xla_table.Unfit, told)
     if backend == "tensorrt":
         import torch_tensorrt  # noqa: F401  # registers itself
 
         return "torch_tensorrt"
-    return {"xla": "openxla"}.get(backend, backend)
+    return backend
 
 
 def _copies(inputs: Any) -> list[Any]:
