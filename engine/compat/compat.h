@@ -112,6 +112,8 @@ PyObject *mp_instance_dict_borrow(PyObject *o);
 /* The same, made if the type can have one, as a store or o.__dict__ does. */
 PyObject *mp_instance_dict_make_borrow(PyObject *o);
 bool mp_str_is_ready(PyObject *text);  // has its canonical form, as all do from 3.12
+// `__type_params__` of a function; NULL before 3.12
+PyObject *mp_func_type_params_borrow(PyObject *function);
 uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
 bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
 /* Look-up that runs no user code: key is an exact str (or other type with a C hash/eq)

@@ -144,6 +144,9 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     if (field == MP_F_TYPE_NAME || field == MP_F_TYPE_QUALNAME) {
         return guard_type_name_borrow(o, field == MP_F_TYPE_QUALNAME);
     }
+    if (field == MP_F_FUNC_TYPE_PARAMS) {
+        return PyFunction_Check(o) ? mp_func_type_params_borrow(o) : NULL;
+    }
     if (field == MP_F_TOKEN_OLD) {
         return PyContextToken_CheckExact(o) ? mp_token_old_borrow(o) : NULL;
     }

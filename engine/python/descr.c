@@ -46,6 +46,7 @@ static const struct {
     {&PyFunction_Type, "__doc__", MP_F_FUNC_DOC},
     {&PyFunction_Type, "__annotations__", MP_F_FUNC_ANNOTATIONS},
     {&PyFunction_Type, "__module__", MP_F_FUNC_MODULE},
+    {&PyFunction_Type, "__type_params__", MP_F_FUNC_TYPE_PARAMS},
     {&PyMethod_Type, "__func__", MP_F_METHOD_FUNC},
     {&PyMethod_Type, "__self__", MP_F_METHOD_SELF},
     {&PyProperty_Type, "fget", MP_F_PROP_GET},

@@ -474,6 +474,20 @@ def f(x):
         return y + 1
     return g(x)
 >>> 1
+
+=== wraps_one_from_outside
+import functools
+def g(x):
+    return x + 1
+def f(x):
+    @functools.wraps(g)
+    def inner(y):
+        return g(y) * 2
+    return inner(x), inner.__name__, inner.__doc__, getattr(inner, "__type_params__", 0)
+>>> 1
+!!! g.__doc__ = "one more"
+!!! g.__type_params__ = (int,)
+!!! g.__kwdefaults__ = {"x": 2}
 """)
 
 

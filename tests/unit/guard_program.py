@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import sys
 import gc
 import importlib.util
 import re
@@ -249,6 +250,7 @@ FIELDS = {
     "FUNC_DOC": [(Meth.m, "doc"), (with_closure, None)],
     "FUNC_ANNOTATIONS": [(annotated, annotated.__annotations__)],
     "FUNC_MODULE": [(closed, __name__)],
+    "FUNC_TYPE_PARAMS": [(closed, ())] if sys.version_info >= (3, 12) else [],
     "WEAKREF": [(weakref.ref(Meth), Meth)],
     "TYPE_NAME": [(Meth, "Meth")],
     "TYPE_MRO": [(Meth, Meth.__mro__)],
