@@ -62,8 +62,10 @@ class Outer(torch.autograd.Function):
     def backward(ctx, g):
         return g * 2
 
-class Sub(torch.Tensor):
-    pass
+class Own(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return super().__torch_function__(func, types, args, kwargs)
 
 class Named:
     def __init__(self, n):
@@ -197,12 +199,17 @@ LIMITS: dict[str, list[Claim]] = {
         ),
     ],
     "torch": [
-        claim("tensor subclasses", "return x.as_subclass(Sub) + 1"),
         claim(
-            "sparse, nested, quantised tensors as inputs",
-            "return sparse * 2",
-            "return nested * 2",
-            "return quantised.dequantize()",
+            "subclasses of Tensor with a `__torch_function__` or `__torch_dispatch__` of "
+            "the program, but for one with `__tensor_flatten__`",
+            "return x.as_subclass(Own) + 1",
+        ),
+        claim(
+            "sparse, nested, quantised tensors: writes, how many elements there are, "
+            "scales",
+            "sparse.mul_(2)\nreturn x",
+            "return x.to_sparse().values().shape[0], x",
+            "return quantised.q_scale(), x",
         ),
         claim(
             "`y.grad` and `y.__dict__` of a new tensor; `x._version`",

@@ -101,6 +101,15 @@ mp_rc mp_op_call_name(mp_trace *T, PyObject *callee, PyObject *const *args,
  * its code finds in the globals and in modules that stand there. */
 mp_rc mp_op_guard_frame(mp_trace *T, mp_frame *f);
 
+/* -- odd.c ------------------------------------------------------------------------- */
+
+/* Python asks for metadata of obj: if it is an odd tensor, all that its answer depends on is
+ * guarded, and s->below says what may run. */
+mp_rc mp_odd_ask(mp_trace *T, mp_shadow *s, PyObject *obj);
+/* The pending operation takes an odd tensor; it has run. */
+mp_rc mp_odd_begin(mp_trace *T, mp_shadow *s);
+mp_rc mp_odd_end(mp_trace *T);
+
 /* -- oplog.c ----------------------------------------------------------------------- */
 
 bool mp_grad_is_enabled(void);

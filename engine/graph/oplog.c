@@ -68,6 +68,8 @@ op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
     op->inputs[op->n_inputs] = Py_NewRef(tensor);
     op->versions[op->n_inputs++] = mp_tensor_version(tensor);
     op->dynamic = op->dynamic || n->dynamic;
+    op->blind = op->blind || n->blind;
+    op->odd = op->odd || n->odd;
     op->sized = op->sized || n->sized;
     mp_rc rc = n->sized && T->inside > 0 ? mp_pin_everything(T) : MP_OK;
     return rc != MP_OK ? rc : mp_op_value(T, n, leaf);
@@ -241,12 +243,26 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         *tree = Py_NewRef(obj);
         return MP_OK;
     }
+    if (PyType_Check(obj) && mp_op_types.tensor != NULL
+        && PyType_IsSubtype((PyTypeObject *)obj, (PyTypeObject *)mp_op_types.tensor)) {
+        *tree = Py_NewRef(obj);  // x.as_subclass(C)
+        return mp_is_new_class(T, obj)
+                   ? mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a class that the run made")
+                   : mp_load_const(T, obj);
+    }
     // A hit draws from this very generator; one that is an argument may be new in each
     // call.  (A trial puts only torch's own back.)
     if (mp_op_types.generator != NULL && Py_IS_TYPE(obj, mp_op_types.generator)
         && mp_val_is_external(n) && mp_val_has_source(n) && !T->trial
         && !mp_place_is_argument(T->guards, n.node->reg)) {
         *tree = Py_NewRef(obj);
+        return mp_load_const(T, obj);
+    }
+    // Packed weights: an operator is all that looks into them.
+    if (mp_op_types.script_object != NULL && Py_IS_TYPE(obj, mp_op_types.script_object)
+        && mp_val_is_external(n) && mp_val_has_source(n)) {
+        *tree = Py_NewRef(obj);
+        T->odd = true;  // there are no fakes of them
         return mp_load_const(T, obj);
     }
     if (mp_is_array(obj)
@@ -271,6 +287,7 @@ mp_op_drop(mp_trace *T)
     Py_CLEAR(T->op.arrays);
     Py_CLEAR(T->op.effects);
     T->op.array_use = MP_ARRAY_REFUSED;
+    T->op.blind = T->op.odd = false;
     T->op.dynamic = T->op.sized = T->op.takes_numbers = false;
     T->op.n_parts = -1;
     T->op.late = MP_LATE_NONE;
@@ -444,6 +461,7 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
     uint8_t post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
+        rc = rc != MP_OK ? rc : mp_odd_ask(T, s, args[i]);
         if (rc == MP_OK && flags & MP_TORCH_METADATA) {
             rc = mp_tensor_observe(T, args[i]);
         }
@@ -598,13 +616,14 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (rc == MP_OK && (T->trial || T->inside > 0)) {
         rc = mp_op_check_trial(T);
     }
+    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
+    rc = rc == MP_OK && T->op.odd ? mp_odd_begin(T, s) : rc;
     if (rc != MP_OK) {
         mp_op_drop(T);
         return rc;
     }
     mp_op_note_caught(T, s);
     s->owns_op = true;
-    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
     s->post = MP_POST_OP;
     return MP_OK;
 }
@@ -669,7 +688,8 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     if (mp_late_find(T, obj) != NULL) {
         return mp_late_refuse(T, obj);  // (a `forward` answers with it)
     }
-    if (mp_tensor_is(obj)) {
+    mp_odd kind = mp_tensor_is_any(obj) ? mp_tensor_odd(obj) : MP_ODD_REFUSED;
+    if (mp_tensor_is(obj) || kind != MP_ODD_REFUSED) {
         mp_node *known = mp_refgraph_find(&T->graph, obj);
         if (known != NULL && known->kind == MP_NODE_TENSOR) {
             *has_old = true;
@@ -681,12 +701,15 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
             return MP_ERR;
         }
         T->n_values++;
-        n->dynamic = T->op.dynamic;
-        if (n->dynamic && mp_selection_begin(T) != MP_OK) {
+        n->dynamic = T->op.dynamic || kind == MP_ODD_NESTED;
+        n->blind = T->op.blind || kind == MP_ODD_NESTED;
+        n->odd = kind > MP_ODD_REFUSED;
+        T->odd = T->odd || n->odd;
+        if (n->dynamic && !n->blind && mp_selection_begin(T) != MP_OK) {
             return MP_ERR;
         }
         n->sized = T->op.sized;
-        n->constant = result_constant(T, obj);
+        n->constant = n->odd || n->blind ? 0 : result_constant(T, obj);
         mp_op_note_alias(T, obj);
         *has_new = true;
         *tree = Py_NewRef(n->leaf);
@@ -755,7 +778,8 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
     mp_level_end(T, op->flags);
-    mp_rc rc = result_tree(T, result, &tree, &has_new, &has_old);
+    mp_rc rc = op->odd ? mp_odd_end(T) : MP_OK;
+    rc = rc != MP_OK ? rc : result_tree(T, result, &tree, &has_new, &has_old);
     if (rc != MP_OK) {
         mp_op_drop(T);
         return rc;

@@ -15,7 +15,7 @@
 PyObject *
 mp_selection_ask(mp_trace *T, mp_node *n)
 {
-    if (n->leaf == NULL || T->apply.cls != NULL) {
+    if (n->leaf == NULL || n->blind || T->apply.cls != NULL) {
         return NULL;
     }
     PyObject *answer = mp_shape_ask(T, "selected", n->leaf);
@@ -128,7 +128,7 @@ mp_selection_check(mp_trace *T)
     if (parts <= 0) {
         return parts < 0 ? MP_ERR : MP_OK;
     }
-    PyObject *answer = ask_of_op(T, "parts");
+    PyObject *answer = T->op.blind ? NULL : ask_of_op(T, "parts");
     long n = answer != NULL && PyLong_Check(answer) ? PyLong_AsLong(answer) : -1;
     Py_XDECREF(answer);
     T->op.n_parts = (Py_ssize_t)n;
@@ -157,7 +157,7 @@ mp_selection_check_result(mp_trace *T, PyObject *result, bool has_old)
         mp_refgraph_find(&T->graph, result)->unsure = true;
         return MP_OK;
     }
-    PyObject *answer = ask_of_op(T, "keeps");
+    PyObject *answer = op->blind ? NULL : ask_of_op(T, "keeps");
     bool always = answer == Py_True;
     Py_XDECREF(answer);
     return always ? MP_OK : refuse(T);

@@ -190,7 +190,7 @@ rows_of_inputs(mp_trace *T)
 PyObject *
 mp_shape_ask(mp_trace *T, const char *question, PyObject *what)
 {
-    if (T->all_static) {
+    if (T->all_static || T->odd) {
         return NULL;  // fakes run single operations: there are no levels around them
     }
     PyObject *recorder = recorder_borrow(T), *answer = NULL;

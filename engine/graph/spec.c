@@ -76,7 +76,8 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
     }
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0
-            || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0))) {
+            || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0)
+            || (T->odd && PyDict_SetItemString(notes, "odd", Py_True) < 0))) {
         Py_CLEAR(notes);
     }
     PyObject *late = notes != NULL && T->n_late_ops > 0 ? mp_late_note(T) : NULL;

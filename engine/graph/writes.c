@@ -325,7 +325,7 @@ tensor_base(PyObject *tensor)
 void
 mp_op_note_alias(mp_trace *T, PyObject *result)
 {
-    assert(mp_tensor_is(result));
+    assert(mp_tensor_is_any(result));
     const mp_pending_op *op = &T->op;
     for (int i = 0; i < op->n_inputs && !T->uncounted; i++) {
         if (op->versions[i] < 0 || !tensors_overlap(result, op->inputs[i])) {

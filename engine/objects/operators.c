@@ -143,6 +143,9 @@ setup_types(PyObject *setup)
         (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(setup, "script_function_type")));
     Py_XSETREF(mp_op_types.generator, (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(
                                           setup, "generator_type")));
+    Py_XSETREF(
+        mp_op_types.script_object,
+        (PyTypeObject *)Py_XNewRef(mp_dict_text_borrow(setup, "script_object_type")));
     PyObject *tensors = mp_dict_text_borrow(setup, "tensor_types");
     if (tensors != NULL) {
         Py_XSETREF(mp_op_types.tensor, Py_NewRef(PyTuple_GET_ITEM(tensors, 0)));

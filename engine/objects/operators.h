@@ -31,6 +31,7 @@ typedef struct {
     PyTypeObject *graph_object;     // torch._C._InferenceMode
     PyTypeObject *script_function;  // torch.jit.ScriptFunction
     PyTypeObject *generator;        // torch.Generator
+    PyTypeObject *script_object;    // torch.ScriptObject: packed weights
     PyObject *masks[2];             // torch.bool, torch.uint8
 } mp_op_types_t;
 extern mp_op_types_t mp_op_types;

@@ -244,14 +244,16 @@ get_tensor_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject
     }
     if (flags == MP_TORCH_METADATA) {
         s->post = MP_POST_CONST;
-        bool own_shape = n->sized || n->dynamic;
+        bool own_shape = n->sized || (n->dynamic && !n->blind);
         if (own_shape && mp_name_is(name, "shape")) {
             return mp_shape_attr(T, s, n);
         }
         if (own_shape && mp_name_is(name, "ndim")) {
             return mp_shape_ndim(T, s, n);
         }
-        return is_fixed_metadata(name) ? MP_OK : mp_tensor_observe(T, owner);
+        rc = mp_odd_ask(T, s, owner);
+        return rc != MP_OK || is_fixed_metadata(name) ? rc
+                                                      : mp_tensor_observe(T, owner);
     }
     if (flags & MP_TORCH_CALL) {
         PyObject *args[2] = {owner, name};

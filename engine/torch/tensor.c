@@ -26,7 +26,13 @@ mp_torch_info mp_torch;
 static PyObject *
 tensor_ask(const mp_getter *g, PyObject *o)
 {
-    return g->get(o, g->closure);
+    if (mp_tensor_is(o)) {
+        return g->get(o, g->closure);
+    }
+    int before = mp_calm_begin();  // (a subclass would be asked)
+    PyObject *answer = g->get(o, g->closure);
+    mp_calm_end(before);
+    return answer;
 }
 
 /* 1 / 0 / -1 of a getter that answers with a bool. */
@@ -138,8 +144,8 @@ dims_read(PyObject *tuple, Py_ssize_t n, int64_t *out)
 
 /* -- A block of metadata --------------------------------------------------------- */
 
-static mp_tensor_meta *
-meta_alloc(int64_t ndim)
+mp_tensor_meta *
+mp_tensor_meta_alloc(int64_t ndim)
 {
     if (ndim < 0 || ndim > INT16_MAX) {
         PyErr_SetString(PyExc_ValueError, "a tensor has an impossible rank");
@@ -209,7 +215,7 @@ mp_tensor_meta_getters(PyObject *o)
     }
     mp_tensor_meta *m = NULL;
     if (PyTuple_Check(shape)) {
-        m = meta_alloc(PyTuple_GET_SIZE(shape));
+        m = mp_tensor_meta_alloc(PyTuple_GET_SIZE(shape));
     }
     else {
         PyErr_SetString(PyExc_TypeError, "a tensor's shape is not a tuple");
@@ -281,7 +287,7 @@ mp_tensor_meta_shim(PyObject *o)
         PyErr_SetString(PyExc_RuntimeError, "torch's C shim cannot read this tensor");
         return NULL;
     }
-    mp_tensor_meta *m = meta_alloc(ndim);
+    mp_tensor_meta *m = mp_tensor_meta_alloc(ndim);
     if (m != NULL && (meta_fill_common(m, o) < 0 || meta_fill_shim(m, o) < 0)) {
         mp_tensor_meta_free(m);
         return NULL;
@@ -358,6 +364,13 @@ key_first_special(const char *text, size_t *len)
         at += strspn(at, ", ");
     }
     return NULL;
+}
+
+bool
+mp_tensor_keys_are_plain(const char *text)
+{
+    size_t len = 0;
+    return key_first_special(text, &len) == NULL;
 }
 
 /* Sparse, quantised, nested, functorch-wrapped, functionalised ... tensors carry state
@@ -611,6 +624,17 @@ meta_check_shim(PyObject *o, const mp_tensor_meta *m)
     return shim_grad_matches(o, m);
 }
 
+/* Rows or columns of a sparse tensor: one key is for all of them. */
+static bool
+layout_matches(PyObject *o, const mp_tensor_meta *m)
+{
+    PyObject *layout = tensor_ask(&mp_torch.layout, o);
+    bool same = layout == m->layout;
+    mp_err_drop();  // of torch.Tensor itself: it has no reason to fail
+    Py_XDECREF(layout);
+    return same;
+}
+
 int
 mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m)
 {
@@ -622,7 +646,8 @@ mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m)
     }
     // Equal keys: the same kind of tensor, so the shim cannot fail; the same layout.
     const uint64_t *impl = mp_shim_impl(o);
-    if (impl[mp_torch.key_word] != m->key_set) {
+    if (impl[mp_torch.key_word] != m->key_set
+        || (m->layout != mp_torch.strided && !layout_matches(o, m))) {
         return 0;
     }
     if (m->kind == 0) {
@@ -750,7 +775,7 @@ mp_tensor_storage(PyObject *o, uintptr_t *start)
 {
     PyObject *type, *value, *trace;
     *start = 0;
-    if (!mp_tensor_is_any(o)) {
+    if (!mp_tensor_is_any(o) || mp_tensor_odd(o) != MP_ODD_NOT) {
         return false;
     }
     PyErr_Fetch(&type, &value, &trace);

@@ -39,8 +39,24 @@ void *mp_torch_symbol(const char *name);
 
 /* Exactly torch.Tensor or torch.nn.Parameter (what graphs can take as they are). */
 bool mp_tensor_is(PyObject *o);
-/* Any subclass too: such values are refused by the recorder. */
-bool mp_tensor_is_any(PyObject *o);
+bool mp_tensor_is_any(PyObject *o);  // any subclass too
+
+/* Tensors that sizes and strides alone do not describe (torch/odd.c). */
+typedef enum {
+    MP_ODD_NOT,        // an ordinary one
+    MP_ODD_REFUSED,    // no graph takes it
+    MP_ODD_DENSE,      // of a subclass, but nothing else is special
+    MP_ODD_WRAPPER,    // of a subclass that is made of tensors (__tensor_flatten__)
+    MP_ODD_NESTED,     // its sizes depend on data; a wrapper, or of torch.Tensor itself
+    MP_ODD_SPARSE,     // of torch.Tensor itself
+    MP_ODD_QUANTIZED,  // of torch.Tensor itself
+} mp_odd;
+mp_odd mp_tensor_odd(PyObject *o);
+/* What a graph that takes it is specialised on; NULL with an exception. */
+mp_tensor_meta *mp_tensor_meta_odd(PyObject *o, mp_odd kind);
+/* Until the end no __torch_function__ is asked. */
+int mp_calm_begin(void);
+void mp_calm_end(int before);
 
 /* NULL with an exception set if o cannot be described (nested, sparse strides, ...). */
 mp_tensor_meta *mp_tensor_meta_new(PyObject *o);

@@ -90,6 +90,10 @@ mp_shim_dims(const uint64_t *impl)
     return dims;
 }
 
+/* Zeroed, for so many dimensions; NULL with an exception. */
+mp_tensor_meta *mp_tensor_meta_alloc(int64_t ndim);
+/* Are all keys of str(key set) those of ordinary tensors? */
+bool mp_tensor_keys_are_plain(const char *text);
 /* 1 / 0 / -1 of a getter that answers with a bool. */
 int mp_getter_bool(const mp_getter *g, PyObject *o);
 /* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */

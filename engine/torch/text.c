@@ -102,6 +102,9 @@ meta_text_extras(PyObject **text, const mp_tensor_meta *m)
     if (m->requires_grad) {
         PyUnicode_AppendAndDel(text, PyUnicode_FromString(" requires_grad"));
     }
+    if (m->type != mp_torch.tensor && m->type != mp_torch.param) {
+        PyUnicode_AppendAndDel(text, PyUnicode_FromFormat(" %.100s", m->type->tp_name));
+    }
     if (m->type == mp_torch.param) {
         PyUnicode_AppendAndDel(text, PyUnicode_FromString(" Parameter"));
     }
@@ -229,7 +232,11 @@ mp_tensor_meta_diff(PyObject *o, const mp_tensor_meta *m)
         return PyUnicode_FromFormat("type: expected %s, got %s", m->type->tp_name,
                                     Py_TYPE(o)->tp_name);
     }
-    mp_tensor_meta *now = mp_tensor_meta_new(o);
+    bool is_odd = m->type != mp_torch.tensor && m->type != mp_torch.param;
+    mp_odd kind =
+        is_odd || m->layout != mp_torch.strided ? mp_tensor_odd(o) : MP_ODD_NOT;
+    mp_tensor_meta *now =
+        kind > MP_ODD_REFUSED ? mp_tensor_meta_odd(o, kind) : mp_tensor_meta_new(o);
     if (now == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
             return NULL;

@@ -69,6 +69,8 @@ typedef struct mp_node {
     bool whole;        // set: `changes` do not tell all; its content is the live one's
     bool rewritten;    // container: whole entry content is guarded, content is new
     bool dynamic;      // tensor: shape depends on data
+    bool blind;        // tensor: `dynamic`, and nobody can tell more
+    bool odd;          // tensor: sizes and strides do not describe it (torch/odd.c)
     bool unsure;       // tensor: with other data it may be an operand itself
     bool sized;        // tensor: shape depends on symbols
     bool compared;     // C code told it from other objects: see read/identity.c

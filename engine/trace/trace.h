@@ -173,6 +173,8 @@ typedef struct {
     PyObject *args, *kwargs;  // owned trees
     int flags;                // mp_torch_flags
     bool dynamic;             // some argument is dynamic
+    bool blind;               // ... and nobody can tell more of it
+    bool odd;                 // some argument is odd (graph/odd.c)
     bool sized;               // some argument is sized, or a symbol
     bool takes_numbers;       // some argument is a symbol
     Py_ssize_t n_parts;       // into so many tensors it splits a selection, or -1
@@ -322,6 +324,8 @@ typedef struct mp_trace {
     bool postpones;     // the collector is off, because the segment is recorded ...
     bool collects;      // ... although the program has it on, ...
     bool overdue;       // ... and it would have run by now
+    bool odd;           // some operation took or made an odd tensor
+    bool loads_open;    // sizes of the tensor that is being loaded are data
     bool selects;       // some result has sizes that depend on data
     bool lets_go;       // an object from outside may have died by a write
     int32_t *stores;  // owned; values of the entry row that the outermost frame has let

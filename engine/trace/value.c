@@ -276,16 +276,23 @@ which_dims_are_open(mp_trace *T, int32_t reg, PyObject *value, const mp_tensor_m
 static mp_rc
 load_tensor(mp_trace *T, int32_t reg, PyObject *value)
 {
-    assert(mp_tensor_is(value));
-    mp_tensor_meta *meta = mp_tensor_meta_new(value);
+    mp_odd kind = mp_tensor_odd(value);
+    mp_tensor_meta *meta = kind == MP_ODD_NOT       ? mp_tensor_meta_new(value)
+                           : kind == MP_ODD_REFUSED ? NULL
+                                                    : mp_tensor_meta_odd(value, kind);
     if (meta == NULL) {
-        mp_err_drop();  // no dense description: not for a graph
+        mp_err_drop();  // no description: not for a graph
         return mp_trace_abort(T, MP_AB_SUBCLASS, "a tensor without dense metadata");
     }
-    uint64_t open, small, strides;
-    bool sized = which_dims_are_open(T, reg, value, meta, &open, &small, &strides);
+    uint64_t open = 0, small, strides, all = UINT64_MAX;
+    bool blind = T->loads_open || kind == MP_ODD_NESTED;
+    bool sized = !blind && kind == MP_ODD_NOT
+                 && which_dims_are_open(T, reg, value, meta, &open, &small, &strides);
     if (sized) {
         mp_tensor_meta_open(meta, open, small, strides);
+    }
+    else if (blind) {
+        mp_tensor_meta_open(meta, all, all, all);
     }
     if (mp_guards_test(T->guards, MP_G_TENSOR, reg, -1, NULL, 0, meta) < 0) {
         return MP_ERR;
@@ -293,6 +300,8 @@ load_tensor(mp_trace *T, int32_t reg, PyObject *value)
     mp_node *n = mp_refgraph_add_tensor(&T->graph, value, reg);
     if (n != NULL) {
         n->sized = sized;
+        n->odd = kind != MP_ODD_NOT;
+        n->blind = n->dynamic = blind;
     }
     return n == NULL ? MP_ERR : sized ? mp_symbols_of_tensor(T, reg, meta) : MP_OK;
 }
@@ -493,7 +502,8 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         n->pinned = true;
         return MP_OK;
     }
-    if (mp_tensor_is(value)) {
+    if (mp_tensor_is(value)
+        || (mp_tensor_is_any(value) && mp_tensor_odd(value) > MP_ODD_REFUSED)) {
         return load_tensor(T, reg, value);
     }
     // hasattr(module, "lazy"): who looks at the tensor that was found there asks mp_value.
@@ -595,7 +605,7 @@ mp_result(mp_trace *T, PyObject *obj)
     if (mp_tensor_is_any(obj)) {
         return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE, "a tensor made by a C function");
     }
-    if (PyType_Check(obj) || PyModule_Check(obj)) {
+    if (PyType_Check(obj) || PyModule_Check(obj) || mp_is_op_object(obj)) {
         return mp_load_const(T, obj);  // classes follow from types that are guarded
     }
     return mp_fresh(T, obj);

@@ -435,6 +435,7 @@ class Session:
             "replaced": "replace functions of torch before anything is compiled",
             "generator": "draw from torch's own generators, or outside of the call",
             "gradients": "compile the parts that do neither by themselves",
+            "tensor-subclass": "compile what works with dense tensors by itself",
         }
         return describe(
             f"{self.name}: the graph runs as recorded, not compiled by backend "

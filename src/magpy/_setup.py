@@ -177,6 +177,7 @@ def _teach_torch(c_engine: Any) -> None:
         close_levels=levels.close,
         script_function_type=torch.jit.ScriptFunction,
         generator_type=torch.Generator,
+        script_object_type=torch._C.ScriptObject,
         skip_prefixes=table.skip_module_prefixes(),
         mask_dtypes=(torch.bool, torch.uint8),
         regions=regions,

@@ -21,7 +21,7 @@ METADATA = words(
     dtype device layout get_device is_contiguous is_floating_point is_complex is_signed
     is_same_size is_inference is_conj is_neg is_distributed is_cuda is_cpu is_meta
     is_xla is_xpu is_ipu is_mps is_maia is_mtia is_vulkan is_mkldnn is_quantized
-    is_sparse is_sparse_csr is_nested requires_grad dense_dim sparse_dim dim_order
+    is_sparse is_sparse_csr is_nested requires_grad dim_order
     __len__ __hash__ __dlpack_device__ _is_zerotensor _has_symbolic_sizes_strides
     result_type
     promote_types can_cast broadcast_shapes
@@ -34,7 +34,9 @@ HOST_READ = words(
     item tolist numpy equal allclose is_nonzero data_ptr const_data_ptr storage_offset
     __bool__ __int__ __float__ __index__ __complex__ __long__ __nonzero__ __contains__
     __array__ __repr__ __format__ __dlpack__ __cuda_array_interface__ lobpcg
-    gaussian_nll_loss
+    gaussian_nll_loss is_coalesced _nnz dense_dim sparse_dim q_scale
+    q_zero_point q_per_channel_axis qscheme
+    _nested_tensor_from_mask_left_aligned _nested_get_ragged_idx
     """
 )
 
@@ -46,7 +48,11 @@ DYNAMIC = words(
     nonzero nonzero_numpy argwhere masked_select unique unique_consecutive unique_dim
     _unique _unique2 bincount combinations _ctc_loss linalg_lstsq _pack_padded_sequence
     _pad_packed_sequence to_sparse to_sparse_coo to_sparse_csr to_sparse_csc
-    to_sparse_bsr to_sparse_bsc coalesce to_dense sparse_mask
+    to_sparse_bsr to_sparse_bsc coalesce sparse_mask _indices _values indices values
+    crow_indices col_indices ccol_indices row_indices sparse_coo_tensor sparse_csr_tensor
+    sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor sparse_compressed_tensor
+    nested_tensor nested_to_padded_tensor _nested_tensor_from_mask _nested_get_values
+    _nested_view_from_jagged _nested_get_offsets _nested_get_lengths
     """
 )
 
@@ -81,7 +87,7 @@ SHAPED = words(
 COUNTED = words("repeat_interleave one_hot")
 
 # Side effects, hidden state, state of autograd, memory as such, kinds of tensors that
-# guards cannot describe (named, sparse, quantised, nested, subclasses).
+# guards cannot describe (named).
 REFUSE = words(
     """
     backward _backward requires_grad_ retain_grad register_hook detach_ set_ set_data
@@ -89,21 +95,15 @@ REFUSE = words(
     resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ share_memory_ is_shared
     is_pinned pin_memory _pin_memory storage untyped_storage _typed_storage storage_type
     is_set_to record_stream apply_ map_ map2_ rename rename_ refine_names align_to
-    align_as align_tensors as_subclass _make_subclass _make_wrapper_subclass
+    align_as align_tensors _make_subclass _make_wrapper_subclass
     _dtensor__new__ __new__ _fix_weakref _view_func _view_func_unsafe
-    _rev_view_func_unsafe _use_count _is_view is_coalesced _coalesced_ _nnz _indices
-    _values indices values crow_indices col_indices ccol_indices row_indices q_scale
-    q_zero_point q_per_channel_scales q_per_channel_zero_points q_per_channel_axis
-    qscheme int_repr dequantize quantize_per_tensor quantize_per_channel
-    quantize_per_tensor_dynamic to_mkldnn __deepcopy__ __reduce_ex__ _reduce_ex_internal
+    _rev_view_func_unsafe _use_count _is_view _coalesced_ to_mkldnn
+    __deepcopy__ __reduce_ex__ _reduce_ex_internal
     __setstate__ module_load reinforce __dir__ __array_wrap__
     _clear_non_serializable_cached_data index solve lstsq eig symeig is_leaf grad
     grad_fn _grad _grad_fn retains_grad output_nr name names _version _base _cdata
     volatile _backward_hooks _post_accumulate_grad_hooks _python_dispatch grad_dtype
-    frombuffer from_file from_dlpack to_dlpack sparse_coo_tensor
-    sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
-    sparse_compressed_tensor saddmm hspmm smm sspaddmm nested_tensor
-    nested_to_padded_tensor _fw_primal _lazy_clone
+    frombuffer from_file from_dlpack to_dlpack _fw_primal _lazy_clone
     sym_constrain_range sym_constrain_range_for_size _linalg_check_errors _print
     _propagate_xla_data _make_dep_token __delitem__ manual_seed seed initial_seed
     get_rng_state set_rng_state manual_seed_all seed_all get_rng_state_all
@@ -134,6 +134,13 @@ REFUSE_PREFIXES = (
     "fbgemm_",
     "mkldnn_",
     "quantized_",
+)
+
+# Operations although a prefix above says otherwise.
+CALLED = words(
+    """
+    _sparse_mm _sparse_sum _sparse_softmax _sparse_log_softmax _sparse_addmm
+    """
 )
 
 # Other names of torch.mm: they compare equal to it, but are C functions of their own.
@@ -282,8 +289,9 @@ WRAPPED_AT = """
 torch._functorch.eager_transforms: _set_tensor_requires_grad
 """
 
-# They load decompositions of torch's, once in a process.
+# They load decompositions of torch's and operators, once in a process.
 LOADS_AT = """
+torch._ops: _OpNamespace.__getattr__ OpOverloadPacket.__getattr__ _Ops.__getattr__
 torch._functorch.predispatch: lazy_load_decompositions
 torch.autograd.forward_ad: _maybe_load_decompositions
 """
@@ -381,6 +389,8 @@ def named(name: str) -> OpFlag | None:
     ):
         if name in names:
             return flag
+    if name in CALLED:
+        return OpFlag.CALL
     if name.startswith(REFUSE_PREFIXES):
         return OpFlag.REFUSE
     return None

@@ -20,6 +20,10 @@ def op_object_types() -> tuple[type, ...]:
     )
 
 
+#: Operators of torch itself that have no fake, and whose shapes follow from shapes.
+_FIXED = ("quantized", "quantized_decomposed", "mkldnn", "sparse")
+
+
 def _overload_flags(op: Any) -> OpFlag:
     tags = set(op.tags)
     answers = [str(r.type) for r in op._schema.returns]
@@ -29,6 +33,8 @@ def _overload_flags(op: Any) -> OpFlag:
         return OpFlag.PURE  # labels of parts of a program: a hit has none
     if op.namespace not in ("aten", "prims"):
         writes = OpFlag.WRITES if op._schema.is_mutable else OpFlag(0)
+        if op.namespace in _FIXED:
+            return OpFlag.CALL | OpFlag.TRUSTED | writes
         return OpFlag.CALL | OpFlag.DYNAMIC | OpFlag.TRUSTED | writes
     if torch.Tag.dynamic_output_shape in tags:
         return OpFlag.CALL | OpFlag.DYNAMIC

@@ -130,7 +130,9 @@ def _add_at(table: Table, text: str, flag: OpFlag) -> None:
         path, listed = line.split(":")
         module = _module(path)
         for name in listed.split():
-            obj = getattr(module, name, None)
+            obj: Any = module
+            for part in name.split("."):
+                obj = getattr(obj, part, None)
             if callable(obj):
                 table[obj] = int(flag)
 

@@ -120,7 +120,8 @@ def of(spec: Spec, inputs: Sequence[Any], backend: Backend) -> Case:
 
 def _depends_on_data(spec: Spec) -> bool:
     """Has it sizes or numbers that are known only when it runs?"""
-    return bool(spec[3].get("selects") or late.entries(spec))
+    notes = spec[3]
+    return not notes.get("odd") and bool(notes.get("selects") or late.entries(spec))
 
 
 def _of_data(case: Case, inputs: Sequence[Any], backend: Backend) -> Case:
