@@ -255,7 +255,9 @@ def _renumbered(tree: Any, numbers: dict[int, int]) -> Any:
     if isinstance(tree, tuple):
         items = [_renumbered(item, numbers) for item in tree]
         kind = type(tree)
-        return tuple(items) if kind is tuple else tuple.__new__(kind, items)
+        # (a torch.Size, or what torch returns, is a tuple to whoever reads a graph)
+        named = hasattr(kind, "_fields")
+        return tuple.__new__(kind, items) if named else tuple(items)
     if isinstance(tree, list):
         return [_renumbered(item, numbers) for item in tree]
     if isinstance(tree, dict):

@@ -32,6 +32,15 @@ class Counting(Block):
         return super().forward(x)
 
 
+class Shaped(Block):
+    """Tuples of torch's own among arguments and results of operations."""
+
+    def forward(self, x):
+        y = torch.nn.functional.layer_norm(x, self.up.weight.shape[1:])
+        best = torch.max(y, -1, keepdim=True)
+        return super().forward(y.flatten().view(x.size()) + best.values)
+
+
 class Nested(Block):
     def forward(self, x):
         return checkpoint(super().forward, x, use_reentrant=False) * 2
@@ -121,6 +130,11 @@ def test_nested_and_sequential():
             return checkpoint_sequential(self.blocks, 2, x, use_reentrant=False)
 
     _, stats = compare(Sequential(None), "aot_eager")
+    assert stats["graph_breaks"] == 0 and stats["hits"] == 3
+
+
+def test_sizes_and_named_results():
+    _, stats = compare(Net(HOW["module"], Shaped), "aot_eager")
     assert stats["graph_breaks"] == 0 and stats["hits"] == 3
 
 
