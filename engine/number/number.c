@@ -151,6 +151,12 @@ mp_number_of_call(PyObject *callable, Py_ssize_t n_args)
     return -1;
 }
 
+PyObject *
+mp_number_function_borrow(int op)
+{
+    return mp_number_functions[op];
+}
+
 /* -- Adding ----------------------------------------------------------------------- */
 
 /* Is the result a float?  -1: there is no such operation. */

@@ -62,6 +62,8 @@ bool mp_number_is_truth(int op);
 /* The row that stands for a call of this C function of CPython with so many arguments
  * (math.*, round, abs, int, float, min, max ...): -1: none. */
 int mp_number_of_call(PyObject *callable, Py_ssize_t n_args);
+/* The C function of a FUNC or CALL row. */
+PyObject *mp_number_function_borrow(int op);
 
 /* Add, or find: the index, MP_NUMBER_NONE, or -1 with MemoryError.  Operands that the op
  * has not are ignored. */

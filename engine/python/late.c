@@ -3,6 +3,8 @@
  * Operators and functions of numbers.defs on late values and other numbers are entries of the
  * log (graph/late.c).  Left out, so that the program is asked at that instruction, is what may
  * answer with another type for other values, and what C code of bools tells by address. */
+#include <math.h>
+
 #include "graph/graph.h"
 #include "objects/operators.h"
 #include "python/python.h"
@@ -95,6 +97,27 @@ power_is_stable(const mp_trace *T, PyObject *a, PyObject *b)
     return PyFloat_Check(a) || PyObject_RichCompareBool(b, Py_False, Py_GE) == 1;
 }
 
+/* Does a ** b answer with a float for these values?  Then math.pow() stands for it in the log:
+ * it gives the same float, and raises where `**` has a complex number. */
+static bool
+power_is_float(PyObject *a, PyObject *b)
+{
+    PyObject *both[2] = {a, b};
+    double x[2];
+    for (int i = 0; i < 2; i++) {
+        if (!PyFloat_CheckExact(both[i]) && !PyLong_CheckExact(both[i])) {
+            return false;
+        }
+        x[i] = PyFloat_AsDouble(both[i]);
+        if (x[i] == -1.0 && PyErr_Occurred()) {
+            mp_err_drop();
+            return false;
+        }
+    }
+    return (PyFloat_CheckExact(a) || PyFloat_CheckExact(b))
+           && (x[0] >= 0.0 || x[1] == floor(x[1]));
+}
+
 mp_rc
 mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
 {
@@ -103,9 +126,14 @@ mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool
     bool bools = PyBool_Check(a) || PyBool_Check(b);
     PyObject *args[2] = {a, b};
     *done = false;
-    if (!are_late(T, a, b, false) || name == NULL || (is == BITS && bools)
-        || (is == POWER && !power_is_stable(T, a, b))) {
+    if (!are_late(T, a, b, false) || name == NULL || (is == BITS && bools)) {
         return MP_OK;
+    }
+    if (is == POWER && !power_is_stable(T, a, b)) {
+        *done = power_is_float(a, b);
+        return *done ? late_answer(T, s, mp_number_function_borrow(MP_N_FPOW), args, 2,
+                                   true)
+                     : MP_OK;
     }
     *done = true;
     return late_answer(T, s, mp_operator_borrow(name), args, 2,

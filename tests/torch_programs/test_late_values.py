@@ -109,6 +109,15 @@ def f(x):
 >>> torch.tensor([7, -3])
 >>> torch.tensor([2 ** 62, 0])
 
+=== powers
+def f(x):
+    step, base = x[0].item(), x[1].item()
+    bias = 1 - 0.9 ** step
+    return bias, (1 - 0.999 ** step) ** 0.5, 2 ** step, pow(0.5, step), operator.pow(base, step), x / bias
+>>> torch.tensor([1.0, 2.0])
+>>> torch.tensor([2.5, 0.0])
+>>> torch.tensor([math.inf, math.nan])
+
 === functions
 def f(x):
     a = x.abs().sum().item()
@@ -472,14 +481,6 @@ def f(x):
 >>> torch.tensor(2)
 >>> torch.tensor(-2)
 
-=== complex_root | eager
-def f(x):
-    root = pow(x.item(), 0.5)
-    return type(root), root
->>> torch.tensor(4.0)
->>> torch.tensor(4.0)
->>> torch.tensor(-4.0)
-
 === text_of_bools | eager
 def f(x):
     flags = [(x > 0).item(), bool(x < 0)]
@@ -494,6 +495,14 @@ class Log:
     def __init__(self):
         self.history = []
 log = Log()
+
+=== complex_root | eager
+def f(x):
+    root = pow(x.item(), 0.5)
+    return type(root), root
+>>> torch.tensor(4.0)
+>>> torch.tensor(4.0)
+>>> torch.tensor(-4.0)
 
 === division | eager
 def f(x):
@@ -579,6 +588,22 @@ def test_breaks_where_it_is_needed(case):
 @pytest.mark.parametrize("case", RAISING, ids=str)
 def test_raises_as_eager_does(case):
     check_torch(case)
+
+
+def test_a_power_that_is_complex_for_other_values():
+    def f(x, n):
+        return x + 1, (1 - 0.5 ** n.item()) ** 0.5
+
+    fast = magpy.compile(f, backend="eager")
+    for n in (1.0, 2.0, 3.0, -1.0, 2.0):
+        if n < 0:
+            with pytest.warns(magpy.MagpyWarning, match="graph-raised"):
+                got = fast(torch.ones(2), torch.tensor(n))[1]
+        else:
+            got = fast(torch.ones(2), torch.tensor(n))[1]
+        want = f(torch.ones(2), torch.tensor(n))[1]
+        assert type(want) is type(got) and want == got
+    assert magpy.stats(fast)["hits"] == 3
 
 
 def test_a_late_value_alone_is_a_hit():
