@@ -586,6 +586,9 @@ reach_visit(PyObject *obj, void *ctx)
     if (!may_hold_boxes(r->T, obj)) {
         return 0;
     }
+    if (PyGen_CheckExact(obj)) {
+        return 0;  // its frame is watched, what it yields is pinned (mp_look_at_answer)
+    }
     for (int i = 0; i < r->n_seen; i++) {
         if (r->seen[i] == obj) {
             return 0;

@@ -683,9 +683,9 @@ def test_one_recording_for_all_numbers():
     "text",
     """divmod(n, 7); pow(n, 3); pow(2.5, n); slice(n, 1).start + 1; operator.sub(n, 1)
     operator.lt(n, 0); sum([n, 1, n]); max([n, 5]); min((n, 5)); math.prod([2, n])
-    (lambda **kw: kw)(**{**d, "k": 1}); [*xs, n]; (lambda *a: a)(*xs)""".replace(
-        "\n", ";"
-    ).split(";"),
+    (lambda **kw: kw)(**{**d, "k": 1}); [*xs, n]; (lambda *a: a)(*xs)
+    (all(d.get(k) is not None for k in "nm"), n); any(k in d for k in "xm") + n
+    sum(d[k] > 0 for k in "nm") + n""".replace("\n", ";").split(";"),
 )
 def test_one_recording_for_all_values_of(text):
     space = {"operator": __import__("operator"), "math": __import__("math")}
