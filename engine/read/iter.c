@@ -45,6 +45,18 @@ look_behind(look_state *look, PyObject *obj)
     look->depth--;
 }
 
+/* The tuple in which map() and zip() keep their iterators: C code has made it, whatever was at
+ * its address before. */
+static bool
+holds_iterators(PyObject *obj)
+{
+    bool all = PyTuple_CheckExact(obj) && PyTuple_GET_SIZE(obj) > 0;
+    for (Py_ssize_t i = 0; all && i < PyTuple_GET_SIZE(obj); i++) {
+        all = hands_out_items(PyTuple_GET_ITEM(obj, i));
+    }
+    return all;
+}
+
 /* An object that an iterator refers to, as tp_traverse shows it: another iterator is
  * followed, a known container is read, anything else is refused. */
 static int
@@ -58,7 +70,7 @@ look_at_referent(PyObject *obj, void *arg)
     }
     bool known = mp_refgraph_find(&look->T->graph, obj) != NULL;
     if (hands_out_items(obj) || (!known && PyTuple_CheckExact(obj))
-        || (look->before_next && reads_items(obj))) {
+        || holds_iterators(obj) || (look->before_next && reads_items(obj))) {
         look_behind(look, obj);
     }
     else if (look->before_next

@@ -9,6 +9,14 @@ import functools
 import itertools
 import operator
 
+=== iterators_at_the_address_of_another_tuple
+def f(text):
+    parts, other = text.split("."), ([text],)
+    other = None
+    return tuple(map(int, parts)), list(zip(parts, range(3)))
+>>> "1.2.3"
+>>> "2.13.0"
+
 === chain_from
 class S: pass
 S.x = [[1, 2], [3]]
