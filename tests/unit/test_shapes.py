@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
+import magpy  # noqa: E402
 from magpy import graph  # noqa: E402
 from magpy.shapes import proof  # noqa: E402
 from magpy.shapes.recorder import Recorder  # noqa: E402
@@ -197,6 +198,28 @@ def test_attention():
     numbers = {0: ("SIZE", 0, 0), 1: ("SIZE", 0, 2)}
     made = spec(ops, here, (5,), {0: (0, 2), 1: (0, 2)}, numbers)
     assert fits(made, here, good, bad) == [good]
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.nn.functional, "grouped_mm"), reason="a later torch has it"
+)
+def test_groups_of_products():
+    weight = torch.randn(3, 10, 8).transpose(1, 2)  # (10 floats are padded to 12)
+    ends = torch.tensor([1, 3, 4], dtype=torch.int32)
+
+    def f(x, y):
+        found = torch.nn.functional.grouped_mm(x, weight, offs=ends)
+        return found, found.stride(), y.view(y.shape[0] * 2)
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.randn(4, 8)
+    for n in (2, 3, 4, 5, 6):
+        y = torch.randn(n, 2)
+        for want, got in zip(f(x, y), fast(x, y), strict=True):
+            assert type(want) is type(got)
+            same = want == got
+            assert same if type(want) is tuple else same.all()
+    assert magpy.stats(fast)["recordings"] == 2
 
 
 def test_images():

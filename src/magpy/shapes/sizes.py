@@ -335,8 +335,9 @@ def is_torchs(target: Any) -> bool:
 
 
 def symbolic(target: Any) -> Any:
-    """Return what stands for a function of Python's where numbers are symbols."""
-    return _SYMBOLIC.get(target, target) if isinstance(target, _PYTHONS) else target
+    """Return what stands for a function where tensors are fakes and numbers symbols."""
+    known = isinstance(target, _PYTHONS) or target in _KERNELS
+    return {**_SYMBOLIC, **_KERNELS}.get(target, target) if known else target
 
 
 def _converter(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -347,6 +348,38 @@ def _chooser(choose: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return lambda *numbers: functools.reduce(choose, numbers)
 
 
+def _grouped_mm(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    *,
+    offs: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Return a fake of the result; torch's own takes bfloat16 only and pads no rows."""
+    if a.size(-1) != b.size(-2):
+        raise ValueError("sizes that differ")
+    sizes = [a.size(-2), b.size(-1)]
+    groups = [x.size(0) for x in (a, b) if x.dim() == 3]
+    if len(groups) == 2 or (not groups and offs is not None):
+        sizes.insert(0, groups[0] if groups else offs.size(0))  # type: ignore[union-attr]
+    if any(other != groups[0] for other in groups[1:]):
+        raise ValueError("sizes that differ")
+    dtype = out_dtype or a.dtype
+    unit = 16 // dtype.itemsize
+    row = (sizes[-1] + unit - 1) // unit * unit
+    strides = [row, 1] if len(sizes) == 2 else [sizes[1] * row, row, 1]
+    return torch.empty_strided(sizes, strides, dtype=dtype, device=a.device)
+
+
+_KERNELS: dict[Any, Callable[..., Any]] = {
+    getattr(owner, name): _grouped_mm
+    for owner, name in (
+        (torch.nn.functional, "grouped_mm"),
+        (torch, "_grouped_mm"),
+    )
+    if hasattr(owner, name)
+}
 _PYTHONS = (type, type(max))
 _SYMBOLIC: dict[Any, Callable[..., Any]] = {
     int: _converter(torch.sym_int),
