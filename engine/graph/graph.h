@@ -116,6 +116,8 @@ bool mp_grad_is_enabled(void);
 /* A tensor operation is about to run: log it with its argument trees. */
 mp_rc mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *target, PyObject *const *args,
                   Py_ssize_t nargs, PyObject *kwnames, int flags);
+/* What stands for a part of the program in a profiler: the same object in each hit. */
+mp_rc mp_post_label(mp_trace *T, PyObject *handle);
 /* Take the argument trees of an operation: the first half of mp_op_begin. */
 mp_rc mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs,
                  PyObject *kwnames, int flags);

@@ -458,7 +458,9 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
 {
     bool has_tensor = false;
     s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
-    uint8_t post = flags & MP_TORCH_PURE ? MP_POST_RESULT : MP_POST_CONST;
+    uint8_t post = flags == MP_TORCH_GROUPS ? MP_POST_NESTED
+                   : flags & MP_TORCH_PURE  ? MP_POST_RESULT
+                                            : MP_POST_CONST;
     for (Py_ssize_t i = 0; i < count; i++) {
         mp_rc rc = mp_read_deep(T, args[i], &has_tensor);
         rc = rc != MP_OK ? rc : mp_odd_ask(T, s, args[i]);
@@ -479,6 +481,34 @@ op_constant(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count,
     }
     s->post = post;
     return MP_OK;
+}
+
+/* What a profiler is told (`record_function`): nothing is logged, nothing is read. */
+static mp_rc
+op_label(mp_trace *T, mp_shadow *s, PyObject *const *args, Py_ssize_t count)
+{
+    bool has_tensor = false;
+    s->below = MP_BELOW_SKIP;
+    s->post = MP_POST_LABEL;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_val n;
+        mp_rc rc = PyUnicode_Check(args[i]) ? mp_read_deep(T, args[i], &has_tensor)
+                                            : mp_value(T, args[i], &n);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    return MP_OK;
+}
+
+mp_rc
+mp_post_label(mp_trace *T, PyObject *handle)
+{
+    const mp_node *n = mp_refgraph_find(&T->graph, handle);
+    if (mp_is_constant(handle) || (n != NULL && n->kind == MP_NODE_FRESH)) {
+        return mp_result(T, handle);
+    }
+    return mp_load_const(T, handle);
 }
 
 /* Abort with the name of the operation as detail. */
@@ -578,8 +608,8 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
         return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it would stay set
     }
     mp_rc rc = mp_level_begin(T, flags);
-    if (rc != MP_OK) {
-        return rc;
+    if (rc != MP_OK || flags == MP_TORCH_LABEL) {
+        return rc != MP_OK ? rc : op_label(T, s, args, count);
     }
     if ((flags & MP_TORCH_LATER) && mp_grad_is_enabled()) {
         return op_refuse(T, MP_AB_GRAD_LATER, callee);

@@ -57,11 +57,32 @@ mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
     return mp_record_callee(T, s, callee, all, nargs + 1, kwnames);
 }
 
+/* What torch._compile._disable_dynamo() has made of a function of torch: marks it for
+ * torch._dynamo when it is first called. */
+static bool
+is_disabled_by_torch(PyObject *func)
+{
+    PyObject *maker = mp_known[MP_K_DYNAMO_DISABLER];
+    if (maker == NULL || !PyFunction_Check(maker)) {
+        return false;
+    }
+    PyCodeObject *code = (PyCodeObject *)((PyFunctionObject *)maker)->func_code;
+    bool found = false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts) && !found; i++) {
+        found = PyTuple_GET_ITEM(code->co_consts, i)
+                == ((PyFunctionObject *)func)->func_code;
+    }
+    return found;
+}
+
 /* Marks of magpy.disable, torch.compiler.disable and torch._dynamo.disable. */
 static bool
 is_disabled(PyObject *func)
 {
     PyObject *dict = ((PyFunctionObject *)func)->func_dict;
+    if (is_disabled_by_torch(func)) {
+        return true;
+    }
     if (dict == NULL) {
         return false;
     }
@@ -96,6 +117,9 @@ call_disabled(mp_trace *T, PyObject *func)
     PyObject *dict = ((PyFunctionObject *)func)->func_dict;
     PyObject *behind =
         dict == NULL ? NULL : mp_dict_text_borrow(dict, "_torchdynamo_orig_callable");
+    if (behind == NULL && dict != NULL && is_disabled_by_torch(func)) {
+        behind = mp_dict_text_borrow(dict, "__wrapped__");
+    }
     if (behind == NULL || !PyFunction_Check(behind)) {
         behind = func;
     }

@@ -345,6 +345,8 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_post_nested(T, top);
     case MP_POST_TOKEN:
         return mp_post_token(T, top);
+    case MP_POST_LABEL:
+        return mp_post_label(T, top);
     case MP_POST_NUMPY:
         return mp_numpy_result(T, top);
     case MP_POST_SHAPE:

@@ -59,6 +59,7 @@ typedef enum {
     MP_POST_CLASS,      // a class that type.__new__ has made
     MP_POST_NESTED,     // a nesting of new containers
     MP_POST_TOKEN,      // of ContextVar.set
+    MP_POST_LABEL,      // what stands for a part of the program in a profiler
     MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
     MP_POST_NUMBER,     // a symbol
     MP_POST_SHAPE,      // sizes of a tensor

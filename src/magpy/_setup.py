@@ -165,6 +165,7 @@ def _teach_torch(c_engine: Any) -> None:
     from magpy import _effects, levels, regions
     from magpy import _torch_table as table
 
+    _import_what_torch_puts_off()
     c_engine.setup_torch(
         ops=table.build(),
         op_aliases=table.aliases(),
@@ -182,3 +183,15 @@ def _teach_torch(c_engine: Any) -> None:
         mask_dtypes=(torch.bool, torch.uint8),
         regions=regions,
     )
+
+
+def _import_what_torch_puts_off() -> None:
+    """Let torch import what its ``record_function`` imports when it first runs.
+
+    Every step of an optimizer runs it; a recording ends at an import.
+    """
+    import torch.autograd.profiler
+
+    monitor = getattr(torch.autograd.profiler, "_maybe_cupti_monitor", None)
+    if callable(monitor):
+        monitor()

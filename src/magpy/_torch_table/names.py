@@ -313,6 +313,11 @@ torch.backends.mkldnn: is_available
 torch.amp.autocast_mode: is_autocast_available
 """
 
+# New containers of the tensors that are given.
+GROUPS_AT = """
+torch._C: _group_tensors_by_device_and_dtype
+"""
+
 # Questions about the class of any object: about its attributes, or watched.
 ASKS_AT = """
 torch._C: _has_torch_function _has_torch_function_unary _has_torch_function_variadic

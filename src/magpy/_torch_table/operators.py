@@ -30,7 +30,7 @@ def _overload_flags(op: Any) -> OpFlag:
     if torch.Tag.data_dependent_output in tags:
         return OpFlag.HOST_READ
     if op.namespace == "profiler":
-        return OpFlag.PURE  # labels of parts of a program: a hit has none
+        return OpFlag.LABEL
     if op.namespace not in ("aten", "prims"):
         writes = OpFlag.WRITES if op._schema.is_mutable else OpFlag(0)
         if op.namespace in _FIXED:

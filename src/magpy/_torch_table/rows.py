@@ -197,6 +197,7 @@ def build() -> Table:
         (names.COMPILING_AT, OpFlag.COMPILING),
         (names.SETS_STATE_AT, OpFlag.SETS_STATE),
         (names.PURE_AT, OpFlag.PURE),
+        (names.GROUPS_AT, OpFlag.GROUPS),
         (names.ASKS_AT, OpFlag.ASKS),
         (names.INLINE_AT, OpFlag.INLINE),
         (names.REFUSE_AT, OpFlag.REFUSE),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 import functools
+import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -386,6 +388,12 @@ _SYMBOLIC: dict[Any, Callable[..., Any]] = {
     float: _converter(torch.sym_float),
     max: _chooser(torch.sym_max),
     min: _chooser(torch.sym_min),
+    math.pow: operator.pow,
+    **{
+        getattr(math, name): getattr(torch, f"_sym_{name}")
+        for name in "sqrt sin cos tan asin acos atan sinh cosh tanh".split()
+        if hasattr(torch, f"_sym_{name}")
+    },
 }
 
 
