@@ -231,6 +231,20 @@ module_set_compiling(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+/* None: nothing may be recorded now. */
+static PyObject *
+module_ambient_state(PyObject *module, PyObject *ignored)
+{
+    const char *refused;
+    mp_ambient *now = mp_ambient_take(&refused);
+    if (now == NULL) {
+        return refused != NULL ? Py_NewRef(Py_None) : NULL;
+    }
+    PyObject *state = mp_ambient_state(now);
+    mp_ambient_free(now);
+    return state;
+}
+
 #ifdef MP_TESTING
 static int
 module_set_plant(const char *family, const char *id)
@@ -297,6 +311,9 @@ static PyMethodDef module_methods[] = {
      "supported()\n--\n\n(True, None), or (False, why recording can never work here)."},
     {"tensor_path", module_tensor_path, METH_NOARGS,
      "tensor_path()\n--\n\nHow tensor metadata is read: shim, getters or off."},
+    {"ambient_state", module_ambient_state, METH_NOARGS,
+     "ambient_state()\n--\n\n"
+     "The state that a recording is specialised on; None: nothing may be recorded."},
     {"raised_by_signal", module_raised_by_signal, METH_O,
      "raised_by_signal(exc)\n--\n\nHas a signal handler of the program raised it?"},
     {"reasons", module_reasons, METH_NOARGS,

@@ -71,6 +71,7 @@ mp_entry_release(mp_entry *entry)
     }
     mp_plan_free(entry->plan);
     Py_XDECREF(entry->callable);
+    Py_XDECREF(entry->owner);
     Py_XDECREF(entry->undo);
     Py_DECREF(entry->code);
     PyMem_Free(entry);
@@ -80,6 +81,7 @@ static int
 entry_visit(mp_entry *entry, visitproc visit, void *arg)
 {
     Py_VISIT(entry->callable);
+    Py_VISIT(entry->owner);
     Py_VISIT(entry->undo);
     Py_VISIT(entry->code);
     return mp_plan_visit(entry->plan, visit, arg);
@@ -174,6 +176,7 @@ entry_describe(const mp_entry *entry)
                < 0
         || entry_put_steal(dict, "effects", entry_effects(p)) < 0
         || entry_put_steal(dict, "is_compiling", PyBool_FromLong(entry->told)) < 0
+        || entry_put_steal(dict, "reused", PyBool_FromLong(entry->reused)) < 0
         || entry_put_steal(dict, "graph", entry_or_none(p->graph)) < 0
         || entry_put_steal(dict, "callable", entry_or_none(entry->callable)) < 0) {
         Py_DECREF(dict);

@@ -39,13 +39,15 @@ typedef struct {
     mp_plan *plan;       // owned
     PyCodeObject *code;  // owned; the root function's code when it was recorded
     PyObject *callable;  // owned or NULL, see above
-    bool boxed;          // callable takes one list
-    bool mutates;        // the graph writes to an input
-    bool untried;        // it broke, and a trial may do better (call/trial.h)
-    bool told;           // recorded in a trial
-    int timed;           // hits still to be timed, as it may be slow (call/trial.h) ...
-    int64_t best_ns;     // ... the fastest of them
-    int64_t eager_ns;    // what the real call took
+    PyObject *owner;  // owned or NULL: what lives as long as an entry that has callable
+    bool reused;      // callable was made for another entry
+    bool boxed;       // callable takes one list
+    bool mutates;     // the graph writes to an input
+    bool untried;     // it broke, and a trial may do better (call/trial.h)
+    bool told;        // recorded in a trial
+    int timed;        // hits still to be timed, as it may be slow (call/trial.h) ...
+    int64_t best_ns;  // ... the fastest of them
+    int64_t eager_ns;        // what the real call took
     uint8_t short_of_stack;  // times that its compiler ran into the recursion limit
     uint8_t unfit;   // times that its compiler refused a call for which its guards held
     bool bare;       // callable has answered a tensor instead of a tuple of one

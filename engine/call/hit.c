@@ -220,7 +220,7 @@ hit_take_guards(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
 }
 
 /* The backend's answer is (callable, boxed), (callable, boxed, undo) or (callable, boxed,
- * undo, guards, why), see Session.compile.  1: the guards that it came with do not hold for
+ * undo, guards, why, owner, reused), see Session.compile.  1: the guards that it came with do not hold for
  * this call. */
 static int
 hit_take_compiled(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
@@ -228,13 +228,13 @@ hit_take_compiled(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
     assert(entry->callable == NULL);
     Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
     PyObject *callable = size > 0 ? PyTuple_GET_ITEM(answer, 0) : NULL;
-    if (size == 5 && hit_take_guards(op, entry, answer) < 0) {
+    if (size == 7 && hit_take_guards(op, entry, answer) < 0) {
         return -1;
     }
-    if (size == 5 && callable == Py_None) {
+    if (size == 7 && callable == Py_None) {
         return 1;
     }
-    if ((size != 2 && size != 3 && size != 5) || !PyCallable_Check(callable)) {
+    if ((size != 2 && size != 3 && size != 7) || !PyCallable_Check(callable)) {
         PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
         return -1;
     }
@@ -244,6 +244,11 @@ hit_take_compiled(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
     int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
     if (boxed < 0) {
         return -1;
+    }
+    if (size == 7) {
+        Py_XSETREF(entry->owner, Py_NewRef(PyTuple_GET_ITEM(answer, 5)));
+        entry->reused = PyTuple_GET_ITEM(answer, 6) == Py_True;
+        op->stats.reused += entry->reused;
     }
     entry->boxed = boxed;
     entry->callable = Py_NewRef(callable);
@@ -430,6 +435,7 @@ hit_strike(mp_CompiledObject *op, mp_entry *entry)
     if (++entry->raised >= HIT_STRIKES && entry->state == MP_ENTRY_READY) {
         entry->state = MP_ENTRY_FAILED;
         Py_CLEAR(entry->callable);
+        Py_CLEAR(entry->owner);
     }
     return mp_notice_useless(op, entry);
 }

@@ -303,12 +303,13 @@ mp_stats_describe(const mp_stats *stats, Py_ssize_t n_graphs)
         goto done;
     }
     result = Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:n,s:i,s:K,s:K,s:K,s:O,s:O,s:O,s:{s:d,s:d}}", "calls",
+        "{s:K,s:K,s:K,s:K,s:n,s:K,s:i,s:K,s:K,s:K,s:O,s:O,s:O,s:{s:d,s:d}}", "calls",
         (unsigned long long)stats->calls, "hits", (unsigned long long)stats->hits,
         "partial_hits", (unsigned long long)stats->partial_hits, "recordings",
-        (unsigned long long)stats->recordings, "graphs", n_graphs, "graph_breaks",
-        stats_breaks(stats), "fallbacks", (unsigned long long)stats->fallbacks,
-        "verified", (unsigned long long)stats->verified, "diverged",
+        (unsigned long long)stats->recordings, "graphs", n_graphs, "reused",
+        (unsigned long long)stats->reused, "graph_breaks", stats_breaks(stats),
+        "fallbacks", (unsigned long long)stats->fallbacks, "verified",
+        (unsigned long long)stats->verified, "diverged",
         (unsigned long long)stats->diverged, "reasons", reasons, "breaks", breaks,
         "places", places, "seconds", "record", (double)stats->record_ns / 1e9,
         "compile", (double)stats->compile_ns / 1e9);

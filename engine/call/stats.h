@@ -50,6 +50,7 @@ typedef struct {
 
 typedef struct {
     uint64_t calls, hits, plans, recordings, fallbacks;
+    uint64_t reused;              // graphs that were compiled for another entry
     uint64_t partial_hits;        // hits of calls that break
     uint64_t verified, diverged;  // calls that verify mode watched; that it found wrong
     int64_t record_ns, compile_ns;

@@ -512,6 +512,17 @@ mp_ambient_text(const mp_ambient *a)
     return lines;
 }
 
+PyObject *
+mp_ambient_state(const mp_ambient *a)
+{
+    PyObject *state = PyTuple_New(N_ROWS);
+    for (int i = 0; i < N_ROWS && state != NULL; i++) {
+        PyTuple_SET_ITEM(state, i,
+                         Py_NewRef(a->answers[i] != NULL ? a->answers[i] : Py_None));
+    }
+    return state;
+}
+
 /* -- Restoring ------------------------------------------------------------------- */
 
 /* Two rows, one setter: f(mode, warn_only=...). */

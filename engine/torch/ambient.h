@@ -23,6 +23,8 @@ int mp_ambient_visit(mp_ambient *a, visitproc visit, void *arg);
 int mp_ambient_check(const mp_ambient *a);
 /* List of lines "torch.is_grad_enabled() == False": new list. */
 PyObject *mp_ambient_text(const mp_ambient *a);
+/* What `mp_ambient_check` compares, hashable: new tuple. */
+PyObject *mp_ambient_state(const mp_ambient *a);
 /* Put the process into this state, as far as rows have setters: 0 / -1. */
 int mp_ambient_restore(const mp_ambient *a);
 /* Does that make this state of `from`? */

@@ -163,6 +163,7 @@ verify_diverged(mp_verification *v)
     v->op->stats.diverged++;
     v->entry->state = MP_ENTRY_DIVERGED;
     Py_CLEAR(v->entry->callable);
+    Py_CLEAR(v->entry->owner);
 }
 
 /* The real call has come to the end of the entry, or has ended: compare. fresh: the plan

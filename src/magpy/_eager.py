@@ -28,6 +28,7 @@ COUNTERS = (
     "hits",
     "recordings",
     "graphs",
+    "reused",
     "graph_breaks",
     "fallbacks",
     "partial_hits",

@@ -35,6 +35,7 @@ class Stats(TypedDict):
     partial_hits: int
     recordings: int
     graphs: int
+    reused: int
     graph_breaks: int
     fallbacks: int
     verified: int
@@ -55,6 +56,7 @@ class Entry(TypedDict):
     effects: list[str]
     graph: tuple[list[Any], int, tuple[int, ...], dict[str, Any]] | None
     callable: Callable[..., Any] | None
+    reused: bool
 
 @final
 class Value:
@@ -119,6 +121,7 @@ def setup_torch(
 def available() -> tuple[bool, str | None]: ...
 def supported() -> tuple[bool, str | None]: ...
 def tensor_path() -> str: ...
+def ambient_state() -> tuple[Any, ...] | None: ...
 def raised_by_signal(exc: BaseException, /) -> bool: ...
 def reasons() -> list[Reason]: ...
 def guard_kinds() -> list[Kind]: ...

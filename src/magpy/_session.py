@@ -10,6 +10,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magpy import copies, logs, notices
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
     #: callable (or None), boxed, undo, guards, why
     Compiled = tuple[Callable[..., Any] | None, bool, Undo | None, list[Term], str]
+    #: the same, what lives as long as it is used, was it made for another recording?
+    Answer = tuple[
+        Callable[..., Any] | None, bool, Undo | None, list[Term], str, object, bool
+    ]
 
 _KEPT_BREAKS = 16
 _KEPT_PLACES = 256
@@ -58,6 +63,7 @@ class Session:
         self.dynamic: dict[str, None] = {}
         self._pins: dict[str, str] = {}  # place of a number: where it was last pinned
         self._told_pins: set[tuple[str, str | None, int]] = set()
+        self._told = ""  # why the latest graph runs as recorded
         self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
@@ -74,8 +80,10 @@ class Session:
 
     # -- called by the engine --------------------------------------------------------
 
-    def compile(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
-        """Turn a recorded run into something that runs, sealed off the program.
+    def compile(self, spec: Spec, inputs: Sequence[Any]) -> Answer:
+        """Return something that runs a recorded run, sealed off the program.
+
+        Another recording of the same graph may have it already (:mod:`magpy.reuse`).
 
         Args:
             spec: the recorded graph.
@@ -83,12 +91,32 @@ class Session:
 
         Returns:
             What the backend has made of it; how to undo a run that raises; what must hold
-            besides the entry's guards; why numbers that could vary are constants.  The
-            first is None if the guards do not hold for these inputs.
+            besides the entry's guards; why numbers that could vary are constants; what
+            the entry keeps alive with it; was it there already?  The first is None if the
+            guards do not hold for these inputs.
 
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
         """
+        from magpy import reuse
+
+        key = reuse.key_of(self.backend, spec, inputs)
+        made = reuse.find(key, spec, inputs)
+        if made is not None:
+            logs.write("graph", f"{self.name}: the same graph as that of {made.name}")
+            if made.told:
+                logs.write("breaks", made.told)
+            return (*made.answer(), made, True)
+        self._told = ""
+        answer = self._compile_new(spec, inputs)
+        run, boxed, undo, guards, why = answer
+        if run is None:
+            return (*answer, None, False)
+        made = reuse.Made(run, boxed, undo, guards, why, self.name, self._told)
+        reuse.keep(key, made)
+        return (*answer, made, False)
+
+    def _compile_new(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
         from magpy import late
 
         parts = late.split(spec)
@@ -167,7 +195,7 @@ class Session:
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:
-                logs.write("breaks", self._as_recorded_text(why, reason))
+                self._tell(self._as_recorded_text(why, reason))
                 backend, ops = resolve("eager", Settings()), spec
         live = None if case is None or backend.as_recorded else case.live
         module = graph.build(
@@ -183,9 +211,9 @@ class Session:
         if recorded is not None:
             module, ops = recorded, spec
         elif classes:
-            run = gradients.adopt(
-                classes, run, spec, lambda: self._recorded(spec).forward
-            )
+            # It must not hold the session, whose object may die before the graph.
+            replay = partial(_recorded_forward, spec, self.name, self._value_type)
+            run = gradients.adopt(classes, run, spec, replay)
             boxed = False
         if self.backend.cuda_graphs and not cuda_graphs.trains(inputs):
             run, boxed = cuda_graphs.wrap(
@@ -220,7 +248,7 @@ class Session:
             if not backend.as_recorded:
                 why = refusals.foreseen(spec, self._forward_of, inputs)
                 if why:
-                    logs.write("breaks", self._as_recorded_text(why, "refused"))
+                    self._tell(self._as_recorded_text(why, "refused"))
                     recorded = self._recorded(spec)
                     return recorded.forward, False, recorded
             made = compile_graph(module, inputs, spec[3].get("mutated", ()), live)
@@ -238,13 +266,12 @@ class Session:
             why, reason = refusals.reason_in(error), "refused"
             if not why:
                 raise
-        logs.write("breaks", self._as_recorded_text(why, reason))
+        self._tell(self._as_recorded_text(why, reason))
         recorded = recorded or self._recorded(spec)
         return recorded.forward, False, recorded
 
     def _forward_of(self, spec: Spec) -> Callable[..., Any]:
-        forward: Callable[..., Any] = self._recorded(spec).forward
-        return forward
+        return _recorded_forward(spec, self.name, self._value_type)
 
     def _recorded(self, spec: Spec) -> GraphModule:
         """Return a module of the recorded operations."""
@@ -422,6 +449,10 @@ class Session:
         count = sum(node.op.startswith("call_") for node in module.graph.nodes)
         return f"{self.name}: {count} operations\n{module.code.strip()}"
 
+    def _tell(self, text: str) -> None:
+        self._told = text
+        logs.write("breaks", text)
+
     def _as_recorded_text(self, why: str, reason: str) -> str:
         hints = {
             "grad-later": "register the function as an operator: "
@@ -458,6 +489,14 @@ class Session:
             reason="backend-failed",
             hint="see everything with MAGPY_LOGS=graph and MAGPY_VERBOSE_ERRORS=1",
         )
+
+
+def _recorded_forward(spec: Spec, name: str, value_type: Any) -> Callable[..., Any]:
+    from magpy import graph
+
+    forward: Callable[..., Any]
+    forward = graph.build(spec, name=name, value_type=value_type).forward
+    return forward
 
 
 def abort_error(name: str, info: Mapping[str, Any]) -> Unsupported:

@@ -381,10 +381,11 @@ def stats(compiled: Any = None) -> dict[str, Any]:
         compiled: comes from :func:`compile`; None: the sums over all that are alive.
 
     Returns:
-        calls, hits, recordings, graphs, graph_breaks, fallbacks (calls that ran
-        eager), partial_hits (hits of calls that break), verified, diverged; reasons
-        and places (of the fallbacks), breaks, seconds (spent by phase), dynamic (places
-        of sizes and numbers that have changed, and are symbols since).
+        calls, hits, recordings, graphs, reused (graphs that were compiled for an
+        equal one), graph_breaks, fallbacks (calls that ran eager), partial_hits (hits of
+        calls that break), verified, diverged; reasons and places (of the fallbacks),
+        breaks, seconds (spent by phase), dynamic (places of sizes and numbers that have
+        changed, and are symbols since).
 
     Raises:
         TypeError: `compiled` does not come from :func:`compile`.

@@ -30,6 +30,7 @@ class Segment:
         effects: what a replay changes and returns, as Python-like text.
         hits: how often it was reused.
         instructions: bytecode instructions that were watched.
+        reused: is its graph one that was compiled for an equal one?
         spec: its graph as recorded, see :mod:`magpy.graph`; None if it has none.
     """
 
@@ -41,6 +42,7 @@ class Segment:
     effects: list[str]
     hits: int
     instructions: int
+    reused: bool = False
     spec: Any = field(default=None, repr=False)
 
     def graph(self) -> GraphModule | None:
@@ -152,6 +154,8 @@ class Explanation:
                 f"{segment.instructions} instructions watched, "
                 f"{_plural(segment.hits, 'hit')}"
             )
+            if segment.reused:
+                title += ", graph compiled for an equal one"
             lines = []
             for part in ("ops", "inputs", "guards", "ambient", "effects"):
                 lines += _excerpt(part, getattr(segment, part), limit)
@@ -225,6 +229,7 @@ def segment(entry: Mapping[str, Any]) -> Segment:
         effects=list(entry.get("effects", ())),
         hits=int(entry.get("hits", 0)),
         instructions=int(entry.get("instructions", 0)),
+        reused=bool(entry.get("reused", False)),
         spec=spec,
     )
 

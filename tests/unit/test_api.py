@@ -331,7 +331,8 @@ def test_graph_raised_is_logged(engine, log):
 def test_stats_have_every_key(engine):
     counted = magpy.stats(magpy.compile(double))
     assert set(counted) == {
-        "calls", "hits", "recordings", "graphs", "graph_breaks", "fallbacks",
+        "calls", "hits", "recordings", "graphs", "reused", "graph_breaks",
+        "fallbacks",
         "partial_hits", "verified", "diverged", "reasons", "places", "breaks",
         "seconds", "dynamic",
     }  # fmt: skip

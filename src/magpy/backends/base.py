@@ -27,6 +27,10 @@ class Settings:
     mode: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def key(self, backend: Any) -> Any:
+        """Return what a backend is told apart by: with these settings, it and they."""
+        return backend, self.mode, dict(self.options)
+
     def allow_no_options(self, backend: str) -> None:
         """Raise a ValueError that names the options, if there are some."""
         if self.options:
@@ -51,6 +55,8 @@ class Backend:
             tells how far a run has come.
         cuda_graphs: are its graphs for inference to be replayed from CUDA graphs?
         dynamic: does it take graphs with symbols for sizes and numbers?
+        key: what else makes the same of the same graph (:mod:`magpy.reuse`): a tree of
+            plain values, and of objects that count as themselves; None: nothing does.
     """
 
     name: str
@@ -63,3 +69,4 @@ class Backend:
     as_recorded: bool = False
     cuda_graphs: bool = False
     dynamic: bool = True
+    key: Any = None

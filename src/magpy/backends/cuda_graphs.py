@@ -52,7 +52,12 @@ def make(settings: Settings) -> Backend:
     """
     settings.allow_no_options("cudagraphs")
     return Backend(
-        "cudagraphs", _compile, draws_alike=True, cuda_graphs=True, dynamic=False
+        "cudagraphs",
+        _compile,
+        draws_alike=True,
+        cuda_graphs=True,
+        dynamic=False,
+        key=settings.key("cudagraphs"),
     )
 
 
@@ -230,6 +235,12 @@ class Graphed:
         self._captures: dict[Any, _Capture | list[int]] = {}
         self._moving: set[int] = set()
         self.refusal = ""
+
+    def another(self) -> Graphed:
+        """Return the same graph with captures of its own: its inputs stay elsewhere."""
+        return Graphed(
+            self._run, [*self._written], self._device, self._name, self._sizes_vary
+        )
 
     def __call__(self, inputs: list[Any]) -> Sequence[Any]:
         """Run once; `inputs` is not changed."""

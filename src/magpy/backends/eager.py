@@ -24,7 +24,9 @@ def make(settings: Settings) -> Backend:
         ValueError: options were given, the backend has none.
     """
     settings.allow_no_options("eager")
-    return Backend("eager", _compile, exact=True, as_recorded=True)
+    return Backend(
+        "eager", _compile, exact=True, as_recorded=True, key=settings.key("eager")
+    )
 
 
 def _compile(

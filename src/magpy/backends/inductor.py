@@ -73,6 +73,7 @@ def make(settings: Settings) -> Backend:
         compile_graph,
         checked=True,
         draws_alike=draws_alike,
+        key=settings.key("inductor"),
         cuda_graphs=_wants_cuda_graphs(settings.mode, options),
     )
 

@@ -165,7 +165,8 @@ def _foreign(
 
     named = function is None
     alike = named and name in _DRAW_ALIKE
-    return Backend(name, compile_graph, checked=named, draws_alike=alike)
+    key = settings.key(name if function is None else function)
+    return Backend(name, compile_graph, checked=named, draws_alike=alike, key=key)
 
 
 def _unmarked(run: Any) -> Any:

@@ -30,7 +30,8 @@ def make(settings: Settings) -> Backend:
         ValueError: options were given, the backend has none.
     """
     settings.allow_no_options("torchscript")
-    return Backend("torchscript", _compile, checked=True, dynamic=False)
+    key = settings.key("torchscript")
+    return Backend("torchscript", _compile, checked=True, dynamic=False, key=key)
 
 
 def _compile(
