@@ -114,6 +114,38 @@ def test_measured(protocol, kind, system, vary):
     json.dumps(measured)
 
 
+@pytest.mark.parametrize("system", ["eager", "magpy-eager", "dynamo-eager"])
+def test_a_step_of_training_is_measured(protocol, system):
+    torch = pytest.importorskip("torch")
+    if system == "dynamo-eager":
+        torch._dynamo.reset()
+    measured = protocol.measure(Cell("training", "gnn", system, 2), QUICK, lambda: None)
+    assert measured["status"] == "ok", measured
+    assert measured["eager"]["count"] == measured["system"]["count"] >= 3
+    if system == "magpy-eager":
+        assert measured["stats"]["hits"] > 3
+
+
+@pytest.mark.parametrize("planted", ["gradient", "parameter"])
+def test_wrong_steps_are_noticed(protocol, monkeypatch, planted):
+    def broken(call, module):
+        def wrong(*args):
+            result = call(*args)
+            weight = module.last.weight
+            if planted == "parameter":  # which the step then does not set right
+                weight.data.add_(0.1)
+                return result
+            return result + 0 * weight.sum() + (weight - weight.detach()).sum()
+
+        return wrong
+
+    _plant(protocol, monkeypatch, broken)
+    measured = protocol.measure(
+        Cell("training", "gnn", "eager", 2), QUICK, lambda: None
+    )
+    assert measured["status"] == "wrong"
+
+
 def _plant(protocol, monkeypatch, broken):
     real = protocol.systems.prepare
 

@@ -2,8 +2,8 @@
 
 Those that the paper took from transformers come from there, with configurations and
 random weights; the others are written anew in the style of their originals, because that
-style is what has to work.  Sizes are the paper's; small ones suit a CPU.  ``zoo`` holds
-toy models of tests beside them.
+style is what has to work.  Sizes are the paper's; small ones suit a CPU.  ``TODAY`` are
+models beyond the paper, ``zoo`` holds toy models of tests.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ STATIC = (
     "tridentnet",
 )  # fmt: skip
 DYNAMIC = ("lstm", "blockdrop", "seq2seq", "bart", "longformer")
+#: Models that people run today.
+TODAY = (
+    "llama", "qwen", "mixture", "vit", "clip", "whisper", "wav2vec2", "dit", "unet", "gnn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ class Model:
         features: what its forward code contains, see ``features.FEATURES``.
         package: what it comes from, "" if it is written here.
         sequence: its inputs have a length that can be chosen.
+        trained: its inputs may have labels, and its results a loss.
     """
 
     name: str
     features: frozenset[str]
     package: str = ""
     sequence: bool = False
+    trained: bool = False
 
     @property
     def missing(self) -> str:
@@ -58,7 +64,13 @@ class Model:
             return model
 
     def inputs(
-        self, batch: int, *, small: bool, seed: int = 0, length: int | None = None
+        self,
+        batch: int,
+        *,
+        small: bool,
+        seed: int = 0,
+        length: int | None = None,
+        training: bool = False,
     ) -> Inputs:
         """Return new arguments of a call.
 
@@ -67,11 +79,14 @@ class Model:
             small: for the small model.
             seed: they depend on it, and on nothing else but the sizes.
             length: of sequences; None for the usual one.
+            training: with labels, if the model takes some.
         """
         import torch
 
         g = torch.Generator().manual_seed(seed)
-        more = {"length": length} if self.sequence else {}
+        more: dict[str, Any] = {"length": length} if self.sequence else {}
+        if self.trained:
+            more["training"] = training
         made: Inputs = self._module.inputs(g, batch, small, **more)
         return made
 
@@ -86,6 +101,9 @@ def _model(name: str, features: str, **more: Any) -> tuple[str, Model]:
 
 _HF: dict[str, Any] = {"package": "transformers"}
 _TEXT: dict[str, Any] = {**_HF, "sequence": True}
+_TODAY: dict[str, Any] = {"trained": True}
+_HF_TODAY: dict[str, Any] = {**_HF, **_TODAY}
+_HF_STYLE = "keyword dictionaries, optional arguments, result classes, star arguments"
 
 #: Features of models that are written here are all that their code has; of those from
 #: transformers they are what must be in every version.
@@ -129,5 +147,15 @@ MODELS: dict[str, Model] = dict(
             "asks for types, comprehension, growing list, modules by name, nested "
             "function, numpy, property, writes slots, zip",
         ),
+        _model("llama", _HF_STYLE, **_HF_TODAY),
+        _model("qwen", _HF_STYLE, **_HF_TODAY),
+        _model("mixture", _HF_STYLE, **_HF_TODAY),
+        _model("vit", _HF_STYLE, **_HF_TODAY),
+        _model("clip", _HF_STYLE, **_HF_TODAY),
+        _model("whisper", f"{_HF_STYLE}, sizes in arithmetic", **_HF_TODAY),
+        _model("wav2vec2", f"{_HF_STYLE}, sizes in arithmetic", **_HF_TODAY),
+        _model("dit", "star arguments", **_TODAY),
+        _model("unet", "asks for types, growing list, nested loops", **_TODAY),
+        _model("gnn", "growing list, writes in place, zip", **_TODAY),
     ]
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from magpy_experiments.models import STATIC
+from magpy_experiments.models import STATIC, TODAY
 
 #: Kinds of measurements, see protocol.py.
-KINDS = ("end-to-end", "parts", "dynamic", "control", "graphs")
+KINDS = ("end-to-end", "parts", "dynamic", "control", "graphs", "training")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ _BACKENDS = ("inductor", "reduce-overhead", "torchscript", "onnxruntime", "tenso
 _PAIRS = tuple(
     f"{front}-{backend}" for backend in _BACKENDS for front in ("dynamo", "magpy")
 )
+_NOW = ("eager", "dynamo-inductor", "magpy-inductor", "dynamo-reduce-overhead",
+        "magpy-reduce-overhead")  # fmt: skip
 _END_TO_END = ("eager", "script", "trace", "export", "lazytensor", *_PAIRS)
 
 FIGURES: dict[str, Figure] = {
@@ -159,6 +161,15 @@ FIGURES: dict[str, Figure] = {
             ("magpy-eager", "dynamo-eager", "export", "export-strict", "script", "trace",
              "lazytensor"),
             unit="graphs",
+        ),
+        Figure("today", "Models of today", "end-to-end", TODAY, _NOW, batches=(4,)),
+        Figure(
+            "today-training",
+            "Models of today, a step of training",
+            "training",
+            TODAY,
+            _NOW,
+            batches=(4,),
         ),
     )
 }  # fmt: skip

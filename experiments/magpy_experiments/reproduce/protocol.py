@@ -66,8 +66,8 @@ class _Pair:
         )
         device = self.settings.device
         return (
-            tuple(x.to(device) for x in args),
-            {name: x.to(device) for name, x in kwargs.items()},
+            tuple(_on(device, x) for x in args),
+            {name: _on(device, x) for name, x in kwargs.items()},
         )
 
     def compile(self, inputs: Any, **more: Any) -> None:
@@ -126,6 +126,10 @@ class _Pair:
         return {"status": status, "reason": self.note, **measured}
 
 
+def _on(device: str, x: Any) -> Any:
+    return x.to(device) if isinstance(x, torch.Tensor) else x
+
+
 def _leaves(tree: Any) -> Iterator[Any]:
     if isinstance(tree, dict):
         tree = tuple(tree.values())
@@ -167,6 +171,7 @@ def measure(cell: Cell, settings: Settings, alone: Callable[[], None]) -> Measur
         "dynamic": _dynamic,
         "control": _control,
         "graphs": _graphs,
+        "training": _training,
     }
     model = MODELS[cell.model]
     eager = model.build(small=settings.small, seed=settings.seed).to(settings.device)
@@ -512,3 +517,75 @@ def _graphs(pair: _Pair) -> Measured:
         ran[0] = 0
         pair.compare(seed)
     return pair.finished({"graphs": ran[0] if counts else 1})
+
+
+# -- training --------------------------------------------------------------------------
+
+
+def _training(pair: _Pair) -> Measured:
+    """Steps: the forward run is the system's, with the gradient that comes of it.
+
+    Losses, gradients and what the step makes of parameters must be eager's.
+    """
+    with torch.enable_grad():
+        return _steps(pair)
+
+
+def _steps(pair: _Pair) -> Measured:
+    settings = pair.settings
+    takers = {}
+    for module in (pair.eager, pair.module):
+        module.train()
+        takers[module] = torch.optim.SGD(module.parameters(), lr=1e-3)
+
+    def step(module: torch.nn.Module, inputs: Any) -> torch.Tensor:
+        takers[module].zero_grad()
+        call = pair.call_eager if module is pair.eager else pair.call
+        loss = _loss(call(inputs))
+        loss.backward()
+        takers[module].step()
+        return loss.detach()
+
+    def compare(seed: int) -> float:
+        made = []
+        for module in (pair.eager, pair.module):
+            inputs = pair.inputs(seed, training=True)
+            if pair.prepared is None and module is pair.module:
+                pair.compile(inputs)
+            torch.manual_seed(settings.seed + seed)  # some draw what they never use
+            synchronize(settings.device)
+            start = time.perf_counter()
+            loss = step(module, inputs)
+            synchronize(settings.device)
+            seconds = time.perf_counter() - start
+            made.append(([loss, *_gradients(module)], inputs))
+        pair.check(*made[0], *made[1])
+        return seconds
+
+    first = [compare(seed) for seed in range(_COMPARED)]
+    inputs = pair.inputs(0, training=True)
+    calls = {
+        "system": lambda: step(pair.module, inputs),
+        "eager": lambda: step(pair.eager, inputs),
+    }
+    pair.alone()
+    _warm(calls["system"], settings)
+    times = take_turns(calls, settings)
+    # Both have gone on, the system further; what one step does is compared.
+    pair.module.load_state_dict(pair.eager.state_dict())
+    compare(_COMPARED)
+    return pair.finished({"first": first, **_summaries(times)})
+
+
+def _loss(result: Any) -> torch.Tensor:
+    """Return the loss of a result, or the mean square of its numbers."""
+    loss = getattr(result, "loss", None)
+    if loss is None:
+        tensors = [x for x in _leaves(result) if isinstance(x, torch.Tensor)]
+        loss = torch.stack([x.float().square().mean() for x in tensors]).sum()
+    found: torch.Tensor = loss
+    return found
+
+
+def _gradients(module: torch.nn.Module) -> list[torch.Tensor | None]:
+    return [each.grad for each in module.parameters()]
