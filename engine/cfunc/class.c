@@ -210,3 +210,41 @@ mp_rule_super(mp_trace *T, mp_shadow *s, const mp_call *c)
     }
     return rc;
 }
+
+/* cls.__subclasses__(): guarded as a whole, by the references that the class keeps. */
+mp_rc
+mp_rule_subclasses(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    PyObject *cls =
+        PyCFunction_Check(c->callee) && PyCFunction_GET_SELF(c->callee) != NULL
+            ? PyCFunction_GET_SELF(c->callee)
+        : c->count == 1 ? c->args[0]
+                        : NULL;
+    mp_rc rc = cls == NULL ? MP_OK : mp_know(T, cls);
+    if (cls == NULL || rc != MP_OK || !PyType_Check(cls)) {
+        return rc;  // TypeError
+    }
+    PyObject *refs = mp_subclasses_refs((PyTypeObject *)cls);
+    if (refs == NULL || mp_is_new_class(T, cls)) {
+        Py_XDECREF(refs);
+        return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "%s.__subclasses__",
+                              ((PyTypeObject *)cls)->tp_name);
+    }
+    for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(refs); i++) {
+        PyObject *sub = PyWeakref_GET_OBJECT(PyTuple_GET_ITEM(refs, i));
+        rc = mp_is_new_class(T, sub) || mp_is_of_call(T, sub)
+                 ? mp_trace_abort(T, MP_AB_OPAQUE_CALL,
+                                  "__subclasses__ with a class that the call made")
+                 : mp_load_const(T, sub);
+    }
+    PyObject *row = rc == MP_OK ? PyTuple_Pack(2, cls, refs) : NULL;
+    if (rc == MP_OK
+        && (row == NULL
+            || mp_guards_test(T->guards, MP_G_SUBCLASSES, -1, -1, row, 0, NULL) < 0)) {
+        rc = MP_ERR;
+    }
+    Py_XDECREF(row);
+    Py_DECREF(refs);
+    s->post = MP_POST_FRESH;
+    return rc;
+}

@@ -126,6 +126,11 @@ Py_hash_t mp_address_hash(PyObject *o);
 PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through the MRO
 unsigned int mp_type_version(PyTypeObject *type);                     // 0: none now
 /* The class's own dict; NULL for a type that was never readied. */
+/* The weak references that a heap type keeps to the classes that it is a base of, in the order
+ * of __subclasses__(), without the dead ones: new tuple; NULL, for want of memory or of a type
+ * that keeps them elsewhere, without an exception.  Are they still these? */
+PyObject *mp_subclasses_refs(PyTypeObject *type);
+bool mp_subclasses_are(PyTypeObject *type, PyObject *refs);
 PyObject *mp_type_dict_borrow(PyTypeObject *type);
 /* The dict that a view (keys, values, items) shows. */
 PyObject *mp_view_dict_borrow(PyObject *view);

@@ -748,3 +748,57 @@ mp_number_box(PyObject *o)
     return Py_NewRef(o);
 }
 #endif
+
+/* -- Subclasses -------------------------------------------------------------------- */
+
+/* From 3.12 on those of static types are kept with the interpreter. */
+static PyObject *
+subclasses_borrow(PyTypeObject *type)
+{
+    PyObject *known = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                          ? (PyObject *)type->tp_subclasses
+                          : NULL;
+    return known != NULL && PyDict_CheckExact(known) ? known : NULL;
+}
+
+static bool
+is_live_ref(PyObject *ref)
+{
+    return PyWeakref_CheckRef(ref) && PyWeakref_GET_OBJECT(ref) != Py_None;
+}
+
+PyObject *
+mp_subclasses_refs(PyTypeObject *type)
+{
+    PyObject *known = subclasses_borrow(type), *key, *ref;
+    Py_ssize_t pos = 0, n = 0;
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
+    while (known != NULL && PyDict_Next(known, &pos, &key, &ref)) {
+        n += is_live_ref(ref);
+    }
+    PyObject *refs = PyTuple_New(n);
+    pos = n = 0;
+    while (refs != NULL && known != NULL && PyDict_Next(known, &pos, &key, &ref)) {
+        if (is_live_ref(ref)) {
+            PyTuple_SET_ITEM(refs, n++, Py_NewRef(ref));
+        }
+    }
+    mp_err_drop();
+    return refs;
+}
+
+bool
+mp_subclasses_are(PyTypeObject *type, PyObject *refs)
+{
+    PyObject *known = subclasses_borrow(type), *key, *ref;
+    Py_ssize_t pos = 0, n = 0;
+    while (known != NULL && PyDict_Next(known, &pos, &key, &ref)) {
+        if (is_live_ref(ref)
+            && (n == PyTuple_GET_SIZE(refs) || PyTuple_GET_ITEM(refs, n++) != ref)) {
+            return false;
+        }
+    }
+    return n == PyTuple_GET_SIZE(refs);
+}

@@ -74,6 +74,7 @@ enum {
     OBJ_ATTR,  // tuples, as their rows say
     OBJ_SPECIALS,
     OBJ_SUPER,
+    OBJ_SUBCLASSES,
     OBJ_FUNCTION,
     OBJ_MODULE,
 };
@@ -161,6 +162,9 @@ guard_obj_fits(mp_guard_kind kind, PyObject *obj, int64_t n)
                                PyTuple_GET_SIZE(PyTuple_GET_ITEM(obj, 1)), -1);
     case OBJ_SUPER:
         return guard_is_row(obj, 4, 2) && PyType_Check(PyTuple_GET_ITEM(obj, 0));
+    case OBJ_SUBCLASSES:
+        return guard_is_row(obj, 2, -1) && PyType_Check(PyTuple_GET_ITEM(obj, 0))
+               && PyTuple_CheckExact(PyTuple_GET_ITEM(obj, 1));
     case OBJ_FUNCTION:
         return guard_is_row(obj, 5, -1) && PyFunction_Check(PyTuple_GET_ITEM(obj, 0));
     case OBJ_MODULE:

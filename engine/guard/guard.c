@@ -515,6 +515,9 @@ guard_test(mp_guards *g, mp_guard *op, PyObject *const *regs)
                                PyTuple_GET_ITEM(row, 3));
     case MP_G_FUNCTION:
         return guard_test_function(op->obj);
+    case MP_G_SUBCLASSES:
+        return mp_subclasses_are((PyTypeObject *)PyTuple_GET_ITEM(op->obj, 0),
+                                 PyTuple_GET_ITEM(op->obj, 1));
     case MP_G_IMPORTED:
         return guard_test_imported(op);
     case MP_G_CONTEXT_UNSET:

@@ -340,6 +340,8 @@ text_obj(const mp_guard *op)
         return PyUnicode_FromString(text_fields[op->n]);
     case MP_G_KEYS:
         return text_tuple(op->obj, "[", "]");
+    case MP_G_SUBCLASSES:
+        return text_const(PyTuple_GET_ITEM(row, 0));
     case MP_G_TYPE_ATTR:
         return text_attr_steal(PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2),
                                text_const(PyTuple_GET_ITEM(row, 0)));

@@ -29,6 +29,23 @@ writes_while_locked(mp_trace *T)
     return false;
 }
 
+/* What a logger remembers of its levels (`isEnabledFor`): a hit, which reads the levels
+ * themselves, need not, and must not: another thread could clear it meanwhile. */
+static void
+forget_levels(mp_trace *T)
+{
+    for (int i = T->n_free_writes; i < T->n_writes; i++) {
+        mp_write *w = &T->writes[i];
+        PyObject *dict =
+            w->kind == MP_W_KEY_SET && w->node->reg >= 0 ? w->node->obj : NULL;
+        PyObject *value = dict != NULL && w->key != NULL && PyLong_CheckExact(w->key)
+                                  && PyDict_CheckExact(dict)
+                              ? PyDict_GetItemWithError(dict, w->key)
+                              : NULL;
+        w->dead = w->dead || (value != NULL && PyBool_Check(value));
+    }
+}
+
 /* A hit takes no lock. It runs only where the lock is free (UNLOCKED), and a run that
  * wrote while it held a lock of logging is not recorded. (What cached_property writes
  * under its lock is the same value whichever thread writes last; since 3.12 it has no
@@ -49,6 +66,10 @@ mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
     }
     if (rc != MP_OK || !takes) {
         T->n_locks -= takes ? 0 : 1;
+        if (rc == MP_OK && T->n_locks == 0
+            && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)) {
+            forget_levels(T);
+        }
         if (rc == MP_OK && T->n_locks == 0
             && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
             && writes_while_locked(T)) {

@@ -461,10 +461,16 @@ def test_what_logging_writes_under_its_lock_is_not_written_by_a_hit() -> None:
         for _ in range(2):
             log._cache.clear()  # type: ignore[attr-defined]
             assert fast() is (level == logging.INFO)
-            assert log._cache == {logging.INFO: fast()}  # type: ignore[attr-defined]
     for _ in range(4):
         assert fast()
-    assert fast.stats()["hits"] >= 2
+    stats = fast.stats()
+    assert stats["hits"] >= 2 and stats["fallbacks"] == 0
+    log._cache.clear()  # type: ignore[attr-defined]
+    assert fast()
+    assert fast.stats()["hits"] == stats["hits"] + 1
+    assert log._cache == {}  # type: ignore[attr-defined]
+    log.setLevel(logging.WARNING)
+    assert not fast()
 
 
 def test_a_cache_is_filled_where_its_layout_is_known() -> None:

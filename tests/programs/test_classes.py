@@ -8,6 +8,29 @@ import pytest
 from oracle import cases, check, engine_compile
 
 CASES = cases(r"""
+=== subclasses_of_a_class
+class A: pass
+class B(A): name = "b"
+def f(x):
+    found = A.__subclasses__()
+    names = []
+    while found:
+        c = found.pop()
+        found += c.__subclasses__()
+        names.append(c.name)
+    return names, x
+>>> 1
+!!! class C(B): name = "c"
+!!! C.name = "other"
+!!! class D(A): name = "d"
+
+=== subclasses_as_a_function
+class A: pass
+class B(A): pass
+def f(): return type.__subclasses__(A) == [B], A.__subclasses__()
+>>>
+!!! class C(A): pass
+
 === properties_of_a_subclass
 class P(property):
     def __init__(self, *args, tag):

@@ -1,5 +1,7 @@
 """Sizes and numbers that change from call to call, in programs with tensors."""
 
+import functools
+
 import pytest
 
 pytest.importorskip("torch")
@@ -314,3 +316,31 @@ def test_one_graph_for_all_numbers():
     x = torch.randn(4)
     assert recordings(lambda x, n: x * n, *[(x, n) for n in range(3, 40)]) == 2
     assert recordings(lambda x, a: x * a, *[(x, n / 9) for n in range(3, 40)]) == 2
+
+
+def test_a_cached_function_of_an_object_and_sizes():
+    """A static entry for one size; when sizes vary, a break serves all."""
+
+    class Recipe:
+        pass
+
+    recipe = Recipe()
+
+    @functools.lru_cache(16)
+    def halves(recipe, shape):
+        return shape[0] // 2, shape[1]
+
+    def f(x):
+        h, w = halves(recipe, tuple(x.shape))
+        return x[:h].sum() * w
+
+    fast = magpy.compile(f, backend="eager")
+    for n in (4, 4, 4, 6, 8, 10, 4, 6):
+        x = torch.randn(n, 3)
+        assert torch.equal(fast(x), f(x))
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(3):
+        x = torch.randn(4, 3)
+        assert torch.equal(fast(x), f(x))
+    stats = magpy.stats(fast)
+    assert stats["graph_breaks"] == 0 and stats["hits"] == 2

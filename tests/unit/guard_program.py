@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import sys
 import gc
 import importlib.util
 import re
+import sys
 import types
 import weakref
 from pathlib import Path

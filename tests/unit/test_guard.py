@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import types
+import weakref
 
 import pytest
 from guard_program import (
@@ -470,6 +471,15 @@ def abc_token():
     assert not p()
 
 
+def subclasses():
+    base = type("Base", (), {})
+    first = type("First", (base,), {})
+    p = Program().test("SUBCLASSES", -1, (base, (weakref.ref(first),)))
+    assert p() and not Program().test("SUBCLASSES", -1, (base, ()))()
+    second = type("Second", (base,), {})
+    assert second and not p()
+
+
 def set_layout():
     def shrunk(size):
         members = set(range(size))
@@ -852,6 +862,7 @@ GUARDS = {
     "TYPE_ATTR": type_attr,
     "TYPE_SPECIALS": type_specials,
     "SUPER_ATTR": super_attr,
+    "SUBCLASSES": subclasses,
     "FUNCTION": function,
     "IMPORTED": imported,
     "CONTEXT_UNSET": context_unset,

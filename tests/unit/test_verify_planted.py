@@ -345,6 +345,12 @@ def f(x): return isinstance(x, A)
 >>> C()
 !!! A.register(C)
 
+=== SUBCLASSES
+class A: pass
+class B(A): pass
+def f(): return len(A.__subclasses__())
+!!! class C(A): pass
+
 === BYTES
 b = bytearray(b"ab")
 def f(x): return x[0]
