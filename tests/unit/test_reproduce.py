@@ -282,6 +282,77 @@ def test_sizes_change():
     assert [each["length"] for each in sizes] == list(range(32, 257, 16))
 
 
+# -- front ends, and the original ------------------------------------------------------
+
+
+@pytest.mark.parametrize("system", ["magpy-eager", "dynamo-eager"])
+def test_costs_of_front_ends(protocol, system):
+    torch = pytest.importorskip("torch")
+    torch._dynamo.reset()
+    measured = protocol.measure(Cell("front", "lstm", system), QUICK, lambda: None)
+    assert measured["status"] == "ok", measured
+    assert measured["graphs"] == 1
+    assert 0 < measured["overhead"]["median"] < measured["system"]["median"]
+    assert measured["capture"] > 0
+    assert measured["backend"] < 0.1
+    figure = FIGURES["original"].narrowed(["resnet"], [system])
+    tables = figures.tables(figure, {Cell("front", "resnet", system).key: measured})
+    assert [table.rows[0][1] for table in tables][-1] == "1"
+
+
+_FRONTEND = {
+    "config.py": """
+        CONFIG = {}
+        def set_config(name, value): CONFIG[name] = value
+    """,
+    "compile.py": """
+        import torch
+        from .config import CONFIG
+        def compile(module):
+            made = []
+            def call(x):
+                if not made:
+                    graph = torch.fx.GraphModule(module, torch.fx.Graph())
+                    graph.forward = module.forward
+                    made.append(CONFIG["backend"](graph, [x]))
+                return made[0](x) + PLUS
+            return call
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("plus", "status"), [("0", "ok"), ("0.1", "wrong"), ("wat", "error")]
+)
+def test_the_original_has_a_process(protocol, monkeypatch, tmp_path, plus, status):
+    """With a stand-in for it, which is no compiler, in this Python."""
+    import sys
+    import textwrap
+
+    from magpy_experiments.reproduce import original
+
+    folder = tmp_path / "frontend"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    for name, text in _FRONTEND.items():
+        (folder / name).write_text(textwrap.dedent(text).replace("PLUS", plus))
+    for name in ("REPRODUCE_ORIGINAL", "REPRODUCE_ORIGINAL_PYTHON"):
+        monkeypatch.setenv(name, "")
+    words = "--original DIR --original-python PYTHON"
+    assert words in systems.unavailable("original-eager", "cpu")
+    original.announce(tmp_path, Path(sys.executable))
+    assert "setup.py build_ext" in systems.unavailable("original-eager", "cpu")
+    (folder / "c_api.so").touch()
+    assert systems.unavailable("original-eager", "cpu") == ""
+    assert systems.unavailable("original-eager", "cuda")
+    cell = Cell("front", "lstm", "original-eager")
+    measured = protocol.measure(cell, QUICK, lambda: None)
+    assert measured["status"] == status, measured
+    if status == "ok":
+        assert measured["graphs"] == 1
+        assert measured["versions"]["python"] == sys.version.split()[0]
+
+
 # -- processes -------------------------------------------------------------------------
 
 

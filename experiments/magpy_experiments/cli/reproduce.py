@@ -1,6 +1,7 @@
 """Reproduce figures and tables of the paper on the systems that are installed.
 
-FIGURE is fig1, fig15, fig16, fig17, fig18, table2, table3 or all.  Each measurement has a
+FIGURE is fig1, fig15, fig16, fig17, fig18, table2, table3, today, today-training,
+original or all.  Each measurement has a
 process of its own; what is there is not measured again.  Results, tables and pictures go
 to DIR/DEVICE or DIR/DEVICE-small.  table3 is `magpy parity` with --root.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 from magpy.config import nearest
 from magpy_experiments.models import MODELS
-from magpy_experiments.reproduce import check, figures, systems
+from magpy_experiments.reproduce import check, figures, original, systems
 from magpy_experiments.reproduce.plan import FIGURES, NAMES, Cell, Figure, Settings
 from magpy_experiments.reproduce.results import ReproduceError, Results
 
@@ -51,6 +52,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--root", type=Path, metavar="DIR", help="table3: a checkout of ParityBench")
     add("--jobs", type=int, default=1, metavar="N",
         help="cells that get ready together; table3: processes")  # fmt: skip
+    add("--original", type=Path, metavar="DIR",
+        help="original: a built checkout of the original MagPy")  # fmt: skip
+    add("--original-python", type=Path, metavar="PYTHON",
+        help="the CPython 3.9 in which it was built")  # fmt: skip
     add("--sample", type=int, default=0, metavar="N", help="table3: N projects")
 
 
@@ -65,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     if problem:
         print(f"magpy reproduce: {problem}", file=sys.stderr)
         return 2
-    names = list(dict.fromkeys(NAMES if "all" in args.figures else args.figures))
+    everything = [name for name in NAMES if name != "original" or args.original]
+    names = list(dict.fromkeys(everything if "all" in args.figures else args.figures))
+    if args.original:
+        original.announce(args.original, args.original_python)
     models, these, batches = (
         _list(text) for text in (args.models, args.systems, args.bs)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,8 @@ def tables(figure: Figure, cells: Mapping[str, Measured]) -> list[Table]:
     """Return the tables of a figure."""
     if figure.kind == "parts":
         return [*_parts(figure, cells)]
+    if figure.kind == "front":
+        return [*_grids(figure, cells), *_fronts(figure, cells)]
     return [*_grids(figure, cells)]
 
 
@@ -232,3 +234,22 @@ def _durations(measured: Measured, which: str, parts: Sequence[str]) -> list[str
     else:
         whole = measured["system"]["median"]
     return [*row, duration(whole)]
+
+
+# -- front ends ------------------------------------------------------------------------
+
+
+def _fronts(figure: Figure, cells: Mapping[str, Measured]) -> Iterator[Table]:
+    whats: dict[str, Callable[[Measured], str]] = {
+        "capture, without the backend": lambda m: duration(max(m["capture"], 0.0)),
+        "a call, without its graphs": lambda m: duration(m["overhead"]["median"]),
+        "graphs that a call runs": lambda m: f"{m['graphs']}",
+    }
+    for what, word in whats.items():
+        table = Table(f"{figure.title}: {what}", ["", *figure.models])
+        for system in figure.systems:
+            found = [cells.get(Cell(figure.kind, m, system).key) for m in figure.models]
+            if any(found):
+                words = [word(m) if is_number(m) and m else "" for m in found]
+                table.rows.append([title(system), *words])
+        yield table

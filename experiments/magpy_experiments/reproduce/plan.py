@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from magpy_experiments.models import STATIC, TODAY
 
 #: Kinds of measurements, see protocol.py.
-KINDS = ("end-to-end", "parts", "dynamic", "control", "graphs", "training")
+KINDS = ("end-to-end", "parts", "dynamic", "control", "graphs", "training",
+         "front")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,14 @@ FIGURES: dict[str, Figure] = {
             TODAY,
             _NOW,
             batches=(4,),
+        ),
+        Figure(
+            "original",
+            "Front ends, and the original in its own Python and torch",
+            "front",
+            STATIC,
+            ("magpy-eager", "dynamo-eager", "original-eager",
+             "magpy-inductor", "dynamo-inductor", "original-inductor"),
         ),
     )
 }  # fmt: skip

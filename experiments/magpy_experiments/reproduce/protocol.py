@@ -25,7 +25,7 @@ from magpy.compare import Comparison
 from magpy_experiments.measure import synchronize
 from magpy_experiments.models import MODELS
 from magpy_experiments.parity.case import CLOSE, EXACT
-from magpy_experiments.reproduce import systems
+from magpy_experiments.reproduce import front, original, systems
 from magpy_experiments.reproduce.plan import Cell, Settings
 
 #: Relative and absolute, as in the paper; backends that run the same kernels are exact.
@@ -165,6 +165,9 @@ def measure(cell: Cell, settings: Settings, alone: Callable[[], None]) -> Measur
         Exception: whatever the system raises.
     """
     set_up(settings)
+    if cell.system in systems.ORIGINAL:
+        alone()
+        return original.measure(cell, settings, TOLERANCE)
     kinds: dict[str, Callable[[_Pair], Measured]] = {
         "end-to-end": _end_to_end,
         "parts": _parts,
@@ -172,6 +175,7 @@ def measure(cell: Cell, settings: Settings, alone: Callable[[], None]) -> Measur
         "control": _control,
         "graphs": _graphs,
         "training": _training,
+        "front": _front,
     }
     model = MODELS[cell.model]
     eager = model.build(small=settings.small, seed=settings.seed).to(settings.device)
@@ -589,3 +593,23 @@ def _loss(result: Any) -> torch.Tensor:
 
 def _gradients(module: torch.nn.Module) -> list[torch.Tensor | None]:
     return [each.grad for each in module.parameters()]
+
+
+# -- front ends ------------------------------------------------------------------------
+
+
+def _front(pair: _Pair) -> Measured:
+    """Costs of a front end, with a backend that takes the time of its own."""
+    timer = front.Timer(systems.parts(pair.cell.system)[1])
+    pool = [pair.inputs(seed) for seed in range(front.FIRST)]
+    pair.compile(pool[0], backend=timer)
+    pair.alone()
+    found = front.costs(
+        timer,
+        lambda seed: pair.call(pool[seed]),
+        lambda seed: pair.call_eager(pool[seed]),
+        pair.compare,
+        pair.settings.rounds,
+        pair.settings.budget,
+    )
+    return pair.finished(found)

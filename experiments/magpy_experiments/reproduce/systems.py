@@ -21,7 +21,13 @@ BACKENDS = (
 )  # fmt: skip
 #: Those that have no backend to choose.
 WHOLE = ("eager", "script", "trace", "export", "export-strict", "lazytensor")
-NAMES = (*WHOLE, *(f"{front}-{backend}" for front in FRONTS for backend in BACKENDS))
+#: The original MagPy, in a Python of its own.
+ORIGINAL = ("original-eager", "original-inductor")
+NAMES = (
+    *WHOLE,
+    *ORIGINAL,
+    *(f"{front}-{backend}" for front in FRONTS for backend in BACKENDS),
+)
 
 _TITLES = {
     "eager": "eager",
@@ -30,6 +36,8 @@ _TITLES = {
     "export": "torch.export",
     "export-strict": "torch.export (strict)",
     "lazytensor": "LazyTensor",
+    "original-eager": "the original-eager",
+    "original-inductor": "the original-Inductor",
     "magpy": "MagPy",
     "dynamo": "TorchDynamo",
     "inductor": "Inductor",
@@ -62,6 +70,10 @@ def unavailable(system: str, device: str) -> str:
     _, backend = parts(system)
     if device != "cuda" and backend in ("reduce-overhead", "cudagraphs", "tensorrt"):
         return "only on a GPU: --device cuda"
+    if system in ORIGINAL:
+        from magpy_experiments.reproduce import original
+
+        return original.unavailable(device)
     if system == "lazytensor":
         return "" if _has("torch_xla") else _no_torch_xla()
     if backend == "xla":
