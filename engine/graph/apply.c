@@ -1,6 +1,10 @@
 /* graph/apply.c - functions with a backward of their own: MyFunction.apply(x).
  *
- * The call is one operation of the graph, so that a hit makes a real context and autograd
+ * Where gradients are off, the call is what `forward` does, which is part of the run like any
+ * other function; its context dies with the call.  Only an argument that it answers with comes
+ * out as a view of itself.
+ *
+ * Else the call is one operation of the graph, so that a hit makes a real context and autograd
  * finds the real backward.  During the recording its `forward` is watched, because its
  * reads need guards; the operations that it logs are dropped at the end.
  * R: a hit runs `forward` before the effects.  So `forward` must not use anything that
@@ -83,6 +87,105 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
     return MP_OK;
 }
 
+/* Without gradients: watch `forward` as what it is. */
+static mp_rc
+apply_begin_inline(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *forward,
+                   PyObject *const *args, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        mp_rc rc = mp_pass(T, args[i]);
+        if (rc != MP_OK) {
+            return rc;
+        }
+    }
+    s->applies = cls;
+    s->forward = forward;
+    s->below = MP_BELOW_APPLY;
+    s->post = MP_POST_FORWARD;
+    return MP_OK;
+}
+
+/* Tensors in what `forward` answered: autograd goes through these. */
+static Py_ssize_t
+answers_of(PyObject **answered, PyObject ***items)
+{
+    bool many = *answered != NULL && PyTuple_Check(*answered);
+    *items = many ? ((PyTupleObject *)*answered)->ob_item : answered;
+    return many ? PyTuple_GET_SIZE(*answered) : *answered != NULL;
+}
+
+/* Of more than 64 the last ones share a bit. */
+static uint64_t
+answer_bit(Py_ssize_t i)
+{
+    return UINT64_C(1) << (i < 64 ? i : 63);
+}
+
+void
+mp_apply_note_answer(mp_shadow *caller, const mp_shadow *left, PyObject *answer)
+{
+    if (caller->applies == NULL || answer == NULL
+        || (PyObject *)left->info->code != PyFunction_GET_CODE(caller->forward)) {
+        return;
+    }
+    Py_XSETREF(caller->answered, Py_NewRef(answer));
+    PyObject **items;
+    for (Py_ssize_t i = answers_of(&caller->answered, &items) - 1; i >= 0; i--) {
+        if (mp_tensor_is_any(items[i]) && mp_tensor_requires_grad(items[i])) {
+            caller->answers_grad |= answer_bit(i);
+        }
+    }
+}
+
+/* A tensor that apply() answers with, where `forward` answered with `from`: the same, or an
+ * alias of an argument. */
+static mp_rc
+take_answer(mp_trace *T, PyTypeObject *cls, PyObject *tensor, PyObject *from, bool grad)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, from);
+    if (!mp_tensor_is_any(from)) {
+        return MP_OK;
+    }
+    if (from == tensor) {  // what required gradients is detached in place
+        return !grad
+                   ? MP_OK
+                   : mp_trace_abort(T, MP_AB_OP_RESULT,
+                                    "%s answers with a tensor that required gradients",
+                                    cls->tp_name);
+    }
+    if (n == NULL || mp_refgraph_find(&T->graph, tensor) != NULL) {
+        return MP_OK;  // (one that is not known is refused by whoever meets it)
+    }
+    PyObject *leaf;
+    mp_rc rc = mp_op_value(T, n, &leaf);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *args = grad ? PyTuple_Pack(1, leaf) : PyTuple_Pack(2, leaf, leaf);
+    Py_DECREF(leaf);
+    rc = args == NULL ? MP_ERR
+                      : mp_op_log(T, mp_known[grad ? MP_K_DETACH : MP_K_VIEW_AS], args,
+                                  n->dynamic, tensor);
+    Py_XDECREF(args);
+    return rc;
+}
+
+mp_rc
+mp_apply_end_inline(mp_trace *T, mp_shadow *s, PyObject *result)
+{
+    assert(s->applies != NULL && T->apply.cls == NULL);
+    PyObject **from, **to;
+    Py_ssize_t count = answers_of(&s->answered, &from);
+    mp_rc rc = MP_OK;
+    if (answers_of(&result, &to) == count) {
+        for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+            bool grad = (s->answers_grad & answer_bit(i)) != 0;
+            rc = take_answer(T, s->applies, to[i], from[i], grad);
+        }
+    }
+    return rc != MP_OK ? rc : mp_result(T, result);
+}
+
 /* `cls.apply(args)` is about to run: one operation, whose target is apply bound to the
  * class.  Remember how far the log is, because everything that `forward` logs is dropped
  * again. */
@@ -103,11 +206,18 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                               "an autograd.Function inside a transform of torch.func");
     }
     PyTypeObject *cls = (PyTypeObject *)args[0];
-    mp_rc rc = apply_check(T, cls, args + 1, count - 1);
-    rc = rc != MP_OK ? rc : static_method(T, cls, str_forward, &forward);
+    mp_rc rc = static_method(T, cls, str_forward, &forward);
     rc = rc != MP_OK ? rc : static_method(T, cls, str_setup_context, &setup);
+    bool inlines = !mp_grad_is_enabled() && T->apply.cls == NULL && setup != NULL
+                   && mp_is_known(setup, MP_K_NO_SETUP_CONTEXT);
+    if (rc == MP_OK && !inlines) {
+        rc = apply_check(T, cls, args + 1, count - 1);
+    }
     if (rc == MP_OK && (forward == NULL || setup == NULL)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "the forward of %s", cls->tp_name);
+    }
+    if (rc == MP_OK && inlines) {
+        return apply_begin_inline(T, s, cls, forward, args + 1, count - 1);
     }
     rc = rc != MP_OK
              ? rc
@@ -144,9 +254,22 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 }
 
 bool
-mp_apply_watches(mp_trace *T, PyObject *func)
+mp_apply_watches(mp_trace *T, const mp_shadow *caller, PyObject *func)
 {
-    return func == T->apply.forward || func == T->apply.setup_context;
+    return caller->applies != NULL
+               ? func == caller->forward
+               : func == T->apply.forward || func == T->apply.setup_context;
+}
+
+/* Is the class applied by a call in progress? */
+static bool
+is_applied(mp_trace *T, PyTypeObject *cls)
+{
+    bool found = cls == T->apply.cls;
+    for (int i = T->n_stack - 1; i >= 0 && !found; i--) {
+        found = T->stack[i].applies == cls;
+    }
+    return found;
 }
 
 bool
@@ -156,7 +279,7 @@ mp_apply_is_context(mp_trace *T, PyObject *obj)
     PyObject *cls = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(obj), name);
     Py_XDECREF(name);
     mp_err_drop();  // out of memory: it stays a value that is not known
-    return cls != NULL && cls == (PyObject *)T->apply.cls;
+    return cls != NULL && is_applied(T, (PyTypeObject *)cls);
 }
 
 int
@@ -166,8 +289,7 @@ mp_apply_note_flags(mp_trace *T, int flags, PyObject *context)
         return flags;
     }
     const mp_node *n = context == NULL ? NULL : mp_refgraph_find(&T->graph, context);
-    bool own = T->apply.cls != NULL && n != NULL && n->kind == MP_NODE_FRESH
-               && mp_apply_is_context(T, context);
+    bool own = n != NULL && n->kind == MP_NODE_FRESH && mp_apply_is_context(T, context);
     return own ? MP_TORCH_PURE : MP_TORCH_INLINE;
 }
 

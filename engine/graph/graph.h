@@ -21,8 +21,12 @@ mp_rc mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const 
                      Py_ssize_t nargs, PyObject *kwnames);
 mp_rc mp_apply_end(mp_trace *T, PyObject *result);
 /* Is this function watched below the call in progress?  Is this its context? */
-bool mp_apply_watches(mp_trace *T, PyObject *func);
+bool mp_apply_watches(mp_trace *T, const mp_shadow *caller, PyObject *func);
 bool mp_apply_is_context(mp_trace *T, PyObject *obj);
+/* Without a graph of gradients, apply() is what `forward` does: the frame below `caller` that
+ * ends may be that one; then the call itself. */
+void mp_apply_note_answer(mp_shadow *caller, const mp_shadow *left, PyObject *answer);
+mp_rc mp_apply_end_inline(mp_trace *T, mp_shadow *s, PyObject *result);
 /* MP_TORCH_NOTE, if this is the context of the call in progress, which a hit makes anew;
  * any other context is an ordinary object.  Other flags stay. */
 int mp_apply_note_flags(mp_trace *T, int flags, PyObject *context);

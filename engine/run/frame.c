@@ -300,6 +300,8 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_APPLY:
         s->owns_op = false;
         return mp_apply_end(T, top);
+    case MP_POST_FORWARD:
+        return mp_apply_end_inline(T, s, top);
     case MP_POST_REGION:
         s->owns_op = false;
         return mp_region_end(T, top);

@@ -67,6 +67,7 @@ mp_shadow_fini(mp_shadow *s)
     Py_CLEAR(s->summands);
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
+    Py_CLEAR(s->answered);
     PyMem_Free(s->unread);
 }
 
@@ -299,13 +300,12 @@ static bool
 is_forward(mp_trace *T, const mp_shadow *parent, mp_frame *f)
 {
     return parent != NULL && parent->below == MP_BELOW_APPLY && T->outside == 0
-           && mp_apply_watches(T, mp_frame_func_borrow(f));
+           && mp_apply_watches(T, parent, mp_frame_func_borrow(f));
 }
 
 static mp_rc
 enter_forward(mp_trace *T, mp_frame *f)
 {
-    assert(T->apply.cls != NULL);
     int skip = T->skip;
     T->skip = 0;
     mp_rc rc = enter_watched(T, f, true);
@@ -495,6 +495,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
         }
         mp_trace_settle(T, mp_symbols_give_up(T));
         if (!root) {
+            mp_apply_note_answer(shadow_top(T), &left, result);
             mp_rc rc = mp_look_at_answer(T, shadow_top(T), &left, result);
             bool ends_class = rc == MP_OK && result != NULL && left.names != NULL;
             mp_trace_settle(T, ends_class ? mp_class_names_end(T, left.names) : rc);
@@ -525,7 +526,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->rebuilt = false;
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
-    s->makes = NULL;
+    s->makes = s->applies = NULL;
     s->callee = NULL;
     s->raw = s->passes = false;
     s->execs = false;
@@ -533,6 +534,8 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     Py_CLEAR(s->summands);
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
+    Py_CLEAR(s->answered);
+    s->answers_grad = 0;
     s->yields = 0;
     T->holds = T->host != NULL;
     PyObject *avoided =

@@ -45,6 +45,7 @@ typedef enum {
     MP_POST_RESULT,     // result of a modelled C call: constant, known, or else new
     MP_POST_OP,         // result of the logged operation
     MP_POST_APPLY,      // the same, of autograd.Function.apply
+    MP_POST_FORWARD,    // of apply, whose `forward` is part of the run
     MP_POST_REGION,     // the same, of an operator with bodies
     MP_POST_BRANCH,     // a jump that a tensor decides; an arm may run below it
     MP_POST_STORE,      // the logged operation is a statement: it has no result
@@ -93,7 +94,13 @@ typedef struct {
     bool sums_tensors, sums_dynamic;
     int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
     uint8_t yields;  // mp_yields of the result, if it is an iterator
-    PyTypeObject *makes;  // borrowed: class whose instance the call is making
+    PyTypeObject
+        *applies;  // borrowed: autograd function that is applied without a graph of
+                   // gradients; its `forward` is part of the run
+    PyObject *forward;      // borrowed: that function
+    PyObject *answered;     // owned: what it has returned, or NULL
+    uint64_t answers_grad;  // bit per tensor there that required gradients
+    PyTypeObject *makes;    // borrowed: class whose instance the call is making
     PyObject *callee;   // borrowed: of CALL in progress; C code may use its stack slot
     PyObject *names;    // borrowed from the caller: the namespace of a class body
     PyObject *kwnames;  // borrowed from the code's constants, from KW_NAMES to CALL
