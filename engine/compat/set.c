@@ -7,6 +7,11 @@
 
 #include <string.h>
 
+#if PY_VERSION_HEX >= 0x030d0000
+/* Exported by these versions, but declared in a private header only. */
+PyAPI_DATA(PyObject *) _PySet_Dummy;
+#endif
+
 /* Layout of the bytes: a head, the hash of each member, then for each place of the table the
  * number of its member, or one of these. */
 enum { PLACE_EMPTY = -1, PLACE_DUMMY = -2 };
