@@ -229,7 +229,9 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     if (rc != MP_OK) {
         return rc;
     }
-    T->op.target = PyMethod_New(func, (PyObject *)cls);
+    // (since torch 2.14 apply is C code, and bound to the class already)
+    T->op.target =
+        PyCFunction_Check(func) ? Py_NewRef(func) : PyMethod_New(func, (PyObject *)cls);
     if (T->op.target == NULL) {
         return MP_ERR;
     }

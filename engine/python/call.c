@@ -533,6 +533,24 @@ mp_bound_descr_borrow(PyObject *bound)
     return NULL;
 }
 
+/* MyFunction.apply of torch 2.14, a C function that is bound to the class. */
+static mp_rc
+call_apply(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject **all = PyMem_New(PyObject *, (size_t)count + 1);
+    if (all == NULL) {
+        PyErr_NoMemory();
+        return MP_ERR;
+    }
+    all[0] = PyCFunction_GET_SELF(callee);
+    memcpy(all + 1, args, (size_t)count * sizeof(*all));
+    mp_rc rc = mp_apply_begin(T, s, callee, all, nargs + 1, kwnames);
+    PyMem_Free(all);
+    return rc;
+}
+
 /* A C function, with its self in front if it is bound. */
 static mp_rc
 call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
@@ -556,6 +574,9 @@ call_c_function(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *ar
         }
         return rc != MP_OK ? rc
                            : mp_call_with_self(T, s, descr, self, args, nargs, kwnames);
+    }
+    if (flags == MP_TORCH_APPLY && self != NULL && PyType_Check(self)) {
+        return call_apply(T, s, callee, args, nargs, kwnames);
     }
     if (flags != 0) {
         return begin_op(T, s, callee, args, nargs, kwnames, flags);

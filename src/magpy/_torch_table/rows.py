@@ -188,7 +188,8 @@ def build() -> Table:
     _add_listed(table, torch.random)
     table.update((f, int(OpFlag.SETS_STATE)) for f in _inference_modes())
     function = torch.autograd.Function
-    table[vars(function)["apply"].__func__] = int(OpFlag.APPLY)
+    apply = vars(function)["apply"]  # a class method; of C code since torch 2.14
+    table[getattr(apply, "__func__", apply)] = int(OpFlag.APPLY)
     for note in names.CONTEXT_NOTES:
         table[getattr(function, note)] = int(OpFlag.NOTE)
     table.update((f, int(OpFlag.HIGHER)) for f in _higher_order())
