@@ -612,6 +612,20 @@ def f():
     except KeyError:
         return sys.exc_info()[0].__name__
 
+=== sys_exception_of_none
+import sys
+def f(x):
+    return [x, sys.exception()]
+>>> 3
+
+=== sys_exception | eager
+import sys
+def f():
+    try:
+        raise KeyError("k")
+    except KeyError:
+        return type(sys.exception()).__name__
+
 === class_hierarchy_dispatch
 class Op:
     def __call__(self, x):
