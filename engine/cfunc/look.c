@@ -181,6 +181,16 @@ mp_look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *const *args,
 
 /* -- Answers of Python code ---------------------------------------------------------------- */
 
+/* Is the instruction that runs the frame a comparison which goes on with the truth of the
+ * answer? */
+static bool
+asks_truth(const mp_shadow *caller)
+{
+    const mp_instr *in =
+        caller->pending < 0 ? NULL : &caller->info->at[caller->pending];
+    return in != NULL && in->op == MP_OP_COMPARE_OP && in->flag;
+}
+
 mp_rc
 mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                   PyObject *answer)
@@ -192,6 +202,12 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
         if (rc != MP_OK) {
             return rc;
         }
+    }
+    if (answer != NULL && asks_truth(caller) && !mp_is_constant(answer)
+        && answer != Py_NotImplemented) {
+        return mp_trace_abort(T, MP_AB_OPCODE,
+                              "the truth of a %s that a comparison answers",
+                              mp_type_name(answer));
     }
     if (caller->summands != NULL) {
         mp_rc rc = mp_sum_take(T, caller, left, answer);

@@ -644,6 +644,9 @@ warn_hands_on(mp_op op)
     case MP_OP_LOAD_ATTR:
     case MP_OP_LOAD_METHOD:
     case MP_OP_STORE_FAST:
+    case MP_OP_LOAD_FAST_LOAD_FAST:
+    case MP_OP_STORE_FAST_LOAD_FAST:
+    case MP_OP_STORE_FAST_STORE_FAST:
     case MP_OP_STORE_DEREF:
     case MP_OP_BINARY_SUBSCR:
     case MP_OP_BUILD_TUPLE:

@@ -96,6 +96,16 @@ code_fetch(const uint8_t *units, int count, int i)
     return u;
 }
 
+/* 3.13 loads a cell for a closure as it loads any local. */
+static void
+code_tell_cells(const mp_code_info *info, mp_instr *in)
+{
+    if (in->op == MP_OP_LOAD_FAST && PY_VERSION_HEX >= 0x030d0000
+        && mp_local_kind(info->code, in->arg) & (CO_FAST_CELL | CO_FAST_FREE)) {
+        in->op = MP_OP_LOAD_CLOSURE;
+    }
+}
+
 static void
 code_decode(mp_code_entry *entry, const uint8_t *units)
 {
@@ -105,6 +115,7 @@ code_decode(mp_code_entry *entry, const uint8_t *units)
     for (int i = 0; i < info->count;) {
         code_unit u = code_fetch(units, info->count, i);
         mp_opcode_decode(u.raw, u.oparg, u.next, &info->at[i]);
+        code_tell_cells(info, &info->at[i]);
         info->at[i].depth = -1;
         for (int k = i + 1; k < u.next; k++) {
             info->at[k] = info->at[i];
@@ -246,7 +257,8 @@ depth_spread(const depth_walk *w, bool known)
 }
 
 #if PY_VERSION_HEX >= 0x030c0000
-/* An exhausted FOR_ITER leaps over the END_FOR that it names: no event comes there. */
+/* An exhausted FOR_ITER leaps over the END_FOR that it names, and on 3.13 over the POP_TOP
+ * behind it: no event comes there. */
 static void
 depth_skip_end_for(mp_code_info *info)
 {
@@ -255,6 +267,9 @@ depth_skip_end_for(mp_code_info *info)
         if (in->op == MP_OP_FOR_ITER && in->target >= 0 && in->target < info->count
             && info->at[in->target].op == MP_OP_END_FOR) {
             in->target = info->at[in->target].next;
+#if PY_VERSION_HEX >= 0x030d0000
+            in->target = info->at[in->target].next;
+#endif
         }
     }
 }

@@ -18,7 +18,11 @@ typedef struct _PyInterpreterFrame mp_frame;
  *   LOAD_GLOBAL       arg = index into co_names, flag = 1 if a NULL is pushed below
  *   LOAD_ATTR         3.12: arg = name index; the method form decodes as LOAD_METHOD
  *   LOAD_SUPER_ATTR   3.12: arg = name index, flag bit 0 = method form, bit 1 = 2-arg
- *   COMPARE_OP        arg = Py_LT .. Py_GE
+ *   COMPARE_OP        arg = Py_LT .. Py_GE; 3.13: flag = 1 if bool() of the result follows
+ *   CALL              3.13: flag = 1 if a tuple of names is on top (CALL_KW)
+ *   *_FAST_*_FAST     3.13: arg and flag are the two locals, in order
+ *   FORMAT_VALUE      also 3.13's FORMAT_SIMPLE, FORMAT_WITH_SPEC and CONVERT_VALUE
+ *   LOAD_CLOSURE      also LOAD_FAST of a cell, as 3.13 has it
  *   POP_JUMP_*        3.11's FORWARD/BACKWARD variants decode as POP_JUMP_IF_{TRUE,
  *                     FALSE,NONE,NOT_NONE}; JUMP_BACKWARD* and JUMP_FORWARD as
  *                     JUMP_BACKWARD / JUMP_FORWARD
@@ -49,6 +53,7 @@ typedef struct {
 /* Decoded form of a code object, cached for its life (code extra).  NULL with an
  * exception set on failure. */
 const mp_code_info *mp_code_info_get(PyCodeObject *code);
+int mp_op_of_raw(int raw);  // the canonical opcode of one of this version
 const char *mp_op_name(int op);
 const char *mp_op_reads(int op);  // for people
 /* Where an exception of this code unit goes (-1: out of the frame), and how many values
@@ -70,6 +75,11 @@ PyObject *mp_frame_stack_borrow(mp_frame *f, int i);  // i = 0: the bottom
 MP_MAYRUN void mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value);
 /* The same of a local; into its cell, if it lives in one. */
 MP_MAYRUN void mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value);
+/* What CALL calls, and the slot where the arguments begin; what CALL_FUNCTION_EX calls. */
+PyObject *mp_frame_callee_borrow(mp_frame *f, const mp_instr *in, int *first);
+PyObject *mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in);
+/* The slot of an instruction's result, which a NULL may follow.  depth: after it. */
+int mp_frame_result_slot(mp_frame *f, int depth);
 mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
 /* Code unit index of the current instruction; -1 before the first.  Exact for frames that
  * began under a watch; others may answer an inline cache of it. */
@@ -124,7 +134,9 @@ PyObject *mp_dict_text_borrow(PyObject *dict, const char *name);
 /* hash(id(o)) */
 Py_hash_t mp_address_hash(PyObject *o);
 PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through the MRO
-unsigned int mp_type_version(PyTypeObject *type);                     // 0: none now
+/* Does a look-up run no code of the program, as that of a key with its own __eq__? */
+bool mp_type_names_are_str(PyTypeObject *type);
+unsigned int mp_type_version(PyTypeObject *type);  // 0: none now
 /* The class's own dict; NULL for a type that was never readied. */
 /* The weak references that a heap type keeps to the classes that it is a base of, in the order
  * of __subclasses__(), without the dead ones: new tuple; NULL, for want of memory or of a type

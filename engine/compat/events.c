@@ -186,7 +186,7 @@ static struct {
 static PyObject *
 events_callback(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    mp_activation *act = mp_watch_current(PyThreadState_Get()->cframe->current_frame);
+    mp_activation *act = mp_watch_current(*mp_thread_frame(PyThreadState_Get()));
 
     if (act != NULL && mp_watch_tell(act) < 0) {
         return NULL;

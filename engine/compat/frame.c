@@ -14,7 +14,7 @@ _Static_assert(CO_FAST_LOCAL == 0x20 && CO_FAST_CELL == 0x40 && CO_FAST_FREE == 
 PyCodeObject *
 mp_frame_code_borrow(mp_frame *f)
 {
-    return f->f_code;
+    return mp_frame_code(f);
 }
 
 PyObject *
@@ -42,13 +42,13 @@ mp_frame_builtins_borrow(mp_frame *f)
 PyObject *
 mp_frame_names_borrow(mp_frame *f)
 {
-    return f->f_code->co_flags & CO_OPTIMIZED ? NULL : f->f_locals;
+    return mp_frame_code(f)->co_flags & CO_OPTIMIZED ? NULL : f->f_locals;
 }
 
 PyObject *
 mp_frame_local_borrow(mp_frame *f, int i)
 {
-    assert(i >= 0 && i < f->f_code->co_nlocalsplus);
+    assert(i >= 0 && i < mp_frame_code(f)->co_nlocalsplus);
     return f->localsplus[i];
 }
 
@@ -57,24 +57,59 @@ mp_frame_local_borrow(mp_frame *f, int i)
 PyObject *
 mp_frame_stack_borrow(mp_frame *f, int i)
 {
-    assert(i >= 0 && i < f->f_code->co_stacksize);
-    return f->localsplus[f->f_code->co_nlocalsplus + i];
+    assert(i >= 0 && i < mp_frame_code(f)->co_stacksize);
+    return f->localsplus[mp_frame_code(f)->co_nlocalsplus + i];
+}
+
+/* CALL finds [method, self, arguments] or [NULL, callable, arguments]; from 3.13 on
+ * [callable, self or NULL, arguments], and of calls with names (flag) these on top. */
+PyObject *
+mp_frame_callee_borrow(mp_frame *f, const mp_instr *in, int *first)
+{
+    assert(in->op == MP_OP_CALL);
+    int base = in->depth - in->arg - 2 - in->flag;
+    PyObject *below = mp_frame_stack_borrow(f, base);
+    PyObject *above = mp_frame_stack_borrow(f, base + 1);
+#if PY_VERSION_HEX >= 0x030d0000
+    *first = above != NULL ? base + 1 : base + 2;
+    return below;
+#else
+    *first = below != NULL ? base + 1 : base + 2;
+    return below != NULL ? below : above;
+#endif
+}
+
+/* CALL_FUNCTION_EX: below the tuple, and below the dict if there is one; from 3.13 on a NULL
+ * stands between. */
+PyObject *
+mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in)
+{
+    enum { GAP = PY_VERSION_HEX >= 0x030d0000 };
+    return mp_frame_stack_borrow(f, in->depth - (in->arg & 1 ? 3 : 2) - GAP);
+}
+
+/* LOAD_ATTR as a method: [NULL, attribute], and from 3.13 on [attribute, NULL]. */
+int
+mp_frame_result_slot(mp_frame *f, int depth)
+{
+    int top = depth - 1;
+    return top > 0 && mp_frame_stack_borrow(f, top) == NULL ? top - 1 : top;
 }
 
 void
 mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
 {
-    assert(i >= 0 && i < f->f_code->co_stacksize);
-    PyObject **slot = &f->localsplus[f->f_code->co_nlocalsplus + i];
+    assert(i >= 0 && i < mp_frame_code(f)->co_stacksize);
+    PyObject **slot = &f->localsplus[mp_frame_code(f)->co_nlocalsplus + i];
     Py_SETREF(*slot, value);
 }
 
 void
 mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value)
 {
-    assert(i >= 0 && i < f->f_code->co_nlocalsplus && f->localsplus[i] != NULL);
+    assert(i >= 0 && i < mp_frame_code(f)->co_nlocalsplus && f->localsplus[i] != NULL);
     PyObject **slot = &f->localsplus[i];
-    if (mp_local_kind(f->f_code, i) & CO_FAST_CELL && PyCell_Check(*slot)) {
+    if (mp_local_kind(mp_frame_code(f), i) & CO_FAST_CELL && PyCell_Check(*slot)) {
         PyCell_Set(*slot, value);
         Py_DECREF(value);
         return;
@@ -103,17 +138,24 @@ mp_frame_previous(mp_frame *f)
     return f;
 }
 
+/* 3.13 knows the instruction that a frame is in, and so the first one of a new frame. */
 int
 mp_frame_lasti(mp_frame *f)
 {
-    return _PyInterpreterFrame_LASTI(f);
+    int i = _PyInterpreterFrame_LASTI(f);
+#if PY_VERSION_HEX >= 0x030d0000
+    if (i == 0 && f->owner != FRAME_OWNED_BY_GENERATOR) {
+        return -1;  // (no instruction that is told stands there)
+    }
+#endif
+    return i;
 }
 
 bool
 mp_frame_is_in_block(mp_frame *f)
 {
-    int depth, at = mp_code_handler(f->f_code, mp_frame_lasti(f), &depth);
-    const mp_code_info *info = at < 0 ? NULL : mp_code_info_get(f->f_code);
+    int depth, at = mp_code_handler(mp_frame_code(f), mp_frame_lasti(f), &depth);
+    const mp_code_info *info = at < 0 ? NULL : mp_code_info_get(mp_frame_code(f));
     if (at >= 0 && info == NULL) {
         mp_err_drop();  // no memory: as if it were
         return true;
@@ -171,7 +213,13 @@ mp_gc_is_due(void)
 bool
 mp_gc_take_scheduled(void)
 {
-#if PY_VERSION_HEX >= 0x030c0000
+#if PY_VERSION_HEX >= 0x030d0000
+    PyThreadState *ts = PyThreadState_Get();
+    if (_Py_eval_breaker_bit_is_set(ts, _PY_GC_SCHEDULED_BIT)) {
+        _Py_unset_eval_breaker_bit(ts, _PY_GC_SCHEDULED_BIT);
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030c0000
     struct _ceval_state *ceval = &PyInterpreterState_Get()->ceval;
     if (_Py_atomic_load_relaxed(&ceval->gc_scheduled)) {
         _Py_atomic_store_relaxed(&ceval->gc_scheduled, 0);
@@ -217,13 +265,13 @@ mp_gen_discard(PyObject *o)
 int
 mp_frame_line(mp_frame *f)
 {
-    return mp_code_line(f->f_code, mp_frame_lasti(f));
+    return mp_code_line(mp_frame_code(f), mp_frame_lasti(f));
 }
 
 int
 mp_frame_depth_saved(mp_frame *f)
 {
-    return f->stacktop < 0 ? -1 : f->stacktop - f->f_code->co_nlocalsplus;
+    return f->stacktop < 0 ? -1 : f->stacktop - mp_frame_code(f)->co_nlocalsplus;
 }
 
 int
@@ -275,6 +323,25 @@ PyObject *
 mp_frame_stack_borrow(mp_frame *f, int i)
 {
     return NULL;
+}
+
+PyObject *
+mp_frame_callee_borrow(mp_frame *f, const mp_instr *in, int *first)
+{
+    *first = 0;
+    return NULL;
+}
+
+PyObject *
+mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in)
+{
+    return NULL;
+}
+
+int
+mp_frame_result_slot(mp_frame *f, int depth)
+{
+    return depth - 1;
 }
 
 void

@@ -54,21 +54,36 @@ mp_func_type_params_borrow(PyObject *function)
 #endif
 }
 
+/* Does every change of the dict change its version?  On 3.13 a store to an instance does not
+ * count in a dict that shares its values; later versions keep none. */
+static bool
+dict_is_counted(PyObject *dict)
+{
+#if PY_VERSION_HEX < 0x030d0000
+    return true;
+#elif PY_VERSION_HEX < 0x030e0000
+    return ((PyDictObject *)dict)->ma_values == NULL;
+#else
+    return false;
+#endif
+}
+
 uint64_t
 mp_dict_version(PyObject *dict)
 {
+    // Nothing looks unchanged: never the same twice, and none of the interpreter's.
+    static uint64_t next = (uint64_t)1 << 63;
+
     assert(PyDict_Check(dict));
-    assert(PyDict_Check(dict));
-#if PY_VERSION_HEX < 0x030d0000
+#if PY_VERSION_HEX < 0x030e0000
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    return ((PyDictObject *)dict)->ma_version_tag;
+    if (dict_is_counted(dict)) {
+        return ((PyDictObject *)dict)->ma_version_tag;
+    }
 #pragma GCC diagnostic pop
-#else
-    // Not kept by these versions: never answer the same twice, so nothing looks unchanged.
-    static uint64_t next = 1;
-    return next++;
 #endif
+    return next++;
 }
 
 bool
@@ -122,6 +137,23 @@ mp_type_lookup_borrow(PyTypeObject *type, PyObject *name)
     assert(PyUnicode_Check(name));
     assert(PyUnicode_CheckExact(name));
     return _PyType_Lookup(type, name);
+}
+
+/* Until 3.12 a class remembers what a look-up has found, whatever its names are; from 3.13 on
+ * one whose dicts hold other keys than texts asks these each time. */
+bool
+mp_type_names_are_str(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *mro = type->tp_mro;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *dict = mp_type_dict_borrow((PyTypeObject *)PyTuple_GET_ITEM(mro, i));
+        if (dict != NULL && !mp_dict_keys_are_str(dict)) {
+            return false;
+        }
+    }
+#endif
+    return true;
 }
 
 unsigned int

@@ -19,11 +19,11 @@ static const uint8_t opcode_map[256] = {
     SAME(CONTAINS_OP), SAME(COPY), SAME(COPY_FREE_VARS), SAME(DELETE_ATTR),
     SAME(DELETE_DEREF), SAME(DELETE_FAST), SAME(DELETE_GLOBAL), SAME(DELETE_NAME),
     SAME(DELETE_SUBSCR), SAME(DICT_MERGE), SAME(DICT_UPDATE), SAME(END_ASYNC_FOR),
-    SAME(FORMAT_VALUE), SAME(FOR_ITER), SAME(GET_AITER), SAME(GET_ANEXT),
+    SAME(FOR_ITER), SAME(GET_AITER), SAME(GET_ANEXT),
     SAME(GET_AWAITABLE), SAME(GET_ITER), SAME(GET_LEN), SAME(GET_YIELD_FROM_ITER),
     SAME(IMPORT_FROM), SAME(IMPORT_NAME), SAME(IS_OP), SAME(JUMP_BACKWARD),
-    SAME(JUMP_FORWARD), SAME(KW_NAMES), SAME(LIST_APPEND), SAME(LIST_EXTEND),
-    SAME(LOAD_ASSERTION_ERROR), SAME(LOAD_ATTR), SAME(LOAD_BUILD_CLASS), SAME(LOAD_CLOSURE),
+    SAME(JUMP_FORWARD), SAME(LIST_APPEND), SAME(LIST_EXTEND),
+    SAME(LOAD_ASSERTION_ERROR), SAME(LOAD_ATTR), SAME(LOAD_BUILD_CLASS),
     SAME(LOAD_CONST), SAME(LOAD_DEREF), SAME(LOAD_FAST), SAME(LOAD_GLOBAL), SAME(LOAD_NAME),
     SAME(MAKE_CELL), SAME(MAKE_FUNCTION), SAME(MAP_ADD), SAME(MATCH_CLASS), SAME(MATCH_KEYS),
     SAME(MATCH_MAPPING), SAME(MATCH_SEQUENCE), SAME(NOP), SAME(POP_EXCEPT), SAME(POP_TOP),
@@ -33,6 +33,16 @@ static const uint8_t opcode_map[256] = {
     SAME(STORE_GLOBAL), SAME(STORE_NAME), SAME(STORE_SUBSCR), SAME(SWAP), SAME(UNARY_INVERT),
     SAME(UNARY_NEGATIVE), SAME(UNARY_NOT), SAME(UNPACK_EX), SAME(UNPACK_SEQUENCE),
     SAME(WITH_EXCEPT_START), SAME(YIELD_VALUE),
+#if PY_VERSION_HEX < 0x030d0000
+    SAME(FORMAT_VALUE), SAME(KW_NAMES), SAME(LOAD_CLOSURE),
+#else
+    SAME(TO_BOOL), SAME(SET_FUNCTION_ATTRIBUTE), SAME(LOAD_FAST_LOAD_FAST),
+    SAME(STORE_FAST_LOAD_FAST), SAME(STORE_FAST_STORE_FAST),
+    [CALL_KW] = MP_OP_CALL,
+    [FORMAT_SIMPLE] = MP_OP_FORMAT_VALUE,
+    [FORMAT_WITH_SPEC] = MP_OP_FORMAT_VALUE,
+    [CONVERT_VALUE] = MP_OP_FORMAT_VALUE,
+#endif
 #if PY_VERSION_HEX < 0x030c0000
     SAME(ASYNC_GEN_WRAP), SAME(IMPORT_STAR), SAME(JUMP_IF_FALSE_OR_POP),
     SAME(JUMP_IF_TRUE_OR_POP), SAME(LIST_TO_TUPLE), SAME(LOAD_CLASSDEREF),
@@ -59,6 +69,13 @@ static const uint8_t opcode_map[256] = {
 };
 #undef SAME
 // clang-format on
+
+int
+mp_op_of_raw(int raw)
+{
+    assert(raw >= 0 && raw < 256);
+    return opcode_map[raw];
+}
 
 int
 mp_opcode_is_prefix(int raw)
@@ -126,6 +143,28 @@ opcode_split_arg(int raw, mp_instr *out)
         out->flag = out->arg & 3;
         out->arg >>= 2;
         break;
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    case COMPARE_OP:
+        out->flag = out->arg >> 4 & 1;
+        out->arg >>= 5;
+        break;
+    case CALL_KW:
+        out->flag = 1;
+        break;
+    case FORMAT_SIMPLE:
+        out->arg = 0;
+        break;
+    case FORMAT_WITH_SPEC:
+        out->arg = 4;  // as FORMAT_VALUE has it; CONVERT_VALUE has the same conversions
+        break;
+    case LOAD_FAST_LOAD_FAST:
+    case STORE_FAST_LOAD_FAST:
+    case STORE_FAST_STORE_FAST:
+        out->flag = out->arg & 15;
+        out->arg >>= 4;
+        break;
+#elif PY_VERSION_HEX >= 0x030c0000
     case COMPARE_OP:
         out->arg >>= 4;
         break;
@@ -188,6 +227,14 @@ mp_opcode_falls_through(int op)
     default:
         return true;
     }
+}
+
+#else
+
+int
+mp_op_of_raw(int raw)
+{
+    return MP_OP_UNKNOWN;
 }
 
 #endif

@@ -9,8 +9,13 @@
 
 /* Versions whose frames we know.  Elsewhere the engine is off: frames answer nothing and
  * mp_watch_available says no. */
-#if PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030d0000
+#ifdef Py_GIL_DISABLED
+#define MP_CAN_WATCH 0
+#elif PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030d0000
 #define MP_CAN_WATCH 1
+#elif PY_VERSION_HEX >= 0x030d0000 && PY_VERSION_HEX < 0x030e0000                      \
+    && defined(MP_TRY_NEXT)
+#define MP_CAN_WATCH 1  // not yet proven: for who works on it (docs/versions.md)
 #else
 #define MP_CAN_WATCH 0
 #endif
@@ -28,7 +33,11 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wundef"
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#if PY_VERSION_HEX >= 0x030d0000
+#include <internal/pycore_ceval.h>
+#endif
 #include <internal/pycore_code.h>
 #include <internal/pycore_context.h>
 #include <internal/pycore_dict.h>
@@ -36,6 +45,63 @@
 #include <internal/pycore_interp.h>
 #include <internal/pycore_long.h>
 #pragma GCC diagnostic pop
+
+/* -- Frames -- what has another name in each version -------------------------------- */
+
+static inline PyCodeObject *
+mp_frame_code(const mp_frame *f)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return (PyCodeObject *)f->f_executable;
+#else
+    return f->f_code;
+#endif
+}
+
+/* The innermost frame of a thread. */
+static inline mp_frame **
+mp_thread_frame(PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return &ts->current_frame;
+#else
+    return &ts->cframe->current_frame;
+#endif
+}
+
+/* The frame goes on with code unit i: of a frame that calls, with the unit behind it. */
+static inline void
+mp_frame_go_on_at(mp_frame *f, int i)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    f->instr_ptr = _PyCode_CODE(mp_frame_code(f)) + i;
+#else
+    f->prev_instr = _PyCode_CODE(mp_frame_code(f)) + i - 1;
+#endif
+}
+
+/* The frame stands in code unit i, which calls another frame. */
+static inline void
+mp_frame_stand_at(mp_frame *f, int i)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    f->instr_ptr = _PyCode_CODE(mp_frame_code(f)) + i;
+#else
+    f->prev_instr = _PyCode_CODE(mp_frame_code(f)) + i;
+#endif
+}
+
+/* An exception comes out of code unit i: its handler is looked for there. */
+static inline void
+mp_frame_raise_at(mp_frame *f, int i)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    f->instr_ptr =
+        _PyCode_CODE(mp_frame_code(f)) + i + 1;  // it looks at the one before
+#else
+    f->prev_instr = _PyCode_CODE(mp_frame_code(f)) + i;
+#endif
+}
 
 /* -- Instructions (opcodes.c) -- raw numbers of this version ------------------------ */
 

@@ -17,12 +17,6 @@ static _Thread_local struct {
     _PyFrameEvalFunction outer;  // what the hook held before
 } resume_self;
 
-static _Py_CODEUNIT *
-resume_at(mp_frame *f, int index)
-{
-    return _PyCode_CODE(f->f_code) + index;
-}
-
 static PyObject *
 take(PyObject **from)
 {
@@ -34,7 +28,7 @@ take(PyObject **from)
 static void
 resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
 {
-    int n_locals = f->f_code->co_nlocalsplus;
+    int n_locals = mp_frame_code(f)->co_nlocalsplus;
 
     for (int i = 0; i < n_locals; i++) {
         PyObject *old = f->localsplus[i];  // a dummy argument
@@ -45,7 +39,12 @@ resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
         f->localsplus[i] = take(&from->slots[i]);
     }
     f->stacktop = from->n_slots;
-    f->prev_instr = resume_at(f, innermost ? from->index - 1 : from->index);
+    if (innermost) {
+        mp_frame_go_on_at(f, from->index);
+    }
+    else {
+        mp_frame_stand_at(f, from->index);
+    }
 }
 
 static PyObject *
@@ -148,30 +147,34 @@ mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
     const mp_resume_frame *from = &r->frames[r->i - 1];
     int index = from->index, how = from->how;
     PyObject *made = from->made == NULL ? NULL : take(from->made);
-    mp_frame *outer = ts->cframe->current_frame;
+    mp_frame *outer = *mp_thread_frame(ts);
 
     f->previous = outer;
-    ts->cframe->current_frame = f;
+    *mp_thread_frame(ts) = f;
     PyObject *result = mp_resume_chain(r);
     if (result != NULL && how == MP_RESUME_INIT) {
         result = resume_init(result, made);
     }
     else if (result == NULL && how == MP_RESUME_ATTR) {
-        int name = mp_code_info_get(f->f_code)->at[index].arg;
-        result = resume_getattr(made, PyTuple_GET_ITEM(f->f_code->co_names, name));
+        int name = mp_code_info_get(mp_frame_code(f))->at[index].arg;
+        result =
+            resume_getattr(made, PyTuple_GET_ITEM(mp_frame_code(f)->co_names, name));
     }
-    ts->cframe->current_frame = outer;
+    *mp_thread_frame(ts) = outer;
     Py_XDECREF(made);
     *throwflag = result == NULL;
     if (result != NULL) {
-        const mp_code_info *info = mp_code_info_get(f->f_code);
+        const mp_code_info *info = mp_code_info_get(mp_frame_code(f));
         if (how == MP_RESUME_DROP) {
             Py_DECREF(result);
         }
         else {
             f->localsplus[f->stacktop++] = result;
         }
-        f->prev_instr = resume_at(f, info->at[index].next - 1);
+        mp_frame_go_on_at(f, info->at[index].next);
+    }
+    else {
+        mp_frame_raise_at(f, index);
     }
 }
 

@@ -44,7 +44,12 @@ static void
 swap_inline(swap *s, PyObject *o)
 {
     PyDictKeysObject *keys = ((PyHeapTypeObject *)Py_TYPE(o))->ht_cached_keys;
-#if PY_VERSION_HEX >= 0x030c0000
+#if PY_VERSION_HEX >= 0x030d0000
+    PyDictValues *values = PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_INLINE_VALUES)
+                                   && _PyObject_InlineValues(o)->valid
+                               ? _PyObject_InlineValues(o)
+                               : NULL;
+#elif PY_VERSION_HEX >= 0x030c0000
     char *word = ((char **)o)[-3];  // odd: not a dict
     PyDictValues *values =
         ((uintptr_t)word & 1) != 0 ? (PyDictValues *)(word + 1) : NULL;

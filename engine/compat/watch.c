@@ -403,7 +403,7 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
     mp_activation act = {.frame = f, .watcher = w, .outer = watch_self.act};
 
     // The evaluator sets it too, but `enter` may look.
-    f->previous = ts->cframe->current_frame;
+    f->previous = *mp_thread_frame(ts);
     PyObject *exc =
         mp_err_take();  // owned; what the frame is thrown, GeneratorExit perhaps
     bool watched = w->ops->enter(w->ctx, f, watch_frame_is_fresh(f, throwflag));

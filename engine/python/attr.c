@@ -507,6 +507,9 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     if (mp_val_is_tensor(n)) {
         return get_tensor_attr(T, s, owner, n.node, name);
     }
+    if (!mp_type_names_are_str(PyType_Check(owner) ? (PyTypeObject *)owner : tp)) {
+        return mp_trace_abort(T, MP_AB_HASH, "a class with a name that is no str");
+    }
     if (tp == &PySuper_Type) {
         return get_super_attr(T, s, owner, name);
     }

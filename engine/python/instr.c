@@ -540,6 +540,20 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
 }
 
+/* The instructions of 3.13 that are two: each touches its own local. */
+static mp_rc
+do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = in->op == MP_OP_LOAD_FAST_LOAD_FAST
+                   ? mp_segment_load_local(T, s, in->arg)
+                   : mp_segment_store_local(T, s, in->arg);
+    if (rc != MP_OK || in->op == MP_OP_STORE_FAST_STORE_FAST) {
+        return rc != MP_OK ? rc : mp_segment_store_local(T, s, in->flag);
+    }
+    // What was stored in this very local is loaded again: it has been read.
+    return mp_segment_load_local(T, s, in->flag);
+}
+
 static mp_rc
 do_known(mp_trace *T, PyObject *value)
 {
@@ -670,6 +684,10 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_STORE_FAST:
     case MP_OP_DELETE_FAST:
         return mp_segment_store_local(T, s, in->arg);
+    case MP_OP_LOAD_FAST_LOAD_FAST:
+    case MP_OP_STORE_FAST_LOAD_FAST:
+    case MP_OP_STORE_FAST_STORE_FAST:
+        return do_two_locals(T, s, in);
     case MP_OP_LIST_APPEND:
     case MP_OP_SET_ADD:
     case MP_OP_MAP_ADD:
@@ -724,6 +742,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_MAKE_FUNCTION:
         s->post = MP_POST_FRESH;
         return make_function(T, s, in);
+    case MP_OP_SET_FUNCTION_ATTRIBUTE:
+        return in->arg == 1 || in->arg == 2 ? mp_read_all(T, TOP(s, in, 2)) : MP_OK;
     case MP_OP_LOAD_GLOBAL:
         return load_global(T, s, NAME(s, in));
     case MP_OP_STORE_GLOBAL:
@@ -779,7 +799,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_STORE_SLICE:
         return do_slice(T, s, in, true);
     case MP_OP_COMPARE_OP:
-        return mp_record_compare(T, s, TOP(s, in, 2), TOP(s, in, 1), in->arg);
+        return mp_do_compare(T, s, in);
     case MP_OP_IS_OP:
         return do_is(T, s, in);
     case MP_OP_CONTAINS_OP:
@@ -797,6 +817,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         mp_rc rc = mp_late_unary(T, s, TOP(s, in, 1), "not_", &done);
         return rc != MP_OK || done ? rc : mp_read_truth(T, TOP(s, in, 1), s);
     }
+    case MP_OP_TO_BOOL:
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
         if (T->compiling->flow && mp_is_undecided(T, TOP(s, in, 1))) {

@@ -6,22 +6,20 @@
 
 #define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
 
-/* CALL: [method, self, args...] or [NULL, callable, args...] on the stack; keyword
- * arguments come last, and the names came with KW_NAMES. */
+/* CALL: keyword arguments come last; their names came with KW_NAMES, or are on top. */
 mp_rc
 mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
     PyObject *args[256];
-    int n = in->arg, base = in->depth - n - 2;
-    PyObject *method = mp_frame_stack_borrow(s->f, base), *kwnames = s->kwnames;
+    int n = in->arg, first, count = 0;
+    PyObject *kwnames = in->flag ? TOP(s, in, 1) : s->kwnames;
     if (n + 1 >= (int)Py_ARRAY_LENGTH(args)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a call with %d arguments", n);
     }
-    int first = method != NULL ? base + 1 : base + 2, count = 0;
-    PyObject *callee = method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
+    PyObject *callee = mp_frame_callee_borrow(s->f, in, &first);
     // CALL of 3.12 takes a bound method apart, which may die then.
     s->callee = PyMethod_Check(callee) ? NULL : callee;
-    for (int i = first; i < in->depth; i++) {
+    for (int i = first; i < in->depth - in->flag; i++) {
         args[count++] = mp_frame_stack_borrow(s->f, i);
     }
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
@@ -68,7 +66,7 @@ mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     bool has_kw = in->arg & 1;
     PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL,
              *star = TOP(s, in, has_kw ? 2 : 1);
-    PyObject *callee = TOP(s, in, has_kw ? 3 : 2);
+    PyObject *callee = mp_frame_callee_ex_borrow(s->f, in);
     PyObject *args[256], *key, *value, *names = NULL;
     Py_ssize_t pos = 0, count = 0;
     mp_node *star_node = mp_refgraph_find(&T->graph, star);
@@ -118,4 +116,29 @@ mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     rc = rc != MP_OK ? rc : mp_record_callee(T, s, callee, args, nargs, names);
     Py_XDECREF(names);
     return rc;
+}
+
+/* COMPARE_OP.  With the flag the instruction also asks for the truth of the answer, which
+ * nobody sees: only where that is a bool for certain. (What a method in Python answers is
+ * looked at when its frame ends: mp_look_at_answer.) */
+mp_rc
+mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *operands[2] = {TOP(s, in, 2), TOP(s, in, 1)};
+    mp_rc rc = MP_OK;
+    for (int i = 0; i < 2 && in->flag && rc == MP_OK; i++) {
+        mp_val n;
+        if (mp_late_find(T, operands[i]) != NULL) {
+            rc = mp_pin(T, operands[i]);
+            continue;
+        }
+        rc = mp_value_symbol(T, operands[i], &n);
+        if (rc == MP_OK && n.kind != MP_VAL_SYMBOL
+            && (mp_val_is_tensor(n) || mp_is_array(operands[i]))) {
+            rc = mp_trace_abort(T, MP_AB_HOST_READ, "bool(%s)",
+                                mp_val_is_tensor(n) ? "tensor" : "array");
+        }
+    }
+    return rc != MP_OK ? rc
+                       : mp_record_compare(T, s, operands[0], operands[1], in->arg);
 }

@@ -224,7 +224,8 @@ mp_rc
 mp_frame_take_number(mp_trace *T, mp_shadow *s, int index)
 {
     PyObject *box;
-    int slot = s->info->at[index].depth - 1;
+    int depth = s->info->at[index].depth;
+    int slot = depth == 0 ? -1 : mp_frame_result_slot(s->f, depth);
     PyObject *top = slot < 0 ? NULL : mp_frame_stack_borrow(s->f, slot);
     mp_rc rc = mp_symbol_take(T, top, &box);
     if (rc == MP_OK && box != NULL) {
@@ -255,7 +256,8 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
 {
     assert(s->started && before->op >= 0);
     int depth = s->info->at[index].depth;
-    PyObject *top = depth > 0 ? mp_frame_stack_borrow(s->f, depth - 1) : NULL;
+    int slot = depth > 0 ? mp_frame_result_slot(s->f, depth) : -1;
+    PyObject *top = slot < 0 ? NULL : mp_frame_stack_borrow(s->f, slot);
     mp_post post = (mp_post)s->post;
     if (before->op == MP_OP_FOR_ITER || before->op == MP_OP_SEND) {
         if (index != before->next) {
@@ -308,7 +310,8 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     case MP_POST_CONST:
         return post_const(T, top);
     case MP_POST_PAIR: {
-        PyObject *below = mp_frame_stack_borrow(s->f, depth - 2);
+        PyObject *below =
+            slot < depth - 1 ? NULL : mp_frame_stack_borrow(s->f, depth - 2);
         mp_rc rc = below == NULL ? MP_OK : mp_result(T, below);
         return rc != MP_OK ? rc : mp_result(T, top);
     }
@@ -321,7 +324,7 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
     }
     case MP_POST_COMPILING:
         if (top == Py_False) {
-            mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef(Py_True));
+            mp_frame_stack_set_steal(s->f, slot, Py_NewRef(Py_True));
         }
         return MP_OK;
     case MP_POST_CACHED:
@@ -355,9 +358,9 @@ mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
         return mp_shape_result(T, top);
     case MP_POST_LATE:
         s->owns_op = false;
-        return put_late(T, s, depth - 1);
+        return put_late(T, s, slot);
     case MP_POST_NUMBER:
-        return put_box(T, s, depth - 1, s->number);
+        return put_box(T, s, slot, s->number);
     case MP_POST_STORE:
     case MP_POST_BRANCH:
     case MP_POST_NONE:

@@ -23,12 +23,8 @@ outer_callee(const mp_shadow *s, const mp_instr *in)
     if (in->op == MP_OP_CALL && s->callee != NULL) {
         return s->callee;
     }
-    if (in->op == MP_OP_CALL) {
-        int base = in->depth - in->arg - 2;
-        PyObject *method = mp_frame_stack_borrow(s->f, base);
-        return method != NULL ? method : mp_frame_stack_borrow(s->f, base + 1);
-    }
-    return mp_frame_stack_borrow(s->f, in->depth - (in->arg & 1 ? 3 : 2));
+    return in->op == MP_OP_CALL ? mp_frame_callee_borrow(s->f, in, &(int){0})
+                                : mp_frame_callee_ex_borrow(s->f, in);
 }
 
 /* Does a call of callee run func, and hand its result on? */

@@ -305,6 +305,18 @@ testing_instance_dict(PyObject *module, PyObject *o)
 }
 
 static PyObject *
+testing_canonical(PyObject *module, PyObject *number)
+{
+    long raw = PyLong_AsLong(number);
+
+    if (raw < 0 || raw > 255) {
+        PyErr_SetString(PyExc_ValueError, "no opcode");
+        return NULL;
+    }
+    return PyUnicode_FromString(mp_op_name(mp_op_of_raw((int)raw)));
+}
+
+static PyObject *
 testing_dict_version(PyObject *module, PyObject *args)
 {
     PyObject *dict;
@@ -380,6 +392,8 @@ PyMethodDef mp_testing_compat_methods[] = {
     {"local_kinds", testing_local_kinds, METH_O,
      PyDoc_STR("local_kinds(code) -> [int]")},
     {"instance_dict", testing_instance_dict, METH_O, PyDoc_STR("dict or None")},
+    {"canonical", testing_canonical, METH_O,
+     PyDoc_STR("canonical(opcode) -> name of the instruction")},
     {"dict_version", testing_dict_version, METH_VARARGS,
      PyDoc_STR("version of a dict")},
     {"dict_keys_are_str", testing_dict_keys_are_str, METH_VARARGS,

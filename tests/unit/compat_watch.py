@@ -15,6 +15,7 @@ testing = pytest.importorskip("magpy._engine_testing")
 UNAVAILABLE = testing.watch_available()
 needs_watch = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
 PY311 = sys.version_info[:2] == (3, 11)
+PY313 = sys.version_info >= (3, 13)
 
 
 class Watched:

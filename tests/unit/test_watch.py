@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from compat_watch import (
     PY311,
+    PY313,
     Watched,
     add,
     count,
@@ -36,9 +37,9 @@ def test_small_function() -> None:
     assert w.result == 5
     assert w.rows("enter")[0][:3] == (add.__code__, True, add)
     assert w.rows("enter")[0][3] is Watched.__init__.__code__
+    loads = ["LOAD_FAST_LOAD_FAST"] if PY313 else ["LOAD_FAST", "LOAD_FAST"]
     assert w.ops(add) == [
-        "LOAD_FAST",
-        "LOAD_FAST",
+        *loads,
         "BINARY_OP",
         "STORE_FAST",
         "LOAD_FAST",
@@ -46,9 +47,11 @@ def test_small_function() -> None:
     ]
     assert w.log[-1] == ("leave", True, True, 5)
     first_line = add.__code__.co_firstlineno
-    assert [row[6] - first_line for row in w.rows("instr")] == [1, 1, 1, 1, 2, 2]
+    lines = [row[6] - first_line for row in w.rows("instr")]
+    assert lines == [1] * len(loads) + [1, 1, 2, 2]
     # Column 7 is what stands on top of the stack before the instruction.
-    assert [row[7] for row in w.rows("instr")] == [None, 2, 3, 5, None, 5]
+    tops = [row[7] for row in w.rows("instr")]
+    assert tops == [None, 2][: len(loads)] + [3, 5, None, 5]
 
 
 @needs_watch
