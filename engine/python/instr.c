@@ -154,15 +154,20 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
 }
 
-/* Calls of a new function take its defaults as they are: they may come from outside, where a
- * break stands before the function is made. */
+/* Calls of a new function take its defaults as they are, and `__annotations__` makes a dict of
+ * its tuple: they may come from outside, where a break stands before the function is made. */
 static mp_rc
-read_defaults(mp_trace *T, mp_shadow *s, const mp_instr *in)
+read_parts(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    int at = 2 + ((in->arg & 8) != 0) + ((in->arg & 4) != 0);
-    mp_rc rc = in->arg & 2 ? mp_read_all(T, TOP(s, in, at)) : MP_OK;
-    at += (in->arg & 2) != 0;
-    return rc == MP_OK && (in->arg & 1) ? mp_read_all(T, TOP(s, in, at)) : rc;
+    static const int parts[] = {4, 2, 1};  // annotations, defaults by name, defaults
+    int at = 2 + ((in->arg & 8) != 0);
+    mp_rc rc = MP_OK;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts) && rc == MP_OK; i++) {
+        if (in->arg & parts[i]) {
+            rc = mp_read_all(T, TOP(s, in, at++));
+        }
+    }
+    return rc;
 }
 
 /* A new function takes its module's name and the builtins from the globals. */
@@ -172,7 +177,7 @@ make_function(mp_trace *T, mp_shadow *s, const mp_instr *in)
     static const char *const names[] = {"__name__", "__builtins__"};
     PyObject *dict, *value;
     mp_node *n;
-    mp_rc rc = read_defaults(T, s, in);
+    mp_rc rc = read_parts(T, s, in);
     rc = rc != MP_OK ? rc : globals_node(T, s, &dict, &n);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
         PyObject *key = PyUnicode_InternFromString(names[i]);

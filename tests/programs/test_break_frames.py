@@ -370,3 +370,29 @@ def test_defaults_that_come_from_before_a_break():
     compiled = engine_compile(f)
     for i in range(1000, 1040, 2):
         assert compiled() == ((i, i + 1), (i,), {"y": i + 1})
+
+
+ANNOTATED = """
+class Hints:
+    def __iter__(self):
+        yield hint()
+
+hints = Hints()
+
+def f():
+    def inner(x: hint(), *rest: *hints): ...
+
+    first, last = inner.__annotations__.values()
+    return first[0], last[0], first is last, last
+"""
+
+
+def test_annotations_that_come_from_before_a_break():
+    """A dict is made of the tuple when somebody asks for it."""
+    numbers = iter(range(1000))
+    hint = ctypes.PYFUNCTYPE(ctypes.py_object)(lambda: [next(numbers)])
+    scope = {"hint": hint}
+    exec(compile(ANNOTATED, "<annotated>", "exec", dont_inherit=True), scope)
+    compiled = engine_compile(scope["f"])
+    for i in range(0, 40, 2):
+        assert compiled() == (i, i + 1, False, [i + 1])
