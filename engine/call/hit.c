@@ -49,16 +49,12 @@ hit_keep_borrowed(mp_hit *hit)
 {
     assert(hit->n_kept == 0 && hit->kept == NULL);
     const mp_replay *replay = hit->entry->plan->replay;
-    int32_t n = 0;
-    for (int32_t i = 0; i < replay->n_ops; i++) {
-        n += replay->ops[i].loose;
-    }
-    hit->kept = n == 0 ? NULL : PyMem_New(PyObject *, n);
-    if (n > 0 && hit->kept == NULL) {
+    hit->kept = PyMem_New(PyObject *, replay->n_loose);
+    if (hit->kept == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    for (int32_t i = 0; n > 0 && i < replay->n_ops; i++) {
+    for (int32_t i = 0; i < replay->n_ops; i++) {
         if (replay->ops[i].loose) {
             hit->kept[hit->n_kept++] = Py_NewRef(replay->ops[i].obj);
         }
@@ -117,7 +113,7 @@ hit_gather(mp_hit *hit, PyObject *const *regs)
         || hit_gather_some(hit, plan->inputs, plan->n_inputs, regs) < 0) {
         return -1;
     }
-    return plan->guards->weak == NULL ? 0 : hit_keep_borrowed(hit);
+    return replay->n_loose == 0 ? 0 : hit_keep_borrowed(hit);
 }
 
 /* -- Search ------------------------------------------------------------------------ */

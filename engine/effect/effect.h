@@ -39,6 +39,7 @@ typedef struct {
         *source_regs;  // n_sources: guard register that source i comes from, or number
                        // k of the guards as ~k; PyMem
     int32_t cap_sources;
+    int32_t n_loose;   // operations whose obj is borrowed
     int32_t n_commit;  // index of the first op that writes; ops before it only build
     int32_t result;    // register that is returned (set by RETURN); -1: None
 } mp_replay;

@@ -1,11 +1,11 @@
 /* guard/weak.c - objects that guards compare with but do not keep alive.
  *
- * A function, a class or a key that came with the arguments of one call would live as long
- * as the entry.  When it has died no call can bring it again, so the entry is dead, too.
+ * A function, a class, an instance or a key that the program lets go of would live as long as
+ * the entry.  When it has died nothing can bring it again, so the entry is dead, too.
  *
- * (1) Only objects are let go of that the guards compare a register with which an argument
- *     leads to, what their classes have under a name, and what functions among them own for
- *     good (closure and cells); and instances that any class has under a name.
+ * (1) What is let go of: all such objects that guards compare a register or a key with, or
+ *     that classes have under a name, and what functions among them own for good (closure
+ *     and cells).
  * (2) Each of the former has a weak reference whose callback marks the program dead; it
  *     comes before the memory is used again.  A dead program is never looked into.
  * (3) The weak references are not visited: the collector takes them for reachable, and so
@@ -20,17 +20,43 @@ enum { WEAK_ITEMS = 63 };  // of a tuple that can be borrowed
 typedef struct {
     PyObject **at;  // borrowed
     int32_t n, cap;
+    int32_t *slots;   // where at[i] is, as i + 1; 0: free
+    int32_t n_slots;  // a power of two, or 0
 } weak_list;
+
+static int32_t *
+weak_slot(const weak_list *list, PyObject *obj)
+{
+    uint32_t mask = (uint32_t)list->n_slots - 1;
+    uint32_t at = mp_hash(obj) & mask;
+    while (list->slots[at] != 0 && list->at[list->slots[at] - 1] != obj) {
+        at = (at + 1) & mask;
+    }
+    return &list->slots[at];
+}
 
 static bool
 weak_has(const weak_list *list, PyObject *obj)
 {
-    for (int32_t i = 0; i < list->n; i++) {
-        if (list->at[i] == obj) {
-            return true;
-        }
+    return list->n > 0 && *weak_slot(list, obj) != 0;
+}
+
+static int
+weak_grow(weak_list *list)
+{
+    int32_t n = list->n_slots == 0 ? 32 : 2 * list->n_slots;
+    int32_t *slots = PyMem_Calloc((size_t)n, sizeof(*slots));
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
     }
-    return false;
+    PyMem_Free(list->slots);
+    list->slots = slots;
+    list->n_slots = n;
+    for (int32_t i = 0; i < list->n; i++) {
+        *weak_slot(list, list->at[i]) = i + 1;
+    }
+    return 0;
 }
 
 static int
@@ -39,11 +65,20 @@ weak_add(weak_list *list, PyObject *obj)
     if (weak_has(list, obj)) {
         return 0;
     }
-    if (mp_grow(&list->at, &list->cap, list->n + 1, sizeof(*list->at)) < 0) {
+    if (mp_grow(&list->at, &list->cap, list->n + 1, sizeof(*list->at)) < 0
+        || (2 * (list->n + 1) > list->n_slots && weak_grow(list) < 0)) {
         return -1;
     }
+    *weak_slot(list, obj) = list->n + 1;
     list->at[list->n++] = obj;
     return 0;
+}
+
+static void
+weak_free(weak_list *list)
+{
+    PyMem_Free(list->at);
+    PyMem_Free(list->slots);
 }
 
 /* -- What can be let go of --------------------------------------------------------------- */
@@ -76,57 +111,29 @@ weak_add_keys(weak_list *list, PyObject *keys)
     return rc;
 }
 
-/* The objects that guards compare with what an argument leads to.  from: by register. */
 static int
-weak_find(const mp_guards *g, bool *from, weak_list *list, const weak_list *owned)
+weak_find(const mp_guards *g, weak_list *list)
 {
     int rc = 0;
     for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
-        const mp_guard *op = &g->ops[i];
-        if (op->dst >= 0) {
-            from[op->dst] =
-                op->kind == MP_G_LOAD_ARG
-                || (op->kind == MP_G_LOAD_CONST
-                        ? weak_has(list, op->obj) || weak_has(owned, op->obj)
-                        : op->a >= 0 && from[op->a]);
-        }
-        if (op->obj == NULL || op->a < 0 || !from[op->a]) {
-            continue;
-        }
-        switch (op->kind) {
+        PyObject *obj = g->ops[i].obj;
+        switch (obj == NULL ? MP_G_TYPE_IS : g->ops[i].kind) {
+        case MP_G_TYPE_ATTR:
+        case MP_G_SUPER_ATTR:
+            obj = PyTuple_GET_ITEM(obj, PyTuple_GET_SIZE(obj) - 1);  // what is found
+            rc = weak_can_be(obj) ? weak_add(list, obj) : 0;
+            break;
         case MP_G_IS:
         case MP_G_LOAD_KEY:
         case MP_G_HAS_KEY:
         case MP_G_NO_KEY:
-            rc = weak_can_be(op->obj) ? weak_add(list, op->obj) : 0;
+            rc = weak_can_be(obj) ? weak_add(list, obj) : 0;
             break;
         case MP_G_KEYS:
-            rc = weak_add_keys(list, op->obj);
+            rc = weak_add_keys(list, obj);
             break;
         default:
             break;
-        }
-    }
-    return rc;
-}
-
-/* What classes have: a function there may hold its class, if that is among them, and any
- * other object may be replaced there. */
-static int
-weak_find_attributes(const mp_guards *g, weak_list *list)
-{
-    int rc = 0;
-    for (int32_t i = 0; rc == 0 && i < g->n_ops; i++) {
-        const mp_guard *op = &g->ops[i];
-        if (op->kind != MP_G_TYPE_ATTR && op->kind != MP_G_SUPER_ATTR) {
-            continue;
-        }
-        Py_ssize_t last = PyTuple_GET_SIZE(op->obj) - 1;
-        PyObject *found = PyTuple_GET_ITEM(op->obj, last);
-        bool of_one = weak_has(list, PyTuple_GET_ITEM(op->obj, 0));
-        if (PyFunction_Check(found) ? of_one
-                                    : !PyType_Check(found) && weak_can_be(found)) {
-            rc = weak_add(list, found);
         }
     }
     return rc;
@@ -308,35 +315,15 @@ weak_release(mp_guards *g, const weak_sets *sets)
     return rc;
 }
 
-/* Cells of functions lead to more. */
-static int
-weak_find_all(const mp_guards *g, weak_list *list, weak_list *owned)
-{
-    bool *from = PyMem_Calloc((size_t)g->n_regs + 1, sizeof(*from));
-    int32_t before = -1;
-    int rc = 0;
-    if (from == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    while (rc == 0 && list->n != before) {
-        before = list->n;
-        rc = weak_find(g, from, list, owned);
-        rc = rc < 0 ? rc : weak_find_attributes(g, list);
-        rc = rc < 0 ? rc : weak_find_owned(list, owned);
-    }
-    PyMem_Free(from);
-    return rc;
-}
-
 int
 mp_guards_weaken(mp_guards *g,
                  void (*also)(void *ctx, PyObject *const *objects, int32_t count),
                  void *ctx)
 {
-    weak_list list = {NULL, 0, 0}, owned = {NULL, 0, 0};
+    weak_list list = {0}, owned = {0};
     weak_sets sets = {&list, &owned};
-    int rc = weak_find_all(g, &list, &owned);
+    int rc = weak_find(g, &list);
+    rc = rc < 0 ? rc : weak_find_owned(&list, &owned);
     int32_t n_held = rc == 0 ? list.n : 0;
     // What dies must not die while the guards are walked.
     for (int32_t i = 0; i < n_held; i++) {
@@ -352,8 +339,8 @@ mp_guards_weaken(mp_guards *g,
     for (int32_t i = 0; i < n_held; i++) {
         Py_DECREF(list.at[i]);
     }
-    PyMem_Free(list.at);
-    PyMem_Free(owned.at);
+    weak_free(&list);
+    weak_free(&owned);
     return rc;
 }
 

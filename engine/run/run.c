@@ -202,6 +202,7 @@ replay_loosen(void *ctx, PyObject *const *objects, int32_t count)
         for (int32_t k = 0; op->obj != NULL && !op->loose && k < count; k++) {
             if (op->obj == objects[k]) {
                 op->loose = true;
+                replay->n_loose++;
                 Py_DECREF(op->obj);
             }
         }

@@ -1,4 +1,4 @@
-"""Guards do not keep alive what was passed to a call; its entries go with it."""
+"""Guards do not keep alive what the program lets go of; its entries go with it."""
 
 import functools
 import gc
@@ -368,3 +368,108 @@ def test_what_a_class_had_dies_when_it_is_replaced(read, n):
         assert ref() is None
     assert len(fast.entries()) <= 1
     assert fast.stats()["hits"] == 5 * (n - 1)
+
+
+class Places:
+    """What a run reaches without an argument."""
+
+    def ask(self):
+        return 3
+
+
+def owner(held):
+    def give():
+        return held.v
+
+    return give
+
+
+def placed(how):
+    """(read, put): put(x) places an object, or a function that owns it."""
+    place, cell = Places(), None
+    table: dict = {}
+
+    def in_cell():
+        return 3 if cell is not None else 0
+
+    def put_cell(x):
+        nonlocal cell
+        cell = x
+
+    reads = {
+        "called": (lambda: place.f(), lambda x: setattr(place, "f", owner(x))),
+        "compared": (
+            lambda: 3 if place.f else 0,
+            lambda x: setattr(place, "f", owner(x)),
+        ),
+        "identity": (
+            lambda: 3 if place.f is not None else 0,
+            lambda x: setattr(place, "f", x),
+        ),
+        "cell": (in_cell, put_cell),
+        "function in a cell": (in_cell, lambda x: put_cell(owner(x))),
+        "item": (lambda: table["f"](), lambda x: table.update(f=owner(x))),
+        "key": (
+            lambda: [table[k] for k in table][0],
+            lambda x: (table.clear(), table.update({x: 3})),
+        ),
+        "method": (
+            lambda: place.ask(),
+            lambda x: setattr(Places, "ask", method_with(x)),
+        ),
+        "passed on": (lambda: [place.f][0](), lambda x: setattr(place, "f", owner(x))),
+        "returned": (
+            lambda: (place.f, place.f())[1],
+            lambda x: setattr(place, "f", owner(x)),
+        ),
+        "behind a break": (
+            lambda: (time.time(), place.f())[1],
+            lambda x: setattr(place, "f", owner(x)),
+        ),
+        "partial": (
+            lambda: place.f(),
+            lambda x: setattr(place, "f", functools.partial(owner(x))),
+        ),
+    }
+    return reads[how]
+
+
+def method_with(held):
+    return lambda self: held.v
+
+
+PLACES = [
+    "called",
+    "compared",
+    "identity",
+    "cell",
+    "function in a cell",
+    "item",
+    "key",
+    "method",
+    "passed on",
+    "returned",
+    "behind a break",
+    "partial",
+]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("how", PLACES)
+def test_what_a_place_had_dies_when_it_is_replaced(how, n):
+    read, put = placed(how)
+    fast = eager(read)
+    for i in range(1, 6):
+        made = Key()
+        made.v = 3
+        ref = weakref.ref(made)
+        put(made)
+        del made
+        assert [fast() for _ in range(n)] == [3] * n, i
+        made = Key()
+        made.v = 3
+        put(made)
+        assert ref() is None
+        del made
+    assert fast.stats()["reasons"] == {}
+    assert fast.stats()["hits"] >= 5 * (n - 1)
