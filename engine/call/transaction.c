@@ -20,7 +20,7 @@ static mp_held_warnings *held;   // under the GIL
 static PyObject *held_original;  // owned while something is held
 static PyObject *held_function;  // ours, for the life of the process
 static PyObject *warnings_dict;  // borrowed from the module, which is kept
-static PyObject *str_show;
+static PyObject *str_show, *str_filters, *str_error;
 
 static mp_held_warnings *
 held_of_thread(void)
@@ -69,7 +69,10 @@ mp_transaction_init(void)
     }
     PyObject *module = PyImport_ImportModule("warnings");  // kept for the process
     str_show = PyUnicode_InternFromString("_showwarnmsg");
-    if (module == NULL || str_show == NULL) {
+    str_filters = PyUnicode_InternFromString("filters");
+    str_error = PyUnicode_InternFromString("error");
+    if (module == NULL || str_show == NULL || str_filters == NULL
+        || str_error == NULL) {
         return -1;
     }
     warnings_dict = PyModule_GetDict(module);
@@ -169,9 +172,26 @@ mp_transaction_take(mp_entry *entry, PyObject *undo)
     return 0;
 }
 
-/* save(first, *inputs): new token. */
+/* May a warning raise?  Then any operation that warns may. */
+static bool
+filters_raise(void)
+{
+    PyObject *filters = PyDict_GetItemWithError(warnings_dict, str_filters);
+    bool raises = filters == NULL || !PyList_CheckExact(filters);
+    for (Py_ssize_t i = 0; !raises && i < PyList_GET_SIZE(filters); i++) {
+        PyObject *filter = PyList_GET_ITEM(filters, i);
+        PyObject *action = PyTuple_CheckExact(filter) && PyTuple_GET_SIZE(filter) > 0
+                               ? PyTuple_GET_ITEM(filter, 0)
+                               : Py_None;
+        raises = action == str_error || !PyUnicode_CheckExact(action)
+                 || PyUnicode_Compare(action, str_error) == 0;
+    }
+    return raises;
+}
+
+/* save(how, *inputs): new token.  how: 0; 1: a first run; 2: warnings raise. */
 static PyObject *
-transaction_save(const mp_hit *hit)
+transaction_save(const mp_hit *hit, bool strict)
 {
     const mp_entry *entry = hit->entry;
     int32_t n = entry->undo_flags & MP_UNDO_INPUTS ? entry->plan->n_inputs : 0;
@@ -179,7 +199,12 @@ transaction_save(const mp_hit *hit)
     if (args == NULL) {
         return NULL;
     }
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(entry->hits == 0 ? Py_True : Py_False));
+    PyObject *how = PyLong_FromLong(entry->hits == 0 ? 1 : strict ? 2 : 0);
+    if (how == NULL) {
+        Py_DECREF(args);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(args, 0, how);
     for (int32_t i = 0; i < n; i++) {
         PyObject *input = hit->held[entry->plan->replay->n_sources + i];
         PyTuple_SET_ITEM(args, i + 1, Py_NewRef(input));
@@ -231,11 +256,12 @@ transaction_undo(mp_hit *hit, PyObject *token, PyObject *messages)
 }
 
 static bool
-saves(const mp_entry *entry)
+saves(const mp_entry *entry, bool strict)
 {
     return entry->undo != NULL
            && (entry->undo_flags & MP_UNDO_SAVES
-               || (entry->hits == 0 && entry->undo_flags & MP_UNDO_CHANGES));
+               || ((entry->hits == 0 || strict)
+                   && entry->undo_flags & MP_UNDO_CHANGES));
 }
 
 /* The graph has returned, or raised: what becomes of its warnings?  New reference to its
@@ -285,13 +311,14 @@ mp_transaction_run(mp_hit *hit)
         }
         return answer;
     }
-    if (saves(entry) && (token = transaction_save(hit)) == NULL) {
+    bool strict = filters_raise();
+    if (saves(entry, strict) && (token = transaction_save(hit, strict)) == NULL) {
         if (mp_err_is_signal()) {
             return NULL;
         }
         mp_err_drop();  // then it is not run again
     }
-    bool holds = entry->undo_flags & MP_UNDO_RAISES || entry->hits == 0;
+    bool holds = entry->undo_flags & MP_UNDO_RAISES || entry->hits == 0 || strict;
     PyObject *answer =
         holds && mp_warnings_hold(&warned) < 0 ? NULL : mp_hit_call_graph(hit);
     answer = transaction_end(hit, token, &warned, answer);

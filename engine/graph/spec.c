@@ -3,15 +3,22 @@
 #include "plan/value.h"
 #include "torch/hooks.h"
 
-/* Does the run change state of an input other than its values? */
-static bool
-spec_restates(mp_trace *T)
+/* The inputs of which the run changes more than what they hold: new tuple of positions. */
+static PyObject *
+spec_restated(mp_trace *T)
 {
-    bool restates = false;
-    for (int i = 0; i < T->n_inputs; i++) {
-        restates = restates || T->inputs[i]->restated;
+    PyObject *restated = PyList_New(0);
+    for (int i = 0; restated != NULL && i < T->n_inputs; i++) {
+        PyObject *index =
+            T->inputs[i]->restated ? PyLong_FromLong(i) : Py_NewRef(Py_None);
+        if (index == NULL || (index != Py_None && PyList_Append(restated, index) < 0)) {
+            Py_CLEAR(restated);
+        }
+        Py_XDECREF(index);
     }
-    return restates;
+    PyObject *tuple = restated == NULL ? NULL : PyList_AsTuple(restated);
+    Py_XDECREF(restated);
+    return tuple;
 }
 
 /* The inputs that the run changes: new list of their positions, and a list of the positions
@@ -65,14 +72,14 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
         mutated = spec_mutated(T, written);
     }
     if (mutated != NULL) {
-        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O,s:O}", "input_names", names,
+        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O,s:N}", "input_names", names,
                               "mutated", PyList_AsTuple(mutated), "written",
                               PyList_AsTuple(written), "caught",
                               T->op_caught ? Py_True : Py_False, "ended",
                               T->op_ended ? Py_True : Py_False, "filtered",
                               T->op_filtered ? Py_True : Py_False, "hooked",
                               mp_hooks_now() != MP_HOOKS_NONE ? Py_True : Py_False,
-                              "restated", spec_restates(T) ? Py_True : Py_False);
+                              "restated", spec_restated(T));
     }
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0

@@ -388,12 +388,12 @@ mp_op_note_raises(mp_trace *T)
     }
 }
 
-/* Can the memory of a written input be put back, and that is all?  Adds its size. */
+/* Can a written input be put back?  Adds its size. */
 static bool
 input_can_be_undone(const mp_node *n, int64_t *bytes)
 {
     uintptr_t lo = 0, hi = 0;
-    if (n->restated || !mp_node_is_alive(n) || mp_tensor_extent(n->obj, &lo, &hi) < 0) {
+    if (!mp_node_is_alive(n) || mp_tensor_extent(n->obj, &lo, &hi) < 0) {
         return false;
     }
     *bytes += (int64_t)(hi - lo);
@@ -420,7 +420,7 @@ input_has_history(const mp_node *n)
 }
 
 /* Has an operation given an input another shape, as `out=` does?  No copy of its memory puts that
- * back. */
+ * back, and what is saved of restated inputs is not saved of others. */
 static bool
 was_reshaped(const mp_trace *T, const mp_node *n)
 {
@@ -452,7 +452,9 @@ mp_check_writes(mp_trace *T)
             bool has_history = input_has_history(n);
             undone = undone && !has_history && input_can_be_undone(n, &bytes);
             history = history || (has_history && n->wrote_at <= T->raises_at);
-            state = state || (n->wrote_at <= T->raises_at && was_reshaped(T, n));
+            state =
+                state
+                || (!n->restated && n->wrote_at <= T->raises_at && was_reshaped(T, n));
         }
     }
     if (T->op_ended && !(undone && bytes <= UNDO_BYTES)) {

@@ -28,7 +28,7 @@ typedef struct {
      *            "caught" bool: an operation stands where the program may end exceptions,
      *            "ended" bool: so does one that may raise for the values of its tensors,
      *            "filtered" bool: one comes after a change of the filters of warnings,
-     *            "restated" bool: an input becomes another tensor,
+     *            "restated" tuple of the inputs that become other tensors,
      *            "odd", if some tensor is sparse, quantised, nested or of a subclass,
      *            "late" dict, if it makes late values: position of the operation ->
      *            (may it raise?, does the graph write to anything after it?) */

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: What the engine does around a graph (`mp_undo_flags` in engine/call/cache.h).
 SAVES, TAKES_INPUTS, MAY_RAISE, CHANGES, CAUGHT, WARNS = 1, 2, 4, 8, 16, 32
 
+#: How `save` is asked (`transaction_save` in engine/call/transaction.c).
+FIRST, STRICT = 1, 2
+
 #: Larger inputs are not copied for a graph that seldom raises.  engine/graph/writes.c
 #: has the same number.
 LIMIT = 16 << 20
@@ -108,26 +111,68 @@ def generators(ops: Iterable[Operation] = ()) -> Iterator[torch.Generator]:
         yield from torch.cuda.default_generators
 
 
+def _is_shaped_as(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
+class _State:
+    """What an input was, other than what it held: memory, shape, and its gradient."""
+
+    __slots__ = ("_alias", "_bytes", "_grad", "_requires_grad", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor, self._requires_grad = tensor, tensor.requires_grad
+        self._grad = tensor._grad
+        self._alias = tensor.detach()
+        self._bytes = tensor.untyped_storage().nbytes()
+
+    def restore(self) -> None:
+        tensor, alias = self._tensor, self._alias
+        if tensor.requires_grad and not self._requires_grad:
+            tensor.requires_grad_(requires_grad=False)
+        storage = alias.untyped_storage()
+        if storage.nbytes() != self._bytes:
+            storage.resize_(self._bytes)
+        if not (
+            _is_shaped_as(tensor, alias)
+            and tensor.untyped_storage()._cdata == storage._cdata
+            and tensor.storage_offset() == alias.storage_offset()
+            and tensor.stride() == alias.stride()
+        ):
+            tensor.data = alias
+        if self._requires_grad and not tensor.requires_grad:
+            tensor.requires_grad_()
+        if tensor._grad is not self._grad:
+            tensor.grad = self._grad
+
+
 class _Inputs:
     """Copies of inputs as they were, with their version counters."""
 
-    __slots__ = ("_copies", "_tensors", "_versions")
+    __slots__ = ("_copies", "_states", "_tensors", "_versions")
 
-    def __init__(self, tensors: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
+    def __init__(
+        self,
+        tensors: list[torch.Tensor],
+        copies: list[torch.Tensor],
+        restated: Collection[torch.Tensor] = (),
+    ) -> None:
         self._tensors, self._copies = tensors, copies
         # Inference tensors have none.
         self._versions = [None if t.is_inference() else t._version for t in tensors]
+        self._states = {id(t): _State(t) for t in restated}
 
     def can_restore(self) -> bool:
         """Has the graph changed nothing but values?  Guards fix what they were before."""
         return all(
-            now.shape == then.shape
-            and now.dtype == then.dtype
+            (id(now) in self._states or _is_shaped_as(now, then))
             and not (torch.is_grad_enabled() and now.requires_grad and now.grad_fn)
             for now, then in zip(self._tensors, self._copies, strict=True)
         )
 
     def restore(self) -> None:
+        for state in self._states.values():
+            state.restore()
         parts = zip(self._tensors, self._copies, self._versions, strict=True)
         for tensor, copy, version in parts:
             with torch.inference_mode(version is None), torch.no_grad():
@@ -193,16 +238,17 @@ class Transaction:
             if raising and (not in_order or at <= self.last)
         ]
         size = sum(inputs[n].nbytes for n in saved)
+        self._size = sum(inputs[n].nbytes for n in written)
         #: too large: then a graph that has raised is not run again
         self.too_large = size > LIMIT and not notes.get("ended", False)
         self.saves = () if self.too_large else tuple(saved)
         self.complete = self.saves_states == self.draws and set(self.saves) == set(
             self.writes
         )
-        #: it changes what tensors are, not only what they hold
-        self._restates = bool(notes.get("restated", False))
+        #: the inputs of which it changes more than what they hold
+        self._restated = frozenset(notes.get("restated", ()))
         #: the program has other filters of warnings there: it must not warn
-        self.warns = filtered and self.complete and not self._restates
+        self.warns = filtered and self.complete
         self._asks = any(inputs[n].requires_grad for n in self.writes)
         self._buffers: list[torch.Tensor] | None = None
         self._keeps = size <= _KEPT
@@ -242,14 +288,22 @@ class Transaction:
 
         return call
 
-    def save(self, first: bool, *inputs: torch.Tensor) -> Token:
-        """Copy what the graph may change before it raises; at its first run, anything."""
+    def save(self, how: int, *inputs: torch.Tensor) -> Token:
+        """Copy what the graph may change before it raises.
+
+        Args:
+            how: at its first run (1), and where warnings raise (2), that is anything.
+            inputs: of the graph.
+        """
+        first = how == FIRST or (how == STRICT and self._size <= LIMIT)
         states = self.draws if first else self.saves_states
         drawing = generators(self._drawing) if states else ()
         kept = [(g, g.get_state()) for g in drawing]
-        tensors = [inputs[n] for n in (self.writes if first else self.saves)]
+        written = self.writes if first else self.saves
+        tensors = [inputs[n] for n in written]
         copies = self._copied(tensors, first) if tensors else []
-        return kept, _Inputs(tensors, copies), first or self.complete
+        restated = [inputs[n] for n in written if n in self._restated]
+        return kept, _Inputs(tensors, copies, restated), first or self.complete
 
     def _copied(self, tensors: list[torch.Tensor], first: bool) -> list[torch.Tensor]:
         """Copy tensors, into the same memory each time unless it is in use."""
@@ -278,7 +332,7 @@ class Transaction:
         """
         nothing: Token = [], _Inputs([], []), self.complete
         states, saved, complete = nothing if token is None else token
-        if self._restates or not (complete or self._was_expected(error)):
+        if not (complete or self._was_expected(error)):
             return False
         if not saved.can_restore():
             return False

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import sys
+import time
 import warnings
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+import torch.nn.functional as F
 from torch_worlds import check_torch
 
 import magpy
@@ -215,3 +217,57 @@ def test_operations_warn_under_the_filters_of_the_program(f, outside):
     finally:
         torch.set_warn_always(always)
     assert magpy.stats(fast)["hits"] >= (7 if f is silent else 2), magpy.stats(fast)
+
+
+STRICT = """
+log = []
+
+def f(x, y):
+    log.append("began")
+    y.mul_(2)
+    {}
+    log.append("ended")
+    return z + torch.rand(())
+"""
+
+WARNS = {
+    "in Python": "z = F.l1_loss(x, y, reduce=True)",
+    "after another": "z = F.l1_loss(x, y, reduce=True) + (F.l1_loss(x, x, size_average=True) + y)",
+    "broadcast": "z = F.mse_loss(x, y[:1]) + y",
+    "behind a break": "print(end=''); time.time(); y.add_(1); z = F.l1_loss(x, y, reduce=True)",
+    "handled": "z = 0\n    try:\n        y.add_(1); z = F.l1_loss(x, y, reduce=True)\n"
+    "    except UserWarning:\n        log.append('caught')",
+    "finally": "z = 0\n    try:\n        y.add_(1); z = F.l1_loss(x, y, reduce=True)\n"
+    "    finally:\n        log.append('end')",
+}
+
+
+@pytest.mark.parametrize("body", WARNS)
+def test_the_caller_lets_warnings_raise(body):
+    """Whatever the filters were in the recording, the exception is the program's own."""
+    worlds = [{"torch": torch, "F": F, "time": time} for _ in range(2)]
+    for world in worlds:
+        exec(STRICT.format(WARNS[body]), world)
+    fast = magpy.compile(worlds[1]["f"], backend="eager")
+    for strict in (0, 0, 0, 0, 1, 1, 0, 1, 1, 1, 0):
+        seen = []
+        for world, f in zip(worlds, (worlds[0]["f"], fast), strict=True):
+            torch.manual_seed(0)
+            x, y = torch.ones(2, 3), torch.arange(6.0).reshape(2, 3)
+            world["log"].clear()
+            with warnings.catch_warnings(record=True) as shown:
+                warnings.simplefilter("always")
+                if strict:
+                    warnings.filterwarnings("error", category=UserWarning)
+                try:
+                    end = repr(f(x, y))
+                except UserWarning as error:
+                    end = (
+                        str(error),
+                        error.__traceback__.tb_next.tb_frame.f_code.co_name,
+                    )
+            texts = [str(w.message) for w in shown]
+            state = list(world["log"]), repr(y), y._version, torch.rand(2).tolist()
+            seen.append((end, texts, state))
+        assert seen[0] == seen[1]
+    assert magpy.stats(fast)["hits"] >= 3
