@@ -186,10 +186,14 @@ class Fuzzer:
         self.start()
 
     def hear(self, child: Child) -> None:
-        try:
-            word, what = child.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        said = None
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            said = child.pipe.recv()
+        if (
+            said is None
+        ):  # (not in a handler: the next child would inherit its exception)
             return self.lost(child, "crashed:")
+        word, what = said
         child.since = time.monotonic()
         if word == "start":
             child.number = what

@@ -337,6 +337,50 @@ G|  share
 !|  at = at - 9  sq = -torch.eye(3)  sq = torch.eye(3)  sq = torch.zeros(3, 3)
 !|  share = torch.full((2, 3), 2.0)  share = torch.full((2, 3), 0.3)  at = torch.tensor([0, 1])
 
+=== restated 2
+st, sg = fixed(2), fixed(1).requires_grad_()
+sg.grad = fixed(0)
+ix = torch.tensor([1, 0])
+def made_anew(z, k):
+    st.data = z.detach() * 1
+    return z[k]
+def graded(z, k):
+    try:
+        sg.grad = z.detach() * 1
+        return z[k] * 2
+    except IndexError:
+        return z
+    finally:
+        log.append(k.ndim)
+X|  made_anew(@X, ix)  graded(@X, ix)  st  (@X)[ix]  sg.detach()
+B|  st.requires_grad  sg.requires_grad
+-|  st.requires_grad_(); t = (@X)[ix]  st.data = (@X).detach(); st.mul_(2); t = (@X)[ix]
+-|  sg.grad = None; t = (@X)[ix]  sg.requires_grad_(False); sg.add_(1); t = (@X)[ix]
+-|  st.resize_(3, 2); st.fill_(@I); out.append(st.view(2, 3)[ix])  log.append(@I); t = graded(@X, ix)
+-|  st.data = torch.ones(2, 3); st.grad = torch.zeros(2, 3); out.append((@X)[ix])
+G|  st
+!|  ix = torch.tensor([7, 0])  ix = torch.tensor([0, 1])  ix = torch.tensor([1, 1])  ix = ix + 4
+!|  st = fixed(2)  sg.requires_grad_()  st.requires_grad_(False)  warnings.simplefilter('error')
+
+=== late_reads 3
+acc, hist = {'n': 0}, []
+def scaled(z):
+    return z / max(z.abs().max().item(), 1e-8)
+def noted(z):
+    hist.append(float(z.sum()))
+    del hist[:-2]
+    return z * 1, z.mean().item()
+X|  scaled(@X)  noted(@X)[0]  torch.full((2, 3), (@X).sum().item())  (@X) * float((@X).amax())
+X|  (@X) + (@X)[0, 0].item()  torch.zeros(2, 3) + int((@X).sum())
+-|  acc['n'] += (@X).sum().item()  acc['n'] = 0  out.append((@X).max().item())  out.append(noted(@X)[1])
+-|  out.append(float((@X).min()) * 2 + 1)  out.append(((@X).sum(), (@X).sum().item()))
+-|  out.append(bool((@X).any()))  out.append(f'{(@X).mean().item():.3f}')  print(float((@X).sum()))
+-|  out.append(str((@X).sum().item()))  out.append({'k': int((@X)[0, 0])})  hist.append((@X)[1, 1].item())
+-|  k = (@X).sum().item(); out.append(k); out.append([k, k]); out.append(-k + 0.5)
+-|  k = (@X).sum().item(); k += 1; hist.append(k); out.append(k is hist[-1])
+H|  if (@X).sum() > 2:  if float((@X).amax()) > 1:
+!|  hist = []  acc['n'] = 5  hist.append(1)  acc = {'n': 0}  scaled = noted
+
 === structures 3
 from typing import NamedTuple
 class Out(NamedTuple):
