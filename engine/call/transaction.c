@@ -270,10 +270,12 @@ static PyObject *
 transaction_end(mp_hit *hit, PyObject *token, mp_held_warnings *warned,
                 PyObject *answer)
 {
+    PyObject *unwanted = NULL;  // owned
     mp_warnings_let_go(warned);
     if (answer != NULL && hit->entry->undo_flags & MP_UNDO_WARNS
         && warned->messages != NULL) {
-        Py_CLEAR(answer);
+        unwanted = answer;
+        answer = NULL;
         hit->warned = true;
         PyErr_SetString(PyExc_RuntimeError,
                         "an operation warns where the program has changed the filters");
@@ -281,6 +283,12 @@ transaction_end(mp_hit *hit, PyObject *token, mp_held_warnings *warned,
     if (answer == NULL) {
         transaction_undo(hit, token, warned->messages);
     }
+    if (unwanted != NULL && !hit->undone) {  // (no memory) better than an exception
+        mp_err_drop();
+        hit->warned = false;
+        answer = Py_NewRef(unwanted);
+    }
+    Py_XDECREF(unwanted);
     if (answer != NULL || !hit->undone) {
         PyObject *exc = mp_err_take();
         int rc = hold_show(warned);

@@ -464,6 +464,12 @@ mp_check_writes(mp_trace *T)
                               "an input is written and an operation that may raise "
                               "stands in a try block");
     }
+    if (T->op_filtered && !(undone && !state && bytes <= UNDO_BYTES)) {
+        mp_blame(T, T->wrote);
+        return mp_trace_abort(T, MP_AB_MUTATION,
+                              "an input is written and the filters of warnings have "
+                              "changed");
+    }
     if (history && T->host != NULL) {  // else the exception is the graph's
         mp_blame(T, T->wrote);
         return mp_trace_abort(T, MP_AB_MUTATION,

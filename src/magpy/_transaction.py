@@ -112,7 +112,7 @@ def generators(ops: Iterable[Operation] = ()) -> Iterator[torch.Generator]:
 
 
 def _is_shaped_as(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype
+    return one.shape == other.shape and bool(one.dtype == other.dtype)
 
 
 class _State:

@@ -271,3 +271,46 @@ def test_the_caller_lets_warnings_raise(body):
             seen.append((end, texts, state))
         assert seen[0] == seen[1]
     assert magpy.stats(fast)["hits"] >= 3
+
+
+CHANGED = """
+def f(x, y):
+    {}
+    return x * 3
+
+def warned(z):
+    with warnings.catch_warnings():
+        warnings.simplefilter(why)
+        return F.l1_loss(z, z * 0, size_average=True)
+"""
+
+UNDONE = {
+    "history": "y.copy_(x + warned(x))",
+    "history before": "y.copy_(x); y.mul_(warned(x))",
+    "data": "warned(x); y.data = x.detach() * 2",
+    "grad": "y.requires_grad_(); y.grad = torch.ones(2, 3); warned(x)",
+    "another shape": "torch.add(warned(x.detach()), torch.ones(4), out=y)",
+    "large": "big.mul_(2); warned(x); big.add_(1)",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("body", UNDONE)
+def test_a_warning_under_filters_of_the_program_and_what_cannot_be_undone(body):
+    """No exception but the program's own, and nothing is written twice."""
+    worlds = [{"torch": torch, "F": F, "warnings": warnings} for _ in range(2)]
+    for world in worlds:
+        exec(CHANGED.format(UNDONE[body]), world)
+    fast = magpy.compile(worlds[1]["f"], backend="eager")
+    for why in ("ignore", "ignore", "ignore", "ignore", "error", "always", "ignore"):
+        seen = []
+        for world, f in zip(worlds, (worlds[0]["f"], fast), strict=True):
+            world.update(why=why, big=torch.ones(5 << 20))
+            x, y = torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3)
+            try:
+                end = repr(f(x, y))
+            except Exception as error:
+                end = type(error), str(error)
+            sums = world["big"].sum().item(), y._version
+            seen.append((end, repr(y), y.requires_grad, repr(y.detach()), sums))
+        assert seen[0] == seen[1]
