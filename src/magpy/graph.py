@@ -208,7 +208,8 @@ class Builder:
             name = f"{stem}_{number}"
         self._taken.add(name)
         node = self.graph.placeholder(name)
-        node.target = node.name  # else `a_1 = a` in its code may read another's value
+        if node.target != node.name:  # slow; else `a_1 = a` may read another's value
+            node.target = node.name
         node.meta["magpy_source"] = source
         self.nodes[index] = node
 

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import struct
 import sys
-import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from magpy import _engine
 from magpy.backends import cuda_graphs
 from magpy.config import config
 from magpy.graph import is_number, is_value
+from magpy.lookups import Doubtful, Same, called, names
 
 if TYPE_CHECKING:
     from magpy._transaction import Undo
@@ -45,23 +45,12 @@ _BY_VALUE = frozenset(
     | {torch.layout, torch.memory_format}
 )
 _ARE_TREES = frozenset({tuple, list, torch.Size})
-#: values that name torch's own callables; another object is another callable
-_CALLABLES = frozenset(
-    {types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType}
-    | {types.WrapperDescriptorType, types.GetSetDescriptorType, type}
-    | {torch._ops.OpOverload, torch._ops.OpOverloadPacket}
-)
-_HOMES = ("torch", "_operator", "operator", "builtins", "")
 # Texts for people.
 _NO_CONTENT = frozenset({"input_names"})
 _CONFIGS = ("torch._functorch.config", "torch._inductor.config", "torch._dynamo.config")
 #: types of settings that are compared by value
 _PLAIN = frozenset({int, bool, str, float, type(None), dict, list, set, tuple})
 _KNOBS = ("inductor_direct", "size_asserts", "check_compiled")
-
-
-class _Doubtful(Exception):
-    """It cannot be told whether two such graphs are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +117,7 @@ def key_of(backend: Backend, spec: Spec, inputs: Sequence[Any]) -> Key | None:
         _spec(spec, key.append)
         _inputs(spec, inputs, key.append)
     except Exception as error:
-        if not isinstance(error, _Doubtful) and _engine.raised_by_signal(error):
+        if not isinstance(error, Doubtful) and _engine.raised_by_signal(error):
             raise
         return None
     return tuple(key)
@@ -142,22 +131,6 @@ def _is_in_parts(spec: Spec) -> bool:
 # -- What a graph computes -------------------------------------------------------------
 
 
-class _Same:
-    """An object that is equal to itself alone, whatever its class says."""
-
-    __slots__ = ("_hash", "obj")
-
-    def __init__(self, obj: Any) -> None:
-        self.obj = obj
-        self._hash = id(obj)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is _Same and other.obj is self.obj
-
-
 def _spec(spec: Spec, put: Callable[[Any], None]) -> None:
     ops, n_inputs, outputs, notes = spec
     put(n_inputs)
@@ -168,11 +141,11 @@ def _spec(spec: Spec, put: Callable[[Any], None]) -> None:
         if type(target) is str:
             put(target)
         else:
-            target = _called(target)
+            target = called(target)
             put(target)
         if target not in seen:
             seen.add(target)
-            put(_names.of(target))
+            put(names.of(target))
         _tree(args, put)
         _tree(kwargs, put)
         _tree(result, put)
@@ -213,25 +186,6 @@ _FIXED = -1  # MP_STRIDE_FIXED of engine/torch/tensor.h
 _ABSTRACT = {"numbers": _numbers, "dynamic": _layouts}
 
 
-def _called(target: Any) -> Any:
-    """Return what stands for a callable, if it is torch's own."""
-    kind = type(target)
-    if kind not in _CALLABLES:
-        raise _Doubtful
-    if kind in (torch._ops.OpOverload, torch._ops.OpOverloadPacket):
-        name = getattr(target, "_qualified_op_name", None) or target.name()
-        if not str(name).startswith(("aten::", "prims::")):
-            raise _Doubtful
-        return _Same(target)
-    home = str(getattr(target, "__module__", None) or "")
-    owner = getattr(target, "__self__", None)
-    if isinstance(owner, type):
-        home = owner.__module__  # `torch.add`, which is a method of a class
-    if home.partition(".")[0] not in _HOMES:
-        raise _Doubtful
-    return _Same(target)
-
-
 def _tree(obj: Any, put: Callable[[Any], None]) -> None:
     """Put the parts of a tree one after another, each behind its type."""
     kind = type(obj)
@@ -261,7 +215,7 @@ def _tree(obj: Any, put: Callable[[Any], None]) -> None:
         for item in obj:
             _tree(item, put)
     else:
-        put(_Same(obj))
+        put(Same(obj))
 
 
 # -- What is known of its inputs -------------------------------------------------------
@@ -297,138 +251,6 @@ def _inputs(spec: Spec, inputs: Sequence[Any], put: Callable[[Any], None]) -> No
         put((first.setdefault(place, i), x.requires_grad, x.is_leaf, x._is_view()))
 
 
-# -- What compilers find by name -------------------------------------------------------
-
-_Place = tuple[Any, str]  # something with `get`, and a name in it
-
-
-class _Names:
-    """What the code of torch's functions finds under the names that it uses.
-
-    The program may put something else there (graph/names.c of the engine): then what was
-    compiled before is not the same.  A callable has one token as long as all of its names
-    lead where they led, and another one after that.
-    """
-
-    _DEPTH = 4
-    _MOST = 5000  # names; more is none of torch's operations
-
-    def __init__(self) -> None:
-        self._known: dict[Any, tuple[_Same, list[tuple[Any, str, Any]]]] = {}
-
-    def of(self, target: Any) -> _Same:
-        """Return the token of a callable, or of the name of a method."""
-        known = self._known.get(target)
-        if known is not None and all(d.get(n) is v for d, n, v in known[1]):
-            return known[0]
-        found = [(space, name, space.get(name)) for space, name in _places(target)]
-        if len(found) > self._MOST:
-            raise _Doubtful
-        token = _Same(object())
-        self._known[target] = token, found
-        return token
-
-
-def _places(target: Any) -> Iterator[_Place]:
-    if type(target) is str:
-        yield from _methods((target,))
-        return
-    function = target.obj
-    name = getattr(function, "__name__", None)
-    if isinstance(name, str):
-        yield from _methods((name, *_specials(name)))
-        home = sys.modules.get(getattr(function, "__module__", None) or "")
-        if home is not None:
-            yield home.__dict__, name
-    if type(function) is types.FunctionType:
-        yield from _Function(function).places()
-
-
-def _methods(names: Sequence[str]) -> Iterator[_Place]:
-    for cls in torch.nn.Parameter.__mro__[:-1]:
-        space: Any = cls.__dict__
-        for name in names:
-            yield space, name
-
-
-def _specials(name: str) -> Iterator[str]:
-    """Yield names of the special methods behind a function of `operator`."""
-    plain = name.rstrip("_")
-    for side in ("", "r"):
-        yield f"__{side}{plain}__"
-        yield f"__{side}{plain.removeprefix('i')}__"
-
-
-class _Function:
-    """A function of torch, and those of its module that it calls."""
-
-    def __init__(self, function: Any) -> None:
-        self._root = function
-        self._space = function.__globals__
-        self._seen: set[tuple[int, int]] = set()
-
-    def places(self) -> Iterator[_Place]:
-        """Yield all places where their code looks."""
-        return self._of(self._root, _Names._DEPTH)
-
-    def _of(self, function: Any, depth: int) -> Iterator[_Place]:
-        if depth == 0 or not self._is_new(function, ()):
-            return
-        yield _Parts(function), ""
-        names = function.__code__.co_names
-        yield from _methods(names)
-        yield from self._found(self._space, names, depth)
-        for cell in function.__closure__ or ():
-            try:
-                inner = cell.cell_contents
-            except ValueError:
-                continue
-            if type(inner) is types.FunctionType:
-                yield from self._of(inner, depth - 1)
-
-    def _found(
-        self, space: dict[str, Any], names: tuple[str, ...], depth: int
-    ) -> Iterator[_Place]:
-        if not self._is_new(space, names):
-            return
-        for name in names:
-            value = space.get(name)
-            yield space, name
-            if type(value) is types.ModuleType:
-                if depth > 0 and value.__name__.partition(".")[0] == "torch":
-                    yield from self._found(value.__dict__, names, depth - 1)
-            elif type(value) is types.FunctionType:
-                if value.__globals__ is self._space:
-                    yield from self._of(value, depth - 1)
-
-    def _is_new(self, where: Any, names: tuple[str, ...]) -> bool:
-        key = id(where), id(names)
-        new = key not in self._seen
-        self._seen.add(key)
-        return new
-
-
-class _Parts:
-    """Code and defaults of a function: one object as long as they are the same."""
-
-    def __init__(self, function: Any) -> None:
-        self._function = function
-        self._last: tuple[Any, ...] = ()
-
-    def get(self, _: str) -> Any:
-        """Return that object."""
-        f = self._function
-        now = f.__code__, f.__defaults__, f.__kwdefaults__
-        if not self._last or any(
-            a is not b for a, b in zip(self._last, now, strict=True)
-        ):
-            self._last = now
-        return self._last
-
-
-_names = _Names()
-
-
 # -- Settings of torch's compilers -----------------------------------------------------
 
 
@@ -450,4 +272,4 @@ def _configs(put: Callable[[Any], None]) -> None:
                 continue
             put(option)
             put(type(value))
-            put(repr(value) if type(value) in _PLAIN else _Same(value))
+            put(repr(value) if type(value) in _PLAIN else Same(value))

@@ -137,13 +137,22 @@ def mode_of(gm: Any) -> Any:
     what asks for values is refused as without such a mode.
     """
     import torch
-    from torch._subclasses import FakeTensorMode
-    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     loop = torch.ops.higher_order.while_loop
     graphs = [inner.graph for inner in gm.modules() if hasattr(inner, "graph")]
     if not any(node.target is loop for graph in graphs for node in graph.nodes):
         return None
+    return static_mode()
+
+
+def static_mode() -> Any:
+    """Return a mode that has an environment for symbols, and makes none of inputs.
+
+    Inductor's caches ask for one; without it they are passed by.
+    """
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
     env = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
     return FakeTensorMode(shape_env=env, static_shapes=True, allow_non_fake_inputs=True)
 

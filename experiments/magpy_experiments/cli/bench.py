@@ -3,6 +3,8 @@
 capture   first call with a backend that does nothing, in units of one eager run
 overhead  what one call of a tiny module costs on top of its compiled graph
 models    one call at batch size 1, with Inductor
+sharing   graphs that are compiled for many instances of a block, and for calls whose
+          argument is another user each time; quick
 dynamic   graphs, recordings and eager calls of programs whose sizes and numbers change;
           takes a while, so only on demand: python -m magpy bench dynamic
 symbols   what a hit and a recording with symbols cost beside static ones; on demand, too
@@ -15,6 +17,7 @@ import json
 import platform
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from typing import Any
 import magpy
 from magpy_experiments.measure import duration, interleaved, once, step
 
-_SUITES = ("capture", "overhead", "models")
+_SUITES = ("capture", "overhead", "models", "sharing")
 _ON_DEMAND = ("dynamic", "symbols")
 
 
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         "capture": _capture,
         "overhead": _overhead,
         "models": _models,
+        "sharing": _sharing,
     }
     chosen = [*args.suites, *(args.suite or ())] or _SUITES
     for name in chosen:
@@ -218,6 +222,62 @@ def _models(device: str, quick: bool) -> list[dict[str, Any]]:
                 "max difference": float((result - expected).abs().max()),
             }
         )
+    return rows
+
+
+class _Counted:
+    """A backend that runs graphs as they are, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, module: Any, inputs: Any) -> Any:
+        self.count += 1
+        return module.forward
+
+
+def _sharing(device: str, quick: bool) -> list[dict[str, Any]]:
+    """Graphs that each compiler hands to its backend; the limit is one."""
+    import torch
+
+    def block() -> Any:
+        parts = torch.nn.Linear(8, 8), torch.nn.LayerNorm(8), torch.nn.ReLU()
+        return torch.nn.Sequential(*parts).to(device)
+
+    def moved(x: Any, user: Any) -> Any:
+        return {"result": x + 1, "user": user}
+
+    count = 10 if quick else 40
+    x = torch.ones(2, 8, device=device)
+    blocks = [(block(), [(x,), (x,)]) for _ in range(count)]
+    programs: dict[str, list[Any]] = {
+        f"{count} instances": blocks,
+        f"{count} users, numbers": [(moved, [(x, 1000 + i) for i in range(count)])],
+        f"{count} users, texts": [(moved, [(x, f"user {i}") for i in range(count)])],
+        f"{count} users in a dict": [
+            (lambda x, d: d["x"] + x, [(x, {"x": x, "user": i}) for i in range(count)])
+        ],
+    }
+    rows = []
+    for name, callables in programs.items():
+        row: dict[str, Any] = {"name": name, "limit": 1}
+        for who, compile_with in (
+            ("magpy", magpy.compile),
+            ("torch.compile", torch.compile),
+        ):
+            torch.compiler.reset()
+            backend = _Counted()
+            compiled = [compile_with(f, backend=backend) for f, _ in callables]
+            start = time.perf_counter()
+            for fast, (_, calls) in zip(compiled, callables, strict=True):
+                for args in calls:
+                    fast(*args)
+            row[who] = backend.count
+            row[f"{who}, seconds"] = time.perf_counter() - start
+            if who == "magpy":
+                counts = [magpy.stats(fast) for fast in compiled]
+                row["recordings"] = sum(each["recordings"] for each in counts)
+        rows.append(row)
     return rows
 
 

@@ -9,7 +9,9 @@ code is called directly, with a list.  Everywhere else the callable is used as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -147,11 +149,13 @@ def _checked_options(options: Any) -> dict[str, Any]:
 
 @dataclass
 class _Capture:
-    """Remembers what ``compile_fx`` compiled on the way."""
+    """Remembers what ``compile_fx`` compiled, or found in AOTAutograd's cache."""
 
     inner: Callable[..., Any]
     codes: list[Any] = field(default_factory=list)
     inference: bool = True
+    found: list[Any] = field(default_factory=list)  # in the cache
+    meta: Any = None
 
     def __call__(self, gm: Any, example_inputs: Any, **kwargs: Any) -> Any:
         code = self.inner(gm, example_inputs, **kwargs)
@@ -160,6 +164,63 @@ class _Capture:
             self.inference = False
         return code
 
+    def take_found(self, meta: Any) -> Any:
+        """Take what the cache had, if it had it; return AOTAutograd's description."""
+        if self.codes or meta is not None:
+            return meta
+        self.codes = self.found
+        return self.meta
+
+
+_captures: list[tuple[int, _Capture]] = []
+_captures_lock = threading.Lock()
+
+
+@contextmanager
+def _watching(capture: _Capture) -> Iterator[None]:
+    """Let a capture see what AOTAutograd's cache answers in this thread.
+
+    That calls no inner compiler.  Both methods are called as they are otherwise.
+    """
+    from torch._functorch._aot_autograd.runtime_wrappers import RuntimeWrapper
+    from torch._inductor.output_code import CompiledFxGraph
+
+    def here() -> list[_Capture]:
+        now = threading.get_ident()
+        return [each for thread, each in _captures if thread == now]
+
+    def post_compile(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = loaded(self, *args, **kwargs)
+        for each in here():
+            each.found.append(self)
+        return result
+
+    def wrap(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for each in here():
+            each.meta = kwargs.get("runtime_metadata")
+            each.inference = each.inference and not self.trace_joint
+        return wrapped(self, *args, **kwargs)
+
+    entry = threading.get_ident(), capture
+    with _captures_lock:
+        loaded, wrapped = CompiledFxGraph.post_compile, RuntimeWrapper.post_compile
+        if not _captures:
+            CompiledFxGraph.post_compile = post_compile
+            RuntimeWrapper.post_compile = wrap
+            _originals[:] = loaded, wrapped
+        _captures.append(entry)
+    try:
+        yield
+    finally:
+        with _captures_lock:
+            _captures.remove(entry)
+            if not _captures:
+                CompiledFxGraph.post_compile = _originals[0]
+                RuntimeWrapper.post_compile = _originals[1]
+
+
+_originals: list[Any] = []
+
 
 def _compile(
     gm: GraphModule, inputs: list[Any], patches: dict[str, Any], live: Live | None
@@ -167,33 +228,62 @@ def _compile(
     from torch._functorch import config as functorch_config
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 
+    from magpy import lookups
+    from magpy.backends import examples
     from magpy.shapes.world import unmarked
 
     n_inputs, n_outputs = len(inputs), _count_outputs(gm)
     capture = _Capture(compile_fx_inner)
-    # A hit in AOTAutograd's cache would give a callable without the code inside;
-    # Inductor's cache below it, which holds the expensive part, stays on.
-    cache = {"enable_autograd_cache": False} if config.inductor_direct else {}
+    looping = seal.mode_of(gm) if live is None else None
+    mode = live.mode if live is not None else looping or seal.static_mode()
+    digest = lookups.digest(gm) if live is None and looping is None else ""
+    # The key of AOTAutograd's cache is the graph with the names of torch's functions, not
+    # what these come to.
+    cache = {} if digest else {"enable_autograd_cache": False}
     if live is not None:
         cache |= live.CONFIG
-    mode = live.mode if live is not None else seal.mode_of(gm)
     with (
         seal.tracing(mode) as context,
         functorch_config.patch(cache),
+        _tagged(digest),
+        _watching(capture),
     ):
         if live is not None:
-            inputs = [live.example(x, i)[1] for i, x in enumerate(inputs)]
+            pairs = [live.example(x, i) for i, x in enumerate(inputs)]
+            inputs = [fake for _, fake in pairs]
+        else:
+            examples.annotate(gm, inputs)
+            inputs = [_fake(mode, x) for x in inputs]
         wrapped: Any = compile_fx(
             gm, inputs, inner_compile=capture, config_patches=patches
         )
+    meta = capture.take_found(context.fw_metadata)
     if patches.get("triton.cudagraphs"):
         _tell_ungraphed(capture.codes)
-    direct = _direct(capture, context.fw_metadata, n_inputs, n_outputs)
+    direct = _direct(capture, meta, n_inputs, n_outputs)
     if config.inductor_direct and direct is not None:
         return direct, True
-    if live is None and mode is not None:
+    if looping is not None:
         return (lambda *given: unmarked(wrapped(*given), given)), False
     return wrapped, False
+
+
+def _fake(mode: Any, x: Any) -> Any:
+    """Return what stands for an input: keys of caches hold what is known of it."""
+    import torch
+
+    return mode.from_tensor(x, static_shapes=True) if isinstance(x, torch.Tensor) else x
+
+
+@contextmanager
+def _tagged(digest: str) -> Iterator[None]:
+    """Make what the graph depends on a part of the keys of torch's caches."""
+    import torch.compiler.config as compiler_config
+
+    settings: Any = compiler_config
+    tag = f"{settings.cache_key_tag}:magpy:{digest}"
+    with settings.patch(cache_key_tag=tag) if digest else nullcontext():
+        yield
 
 
 def _tell_ungraphed(codes: Sequence[Any]) -> None:
