@@ -72,18 +72,58 @@ mp_hit_release(mp_hit *hit)
     }
 }
 
+/* The object that number k only passes on, as `x` does, +x, int(x) of an int, and min(x, y);
+ * NULL: it is a new one.  Borrowed. */
+static PyObject *
+hit_passed_on(const mp_guards *g, int32_t k, PyObject *const *regs)
+{
+    const mp_number *op = &g->numbers.ops[k];
+    const mp_number_value *v = g->values;
+    bool second,
+        of_float = op->op != MP_N_VALUE && op->a >= 0 && g->numbers.ops[op->a].is_float;
+    switch (op->op) {
+    case MP_N_VALUE:
+        return regs[op->a];
+    case MP_N_POS:
+        return hit_passed_on(g, op->a, regs);
+    case MP_N_TO_INT:
+    case MP_N_TRUNC:
+    case MP_N_FLOOR:
+    case MP_N_CEIL:
+        return of_float ? NULL : hit_passed_on(g, op->a, regs);
+    case MP_N_TO_FLOAT:
+        return of_float ? hit_passed_on(g, op->a, regs) : NULL;
+    case MP_N_ABS:
+        return of_float || v[op->a].i < 0 ? NULL : hit_passed_on(g, op->a, regs);
+    case MP_N_MIN:
+    case MP_N_MAX:
+        if (of_float) {
+            second =
+                op->op == MP_N_MIN ? v[op->b].f < v[op->a].f : v[op->b].f > v[op->a].f;
+        }
+        else {
+            second =
+                op->op == MP_N_MIN ? v[op->b].i < v[op->a].i : v[op->b].i > v[op->a].i;
+        }
+        return hit_passed_on(g, second ? op->b : op->a, regs);
+    default:
+        return NULL;
+    }
+}
+
 /* Registers, and number k as ~k: 0, or -1 with MemoryError. */
 MP_INLINE int
 hit_gather_some(mp_hit *hit, const int32_t *given, int32_t n, PyObject *const *regs)
 {
     PyObject **held = hit->held + hit->n_held;
+    const mp_guards *guards = hit->entry->plan->guards;
     for (int32_t i = 0; i < n; i++) {
         int32_t number = ~given[i];
         if (given[i] >= 0) {
             held[i] = Py_NewRef(regs[given[i]]);
         }
-        else if (mp_guards_numbers(hit->entry->plan->guards, &number, 1, &held[i])
-                 < 0) {
+        else if ((held[i] = Py_XNewRef(hit_passed_on(guards, number, regs))) == NULL
+                 && mp_guards_numbers(guards, &number, 1, &held[i]) < 0) {
             hit->n_held += i;
             return -1;
         }

@@ -1,5 +1,7 @@
 """Numbers that change from call to call: what becomes a symbol, and what pins one."""
 
+import math
+
 import pytest
 
 import magpy
@@ -846,3 +848,41 @@ def test_objects_of_a_caller_are_the_same_behind_an_end():
     for x in (1.5, float("nan"), 1000000):
         compiled = magpy.compile(f, backend="eager", dynamic=True)
         assert compiled(x, x) == f(x, x)
+
+
+class Place:
+    pass
+
+
+PASSED_ON = {
+    "returned": lambda x, y: x,
+    "in a list": lambda x, y: [y, x][1],
+    "positive": lambda x, y: +x,
+    "int of an int, float of a float": lambda x, y: (
+        int(x) if type(x) is int else float(x)
+    ),
+    "abs": lambda x, y: abs(x) if type(x) is int else x,
+    "trunc": lambda x, y: math.trunc(x) if type(x) is int else x,
+    "min": lambda x, y: min(x, y),
+    "max": lambda x, y: max(y, x, y),
+    "clamped": lambda x, y: max(min(x, y), x),
+    "stored": lambda x, y: (setattr(PLACE, "v", y), setattr(PLACE, "v", x), PLACE.v)[2],
+    "new": lambda x, y: x + 0,
+    "new float": lambda x, y: abs(x + 0.0),
+}
+PLACE = Place()
+
+
+@pytest.mark.not_under_verify("the objects of hits")
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize("f", PASSED_ON.values(), ids=PASSED_ON)
+def test_hits_pass_on_the_very_object(f, kind):
+    fast = magpy.compile(f, backend="eager")
+    for i in range(20):
+        x, y = kind(10**6 + 2 * i), kind(2 * 10**6 - i)
+        right, hits = f(x, y), magpy.stats(fast)["hits"]
+        got = fast(x, y)
+        assert got == right and type(got) is type(right)
+        if magpy.stats(fast)["hits"] > hits:
+            assert [got is x, got is y] == [right is x, right is y]
+    assert magpy.stats(fast)["hits"] >= 16
