@@ -191,16 +191,25 @@ dispatch_note_trial(mp_CompiledObject *op, const mp_session *s)
     mp_trial_note(op, &s->compiling, broke);
 }
 
-/* fullgraph, and the recording failed: does it succeed with is_compiling() true? 1 / 0 /
+/* May a trial follow a recording at once?  (The first one, as later calls begin with a trial.) */
+static bool
+dispatch_hopes(const mp_CompiledObject *op)
+{
+    return op->fullgraph
+           || (op->segments && !op->tries && !op->hoped && op->verify_every == 0
+               && mp_trial_may_be(op));
+}
+
+/* The recording failed, before any break: does it succeed with is_compiling() true? 1 / 0 /
  * -1. */
 static int
 dispatch_try_whole(mp_CompiledObject *op, const dispatch_args *call, PyObject *state,
-                   PyObject *result)
+                   PyObject *result, int64_t spent)
 {
     if (state == NULL || result == NULL || !mp_trial_is_due(op)) {
         return 0;
     }
-    int rc = mp_trial_after(op, call, state, result);
+    int rc = mp_trial_after(op, call, state, result, spent);
     if (rc > 0) {
         dispatch_kept(op);
     }
@@ -220,7 +229,8 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     mp_session session;
     mp_verification check = {.op = NULL};
     mp_session_init(&session, op);
-    if (op->fullgraph && op->judge != NULL
+    session.compiling.hopes = !op->fullgraph && dispatch_hopes(op);
+    if (dispatch_hopes(op) && op->judge != NULL
         && (state = PyObject_CallMethod(op->judge, "save", NULL)) == NULL) {
         goto done;
     }
@@ -233,7 +243,8 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
                             op->segments ? &mp_session_host : NULL, &session,
                             &session.compiling, &plan, &why);
     op->stats.recordings++;
-    op->stats.record_ns += mp_stats_now() - start;
+    int64_t spent = mp_stats_now() - start;
+    op->stats.record_ns += spent;
     if (session.departed > 0) {
         dispatch_kept(op);
         result = mp_session_run(&session, result, plan, &why);
@@ -247,7 +258,8 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     }
     else if (result != NULL) {
         dispatch_note_trial(op, &session);
-        rc = dispatch_try_whole(op, call, state, result);
+        op->hoped = op->hoped || (session.compiling.hopes && op->tries);
+        rc = dispatch_try_whole(op, call, state, result, spent);
         rc = rc == 0 ? dispatch_aborted(op, &why, false) : rc;
         if (session.avoided) {
             mp_backoff_reset(&op->stats.aborts);  // the next call takes another way

@@ -20,11 +20,17 @@ enum {
 };
 
 bool
-mp_trial_is_due(const mp_CompiledObject *op)
+mp_trial_may_be(const mp_CompiledObject *op)
 {
-    return op->tries && op->judge != NULL && op->trials_failed < TRIAL_FAILS
+    return op->judge != NULL && op->trials_failed < TRIAL_FAILS
            && mp_compiling_knob() == MP_COMPILING_AUTO
            && mp_stance_seen() == MP_STANCE_COMPILE;
+}
+
+bool
+mp_trial_is_due(const mp_CompiledObject *op)
+{
+    return op->tries && mp_trial_may_be(op);
 }
 
 void
@@ -299,6 +305,8 @@ trial_real(mp_CompiledObject *op, const mp_call_args *call, trial_outcome *got,
             trial_kept(op, spent, broke);
         }
         else if (rc == 0) {
+            op->tries =
+                broke != NULL || !op->hoped;  // else a recording with breaks is next
             rc = mp_stats_fallback(&op->stats, MP_FB_TRIAL_DIFFERS);
         }
     }
@@ -332,9 +340,10 @@ mp_trial_call(mp_CompiledObject *op, const mp_call_args *call, mp_entry *broke,
 
 int
 mp_trial_after(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
-               PyObject *result)
+               PyObject *result, int64_t spent)
 {
     trial_outcome got;
+    int32_t failed = op->trials_failed;
     PyCodeObject *code = (PyCodeObject *)Py_NewRef(op->target.root->func_code);
     PyObject *now = PyObject_CallMethod(op->judge, "save", NULL);
     PyObject *done =
@@ -342,16 +351,25 @@ mp_trial_after(mp_CompiledObject *op, const mp_call_args *call, PyObject *state,
     int rc = done == NULL ? -1 : trial_run(op, call, now, &got);
     Py_XDECREF(done);
     Py_XDECREF(now);
-    if (rc > 0 && got.left != NULL) {
+    if (rc > 0 && op->fullgraph && got.left != NULL) {
         mp_plan_free(got.plan);  // the call itself has come before, and has written
         op->trials_failed++;
         rc = 0;
         trial_clear(&got);
     }
     else if (rc > 0) {
+        // (What a call has written, the next one may write otherwise: try again then.  Else
+        // the next one is recorded with its breaks.)
+        bool again = op->fullgraph || got.left != NULL;
         rc = trial_judge(op, call, &got, code, result);
         trial_clear(&got);
+        op->tries = op->tries && (rc != 0 || again);
+        if (rc > 0 && !op->fullgraph && op->cache.n > 0 && op->cache.at[0]->told) {
+            op->cache.at[0]->timed = TRIAL_TIMED;
+            op->cache.at[0]->eager_ns = spent;
+        }
     }
+    op->trials_failed = rc == 0 && !op->fullgraph ? failed : op->trials_failed;
     Py_DECREF(code);
     return rc;
 }

@@ -23,7 +23,8 @@ typedef struct {
     PyObject *kwnames;
 } mp_call_args;
 
-/* Are trials of use for this object? */
+/* Could they be of use for this object?  Are they? */
+bool mp_trial_may_be(const mp_CompiledObject *op);
 bool mp_trial_is_due(const mp_CompiledObject *op);
 /* A recording has ended, told False: was it one for which they are?  broke: the entry that
  * it made, or NULL. */
@@ -36,9 +37,10 @@ MP_MAYRUN void mp_trial_time(mp_CompiledObject *op, mp_entry *entry, int64_t ns)
  * broke: the entry that would answer, or NULL. */
 MP_MAYRUN int mp_trial_call(mp_CompiledObject *op, const mp_call_args *call,
                             mp_entry *broke, PyObject **result);
-/* Try what a call with this result would have been, from the random state it began with.
+/* Try what a call with this result, which took `spent`, would have been, from the random state
+ * that it began with.
  * 1: the entry is kept; 0: not; -1: exception. */
 MP_MAYRUN int mp_trial_after(mp_CompiledObject *op, const mp_call_args *call,
-                             PyObject *state, PyObject *result);
+                             PyObject *state, PyObject *result, int64_t spent);
 
 #endif

@@ -313,11 +313,25 @@ drop_outputs(mp_trace *T)
     }
 }
 
+/* A program that asks whether a compiler is at work needs a value, and what it wrote a trial may write:
+ * told True it may not need it, so a trial comes before any break. */
+static bool
+waits_for_trial(const mp_trace *T)
+{
+    const mp_compiling *c = T->compiling;
+    bool may = c->hopes && c->asked && c->values && !T->wrote_input && T->is_root;
+    for (int i = 0; may && i < T->n_writes; i++) {
+        uint8_t kind = (uint8_t)T->writes[i].kind;
+        may = T->writes[i].dead || kind == MP_W_KEY_SET || kind == MP_W_CONTEXT;
+    }
+    return may;
+}
+
 bool
 mp_segment_break(mp_trace *T, mp_shadow *s, int n_writes)
 {
     assert(T->state == MP_TRACE_ABORTED);
-    if (!may_break(T)) {
+    if (!may_break(T) || waits_for_trial(T)) {
         return false;
     }
     if (T->stale > 0 && T->stale <= T->n_stack) {

@@ -53,6 +53,7 @@ typedef struct {
     mp_tells tells;
     bool flow;    // branches on tensors become operations
     bool trial;   // the run is given up before it changes what cannot be put back
+    bool hopes;   // if it breaks at a value after all, a trial follows at once
     bool asked;   // out: by the program, not by torch's own modules
     bool values;  // out: it broke where a value, or what depends on one, was needed
     const mp_marks *numbers;  // borrowed: which ones become symbols; NULL: none ...
