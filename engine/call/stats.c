@@ -139,6 +139,15 @@ mp_stats_count_break(mp_stats *stats, int32_t place, int abort)
     assert(place >= 0 && place < stats->n_places);
     stats->places[place].breaks++;
     stats->places[place].abort = abort;
+    stats->places[place].past = false;
+}
+
+void
+mp_stats_breaks_past(mp_stats *stats)
+{
+    for (int32_t i = 0; i < stats->n_places; i++) {
+        stats->places[i].past = stats->places[i].breaks > 0;
+    }
 }
 
 int
@@ -282,13 +291,13 @@ stats_add_rows(const mp_stats *stats, PyObject *reasons, PyObject *breaks,
     return rc;
 }
 
-/* The number of places where segments have ended. */
+/* The number of places where segments end, as far as recordings are kept. */
 static int
 stats_breaks(const mp_stats *stats)
 {
     int n = 0;
     for (int32_t i = 0; i < stats->n_places; i++) {
-        n += stats->places[i].breaks > 0;
+        n += stats->places[i].breaks > 0 && !stats->places[i].past;
     }
     return n;
 }

@@ -35,6 +35,7 @@ typedef struct {
     uint64_t breaks;  // segments that ended there
     int abort;        // mp_abort_id of the breaks
     bool told;        // they have been reported to the listener
+    bool past;        // no recording that is kept breaks there any more
 } mp_place;
 
 /* Exponential back-off.  Failures are keyed by place; `note` says that one more
@@ -72,6 +73,8 @@ int32_t mp_stats_place(mp_stats *stats, const char *reason, PyObject *detail,
 void mp_stats_count(mp_stats *stats, int32_t place);
 /* A segment ended there. */
 void mp_stats_count_break(mp_stats *stats, int32_t place, int abort);
+/* No recording that is kept breaks. */
+void mp_stats_breaks_past(mp_stats *stats);
 int mp_stats_fallback(mp_stats *stats, mp_fallback why);  // 0 / -1
 /* Is this call to be skipped?  Then it has been counted. */
 bool mp_stats_skip(mp_stats *stats);

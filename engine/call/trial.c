@@ -262,6 +262,9 @@ trial_forget(mp_CompiledObject *op)
     for (int32_t i = 0; !breaks && i < op->points.n; i++) {
         mp_cache_clear(&op->points.at[i]->cache);
     }
+    if (!breaks) {
+        mp_stats_breaks_past(&op->stats);
+    }
 }
 
 /* The trial agrees with the real call, which took `spent`: its entry answers from now on. */

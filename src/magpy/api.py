@@ -382,8 +382,9 @@ def stats(compiled: Any = None) -> dict[str, Any]:
 
     Returns:
         calls, hits, recordings, graphs, reused (graphs that were compiled for an
-        equal one), graph_breaks, fallbacks (calls that ran eager), partial_hits (hits of
-        calls that break), verified, diverged; reasons and places (of the fallbacks),
+        equal one), graph_breaks (places where what is recorded breaks now; `breaks`
+        counts all that happened), fallbacks (calls that ran eager), partial_hits (hits
+        of calls that break), verified, diverged; reasons and places (of the fallbacks),
         breaks, seconds (spent by phase), dynamic (places of sizes and numbers that have
         changed, and are symbols since).
 
