@@ -110,7 +110,23 @@ change_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
                        : mp_note_hashing(T, s, c->callee, c->args + 1, c->count - 1);
 }
 
-/* CONTENT: list.extend, set.add, dict.clear.  The arguments are read as data. */
+/* list.extend. */
+mp_rc
+mp_rule_extend(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_val n;
+    mp_rc rc = check_content(T, c);
+    rc = rc != MP_OK ? rc : mp_value(T, c->args[0], &n);
+    if (rc != MP_OK || c->count != 2 || mp_val_is_constant(n)
+        || !mp_extends_by_items(c->args[0], c->args[1])) {
+        return rc != MP_OK ? rc : change_content(T, s, c, false);
+    }
+    mp_val more;
+    rc = mp_value_items(T, c->args[1], &more);
+    return rc != MP_OK ? rc : mp_write_extend(T, n.node, c->args[1]);
+}
+
+/* CONTENT: list.insert, set.add, dict.clear.  The arguments are read as data. */
 mp_rc
 mp_rule_content(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

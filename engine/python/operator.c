@@ -171,7 +171,7 @@ static const char *const binary_names[] = {
 
 /* What the operators in place do to a set (read/set.c); 0: TypeError. */
 static const char set_letters[] = {0, '&', 0, 0, 0, 0, 0, '|', 0, 0, '\\', 0, '^'};
-enum { BINARY_MOD = 6 };
+enum { BINARY_ADD = 0, BINARY_MOD = 6 };
 
 /* xs + ys, xs * 2: the items of the list or tuple xs are passed on, not looked at. */
 static bool
@@ -246,6 +246,12 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     }
     bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
     bool alters = inplace && mp_val_has_source(na) && PySet_Check(a);
+    bool extends = inplace && base == BINARY_ADD && mp_val_has_source(na)
+                   && PyList_CheckExact(a) && mp_extends_by_items(a, b);
+    if (rc == MP_OK && extends) {
+        s->below = MP_BELOW_WATCH;
+        return mp_write_extend(T, na.node, b);
+    }
     if (rc == MP_OK && !alters) {
         rc = joins_items(a, b, base) ? mp_read_all(T, a)
                                      : read_operand(T, a, na.node, false);

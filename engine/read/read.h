@@ -158,6 +158,9 @@ mp_rc mp_write_slot(mp_trace *T, mp_node *n, PyObject *descr, bool is_delete);
 mp_rc mp_write_cell(mp_trace *T, mp_node *cell);
 mp_rc mp_write_type(mp_trace *T, mp_node *cls, PyObject *name);
 mp_rc mp_write_append(mp_trace *T, mp_node *list);
+/* list.extend(more): appends of items that are known, however long the list is. */
+bool mp_extends_by_items(PyObject *list, PyObject *more);
+mp_rc mp_write_extend(mp_trace *T, mp_node *list, PyObject *more);
 /* The whole content is about to change: guards the entry content first. */
 mp_rc mp_write_content(mp_trace *T, mp_node *n);
 /* The same, of an object whose content does not become an entry by itself. */

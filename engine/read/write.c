@@ -196,6 +196,35 @@ mp_write_append(mp_trace *T, mp_node *list)
     return journal_add(T, MP_W_APPEND, list, NULL, size - list->entry_len);
 }
 
+bool
+mp_extends_by_items(PyObject *list, PyObject *more)
+{
+    enum { MAX_APPENDS = 64 };  // more are not worth a row each
+    return PyList_Check(list) && list != more
+           && (PyList_CheckExact(more) || PyTuple_CheckExact(more))
+           && PySequence_Fast_GET_SIZE(more) <= MAX_APPENDS;
+}
+
+mp_rc
+mp_write_extend(mp_trace *T, mp_node *list, PyObject *more)
+{
+    assert(mp_extends_by_items(list->obj, more));
+    if (list->reg < 0 || list->rewritten) {
+        return MP_OK;
+    }
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(more);
+    Py_ssize_t size = PyList_GET_SIZE(list->obj);
+    mp_rc rc = mp_read_all(T, more);
+    if (rc == MP_OK && !list->appended) {
+        list->appended = true;
+        list->entry_len = size;
+    }
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = journal_add(T, MP_W_APPEND, list, NULL, size + i - list->entry_len);
+    }
+    return rc;
+}
+
 /* What pop() would take, from either end. */
 static void
 loosen_ends(mp_trace *T, PyObject *obj)
