@@ -176,3 +176,51 @@ def test_functions_that_are_bound_by_hand():
         (a, bound, plain), (b, got, also) = f(owner, x), fast(owner, x)
         assert torch.equal(a, b) and bound == got and plain is also is True
     assert magpy.stats(fast)["graph_breaks"] == 0
+
+
+def test_gradients_of_a_scaled_loss():
+    def unscale(grads, found, scale):
+        torch._amp_foreach_non_finite_check_and_unscale_(grads, found, scale)
+        return found * 2, grads[0] + 1
+
+    fast = magpy.compile(unscale, backend="eager")
+    for value in (1.0, 2.0, float("inf"), 3.0):
+        worlds = []
+        for run in (unscale, fast):
+            grads = [torch.full((3,), value), torch.ones(2)]
+            found = torch.zeros(1)
+            made = run(grads, found, torch.tensor(0.5))
+            worlds.append([*made, *grads, found])
+        for want, got in zip(*worlds, strict=True):
+            assert torch.equal(want, got)
+    stats = magpy.stats(fast)
+    assert stats["graph_breaks"] == stats["fallbacks"] == 0 and stats["hits"] == 3
+
+
+def test_a_scaler_around_a_step():
+    def train(world, scaler, x):
+        loss = scaler.scale(world.model(x).square().sum())
+        loss.backward()
+        scaler.step(world.optimizer)
+        scaler.update()
+        world.optimizer.zero_grad()
+        return loss.detach()
+
+    runs = []
+    for compiled in (False, True):
+        world, found = World(OPTIMIZERS["sgd"]), []
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+        step = magpy.compile(train, backend="eager") if compiled else train
+        for i in range(7):
+            torch.manual_seed(i)
+            x = torch.full((3, 4), 1e30) if i == 4 else torch.randn(3, 4)
+            found += [step(world, scaler, x), scaler.get_scale()]
+        runs.append((found, world))
+    (want, eager), (got, fast) = runs
+    assert all(
+        torch.equal(a, b) if torch.is_tensor(a) else a == b
+        for a, b in zip(want, got, strict=True)
+    )
+    same(eager, fast)
+    stats = magpy.stats(step)
+    assert stats["fallbacks"] == 0 and stats["hits"] >= 4

@@ -149,6 +149,7 @@ SAME_CODE = ("dsmm", "hsmm", "spmm")
 # Private builtins that programs call and that are operations; others get no row.
 PRIVATE_CALL = (
     "_adaptive_avg_pool",
+    "_amp_",
     "_cast_",
     "_conj",
     "_convolution",
