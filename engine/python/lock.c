@@ -29,20 +29,28 @@ writes_while_locked(mp_trace *T)
     return false;
 }
 
-/* What a logger remembers of its levels (`isEnabledFor`): a hit, which reads the levels
- * themselves, need not, and must not: another thread could clear it meanwhile. */
+/* Logger.isEnabledFor() keeps what it has found in self._cache, under the lock.  A hit, which
+ * reads the levels themselves, need not, and must not: another thread could clear it meanwhile.
+ * (What code of the program writes below it counts.) */
 static void
-forget_levels(mp_trace *T)
+forget_answers(mp_trace *T, const mp_shadow *s)
 {
-    for (int i = T->n_free_writes; i < T->n_writes; i++) {
+    PyObject *f = mp_known[MP_K_IS_ENABLED_FOR];
+    const mp_shadow *caller = s > T->stack ? s - 1 : NULL;
+    if (f == NULL || caller == NULL || !PyFunction_Check(f)
+        || (PyObject *)mp_frame_code_borrow(caller->f)
+               != ((PyFunctionObject *)f)->func_code) {
+        return;
+    }
+    PyObject *logger = mp_frame_local_borrow(caller->f, 0);
+    PyObject *dict = logger == NULL ? NULL : mp_instance_dict_borrow(logger);
+    PyObject *cache = dict == NULL ? NULL : mp_dict_text_borrow(dict, "_cache");
+    mp_err_drop();  // without memory for the dict of an instance it has none
+    for (int i = T->n_free_writes; cache != NULL && i < T->n_writes; i++) {
         mp_write *w = &T->writes[i];
-        PyObject *dict =
-            w->kind == MP_W_KEY_SET && w->node->reg >= 0 ? w->node->obj : NULL;
-        PyObject *value = dict != NULL && w->key != NULL && PyLong_CheckExact(w->key)
-                                  && PyDict_CheckExact(dict)
-                              ? PyDict_GetItemWithError(dict, w->key)
-                              : NULL;
-        w->dead = w->dead || (value != NULL && PyBool_Check(value));
+        if (w->kind == MP_W_KEY_SET && w->node->obj == cache) {
+            w->dead = true;
+        }
     }
 }
 
@@ -66,9 +74,8 @@ mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
     }
     if (rc != MP_OK || !takes) {
         T->n_locks -= takes ? 0 : 1;
-        if (rc == MP_OK && T->n_locks == 0
-            && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)) {
-            forget_levels(T);
+        if (rc == MP_OK && T->n_locks == 0) {
+            forget_answers(T, s);
         }
         if (rc == MP_OK && T->n_locks == 0
             && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)
