@@ -231,7 +231,7 @@ mp_rule_subclasses(mp_trace *T, mp_shadow *s, const mp_call *c)
                               ((PyTypeObject *)cls)->tp_name);
     }
     for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(refs); i++) {
-        PyObject *sub = PyWeakref_GET_OBJECT(PyTuple_GET_ITEM(refs, i));
+        PyObject *sub = mp_weakref_borrow(PyTuple_GET_ITEM(refs, i));
         rc = mp_is_new_class(T, sub) || mp_is_of_call(T, sub)
                  ? mp_trace_abort(T, MP_AB_OPAQUE_CALL,
                                   "__subclasses__ with a class that the call made")

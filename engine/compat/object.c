@@ -422,6 +422,8 @@ mp_proxy_mapping_borrow(PyObject *proxy)
     return *(PyObject **)((char *)proxy + sizeof(PyObject));
 }
 
+#if MP_CAN_WATCH
+
 PyObject *
 mp_token_var_borrow(PyObject *token)
 {
@@ -450,6 +452,34 @@ mp_token_is_of_here(PyObject *token)
     PyObject *context = (PyObject *)((PyContextToken *)token)->tok_ctx;
     return context == PyThreadState_Get()->context;
 }
+
+#else  // a token is private there, and nobody asks
+
+PyObject *
+mp_token_var_borrow(PyObject *token)
+{
+    return NULL;
+}
+
+PyObject *
+mp_token_old_borrow(PyObject *token)
+{
+    return NULL;
+}
+
+bool
+mp_token_is_used(PyObject *token)
+{
+    return true;
+}
+
+bool
+mp_token_is_of_here(PyObject *token)
+{
+    return false;
+}
+
+#endif
 
 PyObject *
 mp_descr_part_borrow(PyObject *o, int i)
@@ -796,7 +826,7 @@ subclasses_borrow(PyTypeObject *type)
 static bool
 is_live_ref(PyObject *ref)
 {
-    return PyWeakref_CheckRef(ref) && PyWeakref_GET_OBJECT(ref) != Py_None;
+    return PyWeakref_CheckRef(ref) && mp_weakref_borrow(ref) != Py_None;
 }
 
 PyObject *
