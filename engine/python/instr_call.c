@@ -125,8 +125,11 @@ mp_rc
 mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
     PyObject *operands[2] = {TOP(s, in, 2), TOP(s, in, 1)};
+    // A tensor is compared with None in Python: the answer is a bool.
+    bool with_none = (in->arg == Py_EQ || in->arg == Py_NE)
+                     && (operands[0] == Py_None || operands[1] == Py_None);
     mp_rc rc = MP_OK;
-    for (int i = 0; i < 2 && in->flag && rc == MP_OK; i++) {
+    for (int i = 0; i < 2 && in->flag && !with_none && rc == MP_OK; i++) {
         mp_val n;
         if (mp_late_find(T, operands[i]) != NULL) {
             rc = mp_pin(T, operands[i]);
