@@ -545,20 +545,6 @@ do_add_all(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc != MP_OK || n == NULL || n->reg < 0 ? rc : mp_write_content(T, n);
 }
 
-/* The instructions of 3.13 that are two: each touches its own local. */
-static mp_rc
-do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in)
-{
-    mp_rc rc = in->op == MP_OP_LOAD_FAST_LOAD_FAST
-                   ? mp_segment_load_local(T, s, in->arg)
-                   : mp_segment_store_local(T, s, in->arg);
-    if (rc != MP_OK || in->op == MP_OP_STORE_FAST_STORE_FAST) {
-        return rc != MP_OK ? rc : mp_segment_store_local(T, s, in->flag);
-    }
-    // What was stored in this very local is loaded again: it has been read.
-    return mp_segment_load_local(T, s, in->flag);
-}
-
 static mp_rc
 do_known(mp_trace *T, PyObject *value)
 {
@@ -692,7 +678,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_LOAD_FAST_LOAD_FAST:
     case MP_OP_STORE_FAST_LOAD_FAST:
     case MP_OP_STORE_FAST_STORE_FAST:
-        return do_two_locals(T, s, in);
+        return mp_do_two_locals(T, s, in);
     case MP_OP_LIST_APPEND:
     case MP_OP_SET_ADD:
     case MP_OP_MAP_ADD:
@@ -748,7 +734,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         s->post = MP_POST_FRESH;
         return make_function(T, s, in);
     case MP_OP_SET_FUNCTION_ATTRIBUTE:
-        return in->arg == 1 || in->arg == 2 ? mp_read_all(T, TOP(s, in, 2)) : MP_OK;
+        return in->arg == 8 ? MP_OK : mp_read_all(T, TOP(s, in, 2));  // 8: the closure
     case MP_OP_LOAD_GLOBAL:
         return load_global(T, s, NAME(s, in));
     case MP_OP_STORE_GLOBAL:

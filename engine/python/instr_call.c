@@ -1,4 +1,5 @@
-/* python/instr_call.c - the instructions that call: where callee and arguments stand.
+/* python/instr_call.c - the instructions that call: where callee and arguments stand; and
+ * those that are two in one on 3.13.
  *
  * Stack slots are an argument array as they are: they lie side by side in the frame. */
 #include "python/python.h"
@@ -144,4 +145,18 @@ mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
     }
     return rc != MP_OK ? rc
                        : mp_record_compare(T, s, operands[0], operands[1], in->arg);
+}
+
+/* The instructions of 3.13 that are two: each touches its own local. */
+mp_rc
+mp_do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    mp_rc rc = in->op == MP_OP_LOAD_FAST_LOAD_FAST
+                   ? mp_segment_load_local(T, s, in->arg)
+                   : mp_segment_store_local(T, s, in->arg);
+    if (rc != MP_OK || in->op == MP_OP_STORE_FAST_STORE_FAST) {
+        return rc != MP_OK ? rc : mp_segment_store_local(T, s, in->flag);
+    }
+    // What was stored in this very local is loaded again: it has been read.
+    return mp_segment_load_local(T, s, in->flag);
 }

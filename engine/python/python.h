@@ -127,6 +127,7 @@ mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
 
 mp_rc mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in);
+mp_rc mp_do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
 
