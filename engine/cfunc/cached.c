@@ -21,10 +21,10 @@ hashes_by_identity(PyTypeObject *tp)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
-/* An answer for an object and sizes that are known to vary from call to call: a break serves
- * all sizes, and an entry of the cache one. */
+/* An answer for an object and sizes, which vary from call to call: a break serves all sizes,
+ * and an entry of the cache one. */
 static bool
-is_worth_a_break(mp_trace *T, const mp_call *c)
+is_worth_a_break(const mp_call *c)
 {
     bool object = false, sizes = false;
     for (Py_ssize_t i = 0; i < c->count; i++) {
@@ -32,7 +32,9 @@ is_worth_a_break(mp_trace *T, const mp_call *c)
         object = object
                  || (hashes_by_identity(Py_TYPE(arg)) && !PyType_Check(arg)
                      && !PyFunction_Check(arg) && arg != Py_None);
-        sizes = sizes || (PyTuple_Check(arg) && mp_holds_symbols(T, arg));
+        sizes = sizes
+                || (PyTuple_Check(arg) && PyTuple_GET_SIZE(arg) > 0
+                    && PyLong_CheckExact(PyTuple_GET_ITEM(arg, 0)));
     }
     return object && sizes;
 }
@@ -216,7 +218,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || mp_is_of_typing(inner)) {
         return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
     }
-    if (is_worth_a_break(T, c)) {
+    if (is_worth_a_break(c)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
     }
     rc = mp_pin_deep_all(T, c->args, c->count);  // (hashed)
