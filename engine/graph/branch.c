@@ -19,7 +19,7 @@
 #include "objects/operators.h"
 #include "plan/value.h"
 
-enum { MAX_NESTED = 6 };
+enum { MAX_NESTED = 64 };
 
 static mp_rc
 branch_refuse(mp_trace *T, const char *why)
@@ -46,6 +46,22 @@ frame_can_branch(const mp_shadow *s)
            && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
 }
 
+bool
+mp_branch_may_call(const mp_trace *T, const mp_shadow *s)
+{
+    if (!T->compiling->flow || s->pending < 0
+        || s->info->at[s->pending].op != MP_OP_CALL) {
+        return false;
+    }
+    PyObject *tests = mp_region_module_borrow() == NULL
+                          ? NULL
+                          : PyObject_CallMethod(mp_region_module_borrow(), "is_tested",
+                                                "Oi", s->info->code, s->pending);
+    mp_err_drop();  // on doubt, not
+    Py_XDECREF(tests);
+    return tests == Py_True;
+}
+
 /* Where the arms are: from magpy.regions. */
 static mp_rc
 ask_shape(mp_trace *T, const mp_shadow *s, mp_region *r)
@@ -58,6 +74,9 @@ ask_shape(mp_trace *T, const mp_shadow *s, mp_region *r)
     if (PyUnicode_Check(r->call)) {
         return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "%U", r->call);
     }
+    const mp_instr *in = &s->info->at[s->pending];
+    r->calls = in->op == MP_OP_CALL;
+    r->below = r->calls ? s->info->at[in->next].depth - 1 : in->depth - 1;
     r->others[0] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 0));
     r->others[1] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 1));
     r->join = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 2));
@@ -206,6 +225,85 @@ mp_arm_arrive(mp_trace *T, mp_shadow *s, mp_region *r, int index)
     Py_XDECREF(ops);
     r->arrived = rc == MP_OK;
     return rc;
+}
+
+/* -- Writes ---------------------------------------------------------------------------------- */
+
+/* What was there before the arm, and shares memory with a tensor: its place among the nodes, if it
+ * is one and no more; -1. */
+static int32_t
+written_from_before(const mp_trace *T, PyObject *tensor)
+{
+    uintptr_t lo, hi, other_lo, other_hi;
+    int32_t found = -1;
+    if (mp_tensor_extent(tensor, &lo, &hi) <= 0) {
+        return -1;
+    }
+    for (int32_t i = 0; i < T->inside - 1; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (n->kind != MP_NODE_TENSOR || (n->reg < 0 && !mp_node_is_alive(n))) {
+            continue;
+        }
+        if (!mp_node_is_alive(n)
+            || mp_tensor_extent(n->obj, &other_lo, &other_hi) <= 0) {
+            return -1;
+        }
+        if (lo < other_hi && other_lo < hi) {
+            if (found >= 0 || n->reg >= 0) {
+                return -1;
+            }
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* What the arm that is not taken writes is put back when it has ended. */
+static mp_rc
+keep_content(mp_trace *T, PyObject *tensor)
+{
+    mp_region *r = T->region;
+    while (r != NULL && r->arrived) {
+        r = r->outer;
+    }
+    if (r == NULL) {
+        return MP_OK;
+    }
+    PyObject *kept =
+        PyObject_CallMethod(mp_region_module_borrow(), "kept", "O", tensor);
+    if (kept == NULL) {
+        mp_err_drop();  // of inference mode
+        return branch_refuse(T, "a tensor that cannot be put back is written");
+    }
+    r->undo = r->undo == NULL ? PyList_New(0) : r->undo;
+    int rc = r->undo == NULL ? -1 : PyList_Append(r->undo, kept);
+    Py_DECREF(kept);
+    return rc < 0 ? MP_ERR : MP_OK;
+}
+
+mp_rc
+mp_arm_write(mp_trace *T, PyObject *tensor)
+{
+    int32_t at = written_from_before(T, tensor), inside = T->inside;
+    mp_node *n = at < 0 ? NULL : T->graph.nodes[at];
+    if (n == NULL || !mp_tensor_is(n->obj) || n->dynamic || n->sized || T->uncounted
+        || mp_tensor_requires_grad(n->obj) || mp_tensor_requires_grad(tensor)) {
+        return branch_refuse(T, "a tensor from outside is written");
+    }
+    PyObject *leaf = NULL;
+    mp_rc rc = mp_op_value(T, n, &leaf);
+    for (mp_region *r = T->region; rc == MP_OK && r != NULL && at < inside - 1;
+         r = r->outer) {
+        if (r->join == -2) {
+            rc = branch_refuse(T, "a tensor from outside is written");
+            break;
+        }
+        r->written = r->written == NULL ? PyList_New(0) : r->written;
+        rc = r->written == NULL || PyList_Append(r->written, leaf) < 0 ? MP_ERR : MP_OK;
+        inside = r->inside;
+    }
+    Py_XDECREF(leaf);
+    return rc != MP_OK ? rc : keep_content(T, tensor);
 }
 
 /* -- Where they meet --------------------------------------------------------------------- */
@@ -431,9 +529,10 @@ log_branch(meeting *m, PyObject *ops)
     PyObject *other = PyList_GET_ITEM(r->bodies, 0);
     bool truth = r->truth != 0;
     PyObject *row = PyObject_CallMethod(
-        mp_region_module_borrow(), "join", "O((OO)(OO))O", r->op.args,
+        mp_region_module_borrow(), "join", "O((OO)(OO))OO", r->op.args,
         truth ? ops : other, truth ? m->ours : m->theirs, truth ? other : ops,
-        truth ? m->theirs : m->ours, m->grads);
+        truth ? m->theirs : m->ours, m->grads,
+        r->written == NULL ? Py_None : r->written);
     if (row == NULL) {
         return MP_ERR;
     }
@@ -521,10 +620,11 @@ meet(meeting *m)
     bool computes = rc == MP_OK
                     && (PyList_GET_SIZE(ops) > 0
                         || PyList_GET_SIZE(PyList_GET_ITEM(r->bodies, 0)) > 0);
-    if (computes && m->n == 0) {  // (they may raise, or draw random numbers)
+    bool logs = m->n > 0 || r->written != NULL;
+    if (computes && !logs) {  // (they may raise, or draw random numbers)
         rc = branch_refuse(T, "operations whose results nobody reads");
     }
-    rc = rc != MP_OK || m->n == 0 ? rc : log_branch(m, ops);
+    rc = rc != MP_OK || !logs ? rc : log_branch(m, ops);
     Py_XDECREF(ops);
     if (rc == MP_OK) {
         forget_others(m);

@@ -203,6 +203,10 @@ PyObject *mp_region_module_borrow(void);
 mp_rc mp_branch_begin(mp_trace *T, mp_shadow *s, PyObject *tensor);
 /* A tensor whose value the recording does not know. */
 bool mp_is_undecided(mp_trace *T, PyObject *obj);
+/* bool(t) is about to be called: is what it answers tested at once, and nothing else? */
+bool mp_branch_may_call(const mp_trace *T, const mp_shadow *s);
+/* An arm writes to a tensor that was there before it, or shares memory with one. */
+mp_rc mp_arm_write(mp_trace *T, PyObject *tensor);
 /* An arm begins, in the frame of s; what it has logged, when it has ended. */
 void mp_arm_begin(mp_trace *T, mp_region *r, bool trial);
 /* The arm that is not taken is at its end: remember what its frame holds. */

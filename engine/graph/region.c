@@ -65,6 +65,7 @@ region_clear(mp_region *r)
     r->n_slots = 0;
     op_clear(&r->op);
     Py_CLEAR(r->call);
+    Py_CLEAR(r->written);
     Py_CLEAR(r->bodies);
     Py_CLEAR(r->params);
     Py_CLEAR(r->outer);
@@ -76,6 +77,7 @@ region_dealloc(PyObject *self)
     mp_region *r = (mp_region *)self;
     region_clear(r);
     Py_CLEAR(r->callee);
+    Py_CLEAR(((mp_region *)self)->undo);
     Py_TYPE(self)->tp_free(self);
 }
 

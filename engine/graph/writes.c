@@ -288,10 +288,18 @@ mp_op_check_trial(mp_trace *T)
 {
     assert(T->trial || T->inside > 0);
     const mp_pending_op *op = &T->op;
+    bool arm = T->region != NULL && T->region->join != -2 && op->effects != NULL;
     bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
     for (int i = 0; !writes && i < op->n_inputs; i++) {
         bool says = op->effects == NULL || op_says_written(T, op, i);
-        writes = says && is_of_outside(T, op->inputs[i]);
+        if (!says || !is_of_outside(T, op->inputs[i])) {
+            continue;
+        }
+        mp_rc rc = arm ? mp_arm_write(T, op->inputs[i]) : MP_OK;
+        if (rc != MP_OK) {
+            return rc;
+        }
+        writes = !arm;
     }
     if (writes) {
         return mp_trace_abort(T, MP_AB_MUTATION, "a tensor, in a trial");

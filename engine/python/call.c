@@ -629,6 +629,10 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames)
 {
     bool found;
+    if (callee == (PyObject *)&PyBool_Type && nargs == 1 && kwnames == NULL
+        && mp_is_undecided(T, args[0]) && mp_branch_may_call(T, s)) {
+        return mp_branch_begin(T, s, args[0]);
+    }
     int flags = mp_op_flags_of(callee);
     mp_rc rc = check_partial(T, (PyTypeObject *)callee, args, nargs);
     rc = rc != MP_OK ? rc : check_weakref(T, callee, args, nargs);

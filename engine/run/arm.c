@@ -48,10 +48,13 @@ run_other(mp_trace *T, mp_region *r)
 {
     mp_shadow *s = &T->stack[r->depth];
     // (The condition is not on the stack of the copy.)
-    int32_t n = s->info->code->co_nlocalsplus + s->info->at[s->pending].depth - 1;
+    int32_t n = s->info->code->co_nlocalsplus + r->below;
     PyObject **slots = copy_slots(s, n);
     if (slots == NULL) {
         return false;
+    }
+    if (r->calls) {
+        slots[n++] = PyBool_FromLong(!r->truth);
     }
     mp_resume_frame frame = {.func = (PyFunctionObject *)mp_frame_func_borrow(s->f),
                              .index = r->others[!r->truth],
@@ -67,12 +70,29 @@ run_other(mp_trace *T, mp_region *r)
     return r->arrived && T->state == MP_TRACE_RECORDING;
 }
 
+/* Put back what the arm that is not taken has written. */
+static void
+undo_writes(mp_region *r)
+{
+    if (r->undo == NULL) {
+        return;
+    }
+    mp_watch_pause();
+    PyObject *done =
+        PyObject_CallMethod(mp_region_module_borrow(), "undo", "O", r->undo);
+    mp_watch_unpause();
+    mp_err_drop();  // (unreachable: the memory was copied from there)
+    Py_XDECREF(done);
+    Py_CLEAR(r->undo);
+}
+
 static int
 arm_decide(PyObject *self)
 {
     mp_region *r = (mp_region *)Py_NewRef(self);
     mp_trace *T = r->T;
     r->decide = NULL;
+    r->vectorcall = NULL;
     PyObject *tensor = r->op.n_inputs > 0 ? Py_NewRef(r->op.inputs[0]) : NULL;
     int truth = tensor == NULL ? 1 : PyObject_IsTrue(tensor);
     Py_XDECREF(tensor);
@@ -86,6 +106,7 @@ arm_decide(PyObject *self)
         mp_record_step(T, step_other, r);
         bool goes_on =
             state != NULL && T->state == MP_TRACE_RECORDING && run_other(T, r);
+        undo_writes(r);
         if (state != NULL) {
             mp_aside_end(T, state);
             goes_on = goes_on && T->state == MP_TRACE_RECORDING;
@@ -108,10 +129,23 @@ arm_decide(PyObject *self)
     return truth;
 }
 
+/* In the place of bool. */
+static PyObject *
+arm_answer(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    int truth = arm_decide(self);
+    return truth < 0 ? NULL : PyBool_FromLong(truth);
+}
+
 mp_rc
 mp_branch_install(mp_trace *T, mp_shadow *s, int depth)
 {
     mp_region *r = T->region;
+    if (r->calls) {
+        mp_rc rc = mp_region_install(T, s, depth);
+        r->vectorcall = arm_answer;
+        return rc;
+    }
     PyObject *top = Py_NewRef(mp_frame_stack_borrow(s->f, depth - 1));
     assert(r->op.n_inputs == 1 && top == r->op.inputs[0]);
     r->decide = arm_decide;

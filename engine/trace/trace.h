@@ -245,9 +245,14 @@ typedef struct mp_region {
     int32_t depth;      // its place in T->stack
     int32_t join;       // code unit; -1: both arms return; -2: no branch
     int32_t others[2];  // where the arms begin, if it is false, if it is true
-    bool arrived;       // the arm that the program does not take is recorded
-    int truth;          // which one the program takes
-    PyObject **slots;   // owned: what the locals and the stack held there
+    int32_t below;      // how many values the stack holds there, without the condition
+    bool calls;         // bool() decides: the arms begin with its answer on the stack
+    PyObject *
+        written;  // owned list or NULL: Values of what was there before, and is written
+    PyObject *undo;    // owned list or NULL: what the arm that is not taken has written
+    bool arrived;      // the arm that the program does not take is recorded
+    int truth;         // which one the program takes
+    PyObject **slots;  // owned: what the locals and the stack held there
     PyObject **leaves;  // owned, parallel: Values of tensors among these, or NULL
     int32_t n_slots;
     int (*decide)(PyObject *self);

@@ -565,7 +565,8 @@ def effects_of(target: Any) -> Effects:
     if isinstance(target, torch.jit.ScriptFunction):
         return _script(target)
     if is_region(target):
-        inside = [effects_of(op[0]) for spec in target.specs for op in operations(spec)]
+        ops = [op[0] for spec in target.specs for op in operations(spec)]
+        inside = [effects_of(op) for op in ops if not is_region(op)]
         return _joined([replace(e, writes=(), quiet=()) for e in inside])
     if not _is_kept(target):
         return UNKNOWN  # code of the program

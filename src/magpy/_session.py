@@ -467,6 +467,7 @@ class Session:
             "generator": "draw from torch's own generators, or outside of the call",
             "gradients": "compile the parts that do neither by themselves",
             "tensor-subclass": "compile what works with dense tensors by itself",
+            "control-flow": "leave the loop after a fixed number of rounds",
         }
         return describe(
             f"{self.name}: the graph runs as recorded, not compiled by backend "

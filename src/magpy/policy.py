@@ -53,6 +53,11 @@ def without_parameters(spec: Spec) -> Spec:
     return plain, n_inputs, outputs, notes
 
 
+#: How deep branches may be nested in a graph that a compiler gets: it traces each level
+#: anew for those around it.
+DEEPEST = 3
+
+
 def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     """Return why no compiler may have the graph, and the name of that reason.
 
@@ -84,6 +89,8 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
             return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
         if target is eager_transforms._set_tensor_requires_grad and at in outside:
             return "it makes a leaf that requires gradients", "tensor-state"
+        if is_region(target) and target.depth > DEEPEST:
+            return "its branches are nested too deeply for a compiler", "control-flow"
         if is_region(target) and target.kind == "checkpoint" and _body_draws(target):
             return "a checkpoint in it draws random numbers", "gradients"
         if type(target) is str and target in _STATE_METHODS:

@@ -26,6 +26,8 @@ from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from magpy import _engine, graph
+from magpy.flow import branch_shape as branch_shape
+from magpy.flow import is_tested as is_tested
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -62,6 +64,10 @@ class Region(graph.WithBodies):
         self.specs = list(specs)
         self.tree = tree  # a result of the last body
         self.counts = counts  # how many tensors each group of operands has
+        inner = [
+            op[0].depth for spec in specs for op in spec[0] if graph.is_region(op[0])
+        ]
+        self.depth: int = 1 + max(inner, default=0)
         self._modules: list[GraphModule] | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -86,6 +92,7 @@ class Region(graph.WithBodies):
             ]
             for spec, module in zip(self.specs, self._modules, strict=True):
                 module.grads = spec[3].get("grads", ())
+                module.written = spec[3].get("written", ())
         return self._modules
 
     def operator(self) -> Callable[..., Any]:
@@ -520,6 +527,20 @@ def begin_aside() -> Callable[[], bool]:
     return end
 
 
+def kept(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return what :func:`undo` needs to put the content of a tensor back."""
+    with torch.no_grad():
+        return tensor, tensor.detach().clone(), tensor._version
+
+
+def undo(log: list[tuple[torch.Tensor, torch.Tensor, int]]) -> None:
+    """Put back what tensors held, the last first; nobody sees that they were written."""
+    for tensor, content, version in reversed(log):
+        with torch.no_grad():
+            tensor.detach().copy_(content)
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+
 def look_alike(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Can no code tell the tensors apart but by their values?"""
     return (
@@ -565,14 +586,16 @@ def branch(
         found: tuple[Any, ...] = chosen(*operands)
         return found
 
+    written: tuple[int, ...] = right.written
+
     def copied(arm: Any) -> Callable[..., tuple[Any, ...]]:
         def run(*given: Any) -> tuple[Any, ...]:
-            return tuple(
-                [
-                    result.clone() if any(result is x for x in given) else result
-                    for result in arm(*given)
-                ]
-            )
+            own = [x.clone() if k in written else x for k, x in enumerate(given)]
+            results = [
+                result.clone() if any(result is x for x in own) else result
+                for result in arm(*own)
+            ]
+            return (*results, *[own[k] for k in written])
 
         return run
 
@@ -581,6 +604,9 @@ def branch(
         condition.reshape(()) != 0, copied(right), copied(wrong), operands
     )
     grads = right.grads
+    results, after = results[: len(grads)], results[len(grads) :]
+    for k, content in zip(written, after, strict=True):
+        operands[k].copy_(content)
     return tuple(
         [
             result if asks else result.detach()
@@ -603,6 +629,7 @@ def join(
     leaves: tuple[Any, ...],
     arms: Sequence[tuple[list[Any], Any]],
     grads: Sequence[bool],
+    written: Sequence[Any] | None,
 ) -> Any:
     """Return the operation that stands for a branch, and its operands.
 
@@ -610,6 +637,7 @@ def join(
         leaves: the condition.
         arms: operations and results of the one for True, and of the other.
         grads: which results require gradients.
+        written: operands that an arm writes to.
     """
     bodies: list[Body] = [([], ops, outs) for ops, outs in arms]
     try:
@@ -619,143 +647,9 @@ def join(
     except RefusedError as error:
         return str(error)
     specs[0][3]["grads"] = tuple(grads)
+    changed = {value.index for value in written or ()}
+    specs[0][3]["written"] = tuple(
+        [k for k, value in enumerate(lifted) if value.index in changed]
+    )
     region = Region("branch", specs, (1, 0), _shaped(bodies[0][2], None))
     return region, (*leaves, *lifted)
-
-
-@functools.lru_cache(maxsize=1024)
-def branch_shape(code: types.CodeType, index: int) -> tuple[int, int, int, bytes] | str:
-    """Return where the arms of a jump begin and meet; a text if they do not.
-
-    Returns:
-        Code units of the arm for False, of that for True, of the place where they meet
-        (-1: both return), and for each local whether its value may be needed there.
-    """
-    if len(code.co_code) > _LONGEST:
-        return "a function that is too long"
-    flow = _Flow(code)
-    at = flow.at.get(index)
-    if at is None or len(flow.next[at]) != 2:
-        return "a jump of another kind"
-    fall, target = flow.next[at]
-    name = flow.code[at].opname
-    arms = (fall, target) if "IF_TRUE" in name else (target, fall)
-    place = flow.meet(at)
-    if place is None:
-        return "its arms do not meet in this frame"
-    if flow.returns(at, place):
-        return "a loop"
-    unit = -1 if place == flow.end else flow.units[place]
-    live = flow.live(place) if place != flow.end else frozenset()
-    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-    mask = bytes([i in live for i in range(len(names))])
-    return flow.units[arms[0]], flow.units[arms[1]], unit, mask
-
-
-class _Flow:
-    """The instructions of a function and how they follow each other."""
-
-    def __init__(self, code: types.CodeType) -> None:
-        found = list(dis.get_instructions(code))
-        self.code: list[dis.Instruction] = []
-        self.units: list[int] = []  # where an instruction begins, with its prefixes
-        start = None
-        for each in found:
-            start = each.offset if start is None else start
-            if each.opname == "EXTENDED_ARG":
-                continue
-            self.code.append(each)
-            self.units.append(start // 2)
-            start = None
-        self.at = {unit: i for i, unit in enumerate(self.units)}
-        offsets = {each.offset: i for i, each in enumerate(self.code)}
-        for i, unit in enumerate(self.units):
-            offsets[unit * 2] = i
-        self.end = len(self.code)
-        self.next: list[list[int]] = []
-        for i, each in enumerate(self.code):
-            name, follows = each.opname, []
-            if name.startswith(("RETURN", "RAISE", "RERAISE")):
-                follows = [self.end] if name.startswith("RETURN_") else []
-            else:
-                if name not in ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE") and (
-                    name != "JUMP_BACKWARD_NO_INTERRUPT"
-                ):
-                    follows.append(i + 1)
-                if each.opcode in _JUMPS:
-                    follows.append(offsets[each.argval])
-            if name == "RETURN_GENERATOR":
-                follows = [i + 1]
-            self.next.append(follows)
-        #: Handlers that an exception of an instruction may go to.
-        self.caught: list[list[int]] = [[] for _ in self.code]
-        table: Any = dis.Bytecode(code)  # (typeshed does not know the attribute)
-        for entry in table.exception_entries:
-            for i in range(len(self.code)):
-                if entry.start <= self.code[i].offset < entry.end:
-                    self.caught[i].append(offsets[entry.target])
-
-    def meet(self, at: int) -> int | None:
-        """Return the first place through which all ways from `at` go."""
-        every = frozenset(range(self.end + 1))
-        after = {i: every for i in range(self.end)}
-        after[self.end] = frozenset({self.end})
-        changed = True
-        while changed:
-            changed = False
-            for i in reversed(range(self.end)):
-                ways = [after[n] for n in self.next[i]]
-                if not ways:
-                    continue  # it raises: no way that meets another
-                new = frozenset.intersection(*ways) | {i}
-                if new != after[i]:
-                    after[i], changed = new, True
-        shared = after[at] - {at}
-        if not shared or len(shared) == self.end:
-            return None
-        return max(shared, key=lambda i: len(after[i]))
-
-    def returns(self, at: int, place: int) -> bool:
-        """Is there a way from `at` to itself that does not go through `place`?"""
-        seen: set[int] = set()
-        waiting = list(self.next[at])
-        while waiting:
-            i = waiting.pop()
-            if i == at:
-                return True
-            if i not in (place, self.end) and i not in seen:
-                seen.add(i)
-                waiting += self.next[i]
-        return False
-
-    def live(self, place: int) -> frozenset[int]:
-        """Return the locals whose values may be read from `place` on.
-
-        To delete one that is not set raises, so that reads it, too.
-        """
-        alive: list[frozenset[int]] = [frozenset()] * (self.end + 1)
-        changed = True
-        while changed:
-            changed = False
-            for i in reversed(range(self.end)):
-                new = frozenset().union(*(alive[n] for n in self.next[i]))
-                name, arg = self.code[i].opname, self.code[i].arg or 0
-                if name == "STORE_FAST":
-                    new -= {arg}
-                elif name.startswith("LOAD_FAST") or name in (
-                    "DELETE_FAST",
-                    "LOAD_CLOSURE",
-                    "LOAD_DEREF",
-                    "LOAD_CLASSDEREF",
-                    "STORE_DEREF",
-                    "DELETE_DEREF",
-                ):
-                    new |= {arg}
-                new = new.union(*(alive[n] for n in self.caught[i]))
-                if new != alive[i]:
-                    alive[i], changed = new, True
-        return alive[place]
-
-
-_LONGEST = 8000  # bytes of code
-_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)

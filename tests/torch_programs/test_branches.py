@@ -537,6 +537,87 @@ def f(x):
 """)
 
 
+LOOPS = cases(r"""
+=== a_loop_that_python_bounds
+def f(x):
+    buffer = torch.zeros(4, 3)
+    step, going = 0, True
+    while going:
+        x = x * 0.5
+        buffer[step] = x
+        step += 1
+        going = bool(x.sum() > 1) and step < 4
+    return buffer, x
+>>> t(3).abs() * 9
+>>> -t(3).abs()
+>>> t(3).abs()
+
+=== bool_of_a_tensor
+def f(x):
+    if bool(x.sum() > 0):
+        y = x * 2
+    else:
+        y = x * 3
+    done = bool((y > 4).all())
+    if done:
+        z = y + 1
+    else:
+        z = y - 1
+    return z * 2
+>>> t(3).abs() * 9
+>>> -t(3).abs()
+>>> t(3).abs()
+
+=== writes_to_what_the_run_has_made
+def f(x):
+    buffer = torch.zeros(4)
+    if x.sum() > 0:
+        buffer[1:2].copy_(x[:1])
+        y = x + 1
+    else:
+        buffer.add_(1)
+        y = x * 3
+    if x.sum() > 1:
+        buffer.mul_(2)
+    return buffer, y
+>>> t(3).abs()
+>>> -t(3).abs()
+
+=== writes_in_nested_arms
+def f(x):
+    a, b = torch.zeros(3), torch.ones(3)
+    if x.sum() > 0:
+        a.add_(1)
+        if x.sum() > 2:
+            b.copy_(x)
+        else:
+            b.mul_(3)
+            a.sub_(b)
+    else:
+        c = a + 1
+        if x.sum() < -2:
+            c.add_(2)
+            b.add_(c)
+    return a, b
+>>> t(3).abs()
+>>> -t(3).abs()
+>>> t(3).abs() * 9
+>>> -t(3).abs() * 9
+
+=== a_test_that_falls_through
+def f(x):
+    n = 0
+    y = x * 1
+    while bool(y.sum() < 10) and n < 5:
+        y = y + 1
+        n += 1
+    return y * 2
+>>> t(3).abs()
+>>> -t(3).abs()
+>>> t(3).abs() + 9
+""")
+
+
 @pytest.fixture
 def flow():
     with magpy.config.patch(control_flow=True):
@@ -546,6 +627,72 @@ def flow():
 @pytest.mark.parametrize("case", BRANCHES, ids=lambda case: case.name)
 def test_branches_are_in_the_graph(case, flow):
     check_torch(case)
+
+
+@pytest.mark.parametrize("case", LOOPS, ids=lambda case: case.name)
+def test_loops_and_writes_are_in_the_graph(case, flow):
+    check_torch(case)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("first", [1.0, -1.0])
+def test_what_the_other_arm_writes_is_put_back(backend, first):
+    seen = []
+
+    def f(x):
+        b = torch.zeros(3)
+        seen.append(b)
+        if x.sum() > 0:
+            b.add_(1)
+            y = b * x
+        else:
+            y = b - x
+        return y, b
+
+    fast = magpy.compile(f, backend=backend, control_flow=True)
+    for sign in (1, -1, 1, -1):
+        x = torch.full((3,), first * sign)
+        (y, b), (right, written) = fast(x), f(x)
+        assert torch.equal(y, right)
+        assert torch.equal(b, written)
+        if backend == "eager":
+            assert b._version == written._version
+        assert seen[-2] is b
+        del b, written
+        seen.clear()
+    assert magpy.stats(fast)["hits"] == 3
+    assert magpy.stats(fast)["graphs"] == 1
+
+
+def test_nests_that_are_too_deep_for_a_compiler_run_as_recorded(caplog):
+    def f(x):
+        n = 0
+        y = x * 1
+        while bool(y.sum() < 10) and n < 12:
+            y = y + 1
+            n += 1
+        return y * 2
+
+    fast = magpy.compile(f, backend="aot_eager", control_flow=True)
+    for k in (0, 5, 2, -9):
+        x = torch.full((3,), float(k))
+        assert torch.equal(fast(x), f(x))
+    assert magpy.stats(fast)["hits"] == 3
+    assert magpy.stats(fast)["graphs"] == 1
+
+
+def test_loops_that_nothing_bounds_are_breaks(flow):
+    def f(x):
+        y = x * 1
+        while y.sum() < 1000:
+            y = y + 1
+        return y
+
+    fast = magpy.compile(f, backend="eager")
+    for k in (1, 990, 3):
+        x = torch.full((1,), float(k))
+        assert torch.equal(fast(x), f(x))
+    assert magpy.stats(fast)["reasons"] == {"control-flow": 1}
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
