@@ -260,15 +260,8 @@ written_from_before(const mp_trace *T, PyObject *tensor)
 
 /* What the arm that is not taken writes is put back when it has ended. */
 static mp_rc
-keep_content(mp_trace *T, PyObject *tensor)
+keep_content(mp_trace *T, mp_region *r, PyObject *tensor)
 {
-    mp_region *r = T->region;
-    while (r != NULL && r->arrived) {
-        r = r->outer;
-    }
-    if (r == NULL) {
-        return MP_OK;
-    }
     PyObject *kept =
         PyObject_CallMethod(mp_region_module_borrow(), "kept", "O", tensor);
     if (kept == NULL) {
@@ -290,7 +283,15 @@ mp_arm_write(mp_trace *T, PyObject *tensor)
         || mp_tensor_requires_grad(n->obj) || mp_tensor_requires_grad(tensor)) {
         return branch_refuse(T, "a tensor from outside is written");
     }
+    // R: what autograd notes of a write is not put back.
+    for (int i = 0; mp_grad_is_enabled() && i < T->op.n_inputs; i++) {
+        if (mp_tensor_requires_grad(T->op.inputs[i])) {
+            return branch_refuse(T, "a write with gradients");
+        }
+    }
     PyObject *leaf = NULL;
+    mp_region *aside =
+        NULL;  // the innermost arm that is not taken, and does not own it
     mp_rc rc = mp_op_value(T, n, &leaf);
     for (mp_region *r = T->region; rc == MP_OK && r != NULL && at < inside - 1;
          r = r->outer) {
@@ -300,10 +301,11 @@ mp_arm_write(mp_trace *T, PyObject *tensor)
         }
         r->written = r->written == NULL ? PyList_New(0) : r->written;
         rc = r->written == NULL || PyList_Append(r->written, leaf) < 0 ? MP_ERR : MP_OK;
+        aside = aside == NULL && !r->arrived ? r : aside;
         inside = r->inside;
     }
     Py_XDECREF(leaf);
-    return rc != MP_OK ? rc : keep_content(T, tensor);
+    return rc != MP_OK || aside == NULL ? rc : keep_content(T, aside, tensor);
 }
 
 /* -- Where they meet --------------------------------------------------------------------- */

@@ -135,6 +135,7 @@ mp_region_drop(mp_trace *T)
         Py_DECREF(r);
     }
     T->inside = T->body = 0;
+    T->arm_end = 0;
 }
 
 bool

@@ -7,6 +7,9 @@
 #include "graph/graph.h"
 #include "run/run.h"
 
+// R: an arm that the program does not take need not end.
+enum { ARM_INSTRUCTIONS = 300000 };
+
 static mp_rc
 step_other(mp_trace *T, mp_shadow *s, void *arg)
 {
@@ -14,6 +17,8 @@ step_other(mp_trace *T, mp_shadow *s, void *arg)
     r->trial = T->trial;
     r->inside = T->inside;
     r->body = T->body;
+    r->arm_end = T->arm_end;
+    T->arm_end = T->arm_end > 0 ? T->arm_end : T->n_instr + ARM_INSTRUCTIONS;
     s->below = MP_BELOW_ARM;
     mp_arm_begin(T, r, true);
     return MP_OK;
@@ -24,6 +29,7 @@ step_taken(mp_trace *T, mp_shadow *s, void *arg)
 {
     mp_region *r = arg;
     s->below = MP_BELOW_NOTHING;
+    T->arm_end = r->arm_end;
     mp_body_forget(T);
     mp_arm_begin(T, r, r->trial);
     return MP_OK;

@@ -625,6 +625,9 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
         return mp_trace_abort(T, MP_AB_LIMIT, "%lld instructions",
                               (long long)T->max_instr);
     }
+    if (T->arm_end > 0 && T->n_instr > T->arm_end) {
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "an arm without an end in sight");
+    }
     T->graph.at.index = index;
     mp_region *branch = T->region == NULL ? NULL : mp_branch_at(T, s, index);
     if (branch != NULL && !branch->arrived) {

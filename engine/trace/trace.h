@@ -242,6 +242,7 @@ typedef struct mp_region {
     bool trial;  // what T->trial was before it
     // A branch: of the frame that branches, and where its arms meet.
     int32_t body;       // what T->body was before it
+    int64_t arm_end;    // likewise
     int32_t depth;      // its place in T->stack
     int32_t join;       // code unit; -1: both arms return; -2: no branch
     int32_t others[2];  // where the arms begin, if it is false, if it is true
@@ -320,6 +321,7 @@ typedef struct mp_trace {
     PyObject *result;   // owned: the root's return value, while planning
     PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL
     int64_t n_instr, max_instr;
+    int64_t arm_end;  // > 0: the arm that is not taken may be recorded so far
     int64_t n_begin;  // n_instr when the segment began
     bool root_seen;
     bool wrote_input;   // some operation wrote to an input of the graph

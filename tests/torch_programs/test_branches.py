@@ -695,6 +695,45 @@ def test_loops_that_nothing_bounds_are_breaks(flow):
     assert magpy.stats(fast)["reasons"] == {"control-flow": 1}
 
 
+def test_an_arm_that_would_never_end_is_a_break(flow):
+    def f(x, n):
+        y = x * 1
+        if x.sum() > 0:
+            y = y + 1
+        else:
+            while n != 0:
+                n -= 1
+            y = y - 1
+        return y
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(3):
+        assert torch.equal(fast(torch.ones(3), -1), torch.full((3,), 2.0))
+        assert torch.equal(fast(-torch.ones(3), 3), torch.full((3,), -2.0))
+    assert magpy.stats(fast)["breaks"]["control-flow"] > 0
+
+
+def test_a_write_with_gradients_is_a_break(flow):
+    def f(x):
+        b = torch.zeros(3)
+        y = b + 1
+        if x.sum() > 0:
+            b[0] = x[0]
+            y = y * x
+        else:
+            y = y - x
+        return y, b
+
+    fast = magpy.compile(f, backend="eager")
+    for sign in (1, -1, 1, -1):
+        x = torch.full((3,), float(sign), requires_grad=True)
+        (y, b), (right, written) = fast(x), f(x)
+        assert torch.equal(y, right)
+        assert torch.equal(b, written)
+        assert b.requires_grad == written.requires_grad
+    assert magpy.stats(fast)["breaks"]["control-flow"] > 0
+
+
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
 def test_branches_that_break(case, flow):
     check_torch(dataclasses.replace(case, hit=False))
