@@ -76,8 +76,9 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
         return MP_ABORTED;
     }
     T->state = MP_TRACE_ABORTED;
-    T->compiling->values =
-        T->compiling->values || id == MP_AB_HOST_READ || id == MP_AB_DYNAMIC_SHAPE;
+    T->compiling->values = T->compiling->values || id == MP_AB_HOST_READ
+                           || id == MP_AB_DYNAMIC_SHAPE
+                           || (id == MP_AB_CONTROL_FLOW && T->compiling->flow);
     PyObject *saved = mp_err_take();
     mp_abort_clear(T->why);
     T->why->id = id;

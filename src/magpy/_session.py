@@ -192,6 +192,14 @@ class Session:
             if not why and spec[3].get("hooked"):
                 # They count and compare what each operation saves.
                 why, reason = "hooks for saved tensors are on", "saved-hooks"
+            # R: Inductor computed other numbers for arms with convolutions.
+            if (
+                not why
+                and backend.checked
+                and not backend.draws_alike
+                and policy.has_branches(ops)
+            ):
+                why, reason = "it has branches", "control-flow"
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:
@@ -467,7 +475,7 @@ class Session:
             "generator": "draw from torch's own generators, or outside of the call",
             "gradients": "compile the parts that do neither by themselves",
             "tensor-subclass": "compile what works with dense tensors by itself",
-            "control-flow": "leave the loop after a fixed number of rounds",
+            "control-flow": "compile what is heavy in it by itself",
         }
         return describe(
             f"{self.name}: the graph runs as recorded, not compiled by backend "

@@ -101,6 +101,11 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     return f"{later}.backward is Python code that runs later", "grad-later"
 
 
+def has_branches(spec: Spec) -> bool:
+    """Does a tensor decide what the graph runs?"""
+    return any(is_region(op[0]) and op[0].kind == "branch" for op in operations(spec))
+
+
 def _body_draws(region: Any) -> bool:
     return any(draws(op) for spec in region.specs for op in operations(spec))
 

@@ -734,6 +734,43 @@ def test_a_write_with_gradients_is_a_break(flow):
     assert magpy.stats(fast)["breaks"]["control-flow"] > 0
 
 
+def test_inductor_gets_no_graph_with_branches(flow, caplog):
+    """Near convolutions its torch.cond computes something else (torch 2.13)."""
+    conv = torch.nn.Conv2d(3, 4, 3)
+
+    def f(x, keep):
+        y = conv(x)
+        if keep.sum() > 0:
+            z = torch.relu(y) + 1
+        else:
+            z = y * 2
+        return z
+
+    fast = magpy.compile(f, backend="inductor")
+    with torch.no_grad():
+        for keep in (1, 0, 1, 0):
+            x, k = torch.randn(1, 3, 6, 6), torch.tensor([keep])
+            assert torch.equal(fast(x, k), f(x, k))
+    counted = magpy.stats(fast)
+    assert (counted["graphs"], counted["hits"]) == (1, 3)
+
+
+def test_a_model_that_asks_is_compiling_is_tried_so(flow):
+    """As without control flow: what breaks for a value may be left out then."""
+
+    def f(x):
+        k = 1
+        if not torch.compiler.is_compiling() and bool((x > 0).all()):
+            k = 2
+        return x * k if k == 1 else x + x
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(5):
+        assert torch.equal(fast(-torch.ones(3)), f(-torch.ones(3)))
+    assert magpy.stats(fast)["partial_hits"] == 0
+    assert magpy.stats(fast)["hits"] >= 3
+
+
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
 def test_branches_that_break(case, flow):
     check_torch(dataclasses.replace(case, hit=False))

@@ -73,6 +73,8 @@ class _Pair:
     def compile(self, inputs: Any, **more: Any) -> None:
         """Let the system compile the module."""
         args, kwargs = inputs
+        if self.cell.kind == "control":
+            more.setdefault("control_flow", True)
         self.prepared = systems.prepare(
             self.cell.system, self.module, args, kwargs, **more
         )

@@ -139,6 +139,7 @@ def prepare(
     *,
     dynamic: bool | None = None,
     backend: Callable[..., Any] | None = None,
+    control_flow: bool | None = None,
 ) -> Prepared:
     """Let a system compile a module.
 
@@ -149,6 +150,7 @@ def prepare(
         kwargs: likewise.
         dynamic: sizes will change from call to call.
         backend: takes the place of the named one.
+        control_flow: of ``magpy.compile``; the others have nothing like it.
 
     Raises:
         Exception: whatever the system raises.
@@ -157,7 +159,7 @@ def prepare(
 
     front, name = parts(system)
     if front == "magpy":
-        return _magpy(module, backend or name, dynamic)
+        return _magpy(module, backend or name, dynamic, control_flow)
     if front == "dynamo":
         return _dynamo(module, backend or name, dynamic)
     if system == "script":
@@ -180,10 +182,12 @@ def prepare(
     return Prepared(module)
 
 
-def _magpy(module: Any, backend: Any, dynamic: bool | None) -> Prepared:
+def _magpy(
+    module: Any, backend: Any, dynamic: bool | None, control_flow: bool | None
+) -> Prepared:
     import magpy
 
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"control_flow": control_flow}
     if backend == "reduce-overhead":
         backend, options["mode"] = "inductor", "reduce-overhead"
     kept = _Recorded.listen()
