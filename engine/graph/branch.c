@@ -30,7 +30,9 @@ branch_refuse(mp_trace *T, const char *why)
 bool
 mp_is_undecided(mp_trace *T, PyObject *obj)
 {
-    const mp_node *n = mp_tensor_is_any(obj) ? mp_refgraph_find(&T->graph, obj) : NULL;
+    const mp_node *n = T->compiling->flow && mp_tensor_is_any(obj)
+                           ? mp_refgraph_find(&T->graph, obj)
+                           : NULL;
     return is_tensor_node(n) && mp_tensor_is(obj) && !mp_tensor_is_constant(T, obj);
 }
 
@@ -47,10 +49,9 @@ frame_can_branch(const mp_shadow *s)
 }
 
 bool
-mp_branch_may_call(const mp_trace *T, const mp_shadow *s)
+mp_branch_may_call(const mp_shadow *s)
 {
-    if (!T->compiling->flow || s->pending < 0
-        || s->info->at[s->pending].op != MP_OP_CALL) {
+    if (s->pending < 0 || s->info->at[s->pending].op != MP_OP_CALL) {
         return false;
     }
     PyObject *tests = mp_region_module_borrow() == NULL

@@ -811,10 +811,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_TO_BOOL:
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
-        if (T->compiling->flow && mp_is_undecided(T, TOP(s, in, 1))) {
-            return mp_branch_begin(T, s, TOP(s, in, 1));
-        }
-        return mp_read_truth(T, TOP(s, in, 1), s);
+        return mp_is_undecided(T, TOP(s, in, 1)) ? mp_branch_begin(T, s, TOP(s, in, 1))
+                                                 : mp_read_truth(T, TOP(s, in, 1), s);
     case MP_OP_JUMP_IF_TRUE_OR_POP:
     case MP_OP_JUMP_IF_FALSE_OR_POP:
         return mp_read_truth(T, TOP(s, in, 1), s);
