@@ -13,6 +13,7 @@
 #include "cfunc/cfunc.h"
 #include "effect/plant.h"
 #include "guard/plant.h"
+#include "guard/words.h"
 #include "objects/operators.h"
 #include "objects/own.h"
 #include "objects/warning.h"
@@ -73,7 +74,7 @@ static PyObject *
 module_guard_kinds(PyObject *module, PyObject *ignored)
 {
     static const module_cell rows[][MODULE_CELLS] = {
-#define GUARD(id, operands, object, format) {{"id", #id}, {"format", format}},
+#define GUARD(id, operands, object, words, format) {{"id", #id}, {"format", format}},
 #include "guard/guards.def"
 #undef GUARD
     };
@@ -255,8 +256,23 @@ module_set_plant(const char *family, const char *id)
     if (strcmp(family, "effect") == 0) {  // mp-ok: our own text
         return mp_plant_set_effect(id);
     }
+    if (strcmp(family, "word") == 0) {  // mp-ok: our own text
+        return mp_words_plant(id);
+    }
     PyErr_Format(PyExc_ValueError, "no family %s", family);
     return -1;
+}
+
+static PyObject *
+module_words_wrong(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromLongLong(mp_words_wrong());
+}
+
+static PyObject *
+module_words_check(PyObject *module, PyObject *on)
+{
+    return PyBool_FromLong(mp_words_check(on == Py_True));
 }
 
 static PyObject *
@@ -286,7 +302,14 @@ static PyMethodDef module_methods[] = {
 #ifdef MP_TESTING
     {"_plant", module_plant, METH_VARARGS,
      "_plant(family, id)\n--\n\n"
-     "Leave this kind of guard or effect out of every plan; None: leave out none."},
+     "Leave this kind of guard or effect out of every plan, or the words that prove a "
+     "kind of guard out of every proof; None: leave out none."},
+    {"_words_wrong", module_words_wrong, METH_NOARGS,
+     "_words_wrong()\n--\n\n"
+     "So often words have proved what a check refused."},
+    {"_words_check", module_words_check, METH_O,
+     "_words_check(on)\n--\n\n"
+     "Is each proof compared with a check from now on?  What was."},
     {"_plant_invariant", module_plant_invariant, METH_VARARGS,
      "_plant_invariant(id)\n--\n\n"
      "Break this invariant in the next recording that can; None: break none."},

@@ -11,6 +11,8 @@
  * the cache is held by C stack frames only, so it is rightly reachable. */
 #include "call/cache.h"
 
+#include "guard/words.h"
+
 /* -- One entry --------------------------------------------------------------------- */
 
 /* Does the graph spec say that inputs are written?  1 / 0 / -1. */
@@ -155,6 +157,15 @@ entry_ambient(const mp_plan *plan)
     return plan->ambient != NULL ? mp_ambient_text(plan->ambient) : PyList_New(0);
 }
 
+/* How a hit checks it: words, tensors, guards that are run, proofs made so far.  New. */
+static PyObject *
+entry_words(const mp_guards *g)
+{
+    mp_words_count n = mp_guards_count_words(g);
+    return Py_BuildValue("iiii", (int)n.words, (int)n.tensors, (int)n.steps,
+                         (int)n.made);
+}
+
 /* What `entries()` tells of an entry, for people and tests: new dict. */
 static PyObject *
 entry_describe(const mp_entry *entry)
@@ -171,6 +182,7 @@ entry_describe(const mp_entry *entry)
         || entry_put_steal(dict, "hits", PyLong_FromUnsignedLongLong(entry->hits)) < 0
         || entry_put_steal(dict, "instructions", PyLong_FromLong(p->n_instr)) < 0
         || entry_put_steal(dict, "guards", mp_guards_text(p->guards)) < 0
+        || entry_put_steal(dict, "words", entry_words(p->guards)) < 0
         || entry_put_steal(dict, "inputs",
                            entry_sources(p->guards, p->inputs, p->n_inputs))
                < 0

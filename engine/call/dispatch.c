@@ -80,10 +80,10 @@ dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
     }
     mp_guards *guards = hit->entry->plan->guards;
     assert(hit->blame < guards->n_ops);
-    if (mp_guards_check(guards, bound->slots, op->cache.regs)
-        || guards->failed != hit->blame) {
+    if (mp_guards_check(guards, bound->slots, op->cache.regs)) {
         return 0;
     }
+    hit->blame = guards->failed;  // (a proof may have failed elsewhere)
     hit->difference = mp_guards_found(guards, op->cache.regs);
     return PyErr_Occurred() ? -1 : 0;
 }

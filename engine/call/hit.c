@@ -18,6 +18,7 @@
 #include "call/notice.h"
 #include "call/quiet.h"
 #include "call/transaction.h"
+#include "guard/words.h"
 
 enum {
     HIT_STRIKES = 3,  // graph raised, eager did not: give the graph up
@@ -160,7 +161,8 @@ hit_gather(mp_hit *hit, PyObject *const *regs)
 
 bool
 mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
-               PyObject *const *values, int32_t n_row, int32_t *blame)
+               PyObject *const *values, int32_t n_row, int32_t *blame,
+               PyObject *const **regs)
 {
     assert(cache->n_regs >= entry->plan->guards->n_regs);
     mp_plan *plan = entry->plan;
@@ -168,7 +170,8 @@ mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
         *blame = MP_BLAME_CODE;
         return false;
     }
-    if (!mp_guards_check(plan->guards, values, cache->regs)) {
+    *regs = mp_guards_prove(plan->guards, values, cache->regs);
+    if (*regs == NULL) {
         *blame = plan->guards->failed;
         return false;
     }
@@ -176,7 +179,7 @@ mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
         *blame = MP_BLAME_AMBIENT;
         return false;
     }
-    if (!mp_is_quiet(plan, code, cache->regs, values, n_row)) {
+    if (!mp_is_quiet(plan, code, *regs, values, n_row)) {
         *blame = MP_BLAME_FINALIZER;
         return false;
     }
@@ -213,15 +216,16 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
     for (int32_t i = 0; i < cache->n; i++) {
         mp_entry *entry = cache->at[i];
         int32_t blame;
+        PyObject *const *regs;
         if (hit_passes(hit, entry)) {
             continue;
         }
-        if (mp_hit_matches(cache, entry, code, values, n_row, &blame)) {
+        if (mp_hit_matches(cache, entry, code, values, n_row, &blame, &regs)) {
             mp_cache_touch(cache, i);
             entry->last_used = op->stats.calls;
             hit->entry = entry;
             entry->refs++;
-            return hit_gather(hit, cache->regs) < 0 ? MP_FOUND_ERROR : MP_FOUND_HIT;
+            return hit_gather(hit, regs) < 0 ? MP_FOUND_ERROR : MP_FOUND_HIT;
         }
         if (hit->entry == NULL || hit_progress(blame) > hit_progress(hit->blame)) {
             hit->entry = entry;  // borrowed from the cache until the search ends

@@ -64,10 +64,12 @@ mp_hit_init(mp_hit *hit, bool begins)
 MP_MAYRUN void mp_hit_release(mp_hit *hit);
 MP_MAYRUN void mp_hit_drop(mp_hit *hit);  // the references alone
 
-/* Does the entry answer for these values?  If not, *blame says why.  n_row: how many of the
- * values the hit gives up, 0 for arguments.  Runs no Python. */
+/* Does the entry answer for these values?  If so, *regs are the registers of its guards; if
+ * not, *blame says why.  n_row: how many of the values the hit gives up, 0 for arguments.
+ * Runs no Python. */
 bool mp_hit_matches(mp_cache *cache, mp_entry *entry, PyCodeObject *code,
-                    PyObject *const *values, int32_t n_row, int32_t *blame);
+                    PyObject *const *values, int32_t n_row, int32_t *blame,
+                    PyObject *const **regs);
 /* The entry of the cache that answers where `code`, of the outermost frame, stands with
  * these values.  Runs no Python; the hit must be released in each case. */
 mp_found mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache,

@@ -85,10 +85,11 @@ session_note_change(mp_session *s, mp_resume_point *point, const mp_point *p)
         return;
     }
     int32_t blame = 0;
+    PyObject *const *regs;
     mp_entry *last = point->cache.at[0];
     if (!last->plan->guards->dead
         && !mp_hit_matches(&point->cache, last, p->frames[0].code, p->values,
-                           p->n_values, &blame)
+                           p->n_values, &blame, &regs)
         && blame >= 0
         && mp_points_note_change(&s->op->points, last->plan->guards, blame, true) < 0) {
         mp_err_drop();  // without memory it is pinned once more
@@ -125,12 +126,13 @@ session_follow(session_place *at)
                    && mp_hooks_now() == MP_HOOKS_NONE;
     if (answers) {
         int32_t blame;
+        PyObject *const *regs;
         rc = mp_verify->dry(s->op->verifier, entry,
                             s->hit.held + entry->plan->replay->n_sources, &notes);
         answers = rc == 0 && s->op->points.serial == s->serial  // it ran Python
                   && entry->state == MP_ENTRY_READY && !entry->plan->branches
                   && mp_hit_matches(&at->point->cache, entry, at->row->frames[0].code,
-                                    at->row->values, at->row->n_values, &blame);
+                                    at->row->values, at->row->n_values, &blame, &regs);
     }
     if (rc < 0) {
         mp_verify->failed(s->verify);

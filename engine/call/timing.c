@@ -78,10 +78,12 @@ timing_turn(mp_CompiledObject *op, const timing_call *call, timing_part part,
 {
     mp_bound bound;
     int32_t blame;
+    PyObject *const *regs;
     int rc = mp_bind(&bound, &op->target, call->args, call->nargs, call->kwnames);
     if (rc > 0 && part == TIMING_GUARDS) {
         rc = timing_is_kept(&op->cache, entry)
-             && mp_hit_matches(&op->cache, entry, bound.code, bound.slots, 0, &blame);
+             && mp_hit_matches(&op->cache, entry, bound.code, bound.slots, 0, &blame,
+                               &regs);
     }
     else if (rc > 0 && part == TIMING_SEARCH) {
         mp_hit hit;

@@ -137,6 +137,26 @@ PyObject *mp_type_lookup_borrow(PyTypeObject *type, PyObject *name);  // through
 /* Does a look-up run no code of the program, as that of a key with its own __eq__? */
 bool mp_type_names_are_str(PyTypeObject *type);
 unsigned int mp_type_version(PyTypeObject *type);  // 0: none now
+/* Words that get a value which they never had when the object changes: a dict in any way, a
+ * type in what a look-up finds, a function in code, defaults and closure.  NULL: there is
+ * none, or not now. */
+const uint64_t *mp_dict_word(PyObject *dict);
+const uint64_t *mp_type_word(PyTypeObject *type);
+const uint64_t *mp_function_word(PyObject *function);
+/* Where o keeps its __dict__, if that follows from its address and type; it may have none
+ * yet.  NULL without an exception: elsewhere, or there is no memory. */
+PyObject *const *mp_instance_dict_place(PyObject *o);
+/* A set's own MP_SET_WORDS: how many members and remains of members, and where.  If these are
+ * as they were, all are in the entries where they were found one after the other (*at: first 0;
+ * false: no more). */
+enum { MP_SET_WORDS = 5 };
+typedef struct {
+    PyObject *const *key;
+    const uint64_t *hash;
+    bool is_member;
+} mp_set_entry;
+void mp_set_words(PyObject *set, const uint64_t **words);
+bool mp_set_next_entry(PyObject *set, Py_ssize_t *at, mp_set_entry *entry);
 /* The class's own dict; NULL for a type that was never readied. */
 /* The weak references that a heap type keeps to the classes that it is a base of, in the order
  * of __subclasses__(), without the dead ones: new tuple; NULL, for want of memory or of a type

@@ -262,3 +262,31 @@ mp_set_keep_members(PyObject *to, PyObject *from)
     }
     return PyErr_Occurred() ? -1 : 0;
 }
+
+void
+mp_set_words(PyObject *set, const uint64_t **words)
+{
+    PySetObject *s = (PySetObject *)set;
+    words[0] = (const uint64_t *)&s->used;
+    words[1] = (const uint64_t *)&s->fill;
+    words[2] = (const uint64_t *)&s->mask;
+    words[3] = (const uint64_t *)&s->table;
+    words[4] = (const uint64_t *)&s->finger;
+}
+
+bool
+mp_set_next_entry(PyObject *set, Py_ssize_t *at, mp_set_entry *entry)
+{
+    PySetObject *s = (PySetObject *)set;
+    while (*at <= s->mask && s->table[*at].key == NULL) {
+        ++*at;
+    }
+    if (*at > s->mask) {
+        return false;
+    }
+    setentry *found = &s->table[(*at)++];
+    entry->key = &found->key;
+    entry->hash = (const uint64_t *)&found->hash;
+    entry->is_member = found->key != _PySet_Dummy;
+    return true;
+}

@@ -11,6 +11,7 @@
 #include <structmember.h>
 
 #include "guard/weak.h"
+#include "guard/words.h"
 #include "objects/array.h"
 #include "objects/equal.h"
 
@@ -45,6 +46,7 @@ mp_guards_free(mp_guards *g)
     PyMem_Free(g->dicts);
     PyMem_Free(g->order);
     PyMem_Free(g->known);
+    mp_words_free(g->words);
     mp_numbers_fini(&g->numbers);
     PyMem_Free(g->values);
     PyMem_Free(g);
@@ -83,7 +85,7 @@ static const struct {
     uint8_t operands, object;
     const char *id;
 } guard_rows[] = {
-#define GUARD(id, operands, object, format) {operands, OBJ_##object, #id},
+#define GUARD(id, operands, object, words, format) {operands, OBJ_##object, #id},
 #include "guard/guards.def"
 #undef GUARD
 };

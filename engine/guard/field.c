@@ -166,6 +166,19 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     return NULL;
 }
 
+PyObject *const *
+mp_guard_field_place(PyObject *o, int64_t field)
+{
+    assert(field >= 0 && field < MP_F_COUNT);
+    const guard_layout *where = &guard_fields[field];
+    for (int i = 0; field != MP_F_WEAKREF && i < 2; i++) {
+        if (where->type[i] != NULL && PyObject_TypeCheck(o, where->type[i])) {
+            return (PyObject *const *)((char *)o + where->offset[i]);
+        }
+    }
+    return NULL;
+}
+
 /* Both stay NULL, and no guard is made of them, where no cache is known. */
 static void
 guard_fields_cached(void)

@@ -22,6 +22,7 @@
 #include "guard/field.h"
 #include "guard/holds.h"
 #include "guard/order.h"
+#include "guard/run.h"
 #include "guard/weak.h"
 #include "objects/equal.h"
 #include "objects/file.h"
@@ -136,8 +137,8 @@ guard_dict_borrow(PyObject *o, bool make, bool *unknown)
     return dict;
 }
 
-static PyObject **
-guard_slot_place(PyObject *o, PyObject *descr)
+PyObject **
+mp_guard_slot_place(PyObject *o, PyObject *descr)
 {
     PyMemberDescrObject *d = (PyMemberDescrObject *)descr;
     if (!PyObject_TypeCheck(o, d->d_common.d_type)) {
@@ -149,7 +150,7 @@ guard_slot_place(PyObject *o, PyObject *descr)
 static PyObject *
 guard_slot_borrow(PyObject *o, PyObject *descr)
 {
-    PyObject **place = guard_slot_place(o, descr);
+    PyObject **place = mp_guard_slot_place(o, descr);
     return place == NULL ? NULL : *place;
 }
 
@@ -210,6 +211,12 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
     default:
         Py_UNREACHABLE();
     }
+}
+
+PyObject *
+mp_guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
+{
+    return guard_load(op, args, regs);
 }
 
 /* -- Tests ------------------------------------------------------------------------ */
@@ -423,7 +430,7 @@ guard_test_apart(const mp_guard *op, PyObject *const *regs)
 static int
 guard_test_slot_empty(PyObject *o, PyObject *descr)
 {
-    PyObject **place = guard_slot_place(o, descr);
+    PyObject **place = mp_guard_slot_place(o, descr);
     return place != NULL && *place == NULL;
 }
 
@@ -591,6 +598,12 @@ guard_run(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject **regs)
     PyObject *value = guard_load(op, args, regs);
     regs[op->dst] = value;
     return value != NULL;
+}
+
+bool
+mp_guard_run(mp_guards *g, mp_guard *op, PyObject *const *args, PyObject **regs)
+{
+    return guard_run(g, op, args, regs);
 }
 
 /* The index of the op that failed, -1: none. */

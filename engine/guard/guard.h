@@ -14,7 +14,7 @@
 #include "torch/tensor.h"
 
 typedef enum {
-#define GUARD(id, operands, object, format) MP_G_##id,
+#define GUARD(id, operands, object, words, format) MP_G_##id,
 #include "guard/guards.def"
 #undef GUARD
     MP_G_COUNT
@@ -70,6 +70,7 @@ typedef struct {
     mp_guard_known *known;  // by dict
     int32_t n_known;
     int32_t failed;           // op index of the last miss, -1
+    struct mp_words *words;   // owned or NULL: a proof (guard/words.h)
     mp_numbers numbers;       // what HOLDS asks for
     mp_number_value *values;  // of this check, for all numbers
     int32_t cap_values;

@@ -23,7 +23,7 @@ enum { TEXT_REPR_MAX = 80 };  // characters of one constant
 static const char text_gone[] = "an object of the recorded call, which has died";
 
 static const char *const text_formats[] = {
-#define GUARD(id, operands, object, format) format,
+#define GUARD(id, operands, object, words, format) format,
 #include "guard/guards.def"
 #undef GUARD
 };

@@ -9,6 +9,7 @@
 #include "compat/compat.h"
 #include "guard/cover.h"
 #include "guard/place.h"
+#include "guard/words.h"
 
 #include <string.h>
 
@@ -120,6 +121,67 @@ testing_guard_new(PyObject *module, PyObject *rows)
     return capsule;
 }
 
+static bool testing_by_words;
+
+/* Until it is proved by words, if it holds at all. */
+static int
+testing_guard_prove(mp_guards *g, PyObject *const *values, PyObject **regs)
+{
+    PyObject *const *found = mp_guards_prove(g, values, regs);
+    for (int i = 0; i < 3 && found != NULL; i++) {
+        found = mp_guards_prove(g, values, regs);
+        if (found == NULL) {
+            PyErr_SetString(PyExc_AssertionError, "a guard holds once only");
+            return -1;
+        }
+    }
+    if (found != NULL && found != regs) {
+        memcpy(regs, found, (size_t)g->n_regs * sizeof(*regs));
+    }
+    // A proof that fails leaves no registers, which texts of misses need.
+    return found != NULL || mp_guards_check(g, values, regs);
+}
+
+/* guard_words(on): are programs proved by words from now on?  What was. */
+static PyObject *
+testing_guard_words(PyObject *module, PyObject *on)
+{
+    bool was = testing_by_words;
+    testing_by_words = on == Py_True;
+    return PyBool_FromLong(was);
+}
+
+#ifdef MP_TESTING
+static PyObject *
+testing_words_plant(PyObject *module, PyObject *id)
+{
+    const char *name = id == Py_None ? NULL : PyUnicode_AsUTF8(id);
+    if ((name == NULL && id != Py_None) || mp_words_plant(name) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+testing_words_wrong(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromLongLong(mp_words_wrong());
+}
+#endif
+
+/* Words, tensors and steps of a program's proof, and how many it has had. */
+static PyObject *
+testing_guard_proof(PyObject *module, PyObject *capsule)
+{
+    mp_guards *g = testing_guards_borrow(capsule);
+    if (g == NULL) {
+        return NULL;
+    }
+    mp_words_count n = mp_guards_count_words(g);
+    return Py_BuildValue("iiii", (int)n.words, (int)n.tensors, (int)n.steps,
+                         (int)n.made);
+}
+
 /* Check the program against a tuple: 1 / 0, -1 with an exception set.  *regs: a PyMem
  * block that the caller frees, unless -1. */
 static int
@@ -145,7 +207,9 @@ testing_guard_run(PyObject *arguments, mp_guards **g, PyObject ***regs)
         PyErr_NoMemory();
         return -1;
     }
-    return mp_guards_check(*g, ((PyTupleObject *)args)->ob_item, *regs);
+    PyObject *const *values = ((PyTupleObject *)args)->ob_item;
+    return testing_by_words ? testing_guard_prove(*g, values, *regs)
+                            : mp_guards_check(*g, values, *regs);
 }
 
 static PyObject *
@@ -476,6 +540,12 @@ PyMethodDef mp_testing_guard_methods[] = {
     {"guard_referents", testing_guard_referents, METH_O, "What the program owns."},
     {"guard_register", testing_guard_register, METH_O, "Register a constant type."},
     {"guard_differ", testing_guard_differ, METH_VARARGS, "Numbers that differ."},
+    {"guard_words", testing_guard_words, METH_O, "Prove programs by words?"},
+#ifdef MP_TESTING
+    {"words_plant", testing_words_plant, METH_O, "Leave words of this kind out."},
+    {"words_wrong", testing_words_wrong, METH_NOARGS, "Proofs that a check refused."},
+#endif
+    {"guard_proof", testing_guard_proof, METH_O, "What its proof is made of."},
     {"guard_place", testing_guard_place, METH_VARARGS, "The place of a number."},
     {"guard_marks", testing_guard_marks, METH_O, "Marks of places."},
     {"guard_absent", testing_guard_absent, METH_NOARGS, "The marker for `absent`."},

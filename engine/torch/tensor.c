@@ -661,6 +661,56 @@ mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m)
     return shim_grad_matches(o, m);
 }
 
+/* -- Seen again ------------------------------------------------------------------- */
+
+bool
+mp_tensor_see(PyObject *o, const mp_tensor_meta *m, mp_tensor_seen *seen)
+{
+    assert(MP_TENSOR_SEEN == 1 + 2 * INLINE_DIMS);
+    if (mp_torch.path != TENSOR_SHIM || m->kind == 0 || m->ndim > INLINE_DIMS
+        || !mp_tensor_meta_check(o, m)) {
+        return false;
+    }
+    const uint64_t *impl = mp_shim_impl(o);
+    uint64_t autograd = impl[mp_torch.autograd_word];
+    if (autograd != 0
+        && (mp_torch.requires_byte < 0
+            || ((const char *)(uintptr_t)autograd)[mp_torch.requires_byte] != 1)) {
+        return false;  // its grad_fn, or that of its base, decides
+    }
+    *seen = (mp_tensor_seen){.o = o,
+                             .type = m->type,
+                             .impl = impl,
+                             .key_set = m->key_set,
+                             .kind = m->kind,
+                             .autograd = autograd};
+    memcpy(seen->dims, impl + mp_torch.size_word, sizeof seen->dims);
+    return true;
+}
+
+bool
+mp_tensor_as_seen(const mp_tensor_seen *seen)
+{
+    if (Py_TYPE(seen->o) != seen->type) {
+        return false;
+    }
+    const uint64_t *impl = mp_shim_impl(seen->o);
+    const uint64_t *dims = impl + mp_torch.size_word;
+    if (impl != seen->impl) {
+        return false;
+    }
+    uint64_t differs = (impl[mp_torch.key_word] ^ seen->key_set)
+                       | ((impl[mp_torch.kind_word] & MP_KIND_BITS) ^ seen->kind)
+                       | (impl[mp_torch.autograd_word] ^ seen->autograd);
+    for (int i = 0; i < MP_TENSOR_SEEN; i++) {
+        differs |= dims[i] ^ seen->dims[i];
+    }
+    return differs == 0
+           && (seen->autograd == 0
+               || ((const char *)(uintptr_t)seen->autograd)[mp_torch.requires_byte]
+                      == 1);
+}
+
 /* -- Version and memory ---------------------------------------------------------- */
 
 int64_t

@@ -27,6 +27,7 @@ typedef struct {
 /* What the stride of a dimension must be where sizes are open: the recorded one; anything;
  * else, for a link j: size j * stride j. */
 enum { MP_STRIDE_FIXED = -1, MP_STRIDE_FREE = -2 };
+enum { MP_TENSOR_SEEN = 11 };   // words
 enum { MP_TENSOR_LINKS = 64 };  // of more dimensions none is open
 
 /* Find the C shim in the loaded torch, calibrate, self-test; falls back to getters (same
@@ -85,6 +86,20 @@ uint64_t mp_tensor_strides_unfit(const mp_tensor_meta *m, uint64_t open,
 bool mp_tensor_meta_stays_contiguous(const mp_tensor_meta *m);
 /* Does o match?  1 / 0, never raises, runs no Python code, allocates no GC object. */
 int mp_tensor_meta_check(PyObject *o, const mp_tensor_meta *m);
+/* What a tensor was when it matched.  It is no owner: as_seen reads `o` again, so the caller
+ * knows that an object lives there. */
+typedef struct {
+    PyObject *o;
+    PyTypeObject *type;
+    const void *impl;
+    uint64_t key_set, kind, autograd;
+    uint64_t dims[MP_TENSOR_SEEN];  // rank, sizes, strides
+} mp_tensor_seen;
+
+/* A tensor that matches m.  False: what it is made of cannot be told by its words alone. */
+bool mp_tensor_see(PyObject *o, const mp_tensor_meta *m, mp_tensor_seen *seen);
+/* Then it matches still, whichever tensor stands there now. */
+bool mp_tensor_as_seen(const mp_tensor_seen *seen);
 /* Does it match but for sizes and strides, of as many dims?  Then dims[2 * ndim] has its
  * own.  Otherwise as mp_tensor_meta_check, but it takes a while. */
 int mp_tensor_meta_same_but_dims(PyObject *o, const mp_tensor_meta *m, int64_t *dims);

@@ -364,7 +364,7 @@ def set_equals():
     assert not p({True, 2})
     assert not p({1.0, 2})
     want = {1, 0.0, "s", (1, 2)}
-    p = with_test("SET_EQUALS", tuple(want))
+    p = with_test("SET_EQUALS", tuple(want), n=1)  # the hash of "s" may make it odd
     assert p(want)
     assert not p({"s", 1, -0.0, (1, 2)})
     assert not p({"s", True, 0.0, (1, 2)})
