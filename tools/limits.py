@@ -233,8 +233,10 @@ LIMITS: dict[str, list[Claim]] = {
             grad=True,
         ),
         claim(
-            "`torch.autograd.Function` whose `forward` writes Python state",
+            "`torch.autograd.Function` whose `forward` writes Python state, while "
+            "gradients are on",
             "return Reads.apply(x)",
+            grad=True,
         ),
         claim("scripted modules", "return scripted(x)"),
         claim(
@@ -255,8 +257,10 @@ LIMITS: dict[str, list[Claim]] = {
             "return torch.from_numpy(array) + 1",
         ),
         claim(
-            "`torch.autograd.Function` inside the `forward` of another one",
+            "`torch.autograd.Function` inside the `forward` of another one, while "
+            "gradients are on",
             "return Outer.apply(x)",
+            grad=True,
         ),
         claim(
             "a dispatch or function mode of the program, anomaly mode",

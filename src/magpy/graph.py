@@ -494,11 +494,40 @@ def _bind_names(module: GraphModule, targets: Iterable[Any]) -> None:
         vars(place)[parts[-1]] = target
 
 
-def _wrapped(target: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function around `target` that generated code can name."""
+def _scripted(target: Any) -> Callable[..., Any]:
+    """Return what runs a scripted function, for a compiler operation by operation.
+
+    A function that has run twice has kernels on a GPU, fused by its executor, which want
+    the memory of their arguments; fake tensors have none.  While a compiler works
+    (seal.sealed), its graph is interpreted instead.
+    """
+    import torch
+
+    arguments = target.schema.arguments
+    defaults = {each.name: each.default_value for each in arguments}
+    kinds = {each.name: str(each.type) for each in arguments}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return target(*args, **kwargs)
+        if torch._C._get_graph_executor_optimize():
+            return target(*args, **kwargs)
+        names = dict(zip(defaults, args, strict=False))
+        given = {**defaults, **names, **kwargs}
+        values = [float(x) if kinds[n] == "float" else x for n, x in given.items()]
+        return torch._C._jit_interpret_graph(target.inlined_graph, tuple(values))
+
+    return call
+
+
+def _wrapped(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function around `target` that generated code can name."""
+    import torch
+
+    if isinstance(target, torch.jit.ScriptFunction):
+        call = _scripted(target)
+    else:
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return target(*args, **kwargs)
 
     name = getattr(target, "__name__", None) or type(target).__name__
     call.__name__ = call.__qualname__ = placeholder_name(name)

@@ -384,3 +384,36 @@ def test_scripted_functions_are_traced_without_kernels_of_their_fuser():
         assert torch.equal(compiled(x), scripted(x, 3) + 1)
     assert asked == [False]
     assert torch._C._get_graph_executor_optimize()
+
+
+@torch.jit.script
+def with_defaults(x, y: int = 2, z: float = 1.0, w: torch.Tensor | None = None):
+    if w is not None:
+        x = x + w
+    return scripted(x, y) * z
+
+
+@torch.jit.script
+def reshaped(x, sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    return x.reshape(sizes), x + 1
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_scripted_functions_that_have_run(backend):
+    def f(x):
+        return (
+            with_defaults(x),
+            with_defaults(x, 3, w=x),
+            with_defaults(x, z=2),
+            *reshaped(x, [16]),
+            *reshaped(x, [2, 8]),
+        )
+
+    x = torch.rand(4, 4)
+    for _ in range(3):
+        f(x)
+    compiled = magpy.compile(f, backend=backend)
+    for _ in range(3):
+        for got, expected in zip(compiled(x), f(x), strict=True):
+            torch.testing.assert_close(got, expected)
+    assert magpy.stats(compiled)["hits"] == 2
