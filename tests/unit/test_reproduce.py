@@ -654,3 +654,10 @@ def test_command(tmp_path, capsys):
     assert main(["reproduce", *args]) == 0
     assert "..." not in capsys.readouterr().err  # nothing is measured again
     assert main(["reproduce", *args, "--check"]) == 0
+
+
+def test_pages_show_the_results_that_they_name():
+    root = Path(__file__).resolve().parents[2]
+    files = [root / "README.md", *sorted(root.glob("docs/**/*.md"))]
+    assert any("<!-- reproduced: docs/" in file.read_text("utf-8") for file in files)
+    assert list(check.pages(root, files)) == []
