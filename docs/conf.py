@@ -13,6 +13,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
 
 myst_enable_extensions = ["colon_fence"]
+exclude_patterns = ["results/*/*"]  # data of experiments, which pages show
+
 myst_heading_anchors = 3  # links to headings, as on code hosts
 
 autodoc_typehints = "signature"

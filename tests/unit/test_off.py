@@ -187,7 +187,7 @@ for target in (len, lambda x: x, torch.sin, torch.nn.ReLU()):
 """
 KEYS = (
     "breaks calls diverged dynamic fallbacks graph_breaks graphs hits partial_hits places "
-    "reasons recordings seconds verified"
+    "reasons recordings reused seconds verified"
 )
 
 

@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magpy_experiments.reproduce import front
-
 if TYPE_CHECKING:
     from magpy_experiments.reproduce.plan import Cell, Settings
 
+#: Run in that Python; importing it here would import torch.
+_FRONT = Path(__file__).with_name("front.py")
 _CHECKOUT, _PYTHON = "REPRODUCE_ORIGINAL", "REPRODUCE_ORIGINAL_PYTHON"
 
 
@@ -70,7 +70,7 @@ def measure(cell: Cell, settings: Settings, tolerance: float) -> dict[str, Any]:
             "tolerance": tolerance,
             "answer": str(answer),
         }
-        command = [os.environ[_PYTHON], str(Path(front.__file__)), json.dumps(task)]
+        command = [os.environ[_PYTHON], str(_FRONT), json.dumps(task)]
         ours = ("PYTHONPATH", "PYTHONHOME", "LD_PRELOAD")
         environment = {k: v for k, v in os.environ.items() if k not in ours}
         done = subprocess.run(
