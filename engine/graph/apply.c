@@ -258,7 +258,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 bool
 mp_apply_watches(mp_trace *T, const mp_shadow *caller, PyObject *func)
 {
-    return caller->applies != NULL
+    return caller->forward != NULL
                ? func == caller->forward
                : func == T->apply.forward || func == T->apply.setup_context;
 }

@@ -110,13 +110,37 @@ is_disabled_for(PyObject *func, PyObject *const *args, Py_ssize_t nargs)
     return false;
 }
 
+/* TorchDynamo has put its mark on methods of torch's optimizers, for itself: what it has
+ * wrapped is watched, the wrapper is not. */
+static mp_rc
+call_behind(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *behind,
+            PyObject *const *args, Py_ssize_t count)
+{
+    mp_rc rc = mp_load_const(T, func);
+    rc = rc != MP_OK ? rc : mp_guard_function(T, func);
+    rc = rc != MP_OK ? rc : mp_load_const(T, behind);
+    for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
+        rc = mp_pass(T, args[i]);
+    }
+    s->forward = behind;
+    s->below = MP_BELOW_APPLY;
+    s->post = MP_POST_RESULT;
+    return rc;
+}
+
 /* Torch marks some of its own functions: then the mark is not the user's. */
 static mp_rc
-call_disabled(mp_trace *T, PyObject *func)
+call_disabled(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+              Py_ssize_t count)
 {
     PyObject *dict = ((PyFunctionObject *)func)->func_dict;
     PyObject *behind =
         dict == NULL ? NULL : mp_dict_text_borrow(dict, "_torchdynamo_orig_callable");
+    if (behind != NULL && PyFunction_Check(behind)
+        && mp_is_of_package(((PyFunctionObject *)behind)->func_globals,
+                            "torch.optim")) {
+        return call_behind(T, s, func, behind, args, count);
+    }
     if (behind == NULL && dict != NULL && is_disabled_by_torch(func)) {
         behind = mp_dict_text_borrow(dict, "__wrapped__");
     }
@@ -207,7 +231,8 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
         return begin_op(T, s, func, args, nargs, kwnames, flags);
     }
     if (is_disabled(func) || is_disabled_for(func, args, nargs)) {
-        return call_disabled(T, func);
+        Py_ssize_t all = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+        return call_disabled(T, s, func, args, all);
     }
     if (mp_is_known(func, MP_K_DYNAMO_TAG)) {
         // TorchDynamo has put itself into nn.Module.__init__, to keep a book of modules that

@@ -527,7 +527,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = s->applies = NULL;
-    s->callee = NULL;
+    s->callee = s->forward = NULL;
     s->raw = s->passes = false;
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;

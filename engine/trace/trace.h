@@ -97,7 +97,7 @@ typedef struct {
     PyTypeObject
         *applies;  // borrowed: autograd function that is applied without a graph of
                    // gradients; its `forward` is part of the run
-    PyObject *forward;      // borrowed: that function
+    PyObject *forward;  // borrowed: that function, or another one that is watched alone
     PyObject *answered;     // owned: what it has returned, or NULL
     uint64_t answers_grad;  // bit per tensor there that required gradients
     PyTypeObject *makes;    // borrowed: class whose instance the call is making

@@ -170,6 +170,8 @@ class _Function:
             elif type(value) is types.FunctionType:
                 if value.__globals__ is self._space:
                     yield from self._of(value, depth - 1)
+                else:  # of another module: what it is made of, not what it calls
+                    yield _Parts(value), ""
 
     def _is_new(self, where: Any, names: tuple[str, ...]) -> bool:
         key = id(where), id(names)
@@ -227,17 +229,15 @@ def _description(space: Any, name: str) -> str:
     value = space.get(name)
     kind = type(value)
     if kind is tuple and isinstance(space, _Parts):
-        code = value[0]
-        return f"{_place_of(code)} {value[1:]!r}"
+        return f"{_torchs(value[0])} {value[1:]!r}"
     if kind is types.FunctionType:
-        code = value.__code__
-        if not code.co_filename.startswith((_HOME, _STDLIB)):
-            raise Doubtful
-        return f"{name} {_place_of(code)}"
+        return f"{name} {_torchs(value.__code__)}"
     if kind in _CALLABLES or kind is types.ModuleType:
         return f"{name} {kind.__name__} {getattr(value, '__qualname__', '')}"
     return name
 
 
-def _place_of(code: types.CodeType) -> str:
+def _torchs(code: types.CodeType) -> str:
+    if not code.co_filename.startswith((_HOME, _STDLIB)):
+        raise Doubtful
     return f"{code.co_filename.removeprefix(_HOME)}:{code.co_firstlineno}"

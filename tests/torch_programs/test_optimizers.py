@@ -55,6 +55,11 @@ def same(a, b):
         assert torch.equal(want, got) if torch.is_tensor(want) else want == got, name
 
 
+def test_a_step_after_torch_compile_was_used():
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
+    test_a_step_is_one_graph("adamw")  # TorchDynamo keeps off its _init_group
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_step_is_one_graph(name):
     eager, fast = World(OPTIMIZERS[name]), World(OPTIMIZERS[name])
