@@ -123,6 +123,14 @@ mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *leve
 mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
                             PyObject *name);
 
+/* -- disabled.c ------------------------------------------------------------------------ */
+
+/* Is the function, or the method of this object, one that compilers are to keep off? */
+bool mp_is_disabled(PyObject *func, PyObject *const *args, Py_ssize_t nargs);
+/* count: with keyword arguments */
+mp_rc mp_call_disabled(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
+                       Py_ssize_t count);
+
 /* -- instr_call.c ------------------------------------------------------------------ */
 
 mp_rc mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in);
