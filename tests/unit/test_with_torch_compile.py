@@ -291,7 +291,8 @@ def test_compile_without_memory():
 
     failed = 0
     for first in range(1, 6000, 211):
-        fast = magpy.compile(f, backend=lambda gm, inputs: gm.forward)
+        # (torch's fake tensors, which other backends are given, crash without memory)
+        fast = magpy.compile(f, backend="eager")
         x = torch.ones(3)
         assert right(fast(x, d := {}), x, d)
         memory.set_nomemory(first, first + 1)
