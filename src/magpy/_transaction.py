@@ -115,6 +115,12 @@ def _is_shaped_as(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and bool(one.dtype == other.dtype)
 
 
+def _size_of(tensor: torch.Tensor) -> int:
+    """Return bytes; more than the limit for what is not strided, which nobody copies."""
+    strided = tensor.layout is torch.strided
+    return tensor.nbytes if strided else LIMIT + 1
+
+
 class _State:
     """What an input was, other than what it held: memory, shape, and its gradient."""
 
@@ -237,8 +243,8 @@ class Transaction:
             for n, at in written.items()
             if raising and (not in_order or at <= self.last)
         ]
-        size = sum(inputs[n].nbytes for n in saved)
-        self._size = sum(inputs[n].nbytes for n in written)
+        size = sum(_size_of(inputs[n]) for n in saved)
+        self._size = sum(_size_of(inputs[n]) for n in written)
         #: too large: then a graph that has raised is not run again
         self.too_large = size > LIMIT and not notes.get("ended", False)
         self.saves = () if self.too_large else tuple(saved)
@@ -310,12 +316,14 @@ class Transaction:
         plain = [t.detach() for t in tensors] if self._asks else tensors
         if first or not self._keeps:
             return [t.clone() for t in plain]
+        kept = self._buffers
         # One reference is ours, one the call's: no run in progress needs them.
-        if self._buffers is None or sys.getrefcount(self._buffers) > _IDLE:
-            self._buffers = [t.clone() for t in plain]
+        idle = kept is not None and sys.getrefcount(kept) <= _IDLE + 1
+        if kept is not None and idle and all(map(_is_shaped_as, kept, plain)):
+            torch._foreach_copy_(kept, plain)
         else:
-            torch._foreach_copy_(self._buffers, plain)
-        return self._buffers
+            kept = self._buffers = [t.clone() for t in plain]
+        return kept
 
     def restore(
         self, token: Token | None, error: BaseException, messages: list[Any] | None

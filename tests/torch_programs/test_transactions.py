@@ -682,3 +682,17 @@ def f():
         with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
             fast()
     assert world["log"] == [1] * 4
+
+
+def test_copies_of_inputs_fit_their_sizes():
+    def f(x, i):
+        x.add_(1)
+        return x[i]
+
+    fast = magpy.compile(f, backend="eager", dynamic=True)
+    for n in (5, 5, 5, 7, 3, 8, 7):
+        x = torch.zeros(n)
+        assert fast(x, torch.tensor([0])) == 1
+        with pytest.raises(IndexError):
+            fast(x, torch.tensor([50]))
+        assert x.tolist() == [2.0] * n
