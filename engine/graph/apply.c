@@ -87,6 +87,14 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
     return MP_OK;
 }
 
+/* Neither a generator function nor a coroutine, whose frame goes on later. */
+static bool
+is_plain(PyObject *function)
+{
+    const PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
+    return !(code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR));
+}
+
 /* Without gradients: watch `forward` as what it is. */
 static mp_rc
 apply_begin_inline(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *forward,
@@ -129,6 +137,7 @@ mp_apply_note_answer(mp_shadow *caller, const mp_shadow *left, PyObject *answer)
         return;
     }
     Py_XSETREF(caller->answered, Py_NewRef(answer));
+    caller->answers_grad = 0;
     PyObject **items;
     for (Py_ssize_t i = answers_of(&caller->answered, &items) - 1; i >= 0; i--) {
         if (mp_tensor_is_any(items[i]) && mp_tensor_requires_grad(items[i])) {
@@ -170,6 +179,24 @@ take_answer(mp_trace *T, PyTypeObject *cls, PyObject *tensor, PyObject *from, bo
     return rc;
 }
 
+/* A tensor that apply() has counted as written: the operation that does so has run. */
+static mp_rc
+log_written(mp_trace *T, PyObject *tensor)
+{
+    PyObject *callee = mp_known[MP_K_INCREMENT_VERSION];
+    mp_rc rc = callee == NULL || !mp_tensor_is_any(tensor)
+                   ? mp_trace_abort(T, MP_AB_MUTATION, "mark_dirty")
+                   : mp_op_take(T, callee, &tensor, 1, NULL, MP_TORCH_CALL);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    for (int i = 0; i < T->op.n_inputs; i++) {
+        T->op.versions[i] -= T->op.versions[i] > 0;
+    }
+    T->op.target = Py_NewRef(callee);
+    return mp_op_end_written(T, Py_None, true);
+}
+
 mp_rc
 mp_apply_end_inline(mp_trace *T, mp_shadow *s, PyObject *result)
 {
@@ -182,6 +209,9 @@ mp_apply_end_inline(mp_trace *T, mp_shadow *s, PyObject *result)
             bool grad = (s->answers_grad & answer_bit(i)) != 0;
             rc = take_answer(T, s->applies, to[i], from[i], grad);
         }
+    }
+    for (Py_ssize_t i = 0; s->dirty != NULL && i < PyTuple_GET_SIZE(s->dirty); i++) {
+        rc = rc != MP_OK ? rc : log_written(T, PyTuple_GET_ITEM(s->dirty, i));
     }
     return rc != MP_OK ? rc : mp_result(T, result);
 }
@@ -209,6 +239,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     mp_rc rc = static_method(T, cls, str_forward, &forward);
     rc = rc != MP_OK ? rc : static_method(T, cls, str_setup_context, &setup);
     bool inlines = !mp_grad_is_enabled() && T->apply.cls == NULL && setup != NULL
+                   && forward != NULL && is_plain(forward)
                    && mp_is_known(setup, MP_K_NO_SETUP_CONTEXT);
     if (rc == MP_OK && !inlines) {
         rc = apply_check(T, cls, args + 1, count - 1);
@@ -263,25 +294,55 @@ mp_apply_watches(mp_trace *T, const mp_shadow *caller, PyObject *func)
                : func == T->apply.forward || func == T->apply.setup_context;
 }
 
-/* Is the class applied by a call in progress? */
-static bool
-is_applied(mp_trace *T, PyTypeObject *cls)
+/* The innermost call in progress that applies the class, as part of the run; or NULL. */
+static mp_shadow *
+find_applied(mp_trace *T, PyTypeObject *cls)
 {
-    bool found = cls == T->apply.cls;
-    for (int i = T->n_stack - 1; i >= 0 && !found; i--) {
-        found = T->stack[i].applies == cls;
+    for (int i = T->n_stack - 1; i >= 0; i--) {
+        if (T->stack[i].applies == cls) {
+            return &T->stack[i];
+        }
     }
-    return found;
+    return NULL;
 }
 
-bool
-mp_apply_is_context(mp_trace *T, PyObject *obj)
+/* The class of whose calls this is a context, or NULL. */
+static PyTypeObject *
+class_of_context(PyObject *obj)
 {
     PyObject *name = PyUnicode_InternFromString("_forward_cls");
     PyObject *cls = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(obj), name);
     Py_XDECREF(name);
     mp_err_drop();  // out of memory: it stays a value that is not known
-    return cls != NULL && is_applied(T, (PyTypeObject *)cls);
+    return cls != NULL && PyType_Check(cls) ? (PyTypeObject *)cls : NULL;
+}
+
+bool
+mp_apply_is_context(mp_trace *T, PyObject *obj)
+{
+    PyTypeObject *cls = class_of_context(obj);
+    return cls != NULL && (cls == T->apply.cls || find_applied(T, cls) != NULL);
+}
+
+/* The context keeps the last tuple of them; apply() counts each as written once more. */
+int
+mp_apply_note_dirty(mp_trace *T, PyObject *context, PyObject *const *tensors,
+                    Py_ssize_t count)
+{
+    PyTypeObject *cls = class_of_context(context);
+    mp_shadow *s = cls == NULL ? NULL : find_applied(T, cls);
+    if (s == NULL) {
+        return 0;
+    }
+    PyObject *dirty = PyTuple_New(count);
+    if (dirty == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTuple_SET_ITEM(dirty, i, Py_NewRef(tensors[i]));
+    }
+    Py_XSETREF(s->dirty, dirty);
+    return 0;
 }
 
 int

@@ -30,6 +30,9 @@ mp_rc mp_apply_end_inline(mp_trace *T, mp_shadow *s, PyObject *result);
 /* MP_TORCH_NOTE, if this is the context of the call in progress, which a hit makes anew;
  * any other context is an ordinary object.  Other flags stay. */
 int mp_apply_note_flags(mp_trace *T, int flags, PyObject *context);
+/* context.mark_dirty(*tensors) */
+int mp_apply_note_dirty(mp_trace *T, PyObject *context, PyObject *const *tensors,
+                        Py_ssize_t count);
 /* May an operation in its `forward` take this tensor? */
 bool mp_apply_may_use(mp_trace *T, PyObject *tensor, const mp_node *n);
 mp_rc mp_apply_refuse_input(mp_trace *T);

@@ -121,6 +121,10 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                    : begin_op(T, s, func, args, nargs, kwnames, MP_TORCH_LATER);
     }
     flags = mp_apply_note_flags(T, flags, nargs > 0 ? args[0] : NULL);
+    if (mp_is_known(func, MP_K_MARK_DIRTY) && nargs > 0
+        && mp_apply_note_dirty(T, args[0], args + 1, nargs - 1) < 0) {
+        return MP_ERR;
+    }
     if (flags == MP_TORCH_APPLY) {
         return mp_apply_begin(T, s, func, args, nargs, kwnames);
     }

@@ -68,6 +68,7 @@ mp_shadow_fini(mp_shadow *s)
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
     Py_CLEAR(s->answered);
+    Py_CLEAR(s->dirty);
     PyMem_Free(s->unread);
 }
 
@@ -210,6 +211,9 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
     if (fresh) {
         PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
         int flags = mp_apply_note_flags(T, mp_op_flags_of(func), self);
+        if (mp_is_known(func, MP_K_MARK_DIRTY)) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "mark_dirty called from C");
+        }
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
             && !(flags & MP_TORCH_REFUSE)) {
             T->skip++;  // hash(tensor) and the like: nothing to watch, nothing to log
@@ -535,6 +539,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
     Py_CLEAR(s->answered);
+    Py_CLEAR(s->dirty);
     s->answers_grad = 0;
     s->yields = 0;
     T->holds = T->host != NULL;

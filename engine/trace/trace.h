@@ -100,7 +100,8 @@ typedef struct {
     PyObject *forward;  // borrowed: that function, or another one that is watched alone
     PyObject *answered;     // owned: what it has returned, or NULL
     uint64_t answers_grad;  // bit per tensor there that required gradients
-    PyTypeObject *makes;    // borrowed: class whose instance the call is making
+    PyObject *dirty;  // owned: tensors that its context was told of as written, or NULL
+    PyTypeObject *makes;  // borrowed: class whose instance the call is making
     PyObject *callee;   // borrowed: of CALL in progress; C code may use its stack slot
     PyObject *names;    // borrowed from the caller: the namespace of a class body
     PyObject *kwnames;  // borrowed from the code's constants, from KW_NAMES to CALL

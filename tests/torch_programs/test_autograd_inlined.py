@@ -158,6 +158,37 @@ def f(x):
     return G.apply(x) is w, w.requires_grad
 >>> t(3)
 
+=== writes_to_its_argument
+class A(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        x.add_(1)
+        return x
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+def f(x):
+    y = x * 2
+    with torch.no_grad():
+        r = A.apply(y)
+        s = A.apply(x)
+    return r, s is x, r is y, s
+>>> t(3)
+
+=== forward_is_a_generator | eager
+class G(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        yield x + 1
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+@torch.no_grad()
+def f(x):
+    return list(G.apply(x))
+>>> t(3)
+
 === forward_raises
 class G(torch.autograd.Function):
     @staticmethod
@@ -243,3 +274,27 @@ def test_compilers_get_its_operations(backend):
             assert torch.equal(fast(x), Double.apply(x) + 1)
     assert magpy.stats(fast)["hits"] == 3
     assert magpy.stats(fast)["graphs"] == 1
+
+
+class Dirty(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        x.data.add_(1)  # behind the counter of versions, which apply moves
+        return x
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+def test_what_is_marked_as_written_counts_as_written():
+    fast = magpy.compile(lambda x: Dirty.apply(x), backend="eager")
+    for _ in range(4):
+        w, x = torch.ones(2, requires_grad=True), torch.ones(2)
+        y = w * x
+        with torch.no_grad():
+            assert fast(x) is x
+        assert x._version == 1
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
