@@ -492,6 +492,7 @@ objects_find(PyObject *torch)
     PyObject *base = (PyObject *)mp_torch.base;
     mp_torch.strided = torch_attr(torch, "strided", NULL);
     mp_torch.key_set_of = torch_attr(torch, "_C", "_dispatch_keys");
+    mp_torch.is_coalesced = PyObject_GetAttrString(base, "is_coalesced");
     mp_torch.stride = PyObject_GetAttrString(base, "stride");
     mp_torch.data_ptr = PyObject_GetAttrString(base, "data_ptr");
     mp_torch.storage_offset = PyObject_GetAttrString(base, "storage_offset");
@@ -500,7 +501,7 @@ objects_find(PyObject *torch)
     return mp_torch.strided != NULL && mp_torch.key_set_of != NULL
                    && mp_torch.stride != NULL && mp_torch.data_ptr != NULL
                    && mp_torch.storage_offset != NULL && mp_torch.element_size != NULL
-                   && mp_torch.is_view != NULL
+                   && mp_torch.is_view != NULL && mp_torch.is_coalesced != NULL
                ? 0
                : -1;
 }

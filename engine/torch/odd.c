@@ -191,6 +191,7 @@ mp_tensor_meta_odd(PyObject *o, mp_odd kind)
         mp_tensor_meta_free(m);
         return NULL;
     }
+    m->coalesced = kind == MP_ODD_SPARSE ? mp_sparse_coalesced(o) : -1;
     uint64_t all = ~(uint64_t)0;
     if (kind == MP_ODD_NESTED) {
         mp_tensor_meta_open(m, all, all, all);  // what is asked of them breaks

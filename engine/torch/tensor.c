@@ -158,6 +158,7 @@ mp_tensor_meta_alloc(int64_t ndim)
         return NULL;
     }
     m->ndim = (int32_t)ndim;
+    m->coalesced = -1;
     for (int64_t i = 0; i < ndim; i++) {
         m->dims[2 * ndim + i] = MP_STRIDE_FIXED;
     }
@@ -469,7 +470,7 @@ meta_same_kind(const mp_tensor_meta *a, const mp_tensor_meta *b)
     return a->type == b->type && a->dtype == b->dtype && a->layout == b->layout
            && a->device_type == b->device_type && a->device_index == b->device_index
            && a->key_set == b->key_set && a->requires_grad == b->requires_grad
-           && a->ndim == b->ndim;
+           && a->coalesced == b->coalesced && a->ndim == b->ndim;
 }
 
 bool
@@ -624,12 +625,23 @@ meta_check_shim(PyObject *o, const mp_tensor_meta *m)
     return shim_grad_matches(o, m);
 }
 
+int8_t
+mp_sparse_coalesced(PyObject *o)
+{
+    PyObject *answer = PyObject_CallOneArg(mp_torch.is_coalesced, o);
+    int8_t found = answer == Py_True ? 1 : answer == Py_False ? 0 : -1;
+    Py_XDECREF(answer);
+    mp_err_drop();  // compressed rows or columns: nothing there to be coalesced
+    return found;
+}
+
 /* Rows or columns of a sparse tensor: one key is for all of them. */
 static bool
 layout_matches(PyObject *o, const mp_tensor_meta *m)
 {
     PyObject *layout = tensor_ask(&mp_torch.layout, o);
-    bool same = layout == m->layout;
+    bool same = layout == m->layout
+                && (m->coalesced < 0 || mp_sparse_coalesced(o) == m->coalesced);
     mp_err_drop();  // of torch.Tensor itself: it has no reason to fail
     Py_XDECREF(layout);
     return same;
@@ -668,6 +680,7 @@ mp_tensor_see(PyObject *o, const mp_tensor_meta *m, mp_tensor_seen *seen)
 {
     assert(MP_TENSOR_SEEN == 1 + 2 * INLINE_DIMS);
     if (mp_torch.path != TENSOR_SHIM || m->kind == 0 || m->ndim > INLINE_DIMS
+        || m->layout != mp_torch.strided  // (one key stands for CSR, CSC, BSR and BSC)
         || !mp_tensor_meta_check(o, m)) {
         return false;
     }

@@ -17,6 +17,7 @@ typedef struct {
     uint64_t key_set;  // raw dispatch key set; conj, neg, inference, sparse, ...
     uint64_t kind;     // dtype and device as torch packs them; 0: not known
     bool requires_grad;
+    int8_t coalesced;  // of a sparse tensor: is it?  -1 if that has no meaning
     int32_t ndim;
     bool opened;     // some are, or a stride is free
     uint64_t open;   // bit d: the size of dimension d may be another one, from 2 on

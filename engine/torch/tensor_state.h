@@ -27,14 +27,15 @@ typedef struct {
 
 typedef struct {
     enum { TENSOR_OFF, TENSOR_GETTERS, TENSOR_SHIM } path;
-    bool shim_good;        // calibration and self-test passed
-    PyTypeObject *base;    // owned; torch._C.TensorBase
-    PyTypeObject *tensor;  // owned; torch.Tensor
-    PyTypeObject *param;   // owned; torch.nn.Parameter
-    PyObject *strided;     // owned; torch.strided
-    PyObject *key_set_of;  // owned; torch._C._dispatch_keys
-    PyObject *stride;      // owned; TensorBase.stride
-    PyObject *data_ptr;    // owned; TensorBase.data_ptr
+    bool shim_good;          // calibration and self-test passed
+    PyTypeObject *base;      // owned; torch._C.TensorBase
+    PyTypeObject *tensor;    // owned; torch.Tensor
+    PyTypeObject *param;     // owned; torch.nn.Parameter
+    PyObject *strided;       // owned; torch.strided
+    PyObject *key_set_of;    // owned; torch._C._dispatch_keys
+    PyObject *is_coalesced;  // owned; a method of torch._C.TensorBase
+    PyObject *stride;        // owned; TensorBase.stride
+    PyObject *data_ptr;      // owned; TensorBase.data_ptr
     PyObject *storage_offset, *element_size, *is_view;  // owned; TensorBase's
     mp_getter requires_grad, is_leaf, grad, grad_fn, dtype, layout, device, shape,
         version;
@@ -96,6 +97,8 @@ mp_tensor_meta *mp_tensor_meta_alloc(int64_t ndim);
 bool mp_tensor_keys_are_plain(const char *text);
 /* 1 / 0 / -1 of a getter that answers with a bool. */
 int mp_getter_bool(const mp_getter *g, PyObject *o);
+/* Is a sparse tensor coalesced?  -1 of one that is made of rows, columns or blocks. */
+int8_t mp_sparse_coalesced(PyObject *o);
 /* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */
 int mp_tensor_key_set(PyObject *o, uint64_t *out);
 /* The same metadata read in two ways; the tensor must be strided and plain. */

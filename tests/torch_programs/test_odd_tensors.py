@@ -336,3 +336,49 @@ def test_sizes_beside_them_are_pinned():
         x = torch.randn(4, n)
         got, want = fast(x), f(x)
         assert torch.equal(got[0], want[0]) and got[1] == want[1]
+
+
+def test_coalesced_or_not_is_guarded():
+    def f(s):
+        c = s.coalesce()
+        return c, c is s, c._values()
+
+    fast = magpy.compile(f, backend="eager")
+    for k in (1, 2, 0, 2, 1, 1, 2, 0):
+        here, there = (
+            torch.sparse_coo_tensor([[0] * k, [0] * k], [1.0] * k, (2, 2))
+            for _ in range(2)
+        )
+        got, want = fast(here), f(there)
+        assert got[1] is want[1]
+        assert torch.equal(got[2], want[2])
+    assert magpy.stats(fast)["fallbacks"] == 0
+
+
+def test_rows_do_not_become_columns_at_their_address():
+    crow, col, v = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2]), torch.ones(3)
+
+    def f(held):
+        return torch.ones(2) + (1 if held[0].layout is torch.sparse_csr else 2)
+
+    fast = magpy.compile(f, backend="eager")
+    held = [None]
+    for i in range(60):
+        make = torch.sparse_csr_tensor if i % 5 else torch.sparse_csc_tensor
+        held[0] = None
+        held[0] = make(crow, col, v, size=(3, 3))
+        assert torch.equal(fast(held), f(held))
+
+
+def test_sparse_inputs_that_are_written():
+    def f(s):
+        v = s._values()
+        v.add_(1)
+        return s * 1
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(4):
+        here, there = torch.eye(2).to_sparse(), torch.eye(2).to_sparse()
+        assert torch.equal(fast(here).to_dense(), f(there).to_dense())
+        assert torch.equal(here.to_dense(), there.to_dense())
+    assert "compile-failed" not in magpy.stats(fast)["reasons"]
