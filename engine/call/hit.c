@@ -89,6 +89,7 @@ hit_passed_on(const mp_guards *g, int32_t k, PyObject *const *regs)
         return hit_passed_on(g, op->a, regs);
     case MP_N_TO_INT:
     case MP_N_TRUNC:
+    case MP_N_ROUND:
     case MP_N_FLOOR:
     case MP_N_CEIL:
         return of_float ? NULL : hit_passed_on(g, op->a, regs);

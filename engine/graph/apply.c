@@ -89,7 +89,7 @@ apply_check(mp_trace *T, PyTypeObject *cls, PyObject *const *args, Py_ssize_t co
 
 /* Neither a generator function nor a coroutine, whose frame goes on later. */
 static bool
-is_plain(PyObject *function)
+runs_at_once(PyObject *function)
 {
     const PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
     return !(code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR));
@@ -239,7 +239,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     mp_rc rc = static_method(T, cls, str_forward, &forward);
     rc = rc != MP_OK ? rc : static_method(T, cls, str_setup_context, &setup);
     bool inlines = !mp_grad_is_enabled() && T->apply.cls == NULL && setup != NULL
-                   && forward != NULL && is_plain(forward)
+                   && forward != NULL && runs_at_once(forward)
                    && mp_is_known(setup, MP_K_NO_SETUP_CONTEXT);
     if (rc == MP_OK && !inlines) {
         rc = apply_check(T, cls, args + 1, count - 1);

@@ -862,6 +862,7 @@ PASSED_ON = {
         int(x) if type(x) is int else float(x)
     ),
     "abs": lambda x, y: abs(x) if type(x) is int else x,
+    "round": lambda x, y: round(x) if type(x) is int else x,
     "trunc": lambda x, y: math.trunc(x) if type(x) is int else x,
     "min": lambda x, y: min(x, y),
     "max": lambda x, y: max(y, x, y),
