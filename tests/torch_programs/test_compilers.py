@@ -417,3 +417,17 @@ def test_scripted_functions_that_have_run(backend):
         for got, expected in zip(compiled(x), f(x), strict=True):
             torch.testing.assert_close(got, expected)
     assert magpy.stats(compiled)["hits"] == 2
+
+
+def test_views_without_history_stay_without():
+    weight = torch.nn.Parameter(torch.ones(3))
+
+    @torch.no_grad()
+    def f(x):
+        return weight.view(3)
+
+    compiled = magpy.compile(f, backend="aot_eager")
+    for _ in range(4):
+        view = compiled(torch.ones(3))
+        assert view.is_leaf
+        assert view.grad_fn is None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOOSE = 0.05  # of the largest number
 _COPIED = 1 << 28  # bytes of inputs that are copied although nothing tells of a write
-_META = ("shape", "dtype", "device", "layout", "requires_grad")
+_META = ("shape", "dtype", "device", "layout", "requires_grad", "is_leaf")
 
 
 def difference(
