@@ -211,7 +211,8 @@ enter_watched(mp_trace *T, mp_frame *f, bool fresh)
     if (fresh) {
         PyObject *self = code->co_argcount > 0 ? mp_frame_local_borrow(f, 0) : NULL;
         int flags = mp_apply_note_flags(T, mp_op_flags_of(func), self);
-        if (mp_is_known(func, MP_K_MARK_DIRTY)) {
+        if (self != NULL && mp_is_known(func, MP_K_MARK_DIRTY) && T->apply.cls == NULL
+            && mp_apply_is_context(T, self)) {
             return mp_trace_abort(T, MP_AB_UNKNOWN_FRAME, "mark_dirty called from C");
         }
         if (mp_op_is_whole(flags) && !(flags & (MP_TORCH_CALL | MP_TORCH_HOST_READ))
