@@ -13,6 +13,7 @@ if not engine.available()[0]:
 
 START = """
 import os, signal, sys, threading, time, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 warnings.simplefilter("error")
 import magpy
 
