@@ -123,7 +123,9 @@ static int64_t words_wrong;
 int
 mp_words_plant(const char *id)
 {
-    return mp_plant_find(id, mp_guard_id, MP_G_COUNT, &words_planted);
+    int rc = mp_plant_find(id, mp_guard_id, MP_G_COUNT, &words_planted);
+    words_checked = words_checked || words_planted >= 0;  // what a hole does is counted
+    return rc;
 }
 
 bool
