@@ -80,8 +80,22 @@ hit_passed_on(const mp_guards *g, int32_t k, PyObject *const *regs)
 {
     const mp_number *op = &g->numbers.ops[k];
     const mp_number_value *v = g->values;
-    bool second,
-        of_float = op->op != MP_N_VALUE && op->a >= 0 && g->numbers.ops[op->a].is_float;
+    bool second, of_float = false;
+    switch (op->op) {  // (what `a` is depends on the kind)
+    case MP_N_TO_INT:
+    case MP_N_TRUNC:
+    case MP_N_ROUND:
+    case MP_N_FLOOR:
+    case MP_N_CEIL:
+    case MP_N_TO_FLOAT:
+    case MP_N_ABS:
+    case MP_N_MIN:
+    case MP_N_MAX:
+        of_float = g->numbers.ops[op->a].is_float;
+        break;
+    default:
+        break;
+    }
     switch (op->op) {
     case MP_N_VALUE:
         return regs[op->a];
