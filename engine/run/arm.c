@@ -83,12 +83,11 @@ undo_writes(mp_region *r)
     if (r->undo == NULL) {
         return;
     }
-    mp_watch_pause();
-    PyObject *done =
-        PyObject_CallMethod(mp_region_module_borrow(), "undo", "O", r->undo);
-    mp_watch_unpause();
+    PyObject *undo = PyObject_GetAttrString(mp_region_module_borrow(), "undo");
+    PyObject *done = undo == NULL ? NULL : mp_call_whole(undo, r->undo);
     mp_err_drop();  // (unreachable: the memory was copied from there)
     Py_XDECREF(done);
+    Py_XDECREF(undo);
     Py_CLEAR(r->undo);
 }
 
@@ -109,6 +108,7 @@ arm_decide(PyObject *self)
         bool outermost = !T->trial;
         r->truth = truth;
         PyObject *state = mp_aside_begin();
+        mp_err_drop();  // without it the arm is not run
         mp_record_step(T, step_other, r);
         bool goes_on =
             state != NULL && T->state == MP_TRACE_RECORDING && run_other(T, r);

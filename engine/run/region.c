@@ -102,6 +102,25 @@ mp_err_keep_signal(void)
 }
 
 PyObject *
+mp_call_whole(PyObject *function, PyObject *arg)
+{
+    PyObject *signal = NULL, *result;  // owned
+    mp_watch_pause();
+    while ((result = arg == NULL ? PyObject_CallNoArgs(function)
+                                 : PyObject_CallOneArg(function, arg))
+               == NULL
+           && mp_err_is_signal()) {
+        Py_XSETREF(signal, mp_err_take());
+    }
+    mp_watch_unpause();
+    if (signal != NULL) {
+        mp_err_drop();
+        mp_err_defer_steal(signal);
+    }
+    return result;
+}
+
+PyObject *
 mp_aside_begin(void)
 {
     mp_watch_pause();
@@ -114,9 +133,7 @@ mp_aside_begin(void)
 void
 mp_aside_end(mp_trace *T, PyObject *state)
 {
-    mp_watch_pause();
-    PyObject *warned = PyObject_CallNoArgs(state);
-    mp_watch_unpause();
+    PyObject *warned = mp_call_whole(state, NULL);
     mp_err_drop();  // (unreachable: the states were taken from there)
     if (warned != Py_False && T->state == MP_TRACE_RECORDING) {
         mp_callback saved = mp_callback_begin(T);

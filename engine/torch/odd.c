@@ -181,13 +181,16 @@ mp_tensor_meta_odd(PyObject *o, mp_odd kind)
     int before = mp_calm_begin();
     m->layout = kind == MP_ODD_SPARSE ? mp_torch.layout.get(o, mp_torch.layout.closure)
                                       : Py_NewRef(mp_torch.strided);
-    m->dtype = mp_torch.dtype.get(o, mp_torch.dtype.closure);
+    m->dtype = m->layout == NULL ? NULL : mp_torch.dtype.get(o, mp_torch.dtype.closure);
     int grad = m->dtype == NULL || m->layout == NULL
                    ? -1
                    : mp_getter_bool(&mp_torch.requires_grad, o);
     mp_calm_end(before);
     m->requires_grad = grad == 1;
     if (grad < 0 || m->kind == 0) {
+        if (grad >= 0) {
+            PyErr_SetString(PyExc_RuntimeError, "a tensor without dtype and device");
+        }
         mp_tensor_meta_free(m);
         return NULL;
     }

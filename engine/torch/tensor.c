@@ -628,7 +628,9 @@ meta_check_shim(PyObject *o, const mp_tensor_meta *m)
 int8_t
 mp_sparse_coalesced(PyObject *o)
 {
+    int before = mp_calm_begin();  // a mode of the program is not asked
     PyObject *answer = PyObject_CallOneArg(mp_torch.is_coalesced, o);
+    mp_calm_end(before);
     int8_t found = answer == Py_True ? 1 : answer == Py_False ? 0 : -1;
     Py_XDECREF(answer);
     mp_err_drop();  // compressed rows or columns: nothing there to be coalesced
