@@ -117,7 +117,9 @@ def _seconds(call: Callable[[int], Any], seed: int = 0) -> float:
 
 
 def _summary(taken: Sequence[float]) -> dict[str, Any]:
-    low, middle, high = statistics.quantiles(taken, n=4)
+    low, middle, high = (
+        statistics.quantiles(taken, n=4) if len(taken) > 1 else list(taken) * 3
+    )
     return {"median": middle, "low": low, "high": high, "count": len(taken)}
 
 

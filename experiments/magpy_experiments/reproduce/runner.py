@@ -121,13 +121,18 @@ def run_together(
     Returns:
         What came of each.
     """
-    running = [_Measurement(context, cell, settings, timeout, live) for cell in cells]
-    for each in running:
-        each.prepare()
-    return [
-        {**each.finish(), **({"together": len(running)} if len(running) > 1 else {})}
-        for each in running
-    ]
+    running: list[_Measurement] = []
+    try:
+        for cell in cells:
+            running.append(_Measurement(context, cell, settings, timeout, live))
+        for each in running:
+            each.prepare()
+        found = [each.finish() for each in running]
+    finally:
+        for each in running:
+            each.stop()
+    together = {"together": len(running)} if len(running) > 1 else {}
+    return [{**measured, **together} for measured in found]
 
 
 class _Measurement:
@@ -164,22 +169,26 @@ class _Measurement:
 
     def finish(self) -> dict[str, Any]:
         """Let it be timed, and return what came of it."""
-        with self._folder:
-            try:
-                self._go.set()
-                self._process.join(max(0.0, self._timeout - self._used))
-                if self._process.is_alive():
-                    reason = f"more than {self._timeout:g} s"
-                    return {"status": "timeout", "reason": reason}
-                if self._answer.exists():
-                    text = self._answer.read_text("utf-8")
-                    measured: dict[str, Any] = json.loads(text)
-                    return measured
-                reason = _death(self._process.exitcode, self._log)
-                return {"status": "crash", "reason": reason}
-            finally:
-                _stop(self._process)
-                self._process.join()
+        try:
+            self._go.set()
+            self._process.join(max(0.0, self._timeout - self._used))
+            if self._process.is_alive():
+                reason = f"more than {self._timeout:g} s"
+                return {"status": "timeout", "reason": reason}
+            if self._answer.exists():
+                text = self._answer.read_text("utf-8")
+                measured: dict[str, Any] = json.loads(text)
+                return measured
+            reason = _death(self._process.exitcode, self._log)
+            return {"status": "crash", "reason": reason}
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End it, whatever it does; nothing if it has ended."""
+        _stop(self._process)
+        self._process.join()
+        self._folder.cleanup()
 
 
 def _stop(process: Any) -> None:
