@@ -480,7 +480,9 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     if (branch != NULL && branch->join != -2 && T->inside > 0
         && T->n_stack - 1 == branch->depth + !branch->arrived) {
         mp_trace_settle(T, mp_trace_abort(T, MP_AB_CONTROL_FLOW,
-                                          "an arm that ends by an exception"));
+                                          result == NULL
+                                              ? "an arm that ends by an exception"
+                                              : "an arm that returns a constant"));
     }
     if (T->state != MP_TRACE_RECORDING) {
         shadow_pop(T);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import sys
 import types
 from typing import Any
 
@@ -47,6 +48,8 @@ def branch_shape(code: types.CodeType, index: int) -> tuple[int, int, int, bytes
         Code units of the arm for False, of that for True, of the place where they meet
         (-1: both return), and for each local whether its value may be needed there.
     """
+    if sys.version_info >= (3, 13):
+        return "a CPython whose pairs of instructions are not read here"
     if len(code.co_code) > _LONGEST:
         return "a function that is too long"
     flow = _Flow(code)
