@@ -224,7 +224,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                Py_ssize_t nargs, PyObject *kwnames)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    PyObject *forward, *setup;
+    PyObject *forward = NULL, *setup = NULL;
     if (apply_strings() < 0) {
         return MP_ERR;
     }
