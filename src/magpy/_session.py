@@ -179,7 +179,7 @@ class Session:
     def _compile(
         self, spec: Spec, inputs: Sequence[Any], case: Case | None
     ) -> tuple[Callable[..., Any], bool, Undo | None]:
-        from magpy import graph, policy, seal
+        from magpy import graph, pieces, policy, seal
         from magpy._transaction import Transaction
         from magpy.backends import cuda_graphs, gradients
 
@@ -192,14 +192,11 @@ class Session:
             if not why and spec[3].get("hooked"):
                 # They count and compare what each operation saves.
                 why, reason = "hooks for saved tensors are on", "saved-hooks"
-            # R: Inductor computed other numbers for arms with convolutions.
-            if (
-                not why
-                and backend.checked
-                and not backend.draws_alike
-                and policy.has_branches(ops)
-            ):
-                why, reason = "it has branches", "control-flow"
+            cuts = not why and not pieces.takes(backend, ops, inputs)
+            if cuts and (why := pieces.refuses(ops)):
+                reason = "control-flow"
+            if cuts and not why:
+                return self._compile_pieces(ops, inputs)
             if not why and (why := gradients.refuses(ops, inputs)):
                 reason = "gradients"
             if why:
@@ -234,6 +231,39 @@ class Session:
                 module.forward.__code__, graph.operations_of_lines(module)
             )
         return transaction.audible(run), boxed, transaction.undo()
+
+    def _compile_pieces(
+        self, spec: Spec, inputs: Sequence[Any]
+    ) -> tuple[Callable[..., Any], bool, Undo | None]:
+        """Return what runs a graph with branches piece by piece."""
+        from magpy import graph, pieces
+        from magpy._transaction import Transaction
+
+        # It must not hold this session, whose object may die before the graph.
+        session = Session(self.name, self.backend, fullgraph=False)
+        session._value_type = self._value_type
+        whole = pieces.cut(spec, session.compile_piece)
+        module = graph.build(whole, name=self.name, value_type=self._value_type)
+        if logs.enabled("graph"):
+            logs.write("graph", self._graph_text(module))
+        transaction = Transaction(spec, inputs, in_order=False)
+        return transaction.audible(module.forward), False, transaction.undo()
+
+    def compile_piece(
+        self, spec: Spec, inputs: Sequence[Any]
+    ) -> tuple[Callable[..., Any], bool, object]:
+        """Return what runs a piece of a graph, and what must live as long."""
+        from magpy._engine import raised_by_signal
+
+        try:
+            run, boxed, _, _, _, made, _ = self.compile(spec, inputs)
+        except Exception as error:
+            if raised_by_signal(error):
+                raise
+            self._tell(self._failure_text(error, "a piece of it runs as recorded"))
+            run, boxed, made = self._recorded(spec).forward, False, None
+        assert run is not None  # no number of a piece varies
+        return run, boxed, made
 
     def _made_by(
         self,

@@ -89,7 +89,7 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
             return f"it sets the attribute {args[1]} of a tensor", "tensor-state"
         if target is eager_transforms._set_tensor_requires_grad and at in outside:
             return "it makes a leaf that requires gradients", "tensor-state"
-        if is_region(target) and target.depth > DEEPEST:
+        if is_region(target) and target.depth > DEEPEST and target.kind != "branch":
             return "its branches are nested too deeply for a compiler", "control-flow"
         if is_region(target) and target.kind == "checkpoint" and _body_draws(target):
             return "a checkpoint in it draws random numbers", "gradients"
@@ -99,11 +99,6 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
-
-
-def has_branches(spec: Spec) -> bool:
-    """Does a tensor decide what the graph runs?"""
-    return any(is_region(op[0]) and op[0].kind == "branch" for op in operations(spec))
 
 
 def _body_draws(region: Any) -> bool:

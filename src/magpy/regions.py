@@ -105,6 +105,7 @@ class Region(graph.WithBodies):
             "scan": ops.scan,
             "checkpoint": checkpointed,
             "branch": branch,
+            "choice": choose,
         }
         return found[self.kind]
 
@@ -115,7 +116,7 @@ class Region(graph.WithBodies):
             groups.append(tuple(given[at : at + count]))
             at += count
         rest = tuple(given[at:])
-        if self.kind in ("cond", "branch"):
+        if self.kind in ("cond", "branch", "choice"):
             return (given[0], *bodies, (*groups[1], *rest))
         if self.kind == "while_loop":
             return (*bodies, groups[0], rest)
@@ -181,7 +182,7 @@ class Call:
     def _finish(self, leaves: tuple[Any, ...], bodies: Sequence[Body]) -> Any:
         _check_operations(bodies)
         lifted = _lifted(bodies)
-        specs = [_spec(params, ops, outs, lifted) for params, ops, outs in bodies]
+        specs = [spec_of(params, ops, outs, lifted) for params, ops, outs in bodies]
         _check_outputs(self.kind, bodies)
         if self.kind == "while_loop":  # its condition is a tensor, not a tuple
             specs[0][3]["bare"] = True
@@ -233,10 +234,17 @@ def _lifted(bodies: Iterable[Body]) -> list[Any]:
     return list(found.values())
 
 
-def _spec(
-    params: Sequence[Any], ops: Sequence[Any], outputs: Any, lifted: Sequence[Any]
+def spec_of(
+    params: Sequence[Any],
+    ops: Sequence[Any],
+    outputs: Any,
+    lifted: Sequence[Any] = (),
 ) -> Spec:
-    """Return the spec of a body, whose Values are numbered on their own."""
+    """Return the spec of a body, whose Values are numbered on their own.
+
+    Raises:
+        RefusedError: it cannot stand by itself.
+    """
     numbers: dict[int, int] = {}
     inputs = [*params, *lifted]
     for value in inputs:
@@ -615,6 +623,14 @@ def branch(
     )
 
 
+def choose(
+    condition: Any, right: Any, wrong: Any, operands: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Run one of two graphs of pieces (:mod:`magpy.pieces`)."""
+    found: tuple[Any, ...] = (right if condition else wrong).forward(*operands)
+    return found
+
+
 def _is_traced(values: Iterable[Any]) -> bool:
     from torch._subclasses import FakeTensor
     from torch._subclasses.functional_tensor import FunctionalTensor
@@ -643,7 +659,7 @@ def join(
     try:
         _check_operations(bodies)
         lifted = _lifted(bodies)
-        specs = [_spec(*body, lifted) for body in bodies]
+        specs = [spec_of(*body, lifted) for body in bodies]
     except RefusedError as error:
         return str(error)
     specs[0][3]["grads"] = tuple(grads)

@@ -664,23 +664,6 @@ def test_what_the_other_arm_writes_is_put_back(backend, first):
     assert magpy.stats(fast)["graphs"] == 1
 
 
-def test_nests_that_are_too_deep_for_a_compiler_run_as_recorded(caplog):
-    def f(x):
-        n = 0
-        y = x * 1
-        while bool(y.sum() < 10) and n < 12:
-            y = y + 1
-            n += 1
-        return y * 2
-
-    fast = magpy.compile(f, backend="aot_eager", control_flow=True)
-    for k in (0, 5, 2, -9):
-        x = torch.full((3,), float(k))
-        assert torch.equal(fast(x), f(x))
-    assert magpy.stats(fast)["hits"] == 3
-    assert magpy.stats(fast)["graphs"] == 1
-
-
 def test_loops_that_nothing_bounds_are_breaks(flow):
     def f(x):
         y = x * 1
@@ -732,27 +715,6 @@ def test_a_write_with_gradients_is_a_break(flow):
         assert torch.equal(b, written)
         assert b.requires_grad == written.requires_grad
     assert magpy.stats(fast)["breaks"]["control-flow"] > 0
-
-
-def test_inductor_gets_no_graph_with_branches(flow, caplog):
-    """Near convolutions its torch.cond computes something else (torch 2.13)."""
-    conv = torch.nn.Conv2d(3, 4, 3)
-
-    def f(x, keep):
-        y = conv(x)
-        if keep.sum() > 0:
-            z = torch.relu(y) + 1
-        else:
-            z = y * 2
-        return z
-
-    fast = magpy.compile(f, backend="inductor")
-    with torch.no_grad():
-        for keep in (1, 0, 1, 0):
-            x, k = torch.randn(1, 3, 6, 6), torch.tensor([keep])
-            assert torch.equal(fast(x, k), f(x, k))
-    counted = magpy.stats(fast)
-    assert (counted["graphs"], counted["hits"]) == (1, 3)
 
 
 def test_a_model_that_asks_is_compiling_is_tried_so(flow):

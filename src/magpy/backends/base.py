@@ -55,6 +55,7 @@ class Backend:
             tells how far a run has come.
         cuda_graphs: are its graphs for inference to be replayed from CUDA graphs?
         dynamic: does it take graphs with symbols for sizes and numbers?
+        branches: does it take graphs with ``torch.cond`` for branches of the program?
         key: what else makes the same of the same graph (:mod:`magpy.reuse`): a tree of
             plain values, and of objects that count as themselves; None: nothing does.
     """
@@ -69,4 +70,5 @@ class Backend:
     as_recorded: bool = False
     cuda_graphs: bool = False
     dynamic: bool = True
+    branches: bool = False
     key: Any = None

@@ -45,7 +45,7 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
     try:
         mode = FakeTensorMode(allow_non_fake_inputs=True)
         with seal.quiet(FAKE_LOGGER), mode if live is None else live.aside():
-            fakes = [_like(x) for x in inputs] if live is None else inputs
+            fakes = [like(x) for x in inputs] if live is None else inputs
             Annotator(gm).run(*fakes, enable_io_processing=False)
     except Exception as error:
         # Data-dependent, or no fake kernel: the rest has no example.
@@ -53,7 +53,7 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
         logs.write("graph", text, logging.DEBUG)
 
 
-def _like(x: Any) -> Any:
+def like(x: Any) -> Any:
     """Return a fake tensor like `x`; numbers are what they are.
 
     Not ``mode.from_tensor(x)``: it would keep a weak reference to `x`, and then

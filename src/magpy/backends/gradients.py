@@ -86,7 +86,6 @@ def refuses(spec: Spec, inputs: Sequence[Any]) -> str:
     import torch
 
     from magpy._transaction import draws
-    from magpy.graph import operations
     from magpy.policy import enables_grad
 
     asking = [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad]
@@ -94,9 +93,6 @@ def refuses(spec: Spec, inputs: Sequence[Any]) -> str:
         return ""
     if any(target is torch._C._InferenceMode for target, *_ in spec[0]):
         return "gradients go through a graph that turns inference mode on"
-    if any(getattr(op[0], "kind", "") == "branch" for op in operations(spec)):
-        # (It would have zeros where the arm that was not taken has none.)
-        return "gradients go through a branch"
     names = spec[3].get("input_names", ())
     for i in spec[3].get("mutated", ()):
         if inputs[i].requires_grad or entry_matters(spec, i):

@@ -166,7 +166,14 @@ def _foreign(
     named = function is None
     alike = named and name in _DRAW_ALIKE
     key = settings.key(name if function is None else function)
-    return Backend(name, compile_graph, checked=named, draws_alike=alike, key=key)
+    return Backend(
+        name,
+        compile_graph,
+        checked=named,
+        draws_alike=alike,
+        branches=alike or not named,
+        key=key,
+    )
 
 
 def _unmarked(run: Any) -> Any:
