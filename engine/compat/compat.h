@@ -258,6 +258,18 @@ bool mp_lock_is_known(PyObject *o);  // only where the layout is known
 /* o is such a lock: could this thread take it without waiting? */
 bool mp_lock_is_free(PyObject *o);
 
+/* -- threading.local (local.c) --------------------------------------------------------- */
+
+/* As mp_cached_init, of such objects. */
+int mp_local_init(void);
+bool mp_is_local(PyObject *o);  // only where the layout is known
+/* A class of them that looks attributes up, and sets them, as threading.local does. */
+bool mp_local_is_plain(PyTypeObject *type);
+/* The attributes that it has in this thread; NULL if it has none here. */
+PyObject *mp_local_dict_borrow(PyObject *o);
+/* The same, made if no code of the program runs for that; NULL with or without an exception. */
+PyObject *mp_local_dict_make_borrow(PyObject *o);
+
 /* -- functools.lru_cache (cached.c) -------------------------------------------------- */
 
 /* Find out whether such objects are what we take them for.  0, or -1 with an exception. */

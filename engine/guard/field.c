@@ -192,7 +192,7 @@ guard_fields_cached(void)
 int
 mp_guard_field_init(void)
 {
-    if (mp_cached_init() < 0 || mp_lock_init() < 0) {
+    if (mp_cached_init() < 0 || mp_lock_init() < 0 || mp_local_init() < 0) {
         return -1;
     }
     guard_fields_public();

@@ -194,6 +194,8 @@ guard_load(const mp_guard *op, PyObject *const *args, PyObject *const *regs)
         return guard_key_borrow(op, regs[op->a]);
     case MP_G_LOAD_DICT:
         return guard_dict_borrow(regs[op->a], op->n != 0, &unknown);
+    case MP_G_LOAD_LOCAL:
+        return mp_local_dict_borrow(regs[op->a]);
     case MP_G_LOAD_SLOT:
         return guard_slot_borrow(regs[op->a], op->obj);
     case MP_G_LOAD_CELL:

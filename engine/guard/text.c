@@ -547,6 +547,7 @@ text_source_step(text_source *s, const mp_guards *g, const mp_guard *op)
         s->text = PyUnicode_FromString("ContextVar.get()");
         return;
     case MP_G_LOAD_DICT:
+    case MP_G_LOAD_LOCAL:
         text_source_flush(s);
         s->in_dict = true;
         return;

@@ -46,7 +46,28 @@ is_dict_of(mp_trace *T, const mp_node *known, const mp_node *n)
         return false;
     }
     const mp_guard *op = &T->guards->ops[T->guards->def[known->reg]];
-    return op->kind == MP_G_LOAD_DICT && op->a == n->reg;
+    return (op->kind == MP_G_LOAD_DICT || op->kind == MP_G_LOAD_LOCAL)
+           && op->a == n->reg;
+}
+
+/* The dict that a threading.local has in this thread: a later call loads that of its own. */
+static mp_rc
+local_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
+                mp_node **dict_node)
+{
+    *dict = mp_local_dict_make_borrow(owner);
+    if (*dict == NULL) {
+        return PyErr_Occurred() ? MP_ERR
+                                : mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                                                 "a %s that is new in this thread",
+                                                 mp_type_name(owner));
+    }
+    mp_node *known = mp_refgraph_find(&T->graph, *dict);
+    mp_rc rc = n == NULL || n->reg < 0 || is_dict_of(T, known, n)
+                   ? MP_OK
+                   : mp_load(T, MP_G_LOAD_LOCAL, n->reg, NULL, 0, *dict);
+    *dict_node = rc == MP_OK ? mp_refgraph_find(&T->graph, *dict) : NULL;
+    return rc;
 }
 
 /* The __dict__ of owner and the node that attribute reads and writes use. It is NULL for
@@ -57,6 +78,9 @@ mp_instance_dict_node(mp_trace *T, PyObject *owner, mp_node *n, PyObject **dict,
                       mp_node **dict_node)
 {
     *dict_node = NULL;
+    if (mp_is_local(owner)) {
+        return local_dict_node(T, owner, n, dict, dict_node);
+    }
     *dict = mp_instance_dict_borrow(owner);
     bool make = *dict == NULL;
     if (make && !PyErr_Occurred()) {
@@ -96,10 +120,11 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     PyObject *dict;
     mp_node *node;
     *found = false;
-    if (!can_have_dict(owner)) {
+    bool local = mp_is_local(owner);
+    if (!local && !can_have_dict(owner)) {
         return MP_OK;
     }
-    if (mp_instance_dict_borrow(owner) == NULL) {
+    if (!local && mp_instance_dict_borrow(owner) == NULL) {
         return PyErr_Occurred()           ? MP_ERR
                : n != NULL && n->reg >= 0 ? mp_test(T, MP_G_NO_DICT, n, name, 0)
                                           : MP_OK;
@@ -489,6 +514,23 @@ get_compiled_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
     return rc != MP_OK || is_wrapped ? rc : mp_record_getattr(T, s, original, name);
 }
 
+/* Of a threading.local: as of any object, but that its dict is that of this thread. */
+static mp_rc
+get_local_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *name)
+{
+    PyObject *dict;
+    mp_node *ignored;
+    if (!mp_local_is_plain(Py_TYPE(owner))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "attributes of %s",
+                              mp_type_name(owner));
+    }
+    if (!mp_name_is(name, "__dict__")) {
+        return mp_record_generic_getattr(T, s, owner, name, true);
+    }
+    s->post = MP_POST_RESULT;
+    return mp_instance_dict_node(T, owner, n, &dict, &ignored);
+}
+
 /* `owner.name` as the type of owner looks it up. A __getattribute__ in Python is
  * watched; one in C is followed only if it is one of those above, or an alias of them. */
 mp_rc
@@ -543,6 +585,9 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         rc = mp_test(T, MP_G_TYPE_IS, n.node, (PyObject *)tp,
                      0);  // its class can change
         return rc != MP_OK ? rc : mp_record_generic_getattr(T, s, owner, name, true);
+    }
+    if (mp_is_local(owner)) {
+        return get_local_attr(T, s, owner, n.node, name);
     }
     if (over != NULL && tp->tp_getattro != PyObject_GenericGetAttr
         && !(Py_TYPE(over) == &PyWrapperDescr_Type
@@ -679,6 +724,8 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         hook != NULL && Py_IS_TYPE(hook, &PyWrapperDescr_Type)
         && ((PyWrapperDescrObject *)hook)->d_wrapped == (void *)PyObject_GenericSetAttr;
     if (!is_objects && tp->tp_setattro != PyObject_GenericSetAttr
+        && !(mp_is_local(owner) && mp_local_is_plain(tp)
+             && !mp_name_is(name, "__dict__"))
         && tp->tp_setattro != PyType_Type.tp_setattro) {
         // C code of its own (a proxy, thread-local state), or a hook of another kind.
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s sets its attributes itself",

@@ -126,17 +126,19 @@ def scope(k):
     finally:
         log.pop()
 var = contextvars.ContextVar('var', default=1)
+tls: object = threading.local()
+tls.x = 1
 var2 = contextvars.ContextVar('var2')
 ctx = Ctx()
-I|  var.get()  var2.get(3)  d.get('depth', 5)
+I|  var.get()  var2.get(3)  d.get('depth', 5)  tls.x  getattr(tls, 'y', 2)
 O|  ctx  Ctx()  var2.get(None)  contextlib.nullcontext(1)
 -|  o = var.set(@I); i = var.get(); var.reset(o); o = 1  ctx.swallow = LookupError
--|  ctx.swallow = KeyError  i = var2.get()  ctx = Ctx(None)
+-|  ctx.swallow = KeyError  i = var2.get()  ctx = Ctx(None)  tls.x = @I  tls.y = 1
 H|  with ctx as o:  with Ctx() as o:  with Ctx(ValueError):  with scope(@I) as i:
 H|  with contextlib.suppress(KeyError):  with Ctx() as o, scope(1) as i:
 H|  with contextlib.nullcontext(@I) as i:
 G|  ctx
-!|  ctx.swallow = None  var.set(4)  var.set(True)  ctx = Ctx()
+!|  ctx.swallow = None  var.set(4)  var.set(True)  ctx = Ctx()  tls.x = 3
 !|  Ctx.__exit__ = lambda s, *a: True  ctx.__enter__ = 5  Ctx.__enter__ = lambda s: 3
 !|  var2.set(2)  d['depth'] = 7  scope = contextlib.nullcontext
 

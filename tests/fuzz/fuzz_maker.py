@@ -60,8 +60,8 @@ Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
 
 HEAD = """\
 import abc, bisect, collections, collections.abc, contextlib, contextvars, copy
-import dataclasses, enum, functools, heapq, itertools, math, operator, types, typing
-import datetime, re, struct, sys, warnings, weakref
+import dataclasses, enum, functools, heapq, itertools, math, operator, threading, types, typing
+import datetime, re, struct, sys, threading, warnings, weakref
 """
 CALLS = [
     "1", "1", "2, 0", "0, b=True", "1, 2, 3, c=0", "xs", "n1, 2", "[1, 2]", "1.0",

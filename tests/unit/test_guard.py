@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import collections
-import contextvars
 import functools
 import io
 import struct
@@ -26,6 +25,7 @@ from guard_program import (
     rows,
     with_test,
 )
+from guard_threads import context_unset, handling, load_context, load_local, token
 
 # -- Loads ---------------------------------------------------------------------------
 
@@ -174,18 +174,6 @@ def items_left():
         assert with_test("ITEMS_LEFT", n=0)(it)
     assert not with_test("ITEMS_LEFT", n=0)([])
     assert not with_test("ITEMS_LEFT", n=0)(zip(strict=True))
-
-
-def load_context():
-    var = contextvars.ContextVar("var")
-    p = Program()
-    p.load("LOAD_CONTEXT", -1, var)
-    assert not p()
-    token = var.set("value")
-    assert p.value() == "value"
-    var.reset(token)
-    assert not p()
-    assert p.source(0) == "ContextVar.get()"
 
 
 # -- Tests ---------------------------------------------------------------------------
@@ -421,44 +409,6 @@ def alone():
     assert not p(none, none) and not p(none, none.t()) and not p(t, t[:0])
     meta = torch.zeros(2, device="meta")
     assert p(meta, torch.zeros(2, device="meta")) and not p(meta, meta[1:])
-
-
-def context_unset():
-    var = contextvars.ContextVar("var")
-    p = Program().test("CONTEXT_UNSET", -1, var)
-    assert p()
-    token = var.set(None)
-    assert not p()
-    var.reset(token)
-    assert p()
-
-
-def token():
-    var, other = contextvars.ContextVar("var"), contextvars.ContextVar("other")
-    p = Program("x").test("TOKEN", 0, var, n=1)
-    first = var.set(1)
-    second = var.set(2)
-    assert p(second) and not p(first) and not p(1) and not p(other.set(1))
-    assert contextvars.copy_context().run(lambda: not p(second))
-    var.reset(second)
-    assert not p(second)
-    p = Program("x").test("TOKEN", 0, var, n=0)
-    assert p(first)
-    var.reset(first)
-    assert not p(first)
-
-
-def handling():
-    outside = Program().test("HANDLING", -1, False)
-    inside = Program().test("HANDLING", -1, True)
-    assert outside()
-    assert not inside()
-    try:
-        raise ValueError
-    except ValueError:
-        assert inside()
-        assert not outside()
-    assert outside()
 
 
 def abc_token():
@@ -831,6 +781,7 @@ GUARDS = {
     "LOAD_ITEM": load_item,
     "LOAD_KEY": load_key,
     "LOAD_DICT": load_dict,
+    "LOAD_LOCAL": load_local,
     "LOAD_SLOT": load_slot,
     "LOAD_CELL": load_cell,
     "LOAD_FIELD": load_field,

@@ -99,6 +99,14 @@ def f(it):
 >>> iter(d)
 !!! d[0] = [3]
 
+=== LOAD_LOCAL
+import threading
+o = threading.local()
+o.x = 1
+def f(o): return o.x
+>>> o
+!!! o = threading.local(); o.x = 2
+
 === LOAD_CONTEXT
 from contextvars import ContextVar
 V = ContextVar("V", default=[1])
