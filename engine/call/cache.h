@@ -44,6 +44,7 @@ typedef struct {
     bool boxed;       // callable takes one list
     bool mutates;     // the graph writes to an input
     bool untried;     // it broke, and a trial may do better (call/trial.h)
+    bool past;        // it broke where no later call will
     bool told;        // recorded in a trial
     int timed;        // hits still to be timed, as it may be slow (call/trial.h) ...
     int64_t best_ns;  // ... the fastest of them

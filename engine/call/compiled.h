@@ -33,6 +33,7 @@ typedef struct {
     int32_t verify_left;    // hits until the next one
     int32_t trials_failed;  // in a row (call/trial.c)
     bool tries;             // there may be trials
+    int8_t once;            // calls that broke where later ones do not (call/past.c)
     bool hoped;  // a recording has waited for a trial that was to follow at once
     bool fullgraph;
     bool segments;  // calls may have graph breaks

@@ -21,6 +21,7 @@
 #include "call/dynamic.h"
 #include "call/hit.h"
 #include "call/notice.h"
+#include "call/past.h"
 #include "call/session.h"
 #include "call/stance.h"
 #include "call/trial.h"
@@ -270,6 +271,9 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
     }
     if (session.departed > 0) {
         dispatch_note_trial(op, &session);
+    }
+    if (session.once) {
+        mp_past_once(op, session.root_id);
     }
     if (rc < 0) {
         Py_CLEAR(result);

@@ -16,6 +16,7 @@
 
 #include "call/dynamic.h"
 #include "call/notice.h"
+#include "call/past.h"
 #include "call/stance.h"
 #include "call/verifier.h"
 #include "run/record.h"
@@ -256,6 +257,7 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
         return -1;
     }
     s->departed++;
+    s->once = s->once || why->id == MP_AB_IMPORT || why->id == MP_AB_FILLED;
     if (here != NULL) {
         here->failed = 0;
     }
@@ -501,6 +503,9 @@ mp_session_continue(mp_CompiledObject *op, mp_entry *entry, PyObject *values)
     mp_session s;
     mp_session_init(&s, op);
     PyObject *result = session_loop(&s, session_resume(&s, entry, values));
+    if (s.once) {
+        mp_past_once(op, entry->id);
+    }
     mp_session_fini(&s);
     return result;
 }

@@ -29,6 +29,7 @@ typedef struct {
     int passed;              // points in a row where nothing began
     PyObject *gap_made;      // owned set of addresses (mp_host), or NULL
     mp_compiling compiling;  // what is_compiling() answers
+    bool once;               // a segment has ended where the next call does not break
     uint64_t root_id;        // of the entry of the first segment, if it departed
 } mp_session;
 

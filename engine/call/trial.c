@@ -8,6 +8,7 @@
 
 #include "call/hit.h"
 #include "call/notice.h"
+#include "call/past.h"
 #include "call/stance.h"
 #include "run/record.h"
 #include "torch/hooks.h"
@@ -247,24 +248,10 @@ trial_judge(mp_CompiledObject *op, const mp_call_args *call, trial_outcome *got,
 static void
 trial_forget(mp_CompiledObject *op)
 {
-    bool breaks = false;
     for (int32_t i = 0; i < op->cache.n; i++) {
-        mp_entry *entry = op->cache.at[i];
-        if (entry->untried) {
-            mp_cache_remove(&op->cache, entry);
-            i = -1;  // what died may have run code
-            breaks = false;
-        }
-        else {
-            breaks = breaks || entry->plan->exit != NULL;
-        }
+        op->cache.at[i]->past |= op->cache.at[i]->untried;
     }
-    for (int32_t i = 0; !breaks && i < op->points.n; i++) {
-        mp_cache_clear(&op->points.at[i]->cache);
-    }
-    if (!breaks) {
-        mp_stats_breaks_past(&op->stats);
-    }
+    mp_past_drop(op);
 }
 
 /* The trial agrees with the real call, which took `spent`: its entry answers from now on. */

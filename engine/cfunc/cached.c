@@ -21,10 +21,20 @@ hashes_by_identity(PyTypeObject *tp)
            && tp->tp_richcompare == PyBaseObject_Type.tp_richcompare;
 }
 
-/* An answer for an object and sizes, which vary from call to call: a break serves all sizes,
- * and an entry of the cache one. */
 static bool
-is_worth_a_break(const mp_call *c)
+has_symbol(const mp_trace *T, PyObject *tuple)
+{
+    bool has = false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple) && !has; i++) {
+        has = mp_symbol_find(T, PyTuple_GET_ITEM(tuple, i)) != NULL;
+    }
+    return has;
+}
+
+/* An answer for an object and sizes that vary from call to call: a break serves all sizes, and
+ * an entry of the cache one. */
+static bool
+is_worth_a_break(mp_trace *T, const mp_call *c)
 {
     bool object = false, sizes = false;
     for (Py_ssize_t i = 0; i < c->count; i++) {
@@ -32,11 +42,22 @@ is_worth_a_break(const mp_call *c)
         object = object
                  || (hashes_by_identity(Py_TYPE(arg)) && !PyType_Check(arg)
                      && !PyFunction_Check(arg) && arg != Py_None);
-        sizes = sizes
-                || (PyTuple_Check(arg) && PyTuple_GET_SIZE(arg) > 0
-                    && PyLong_CheckExact(PyTuple_GET_ITEM(arg, 0)));
+        sizes = sizes || (PyTuple_Check(arg) && has_symbol(T, arg));
     }
     return object && sizes;
+}
+
+/* Is it what the run has put into a cache?  The next call finds it there. */
+static bool
+is_kept_by_cache(mp_trace *T, PyObject *arg)
+{
+    bool kept = false;
+    for (int32_t i = 0; i < T->n_writes && !kept; i++) {
+        const mp_write *w = &T->writes[i];
+        kept = w->kind == MP_W_CACHED_FILL
+               && mp_cached_find_borrow(w->node->obj, w->key) == arg;
+    }
+    return kept;
 }
 
 /* Keys hash and compare in C, by value or because they are one object. */
@@ -53,6 +74,10 @@ cached_argument(mp_trace *T, PyObject *arg)
     }
     if (hashes_by_identity(Py_TYPE(arg)) && n != NULL && n->kind == MP_NODE_EXTERNAL) {
         return mp_load_const(T, arg);  // whatever it holds
+    }
+    if (hashes_by_identity(Py_TYPE(arg)) && n != NULL && n->kind == MP_NODE_FRESH
+        && is_kept_by_cache(T, arg)) {
+        return mp_trace_abort(T, MP_AB_FILLED, "a new %s", mp_type_name(arg));
     }
     if (!PyTuple_CheckExact(arg)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
@@ -218,7 +243,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || mp_is_of_typing(inner)) {
         return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
     }
-    if (is_worth_a_break(c)) {
+    if (is_worth_a_break(T, c)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
     }
     rc = mp_pin_deep_all(T, c->args, c->count);  // (hashed)
