@@ -253,6 +253,28 @@ testing_ambient_restore(PyObject *module, PyObject *capsule)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+testing_ambient_plant(PyObject *module, PyObject *id)
+{
+    const char *name = id == Py_None ? NULL : PyUnicode_AsUTF8(id);
+    if ((name == NULL && id != Py_None) || mp_ambient_plant(name) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+testing_ambient_words(PyObject *module, PyObject *on)
+{
+    return PyBool_FromLong(mp_ambient_use_words(on == Py_True));
+}
+
+static PyObject *
+testing_ambient_asked(PyObject *module, PyObject *none)
+{
+    return mp_ambient_asked_ids();
+}
+
 /* Nanoseconds per check. */
 static PyObject *
 testing_ambient_time(PyObject *module, PyObject *args)
@@ -298,6 +320,12 @@ PyMethodDef mp_testing_tensor_methods[] = {
     {"ambient_check", testing_ambient_check, METH_O, NULL},
     {"ambient_text", testing_ambient_text, METH_O, NULL},
     {"ambient_restore", testing_ambient_restore, METH_O, NULL},
+    {"ambient_plant", testing_ambient_plant, METH_O,
+     "Leave this row of ambient.def out of all checks; None: none."},
+    {"ambient_words", testing_ambient_words, METH_O,
+     "Compare words (True), or ask for each row: the last choice."},
+    {"ambient_asked", testing_ambient_asked, METH_NOARGS,
+     "The rows that no word tells of."},
     {"ambient_time", testing_ambient_time, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

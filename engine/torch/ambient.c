@@ -9,19 +9,18 @@
  * answers, which are immutable scalars.  Re-entrancy: getters, setters and probes are C
  * functions without callbacks; the collector is held while getters run in a check.
  */
-#include "torch/ambient_rows.h"
+#include "torch/ambient_place.h"
 
 #include <string.h>
 
 #include "compat/compat.h"
-#include "torch/ambient_own.h"
 #include "torch/hooks.h"
-#include "torch/tensor.h"
 
 struct mp_ambient {
     PyObject *answers[N_ROWS];  // owned; NULL for rows that are not active
     int64_t numbers[N_ROWS];    // of the probes
-    uint64_t keys[2];
+    uint64_t words[MP_AMBIENT_WORDS];
+    bool has_words;
 };
 
 /* -- Snapshots ------------------------------------------------------------------- */
@@ -64,6 +63,7 @@ ambient_take_row(mp_ambient *a, int i)
         a->numbers[i] = mp_ambient_number(i);
         mp_ambient_found[i].probed = mp_ambient_agrees(i, a->answers[i], a->numbers[i]);
     }
+    mp_ambient_place_check(i, a->answers[i], a->numbers[i]);
     bool refuses = mp_ambient_rows[i].policy == POLICY_refuse
                    && !mp_ambient_equal(a->answers[i], mp_ambient_found[i].usual);
     // (Hooks of the program would run below each operation.)
@@ -80,11 +80,6 @@ mp_ambient_take(const char **refused)
         PyErr_NoMemory();
         return NULL;
     }
-    const uint64_t *keys =
-        mp_ambient_found[ROW_DISPATCH_KEYS].active ? mp_ambient_keys() : NULL;
-    if (keys != NULL) {
-        memcpy(a->keys, keys, sizeof a->keys);
-    }
     mp_rc rc = MP_OK;
     for (int i = 0; i < N_ROWS && rc == MP_OK; i++) {
         rc = mp_ambient_found[i].active ? ambient_take_row(a, i) : MP_OK;
@@ -96,20 +91,45 @@ mp_ambient_take(const char **refused)
         mp_ambient_free(a);
         return NULL;
     }
+    const uint64_t *const *at = mp_ambient_places();
+    if (at != NULL) {
+        mp_ambient_words_take(at, a->words);
+        a->has_words = true;
+    }
     return a;
 }
+
 /* -- Checking -------------------------------------------------------------------- */
 
+/* A refuse row: is it as usual?  While its dict has the version in which it was, it is. */
+static bool
+ambient_value_usual(int i)
+{
+    mp_ambient_access *found = &mp_ambient_found[i];
+    uint64_t version = mp_dict_version(found->getter);
+    if (version != found->seen) {
+        PyObject *value = PyDict_GetItemWithError(found->getter, found->name);
+        if (value == NULL || !mp_ambient_equal(value, found->usual)) {
+            mp_err_drop();  // mp-ok: it is not known to be usual
+            return false;
+        }
+        found->seen = version;
+    }
+    return true;
+}
+
+/* The getter is asked; it allocates, and nothing may be collected meanwhile. */
 static bool
 ambient_answer_same(const mp_ambient *a, int i)
 {
+    int collecting = PyGC_Disable();
     PyObject *now = mp_ambient_answer(i);
-    if (now == NULL) {
-        mp_err_drop();  // mp-ok: a state that cannot be read is not the recorded one
-        return false;
+    bool same = now != NULL && mp_ambient_equal(now, a->answers[i]);
+    Py_XDECREF(now);
+    mp_err_drop();  // mp-ok: a state that cannot be read is not the recorded one
+    if (collecting) {
+        PyGC_Enable();
     }
-    bool same = mp_ambient_equal(now, a->answers[i]);
-    Py_DECREF(now);
     return same;
 }
 
@@ -119,35 +139,39 @@ ambient_row_same(const mp_ambient *a, int i)
     if (mp_ambient_found[i].probed) {
         return mp_ambient_number(i) == a->numbers[i];
     }
-    switch (mp_ambient_rows[i].prober) {
-    case PROBE_KEYS:
-        return true;  // mp_ambient_check has compared them
-    case PROBE_BY_KEYS:
-        return mp_ambient_found[ROW_DISPATCH_KEYS].active || ambient_answer_same(a, i);
-    default:
-        return ambient_answer_same(a, i);
+    if (mp_ambient_rows[i].reader == READ_VALUE) {
+        return ambient_value_usual(i);
     }
+    return ambient_answer_same(a, i);
+}
+
+/* In a thread without words, or from one. */
+static bool
+ambient_all_same(const mp_ambient *a)
+{
+    bool same = true;
+    for (int i = 0; i < N_ROWS && same; i++) {
+        same = !mp_ambient_found[i].active || ambient_row_same(a, i);
+    }
+    return same;
 }
 
 int
 mp_ambient_check(const mp_ambient *a)
 {
-    if (mp_ambient_found[ROW_DISPATCH_KEYS].active) {
-        const uint64_t *keys = mp_ambient_keys();
-        if (keys == NULL || keys[0] != a->keys[0] || keys[1] != a->keys[1]) {
-            return 0;
-        }
+    const uint64_t *const *at = a->has_words ? mp_ambient_places() : NULL;
+    if (at == NULL) {
+        return ambient_all_same(a);
     }
-    int collecting = PyGC_Disable();
-    bool same = true;
-    for (int i = 0; i < N_ROWS && same; i++) {
-        same = !mp_ambient_found[i].active || ambient_row_same(a, i);
-    }
-    if (collecting) {
-        PyGC_Enable();
+    int n;
+    const int *asked = mp_ambient_asked(&n);
+    bool same = mp_ambient_words_same(at, a->words);
+    for (int k = 0; k < n && same; k++) {
+        same = ambient_row_same(a, asked[k]);
     }
     return same;
 }
+
 /* -- Texts ----------------------------------------------------------------------- */
 
 static PyObject *

@@ -30,4 +30,13 @@ int mp_ambient_restore(const mp_ambient *a);
 /* Does that make this state of `from`? */
 bool mp_ambient_can_restore(const mp_ambient *a, const mp_ambient *from);
 
+#ifdef MP_TESTING
+/* The row with this id is not compared; NULL: all are.  0, or -1 with ValueError. */
+int mp_ambient_plant(const char *id);
+/* Compare words, or ask for each row: what was it before? */
+bool mp_ambient_use_words(bool on);
+/* The ids of the rows that each check asks for, because no word tells of them: new list. */
+PyObject *mp_ambient_asked_ids(void);
+#endif
+
 #endif

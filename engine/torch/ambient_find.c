@@ -1,7 +1,7 @@
 /* torch/ambient_find.c - what this torch has of the rows of torch/ambient.def.
  *
  * R: a probe whose answer contradicts its getter when the engine starts is never used. */
-#include "torch/ambient_rows.h"
+#include "torch/ambient_place.h"
 
 #include <string.h>
 
@@ -107,7 +107,7 @@ ambient_complete(PyObject *torch, int i)
 {
     const mp_ambient_row *row = &mp_ambient_rows[i];
     if (row->arg != NULL) {
-        bool constant = strcmp(row->arg, "True") == 0;
+        bool constant = strcmp(row->arg, "True") == 0;  // mp-ok: a text of ambient.def
         mp_ambient_found[i].arg =
             constant ? Py_NewRef(Py_True) : PyUnicode_FromString(row->arg);
         if (mp_ambient_found[i].arg == NULL) {
@@ -127,57 +127,86 @@ ambient_complete(PyObject *torch, int i)
     return rc == MP_ABORTED && !needed ? MP_OK : rc;
 }
 
-/* A probe that could agree by chance is tried: module.on(...), then module.off(...), on a
- * state that is `before`. */
-static const struct {
-    ambient_prober prober;
-    int64_t before;
-    const char *on, *off;
-} switches[] = {
-    {PROBE_FLAG_AT, 0, "_saved_tensors_hooks_disable", "_saved_tensors_hooks_enable"},
-    {PROBE_BIT_OF, 1, "_set_fwd_grad_enabled", "_set_fwd_grad_enabled"},
-};
-
-/* The state is another one while it is switched, and the same again afterwards. */
+/* A probe that could agree by chance is tried: the state is another one while it is switched,
+ * and the same again afterwards.  An exception may be set. */
 static bool
-switch_shows(PyObject *module, int i, size_t k)
+flag_shows(PyObject *module, int i)
 {
-    int64_t before = switches[k].before, during = before;
-    PyObject *done = NULL;
-    if (mp_ambient_number(i) != before) {
+    int64_t during = 0;
+    if (mp_ambient_number(i) != 0) {
         return false;
     }
-    done = switches[k].prober == PROBE_FLAG_AT
-               ? PyObject_CallMethod(module, switches[k].on, "s", "")
-               : PyObject_CallMethod(module, switches[k].on, "O", Py_False);
+    PyObject *done =
+        PyObject_CallMethod(module, "_saved_tensors_hooks_disable", "s", "");
     if (done != NULL) {
         during = mp_ambient_number(i);
         Py_DECREF(done);
-        done = switches[k].prober == PROBE_BIT_OF
-                   ? PyObject_CallMethod(module, switches[k].off, "O", Py_True)
-                   : PyObject_CallMethod(module, switches[k].off, NULL);
-        Py_XDECREF(done);
+        done = PyObject_CallMethod(module, "_saved_tensors_hooks_enable", NULL);
     }
-    return done != NULL && during != before && mp_ambient_number(i) == before;
+    Py_XDECREF(done);
+    return done != NULL && during != 0 && mp_ambient_number(i) == 0;
 }
 
-/* 0 / -1. */
-static int
-probe_confirm(PyObject *torch, int i)
+static bool
+bit_set(int i, bool value)
 {
-    for (size_t k = 0; k < Py_ARRAY_LENGTH(switches); k++) {
-        if (switches[k].prober == mp_ambient_rows[i].prober) {
-            PyObject *module = NULL;
-            mp_rc rc = path_find(torch, mp_ambient_rows[i].module, &module);
-            mp_ambient_found[i].probed = rc == MP_OK && switch_shows(module, i, k);
-            Py_XDECREF(module);
+    PyObject *done =
+        PyObject_CallOneArg(mp_ambient_found[i].setter, value ? Py_True : Py_False);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+static bool
+bit_shows(int i)
+{
+    int64_t before = mp_ambient_number(i);
+    if (mp_ambient_found[i].setter == NULL || !bit_set(i, before == 0)) {
+        return false;
+    }
+    int64_t during = mp_ambient_number(i);
+    return bit_set(i, before != 0) && during != before
+           && mp_ambient_number(i) == before;
+}
+
+/* Is it the bit?  It stands in the first byte of autograd's state; since 2.13 something else
+ * comes first. */
+static bool
+bit_find(int i, PyObject *answer)
+{
+    static const int offsets[] = {0, 24};
+    for (size_t k = 0; k < Py_ARRAY_LENGTH(offsets); k++) {
+        mp_ambient_found[i].offset = offsets[k];
+        if (mp_ambient_agrees(i, answer, mp_ambient_number(i)) && bit_shows(i)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* 1 / 0; -1: an exception that is no Exception. */
+static int
+probe_confirm(PyObject *torch, int i, PyObject *answer)
+{
+    PyObject *module = NULL;
+    bool good = false;
+    switch (mp_ambient_rows[i].prober) {
+    case PROBE_FLAG_AT:
+        good = path_find(torch, mp_ambient_rows[i].module, &module) == MP_OK
+               && flag_shows(module, i);
+        Py_XDECREF(module);
+        break;
+    case PROBE_BIT_OF:
+        good = bit_find(i, answer);
+        break;
+    default:
+        good = mp_ambient_agrees(i, answer, mp_ambient_number(i));
+        break;
     }
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
     mp_err_drop();
-    return 0;
+    return good;
 }
 
 /* Use the probe if it is there and tells what the getter tells.  0 / -1. */
@@ -212,9 +241,10 @@ probe_find(PyObject *torch, int i)
         mp_err_drop();
         return 0;
     }
-    mp_ambient_found[i].probed = mp_ambient_agrees(i, answer, mp_ambient_number(i));
+    int good = probe_confirm(torch, i, answer);
+    mp_ambient_found[i].probed = good == 1;
     Py_DECREF(answer);
-    return mp_ambient_found[i].probed ? probe_confirm(torch, i) : 0;
+    return good < 0 ? -1 : 0;
 }
 
 /* Find the getter and the probe of row i in this torch.  A row without a getter is not
@@ -287,6 +317,9 @@ mp_ambient_init(void)
     int rc = done ? 0 : shared_find(torch);
     for (int i = 0; i < N_ROWS && rc == 0 && !done; i++) {
         rc = ambient_find(torch, i);
+    }
+    if (rc == 0 && !done) {
+        mp_ambient_places_find();
     }
     done = rc == 0;
     Py_DECREF(torch);

@@ -5,6 +5,7 @@
 
 #include <fenv.h>
 #include <locale.h>
+#include <string.h>
 
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -28,21 +29,58 @@ float_mode(void)
 #endif
 }
 
+enum { LOCALES = 3, LOCALE_SHORT = 32 };
+
 /* The names of the locales that texts of numbers and dates, and classes of characters in
  * bytes, ask for. */
-static int64_t
-locale_number(void)
+static void
+locale_names(const char *names[LOCALES])
 {
-    static const int categories[] = {LC_NUMERIC, LC_TIME, LC_CTYPE};
-    uint64_t hash = 0;
-    for (int i = 0; i < 3; i++) {
+    static const int categories[LOCALES] = {LC_NUMERIC, LC_TIME, LC_CTYPE};
+    for (int i = 0; i < LOCALES; i++) {
         const char *name = setlocale(categories[i], NULL);
-        for (const char *c = name == NULL ? "" : name; *c != '\0'; c++) {
+        names[i] = name == NULL ? "" : name;
+    }
+}
+
+static int64_t
+locale_hash(const char *const names[LOCALES])
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < LOCALES; i++) {
+        for (const char *c = names[i]; *c != '\0'; c++) {
             hash = mp_hash_mix(hash, (unsigned char)*c);
         }
         hash = mp_hash_mix(hash, 0xFFu);
     }
     return (int64_t)(hash >> 1);
+}
+
+/* The hash of the names, which are mostly those of last time. */
+static int64_t
+locale_number(void)
+{
+    static char seen[LOCALES][LOCALE_SHORT];
+    static int64_t number;
+    const char *names[LOCALES];
+    bool same = number != 0;
+    locale_names(names);
+    for (int i = 0; i < LOCALES && same; i++) {
+        same = strcmp(names[i], seen[i]) == 0;  // mp-ok: names of locales
+    }
+    if (same) {
+        return number;
+    }
+    int64_t hash = locale_hash(names);
+    bool fit = true;
+    for (int i = 0; i < LOCALES && fit; i++) {
+        fit = strlen(names[i]) < LOCALE_SHORT;
+    }
+    number = fit ? hash : 0;
+    for (int i = 0; i < LOCALES && fit; i++) {
+        memcpy(seen[i], names[i], strlen(names[i]) + 1);
+    }
+    return hash;
 }
 
 int64_t
@@ -55,6 +93,8 @@ mp_own_state(mp_own what)
         return locale_number();
     case MP_OWN_DIGITS:
         return mp_int_max_digits();
+    case MP_OWN_DEPTH:
+        return Py_GetRecursionLimit();
     case MP_OWN_HOOKS:
         return mp_hooks_now();
     }

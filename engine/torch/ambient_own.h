@@ -8,6 +8,7 @@ typedef enum {
     MP_OWN_FLOATS,  // rounding and denormal numbers, of this thread
     MP_OWN_LOCALE,  // of numbers, dates, characters
     MP_OWN_DIGITS,  // sys.get_int_max_str_digits()
+    MP_OWN_DEPTH,   // sys.getrecursionlimit()
     MP_OWN_HOOKS,   // mp_hooks
 } mp_own;
 

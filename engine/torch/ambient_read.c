@@ -27,14 +27,13 @@
 #define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
 #define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
 #define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
-/* const T &f(): the bool in byte `at`, a bit of the first byte */
+/* const T &f(): the bool in byte `at`, a bit of a byte (bit_offsets in ambient_find.c) */
 #define FLAG_AT(symbol, at) PROBE_FLAG_AT, symbol, NULL, at, 0, false
 #define BIT_OF(symbol, bit) PROBE_BIT_OF, symbol, NULL, bit, 0, true
 /* cudaError_t f(int8_t *device), AOTITorchError f(int32_t device, void **stream) */
 #define DEVICE(symbol) PROBE_DEVICE, symbol, NULL, 0, 0, false
 #define STREAM(symbol) PROBE_STREAM, symbol, NULL, 0, 0, false
-/* bool f(device type), small enum f(device type) */
-#define BOOL_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, true
+/* small enum f(device type) */
 #define ENUM_OF(symbol, a) PROBE_CALL_OF, symbol, NULL, a, 0, false
 /* bool Context::f(), small enum Context::f(), small enum Context::f(enum, enum) */
 #define OPTION(symbol)        PROBE_CONTEXT, symbol, NULL, 0, 0, true
@@ -73,7 +72,15 @@ mp_ambient_keys(void)
 static bool
 cuda_is_ready(void)
 {
-    return PyDict_GetItemWithError(mp_ambient_cuda, mp_ambient_cuda_name) == Py_True;
+    static uint64_t seen;  // version of the dict when `ready` was read
+    static bool ready;
+    uint64_t version = mp_dict_version(mp_ambient_cuda);
+    if (version != seen) {
+        ready =
+            PyDict_GetItemWithError(mp_ambient_cuda, mp_ambient_cuda_name) == Py_True;
+        seen = version;
+    }
+    return ready;
 }
 
 static int64_t
@@ -100,13 +107,14 @@ stream_probe(int i)
         && stream == NULL) {
         return 0;
     }
+    int collecting = PyGC_Disable();
     PyObject *capturing = PyObject_CallNoArgs(mp_ambient_found[i].getter);
-    if (capturing == NULL) {
-        mp_err_drop();  // mp-ok: a state that cannot be read equals no other
-        return -2;
+    int64_t answer = capturing == NULL ? -2 : capturing == Py_True;
+    Py_XDECREF(capturing);
+    mp_err_drop();  // mp-ok: a state that cannot be read equals no other
+    if (collecting) {
+        PyGC_Enable();
     }
-    int64_t answer = capturing == Py_True;
-    Py_DECREF(capturing);
     return answer;
 }
 
@@ -131,7 +139,8 @@ mp_ambient_number(int i)
         return (
             (const uint8_t *)mp_ambient_found[i].probe.words())[mp_ambient_rows[i].a];
     case PROBE_BIT_OF:
-        return *(const uint8_t *)mp_ambient_found[i].probe.words()
+        return ((const uint8_t *)mp_ambient_found[i]
+                    .probe.words())[mp_ambient_found[i].offset]
                    >> mp_ambient_rows[i].a
                & 1;
     case PROBE_DEVICE:

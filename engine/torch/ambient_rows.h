@@ -79,6 +79,7 @@ typedef struct {
     PyObject *name;    // owned; interned str of the attribute (AS_VALUE)
     PyObject *usual;   // owned; what a refuse row must answer
     bool probed;       // `probe` may be used
+    int offset;        // of the byte that BIT_OF reads
     bool placed;       // its place tells the state (torch/ambient_place.h)
     uint64_t seen;     // version of the dict in which AS_VALUE was as usual
     probe_count undo;  // see mp_ambient_row

@@ -10,6 +10,7 @@ typedef const intptr_t *(*hooks_words)(void);
 
 static PyObject *ask_top;  // owned, for the process: the getter of the hooks on top
 static hooks_words stack;  // the deque of hooks of this thread; NULL: ask the getter
+static _Thread_local const intptr_t *stack_here;  // what it gives in this thread
 
 /* Push a pair of hooks and take it off again: the deque must show both. */
 static bool
@@ -94,8 +95,8 @@ mp_hooks
 mp_hooks_now(void)
 {
     if (stack != NULL) {
-        const intptr_t *deque = stack();
-        if (deque[6] == deque[2]) {
+        stack_here = stack_here == NULL ? stack() : stack_here;
+        if (stack_here[6] == stack_here[2]) {
             return MP_HOOKS_NONE;
         }
     }

@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import locale
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -128,16 +129,105 @@ GUARDED = {
 }
 
 
+@pytest.fixture(params=[True, False], ids=["words", "asked"])
+def words(request):
+    old = testing.ambient_words(request.param)
+    yield request.param
+    testing.ambient_words(old)
+
+
 @pytest.mark.parametrize("enter", GUARDED.values(), ids=GUARDED)
-def test_change_is_noticed(enter):
+def test_change_is_noticed(enter, words):
     snapshot = take()
     assert testing.ambient_check(snapshot)
     with enter():
         assert not testing.ambient_check(snapshot)
         inside = take()
         assert testing.ambient_check(inside)
+        testing.ambient_words(not words)
+        assert testing.ambient_check(inside)
+        testing.ambient_words(words)
     assert testing.ambient_check(snapshot)
     assert not testing.ambient_check(inside)
+
+
+@pytest.mark.parametrize("enter", GUARDED.values(), ids=GUARDED)
+def test_change_is_noticed_after_a_thousand_hits(enter):
+    fast = magpy.compile(lambda x: x + 1, backend="eager")
+    x = torch.ones(2)
+    for _ in range(1002):
+        fast(x)
+    before = magpy.stats(fast)
+    assert before["hits"] == 1001
+    with enter():
+        assert torch.equal(fast(x), x + 1)
+        assert magpy.stats(fast)["hits"] == before["hits"]
+    assert torch.equal(fast(x), x + 1)
+    assert magpy.stats(fast)["hits"] == before["hits"] + 1
+
+
+def setting(owner, name, value):
+    return lambda: changed(
+        lambda: getattr(owner, name), lambda v: setattr(owner, name, v), value
+    )
+
+
+# A row, and a change that it alone notices.
+ALONE = {
+    "GRAD": torch.no_grad,
+    "FORWARD_GRAD": lambda: changed(
+        torch._C._is_fwd_grad_enabled, torch._C._set_fwd_grad_enabled, False
+    ),
+    "ANOMALY": lambda: torch.autograd.set_detect_anomaly(True, check_nan=False),
+    "SAVED_HOOKS_OFF": lambda: torch.autograd.graph.disable_saved_tensors_hooks(
+        "not now"
+    ),
+    "COMPILING": setting(torch.compiler, "_is_compiling_flag", True),
+    "FORWARD_AD": setting(torch.autograd.forward_ad, "_current_level", 0),
+    "DISPATCH_KEYS": GUARDED["autocast_cuda"],
+    "DEFAULT_DTYPE": GUARDED["default_dtype"],
+    "FILL_EMPTY": GUARDED["fill"],
+    "CUDNN": GUARDED["cudnn"],
+    "CUDNN_BENCHMARK": GUARDED["cudnn_benchmark"],
+    "CUDNN_DETERMINISTIC": GUARDED["cudnn_deterministic"],
+    "MKLDNN": GUARDED["mkldnn"],
+    "FP16_REDUCTION": GUARDED["fp16"],
+    "BF16_REDUCTION": setting(
+        torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False
+    ),
+    "FP16_ACCUMULATION": GUARDED["fp16_sums"],
+    "SDP_REDUCTION": GUARDED["sdp_reduction"],
+    "DETERMINISTIC": GUARDED["deterministic"],
+    "LOCALE": GUARDED["locale"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly")
+@pytest.mark.parametrize("row", ALONE)
+def test_a_row_that_is_left_out_is_missed(row):
+    """So it is this row's word, or its getter, that notices."""
+    snapshot = take()
+    with ALONE[row]():
+        assert not testing.ambient_check(snapshot)
+        testing.ambient_plant(row)
+        try:
+            assert testing.ambient_check(snapshot)
+        finally:
+            testing.ambient_plant(None)
+        assert not testing.ambient_check(snapshot)
+    assert testing.ambient_check(snapshot)
+
+
+def test_words_tell_of_most_rows():
+    """On x86-64, where the code of getters is known; others ask."""
+    pinned = (ROOT / "requirements" / "dev.txt").read_text()
+    known = f"torch=={torch.__version__.split('+')[0]}" in pinned
+    if not known or platform.machine() != "x86_64":
+        pytest.skip("another torch, or another processor")
+    asked = set(testing.ambient_asked())
+    told = {"GRAD", "TRACING", "FILL_EMPTY", "CUDNN", "SDP_MATH", "DEFAULT_DTYPE"}
+    assert asked.isdisjoint(told)
+    assert len(asked) <= 22, asked
 
 
 class Mode(torch.overrides.TorchFunctionMode):
