@@ -345,7 +345,12 @@ class Comparison:
         return f"{text}, by up to {apart:.3g}"
 
     def _array(self, theirs: Any, ours: Any, way: Way) -> str | None:
-        """Arrays and scalars of numpy."""
+        """Arrays and scalars of numpy; what a subclass adds is in its dict."""
+        plain = sys.modules["numpy"].ndarray
+        if isinstance(theirs, plain) and type(theirs) is not plain:
+            left, right = (getattr(v, "__dict__", None) for v in (theirs, ours))
+            self._stack.append((left, right, (way, ".__dict__")))
+            theirs, ours = (plain.view(v, plain) for v in (theirs, ours))
         for name in ("dtype", "shape"):
             a, b = getattr(theirs, name), getattr(ours, name)
             if a != b:

@@ -39,6 +39,11 @@ def generator(seed: int) -> Any:
     return torch.Generator().manual_seed(seed)
 
 
+class Sub(numpy.ndarray):
+    def tobytes(self, order: Any = "C") -> Any:
+        raise AssertionError("code of the program runs")
+
+
 MADE = {
     "dtype": lambda v: torch.ones(2, dtype=(torch.float32, torch.float64)[v]),
     "shape": lambda v: torch.ones(2 + v),
@@ -70,6 +75,8 @@ MADE = {
     "generator": lambda v: generator(v),
     "array": lambda v: numpy.array([1.0, v]),
     "array type": lambda v: numpy.ones(1, "fd"[v]),
+    "array of a subclass": lambda v: numpy.array([1.0, v]).view(Sub),
+    "what a subclass adds": lambda v: numpy.ma.array([1.0, 2.0], mask=[0, v]),
     "array shape": lambda v: numpy.ones(1 + v),
     "array of texts": lambda v: numpy.array(["ab"[v]]),
     "array of objects": lambda v: numpy.array([[1], v], dtype=object),
