@@ -111,6 +111,24 @@ dispatch_search(mp_CompiledObject *op, mp_hit *hit, void *ctx)
                : found;
 }
 
+/* mp_stand.holds */
+static bool
+dispatch_holds(mp_CompiledObject *op, mp_entry *entry, void *ctx)
+{
+    const dispatch_args *call = ctx;
+    mp_bound bound;
+    int32_t blame;
+    PyObject *const *regs;
+    int rc = mp_bind(&bound, &op->target, call->args, PyVectorcall_NARGS(call->nargsf),
+                     call->kwnames);
+    bool holds =
+        rc > 0
+        && mp_hit_matches(&op->cache, entry, bound.code, bound.slots, 0, &blame, &regs);
+    mp_err_drop();  // without memory it does not
+    mp_bound_clear(&bound);
+    return holds;
+}
+
 /* -- Miss -------------------------------------------------------------------------- */
 
 /* This call has made an entry of its own. */
@@ -489,7 +507,7 @@ dispatch_found(mp_CompiledObject *op, mp_hit *hit, mp_found found, dispatch_args
 static PyObject *
 dispatch_answer(mp_CompiledObject *op, dispatch_args *call)
 {
-    const mp_stand at = {dispatch_search, dispatch_eager, call};
+    const mp_stand at = {dispatch_search, dispatch_eager, dispatch_holds, call};
     bool verify = op->verify_every > 0;  // at most once for a call
     PyObject *result = NULL;
     int done = 0;

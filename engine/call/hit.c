@@ -590,7 +590,8 @@ mp_hit_use(mp_CompiledObject *op, mp_hit *hit, const mp_stand *at)
     }
     entry->hits++;
     hit->answered = true;
-    PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors);
+    bool holds = !entry->plan->replay->has_memos || at->holds(op, entry, at->ctx);
+    PyObject *result = mp_replay_run(entry->plan->replay, hit->held, tensors, holds);
     Py_XDECREF(outputs);
     if (result != NULL && entry->bare && mp_notice_bare(op, entry) < 0) {
         Py_CLEAR(result);

@@ -193,6 +193,7 @@ give_up_replaced(const mp_replay *p, int32_t at, PyObject *const *regs, quiet_co
     switch (op->kind) {
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
+    case MP_E_MEMO_SET:
     case MP_E_ATTRS_SET:
     case MP_E_ATTRS_DEL:
         give_up_key(a, key_borrow(p, op, regs), c);

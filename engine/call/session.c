@@ -77,6 +77,18 @@ session_plain(mp_CompiledObject *op, void *ctx)
     return result;
 }
 
+/* mp_stand.holds */
+static bool
+session_holds(mp_CompiledObject *op, mp_entry *entry, void *ctx)
+{
+    const session_place *at = ctx;
+    int32_t blame;
+    PyObject *const *regs;
+    return op->points.serial == at->s->serial
+           && mp_hit_matches(&at->point->cache, entry, at->row->frames[0].code,
+                             at->row->values, at->row->n_values, &blame, &regs);
+}
+
 /* No entry answers: is it for a number or a text (`for name, child in pairs`) that is
  * another one each time? */
 static void
@@ -117,7 +129,7 @@ static mp_arrival
 session_follow(session_place *at)
 {
     mp_session *s = at->s;
-    const mp_stand stand = {session_search, session_plain, at};
+    const mp_stand stand = {session_search, session_plain, session_holds, at};
     PyObject *notes = NULL;  // owned
     assert(s->verify != NULL && s->hit.entry != NULL);
     mp_found found = mp_hit_find(s->op, &s->hit, &stand);
@@ -460,7 +472,7 @@ session_turn(mp_session *s)
     assert(s->left && s->there != NULL);
     s->left = false;
     session_place place = {s, s->there, &s->at};
-    const mp_stand at = {session_search, session_plain, &place};
+    const mp_stand at = {session_search, session_plain, session_holds, &place};
     mp_found found = mp_hit_find(s->op, &s->hit, &at);
     if (found != MP_FOUND_HIT) {
         return found == MP_FOUND_ERROR ? NULL : session_plain(s->op, &place);

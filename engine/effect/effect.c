@@ -167,6 +167,7 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
         return obj != NULL && mp_warning_check(obj);
     case MP_E_CACHED_HIT:
     case MP_E_CACHED_FILL:
+    case MP_E_MEMO_SET:
         return obj != NULL && mp_guard_hash_is_c(obj, 0);
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
@@ -283,6 +284,7 @@ mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t a, int3
     if (kind == MP_E_RETURN) {
         p->result = a;
     }
+    p->has_memos = p->has_memos || kind == MP_E_MEMO_SET;
     assert(p->n_commit <= p->n_ops && p->result < p->n_regs);
     return builder ? p->n_regs - 1 : -1;
 }
@@ -369,6 +371,7 @@ effect_fits_target(const mp_effect *op, PyObject *a)
     switch (op->kind) {
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
+    case MP_E_MEMO_SET:
     case MP_E_ATTRS_SET:
     case MP_E_ATTRS_DEL:
     case MP_E_DICT_ASSIGN:
@@ -668,6 +671,7 @@ effect_commit(const mp_effect *op, const int32_t *items, PyObject *const *regs,
     switch (op->kind) {
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
+    case MP_E_MEMO_SET:
         return effect_put_item(a, op->obj ? op->obj : regs[items[0]], b, true, past);
     case MP_E_ATTRS_SET:
     case MP_E_ATTRS_DEL:
@@ -773,7 +777,7 @@ effect_is_late(const mp_effect *op)
 
 /* Phase 2. */
 static int
-effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
+effect_run_writes(const mp_replay *p, PyObject **regs, bool holds, effect_past *past)
 {
     if (p->n_commit == p->n_ops
         || (p->n_commit == p->n_ops - 1 && p->ops[p->n_commit].kind == MP_E_RETURN)) {
@@ -787,8 +791,8 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
     for (int32_t i = p->n_commit; i < p->n_ops; i++) {
         const mp_effect *op = &p->ops[i];
         late = late || effect_is_late(op);
-        if (!effect_is_late(op)
-            && effect_commit(op, p->pool + op->items, regs, past) < 0) {
+        bool now = !effect_is_late(op) && (holds || op->kind != MP_E_MEMO_SET);
+        if (now && effect_commit(op, p->pool + op->items, regs, past) < 0) {
             return -1;
         }
     }
@@ -803,7 +807,8 @@ effect_run_writes(const mp_replay *p, PyObject **regs, effect_past *past)
 
 /* All three phases; see effect/effect.h. */
 PyObject *
-mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *graph)
+mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *graph,
+              bool holds)
 {
     PyObject *small[EFFECT_SMALL];
     PyObject **regs = small;  // [0, given) borrowed from the caller, the others owned
@@ -834,7 +839,7 @@ mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *gra
     if (effect_run_builders(p, regs) < 0) {
         mp_effect_unset_contexts(p, regs);
     }
-    else if (effect_run_writes(p, regs, &past) == 0) {
+    else if (effect_run_writes(p, regs, holds, &past) == 0) {
         result = Py_NewRef(p->result < 0 ? Py_None : regs[p->result]);  // (3)
     }
     effect_past_release(&past);

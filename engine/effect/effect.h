@@ -42,6 +42,7 @@ typedef struct {
     int32_t n_loose;   // operations whose obj is borrowed
     int32_t n_commit;  // index of the first op that writes; ops before it only build
     int32_t result;    // register that is returned (set by RETURN); -1: None
+    bool has_memos;    // some op is MEMO_SET
 } mp_replay;
 
 /* Does it do anything but answer? */
@@ -69,9 +70,11 @@ int32_t mp_replay_emit(mp_replay *p, mp_effect_kind kind, PyObject *obj, int32_t
  * graph: borrowed, n_graph tensors.  New reference, or NULL with an exception set; after
  * an exception nothing was committed, unless memory ran out while a container
  * grew in the middle of the commit: then the writes before it stay; or a file
- * raised: then all but what goes to files is done. */
+ * raised: then all but what goes to files is done.
+ * holds: do the guards hold now, after the graph? Otherwise what is kept for later (MEMO_SET)
+ * may be out of date, and is left out. */
 MP_MAYRUN PyObject *mp_replay_run(const mp_replay *p, PyObject *const *sources,
-                                  PyObject *const *graph);
+                                  PyObject *const *graph, bool holds);
 /* Python-like source, one line per op that a reader cares for; source_names are the
  * guards' texts of the sources: new list of str. */
 PyObject *mp_replay_text(const mp_replay *p, PyObject *source_names);

@@ -22,18 +22,18 @@ writes_while_locked(mp_trace *T)
 {
     for (int i = T->n_free_writes; i < T->n_writes; i++) {
         const mp_write *w = &T->writes[i];
-        if (!w->dead && w->kind <= MP_W_CONTENT && w->node->reg >= 0) {
+        if (!w->dead && !w->memo && w->kind <= MP_W_CONTENT && w->node->reg >= 0) {
             return true;
         }
     }
     return false;
 }
 
-/* Logger.isEnabledFor() keeps what it has found in self._cache, under the lock.  A hit, which
- * reads the levels themselves, need not, and must not: another thread could clear it meanwhile.
- * (What code of the program writes below it counts.) */
+/* Logger.isEnabledFor() keeps what it has found in self._cache, under the lock.  Another thread
+ * may change a level and clear it while a hit runs its graph: then the hit keeps nothing, as
+ * its guards no longer hold.  (What code of the program writes below it counts.) */
 static void
-forget_answers(mp_trace *T, const mp_shadow *s)
+mark_answers(mp_trace *T, const mp_shadow *s)
 {
     PyObject *f = mp_known[MP_K_IS_ENABLED_FOR];
     const mp_shadow *caller = s > T->stack ? s - 1 : NULL;
@@ -49,7 +49,7 @@ forget_answers(mp_trace *T, const mp_shadow *s)
     for (int i = T->n_free_writes; cache != NULL && i < T->n_writes; i++) {
         mp_write *w = &T->writes[i];
         if (w->kind == MP_W_KEY_SET && w->node->obj == cache) {
-            w->dead = true;
+            w->memo = true;
         }
     }
 }
@@ -75,7 +75,7 @@ mp_take_lock(mp_trace *T, const mp_shadow *s, PyObject *lock, bool takes)
     if (rc != MP_OK || !takes) {
         T->n_locks -= takes ? 0 : 1;
         if (rc == MP_OK && T->n_locks == 0) {
-            forget_answers(T, s);
+            mark_answers(T, s);
         }
         if (rc == MP_OK && T->n_locks == 0
             && mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_LOGGING)

@@ -63,7 +63,8 @@ journal_add(mp_trace *T, mp_write_kind kind, mp_node *n, PyObject *key,
     if (mp_grow(&T->writes, &T->cap_writes, T->n_writes + 1, sizeof(*T->writes)) < 0) {
         return MP_ERR;
     }
-    T->writes[T->n_writes++] = (mp_write){kind, n, Py_XNewRef(key), index, false};
+    T->writes[T->n_writes++] =
+        (mp_write){.kind = kind, .node = n, .key = Py_XNewRef(key), .index = index};
     return MP_OK;
 }
 

@@ -277,6 +277,7 @@ stage_write(mp_rebuilder *b, mp_write *w, staged *out)
     case MP_W_KEY_SET:
     case MP_W_KEY_DEL:
         out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
+                    : w->memo     ? MP_E_MEMO_SET
                                   : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
         break;
     case MP_W_SLOT_SET:

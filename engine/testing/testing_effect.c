@@ -124,8 +124,9 @@ testing_replay_run(PyObject *module, PyObject *args)
     PyObject *capsule = NULL, *sources = NULL, *graph = NULL;  // borrowed from args
     PyObject *result = NULL;                                   // owned
     long times = 1;
-    if (!PyArg_ParseTuple(args, "OOO|l:replay_run", &capsule, &sources, &graph,
-                          &times)) {
+    int holds = 1;
+    if (!PyArg_ParseTuple(args, "OOO|lp:replay_run", &capsule, &sources, &graph, &times,
+                          &holds)) {
         return NULL;
     }
     mp_replay *p = PyCapsule_GetPointer(capsule, testing_replay_name);
@@ -144,7 +145,7 @@ testing_replay_run(PyObject *module, PyObject *args)
     }
     for (long i = 0; i < times; i++) {
         Py_XSETREF(result, mp_replay_run(p, ((PyTupleObject *)sources)->ob_item,
-                                         ((PyTupleObject *)graph)->ob_item));
+                                         ((PyTupleObject *)graph)->ob_item, holds));
         if (result == NULL) {
             break;
         }
@@ -217,7 +218,7 @@ PyMethodDef mp_testing_effect_methods[] = {
     {"replay_emit", testing_replay_emit, METH_VARARGS,
      "replay_emit(program, op): append; the register made or -1"},
     {"replay_run", testing_replay_run, METH_VARARGS,
-     "replay_run(program, sources, graph, times=1): the last result"},
+     "replay_run(program, sources, graph, times=1, holds=True): the last result"},
     {"replay_text", testing_replay_text, METH_VARARGS,
      "replay_text(program, source_names): list of lines"},
     {"replay_info", testing_replay_info, METH_O, "replay_info(program): its counters"},

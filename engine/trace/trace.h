@@ -167,6 +167,7 @@ typedef struct {
     Py_ssize_t index;  // APPEND; CONTEXT: the address of the token; WARN: of the box
                        // of a late text
     bool dead;         // cancelled by a later write
+    bool memo;  // KEY_SET: kept for later; a hit whose guards hold no more must not
 } mp_write;
 
 /* What an operation does with an array of numpy (read/array.c). */

@@ -255,6 +255,23 @@ G|  lazy
 !|  lazy.__dict__.pop('size', None)  log_of = keep  two_of = log_of  raises_for.cache_clear()
 !|  log_of(1); log_of(2); log_of(3); log_of(4)
 
+=== loggers 2
+import logging
+class Manager:
+    disable = 0
+above: object = logging.Logger('above', 20)
+below: object = logging.Logger('below')
+above.manager = below.manager = Manager
+Manager.disable, above.level, below.level, below.parent = 0, 20, 0, above
+talks = above._cache.clear() or below._cache.clear() or below
+B|  talks.isEnabledFor(@I)  below.isEnabledFor(10)  above.isEnabledFor(30)
+I|  talks.getEffectiveLevel()  len(below._cache)
+L|  list(below._cache)
+-|  talks.debug('no %s', @I)  below._cache[@I] = @B
+G|  talks
+!|  above.level = 10  below.level = 40  below._cache.clear()  above._cache.clear()  talks = above
+!|  Manager.disable = 30  below.parent = None
+
 === pairs_in_c 4
 from magpy._engine import CompiledFunction
 def plus(x): return x + 1

@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import json
 import locale
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -157,3 +158,33 @@ def test_warnings_of_numpy(program: Any, whole: bool) -> None:
             assert told[0] == told[1], filters
     counted = magpy.stats(fast)
     assert (counted["hits"] > counted["partial_hits"]) == whole
+
+
+def test_levels_that_change_while_a_graph_runs() -> None:
+    """As another thread would do it: what the logger would remember is out of date."""
+    log = logging.Logger("of a test", logging.WARNING)
+    levels = [logging.WARNING]
+
+    def backend(graph: Any, inputs: Any) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            if log.level != levels[-1]:
+                log.setLevel(levels[-1])
+                log._cache.clear()  # type: ignore[attr-defined]
+            return graph(*args)
+
+        return run
+
+    def f(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        return x + 1, log.isEnabledFor(logging.INFO)
+
+    fast = magpy.compile(f, backend=backend)
+    for _ in range(3):
+        log._cache.clear()  # type: ignore[attr-defined]
+        assert not fast(torch.ones(2))[1]
+        assert log._cache == {logging.INFO: False}  # type: ignore[attr-defined]
+    assert magpy.stats(fast)["hits"] >= 2
+    log._cache.clear()  # type: ignore[attr-defined]
+    levels.append(logging.INFO)
+    assert not fast(torch.ones(2))[1]  # it asked before the graph ran
+    assert log._cache == {} and log.level == logging.INFO  # type: ignore[attr-defined]
+    assert fast(torch.ones(2))[1]

@@ -40,8 +40,8 @@ class Program:
         self.emit("RETURN", a=register)
         return self
 
-    def run(self, times: int = 1) -> Any:
-        return testing.replay_run(self.handle, self.sources, self.graph, times)
+    def run(self, times: int = 1, holds: bool = True) -> Any:
+        return testing.replay_run(self.handle, self.sources, self.graph, times, holds)
 
     def text(self, *names: str) -> list[str]:
         return testing.replay_text(self.handle, list(names))

@@ -117,6 +117,7 @@ def test_text_of_writes() -> None:
     program.emit("DEQUE_ASSIGN", a=5)
     program.emit("BYTES_ASSIGN", a=5, b=one)
     program.emit("ADVANCE", a=5)
+    program.emit("MEMO_SET", a=5, b=one, obj=10)
     program.emit("CACHED_MISS", a=5)
     program.emit("CACHED_FILL", a=5, b=one, obj=(1, "k"))
     program.emit("CACHED_HIT", a=5, obj=3)
@@ -150,6 +151,7 @@ def test_text_of_writes() -> None:
         "x <- deque([])",
         "x[:] = 1",
         "next(x, None)",
+        "x[10] = 1 if all still holds",
         "x misses",
         "x keeps 1 for (1, 'k')",
         "x hits at 3",

@@ -402,6 +402,17 @@ def test_tuples_are_made_as_they_are_or_refused() -> None:
     assert made >= 10
 
 
+def test_what_is_kept_for_later_is_left_out_if_guards_fail() -> None:
+    target: dict[Any, Any] = {}
+    program = Program(target, True)
+    program.emit("MEMO_SET", a=0, b=1, obj=10)
+    program.emit("DICT_SET", a=0, b=1, obj=20)
+    program.run(holds=False)
+    assert target == {20: True}
+    program.run()
+    assert list(target.items()) == [(20, True), (10, True)]
+
+
 def test_caches_count_and_keep() -> None:
     bounded, unbounded = functools.lru_cache(2)(abs), functools.lru_cache(None)(abs)
     for cache in (bounded, unbounded):
@@ -511,6 +522,7 @@ def test_failing_to_stage_commits_nothing(kind: str) -> None:
     ("kind", "obj"),
     [
         ("DICT_SET", "k"),
+        ("MEMO_SET", "k"),
         ("ATTRS_SET", "k"),
         ("SLOT_SET", Slotted.x),
         ("CELL_SET", MISSING),

@@ -549,6 +549,17 @@ def f():
 def f(x): x["a"] = 1
 >>> {}
 
+=== MEMO_SET
+import logging
+class Manager:
+    disable = 0
+def made():
+    logger = logging.Logger("l", 20)
+    logger.manager = Manager
+    return logger
+def f(x): x.isEnabledFor(10)
+>>> made()
+
 === DICT_DEL
 def f(x): del x["a"]
 >>> {"a": 1}
