@@ -391,7 +391,14 @@ watch_arm(mp_watcher *w, mp_frame *f)
 static PyObject *
 watch_run_abandoned(mp_watcher *w, PyThreadState *ts, mp_frame *f)
 {
+    // Who closes a generator expects no other exception back, and would report it.
+    bool closes = PyErr_ExceptionMatches(PyExc_GeneratorExit);
+    PyObject *closing = closes ? mp_err_take() : NULL;  // owned
     (void)watcher_abandon(w, f);
+    if (closing != NULL) {
+        mp_err_drop();
+        mp_err_restore_steal(closing);
+    }
     return watch_pass(ts, f, 1, false, watch_hook.next);
 }
 

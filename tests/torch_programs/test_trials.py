@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import os
 
 import pytest
 
@@ -318,6 +319,27 @@ def test_a_trial_lets_go_of_nothing_that_runs_code_as_it_dies(hidden):
             state.loud = [Loud()] if hidden else Loud()
             found.append(run(torch.zeros(1), ALL).item())
         assert found == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_generators_of_a_trial_are_closed_without_a_word(capfd):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    x = torch.ones(2, 2)
+    log: list[int] = []
+
+    def f(x):
+        for _name, layer in model.named_children():
+            x = layer(x)
+            if x.sum() > 1000 or torch.compiler.is_compiling():
+                log.append(1)
+                open(os.devnull).close()
+        return x
+
+    fast = magpy.compile(f, backend="eager")
+    for _ in range(6):
+        assert torch.equal(fast(x), f(x))
+    assert magpy.stats(fast)["hits"] >= 3
+    assert log == []
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 def test_recordings_that_broke_go_when_a_trial_is_whole():
