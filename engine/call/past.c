@@ -6,7 +6,7 @@
 
 enum { PAST_MOST = 2 };  // an import that fails breaks each time
 
-void
+bool
 mp_past_drop(mp_CompiledObject *op)
 {
     bool breaks = false;
@@ -27,6 +27,7 @@ mp_past_drop(mp_CompiledObject *op)
     if (!breaks) {
         mp_stats_breaks_past(&op->stats);
     }
+    return !breaks;
 }
 
 void
@@ -40,6 +41,9 @@ mp_past_once(mp_CompiledObject *op, uint64_t root_id)
         op->cache.at[i]->past |= op->cache.at[i]->id == root_id;
     }
     PyObject *exc = mp_err_take();
-    mp_past_drop(op);
+    if (mp_past_drop(op)) {
+        mp_points_clear(
+            &op->points);  // what the call would have avoided the next time, too
+    }
     mp_err_restore_steal(exc);
 }

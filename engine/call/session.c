@@ -269,7 +269,7 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
         return -1;
     }
     s->departed++;
-    s->once = s->once || why->id == MP_AB_IMPORT || why->id == MP_AB_FILLED;
+    s->once = s->once || why->once;
     if (here != NULL) {
         here->failed = 0;
     }
@@ -383,8 +383,12 @@ session_tell(mp_session *s)
             continue;
         }
         row->told = true;
-        mp_abort_info why = {row->abort, Py_XNewRef(row->detail), Py_XNewRef(row->file),
-                             row->line, false};
+        mp_abort_info why = {row->abort,
+                             Py_XNewRef(row->detail),
+                             Py_XNewRef(row->file),
+                             row->line,
+                             false,
+                             false};
         rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
         mp_abort_clear(&why);
     }

@@ -251,7 +251,7 @@ trial_forget(mp_CompiledObject *op)
     for (int32_t i = 0; i < op->cache.n; i++) {
         op->cache.at[i]->past |= op->cache.at[i]->untried;
     }
-    mp_past_drop(op);
+    (void)mp_past_drop(op);
 }
 
 /* The trial agrees with the real call, which took `spent`: its entry answers from now on. */

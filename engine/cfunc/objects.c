@@ -410,8 +410,11 @@ reduce_without_slots(mp_trace *T, PyTypeObject *tp, bool *plain)
     if (key == NULL) {
         return MP_ERR;
     }
-    *plain = *plain && slots != NULL && PyList_CheckExact(slots)
-             && PyList_GET_SIZE(slots) == 0;
+    if (slots == NULL) {
+        Py_DECREF(key);
+        return mp_trace_abort(T, MP_AB_FILLED, "the slots of %s", tp->tp_name);
+    }
+    *plain = *plain && PyList_CheckExact(slots) && PyList_GET_SIZE(slots) == 0;
     mp_rc rc = *plain ? mp_guard_type_attr(T, tp, key, slots) : MP_OK;
     Py_DECREF(key);
     rc = rc == MP_OK && *plain ? mp_load_const(T, slots) : rc;

@@ -17,6 +17,7 @@ typedef struct {
     PyObject *file;    // owned str or NULL
     int line;          // 0 if unknown
     bool unwatched;    // nothing was watched: this call could not be, the next one may
+    bool once;  // the next call does not come here: an import, a cache that is filled
 } mp_abort_info;
 
 const char *mp_abort_slug(mp_abort_id id);

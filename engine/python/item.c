@@ -6,6 +6,7 @@
  * is watched.  Keys whose hash or comparison is Python code are refused for external
  * containers, because a guard could not compare them; in containers that the run made,
  * the instruction runs that code and its frames are watched. */
+#include "objects/equal.h"
 #include "python/python.h"
 
 #include <string.h>
@@ -257,6 +258,21 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
 
+/* `d[step] = value` with a number that varies, and is new in the dict: a recording of its own
+ * for each would never answer. */
+static mp_rc
+refuse_new_number(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key)
+{
+    PyObject *found;
+    if (mp_symbol_find(T, key) == NULL || !PyLong_CheckExact(key)) {
+        return MP_OK;
+    }
+    mp_rc rc = mp_find_key(T, dict, n, key, &found);
+    return rc != MP_OK || found != NULL
+               ? rc
+               : mp_trace_abort(T, MP_AB_VOLATILE, "a key that is new in each call");
+}
+
 /* obj[key] = value, or del obj[key] if value is NULL. A dict: one key is journalled.  A
  * list, deque or bytearray: the whole content, which is read first. */
 mp_rc
@@ -269,6 +285,9 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK && value != NULL && mp_val_has_source(n) && PyDict_Check(obj)) {
+        rc = refuse_new_number(T, obj, n.node, key);
+    }
     rc = rc != MP_OK || mp_val_is_tensor(n) ? rc : mp_prepare_key(T, s, key);
     if (rc != MP_OK) {
         return rc;
@@ -349,7 +368,21 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
 }
 
-/* `item in obj`: HAS_KEY or NO_KEY for a dict; whole content for everything that is
+/* Is it a member of this set from outside, which the run has not changed?  The set is read as
+ * a whole if only an __eq__ of the program knows. */
+static mp_rc
+read_member(mp_trace *T, mp_node *set, PyObject *item)
+{
+    Py_hash_t hash = mp_guard_key_hash(item);
+    if (hash == -1 && PyErr_Occurred()) {
+        return MP_ERR;
+    }
+    int found = mp_guard_set_find(set->obj, item, hash);
+    return found < 0 ? mp_read_all(T, set->obj)
+                     : mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, set, item, 0);
+}
+
+/* `item in obj`: HAS_KEY or NO_KEY for a dict or a set; whole content for everything that is
  * searched item by item, since each comparison depends on it. */
 mp_rc
 mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
@@ -409,15 +442,10 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
         if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n.node, item))) {
             return rc;
         }
-        rc = PyAnySet_Check(obj) ? mp_read_all(T, obj) : MP_OK;
-        if (rc != MP_OK) {
-            return rc;
-        }
-        int found = PyDict_Check(obj) ? value != NULL : PySet_Contains(obj, item);
-        if (found < 0) {
-            return MP_ERR;
-        }
-        return mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, n.node, item, 0);
+        return PyAnySet_Check(obj)
+                   ? read_member(T, n.node, item)
+                   : mp_test(T, value != NULL ? MP_G_HAS_KEY : MP_G_NO_KEY, n.node,
+                             item, 0);
     }
     if (mp_val_is_constant(n) || PyList_Check(obj) || PyTuple_Check(obj)
         || mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {

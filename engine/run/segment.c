@@ -222,7 +222,7 @@ avoid_before(mp_trace *T, int at)
     }
     if (at < T->n_stack - 1) {  // what is imported now is there the next time
         mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending},
-                       T->why->id != MP_AB_IMPORT);
+                       !T->why->once);
     }
 }
 
@@ -241,6 +241,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
     }
     if (safe == 0) {
         T->why->id = why->id;
+        T->why->once = why->once;
         T->why->detail = Py_XNewRef(why->detail);
         avoid_before(T, at);
         return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");

@@ -67,6 +67,17 @@ avoid_branch(mp_trace *T)
     }
 }
 
+/* Is the function of a cache at work?  The next call finds its answer there. */
+static bool
+is_below_cache(const mp_trace *T)
+{
+    bool below = false;
+    for (int i = 0; i < T->n_stack && !below; i++) {
+        below = T->stack[i].cached_key != NULL;
+    }
+    return below;
+}
+
 mp_rc
 mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
 {
@@ -82,6 +93,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     PyObject *saved = mp_err_take();
     mp_abort_clear(T->why);
     T->why->id = id;
+    T->why->once = id == MP_AB_IMPORT || id == MP_AB_FILLED || is_below_cache(T);
     va_start(va, format);
     T->why->detail = PyUnicode_FromFormatV(format, va);
     va_end(va);

@@ -275,6 +275,34 @@ def f():
 !!! s.add(4)
 !!! s.discard(1)
 
+=== set_members
+class Key:
+    pass
+k = Key()
+s = {("a", 1), ("b", (2, None)), 3, "x", k}
+def f(x):
+    return (x, 1) in s, ("b", (2, None)) in s, k in s, x not in s, (x,) in s
+>>> "a"
+!!! s.add("y"); s.add(("z", 9))
+>>> "a"
+!!! s.remove(("a", 1))
+!!! s.discard(k)
+!!! s.add("a")
+!!! s = frozenset([("a", 1.0), ("a", 1)])
+
+=== set_members_and_changes
+s = {"a", 3}
+def f(x):
+    was = x in s
+    s.add(x)
+    s.discard(3)
+    return was, x in s, 3 in s, "a" in s
+>>> 5
+>>> "a"
+!!! s.add(3)
+>>> 5
+!!! s.clear()
+
 === set_operations
 a = {1, 2, 3}
 def f(b):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import os
 import sys
 
 import pytest
@@ -120,3 +122,48 @@ def test_a_cache_that_the_first_call_fills():
     recipe.cache_clear()
     assert [fast([1, 2])[0] for _ in range(3)] == ["a"] * 3
     assert recipe.cache_info()[:2] == (2, 1)
+
+
+def test_a_break_below_a_cache():
+    said: list[str] = []
+
+    @functools.lru_cache
+    def warn_once(name):
+        said.append(open(os.devnull).name)
+        return name.upper()
+
+    def f(x):
+        return warn_once("a") * x
+
+    fast = engine_compile(f)
+    assert [fast(2) for _ in range(6)] == ["AA"] * 6
+    assert said == [os.devnull]
+    stats = fast.stats()
+    assert stats["graph_breaks"] == 0
+    assert stats["hits"] >= 3
+    assert stats["partial_hits"] == 0
+
+
+def test_the_first_deep_copy_of_a_class():
+    class Config:
+        def __init__(self):
+            self.depth = 4
+            self.parts = {"a": [1, 2], "b": (1, [2])}
+
+    config = Config()
+
+    def f(x):
+        own = copy.deepcopy(config)
+        own.parts["a"].append(x)
+        return own.depth, own.parts
+
+    fast = engine_compile(f)
+    for n in (1, 1, 2, 2, 2):
+        assert fast(n) == f(n)
+        assert fast(n)[1]["b"][1] is not config.parts["b"][1]
+    assert config.parts == {"a": [1, 2], "b": (1, [2])}
+    stats = fast.stats()
+    assert (stats["graph_breaks"], stats["breaks"]["filled-cache"]) == (0, 1)
+    assert stats["partial_hits"] == 0
+    config.parts["a"].append(7)
+    assert fast(2) == f(2) == fast(2)

@@ -346,3 +346,47 @@ def test_a_cached_function_of_an_object_and_sizes():
         assert torch.equal(fast(x), f(x))
     stats = magpy.stats(fast)
     assert (stats["graph_breaks"], stats["hits"]) == (0, 2)
+
+
+def test_a_dict_that_grows_by_numbers():
+    """One more recording, with a break at the store, serves all that come."""
+    seen: dict[int, torch.Tensor] = {}
+
+    class Steps:
+        step = 0
+
+    state = Steps()
+
+    def f(x):
+        state.step += 1
+        seen[state.step] = x.sum()
+        return x * 2
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.randn(3)
+    for n in range(1, 21):
+        assert torch.equal(fast(x), x * 2)
+        assert list(seen) == list(range(1, n + 1))
+        assert seen[n] == x.sum()
+    stats = magpy.stats(fast)
+    assert stats["recordings"] <= 3
+    assert stats["hits"] >= 17
+    seen.clear()
+    assert torch.equal(fast(x), x * 2)
+    assert list(seen) == [21]
+
+
+def test_a_dict_with_few_numbers_is_whole():
+    kept = {0: None, 1: None}
+
+    def f(x, k):
+        kept[k] = x.sum()
+        return x + k
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.randn(3)
+    for k in (0, 1, 0, 1, 0, 1, 1):
+        assert torch.equal(fast(x, k), x + k)
+        assert kept[k] == x.sum()
+    stats = magpy.stats(fast)
+    assert (stats["graph_breaks"], stats["hits"]) == (0, 5)
