@@ -536,17 +536,19 @@ mp_pin_everything(mp_trace *T)
 }
 
 /* A walk through what C code may reach: objects of the run, and, if it has written to
- * others, all: no other holds a box. */
-enum { MAX_REACHED = 2000 };
+ * others, all: no other holds a box.  A list of layers reaches its model whole, so what
+ * was seen is a hash table, and as chains may be long, what is to be walked is a list: the
+ * limit is for heaps that no program hands to C code. */
+enum { MAX_REACHED = 1 << 17, FIRST_SLOTS = 1 << 8 };
 
 typedef struct {
     mp_trace *T;
     mp_rc rc;
-    PyObject *seen[MAX_REACHED];
-    int n_seen;
+    uint32_t n_slots, n_seen, n_walked;
+    PyObject *
+        *seen;  // owned; NULL: free; n_slots is a power of two, at most half are used
+    PyObject **order;  // owned; the n_seen as they were met: n_walked have been walked
 } reach;
-
-static int reach_visit(PyObject *obj, void *ctx);
 
 /* Could a symbol's box be inside obj? Objects from outside hold none unless the
  * recording has written to one. */
@@ -559,6 +561,74 @@ may_hold_boxes(const mp_trace *T, PyObject *obj)
     }
     const mp_node *n = mp_refgraph_at(&T->graph, obj);
     return n == NULL || n->kind == MP_NODE_FRESH || T->n_writes > 0;
+}
+
+static bool
+reach_note(reach *r, PyObject *obj)
+{
+    uint32_t i = mp_hash(obj) & (r->n_slots - 1);
+    while (r->seen[i] != NULL && r->seen[i] != obj) {
+        i = (i + 1) & (r->n_slots - 1);
+    }
+    bool is_new = r->seen[i] == NULL;
+    r->seen[i] = obj;
+    return is_new;
+}
+
+/* Room for one more: 0, or -1 (exception). */
+static int
+reach_grow(reach *r)
+{
+    if (r->n_seen * 2 < r->n_slots) {
+        return 0;
+    }
+    uint32_t n = r->n_slots == 0 ? FIRST_SLOTS : r->n_slots * 2;
+    PyObject **seen = PyMem_Calloc(n, sizeof(*seen));
+    PyObject **order = PyMem_Realloc(r->order, n / 2 * sizeof(*order));
+    r->order = order != NULL ? order : r->order;
+    if (seen == NULL || order == NULL) {
+        PyMem_Free(seen);
+        PyErr_NoMemory();
+        return -1;
+    }
+    PyMem_Free(r->seen);
+    r->seen = seen;
+    r->n_slots = n;
+    for (uint32_t i = 0; i < r->n_seen; i++) {
+        reach_note(r, r->order[i]);
+    }
+    return 0;
+}
+
+/* A `visitproc`: pins numbers and notes containers, to walk on.  Not 0: stop. */
+static int
+reach_visit(PyObject *obj, void *ctx)
+{
+    reach *r = ctx;
+    if (mp_is_number(obj) || PyComplex_CheckExact(obj) || PyUnicode_CheckExact(obj)) {
+        r->rc = mp_pin(r->T, obj);
+        return r->rc != MP_OK || !mp_has_boxes(r->T);
+    }
+    if (!may_hold_boxes(r->T, obj)) {
+        return 0;
+    }
+    if (PyGen_CheckExact(obj)) {
+        return 0;  // its frame is watched, what it yields is pinned (mp_look_at_answer)
+    }
+    if (reach_grow(r) < 0) {
+        r->rc = MP_ERR;
+        return 1;
+    }
+    if (!reach_note(r, obj)) {
+        return 0;
+    }
+    r->order[r->n_seen++] = obj;
+    if (r->n_seen == MAX_REACHED) {
+        r->rc =
+            r->T->lates.n > 0 ? mp_late_refuse(r->T, NULL) : mp_pin_everything(r->T);
+        return 1;
+    }
+    return 0;
 }
 
 /* A function reaches its module, but C code does not look there for numbers. */
@@ -574,36 +644,17 @@ reach_function(PyFunctionObject *f, reach *r)
     return stop;
 }
 
-/* A `visitproc`: pins numbers and walks on into containers.  Not 0: stop. */
+/* What has been met is walked, which meets more.  Not 0: stop. */
 static int
-reach_visit(PyObject *obj, void *ctx)
+reach_walk(reach *r)
 {
-    reach *r = ctx;
-    if (mp_is_number(obj) || PyComplex_CheckExact(obj) || PyUnicode_CheckExact(obj)) {
-        r->rc = mp_pin(r->T, obj);
-        return r->rc != MP_OK || !mp_has_boxes(r->T);
+    int stop = 0;
+    while (stop == 0 && r->n_walked < r->n_seen) {
+        PyObject *obj = r->order[r->n_walked++];
+        stop = PyFunction_Check(obj) ? reach_function((PyFunctionObject *)obj, r)
+                                     : Py_TYPE(obj)->tp_traverse(obj, reach_visit, r);
     }
-    if (!may_hold_boxes(r->T, obj)) {
-        return 0;
-    }
-    if (PyGen_CheckExact(obj)) {
-        return 0;  // its frame is watched, what it yields is pinned (mp_look_at_answer)
-    }
-    for (int i = 0; i < r->n_seen; i++) {
-        if (r->seen[i] == obj) {
-            return 0;
-        }
-    }
-    if (r->n_seen == MAX_REACHED) {
-        r->rc =
-            r->T->lates.n > 0 ? mp_late_refuse(r->T, NULL) : mp_pin_everything(r->T);
-        return 1;
-    }
-    r->seen[r->n_seen++] = obj;
-    if (PyFunction_Check(obj)) {
-        return reach_function((PyFunctionObject *)obj, r);
-    }
-    return Py_TYPE(obj)->tp_traverse(obj, reach_visit, r);
+    return stop;
 }
 
 mp_rc
@@ -618,8 +669,15 @@ mp_pin_deep_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count)
     if (!mp_has_boxes(T)) {
         return MP_OK;
     }
-    reach r = {.T = T, .rc = MP_OK, .n_seen = 0};
-    for (Py_ssize_t i = 0; i < count && reach_visit(objs[i], &r) == 0; i++) {
+    reach r = {.T = T, .rc = MP_OK};
+    int stop = 0;
+    for (Py_ssize_t i = 0; i < count && stop == 0; i++) {
+        stop = reach_visit(objs[i], &r);
     }
+    if (stop == 0) {
+        reach_walk(&r);
+    }
+    PyMem_Free(r.seen);
+    PyMem_Free(r.order);
     return r.rc;
 }

@@ -216,3 +216,53 @@ def test_explain_tells_what_became_dynamic():
     check(fast, scaled, *SIZES)
     (entry,) = [e for e in fast.entries() if any("*" in line for line in e["guards"])]
     assert any(line.startswith("x: f32[*, 3] cpu") for line in entry["guards"])
+
+
+class Layers:
+    """C code asks its `__iter__`, and could go on to the whole model."""
+
+    def __init__(self, n):
+        self.modules = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(n))
+        self.rows = 0
+
+    def __call__(self, x):
+        self.rows = len(x)  # (from now on objects from outside may hold a symbol)
+        for _, layer in enumerate(self.modules):
+            x = layer(x)
+        return x + self.rows
+
+
+def test_a_large_model_behind_an_iterator_keeps_sizes_open():
+    model = Layers(200).__call__
+    f = magpy.compile(model, backend="eager", dynamic=True)
+    with torch.no_grad():
+        for rows in (2, 2, 3, 5, 4, 7):
+            x = torch.randn(rows, 4)
+            assert torch.equal(f(x), model(x))
+    assert magpy.stats(f)["recordings"] == 1
+
+
+def test_a_long_chain_is_walked_without_recursion():
+    class Pair:
+        def __init__(self, chain):
+            self.chain = chain
+
+        def __iter__(self):
+            return iter([self.chain])
+
+    def f(x, n, seen, pair):
+        seen["n"] = n + 1
+        for _ in enumerate(pair):
+            pass
+        return x * n
+
+    chain = None
+    for _ in range(100_000):
+        chain = [chain]
+    seen, x = {}, torch.ones(2)
+    g = magpy.compile(f, backend="eager", dynamic=True)
+    for n in (3, 3, 4, 5):
+        assert torch.equal(g(x, n, seen, Pair(chain)), x * n)
+        assert seen == {"n": n + 1}
+    while chain is not None:  # (its own end would be deep, too)
+        chain = chain[0]
