@@ -138,6 +138,13 @@ mp_arm_begin(mp_trace *T, mp_region *r, bool trial)
     T->body = ++T->n_bodies;
 }
 
+static bool
+returns(const mp_code_info *info, int index)
+{
+    int op = info->at[index].op;
+    return op == MP_OP_RETURN_VALUE || op == MP_OP_RETURN_CONST;
+}
+
 mp_region *
 mp_branch_at(const mp_trace *T, const mp_shadow *s, int index)
 {
@@ -147,15 +154,27 @@ mp_branch_at(const mp_trace *T, const mp_shadow *s, int index)
     }
     bool here = r->arrived ? T->n_stack - 1 == r->depth
                            : s->arm && T->n_stack - 1 == r->depth + 1;
-    bool ends =
-        r->join < 0 ? s->info->at[index].op == MP_OP_RETURN_VALUE : index == r->join;
+    bool ends = r->join < 0 ? returns(s->info, index) : index == r->join;
     return here && (ends || s->info->is_handler[index]) ? r : NULL;
 }
 
-static PyObject *
-frame_slot(const mp_shadow *s, int32_t i)
+/* How many variables and values on the stack there are where an arm ends; a constant that is
+ * returned is on top of the stack. */
+static int32_t
+count_slots(const mp_shadow *s, int index)
 {
+    const mp_instr *in = &s->info->at[index];
+    return s->info->code->co_nlocalsplus + in->depth + (in->op == MP_OP_RETURN_CONST);
+}
+
+static PyObject *
+frame_slot(const mp_shadow *s, int index, int32_t i)
+{
+    const mp_instr *in = &s->info->at[index];
     int n = s->info->code->co_nlocalsplus;
+    if (in->op == MP_OP_RETURN_CONST && i == n + in->depth) {
+        return PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
+    }
     return i < n ? mp_frame_local_borrow(s->f, i) : mp_frame_stack_borrow(s->f, i - n);
 }
 
@@ -200,7 +219,7 @@ mp_arm_arrive(mp_trace *T, mp_shadow *s, mp_region *r, int index)
         return branch_refuse(T, "an exception in a branch");
     }
     const mp_shadow *outer = &T->stack[r->depth];
-    int32_t n = s->info->code->co_nlocalsplus + s->info->at[index].depth;
+    int32_t n = count_slots(s, index);
     r->slots = PyMem_Calloc((size_t)n + 1, sizeof(*r->slots));
     r->leaves = PyMem_Calloc((size_t)n + 1, sizeof(*r->leaves));
     if (r->slots == NULL || r->leaves == NULL) {
@@ -210,7 +229,7 @@ mp_arm_arrive(mp_trace *T, mp_shadow *s, mp_region *r, int index)
     r->n_slots = n;
     mp_rc rc = MP_OK;
     for (int32_t i = 0; i < n && rc == MP_OK; i++) {
-        PyObject *value = frame_slot(s, i);
+        PyObject *value = frame_slot(s, index, i);
         r->slots[i] = Py_XNewRef(value);
         bool local = i < s->info->code->co_nlocalsplus;
         if (local && s->unread != NULL && s->unread[i] != 0) {
@@ -378,14 +397,15 @@ count_holders(const meeting *m, PyObject *tensor, int32_t at)
 {
     Py_ssize_t found = 0;
     for (int32_t i = 0; i < m->r->n_slots; i++) {
-        PyObject *ours = frame_slot(m->s, i);
+        PyObject *ours = frame_slot(m->s, m->index, i);
         found += m->r->slots[i] == tensor;
         if (ours != tensor) {
             continue;
         }
         found++;
         if (is_live(m, i)
-            && (ours != frame_slot(m->s, at) || m->r->slots[i] != m->r->slots[at])) {
+            && (ours != frame_slot(m->s, m->index, at)
+                || m->r->slots[i] != m->r->slots[at])) {
             return -1;
         }
     }
@@ -452,7 +472,7 @@ add_result(meeting *m, int32_t i, PyObject *ours, PyObject *theirs, PyObject *le
                    : branch_refuse(T, "a tensor of another kind in the other arm");
     }
     for (int32_t k = 0; k < m->n; k++) {
-        bool same = frame_slot(m->s, m->at[k]) == ours;
+        bool same = frame_slot(m->s, m->index, m->at[k]) == ours;
         if (same != (m->r->slots[m->at[k]] == theirs)) {
             return branch_refuse(T, "two variables with one tensor, in one arm");
         }
@@ -495,7 +515,7 @@ static mp_rc
 meet_slot(meeting *m, int32_t i)
 {
     mp_trace *T = m->T;
-    PyObject *ours = frame_slot(m->s, i), *theirs = m->r->slots[i], *leaf;
+    PyObject *ours = frame_slot(m->s, m->index, i), *theirs = m->r->slots[i], *leaf;
     if (ours == theirs) {
         return MP_OK;
     }
@@ -570,7 +590,8 @@ log_branch(meeting *m, PyObject *ops)
     }
     for (int32_t k = 0; rc == 0 && k < m->n; k++) {
         // A new node: the one before keeps its Value, which the log has used.
-        m->nodes[k] = mp_refgraph_add_tensor(&T->graph, frame_slot(m->s, m->at[k]), -1);
+        m->nodes[k] =
+            mp_refgraph_add_tensor(&T->graph, frame_slot(m->s, m->index, m->at[k]), -1);
         rc = m->nodes[k] == NULL ? -1 : 0;
         if (rc == 0) {
             m->nodes[k]->leaf = Py_NewRef(PyTuple_GET_ITEM(tree, k));
@@ -606,7 +627,7 @@ meet(meeting *m)
     mp_trace *T = m->T;
     mp_region *r = m->r;
     PyObject *ops = NULL;
-    int32_t n = m->s->info->code->co_nlocalsplus + m->s->info->at[m->index].depth;
+    int32_t n = count_slots(m->s, m->index);
     if (m->s->info->is_handler[m->index]) {
         return branch_refuse(T, "an exception in a branch");
     }

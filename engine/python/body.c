@@ -31,6 +31,18 @@ must_own_iterator(mp_trace *T, PyObject *obj)
     return harmless ? MP_OK : must_own(T, obj);
 }
 
+/* FOR_ITER: one that the arms of a branch have each for themselves may be advanced, too. */
+static mp_rc
+may_advance(mp_trace *T, const mp_shadow *s, const mp_instr *in)
+{
+    const mp_region *r = T->region;
+    int place = in->depth - 1;
+    bool own = r != NULL && r->join != -2 && r->arrived && T->n_stack - 1 == r->depth
+               && place < r->below && place < 64 && (r->loops >> place & 1) != 0
+               && Py_REFCNT(TOP(s, in, 1)) == 1;
+    return own ? MP_OK : must_own(T, TOP(s, in, 1));
+}
+
 /* Cells of frames that the body has called are its own. */
 static mp_rc
 check_cell(mp_trace *T, const mp_shadow *s, int i)
@@ -72,7 +84,7 @@ mp_body_check_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return rc != MP_OK ? rc : must_own(T, TOP(s, in, 1 + in->arg));
     }
     case MP_OP_FOR_ITER:
-        return must_own(T, TOP(s, in, 1));
+        return may_advance(T, s, in);
     case MP_OP_GET_ITER:
     case MP_OP_UNPACK_SEQUENCE:
     case MP_OP_UNPACK_EX:

@@ -9,6 +9,8 @@
 
 // R: an arm that the program does not take need not end.
 enum { ARM_INSTRUCTIONS = 300000 };
+// Holders of an iterator that is copied: the frame, and the slots of its copy.
+enum { COPIED_REFS = 2 };
 
 static mp_rc
 step_other(mp_trace *T, mp_shadow *s, void *arg)
@@ -48,6 +50,47 @@ copy_slots(const mp_shadow *s, int32_t n)
     return slots;
 }
 
+/* An iterator like this one for the other arm: new reference; NULL without an exception: it
+ * cannot be copied. */
+static PyObject *
+copy_iterator(mp_trace *T, PyObject *iterator)
+{
+    mp_node *n = mp_refgraph_find(&T->graph, iterator);
+    if (n == NULL || n->kind != MP_NODE_FRESH || Py_REFCNT(iterator) != COPIED_REFS) {
+        return NULL;
+    }
+    PyObject *copier =
+        PyObject_GetAttrString(mp_region_module_borrow(), "copied_iterator");
+    PyObject *copy = copier == NULL ? NULL : mp_call_whole(copier, iterator);
+    Py_XDECREF(copier);
+    uint8_t yields = n->yields;
+    n = copy == NULL || copy == Py_None ? NULL : mp_refgraph_add_fresh(&T->graph, copy);
+    if (n == NULL) {
+        mp_err_drop();  // on doubt, none
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    n->yields = yields;
+    n->made = T->body;
+    return copy;
+}
+
+/* Loops that the arms may leave: both advance the iterator, which only the stack holds, and
+ * which is gone where they meet. */
+static void
+copy_loops(mp_trace *T, mp_region *r, const mp_shadow *s, PyObject **slots)
+{
+    int32_t stays = r->join < 0 ? 0 : s->info->at[r->join].depth;
+    for (int32_t i = stays; i < r->below && i < 64; i++) {
+        PyObject **slot = &slots[s->info->code->co_nlocalsplus + i];
+        PyObject *copy = *slot == NULL ? NULL : copy_iterator(T, *slot);
+        if (copy != NULL) {
+            r->loops |= (uint64_t)1 << i;
+            Py_SETREF(*slot, copy);
+        }
+    }
+}
+
 /* true: the other arm is recorded. */
 static bool
 run_other(mp_trace *T, mp_region *r)
@@ -59,6 +102,7 @@ run_other(mp_trace *T, mp_region *r)
     if (slots == NULL) {
         return false;
     }
+    copy_loops(T, r, s, slots);
     if (r->calls) {
         slots[n++] = PyBool_FromLong(!r->truth);
     }

@@ -535,6 +535,40 @@ def begin_aside() -> Callable[[], bool]:
     return end
 
 
+_REVERSED: type = type(reversed([]))
+_ITERATORS = frozenset(
+    {type(iter([])), type(iter(())), type(iter(range(0))), _REVERSED}
+)
+#: Holders of an iterator below another one, when it is asked for them.
+_BELOW = 3
+
+
+def copied_iterator(iterator: Any) -> Any:
+    """Return an iterator that gives what another one will give; None if there is none.
+
+    It goes over the same object.  Iterators below it are copied, too, unless somebody else
+    has them.
+    """
+    kind = type(iterator)
+    if kind not in _ITERATORS and kind not in (enumerate, zip):
+        return None
+    _, args, *state = iterator.__reduce__()
+    if kind is enumerate:
+        # (held by the iterator, by the arguments, and by the call)
+        inner = sys.getrefcount(args[0]) <= _BELOW and copied_iterator(args[0])
+        return enumerate(inner, args[1]) if inner else None
+    if kind is zip:
+        # (held by the tuple, by the variable, and by the call)
+        if any(sys.getrefcount(each) > _BELOW for each in args):
+            return None
+        found = [copied_iterator(each) for each in args]
+        return None if None in found else zip(*found, strict=bool(state))
+    copy: Any = reversed(args[0]) if kind is _REVERSED else iter(args[0])
+    if state and state[0] is not None:  # (3.12: the rest of a range has none)
+        copy.__setstate__(state[0])
+    return copy
+
+
 def kept(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Return what :func:`undo` needs to put the content of a tensor back."""
     with torch.no_grad():

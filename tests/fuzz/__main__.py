@@ -5,6 +5,7 @@
     python -m tests.fuzz --replay FILE                  a program as text
     python -m tests.fuzz -n 5000 --verify               every hit against the real call
     python -m tests.fuzz -n 500 --backend inductor      programs with tensors, compiled
+    python -m tests.fuzz -n 500 --control-flow          programs with branches on tensors
 
 Programs run in children, which may crash or hang.  Every difference is made small and
 printed as a program for tests/fuzz/regressions, and kept in a folder (--out); the exit
@@ -32,6 +33,7 @@ for folder in (HERE, HERE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+import fuzz_maker  # noqa: E402
 import fuzz_run  # noqa: E402
 import fuzz_shrink  # noqa: E402
 from fuzz_maker import Program, make, parse  # noqa: E402
@@ -101,7 +103,8 @@ def work(pipe: connection.Connection, seed: int, tensors: bool) -> None:
         for number in chunk:
             pipe.send(("start", number))
             program = make(seed, number, tensors)
-            skipped = oracle.BACKEND != "eager" and not program.torch
+            alone = fuzz_maker.control_flow or oracle.BACKEND != "eager"
+            skipped = alone and not program.torch
             outcome = fuzz_run.Outcome() if skipped else fuzz_run.run(program)
             pipe.send(("done", outcome))
         gc.collect()
@@ -353,6 +356,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--backend", help="of programs with tensors, all others are left out"
     )
+    parser.add_argument(
+        "--control-flow", action="store_true", help="branches on tensors, in the graph"
+    )
     parser.add_argument("--verbose", action="store_true", help="print the program")
     parser.add_argument(
         "--no-tensors", dest="tensors", action="store_false", default=HAVE_TORCH
@@ -367,6 +373,9 @@ def main() -> int:
     if args.backend:
         oracle.BACKEND, oracle.TOLERANCE = args.backend, oracle.COMPILED_TOLERANCE
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    if args.control_flow:
+        fuzz_maker.control_flow = True
+        importlib.import_module("magpy").config.control_flow = True
     if args.replay is not None:
         return run_one(parse(args.replay.read_text(encoding="utf-8")), args)
     if args.only is not None:

@@ -11,6 +11,7 @@ import random
 import warnings
 from dataclasses import dataclass
 
+from fuzz_branches import BRANCH_FEATURES
 from fuzz_breaks import (
     BREAK_FEATURES,
     BREAK_HEAD,
@@ -55,6 +56,9 @@ REFUSED_SHARE = 0.1  # of draws of a production that makes a run break: others g
 BREAK_SHARE = 0.5  # of programs that have features made to break (fuzz_breaks.py)
 VARIED_BREAK_SHARE = 0.4  # of these, where numbers vary
 BREAK_REFUSED_SHARE = 0.5  # the same as REFUSED_SHARE, there
+
+#: Do programs with tensors have branches on them (`--control-flow`)?
+control_flow = False
 
 Step = tuple[str, str]  # "call" and arguments, or "change" and a statement
 
@@ -353,6 +357,8 @@ def _tensor(draw: random.Random) -> Program:
         return _sized(draw)
     breaks = _choose_breaks(draw, TORCH_BREAK_FEATURES)
     chosen = breaks + _choose(draw, TORCH_FEATURES, 2)
+    if control_flow:
+        chosen = BRANCH_FEATURES + chosen[: draw.randint(0, 1)]
     maker = Maker(draw, TORCH_CORE, chosen)
     names = sorted({n for f in (TORCH_CORE, *chosen) for n in f.of("G")})
     body = maker.block(1, "    ")
