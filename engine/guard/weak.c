@@ -1,7 +1,7 @@
 /* guard/weak.c - objects that guards compare with but do not keep alive.
  *
- * A function, a class, an instance or a key that the program lets go of would live as long as
- * the entry.  When it has died nothing can bring it again, so the entry is dead, too.
+ * What the program lets go of, a function, a class, an instance, would live as long as the
+ * entry.  When it has died nothing can bring it again, so the entry is dead, too.
  *
  * (1) What is let go of: all such objects that guards compare a register or a key with, or
  *     that classes have under a name, and what functions among them own for good (closure
@@ -94,9 +94,12 @@ weak_can_be(PyObject *obj)
         return (type->tp_flags & Py_TPFLAGS_HEAPTYPE)
                && !(type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
     }
-    PyTypeObject *type = Py_TYPE(obj);
-    return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) && PyType_SUPPORTS_WEAKREFS(type)
-           && !PyModule_Check(obj) && !mp_tensor_is_any(obj);
+    if (PyCFunction_Check(obj)) {  // a method (`log.append`), or a function of a module
+        PyObject *self = PyCFunction_GET_SELF(obj);
+        return self != NULL && !PyModule_Check(self) && !PyType_Check(self);
+    }
+    return PyType_SUPPORTS_WEAKREFS(Py_TYPE(obj)) && !PyModule_Check(obj)
+           && !mp_tensor_is_any(obj);
 }
 
 static int

@@ -1,5 +1,6 @@
 """Guards do not keep alive what the program lets go of; its entries go with it."""
 
+import collections
 import functools
 import gc
 import sys
@@ -116,6 +117,22 @@ def cls():
     return Own, [Own]
 
 
+def c_method():
+    own = collections.deque([1, 2])
+    count = own.count
+    return count, [own, count]
+
+
+def code():
+    own = compile("1", "<code>", "eval")
+    return own, [own]
+
+
+def alias():
+    own = list[int]
+    return own, [own]
+
+
 PROGRAMS = [
     (calls, function),
     (calls, closure),
@@ -124,6 +141,9 @@ PROGRAMS = [
     (calls, method),
     (only_passes, function),
     (only_passes, cls),
+    (only_passes, c_method),
+    (only_passes, code),
+    (only_passes, alias),
     (looks_up, pair),
     (misses, pair_without),
     (walks, table),
