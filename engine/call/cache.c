@@ -279,6 +279,16 @@ mp_cache_touch(mp_cache *cache, int32_t i)
     cache->at[0] = entry;
 }
 
+int32_t
+mp_cache_find(const mp_cache *cache, const void *entry)
+{
+    int32_t i = cache->n - 1;
+    while (i >= 0 && cache->at[i] != entry) {
+        i--;
+    }
+    return i;
+}
+
 /* Entries whose guards can still hold. */
 int32_t
 mp_cache_alive(const mp_cache *cache)
@@ -350,6 +360,7 @@ mp_cache_clear(mp_cache *cache)
     for (int32_t i = 0; i < old.n; i++) {
         mp_entry_release(old.at[i]);
     }
+    mp_hints_clear(&old.hints);
     PyMem_Free(old.at);
     PyMem_Free(old.regs);
 }

@@ -13,6 +13,7 @@
 #ifndef MP_CACHE_H
 #define MP_CACHE_H
 
+#include "call/hints.h"
 #include "plan/plan.h"
 
 typedef enum {
@@ -71,11 +72,14 @@ typedef struct {
     PyObject **regs;  // n_regs: room for the registers of one guard check; borrowed,
     int32_t n_regs;   //   meaningless once Python runs
     uint64_t last_id;
+    mp_hints hints;  // of the search
 } mp_cache;
 
 /* Put in front; takes a reference of its own.  0 / -1. */
 int mp_cache_insert(mp_cache *cache, mp_entry *entry);
 void mp_cache_touch(mp_cache *cache, int32_t i);  // entry i was used: to the front
+/* The place of the entry at this address, -1: it is not there (any more). */
+int32_t mp_cache_find(const mp_cache *cache, const void *entry);
 /* Drop the entries that can never answer again: objects of their guards have died. */
 MP_MAYRUN void mp_cache_purge(mp_cache *cache);
 int32_t mp_cache_alive(const mp_cache *cache);  // how many others there are

@@ -223,29 +223,84 @@ hit_passes(const mp_hit *hit, const mp_entry *entry)
                    || entry->state == MP_ENTRY_COMPILING));
 }
 
+/* What a search asks all entries with, and how far it has got. */
+typedef struct {
+    mp_CompiledObject *op;
+    mp_hit *hit;
+    mp_cache *cache;
+    PyCodeObject *code;
+    PyObject *const *values;
+    int32_t n_row;
+} hit_query;
+
+/* Does entry i answer?  Then *found says how the search has ended. */
+static bool
+hit_try(const hit_query *q, int32_t i, mp_found *found)
+{
+    mp_hit *hit = q->hit;
+    mp_entry *entry = q->cache->at[i];
+    int32_t blame;
+    PyObject *const *regs;
+    if (hit_passes(hit, entry)) {
+        return false;
+    }
+    if (!mp_hit_matches(q->cache, entry, q->code, q->values, q->n_row, &blame, &regs)) {
+        if (hit->entry == NULL || hit_progress(blame) > hit_progress(hit->blame)) {
+            hit->entry = entry;  // borrowed from the cache until the search ends
+            hit->blame = blame;
+        }
+        return false;
+    }
+    mp_cache_touch(q->cache, i);
+    entry->last_used = q->op->stats.calls;
+    hit->entry = entry;
+    entry->refs++;
+    *found = hit_gather(hit, regs) < 0 ? MP_FOUND_ERROR : MP_FOUND_HIT;
+    return true;
+}
+
+/* How many values there are: those of a row, or the bound parameters. */
+static int32_t
+query_n_values(const hit_query *q)
+{
+    const PyCodeObject *code = q->code;
+    return q->n_row > 0 ? q->n_row
+                        : code->co_argcount + code->co_kwonlyargcount
+                              + ((code->co_flags & CO_VARARGS) != 0)
+                              + ((code->co_flags & CO_VARKEYWORDS) != 0);
+}
+
+/* The entry used last does not answer: first the one that did for values like these, then all. */
+static bool
+hit_search_others(const hit_query *q, mp_found *found)
+{
+    mp_cache *cache = q->cache;
+    uint64_t hash = mp_hints_hash(q->values, query_n_values(q));
+    int32_t hinted = mp_cache_find(cache, mp_hints_find(&cache->hints, hash));
+    if (hinted > 0 && hit_try(q, hinted, found)) {
+        return true;
+    }
+    for (int32_t i = 1; i < cache->n; i++) {
+        if (i != hinted && hit_try(q, i, found)) {
+            mp_hints_note(&cache->hints, hash, cache->at[0], cache->n);
+            return true;
+        }
+    }
+    return false;
+}
+
 mp_found
 mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject *code,
               PyObject *const *values, int32_t n_row)
 {
     assert(hit->entry == NULL);
-    for (int32_t i = 0; i < cache->n; i++) {
-        mp_entry *entry = cache->at[i];
-        int32_t blame;
-        PyObject *const *regs;
-        if (hit_passes(hit, entry)) {
-            continue;
-        }
-        if (mp_hit_matches(cache, entry, code, values, n_row, &blame, &regs)) {
-            mp_cache_touch(cache, i);
-            entry->last_used = op->stats.calls;
-            hit->entry = entry;
-            entry->refs++;
-            return hit_gather(hit, regs) < 0 ? MP_FOUND_ERROR : MP_FOUND_HIT;
-        }
-        if (hit->entry == NULL || hit_progress(blame) > hit_progress(hit->blame)) {
-            hit->entry = entry;  // borrowed from the cache until the search ends
-            hit->blame = blame;
-        }
+    const hit_query q = {op, hit, cache, code, values, n_row};
+    mp_found found = MP_FOUND_NONE;
+    if (cache->n > 0 && hit_try(&q, 0, &found)) {
+        return found;
+    }
+    if (cache->n > 1 && hit_search_others(&q, &found)) {
+        return found;
     }
     if (hit->entry != NULL) {
         hit->entry->refs++;

@@ -726,6 +726,27 @@ mp_tensor_as_seen(const mp_tensor_seen *seen)
                       == 1);
 }
 
+uint64_t
+mp_tensor_hash(PyObject *o)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)Py_TYPE(o);
+    if (mp_torch.path != TENSOR_SHIM) {
+        return hash;
+    }
+    const uint64_t *impl = mp_shim_impl(o);
+    const uint64_t *dims = impl + mp_torch.size_word;
+    uint64_t n =
+        dims[0] <= INLINE_DIMS ? dims[0] : 0;  // of more, their addresses stand there
+    hash = mp_hash_mix(hash, impl[mp_torch.key_word]);
+    hash = mp_hash_mix(hash, impl[mp_torch.kind_word] & MP_KIND_BITS);
+    hash = mp_hash_mix(hash, dims[0]);
+    for (uint64_t i = 0; i < n; i++) {
+        hash = mp_hash_mix(hash, dims[1 + i]);
+        hash = mp_hash_mix(hash, dims[1 + INLINE_DIMS + i]);
+    }
+    return hash;
+}
+
 /* -- Version and memory ---------------------------------------------------------- */
 
 int64_t

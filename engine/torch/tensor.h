@@ -101,6 +101,9 @@ typedef struct {
 bool mp_tensor_see(PyObject *o, const mp_tensor_meta *m, mp_tensor_seen *seen);
 /* Then it matches still, whichever tensor stands there now. */
 bool mp_tensor_as_seen(const mp_tensor_seen *seen);
+/* Equal for tensors that as_seen would take for each other, mostly different for others.  o is
+ * mp_tensor_is. */
+uint64_t mp_tensor_hash(PyObject *o);
 /* Does it match but for sizes and strides, of as many dims?  Then dims[2 * ndim] has its
  * own.  Otherwise as mp_tensor_meta_check, but it takes a while. */
 int mp_tensor_meta_same_but_dims(PyObject *o, const mp_tensor_meta *m, int64_t *dims);
