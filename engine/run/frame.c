@@ -1,13 +1,8 @@
-/* run/frame.c - what comes into a watched frame: its arguments, and the results of its
- * instructions.
+/* run/frame.c - what comes into a watched frame: its arguments.
  *
- * Arguments are classified at the first event of the frame: those of the root function
- * are loaded and guarded, those of a callee are known already, or were made for the
- * call.  A result is seen on the stack at the event after its instruction; the handler
- * has said before how to take it in (mp_post). */
-#include "cfunc/cfunc.h"
+ * They are classified at the first event of the frame: those of the root function are
+ * loaded and guarded, those of a callee are known already, or were made for the call. */
 #include "graph/graph.h"
-#include "objects/equal.h"
 #include "python/python.h"
 #include "read/read.h"
 #include "run/run.h"
@@ -69,18 +64,6 @@ is_made_for_call(mp_trace *T, const mp_shadow *parent, int i, PyObject *value)
     bool of_c = !(makes->tp_flags & Py_TPFLAGS_HEAPTYPE)
                 || (makes->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
     return i == 0 || (i == 1 && (of_c || PyType_Check(value)));
-}
-
-/* An instruction has made an object. */
-static mp_rc
-add_made(mp_trace *T, PyObject *obj)
-{
-    mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
-    if (n == NULL) {
-        return MP_ERR;
-    }
-    n->made = T->body;
-    return MP_OK;
 }
 
 /* An object that C code made for this call is fresh. */
@@ -186,40 +169,6 @@ mp_frame_start(mp_trace *T, mp_shadow *s)
     return rc;
 }
 
-/* The answer of an instruction, which this number is, becomes a symbol. */
-static mp_rc
-put_box(mp_trace *T, mp_shadow *s, int slot, int32_t number)
-{
-    PyObject *box = NULL, *answer = mp_frame_stack_borrow(s->f, slot);
-    PyObject *now = mp_symbol_number_now(T, number);
-    bool same =
-        now != NULL && Py_TYPE(now) == Py_TYPE(answer) && mp_guard_equals(now, answer);
-    assert(same || now == NULL);  // without memory
-    Py_XDECREF(now);
-    if (PyErr_Occurred()) {
-        return MP_ERR;
-    }
-    mp_rc rc = same ? mp_symbol_make(T, number, answer, &box)
-                    : mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
-                                     "a number that is not what it should be");
-    if (rc == MP_OK && box != NULL) {
-        mp_frame_stack_set_steal(s->f, slot, box);
-    }
-    return rc;
-}
-
-/* The answer of an operation becomes a late value. */
-static mp_rc
-put_late(mp_trace *T, mp_shadow *s, int slot)
-{
-    PyObject *box;
-    mp_rc rc = mp_late_end(T, mp_frame_stack_borrow(s->f, slot), &box);
-    if (rc == MP_OK) {
-        mp_frame_stack_set_steal(s->f, slot, box);
-    }
-    return rc;
-}
-
 mp_rc
 mp_frame_take_number(mp_trace *T, mp_shadow *s, int index)
 {
@@ -232,139 +181,4 @@ mp_frame_take_number(mp_trace *T, mp_shadow *s, int index)
         mp_frame_stack_set_steal(s->f, slot, box);
     }
     return rc;
-}
-
-/* -- Results ------------------------------------------------------------------------------------ */
-
-/* The result of a function whose answer follows from guarded state. */
-static mp_rc
-post_const(mp_trace *T, PyObject *value)
-{
-    if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
-        return mp_fresh(T, value);
-    }
-    if (mp_is_constant(value)) {
-        return MP_OK;
-    }
-    return mp_result(T, value);
-}
-
-/* Take in the result of `before`, the instruction that has just ended; `index` is the
- * next one. */
-mp_rc
-mp_frame_result(mp_trace *T, mp_shadow *s, const mp_instr *before, int index)
-{
-    assert(s->started && before->op >= 0);
-    int depth = s->info->at[index].depth;
-    int slot = depth > 0 ? mp_frame_result_slot(s->f, depth) : -1;
-    PyObject *top = slot < 0 ? NULL : mp_frame_stack_borrow(s->f, slot);
-    mp_post post = (mp_post)s->post;
-    if (before->op == MP_OP_FOR_ITER || before->op == MP_OP_SEND) {
-        if (index != before->next) {
-            return MP_OK;  // exhausted
-        }
-    }
-    if (post == MP_POST_STORE) {
-        s->owns_op = false;
-        return mp_op_end(T, Py_None);
-    }
-    if (post == MP_POST_NONE || top == NULL) {
-        assert(!s->owns_op);
-        return MP_OK;
-    }
-    switch (post) {
-    case MP_POST_FRESH:
-        if (mp_is_constant(top)
-            || (PyTuple_CheckExact(top) && PyTuple_GET_SIZE(top) == 0)) {
-            return mp_fresh(T, top);
-        }
-        return add_made(T, top);
-    case MP_POST_RESULT: {
-        mp_rc rc = mp_result(T, top);
-        if (rc == MP_OK && T->inside > 0 && before->op == MP_OP_GET_ITER) {
-            mp_node *made = mp_refgraph_find(&T->graph, top);
-            if (made != NULL) {  // (one that was there is made only if nobody has it)
-                made->made = T->body;
-            }
-        }
-        if (rc == MP_OK && T->exposes) {
-            rc = mp_array_expose_end(T, top);
-        }
-        mp_node *n = s->yields ? mp_refgraph_find(&T->graph, top) : NULL;
-        if (rc == MP_OK && n != NULL && n->kind == MP_NODE_FRESH) {
-            n->yields = s->yields & ~MP_YIELDS_KNOWN;
-        }
-        return rc;
-    }
-    case MP_POST_OP:
-        s->owns_op = false;
-        return mp_op_end(T, top);
-    case MP_POST_APPLY:
-        s->owns_op = false;
-        return mp_apply_end(T, top);
-    case MP_POST_FORWARD:
-        return mp_apply_end_inline(T, s, top);
-    case MP_POST_REGION:
-        s->owns_op = false;
-        return mp_region_end(T, top);
-    case MP_POST_CONST:
-        return post_const(T, top);
-    case MP_POST_PAIR: {
-        PyObject *below =
-            slot < depth - 1 ? NULL : mp_frame_stack_borrow(s->f, depth - 2);
-        mp_rc rc = below == NULL ? MP_OK : mp_result(T, below);
-        return rc != MP_OK ? rc : mp_result(T, top);
-    }
-    case MP_POST_UNPACK: {
-        mp_rc rc = MP_OK;
-        for (int i = before->depth - 1; i < depth && rc == MP_OK; i++) {
-            rc = mp_result(T, mp_frame_stack_borrow(s->f, i));
-        }
-        return rc;
-    }
-    case MP_POST_COMPILING:
-        if (top == Py_False) {
-            mp_frame_stack_set_steal(s->f, slot, Py_NewRef(Py_True));
-        }
-        return MP_OK;
-    case MP_POST_CACHED:
-        return mp_cached_end(T, s, top);
-    case MP_POST_HINT:
-        if (mp_is_typing(top)) {
-            mp_node *n = mp_refgraph_find(&T->graph, top);
-            if (n == NULL || n->kind != MP_NODE_FRESH) {
-                return mp_load_const(T, top);  // a hint that the cache keeps
-            }
-        }
-        return mp_is_constant(top) || mp_is_identity(top)
-                   ? mp_result(T, top)
-                   : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached %s",
-                                    mp_type_name(top));
-    case MP_POST_SUM:
-        return mp_sum_end(T, s, top);
-    case MP_POST_IMPORT:
-        return mp_load_const(T, top);  // (its guard is there: python/import.c)
-    case MP_POST_CLASS:
-        return mp_post_class(T, top);
-    case MP_POST_NESTED:
-        return mp_post_nested(T, top);
-    case MP_POST_TOKEN:
-        return mp_post_token(T, top);
-    case MP_POST_LABEL:
-        return mp_post_label(T, top);
-    case MP_POST_NUMPY:
-        return mp_numpy_result(T, top);
-    case MP_POST_SHAPE:
-        return mp_shape_result(T, top);
-    case MP_POST_LATE:
-        s->owns_op = false;
-        return put_late(T, s, slot);
-    case MP_POST_NUMBER:
-        return put_box(T, s, slot, s->number);
-    case MP_POST_STORE:
-    case MP_POST_BRANCH:
-    case MP_POST_NONE:
-        break;
-    }
-    return MP_OK;
 }

@@ -472,6 +472,14 @@ check_top(const mp_trace *T)
     }
 }
 
+static const bool ENDS_OPERATION[] = {
+#define POST(id, ends, function)    [MP_POST_##id] = ends,
+#define POST_AT(id, ends, function) [MP_POST_##id] = ends,
+#include "trace/posts.def"
+#undef POST
+#undef POST_AT
+};
+
 /* All frames; FRAME_OWNER: one frame at most has an operation in progress. */
 static void
 check_frames(const mp_trace *T)
@@ -482,12 +490,9 @@ check_frames(const mp_trace *T)
     }
     for (int i = 0; i < T->n_stack; i++) {
         const mp_shadow *s = &T->stack[i];
-        bool takes = s->post == MP_POST_OP || s->post == MP_POST_APPLY
-                     || s->post == MP_POST_STORE || s->post == MP_POST_REGION
-                     || s->post == MP_POST_LATE;
         check_frame(T, i);
         check_nesting(T, i);
-        must(T, MP_I_FRAME_OWNER, i, s->owns_op == takes);
+        must(T, MP_I_FRAME_OWNER, i, s->owns_op == ENDS_OPERATION[s->post]);
         owners += s->owns_op;
     }
     must(T, MP_I_FRAME_OWNER, owners, owners == pending);

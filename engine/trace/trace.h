@@ -40,31 +40,11 @@ typedef enum {
 
 /* How the result of the instruction in progress is taken in. */
 typedef enum {
-    MP_POST_NONE,
-    MP_POST_FRESH,      // top of stack is a new object
-    MP_POST_RESULT,     // result of a modelled C call: constant, known, or else new
-    MP_POST_OP,         // result of the logged operation
-    MP_POST_APPLY,      // the same, of autograd.Function.apply
-    MP_POST_FORWARD,    // of apply, whose `forward` is part of the run
-    MP_POST_REGION,     // the same, of an operator with bodies
-    MP_POST_BRANCH,     // a jump that a tensor decides; an arm may run below it
-    MP_POST_STORE,      // the logged operation is a statement: it has no result
-    MP_POST_CONST,      // must be a constant (metadata)
-    MP_POST_PAIR,       // two results: LOAD_METHOD, BEFORE_WITH
-    MP_POST_UNPACK,     // UNPACK_EX: one of the new slots is a new list
-    MP_POST_COMPILING,  // answer of torch.compiler.is_compiling()
-    MP_POST_CACHED,     // of a cached function (cfunc/cached.c)
-    MP_POST_HINT,       // of a cached function of typing: a type hint
-    MP_POST_SUM,        // of sum() over a generator
-    MP_POST_IMPORT,     // a module: guard that the import answers with it
-    MP_POST_CLASS,      // a class that type.__new__ has made
-    MP_POST_NESTED,     // a nesting of new containers
-    MP_POST_TOKEN,      // of ContextVar.set
-    MP_POST_LABEL,      // what stands for a part of the program in a profiler
-    MP_POST_NUMPY,      // of a function of numpy, or of a method of an array
-    MP_POST_NUMBER,     // a symbol
-    MP_POST_SHAPE,      // sizes of a tensor
-    MP_POST_LATE,       // a late value, which the logged operation makes
+#define POST(id, ends, function)    MP_POST_##id,
+#define POST_AT(id, ends, function) MP_POST_##id,
+#include "trace/posts.def"
+#undef POST
+#undef POST_AT
 } mp_post;
 
 typedef struct {
