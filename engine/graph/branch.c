@@ -48,10 +48,18 @@ frame_can_branch(const mp_shadow *s)
            && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
 }
 
-bool
-mp_branch_may_call(const mp_shadow *s)
+/* Does the instruction leave on the stack whether something is true? */
+static bool
+leaves_truth(const mp_instr *in)
 {
-    if (s->pending < 0 || s->info->at[s->pending].op != MP_OP_CALL) {
+    return in->op == MP_OP_CALL || in->op == MP_OP_TO_BOOL
+           || (in->op == MP_OP_COMPARE_OP && in->flag);
+}
+
+bool
+mp_branch_is_tested(const mp_shadow *s)
+{
+    if (s->pending < 0 || !leaves_truth(&s->info->at[s->pending])) {
         return false;
     }
     PyObject *tests = mp_region_module_borrow() == NULL
@@ -77,19 +85,29 @@ ask_shape(mp_trace *T, const mp_shadow *s, mp_region *r)
     }
     const mp_instr *in = &s->info->at[s->pending];
     r->calls = in->op == MP_OP_CALL;
-    r->below = r->calls ? s->info->at[in->next].depth - 1 : in->depth - 1;
+    r->answers = leaves_truth(in);
+    r->below = r->answers ? s->info->at[in->next].depth - 1 : in->depth - 1;
     r->others[0] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 0));
     r->others[1] = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 1));
-    r->join = (int32_t)PyLong_AsLong(PyTuple_GET_ITEM(r->call, 2));
+    PyObject *meets = PyTuple_GET_ITEM(r->call, 2);
+    const char *all = PyBytes_AS_STRING(meets);
+    const char *first = memchr(all, true, (size_t)PyBytes_GET_SIZE(meets));
+    r->join = first == NULL ? -1 : (int32_t)(first - all);
     return MP_OK;
+}
+
+bool
+mp_branch_may_begin(const mp_trace *T, const mp_shadow *s)
+{
+    return mp_region_module_borrow() != NULL && T->apply.cls == NULL
+           && !T->compiling->trial && T->in_mode == MP_MODE_OFF && frame_can_branch(s)
+           && !T->follows && T->n_levels == 0;
 }
 
 mp_rc
 mp_branch_begin(mp_trace *T, mp_shadow *s, PyObject *tensor)
 {
-    if (mp_region_module_borrow() == NULL || T->apply.cls != NULL || T->compiling->trial
-        || T->in_mode != MP_MODE_OFF || !frame_can_branch(s) || T->follows
-        || T->n_levels > 0) {
+    if (!mp_branch_may_begin(T, s)) {
         return branch_refuse(T, "a branch in a place of this kind");
     }
     int depth = 0;
@@ -154,7 +172,8 @@ mp_branch_at(const mp_trace *T, const mp_shadow *s, int index)
     }
     bool here = r->arrived ? T->n_stack - 1 == r->depth
                            : s->arm && T->n_stack - 1 == r->depth + 1;
-    bool ends = r->join < 0 ? returns(s->info, index) : index == r->join;
+    const char *meets = PyBytes_AS_STRING(PyTuple_GET_ITEM(r->call, 2));
+    bool ends = r->join < 0 ? returns(s->info, index) : meets[index];
     return here && (ends || s->info->is_handler[index]) ? r : NULL;
 }
 

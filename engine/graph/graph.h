@@ -206,8 +206,11 @@ PyObject *mp_region_module_borrow(void);
 mp_rc mp_branch_begin(mp_trace *T, mp_shadow *s, PyObject *tensor);
 /* With control_flow: a tensor whose value the recording does not know. */
 bool mp_is_undecided(mp_trace *T, PyObject *obj);
-/* bool(t) is about to be called: is what it answers tested at once, and nothing else? */
-bool mp_branch_may_call(const mp_shadow *s);
+/* The instruction asks for the truth of a tensor, as a call of bool() does: is what it answers
+ * tested at once, and nothing else? */
+bool mp_branch_is_tested(const mp_shadow *s);
+/* May a branch begin in this frame, at this time? */
+bool mp_branch_may_begin(const mp_trace *T, const mp_shadow *s);
 /* An arm writes to a tensor that was there before it, or shares memory with one. */
 mp_rc mp_arm_write(mp_trace *T, PyObject *tensor);
 /* An arm begins, in the frame of s; what it has logged, when it has ended. */

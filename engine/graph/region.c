@@ -88,6 +88,14 @@ region_bool(PyObject *self)
     return r->decide == NULL ? 1 : r->decide(self);
 }
 
+/* It stands for both operands of a comparison that asks for the truth of the answer. */
+static PyObject *
+region_compare(PyObject *self, PyObject *other, int op)
+{
+    bool decides = self == other && ((mp_region *)self)->decide != NULL;
+    return Py_NewRef(decides ? self : Py_NotImplemented);
+}
+
 static PyNumberMethods region_number = {.nb_bool = region_bool};
 
 static PyTypeObject region_type = {
@@ -97,6 +105,7 @@ static PyTypeObject region_type = {
     .tp_vectorcall_offset = offsetof(mp_region, vectorcall),
     .tp_call = PyVectorcall_Call,
     .tp_as_number = &region_number,
+    .tp_richcompare = region_compare,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION
                 | Py_TPFLAGS_HAVE_VECTORCALL,
 };

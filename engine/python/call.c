@@ -559,7 +559,7 @@ call_type(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
 {
     bool found;
     if (callee == (PyObject *)&PyBool_Type && nargs == 1 && kwnames == NULL
-        && mp_is_undecided(T, args[0]) && mp_branch_may_call(s)) {
+        && mp_is_undecided(T, args[0]) && mp_branch_is_tested(s)) {
         return mp_branch_begin(T, s, args[0]);
     }
     int flags = mp_op_flags_of(callee);

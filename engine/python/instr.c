@@ -809,6 +809,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return rc != MP_OK || done ? rc : mp_read_truth(T, TOP(s, in, 1), s);
     }
     case MP_OP_TO_BOOL:
+        return mp_do_to_bool(T, s, in);
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
         return mp_is_undecided(T, TOP(s, in, 1)) ? mp_branch_begin(T, s, TOP(s, in, 1))

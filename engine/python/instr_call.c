@@ -2,6 +2,7 @@
  * those that are two in one on 3.13.
  *
  * Stack slots are an argument array as they are: they lie side by side in the frame. */
+#include "graph/graph.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -119,32 +120,118 @@ mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
     return rc;
 }
 
+/* -- Comparisons that go on with the truth of the answer (3.13) ---------------------------- */
+
+/* Is it a tensor whose truth decides, now that it is compared? */
+typedef enum { TRUTH_PLAIN, TRUTH_CONSTANT, TRUTH_UNDECIDED, TRUTH_READ } mp_truth_of;
+
+static mp_rc
+look_at_operand(mp_trace *T, PyObject *operand, mp_truth_of *what)
+{
+    mp_val n;
+    if (mp_late_find(T, operand) != NULL) {
+        return mp_pin(T, operand);
+    }
+    mp_rc rc = mp_value_symbol(T, operand, &n);
+    if (rc != MP_OK || n.kind == MP_VAL_SYMBOL) {
+        return rc;
+    }
+    mp_truth_of is = mp_is_array(operand)                ? TRUTH_READ
+                     : !mp_val_is_tensor(n)              ? TRUTH_PLAIN
+                     : mp_tensor_is_constant(T, operand) ? TRUTH_CONSTANT
+                     : mp_is_undecided(T, operand)       ? TRUTH_UNDECIDED
+                                                         : TRUTH_READ;
+    *what = is > *what ? is : *what;
+    return MP_OK;
+}
+
+/* A tensor with a known value is compared with another, or with a number: nothing is read. */
+static bool
+is_settled(mp_trace *T, PyObject *const operands[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (!mp_is_number(operands[i]) && !mp_tensor_is_constant(T, operands[i])) {
+            return false;
+        }
+    }
+    return mp_symbol_find(T, operands[0]) == NULL
+           && mp_symbol_find(T, operands[1]) == NULL;
+}
+
+/* The comparison becomes an operation, and its answer decides where the program goes on. */
+static mp_rc
+branch_on_comparison(mp_trace *T, mp_shadow *s, PyObject *const operands[2], int op)
+{
+    if (!mp_branch_may_begin(T, s)) {
+        return mp_trace_abort(T, MP_AB_CONTROL_FLOW,
+                              "a branch in a place of this kind");
+    }
+    mp_rc rc = mp_record_compare(T, s, operands[0], operands[1], op);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    assert(s->post == MP_POST_OP);
+    // (To compare has no effects: if there is no branch, the interpreter does it again.)
+    PyObject *answer = PyObject_RichCompare(operands[0], operands[1], op);
+    s->owns_op = false;
+    s->post = MP_POST_NONE;
+    s->below = MP_BELOW_NOTHING;
+    if (answer == NULL) {
+        mp_err_drop();  // the instruction raises it
+        mp_op_drop(T);
+        return mp_trace_abort(T, MP_AB_OP_RAISED, "a comparison");
+    }
+    rc = mp_op_end(T, answer);
+    rc = rc != MP_OK ? rc : mp_branch_begin(T, s, answer);
+    Py_DECREF(answer);
+    return rc;
+}
+
 /* COMPARE_OP.  With the flag the instruction also asks for the truth of the answer, which
- * nobody sees: only where that is a bool for certain. (What a method in Python answers is
- * looked at when its frame ends: mp_look_at_answer.) */
+ * nobody sees: only where that is a bool for certain, or decides a branch. (What a method in
+ * Python answers is looked at when its frame ends: mp_look_at_answer.) */
 mp_rc
 mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
     PyObject *operands[2] = {TOP(s, in, 2), TOP(s, in, 1)};
+    mp_truth_of what = TRUTH_PLAIN;
     // A tensor is compared with None in Python: the answer is a bool.
     bool with_none = (in->arg == Py_EQ || in->arg == Py_NE)
                      && (operands[0] == Py_None || operands[1] == Py_None);
     mp_rc rc = MP_OK;
     for (int i = 0; i < 2 && in->flag && !with_none && rc == MP_OK; i++) {
-        mp_val n;
-        if (mp_late_find(T, operands[i]) != NULL) {
-            rc = mp_pin(T, operands[i]);
-            continue;
-        }
-        rc = mp_value_symbol(T, operands[i], &n);
-        if (rc == MP_OK && n.kind != MP_VAL_SYMBOL
-            && (mp_val_is_tensor(n) || mp_is_array(operands[i]))) {
-            rc = mp_trace_abort(T, MP_AB_HOST_READ, "bool(%s)",
-                                mp_val_is_tensor(n) ? "tensor" : "array");
-        }
+        rc = look_at_operand(T, operands[i], &what);
+    }
+    if (rc == MP_OK && what == TRUTH_UNDECIDED && mp_branch_is_tested(s)) {
+        return branch_on_comparison(T, s, operands, in->arg);
+    }
+    if (rc == MP_OK && what == TRUTH_CONSTANT && is_settled(T, operands)) {
+        return MP_OK;
+    }
+    if (rc == MP_OK && what != TRUTH_PLAIN) {
+        bool array = mp_is_array(operands[0]) || mp_is_array(operands[1]);
+        return mp_trace_abort(T, MP_AB_HOST_READ, "bool(%s)",
+                              array ? "array" : "tensor");
     }
     return rc != MP_OK ? rc
                        : mp_record_compare(T, s, operands[0], operands[1], in->arg);
+}
+
+/* TO_BOOL: the jump or the `not` behind it gets a bool. */
+mp_rc
+mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    PyObject *value = TOP(s, in, 1);
+    bool done = false;
+    if (s->info->at[in->next].op == MP_OP_UNARY_NOT) {
+        mp_rc rc = mp_late_truth(T, s, value, &done);
+        if (rc != MP_OK || done) {
+            return rc;
+        }
+    }
+    return mp_is_undecided(T, value) && mp_branch_is_tested(s)
+               ? mp_branch_begin(T, s, value)
+               : mp_read_truth(T, value, s);
 }
 
 /* The instructions of 3.13 that are two: each touches its own local. */

@@ -148,6 +148,13 @@ mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *do
 }
 
 mp_rc
+mp_late_truth(mp_trace *T, mp_shadow *s, PyObject *a, bool *done)
+{
+    *done = are_late(T, a, NULL, true);
+    return *done ? late_answer(T, s, (PyObject *)&PyBool_Type, &a, 1, false) : MP_OK;
+}
+
+mp_rc
 mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op, bool *done)
 {
     PyObject *args[2] = {a, b};

@@ -137,6 +137,7 @@ mp_rc mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in);
+mp_rc mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
 
 /* -- instr.c ----------------------------------------------------------------------- */
@@ -169,6 +170,8 @@ mp_rc mp_record_unpack(mp_trace *T, mp_shadow *s, PyObject *obj);
  * a late value; else its operands are what they were, and whoever looks at them breaks. */
 mp_rc mp_late_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
                      bool *done);
+/* bool(a) */
+mp_rc mp_late_truth(mp_trace *T, mp_shadow *s, PyObject *a, bool *done);
 mp_rc mp_late_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name,
                     bool *done);
 mp_rc mp_late_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,

@@ -103,7 +103,7 @@ run_other(mp_trace *T, mp_region *r)
         return false;
     }
     copy_loops(T, r, s, slots);
-    if (r->calls) {
+    if (r->answers) {
         slots[n++] = PyBool_FromLong(!r->truth);
     }
     mp_resume_frame frame = {.func = (PyFunctionObject *)mp_frame_func_borrow(s->f),
@@ -196,11 +196,14 @@ mp_branch_install(mp_trace *T, mp_shadow *s, int depth)
         r->vectorcall = arm_answer;
         return rc;
     }
-    PyObject *top = Py_NewRef(mp_frame_stack_borrow(s->f, depth - 1));
-    assert(r->op.n_inputs == 1 && top == r->op.inputs[0]);
+    // A comparison finds it as both operands, and answers with it.
+    int n = s->info->at[s->pending].op == MP_OP_COMPARE_OP ? 2 : 1;
     r->decide = arm_decide;
-    mp_frame_stack_set_steal(s->f, depth - 1, Py_NewRef((PyObject *)r));
-    Py_DECREF(top);
+    for (int i = 1; i <= n; i++) {
+        PyObject *before = Py_NewRef(mp_frame_stack_borrow(s->f, depth - i));
+        mp_frame_stack_set_steal(s->f, depth - i, Py_NewRef((PyObject *)r));
+        Py_DECREF(before);
+    }
     return MP_OK;
 }
 

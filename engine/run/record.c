@@ -522,6 +522,18 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 
 /* -- Events --------------------------------------------------------------------------------------------- */
 
+/* `not` tells True and False by their addresses from 3.13 on: it gets one of these for the box
+ * of a bool. */
+static void
+hand_out_singleton(mp_shadow *s, const mp_instr *in)
+{
+    PyObject *value = mp_frame_stack_borrow(s->f, in->depth - 1);
+    if (PyBool_Check(value) && value != Py_True && value != Py_False) {
+        PyObject *truth = PyBool_FromLong(PyObject_IsTrue(value));
+        mp_frame_stack_set_steal(s->f, in->depth - 1, truth);
+    }
+}
+
 /* Record the instruction, or end the segment before it. */
 static mp_rc
 record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
@@ -565,6 +577,9 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     T->holds = false;
     if (!stays) {
         mp_watch_stop();
+    }
+    if (rc == MP_OK && in->op == MP_OP_UNARY_NOT) {
+        hand_out_singleton(s, in);
     }
     if (rc == MP_OK && s->post == MP_POST_BRANCH) {
         return mp_branch_install(T, s, in->depth);

@@ -226,11 +226,12 @@ typedef struct mp_region {
     int32_t body;       // what T->body was before it
     int64_t arm_end;    // likewise
     int32_t depth;      // its place in T->stack
-    int32_t join;       // code unit; -1: both arms return; -2: no branch
+    int32_t join;       // the first such code unit; -1: both arms return; -2: no branch
     int32_t others[2];  // where the arms begin, if it is false, if it is true
     int32_t below;      // how many values the stack holds there, without the condition
     uint64_t loops;     // places on the stack: iterators of which each arm has its own
-    bool calls;         // bool() decides: the arms begin with its answer on the stack
+    bool calls;         // bool() decides
+    bool answers;       // the arms begin with the answer on the stack
     PyObject *
         written;  // owned list or NULL: Values of what was there before, and is written
     PyObject *undo;    // owned list or NULL: what the arm that is not taken has written
