@@ -528,6 +528,9 @@ mp_rule_warn(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     warn_call call;
     PyObject *what = NULL, *action = NULL;
+    if (T->trial) {  // the registry that it makes would stay where the trial is given up
+        return warn_refuse(T, "in a trial");
+    }
     mp_rc rc = warn_parse(T, c, &call);
     rc = rc != MP_OK ? rc : warn_message(T, &call);
     mp_frame *f = rc == MP_OK ? warn_frame(T, s, call.level) : NULL;

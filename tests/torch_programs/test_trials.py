@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import warnings
 
 import pytest
 
@@ -151,6 +152,12 @@ def test_no_trace(act):
     assert gc.isenabled()
     check_torch(Case(act, program, calls, (("n = 3", False),), hit=False))
     assert gc.isenabled()
+
+
+def test_a_warning_that_is_ignored_leaves_no_trace():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        test_no_trace("warns")
 
 
 CASES = cases(r"""
