@@ -54,17 +54,16 @@ mp_func_type_params_borrow(PyObject *function)
 #endif
 }
 
-/* Does every change of the dict change its version?  On 3.13 a store to an instance does not
- * count in a dict that shares its values; later versions keep none. */
-static bool
-dict_is_counted(PyObject *dict)
+bool
+mp_dict_is_counted(PyObject *dict)
 {
-#if PY_VERSION_HEX < 0x030d0000
-    return true;
-#elif PY_VERSION_HEX < 0x030e0000
-    return ((PyDictObject *)dict)->ma_values == NULL;
-#else
+#if !MP_CAN_WATCH || PY_VERSION_HEX >= 0x030e0000
     return false;
+#elif PY_VERSION_HEX >= 0x030d0000
+    const PyDictValues *values = ((PyDictObject *)dict)->ma_values;
+    return values == NULL || !values->embedded;
+#else
+    return true;
 #endif
 }
 
@@ -78,7 +77,7 @@ mp_dict_version(PyObject *dict)
 #if PY_VERSION_HEX < 0x030e0000
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    if (dict_is_counted(dict)) {
+    if (mp_dict_is_counted(dict)) {
         return ((PyDictObject *)dict)->ma_version_tag;
     }
 #pragma GCC diagnostic pop
@@ -372,8 +371,23 @@ mp_set_next(PyObject *set, Py_ssize_t *pos, PyObject **key, Py_hash_t *hash)
     return found;
 }
 
-/* The hash that the dict holds cannot be had: ask the key, which is the same for keys with
- * a C hash.  -1 for others whose hash fails. */
+/* The hash of the key that PyDict_Next has handed out before it went to pos. */
+static Py_hash_t
+hash_before(PyObject *dict, PyObject *key, Py_ssize_t pos)
+{
+#if MP_CAN_WATCH
+    PyDictKeysObject *keys = ((PyDictObject *)dict)->ma_keys;
+    if (!DK_IS_UNICODE(keys)) {
+        return DK_ENTRIES(keys)[pos - 1].me_hash;
+    }
+#endif
+    Py_hash_t hash = PyObject_Hash(key);  // (of a text: no code of the program)
+    if (hash == -1) {
+        mp_err_drop();
+    }
+    return hash;
+}
+
 int
 mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
              Py_hash_t *hash)
@@ -387,10 +401,7 @@ mp_dict_next(PyObject *dict, Py_ssize_t *pos, PyObject **key, PyObject **value,
         *key = found;
     }
     if (hash != NULL) {
-        *hash = PyObject_Hash(found);
-        if (*hash == -1) {
-            mp_err_drop();
-        }
+        *hash = hash_before(dict, found, *pos);
     }
     return 1;
 }

@@ -20,6 +20,10 @@
 #define MP_CAN_WATCH 0
 #endif
 
+/* Does every change of the dict change its version?  On 3.13 a store to an instance does not
+ * count in a dict that shares its values; later versions keep none. */
+bool mp_dict_is_counted(PyObject *dict);
+
 #if MP_CAN_WATCH
 
 #ifndef Py_BUILD_CORE

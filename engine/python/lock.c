@@ -29,20 +29,30 @@ writes_while_locked(mp_trace *T)
     return false;
 }
 
-/* Logger.isEnabledFor() keeps what it has found in self._cache, under the lock.  Another thread
+/* Is it the frame of Logger.isEnabledFor()? */
+static bool
+is_asked(const mp_shadow *s)
+{
+    PyObject *f = mp_known[MP_K_IS_ENABLED_FOR];
+    return f != NULL && PyFunction_Check(f)
+           && (PyObject *)mp_frame_code_borrow(s->f)
+                  == ((PyFunctionObject *)f)->func_code;
+}
+
+/* That keeps what it has found in self._cache, under the lock.  Another thread
  * may change a level and clear it while a hit runs its graph: then the hit keeps nothing, as
  * its guards no longer hold.  (What code of the program writes below it counts.) */
 static void
 mark_answers(mp_trace *T, const mp_shadow *s)
 {
-    PyObject *f = mp_known[MP_K_IS_ENABLED_FOR];
-    const mp_shadow *caller = s > T->stack ? s - 1 : NULL;
-    if (f == NULL || caller == NULL || !PyFunction_Check(f)
-        || (PyObject *)mp_frame_code_borrow(caller->f)
-               != ((PyFunctionObject *)f)->func_code) {
+    const mp_shadow *asks = is_asked(s) ? s : NULL;
+    if (asks == NULL && s > T->stack && is_asked(s - 1)) {
+        asks = s - 1;  // until 3.12 the lock is released by a function
+    }
+    if (asks == NULL) {
         return;
     }
-    PyObject *logger = mp_frame_local_borrow(caller->f, 0);
+    PyObject *logger = mp_frame_local_borrow(asks->f, 0);
     PyObject *dict = logger == NULL ? NULL : mp_instance_dict_borrow(logger);
     PyObject *cache = dict == NULL ? NULL : mp_dict_text_borrow(dict, "_cache");
     mp_err_drop();  // without memory for the dict of an instance it has none

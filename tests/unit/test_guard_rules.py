@@ -175,7 +175,8 @@ def test_instance_attributes():
     o.x = 1
     assert p.value(o) == 1
     assert p.value(o) == 1
-    assert p.unchanged == [True]
+    # From 3.13 on stores to the object do not count, so that its dict is read again.
+    assert p.unchanged == [sys.version_info < (3, 13)]
     for i in range(100):  # specialised stores count too
         o.x = i + 500
         assert p.value(o) == i + 500

@@ -166,12 +166,10 @@ def f(x): return c(1)
 >>> c.cache_clear()
 
 === UNLOCKED
-import functools
-class C:
-    @functools.cached_property
-    def x(self): return 1
-def f(c): return c.x
->>> C()
+import logging
+log = logging.Logger("planted")
+def f(x): return log.isEnabledFor(10)
+>>> log._cache.clear()
 
 === NONEMPTY
 L = [1, 2]
