@@ -176,6 +176,15 @@ mp_number_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item, boo
     return rc != MP_OK ? rc : decide_among(T, item, obj);
 }
 
+/* min(a, b), max(a, b) answer with one of them, not with an equal number: which. */
+static PyObject *
+choose_borrow(mp_number_op op, PyObject *so_far, PyObject *next)
+{
+    assert(op == MP_N_MIN || op == MP_N_MAX);
+    int other = PyObject_RichCompareBool(next, so_far, op == MP_N_MIN ? Py_LT : Py_GT);
+    return other < 0 ? NULL : other ? next : so_far;
+}
+
 /* min(a, b, c): one after another, as the function does. */
 static mp_rc
 fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
@@ -194,16 +203,17 @@ fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
         if (rc != MP_OK || number < 0) {
             break;
         }
-        rc = mp_symbol_make(T, number, value, &box);
-        Py_SETREF(so_far, box != NULL ? box : Py_NewRef(value));
         Py_DECREF(value);
+        PyObject *chosen = choose_borrow(op, so_far, args[i]);
+        rc = chosen == NULL ? MP_ERR : mp_symbol_make(T, number, chosen, &box);
+        Py_SETREF(so_far, box != NULL ? box : Py_XNewRef(chosen));
     }
     *done = rc == MP_OK && number >= 0;
     if (*done) {
         s->number = number;
         s->post = MP_POST_NUMBER;
     }
-    Py_DECREF(so_far);
+    Py_XDECREF(so_far);
     return rc;
 }
 
