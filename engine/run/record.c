@@ -590,49 +590,38 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     return rc;
 }
 
-/* Instruction `index` of the frame is about to run. */
+/* The instruction `before` has ended, or the frame begins, or an exception has led to a
+ * handler at index. */
 static mp_rc
-event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+take_in(mp_trace *T, mp_shadow *s, int before, int index)
 {
-    mp_rc rc = MP_OK;
-    s->info = info;
-    int before = s->pending;
-    T->graph.at = (mp_site){s->code_no, before};
-    if (before >= 0 && info->at[before].op == MP_OP_CALL) {
-        s->kwnames = NULL;
+    const mp_code_info *info = s->info;
+    bool handles = info->is_handler[index];
+    mp_rc rc = T->computes ? mp_array_check_floats(T) : MP_OK;
+    if (rc == MP_OK && T->computes && before >= 0) {
+        rc = mp_warn_check_quiet(T, info->at[before].op);
     }
-    if (info->is_handler[index] && !T->unwinding) {
-        T->raised = T->graph.at;
-    }
-    T->unwinding = false;
-    if (T->computes) {
-        rc = mp_array_check_floats(T);
-        rc = rc != MP_OK || before < 0 ? rc
-                                       : mp_warn_check_quiet(T, info->at[before].op);
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (T->symbols.n_waiting > 0) {
-        rc = s->started && !info->is_handler[index] ? mp_frame_take_number(T, s, index)
-                                                    : mp_symbols_give_up(T);
+    if (rc == MP_OK && T->symbols.n_waiting > 0) {
+        rc = s->started && !handles ? mp_frame_take_number(T, s, index)
+                                    : mp_symbols_give_up(T);
     }
     if (rc != MP_OK) {
         return rc;
     }
     if (!s->started) {
         s->pending = index;
-        rc = mp_frame_start(T, s);
+        return mp_frame_start(T, s);
     }
-    else if (before >= 0 && !info->is_handler[index]) {
-        rc = mp_frame_result(T, s, &info->at[before], index);
+    if (before >= 0 && !handles) {
+        return mp_frame_result(T, s, &info->at[before], index);
     }
-    else if (s->owns_op) {
-        rc = mp_trace_abort(T, MP_AB_OP_RAISED, "in a try block");
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
+    return s->owns_op ? mp_trace_abort(T, MP_AB_OP_RAISED, "in a try block") : MP_OK;
+}
+
+/* Between two instructions: what nobody has any more dies; limits hold. */
+static mp_rc
+tidy_up(mp_trace *T)
+{
     if (T->graph.n_loose > 0) {
         T->releases = true;
         mp_refgraph_release(&T->graph);
@@ -651,32 +640,55 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     if (T->arm_end > 0 && T->n_instr > T->arm_end) {
         return mp_trace_abort(T, MP_AB_CONTROL_FLOW, "an arm without an end in sight");
     }
-    T->graph.at.index = index;
-    mp_region *branch = T->region == NULL ? NULL : mp_branch_at(T, s, index);
-    if (branch != NULL && !branch->arrived) {
+    return MP_OK;
+}
+
+/* Branches whose arms meet at index, from the innermost on.  *ends: the arm that runs in
+ * a copy of the frame has arrived, and the copy ends. */
+static mp_rc
+meet_arms(mp_trace *T, mp_shadow *s, int index, bool *ends)
+{
+    mp_rc rc = MP_OK;
+    mp_region *branch;
+    *ends = false;
+    while (rc == MP_OK && T->region != NULL
+           && (branch = mp_branch_at(T, s, index)) != NULL) {
         s->pending = index;
-        rc = mp_arm_arrive(T, s, branch, index);
-        if (rc == MP_OK) {
-            mp_watch_abandon();  // the copy of the frame ends here
-        }
-        return rc;
-    }
-    while (branch != NULL && rc == MP_OK) {
-        s->pending = index;
-        rc = mp_branch_join(T, s, branch, index);
-        branch = T->region == NULL ? NULL : mp_branch_at(T, s, index);
-        if (rc == MP_OK && branch != NULL && !branch->arrived) {
+        if (!branch->arrived) {
+            *ends = true;
             rc = mp_arm_arrive(T, s, branch, index);
             if (rc == MP_OK) {
                 mp_watch_abandon();
             }
             return rc;
         }
+        rc = mp_branch_join(T, s, branch, index);
     }
-    if (rc != MP_OK) {
-        return rc;
+    return rc;
+}
+
+/* Instruction `index` of the frame is about to run. */
+static mp_rc
+event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
+{
+    int before = s->pending;
+    s->info = info;
+    T->graph.at = (mp_site){s->code_no, before};
+    if (before >= 0 && info->at[before].op == MP_OP_CALL) {
+        s->kwnames = NULL;
     }
-    return record_or_break(T, s, &info->at[index], index);
+    if (info->is_handler[index] && !T->unwinding) {
+        T->raised = T->graph.at;
+    }
+    T->unwinding = false;
+    bool ends = false;
+    mp_rc rc = take_in(T, s, before, index);
+    rc = rc == MP_OK ? tidy_up(T) : rc;
+    if (rc == MP_OK) {
+        T->graph.at.index = index;
+        rc = meet_arms(T, s, index, &ends);
+    }
+    return rc != MP_OK || ends ? rc : record_or_break(T, s, &info->at[index], index);
 }
 
 /* The same between two segments: may one begin here? */
