@@ -95,6 +95,12 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
             return "a checkpoint in it draws random numbers", "gradients"
         if type(target) is str and target in _STATE_METHODS:
             return f"it calls {target} of a tensor", "tensor-state"
+    # R: no compiler may raise inside that mode (backends/refusals.py), and for operators
+    # with graphs inside nobody can tell before.
+    if any(is_region(op[0]) for op in spec[0]) and any(
+        target is torch._C._InferenceMode for target, *_ in spec[0]
+    ):
+        return "an operator in it has graphs inside, in inference mode", "control-flow"
     later = _later_python(spec)
     if not later:
         return "", ""

@@ -209,6 +209,28 @@ def test_switched_gradients_around_a_branch():
     assert counts(fast) == (1, 3, 0)
 
 
+@pytest.mark.parametrize("operator", [False, True])
+def test_inference_mode_around_a_branch_is_left(operator):
+    def f(x):
+        with torch.inference_mode():
+            y = x * 2
+            if operator:
+                t = torch.cond(y.sum() > 0, lambda a: a + 1, lambda a: a.sin(), (y,))
+            elif y.sum() > 0:
+                t = y + 1
+            else:
+                t = y.sin()
+            t = t * 2
+        return t.clone()
+
+    fast = magpy.compile(f, backend="aot_eager")
+    for sign in (1, -1, 1, -1):
+        x = torch.full((3,), float(sign))
+        assert torch.equal(fast(x), f(x))
+        assert not torch.is_inference_mode_enabled()
+    assert magpy.stats(fast)["hits"] == 3
+
+
 def test_threads_compile_a_piece_once():
     backend = Counting()
     model = small_arms()
