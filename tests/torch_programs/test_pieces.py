@@ -74,6 +74,31 @@ def test_convolutions_in_arms_are_those_of_eager(backend, monkeypatch):
     assert not any(kind == "breaks" for kind, _ in told)  # nothing runs as recorded
 
 
+@needs_inductor
+def test_convolutions_around_torch_cond(monkeypatch):
+    """Inductor gives its graphs tensors with channels last, unless it is told not to."""
+    told = []
+    monkeypatch.setattr(logs, "write", lambda kind, text, *_: told.append((kind, text)))
+    torch.manual_seed(0)
+    first, inner = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def f(x, keep):
+        y = torch.relu(first(x))
+        for k in range(2):
+            y = torch.cond(
+                keep.sum() > k, lambda a: torch.relu(a + inner(a)), torch.sin, (y,)
+            )
+        return y.mean((2, 3)) + 1
+
+    fast = magpy.compile(f, backend="inductor")
+    with torch.no_grad():
+        for keep in (1, 0, 2, 1):
+            x, k = torch.randn(2, 3, 32, 32), torch.tensor([keep])
+            torch.testing.assert_close(fast(x, k), f(x, k))
+    assert counts(fast) == (1, 3, 0)
+    assert not any(kind == "breaks" for kind, _ in told)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_are_those_of_the_arm_that_was_taken(backend):
     model, other = small_arms(), small_arms()

@@ -63,6 +63,9 @@ def make(settings: Settings) -> Backend:
         if draws_alike and _draws_in_vain(gm):
             raise Refused("the order of its random numbers may be another")
         patches = dict(list_mode_options(settings.mode) if settings.mode else {})
+        if _has_graphs_inside(gm):
+            # Convolutions would give them channels last, which they do not expect.
+            patches["layout_optimization"] = False
         patches.update(options)
         if not config.size_asserts:
             patches.setdefault("size_asserts", False)
@@ -87,6 +90,15 @@ def _modes_of_torch(settings: Settings) -> Sequence[str]:
     from torch._inductor import list_mode_options
 
     return [mode for mode in MODES if mode in list_mode_options()]
+
+
+def _has_graphs_inside(gm: GraphModule) -> bool:
+    """Is there an operator that is given graphs, as ``torch.cond`` is?"""
+    import torch
+
+    graphs: list[Any] = [m.graph for m in gm.modules() if hasattr(m, "graph")]
+    kind = torch._ops.HigherOrderOperator
+    return any(isinstance(n.target, kind) for graph in graphs for n in graph.nodes)
 
 
 def _draws_in_vain(gm: GraphModule) -> bool:
