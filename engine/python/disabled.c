@@ -77,7 +77,9 @@ bool
 mp_is_disabled(PyObject *func, PyObject *const *args, Py_ssize_t nargs)
 {
     assert(PyFunction_Check(func));
-    return is_marked(func) || is_disabled_for(func, args, nargs);
+    // (torch._dynamo.disable makes an object of TorchDynamo, whose id it keeps.)
+    return is_marked(func) || is_disabled_for(func, args, nargs)
+           || func == mp_known[MP_K_DYNAMO_DISABLE];
 }
 
 /* Torch marks some of its own functions: then the mark is not the user's. */

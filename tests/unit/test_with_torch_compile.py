@@ -308,3 +308,20 @@ def test_compile_without_memory():
         for _ in range(2):
             assert right(fast(x, d := {}), x, d)
     assert failed > 3
+
+
+def test_a_function_is_disabled_in_the_run():
+    def inner(x):
+        return x + 1
+
+    def f(x):
+        y = x * 2
+        kept_off = torch.compiler.disable(inner)
+        return kept_off(y) * 3
+
+    fast = magpy.compile(f, backend="eager")
+    x = torch.ones(3)
+    for _ in range(5):
+        assert torch.equal(fast(x), f(x))
+    stats = magpy.stats(fast)
+    assert (stats["hits"], stats["fallbacks"], stats["graphs"]) == (4, 0, 2)
