@@ -31,10 +31,10 @@ has_symbol(const mp_trace *T, PyObject *tuple)
     return has;
 }
 
-/* An answer for an object and sizes that vary from call to call: a break serves all sizes, and
- * an entry of the cache one. */
+/* An answer for an object and sizes.  Where they vary from call to call, a break serves all
+ * sizes, and an entry of the cache one. */
 static bool
-is_worth_a_break(mp_trace *T, const mp_call *c)
+is_for_sizes(const mp_trace *T, const mp_call *c, bool vary)
 {
     bool object = false, sizes = false;
     for (Py_ssize_t i = 0; i < c->count; i++) {
@@ -42,7 +42,10 @@ is_worth_a_break(mp_trace *T, const mp_call *c)
         object = object
                  || (hashes_by_identity(Py_TYPE(arg)) && !PyType_Check(arg)
                      && !PyFunction_Check(arg) && arg != Py_None);
-        sizes = sizes || (PyTuple_Check(arg) && has_symbol(T, arg));
+        sizes = sizes
+                || (PyTuple_Check(arg) && PyTuple_GET_SIZE(arg) > 0
+                    && PyLong_CheckExact(PyTuple_GET_ITEM(arg, 0))
+                    && (!vary || has_symbol(T, arg)));
     }
     return object && sizes;
 }
@@ -204,8 +207,9 @@ begin_miss(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *cached, PyObject *ke
 }
 
 static mp_rc
-begin_keyed(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *cached, PyObject *key)
+begin_keyed(mp_trace *T, mp_shadow *s, mp_node *n, const mp_call *c, PyObject *key)
 {
+    PyObject *cached = c->callee;
     PyObject *table = mp_cached_table_borrow(cached), *found;
     mp_rc rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, NULL, MP_F_CACHED_TABLE, table);
     mp_node *t = rc == MP_OK ? mp_refgraph_find(&T->graph, table) : NULL;
@@ -215,6 +219,10 @@ begin_keyed(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *cached, PyObject *k
     }
     if (t == NULL || !mp_guard_hash_is_c(key, 0)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
+    }
+    if (found == NULL && is_for_sizes(T, c, false)) {
+        // (The next call finds them there, or has others, of which this would say nothing.)
+        return mp_trace_abort(T, MP_AB_FILLED, "new sizes");
     }
     if (t->written == NULL) {
         t->entry_len = PyDict_GET_SIZE(table);
@@ -243,7 +251,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc != MP_OK || mp_is_of_typing(inner)) {
         return rc != MP_OK ? rc : hint_begin(T, s, c->args, c->count);
     }
-    if (is_worth_a_break(T, c)) {
+    if (is_for_sizes(T, c, true)) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a cached function of an object");
     }
     rc = mp_pin_deep_all(T, c->args, c->count);  // (hashed)
@@ -258,7 +266,7 @@ mp_cached_begin(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (key == NULL) {
         return MP_ERR;
     }
-    rc = begin_keyed(T, s, n, cached, key);
+    rc = begin_keyed(T, s, n, c, key);
     Py_DECREF(key);
     return rc;
 }

@@ -390,3 +390,27 @@ def test_a_dict_with_few_numbers_is_whole():
         assert kept[k] == x.sum()
     stats = magpy.stats(fast)
     assert (stats["graph_breaks"], stats["hits"]) == (0, 5)
+
+
+def test_a_cached_function_of_an_object_and_new_sizes():
+    """Each call has sizes of its own: a few recordings, and then hits."""
+
+    class Recipe:
+        pass
+
+    recipe = Recipe()
+
+    @functools.lru_cache(64)
+    def halves(recipe, shape):
+        return shape[0] // 2, shape[1]
+
+    def f(x):
+        h, w = halves(recipe, tuple(x.shape))
+        return x[:h].sum() * w
+
+    fast = magpy.compile(f, backend="eager")
+    for n in range(4, 20):
+        x = torch.randn(n, 3)
+        assert torch.equal(fast(x), x[: n // 2].sum() * 3)  # (f would fill the cache)
+    stats = magpy.stats(fast)
+    assert (stats["recordings"], stats["hits"]) == (4, 12)
