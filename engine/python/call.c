@@ -146,16 +146,14 @@ call_function(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
         return MP_OK;
     }
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    for (Py_ssize_t i = 0; i < count; i++) {
-        mp_rc rc = mp_pass(T, args[i]);
-        if (rc != MP_OK) {
-            return rc;
-        }
+    mp_rc rc = mp_check_search(T, func, args, nargs);
+    for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
+        rc = mp_pass(T, args[i]);
     }
     s->below = MP_BELOW_WATCH;
     s->passes = true;
     s->post = MP_POST_RESULT;
-    mp_rc rc = mp_guard_function(T, func);
+    rc = rc != MP_OK ? rc : mp_guard_function(T, func);
     return rc != MP_OK ? rc : mp_read_kwdefaults(T, func);
 }
 

@@ -21,14 +21,45 @@ guard_imported(mp_trace *T, PyObject *name, PyObject *value)
     return rc < 0 ? MP_ERR : MP_OK;
 }
 
+/* The module is not there: the interpreter imports it.  Once it is there, this recording does not fit
+ * any more, and the next one has no break. */
+mp_rc
+mp_break_to_import(mp_trace *T, PyObject *name)
+{
+    mp_rc rc = guard_imported(T, name, mp_guard_absent());
+    return rc != MP_OK ? rc : mp_trace_abort(T, MP_AB_IMPORT, "import of %U", name);
+}
+
+/* importlib is about to look for a module in the file system, under locks: one break at its door,
+ * instead of one at each of them. */
+mp_rc
+mp_check_search(mp_trace *T, PyObject *func, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *name = nargs > 0 ? args[0] : NULL;
+    bool loads = mp_is_known(func, MP_K_FIND_AND_LOAD);
+    if ((!loads && !mp_is_known(func, MP_K_FIND_SPEC)) || name == NULL
+        || !PyUnicode_CheckExact(name)) {
+        return MP_OK;
+    }
+    mp_val v;
+    mp_rc rc = mp_value(T, name, &v);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    PyObject *there = PyDict_GetItemWithError(PyImport_GetModuleDict(), name);
+    if (there != NULL) {
+        return loads ? MP_OK : mp_trace_abort(T, MP_AB_IMPORT, "search for %U", name);
+    }
+    return PyErr_Occurred() ? MP_ERR : mp_break_to_import(T, name);
+}
+
 /* *module: borrowed, or NULL. */
 static mp_rc
 look_up_module(mp_trace *T, PyObject *name, PyObject **module)
 {
     *module = PyDict_GetItemWithError(PyImport_GetModuleDict(), name);
     if (*module == NULL) {
-        return PyErr_Occurred() ? MP_ERR
-                                : mp_trace_abort(T, MP_AB_IMPORT, "import of %U", name);
+        return PyErr_Occurred() ? MP_ERR : mp_break_to_import(T, name);
     }
     mp_rc rc = guard_imported(T, name, *module);
     return rc != MP_OK ? rc : mp_load_const(T, *module);

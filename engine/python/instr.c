@@ -239,40 +239,7 @@ load_build_class(mp_trace *T, mp_shadow *s)
     return rc;
 }
 
-/* -- Handlers: `with` and super() -------------------------------------------------------------------- */
-
-/* `with obj`: looks up __enter__ and __exit__ of the class and calls the first. Methods
- * in Python are watched. C methods are accepted only on objects that the run made,
- * because then what they do stays inside the run. */
-static mp_rc
-do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
-{
-    PyObject *enter, *leave;
-    mp_val n;
-    mp_rc rc = mp_value(T, obj, &n);
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__enter__", &enter);
-    }
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__exit__", &leave);
-    }
-    if (rc != MP_OK || enter == NULL || leave == NULL) {
-        return rc;
-    }
-    if (mp_is_cache_lock(s, obj)) {
-        s->post = MP_POST_PAIR;
-        return mp_take_lock(T, s, obj, true);
-    }
-    bool own = mp_val_is_fresh(n);  // as methods of its own objects
-    if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
-        || (!PyFunction_Check(leave)
-            && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type)))) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
-    }
-    s->below = MP_BELOW_WATCH;
-    s->post = MP_POST_PAIR;
-    return MP_OK;
-}
+/* -- Handlers: super() -------------------------------------------------------------------- */
 
 /* LOAD_SUPER_ATTR of 3.12: `super().name` without making a super object. `super` must be
  * the builtin. */
@@ -573,8 +540,8 @@ do_intrinsic(mp_trace *T, mp_shadow *s, const mp_instr *in)
 /* An exception that a handler gets, or `__exit__`: the run made it, and its traceback.
  * Its class is constant; its text may depend on what was read to make it, and is
  * guarded. */
-static mp_rc
-do_exception(mp_trace *T, PyObject *exc)
+mp_rc
+mp_do_exception(mp_trace *T, PyObject *exc)
 {
     mp_rc rc = mp_fresh(T, exc);
     if (rc != MP_OK || !PyExceptionInstance_Check(exc)) {
@@ -594,7 +561,7 @@ static mp_rc
 do_handler(mp_trace *T, PyObject *exc)
 {
     mp_rc rc = mp_read_handled(T);
-    return rc != MP_OK ? rc : do_exception(T, exc);
+    return rc != MP_OK ? rc : mp_do_exception(T, exc);
 }
 
 /* RAISE_VARARGS. A class is called to make the exception. Raising an external exception
@@ -686,9 +653,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_RAISE_VARARGS:
         return in->arg > 0 ? do_raise(T, s, in) : mp_read_handled(T);
     case MP_OP_WITH_EXCEPT_START:
-        s->below = MP_BELOW_WATCH;
-        s->post = MP_POST_RESULT;
-        return do_exception(T, TOP(s, in, 1));
+        return mp_do_with_except(T, s, in);
     case MP_OP_KW_NAMES:
         s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
         s->names_at = s->pending;
@@ -851,7 +816,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_CALL_INTRINSIC_1:
         return do_intrinsic(T, s, in);
     case MP_OP_BEFORE_WITH:
-        return do_before_with(T, s, TOP(s, in, 1));
+        return mp_do_before_with(T, s, TOP(s, in, 1));
     case MP_OP_IMPORT_NAME:
         return mp_record_import(T, s, NAME(s, in), TOP(s, in, 2), TOP(s, in, 1));
     case MP_OP_GET_LEN:

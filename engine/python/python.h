@@ -115,9 +115,14 @@ mp_rc mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
 
 /* -- import.c ---------------------------------------------------------------------- */
 
-/* names: those of `from m import ...`, or None. */
 /* The module that C code imports by name: borrowed. */
 mp_rc mp_read_module(mp_trace *T, mp_shadow *s, const char *name, PyObject **module);
+/* A break before the import of a module that is not loaded. */
+mp_rc mp_break_to_import(mp_trace *T, PyObject *name);
+/* Is this call of a function of importlib the search for a module?  Then a break. */
+mp_rc mp_check_search(mp_trace *T, PyObject *func, PyObject *const *args,
+                      Py_ssize_t nargs);
+/* names: those of `from m import ...`, or None. */
 mp_rc mp_record_import(mp_trace *T, mp_shadow *s, PyObject *name, PyObject *level,
                        PyObject *names);
 mp_rc mp_record_import_from(mp_trace *T, mp_shadow *s, PyObject *module,
@@ -140,9 +145,16 @@ mp_rc mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
 
+/* -- with.c ------------------------------------------------------------------------- */
+
+mp_rc mp_do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_do_with_except(mp_trace *T, mp_shadow *s, const mp_instr *in);
+
 /* -- instr.c ----------------------------------------------------------------------- */
 
 mp_rc mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in);
+/* What a handler of exceptions gets. */
+mp_rc mp_do_exception(mp_trace *T, PyObject *exc);
 /* What the cell in local i holds is read. */
 mp_rc mp_read_cell(mp_trace *T, mp_shadow *s, int i);
 /* A lock that only functools and logging use, in code of theirs. */

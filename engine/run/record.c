@@ -29,6 +29,7 @@
 #include "read/read.h"
 #include "run/run.h"
 #include "torch/levels.h"
+#include "torch/modes.h"
 #include "trace/check.h"
 
 enum { RECENT_CODES = 16, COLLECT_EVERY = 1024 };
@@ -265,6 +266,7 @@ mp_callback_begin(mp_trace *T)
     T->busy = true;
     int collects = PyGC_Disable();
     return (mp_callback){.exc = mp_err_take(),
+                         .calm = mp_modes_on() ? mp_calm_begin() : -1,
                          .collects = collects || (T->postpones && T->collects)};
 }
 
@@ -274,6 +276,7 @@ void
 mp_callback_end(mp_trace *T, mp_callback saved)
 {
     assert(T->busy);
+    mp_calm_end(saved.calm);
     if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
         && T->graph.slots != NULL && T->in_mode == MP_MODE_OFF) {
         mp_unbox(T, NULL, saved.exc, MP_DEPTH_GONE);
@@ -420,6 +423,9 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
                  && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
                      || parent->below == MP_BELOW_APPLY))) {
         rc = enter_skipped(T, f, fresh);
+    }
+    else if (mp_is_known(mp_frame_func_borrow(f), MP_K_DEVICE_MODE)) {
+        T->skip++;  // torch asks it for each of its functions and getters
     }
     else if (mp_runs_as_it_dies(T, f, fresh)) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "something dies: %U",

@@ -90,6 +90,15 @@ post_pair(mp_trace *T, const landing *at)
     return rc != MP_OK ? rc : mp_result(T, at->top);
 }
 
+/* `__enter__` of a mode of torch was an operation; below lies its `__exit__`, bound. */
+static mp_rc
+post_enter(mp_trace *T, const landing *at)
+{
+    mp_rc rc = mp_op_end(T, at->top);
+    return rc != MP_OK ? rc
+                       : mp_result(T, mp_frame_stack_borrow(at->s->f, at->slot - 1));
+}
+
 static mp_rc
 post_unpack(mp_trace *T, const landing *at)
 {

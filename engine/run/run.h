@@ -10,6 +10,7 @@
 typedef struct {
     PyObject *exc;  // owned or NULL
     int collects;
+    int calm;  // of mp_calm_begin; -1: no mode of the program is on
 } mp_callback;
 
 extern const mp_watch_ops mp_record_watch;

@@ -15,6 +15,8 @@
 
 #include "compat/compat.h"
 #include "torch/hooks.h"
+#include "torch/modes.h"
+#include "torch/tensor.h"
 
 struct mp_ambient {
     PyObject *answers[N_ROWS];  // owned; NULL for rows that are not active
@@ -66,8 +68,9 @@ ambient_take_row(mp_ambient *a, int i)
     mp_ambient_place_check(i, a->answers[i], a->numbers[i]);
     bool refuses = mp_ambient_rows[i].policy == POLICY_refuse
                    && !mp_ambient_equal(a->answers[i], mp_ambient_found[i].usual);
-    // (Hooks of the program would run below each operation.)
-    refuses = refuses || (i == ROW_SAVED_HOOKS && a->numbers[i] == MP_HOOKS_OTHER);
+    // (Hooks and modes of the program would run below each operation.)
+    refuses = refuses || (i == ROW_SAVED_HOOKS && a->numbers[i] == MP_HOOKS_OTHER)
+              || (i == ROW_FUNCTION_MODE && a->numbers[i] == MP_MODES_OTHER);
     return refuses ? MP_ABORTED : MP_OK;
 }
 
@@ -81,12 +84,14 @@ mp_ambient_take(const char **refused)
         return NULL;
     }
     mp_rc rc = MP_OK;
+    int calm = mp_calm_pause();  // (which is a row)
     for (int i = 0; i < N_ROWS && rc == MP_OK; i++) {
         rc = mp_ambient_found[i].active ? ambient_take_row(a, i) : MP_OK;
         if (rc == MP_ABORTED) {
             *refused = mp_ambient_rows[i].what;
         }
     }
+    mp_calm_end(calm);
     if (rc != MP_OK) {
         mp_ambient_free(a);
         return NULL;
@@ -201,7 +206,9 @@ mp_ambient_text(const mp_ambient *a)
 {
     PyObject *lines = PyList_New(0);
     for (int i = 0; i < N_ROWS && lines != NULL; i++) {
-        if (a->answers[i] == NULL || mp_ambient_rows[i].policy != POLICY_guard) {
+        bool usual = i == ROW_FUNCTION_MODE && a->numbers[i] == MP_MODES_NONE;
+        if (a->answers[i] == NULL || mp_ambient_rows[i].policy != POLICY_guard
+            || usual) {
             continue;
         }
         PyObject *line = ambient_row_text(a, i);
@@ -273,6 +280,9 @@ restore_call(const mp_ambient *a, int i, PyObject *now)
 static int
 restore_row(const mp_ambient *a, int i)
 {
+    if (i == ROW_FUNCTION_MODE) {
+        return mp_modes_restore(a->answers[i]);
+    }
     if (mp_ambient_found[i].setter == NULL || a->answers[i] == NULL
         || a->answers[i] == Py_None) {
         return 0;
@@ -308,7 +318,7 @@ mp_ambient_can_restore(const mp_ambient *a, const mp_ambient *from)
     for (int i = 0; i < N_ROWS && can; i++) {
         // Dispatch keys follow from the rows of autocast and inference mode.
         can = !mp_ambient_found[i].active || mp_ambient_found[i].setter != NULL
-              || mp_ambient_rows[i].reader == READ_KEYS
+              || mp_ambient_rows[i].reader == READ_KEYS || i == ROW_FUNCTION_MODE
               || mp_ambient_equal(a->answers[i], from->answers[i]);
     }
     return can;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compat/compat.h"
+#include "torch/modes.h"
 #include "torch/tensor.h"
 
 /* -- Start ----------------------------------------------------------------------- */
@@ -314,6 +315,7 @@ mp_ambient_init(void)
     if (torch == NULL) {
         return PyErr_Occurred() ? -1 : 0;
     }
+    mp_modes_init();
     int rc = done ? 0 : shared_find(torch);
     for (int i = 0; i < N_ROWS && rc == 0 && !done; i++) {
         rc = ambient_find(torch, i);

@@ -13,6 +13,7 @@
 
 #include "compat/compat.h"
 #include "torch/hooks.h"
+#include "torch/modes.h"
 
 /* How this thread rounds, and whether it takes tiny numbers for zero. */
 static int64_t
@@ -97,6 +98,8 @@ mp_own_state(mp_own what)
         return Py_GetRecursionLimit();
     case MP_OWN_HOOKS:
         return mp_hooks_now();
+    case MP_OWN_MODES:
+        return mp_modes_now();
     }
     Py_UNREACHABLE();
 }

@@ -10,6 +10,7 @@ typedef enum {
     MP_OWN_DIGITS,  // sys.get_int_max_str_digits()
     MP_OWN_DEPTH,   // sys.getrecursionlimit()
     MP_OWN_HOOKS,   // mp_hooks
+    MP_OWN_MODES,   // mp_modes_now()
 } mp_own;
 
 /* Equal numbers: the same state.  Never fails. */

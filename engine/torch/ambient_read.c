@@ -5,6 +5,7 @@
 
 #include "compat/compat.h"
 #include "torch/ambient_own.h"
+#include "torch/modes.h"
 #include "torch/tensor.h"
 
 #define NO_ARG     READ_CALL, NULL
@@ -215,7 +216,8 @@ mp_ambient_answer(int i)
     case READ_NESTING:
         return nesting_read(i);
     case READ_OWN:
-        return PyLong_FromLongLong(mp_ambient_number(i));
+        return i == ROW_FUNCTION_MODE ? mp_modes_devices()
+                                      : PyLong_FromLongLong(mp_ambient_number(i));
     case READ_CALL:
         break;
     }

@@ -16,6 +16,7 @@
 static int8_t (*get_disabled)(void);
 static void (*set_disabled)(int8_t);
 static bool looked;
+static _Thread_local int outside = -1;  // of the outermost calm part; -1: there is none
 
 static bool
 can_be_calm(void)
@@ -42,6 +43,7 @@ mp_calm_begin(void)
     }
     int before = get_disabled();
     set_disabled(2);
+    outside = outside < 0 ? before : outside;
     return before;
 }
 
@@ -50,7 +52,18 @@ mp_calm_end(int before)
 {
     if (before >= 0) {
         set_disabled((int8_t)before);
+        outside = before == outside ? -1 : outside;
     }
+}
+
+int
+mp_calm_pause(void)
+{
+    int before = outside < 0 ? -1 : get_disabled();
+    if (before >= 0) {
+        set_disabled((int8_t)outside);
+    }
+    return before;
 }
 
 /* -- Kinds ------------------------------------------------------------------------- */

@@ -59,6 +59,8 @@ mp_tensor_meta *mp_tensor_meta_odd(PyObject *o, mp_odd kind);
 /* Until the end no __torch_function__ is asked. */
 int mp_calm_begin(void);
 void mp_calm_end(int before);
+/* As the program has it, until mp_calm_end(). */
+int mp_calm_pause(void);
 
 /* NULL with an exception set if o cannot be described (nested, sparse strides, ...). */
 mp_tensor_meta *mp_tensor_meta_new(PyObject *o);

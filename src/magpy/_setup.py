@@ -186,11 +186,12 @@ def _teach_torch(c_engine: Any) -> None:
 
 
 def _import_what_torch_puts_off() -> None:
-    """Let torch import what its ``record_function`` imports when it first runs.
+    """Let torch import what its ``record_function`` and devices import when they first run.
 
-    Every step of an optimizer runs it; a recording ends at an import.
+    Every step of an optimizer runs the former; a recording ends at an import.
     """
     import torch.autograd.profiler
+    import torch.utils._device  # by `with torch.device(...)`
 
     monitor = getattr(torch.autograd.profiler, "_maybe_cupti_monitor", None)
     if callable(monitor):

@@ -69,6 +69,13 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     """
     if spec[3].get("odd"):
         return "it takes or makes tensors that are not dense", "tensor-subclass"
+    if (
+        torch._C._len_torch_function_stack()
+        and torch.get_default_device().type == "meta"
+    ):
+        return "the default device is meta, also for what compilers make", "memory"
+    if _breaks_a_block(spec):
+        return "a block with a default device begins or ends outside of it", "memory"
     makers = tensor_makers()
     outside = _outside_of_levels(spec)
     for at, (target, args, kwargs, _) in enumerate(operations(spec)):
@@ -105,6 +112,16 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     if not later:
         return "", ""
     return f"{later}.backward is Python code that runs later", "grad-later"
+
+
+def _breaks_a_block(spec: Spec) -> bool:
+    """Is there a `with torch.device(...)` of which the graph has one end only?"""
+    depth = 0
+    for target, *_ in operations(spec):
+        depth += (target is torch.device.__enter__) - (target is torch.device.__exit__)
+        if depth < 0:
+            return True
+    return depth > 0
 
 
 def _body_draws(region: Any) -> bool:

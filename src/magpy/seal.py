@@ -42,7 +42,7 @@ def sealed() -> Iterator[None]:
     keys = _dispatch_keys()
     try:
         torch._C._set_graph_executor_optimize(False)
-        with levels.kept(), _without_hooks():
+        with levels.kept(), _without_hooks(), _kept_modes():
             yield
     finally:
         _restore_dispatch_keys(keys)
@@ -77,6 +77,25 @@ def _without_hooks() -> Iterator[None]:
     finally:
         for pack, unpack in reversed(taken):
             hooks._push_saved_tensors_default_hooks(pack, unpack)
+
+
+@contextmanager
+def _kept_modes() -> Iterator[None]:
+    """Put torch-function modes back: a compiler may stop inside of a block."""
+    import torch
+
+    space = torch._C
+    before = [
+        space._get_function_stack_at(at)
+        for at in range(space._len_torch_function_stack())
+    ]
+    try:
+        yield
+    finally:
+        while space._len_torch_function_stack():
+            space._pop_torch_function_stack()
+        for mode in before:
+            space._push_on_torch_function_stack(mode)
 
 
 def _dispatch_keys() -> tuple[Any, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +125,23 @@ def f():
 !!! sys.modules["opcodes_plain"] = spare
 ??? sys.modules["opcodes_plain"] = None
 !!! sys.modules["opcodes_plain"] = plain
+
+=== search_for_a_module
+import importlib, importlib.util
+def f(name):
+    found = importlib.util.find_spec(name)
+    return found is None, importlib.import_module("opcodes_plain").value
+>>> "opcodes_nowhere"
+>>> "opcodes_plain_of_none"
+!!! plain.value = 6
+
+=== import_that_fails
+def f(x):
+    try:
+        import opcodes_nowhere
+    except ImportError as e:
+        return str(e), x
+>>> 1
 
 === import_under_another_name
 sys.modules["opcodes_alias"] = plain
@@ -358,3 +379,55 @@ def test_opcodes(case: Case) -> None:
     wanted = [case.hit, *(must and case.hit for _, must in case.changes)]
     wanted = [must for must in wanted for _ in case.calls]
     assert [a or not b for a, b in zip(hits, wanted, strict=True)] == [True] * len(hits)
+
+
+def whole(f: object) -> tuple[int, int, int]:
+    """Calls that eager answered, recordings, and hits without a break."""
+    counted = magpy.stats(f)
+    return (
+        counted["fallbacks"],
+        counted["recordings"],
+        counted["hits"] - counted["partial_hits"],
+    )
+
+
+def by_statement() -> int:
+    import opcodes_late  # type: ignore[import-not-found]
+
+    return opcodes_late.value
+
+
+def by_from() -> int:
+    from opcodes_late import value
+
+    return value
+
+
+def by_function() -> int:
+    return importlib.import_module("opcodes_late").value
+
+
+def after_a_search() -> int:
+    found = importlib.util.find_spec("opcodes_late") is not None
+    return importlib.import_module("opcodes_late").value + found
+
+
+@pytest.mark.parametrize("f", [by_statement, by_from, by_function, after_a_search])
+def test_a_first_import_is_done_once(
+    f: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that imports breaks; the next one is recorded whole."""
+    (tmp_path / "opcodes_late.py").write_text("value = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fast = magpy.compile(f, backend="eager")
+    first = f is after_a_search
+    try:
+        assert [fast() for _ in range(4)] == [3 + first] * 4
+        assert whole(fast) == (0, 2, 2)
+        sys.modules["opcodes_late"].value = 4
+        assert [fast() for _ in range(3)] == [4 + first] * 3
+        del sys.modules["opcodes_late"]
+        assert [fast() for _ in range(3)] == [3 + first] * 3
+        assert magpy.stats(fast)["fallbacks"] == 0
+    finally:
+        sys.modules.pop("opcodes_late", None)

@@ -202,11 +202,77 @@ def f(x):
 !!! torch.set_default_dtype(torch.float64)
 !!! torch.set_default_dtype(torch.float32)
 
-=== default_device_context | eager
+=== default_device_context
 def f(x):
     with torch.device("cpu"):
         return x + torch.ones(3)
 >>> t(3)
+
+=== default_device_in_default_device
+d = "meta"
+def f(x):
+    with torch.device(d):
+        a = torch.ones(3), torch.get_default_device()
+        with torch.device("cpu"):
+            b = torch.ones(3)
+        c = torch.empty(2, 3)
+    return x + b, a[0].device, a[1], c.device, torch.get_default_device()
+>>> t(3)
+!!! d = "cpu"
+
+=== default_device_around
+from contextlib import nullcontext
+around = nullcontext
+def f(x):
+    e = F.one_hot(x.long() * 0, 2).sum() + torch.arange(3)
+    return x.shape, x.dtype, torch.zeros(2).device, torch.zeros(2).new_ones(2), e.device
+>>> t(3)
+!!! around = lambda: torch.device("cpu")
+!!! around = lambda: torch.device("meta")
+!!! around = nullcontext
+
+=== default_device_of_the_process
+w = fixed(3)
+def f(n):
+    return w * torch.ones(3, device="cpu"), torch.empty(n).device, torch.get_default_device()
+>>> 2
+!!! torch.set_default_device("cpu")
+!!! torch.set_default_device("meta")
+!!! torch.set_default_device(None)
+
+=== default_device_and_a_break | eager
+def f(x):
+    with torch.device("meta"):
+        a = torch.ones(3)
+        if x.abs().sum().item() > 0:
+            b = torch.zeros(3)
+        c = torch.ones(2)
+    return x + 1, a.device, b.device, c.device, torch.ones(2).device
+>>> t(3)
+
+=== default_device_of_a_block_that_raises
+def f(x, i):
+    try:
+        with torch.device("meta"):
+            y = torch.ones(3)
+            if i:
+                raise ValueError
+    except ValueError:
+        y = x
+    return y.device, torch.ones(2).device, x + 1
+>>> t(3), True
+>>> t(3), False
+
+=== graph_that_raises_under_a_default_device | eager
+def f(x):
+    with torch.device("cpu"):
+        return torch.linalg.cholesky(x) + torch.ones(3)
+def around():
+    import contextlib
+    return contextlib.suppress(RuntimeError)
+>>> torch.eye(3)
+>>> -torch.eye(3)
+>>> torch.eye(3)
 
 === manual_seed_inside | eager
 def f(x):

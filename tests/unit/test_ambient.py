@@ -126,6 +126,10 @@ GUARDED = {
     "fp16": lambda: backend(
         torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False
     ),
+    "default_device": lambda: changed(
+        lambda: None, torch.set_default_device, torch.device("cpu")
+    ),
+    "device_context": lambda: torch.device("meta"),
 }
 
 
@@ -240,18 +244,8 @@ class DispatchMode(torch.utils._python_dispatch.TorchDispatchMode):
         raise AssertionError("user code ran")
 
 
-@contextlib.contextmanager
-def default_device():
-    torch.set_default_device("cpu")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
 REFUSED = {
     "function_mode": Mode,
-    "default_device": default_device,
     "no_function": torch._C.DisableTorchFunction,
     "no_subclass": torch._C.DisableTorchFunctionSubclass,
     "dispatch_mode": DispatchMode,

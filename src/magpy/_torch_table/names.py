@@ -264,6 +264,7 @@ torch._C: _set_sdp_use_mem_efficient _set_sdp_use_math _set_sdp_use_cudnn
 torch._C: _set_sdp_use_overrideable
 torch._C._autograd: _saved_tensors_hooks_disable _saved_tensors_hooks_enable
 torch._C._functorch: set_inplace_requires_grad_allowed
+torch: device.__enter__ device.__exit__
 """
 
 # Levels of torch.func and of forward differentiation.

@@ -194,7 +194,7 @@ def _strides(x: torch.Tensor) -> list[int]:
 def _is_far(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     import torch
 
-    if theirs.layout is not torch.strided or not theirs.numel():
+    if theirs.layout is not torch.strided or not theirs.numel() or theirs.is_meta:
         return False
     with torch.no_grad():
         a, b = ours.detach(), theirs.detach()
