@@ -21,6 +21,7 @@ import sys
 from functools import reduce
 from operator import add
 from gc import get_threshold as opaque
+from magpy import _engine
 from magpy._engine import CompiledFunction
 
 class Box:
@@ -51,33 +52,40 @@ def records(x, box):
     z = reduce(add, xs, add(x, isinstance(x, int)))
     return a, e, text, z, tuple(reversed(xs)), any(xs), set(xs)
 
+def turns(x, box):
+    return TURNS[x]
+
+TURNS = {str(i): i for i in range(30)}
 which, count = sys.argv[1], int(sys.argv[2])
-function = {"hits": hits, "breaks": breaks, "records": records}[which]
-compiled = CompiledFunction(function)
-for _ in range(4):
-    compiled(1, box)
-for _ in range(count):
+function = {"hits": hits, "breaks": breaks, "records": records, "turns": turns}[which]
+arguments = list(TURNS) if which == "turns" else [1]
+compiled = CompiledFunction(function, max_entries=50)
+getattr(_engine, "_words_check", bool)(False)  # a check of each proof is no part of a hit
+for argument in arguments:
+    for _ in range(4):
+        compiled(argument, box)
+for i in range(count):
     if which == "records":
         compiled = CompiledFunction(function)
         box.names["k"] = 2
-    compiled(1, box)
+    compiled(arguments[i % len(arguments)], box)
 """
-COUNTS = {"hits": 1000, "breaks": 500, "records": 60}
+COUNTS = {"hits": 1000, "turns": 600, "breaks": 500, "records": 60}
 COLLECTED = re.compile(r"Collected : (\d+)")
 
 
-def collected(package: str | None, which: str, count: int) -> int:
+def collected(package: str | None, which: str, calls: int) -> int:
     """Count the instructions of a whole run."""
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     command.append("--toggle-collect=mp_dispatch_call")
-    env = {**os.environ, "PYTHONHASHSEED": "0"}
+    env = {**os.environ, "PYTHONHASHSEED": "0", "LD_PRELOAD": ""}
     command.append(sys.executable)
     if package is not None:
         env["PYTHONPATH"] = package
         command.append(
             "-S"
         )  # an installed package would go before a folder without one
-    command += ["-c", PROGRAM, which, str(count)]
+    command += ["-c", PROGRAM, which, str(calls)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     found = COLLECTED.search(done.stderr)
     if done.returncode != 0 or found is None:
@@ -85,13 +93,18 @@ def collected(package: str | None, which: str, count: int) -> int:
     return int(found[1])
 
 
+def count(package: str | None, which: str) -> float:
+    """Instructions of one call."""
+    more, few = (collected(package, which, n * COUNTS[which]) for n in (2, 1))
+    return (more - few) / COUNTS[which]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("packages", nargs="*", default=[None])
     for package in parser.parse_args().packages:
-        for which, count in COUNTS.items():
-            more, few = (collected(package, which, n * count) for n in (2, 1))
-            print(f"{package or 'magpy'}  {which}: {(more - few) / count:,.0f} each")
+        for which in COUNTS:
+            print(f"{package or 'magpy'}  {which}: {count(package, which):,.0f} each")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ sharing   graphs that are compiled for many instances of a block, and for calls 
 dynamic   graphs, recordings and eager calls of programs whose sizes and numbers change;
           takes a while, so only on demand: python -m magpy bench dynamic
 symbols   what a hit and a recording with symbols cost beside static ones; on demand, too
+hits      what a hit costs more than a graph that does nothing, of functions and of models
+          with many parameters, and of sizes that take turns; on demand, too
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import magpy
 from magpy_experiments.measure import duration, interleaved, once, step
 
 _SUITES = ("capture", "overhead", "models", "sharing")
-_ON_DEMAND = ("dynamic", "symbols")
+_ON_DEMAND = ("dynamic", "symbols", "hits")
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "overhead": _overhead,
         "models": _models,
         "sharing": _sharing,
+        "hits": _hits,
     }
     chosen = [*args.suites, *(args.suite or ())] or _SUITES
     for name in chosen:
@@ -292,6 +295,15 @@ def _symbols(device: str, quick: bool) -> list[dict[str, Any]]:
     alone = {"name": "no graph", "hit": times["symbols"], "static hit": times["static"]}
     alone["hit / static hit"] = times["symbols"] / times["static"]
     return [alone, *cost.rows(rounds)]
+
+
+def _hits(device: str, quick: bool) -> list[dict[str, Any]]:
+    import torch
+
+    from magpy_experiments import hits
+
+    torch.set_num_threads(1)
+    return hits.rows(device, quick)
 
 
 def _print(suite: str, rows: list[dict[str, Any]]) -> None:
