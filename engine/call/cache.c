@@ -166,6 +166,23 @@ entry_words(const mp_guards *g)
                          (int)n.made);
 }
 
+/* Put "guards", their texts, and "guard_sites", where each came from: a row of "sites". */
+static int
+entry_put_guards(PyObject *dict, const mp_plan *p)
+{
+    PyObject *ops = PyList_New(0);
+    PyObject *texts = ops == NULL ? NULL : mp_guards_text(p->guards, ops);
+    int rc = entry_put_steal(dict, "guards", texts);
+    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(ops); i++) {
+        long op = PyLong_AsLong(PyList_GET_ITEM(ops, i));
+        PyObject *row = PyLong_FromLong(mp_sites_row(&p->sites.guards, (int32_t)op));
+        rc = row == NULL ? -1 : PyList_SetItem(ops, i, row);
+    }
+    rc = rc < 0 ? rc : PyDict_SetItemString(dict, "guard_sites", ops);
+    Py_XDECREF(ops);
+    return rc < 0 ? rc : entry_put_steal(dict, "sites", mp_sites_rows(&p->sites));
+}
+
 /* What `entries()` tells of an entry, for people and tests: new dict. */
 static PyObject *
 entry_describe(const mp_entry *entry)
@@ -181,7 +198,7 @@ entry_describe(const mp_entry *entry)
                < 0
         || entry_put_steal(dict, "hits", PyLong_FromUnsignedLongLong(entry->hits)) < 0
         || entry_put_steal(dict, "instructions", PyLong_FromLong(p->n_instr)) < 0
-        || entry_put_steal(dict, "guards", mp_guards_text(p->guards)) < 0
+        || entry_put_guards(dict, p) < 0
         || entry_put_steal(dict, "words", entry_words(p->guards)) < 0
         || entry_put_steal(dict, "inputs",
                            entry_sources(p->guards, p->inputs, p->n_inputs))

@@ -71,11 +71,34 @@ dispatch_fall_back(mp_CompiledObject *op, mp_fallback why, const dispatch_args *
 
 /* -- Search ------------------------------------------------------------------------ */
 
-/* For the log: what is there instead?  Repeats the nearest check, because the
- * registers have been used by others since.  0 / -1. */
+/* Full, and even the least recently used entry is in use? */
+static bool
+dispatch_is_full(const mp_CompiledObject *op)
+{
+    const mp_cache *cache = &op->cache;
+    if (mp_cache_alive(cache) < op->max_entries) {
+        return false;
+    }
+    uint64_t age = op->stats.calls - cache->at[cache->n - 1]->last_used;
+    return age <= (uint64_t)DISPATCH_AGE * (uint64_t)op->max_entries;
+}
+
+/* Is this miss one that is told to the listener, if it is recorded? */
+static bool
+dispatch_will_tell(const mp_CompiledObject *op)
+{
+    return op->on_event != NULL && op->stats.aborts.skip == 0
+           && op->stats.misses.skip == 0 && !dispatch_is_full(op);
+}
+
+/* For the log: which entry is the nearest, and what is there instead?  Repeats its check,
+ * because the registers have been used by others since.  0 / -1. */
 static int
 dispatch_compare(mp_CompiledObject *op, const mp_bound *bound, mp_hit *hit)
 {
+    if (hit->entry != NULL && op->cache.n > 1 && dispatch_will_tell(op)) {
+        mp_blame_nearest(op, hit, bound->code, bound->slots);
+    }
     if (hit->entry == NULL || hit->blame < 0 || op->on_event == NULL) {
         return 0;
     }
@@ -304,19 +327,6 @@ done:
     Py_DECREF(root);
     return check.op == NULL ? result : mp_verify->finish(&check, result);
 }
-
-/* Full, and even the least recently used entry is in use? */
-static bool
-dispatch_is_full(const mp_CompiledObject *op)
-{
-    const mp_cache *cache = &op->cache;
-    if (mp_cache_alive(cache) < op->max_entries) {
-        return false;
-    }
-    uint64_t age = op->stats.calls - cache->at[cache->n - 1]->last_used;
-    return age <= (uint64_t)DISPATCH_AGE * (uint64_t)op->max_entries;
-}
-
 /* No entry answers, and the user forbids another recording. */
 static PyObject *
 dispatch_stance_miss(mp_CompiledObject *op, mp_stance stance, const dispatch_args *call)

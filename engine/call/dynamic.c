@@ -75,10 +75,12 @@ dynamic_mark(mp_marks *marks, const mp_guards *g, mp_differences *d)
             mp_marks_set(marks, mp_place_of(g, x.reg, x.part, x.n), MP_MARK_DYNAMIC);
         if (rc > 0) {
             d->at[n++] = x;
+            continue;
         }
-        else if (rc < 0) {
+        if (rc < 0) {
             mp_err_drop();
         }
+        mp_difference_clear(&x);
     }
     d->n = n;
 }
@@ -128,7 +130,7 @@ mp_dynamic_refuse(mp_CompiledObject *op, const mp_entry *entry, PyObject *why)
 
 /* -- For people -------------------------------------------------------------------- */
 
-/* (place, what it was, what it is), numbers that are no sizes as None: new tuple. */
+/* (place, what it was, what it is): new tuple. */
 static PyObject *
 dynamic_row(const mp_guards *g, const mp_difference *x)
 {
@@ -137,7 +139,7 @@ dynamic_row(const mp_guards *g, const mp_difference *x)
         return NULL;
     }
     return x->part == MP_PART_VALUE
-               ? Py_BuildValue("(NOO)", place, Py_None, Py_None)
+               ? Py_BuildValue("(NOO)", place, x->was, x->is)
                : Py_BuildValue("(NLL)", place, (long long)x->then, (long long)x->now);
 }
 

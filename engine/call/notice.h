@@ -18,13 +18,14 @@ typedef enum {
 /* Tell the listener.  Its own exceptions are reported, but for interrupts.  0 / -1. */
 int mp_dispatch_event(mp_CompiledObject *op, const char *kind, const char *format, ...);
 /* An mp_abort_info for the listener: format, and what it takes. */
-#define MP_ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s}"
+#define MP_ABORT_INFO "{s:s,s:O,s:O,s:i,s:s,s:s,s:s,s:O}"
 #define MP_ABORT_VALUES(why)                                                           \
     "reason", mp_abort_slug((why)->id), "detail",                                      \
         (why)->detail != NULL ? (why)->detail : Py_None, "file",                       \
         (why)->file != NULL ? (why)->file : Py_None, "line", (why)->line, "what",      \
         mp_abort_text((why)->id), "hint", mp_abort_hint((why)->id), "kind",            \
-        mp_abort_kind((why)->id)
+        mp_abort_kind((why)->id), "stack",                                             \
+        (why)->stack != NULL ? (why)->stack : Py_None
 /* "stopped": it stays eager for a while, for the reason of this place.  0 / -1, as all. */
 MP_MAYRUN int mp_notice_stopped(mp_CompiledObject *op, mp_notice what, int32_t place);
 /* "graph_useless": eager did what the graph of this entry could not. */

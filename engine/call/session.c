@@ -232,6 +232,8 @@ session_count(mp_session *s, const mp_abort_info *why)
         return -1;
     }
     mp_stats_count_break(&s->op->stats, place, why->id);
+    mp_place *row = &s->op->stats.places[place];
+    row->stack = row->stack == NULL ? Py_XNewRef(why->stack) : row->stack;
     s->has_news = true;
     return 0;
 }
@@ -383,12 +385,11 @@ session_tell(mp_session *s)
             continue;
         }
         row->told = true;
-        mp_abort_info why = {row->abort,
-                             Py_XNewRef(row->detail),
-                             Py_XNewRef(row->file),
-                             row->line,
-                             false,
-                             false};
+        mp_abort_info why = {.id = row->abort,
+                             .detail = Py_XNewRef(row->detail),
+                             .file = Py_XNewRef(row->file),
+                             .line = row->line,
+                             .stack = Py_XNewRef(row->stack)};
         rc = mp_dispatch_event(op, "break", MP_ABORT_INFO, MP_ABORT_VALUES(&why));
         mp_abort_clear(&why);
     }

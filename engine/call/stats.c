@@ -51,6 +51,7 @@ mp_stats_fini(mp_stats *stats)
         Py_DECREF(stats->places[i].reason);
         Py_XDECREF(stats->places[i].detail);
         Py_XDECREF(stats->places[i].file);
+        Py_XDECREF(stats->places[i].stack);
     }
     PyMem_Free(stats->places);
     stats->places = NULL;

@@ -31,6 +31,7 @@ typedef struct {
     PyObject *detail;  // owned str or NULL
     PyObject *file;    // owned str or NULL
     int line;          // 0 if unknown
+    PyObject *stack;   // owned list or NULL: of the first break there (mp_abort_info)
     uint64_t count;
     uint64_t breaks;  // segments that ended there
     int abort;        // mp_abort_id of the breaks

@@ -62,6 +62,71 @@ spec_names(mp_trace *T, const mp_graph_numbers *numbers)
     return names;
 }
 
+/* Which guard registers are the first argument of some frame?  PyMem block of n_regs, or NULL
+ * with an exception. */
+static bool *
+spec_selves(const mp_trace *T)
+{
+    bool *is_self = PyMem_Calloc((size_t)T->guards->n_regs + 1, sizeof(*is_self));
+    if (is_self == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (int32_t i = 0; i < T->sites.n_rows; i++) {
+        if (T->sites.rows[i].self >= 0) {
+            is_self[T->sites.rows[i].self] = true;
+        }
+    }
+    return is_self;
+}
+
+/* Register -> (source text, weak reference to the class) of the first arguments of frames:
+ * new dict. */
+static PyObject *
+spec_owners(const mp_trace *T)
+{
+    bool *is_self = spec_selves(T);
+    PyObject *owners = is_self == NULL ? NULL : PyDict_New();
+    for (int32_t i = 0; owners != NULL && i < T->graph.n_nodes; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (n->kind != MP_NODE_EXTERNAL || n->reg < 0 || !is_self[n->reg]) {
+            continue;
+        }
+        PyObject *reg = PyLong_FromLong(n->reg);
+        PyObject *row = Py_BuildValue("(NN)", mp_guards_source(T->guards, n->reg),
+                                      PyWeakref_NewRef((PyObject *)n->type, NULL));
+        if (reg == NULL || row == NULL || PyDict_SetItem(owners, reg, row) < 0) {
+            Py_CLEAR(owners);
+        }
+        Py_XDECREF(reg);
+        Py_XDECREF(row);
+    }
+    PyMem_Free(is_self);
+    return owners;
+}
+
+/* Where the operations came from, as src/magpy/places.py reads it: (codes, rows, row of each
+ * operation, owners), new. */
+static PyObject *
+spec_sites(const mp_trace *T)
+{
+    Py_ssize_t n_ops = PyList_GET_SIZE(T->ops);
+    PyObject *of_ops =
+        PyBytes_FromStringAndSize(NULL, n_ops * (Py_ssize_t)sizeof(int32_t));
+    PyObject *owners = of_ops == NULL ? NULL : spec_owners(T);
+    if (owners == NULL) {
+        Py_XDECREF(of_ops);
+        return NULL;
+    }
+    int32_t *at = (int32_t *)PyBytes_AS_STRING(of_ops);
+    for (Py_ssize_t i = 0; i < n_ops; i++) {
+        at[i] = mp_sites_row(&T->sites.ops, (int32_t)i);
+    }
+    return Py_BuildValue("(Oy#NN)", T->codes, (const char *)T->sites.rows,
+                         T->sites.n_rows * (Py_ssize_t)sizeof(mp_site_row), of_ops,
+                         owners);
+}
+
 /* What the Python half must know of the graph besides its operations
  * (engine/plan/plan.h). */
 static PyObject *
@@ -72,14 +137,14 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
         mutated = spec_mutated(T, written);
     }
     if (mutated != NULL) {
-        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O,s:N}", "input_names", names,
-                              "mutated", PyList_AsTuple(mutated), "written",
+        notes = Py_BuildValue("{s:O,s:N,s:N,s:O,s:O,s:O,s:O,s:N,s:N}", "input_names",
+                              names, "mutated", PyList_AsTuple(mutated), "written",
                               PyList_AsTuple(written), "caught",
                               T->op_caught ? Py_True : Py_False, "ended",
                               T->op_ended ? Py_True : Py_False, "filtered",
                               T->op_filtered ? Py_True : Py_False, "hooked",
                               mp_hooks_now() != MP_HOOKS_NONE ? Py_True : Py_False,
-                              "restated", spec_restated(T));
+                              "restated", spec_restated(T), "sites", spec_sites(T));
     }
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0

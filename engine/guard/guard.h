@@ -153,8 +153,9 @@ const mp_tensor_meta *mp_guards_tensor_borrow(const mp_guards *g, int32_t reg);
 PyObject *mp_guards_source(const mp_guards *g, int32_t reg);
 /* The same of what a hit gathers: a register, or number k as ~k. */
 PyObject *mp_guards_given(const mp_guards *g, int32_t given);
-/* All tests, one line each: new list. */
-PyObject *mp_guards_text(const mp_guards *g);
+/* All tests, one line each: new list.  ops: NULL, or a list that gets the index of the
+ * operation of each. */
+PyObject *mp_guards_text(const mp_guards *g, PyObject *ops);
 /* The line of one op (a failed one): new str. */
 PyObject *mp_guards_line(const mp_guards *g, int32_t op);
 /* What was found where g->failed asked for something else: new str; NULL without an

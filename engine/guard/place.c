@@ -236,8 +236,18 @@ mp_marks_clear(mp_marks *marks)
 /* -- Differences ------------------------------------------------------------------- */
 
 void
+mp_difference_clear(mp_difference *what)
+{
+    Py_CLEAR(what->was);
+    Py_CLEAR(what->is);
+}
+
+void
 mp_differences_clear(mp_differences *d)
 {
+    for (int32_t i = 0; i < d->n; i++) {
+        mp_difference_clear(&d->at[i]);
+    }
     PyMem_Free(d->at);
     *d = (mp_differences){.at = NULL};
 }
@@ -248,6 +258,7 @@ differ_add(mp_differences *d, mp_difference what)
 {
     if (mp_grow(&d->at, &d->cap, d->n + 1, sizeof(*d->at)) < 0) {
         mp_err_drop();
+        mp_difference_clear(&what);
         return false;
     }
     d->at[d->n++] = what;
@@ -272,15 +283,16 @@ differ_dims(const mp_guard *op, const int64_t *now, mp_differences *d)
             d->others++;
         }
         else if (!mp_tensor_meta_is_open(op->meta, i)) {
-            fits =
-                differ_add(d, (mp_difference){op->a, MP_PART_SIZE, i, then[i], now[i]});
+            fits = differ_add(d, (mp_difference){op->a, MP_PART_SIZE, i, then[i],
+                                                 now[i], NULL, NULL});
         }
     }
     strides = mp_tensor_strides_unfit(op->meta, changed, now, now + ndim);
     for (int32_t i = 0; fits && i < ndim && i < MP_TENSOR_LINKS; i++) {
         if (strides >> i & 1) {
-            fits = differ_add(d, (mp_difference){op->a, MP_PART_STRIDE, i,
-                                                 then[ndim + i], now[ndim + i]});
+            fits =
+                differ_add(d, (mp_difference){op->a, MP_PART_STRIDE, i, then[ndim + i],
+                                              now[ndim + i], NULL, NULL});
         }
     }
     return fits;
@@ -308,12 +320,15 @@ differ_at(void *ctx, const mp_guards *g, int32_t at, PyObject *const *regs)
     case MP_G_EQUALS:
         return Py_TYPE(o) == Py_TYPE(op->obj)
                && (PyLong_CheckExact(o) || PyFloat_CheckExact(o))
-               && differ_add(d, (mp_difference){.reg = op->a, .part = MP_PART_VALUE});
+               && differ_add(d, (mp_difference){.reg = op->a,
+                                                .part = MP_PART_VALUE,
+                                                .was = Py_NewRef(op->obj),
+                                                .is = Py_NewRef(o)});
     case MP_G_LEN:
         length = mp_guard_len(o);
         return length >= 0
-               && differ_add(d,
-                             (mp_difference){op->a, MP_PART_LENGTH, 0, op->n, length});
+               && differ_add(d, (mp_difference){op->a, MP_PART_LENGTH, 0, op->n, length,
+                                                NULL, NULL});
     case MP_G_TENSOR:
         return differ_tensor(op, o, d);
     case MP_G_HOLDS:

@@ -65,7 +65,8 @@ typedef struct {
     int32_t reg;
     mp_part part;
     int64_t n;
-    int64_t then, now;  // sizes and lengths, else 0
+    int64_t then, now;   // sizes and lengths, else 0
+    PyObject *was, *is;  // owned; of values, exact ints or floats, else NULL
 } mp_difference;
 
 typedef struct {
@@ -74,6 +75,7 @@ typedef struct {
     int32_t others;  // conditions on numbers that do not hold
 } mp_differences;
 
+void mp_difference_clear(mp_difference *what);
 void mp_differences_clear(mp_differences *d);
 /* A check that continues where it would fail: does the program fail only because of
  * numbers? Then d lists all of them.  False: something else fails, too, or nothing does.

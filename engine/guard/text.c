@@ -706,8 +706,18 @@ text_range(const mp_guards *g, int32_t i)
     return text;
 }
 
+/* Append an index to a list: 0 / -1. */
+static int
+text_note_op(PyObject *ops, int32_t op)
+{
+    PyObject *index = PyLong_FromLong(op);
+    int rc = index == NULL ? -1 : PyList_Append(ops, index);
+    Py_XDECREF(index);
+    return rc;
+}
+
 PyObject *
-mp_guards_text(const mp_guards *g)
+mp_guards_text(const mp_guards *g, PyObject *ops)
 {
     PyObject *list = PyList_New(0);
     for (int32_t i = 0; list != NULL && i < g->n_ops; i++) {
@@ -718,7 +728,8 @@ mp_guards_text(const mp_guards *g)
         if (line == NULL && !PyErr_Occurred()) {
             continue;
         }
-        if (line == NULL || PyList_Append(list, line) < 0) {
+        if (line == NULL || PyList_Append(list, line) < 0
+            || (ops != NULL && text_note_op(ops, i) < 0)) {
             Py_CLEAR(list);
         }
         Py_XDECREF(line);

@@ -46,5 +46,6 @@ mp_abort_clear(mp_abort_info *info)
 {
     Py_CLEAR(info->detail);
     Py_CLEAR(info->file);
+    Py_CLEAR(info->stack);
     info->line = 0;
 }

@@ -30,6 +30,7 @@ mp_plan_free(mp_plan *p)
     PyMem_Free(p->inputs);
     PyMem_Free(p->stores);
     mp_exit_free(p->exit);
+    mp_sites_fini(&p->sites);
     PyMem_Free(p);
 }
 
@@ -53,6 +54,7 @@ mp_plan_visit(mp_plan *p, visitproc visit, void *arg)
         Py_VISIT(p->graph);
         Py_VISIT(p->pins);
         Py_VISIT(p->filtered);
+        Py_VISIT(p->sites.codes);
         if (p->exit != NULL) {
             Py_VISIT(p->exit->codes);
         }

@@ -5,6 +5,7 @@
 #include "effect/effect.h"
 #include "guard/guard.h"
 #include "plan/point.h"
+#include "plan/sites.h"
 #include "torch/ambient.h"
 
 /* Plan and inputs are PyMem blocks. */
@@ -13,6 +14,7 @@ typedef struct {
     mp_ambient *ambient;  // NULL without torch
     mp_ambient *after;    // state that the run has left; NULL: that of `ambient`
     mp_replay *replay;
+    mp_sites sites;  // where guards and operations came from
     int32_t
         *inputs;  // guard registers of the graph's inputs, placeholder order; number k
                   // of the guards stands as ~k
@@ -30,6 +32,7 @@ typedef struct {
      *            "filtered" bool: one comes after a change of the filters of warnings,
      *            "restated" tuple of the inputs that become other tensors,
      *            "odd", if some tensor is sparse, quantised, nested or of a subclass,
+     *            "sites" tuple, where the operations came from (src/magpy/places.py),
      *            "late" dict, if it makes late values: position of the operation ->
      *            (may it raise?, does the graph write to anything after it?) */
     PyObject *graph;

@@ -477,6 +477,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     mp_callback saved = mp_callback_begin(T);
     mp_shadow *s = shadow_top(T);
     assert(s != NULL && s->f == f);
+    mp_sites_note(T);
     if (result == NULL && !T->unwinding) {
         T->raised = (mp_site){s->code_no, s->pending};
     }
@@ -615,6 +616,7 @@ take_in(mp_trace *T, mp_shadow *s, int before, int index)
         return rc;
     }
     if (!s->started) {
+        mp_sites_note(T);
         s->pending = index;
         return mp_frame_start(T, s);
     }
@@ -628,6 +630,7 @@ take_in(mp_trace *T, mp_shadow *s, int before, int index)
 static mp_rc
 tidy_up(mp_trace *T)
 {
+    mp_sites_note(T);
     if (T->graph.n_loose > 0) {
         T->releases = true;
         mp_refgraph_release(&T->graph);

@@ -64,6 +64,7 @@ segment_fini(mp_trace *T)
     mp_refgraph_fini(&T->graph);
     mp_guards_free(T->guards);
     T->guards = NULL;
+    mp_sites_fini(&T->sites);
     PyMem_Free(T->inputs);
     T->inputs = NULL;
     T->n_inputs = T->cap_inputs = 0;
@@ -128,6 +129,7 @@ mp_trace_again(mp_trace *T)
     T->collects = old.collects;
     T->overdue = old.overdue;
     segment_fini(&old);
+    mp_sites_forget(T);
     mp_abort_clear(T->why);
     if (segment_init(T) < 0) {
         return MP_ERR;
@@ -234,6 +236,7 @@ mp_plan_make(mp_trace *T, PyObject *result)
         return NULL;
     }
     mp_trace_check_all(T);
+    mp_sites_note(T);
     T->state = MP_TRACE_RECORDING;  // planning may still abort, with a reason
     T->result = result;
     mp_rc rc = mp_check_levels(T);
@@ -272,6 +275,10 @@ mp_plan_make(mp_trace *T, PyObject *result)
     T->n_stores = T->cap_stores = 0;
     T->guards = NULL;
     T->ambient = NULL;
+    plan->sites = T->sites;
+    plan->sites.codes = Py_NewRef(T->codes);
+    T->sites = (mp_sites){.codes = NULL};
+    mp_sites_forget(T);
     int64_t n_instr = T->n_instr - T->n_begin;
     plan->n_instr = (int32_t)(n_instr > INT32_MAX ? INT32_MAX : n_instr);
     return plan;

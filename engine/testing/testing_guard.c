@@ -300,7 +300,7 @@ static PyObject *
 testing_guard_text(PyObject *module, PyObject *capsule)
 {
     mp_guards *g = testing_guards_borrow(capsule);
-    return g == NULL ? NULL : mp_guards_text(g);
+    return g == NULL ? NULL : mp_guards_text(g, NULL);
 }
 
 static PyObject *

@@ -105,6 +105,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
             break;
         }
     }
+    T->why->stack = mp_trace_stack(T);
     mp_err_drop();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
     if (T->trial) {

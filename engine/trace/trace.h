@@ -15,6 +15,7 @@
 #include "objects/array.h"
 #include "objects/rows.h"
 #include "objects/types.h"
+#include "plan/sites.h"
 #include "trace/host.h"
 #include "trace/late.h"
 #include "trace/refgraph.h"
@@ -87,6 +88,7 @@ typedef struct {
     PyObject *kwnames;  // borrowed from the code's constants, from KW_NAMES to CALL
     int names_at;       // where they were loaded
     int32_t code_no;    // number of its code in the trace
+    int32_t site;       // its row in the trace's sites, counted from 1; 0: none yet
     int handling;       // how many exceptions this frame is handling
     mp_site raised;     // where the first of them came from
     // Segments that do not begin with the call (run/segment.c):
@@ -263,6 +265,7 @@ typedef struct mp_trace {
     mp_trace_state state;
     mp_abort_info *why;
     mp_guards *guards;
+    mp_sites sites;  // of the segment
     mp_refgraph graph;
     mp_symbols symbols;
     mp_lates lates;
@@ -538,6 +541,23 @@ bool mp_has_finalizer(PyObject *v);
 bool mp_is_library(PyObject *globals);
 /* More prefixes of names of modules: tuple of str.  Once; 0 / -1. */
 int mp_library_init(PyObject *prefixes);
+
+/* -- sites.c ----------------------------------------------------------------------- */
+
+void mp_sites_note_new(mp_trace *T);
+/* Guards and operations since the last call came from the instruction in progress. */
+static inline void
+mp_sites_note(mp_trace *T)
+{
+    if (T->guards->n_ops != T->sites.guards.end
+        || PyList_GET_SIZE(T->ops) != T->sites.ops.end) {
+        mp_sites_note_new(T);
+    }
+}
+/* The segment's rows have gone. */
+void mp_sites_forget(mp_trace *T);
+/* (file, line, function) of the watched frames, the outermost first: new list. */
+PyObject *mp_trace_stack(const mp_trace *T);
 
 /* -- value.c ----------------------------------------------------------------------- */
 

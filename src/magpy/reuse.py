@@ -46,7 +46,7 @@ _BY_VALUE = frozenset(
 )
 _ARE_TREES = frozenset({tuple, list, torch.Size})
 # Texts for people.
-_NO_CONTENT = frozenset({"input_names"})
+_NO_CONTENT = frozenset({"input_names", "sites"})
 _CONFIGS = ("torch._functorch.config", "torch._inductor.config", "torch._dynamo.config")
 #: types of settings that are compared by value
 _PLAIN = frozenset({int, bool, str, float, type(None), dict, list, set, tuple})
