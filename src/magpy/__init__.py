@@ -22,9 +22,11 @@ from magpy.errors import (
     BackendError,
     MagpyError,
     MagpyWarning,
+    Recompile,
     Unsupported,
     VerifyError,
 )
+from magpy.watch import watch
 
 __version__ = "0.1.0"
 
@@ -32,6 +34,7 @@ __all__ = [
     "BackendError",
     "MagpyError",
     "MagpyWarning",
+    "Recompile",
     "Unsupported",
     "VerifyError",
     "__version__",
@@ -43,4 +46,5 @@ __all__ = [
     "reset",
     "stats",
     "verify",
+    "watch",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import magpy
 
-COMMANDS = ("explain", "env")
+COMMANDS = ("explain", "report", "env")
 #: Commands of the package that stands beside this one.
 EXPERIMENTS = ("demo", "bench", "parity", "conformance", "reproduce")
 _ABSENT = (

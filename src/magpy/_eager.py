@@ -6,6 +6,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from magpy.counters import COUNTERS
+
 _OWN = frozenset(
     {
         "__class__",
@@ -20,20 +22,6 @@ _OWN = frozenset(
         "set_verify",
         "stats",
     }
-)
-
-#: Every number that ``stats`` counts.
-COUNTERS = (
-    "calls",
-    "hits",
-    "recordings",
-    "graphs",
-    "reused",
-    "graph_breaks",
-    "fallbacks",
-    "partial_hits",
-    "verified",
-    "diverged",
 )
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from magpy import copies, logs, notices
+from magpy import copies, logs, notices, records, torch_logs
 from magpy.backends import Backend, Settings, resolve
 from magpy.config import config
-from magpy.errors import BackendError, MagpyError, Unsupported, describe
+from magpy.counters import Stats, in_order
+from magpy.errors import BackendError, MagpyError, Recompile, Unsupported, describe
+from magpy.places import frames
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -59,6 +62,8 @@ class Session:
         self.options = options
         #: the latest different reasons why runs broke, or stayed eager
         self.breaks: deque[Unsupported] = deque(maxlen=_KEPT_BREAKS)
+        #: the latest reasons why calls were recorded again
+        self.recompiles: deque[Recompile] = deque(maxlen=_KEPT_BREAKS)
         #: places of numbers that have become dynamic, in order
         self.dynamic: dict[str, None] = {}
         self._pins: dict[str, str] = {}  # place of a number: where it was last pinned
@@ -67,6 +72,7 @@ class Session:
         self._raised = ""  # what the graph raised last
         self._compiled: weakref.ref[Any] | None = None
         self._value_type: type | None = None
+        self._traced = torch_logs.Compilation()
 
     def attach(self, compiled: Any, value_type: type | None) -> None:
         """Tell the session which compiled function it belongs to.
@@ -209,10 +215,11 @@ class Session:
             value_type=self._value_type,
             float_tensors=live is not None,
         )
-        if logs.enabled("graph"):
-            logs.write("graph", self._graph_text(module))
-        with seal.sealed(), gradients.node_classes() as classes:
-            run, boxed, recorded = self._made_by(backend, module, inputs, spec, live)
+        with seal.sealed(), self._traced.entered():
+            self._show(module, inputs, spec, live)
+            with gradients.node_classes() as classes:
+                made = self._made_by(backend, module, inputs, spec, live)
+        run, boxed, recorded = made
         if recorded is not None:
             module, ops = recorded, spec
         elif classes:
@@ -244,8 +251,7 @@ class Session:
         session._value_type = self._value_type
         whole = pieces.cut(spec, session.compile_piece)
         module = graph.build(whole, name=self.name, value_type=self._value_type)
-        if logs.enabled("graph"):
-            logs.write("graph", self._graph_text(module))
+        self._show(module, inputs, spec, None)
         transaction = Transaction(spec, inputs, in_order=False)
         return transaction.audible(module.forward), False, transaction.undo()
 
@@ -264,6 +270,27 @@ class Session:
             run, boxed, made = self._recorded(spec).forward, False, None
         assert run is not None  # no number of a piece varies
         return run, boxed, made
+
+    def _show(
+        self, module: GraphModule, inputs: Sequence[Any], spec: Spec, live: Live | None
+    ) -> None:
+        """Log and trace a graph that is about to be compiled."""
+        calls = sum(node.op.startswith("call_") for node in module.graph.nodes)
+        torch_logs.count(stats={"unique_graphs": 1, "calls_captured": calls})
+        if not (logs.enabled("graph") or torch_logs.traces()):
+            return
+        from magpy import origins
+        from magpy.backends import examples
+
+        if live is None:  # (else the backend's own run says what the sizes are)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the program gets those of its calls
+                examples.annotate(module, inputs)
+        logs.write("graph", self._graph_text(module))
+        if torch_logs.traces():
+            known = origins.of(spec[3])
+            stack = known.stack(known.row(0)) if known is not None else ()
+            torch_logs.trace_graph(module, inputs, stack)
 
     def _made_by(
         self,
@@ -335,14 +362,19 @@ class Session:
         handler = getattr(self, f"_on_{kind}", None)
         if handler is not None:
             handler(info)
+        if kind not in ("miss", "break", "abort"):  # told by their handlers
+            records.emit(kind, self, info)
 
     # -- events ----------------------------------------------------------------------
 
     def _on_record(self, info: Mapping[str, Any]) -> None:
+        torch_logs.count(frames={"total": 1, "ok": 1})
         wanted = [name for name in ("guards", "effects") if logs.enabled(name)]
-        if not wanted:
+        if not wanted and not torch_logs.traces():
             return
         entry = self._entry(info["entry"])
+        guards = [*entry.get("guards", ()), *entry.get("ambient", ())]
+        self._traced.artifact("magpy_guards", "\n".join(guards))
         for artifact in wanted:
             lines = [*entry.get(artifact, ())]
             if artifact == "guards":
@@ -350,10 +382,19 @@ class Session:
             text = "".join(f"\n  {line}" for line in lines)
             logs.write(artifact, f"{self.name}, entry {info['entry']}:{text}")
 
-    def _entry(self, number: int) -> Mapping[str, Any]:
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Return the recorded runs of the compiled object, as the engine tells them."""
         compiled = self._compiled() if self._compiled is not None else None
-        entries = compiled.entries() if compiled is not None else []
-        return next((e for e in entries if e["id"] == number), {})
+        return list(compiled.entries()) if compiled is not None else []
+
+    def stats(self) -> Stats:
+        """Return what was counted of the compiled object."""
+        compiled = self._compiled() if self._compiled is not None else None
+        counted = compiled.stats() if compiled is not None else {}
+        return in_order(counted, list(self.dynamic))
+
+    def _entry(self, number: int) -> Mapping[str, Any]:
+        return next((e for e in self.entries() if e["id"] == number), {})
 
     def _on_break(self, info: Mapping[str, Any]) -> None:
         self._on_abort(info)
@@ -362,19 +403,27 @@ class Session:
         error = abort_error(self.name, info)
         if str(error) not in map(str, self.breaks):
             self.breaks.append(error)
+            records.emit("break", self, error)
+            torch_logs.count(graph_break={error.what: 1})
+            self._traced.artifact("dynamo_graph_break_reason", str(error))
         logs.write("breaks", str(error))
         if info["reason"] == "watcher" and not _told_watcher:
             _told_watcher.append(self.name)  # once in a process: it concerns all calls
             notices.warn(f"nothing is recorded for now; {error}")
 
     def _on_miss(self, info: Mapping[str, Any]) -> None:
-        difference = info.get("difference")
-        found = f" (found: {difference})" if difference else ""
-        logs.write(
-            "recompiles",
-            f"{self.name}: recorded again because of {info['source']}: "
-            f"entry {info['entry']} needs {info['guard']}{found}",
+        miss = Recompile(
+            name=self.name,
+            entry=info["entry"],
+            source=info["source"],
+            guard=info["guard"],
+            found=info.get("difference") or "",
+            stack=frames(info.get("stack")),
         )
+        self.recompiles.append(miss)
+        records.emit("recompile", self, miss)
+        self._traced.artifact("recompile_reasons", str(miss))
+        logs.write("recompiles", str(miss))
 
     def _on_dynamic(self, info: Mapping[str, Any]) -> None:
         from magpy import shapes
@@ -485,7 +534,8 @@ class Session:
 
     def _graph_text(self, module: Any) -> str:
         count = sum(node.op.startswith("call_") for node in module.graph.nodes)
-        return f"{self.name}: {count} operations\n{module.code.strip()}"
+        code = torch_logs.readable(module).strip()
+        return f"{self.name}: {count} operations\n{code}"
 
     def _tell(self, text: str) -> None:
         self._told = text
@@ -547,4 +597,5 @@ def abort_error(name: str, info: Mapping[str, Any]) -> Unsupported:
         file=info["file"],
         line=info["line"],
         hint=info["hint"],
+        stack=frames(info.get("stack")),
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from magpy import _setup, notices
-from magpy._eager import COUNTERS, EagerFunction
+from magpy import _setup, notices, tracing
+from magpy._eager import EagerFunction
 from magpy._session import Session
 from magpy.backends import (
     Settings,
@@ -22,6 +22,7 @@ from magpy.backends import (
     resolve,
 )
 from magpy.config import INT_MAX, config
+from magpy.counters import Stats, in_order, summed
 from magpy.errors import Unsupported
 from magpy.explain import Explanation
 from magpy.explain import run as _explain
@@ -311,6 +312,9 @@ def _register(compiled: Any, session: Session | None) -> Any:
     return compiled
 
 
+tracing.prepare(lambda: [each for each in list(_sessions.values()) if each is not None])
+
+
 # -- the other verbs -------------------------------------------------------------------
 
 
@@ -374,7 +378,7 @@ def reset() -> None:
             session.dynamic.clear()
 
 
-def stats(compiled: Any = None) -> dict[str, Any]:
+def stats(compiled: Any = None) -> Stats:
     """Return the counters of a compiled function or module.
 
     Args:
@@ -392,39 +396,27 @@ def stats(compiled: Any = None) -> dict[str, Any]:
         TypeError: `compiled` does not come from :func:`compile`.
     """
     if compiled is None:
-        return _sum([_stats(each) for each in list(_sessions)])
+        return summed([_stats(each) for each in list(_sessions)])
     return _stats(_compiled_function(compiled))
 
 
-def _stats(function: Any) -> dict[str, Any]:
+def compiled_functions(compiled: Any = None) -> list[Any]:
+    """Return the engine's object of something compiled; None: all that are alive."""
+    return list(_sessions) if compiled is None else [_compiled_function(compiled)]
+
+
+def session_of(compiled: Any) -> Session | None:
+    """Return the Python half of something compiled.
+
+    Raises:
+        TypeError: `compiled` does not come from :func:`compile`.
+    """
+    return _sessions[_compiled_function(compiled)]
+
+
+def _stats(function: Any) -> Stats:
     session = _sessions.get(function)
-    return _in_order(function.stats(), [] if session is None else list(session.dynamic))
-
-
-def _in_order(counted: dict[str, Any], dynamic: list[str]) -> dict[str, Any]:
-    counted = dict(counted)
-    result: dict[str, Any] = {key: counted.pop(key, 0) for key in COUNTERS}
-    for key in ("reasons", "breaks"):
-        result[key] = dict(counted.pop(key, {}))
-    result["places"] = list(counted.pop("places", ()))
-    result["seconds"] = {"record": 0.0, "compile": 0.0, **counted.pop("seconds", {})}
-    result["dynamic"] = dynamic
-    result.update(counted)
-    return result
-
-
-def _sum(counted: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add numbers, dicts of numbers and lists, key by key."""
-    total = _in_order({}, [])
-    for each in counted:
-        for key, value in each.items():
-            if isinstance(value, dict):
-                mine = total.setdefault(key, {})
-                for name, n in value.items():
-                    mine[name] = mine.get(name, 0) + n
-            else:
-                total[key] = total[key] + value if key in total else value
-    return total
+    return in_order(function.stats(), [] if session is None else list(session.dynamic))
 
 
 def verify(compiled: F, *, every: int = 1, raise_on_divergence: bool = True) -> F:
@@ -496,7 +488,7 @@ def explain(fn: Any) -> Callable[..., Explanation]:
         compiled = compile_with(original, Options(backend="eager"))
         function = _compiled_function(compiled)
 
-        def snapshot() -> tuple[dict[str, Any], list[Any], list[Unsupported]]:
+        def snapshot() -> tuple[Stats, list[Any], list[Unsupported]]:
             session = _sessions[function]
             breaks = list(session.breaks) if session is not None else []
             return stats(compiled), function.entries(), breaks

@@ -195,6 +195,10 @@ class Config:
     verbose_errors = Knob(
         False, "Show the whole traceback if a backend fails to compile a graph."
     )
+    trace = Knob(
+        "",
+        "Directory for records of what happened; python -m magpy report shows them.",
+    )
     logs = Knob(
         "",
         "Logs to switch on: guards, graph, breaks, recompiles, effects, verify, or all.",

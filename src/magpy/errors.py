@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from magpy.places import Frame, lines, users
 
 
 class MagpyError(RuntimeError):
@@ -20,14 +25,12 @@ def describe(
     file: str | None = None,
     line: int = 0,
     hint: str = "",
+    stack: Sequence[Frame] = (),
 ) -> str:
     """Word a message: what happened, where in user code, hint, reason id."""
     parts = [what]
-    if file:
-        parts.append(f'  File "{file}", line {line}')
-        source = linecache.getline(file, line).strip()
-        if source:
-            parts.append(f"    {source}")
+    if stack or file:
+        parts += lines(stack or [(file or "", line, "")])
     if hint:
         parts.append(f"  Hint: {hint}")
     parts.append(f"  reason: {reason}")
@@ -41,6 +44,8 @@ class Unsupported(MagpyError):
         reason: stable id, as counted in ``magpy.stats(f)["reasons"]``.
         file: file of the user's line, or None if unknown.
         line: line number there, 0 if unknown.
+        stack: ``(file, line, function)`` of the frames from the compiled function down
+            to that line, as far as they are known.
         source_line: text of that line, "" if unknown.
         hint: what to change, "" if nothing can be.
     """
@@ -53,23 +58,69 @@ class Unsupported(MagpyError):
         file: str | None = None,
         line: int = 0,
         hint: str = "",
+        stack: Sequence[Frame] = (),
     ) -> None:
-        super().__init__(describe(what, reason=reason, file=file, line=line, hint=hint))
+        where: dict[str, Any] = {"file": file, "line": line, "stack": stack}
+        super().__init__(describe(what, reason=reason, hint=hint, **where))
         self.what = what
         self.reason = reason
         self.file = file
         self.line = line
+        self.stack = tuple(stack)
         self.source_line = linecache.getline(file, line).strip() if file else ""
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _unsupported, (self.what, self.reason, self.file, self.line, self.hint)
+        where = self.file, self.line, self.hint, self.stack
+        return _unsupported, (self.what, self.reason, *where)
 
 
 def _unsupported(
-    what: str, reason: str, file: str | None, line: int, hint: str
+    what: str,
+    reason: str,
+    file: str | None,
+    line: int,
+    hint: str,
+    stack: Sequence[Frame],
 ) -> Unsupported:
-    return Unsupported(what, reason=reason, file=file, line=line, hint=hint)
+    where: dict[str, Any] = {"file": file, "line": line, "stack": stack}
+    return Unsupported(what, reason=reason, hint=hint, **where)
+
+
+@dataclass(frozen=True)
+class Recompile:
+    """Why a call was recorded again: what the nearest recording needs; prints well.
+
+    Attributes:
+        name: the compiled object.
+        entry: id of the nearest recorded run, as in ``fast.entries()``.
+        source: the part of the program's state that is to blame.
+        guard: what that run needs, with the value that it had.
+        found: what is there now; "" if it cannot be told.
+        stack: ``(file, line, function)`` from the compiled function down to the line that
+            needed the guard.
+    """
+
+    name: str
+    entry: int
+    source: str
+    guard: str
+    found: str
+    stack: tuple[Frame, ...]
+
+    @property
+    def where(self) -> Frame | None:
+        """The innermost line of the user's that needed the guard."""
+        return users(self.stack)
+
+    def __str__(self) -> str:
+        found = f" (found: {self.found})" if self.found else ""
+        text = (
+            f"{self.name}: recorded again because of {self.source}: "
+            f"entry {self.entry} needs {self.guard}{found}"
+        )
+        where = self.where
+        return "\n".join([text, *lines([where])]) if where is not None else text
 
 
 class VerifyError(MagpyError):

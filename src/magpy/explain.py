@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import html
+import json
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from magpy import origins, picture
+from magpy.counters import Stats
 from magpy.errors import Unsupported
+from magpy.places import short, stack_of
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
 _MAX_CALLS = 4  # at most three recordings until a program is stable, then a hit
 _MAX_EAGER = 2  # the first call may differ (lazy initialisation); a second tells
 _SHOWN = 12
+_MARK = "  # "  # between a line of text and the place in the program
 
 
 @dataclass
@@ -26,6 +33,8 @@ class Segment:
         ops: names of its tensor operations, in order.
         inputs: where the graph's inputs come from, in order.
         guards: what must hold for the run to be reused, as text.
+        op_lines: the user's line that called each of them, ``model.py:12``; "" if unknown.
+        guard_lines: the user's line that needed each guard, ``model.py:12``; "": none did.
         ambient: state of torch that must hold, as text.
         effects: what a replay changes and returns, as Python-like text.
         hits: how often it was reused.
@@ -43,6 +52,8 @@ class Segment:
     hits: int
     instructions: int
     reused: bool = False
+    op_lines: list[str] = field(default_factory=list)
+    guard_lines: list[str] = field(default_factory=list)
     spec: Any = field(default=None, repr=False)
 
     def graph(self) -> GraphModule | None:
@@ -51,8 +62,20 @@ class Segment:
 
         return build(self.spec) if self.ops else None
 
+    def picture(self) -> str:
+        """Return the graph as SVG; "" if there is no operation."""
+        return picture.svg(self.spec, self.ops, self.op_lines) if self.ops else ""
 
-@dataclass
+    def lines(self, part: str) -> list[str]:
+        """Return a list of it as lines of text, with lines of the program behind."""
+        places = {"ops": self.op_lines, "guards": self.guard_lines}.get(part, [])
+        items: list[str] = getattr(self, part)
+        places = places + [""] * (len(items) - len(places))
+        pairs = zip(items, places, strict=True)
+        return [f"{item}{_MARK}{at}" if at else item for item, at in pairs]
+
+
+@dataclass(repr=False)
 class Explanation:
     """Answer of ``magpy.explain(f)(*args)``; ``print`` it.
 
@@ -67,7 +90,7 @@ class Explanation:
     name: str
     segments: list[Segment]
     breaks: list[Unsupported]
-    stats: dict[str, Any]
+    stats: Stats
     result: Any = field(default=None, repr=False)
 
     @property
@@ -111,8 +134,7 @@ class Explanation:
     @property
     def compile_times(self) -> dict[str, float]:
         """Seconds spent, by phase."""
-        seconds: dict[str, float] = self.stats["seconds"]
-        return seconds
+        return self.stats["seconds"]
 
     @property
     def guards(self) -> list[str]:
@@ -158,14 +180,18 @@ class Explanation:
                 title += ", graph compiled for an equal one"
             lines = []
             for part in ("ops", "inputs", "guards", "ambient", "effects"):
-                lines += _excerpt(part, getattr(segment, part), limit)
+                lines += _excerpt(part, segment.lines(part), limit)
             blocks.append((title, lines))
         for number, each in enumerate(self.breaks, 1):
             blocks.append((f"break {number}:", _indent(str(each).splitlines())))
         return blocks
 
     def __str__(self) -> str:
-        return self.format()
+        """Return the text, in colour if ``print`` writes to a terminal that has some."""
+        blocks = self._blocks(_SHOWN)
+        return _coloured(blocks) if _wants_colour(sys.stdout) else self.format()
+
+    __repr__ = __str__
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but `result` as data that JSON can hold."""
@@ -175,21 +201,48 @@ class Explanation:
         ]
         breaks = [
             {"reason": b.reason, "what": b.what, "file": b.file, "line": b.line}
-            | {"hint": b.hint}
+            | {"hint": b.hint, "stack": [list(frame) for frame in b.stack]}
             for b in self.breaks
         ]
         return {"name": self.name, "stats": self.stats, "runs": runs, "breaks": breaks}
 
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return :meth:`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=indent, default=str)
+
     def _repr_html_(self) -> str:
-        """What Jupyter shows: runs and breaks, folded."""
+        """What Jupyter shows: runs with their graphs, and breaks, folded."""
         (title, lines), *blocks = self._blocks(limit=None)
         parts = [f"<pre>{html.escape(chr(10).join([title, *lines]))}</pre>"]
-        for title, lines in blocks:
+        pictures = [segment.picture() for segment in self.segments]
+        pictures += [""] * len(self.breaks)
+        for (title, lines), drawn in zip(blocks, pictures, strict=True):
             parts.append(
                 f"<details><summary><code>{html.escape(title)}</code></summary>"
+                f'<div style="overflow:auto">{drawn}</div>'
                 f"<pre>{html.escape(chr(10).join(lines))}</pre></details>"
             )
         return "".join(parts)
+
+
+def _wants_colour(stream: Any) -> bool:
+    """Is it a terminal with colours, and has the user not said NO_COLOR?"""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty is not None and isatty())
+
+
+def _coloured(blocks: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return titles in bold, those of breaks in red, and places in grey."""
+    found = []
+    for title, lines in blocks:
+        colour = "1;31" if title.startswith("break ") else "1"
+        found.append(f"\x1b[{colour}m{title}\x1b[0m")
+        for line in lines:
+            text, mark, place = line.partition(_MARK)
+            found.append(f"{text}\x1b[2m{mark}{place}\x1b[0m" if mark else text)
+    return "\n".join(found)
 
 
 def _plural(n: int, what: str) -> str:
@@ -218,7 +271,9 @@ def op_name(target: object) -> str:
 
 def segment(entry: Mapping[str, Any]) -> Segment:
     """Turn one of the engine's entries into data for people."""
-    spec = entry.get("graph")
+    spec, rows = entry.get("graph"), entry.get("sites", ())
+    known = origins.of(spec[3]) if spec else None
+    count = len(spec[0]) if spec and known is not None else 0
     file, line = entry.get("resumes", ("", 0))
     return Segment(
         where=f"{file}:{line}" if file else "",
@@ -230,13 +285,17 @@ def segment(entry: Mapping[str, Any]) -> Segment:
         hits=int(entry.get("hits", 0)),
         instructions=int(entry.get("instructions", 0)),
         reused=bool(entry.get("reused", False)),
+        op_lines=[known.short(at) for at in range(count) if known is not None],
+        guard_lines=[
+            short(stack_of(row, rows)) for row in entry.get("guard_sites", ())
+        ],
         spec=spec,
     )
 
 
 def run(
     call: Callable[..., Any],
-    snapshot: Callable[[], tuple[dict[str, Any], list[Any], list[Unsupported]]],
+    snapshot: Callable[[], tuple[Stats, list[Any], list[Unsupported]]],
     name: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],

@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from magpy import origins
+
 if TYPE_CHECKING:
     from torch.fx import Graph, GraphModule, Node
 
@@ -60,6 +62,15 @@ def placeholder_name(source: str) -> str:
     return name if name and not name[0].isdigit() else f"arg_{name}".rstrip("_")
 
 
+def input_name(source: str) -> str:
+    """Return the name of an input as TorchDynamo makes it.
+
+    Returns:
+        ``l_self_layers_0_weight_``, in lower case as all names of FX are.
+    """
+    return f"l_{placeholder_name(source)}_".lower()
+
+
 #: What most leaves are that stand for nothing; names of such types are slow to read.
 _LITERAL = frozenset(
     {int, float, bool, str, tuple, list, dict, slice, type(None), type(...)}
@@ -89,7 +100,7 @@ def is_number(obj: object) -> bool:
 class Builder:
     """Builds one graph; use :func:`build`."""
 
-    def __init__(self, value_type: type | None) -> None:
+    def __init__(self, value_type: type | None, notes: Mapping[str, Any]) -> None:
         import torch
         from torch import fx
 
@@ -98,6 +109,7 @@ class Builder:
         self.nodes: dict[int, Node] = {}
         self.numbers: dict[int, Any] = {}  # nodes, or constants
         self._value_type = value_type
+        self._origins = origins.of(notes)
         self._plain = _PLAIN | {getattr(torch, name) for name in _TORCH_PLAIN}
         self._size = torch.Size
         self._legacy = type(torch.FloatTensor)
@@ -201,7 +213,7 @@ class Builder:
     def placeholder(self, index: int, source: str) -> None:
         """Append an input; every callable must have been seen before."""
         # FX writes names of values in lower case: `self_B` and `self_b` are one there.
-        stem = name = placeholder_name(source).lower()
+        stem = name = input_name(source)
         number = 0
         while name in self._taken:
             number += 1
@@ -253,6 +265,7 @@ class Builder:
     def op(self, target: Any, args: Any, kwargs: Any, result: Any, number: int) -> None:
         """Append one operation, the one of that number in the spec."""
         previous: Any = None
+        meta = self._meta(number)
         for call in as_called(target, args, kwargs):
             target, args, kwargs = call
             mapped = tuple(
@@ -266,10 +279,20 @@ class Builder:
             else:
                 target = self.target(target)
                 node = self.graph.create_node("call_function", target, mapped, named)
-            node.meta[_NUMBER] = number
+            node.meta.update(meta)
             previous = node
         if not self.bind(result, node) and node.op == "call_function":
             self._mark(target)
+
+    def _meta(self, number: int) -> dict[str, Any]:
+        """Return what the nodes of an operation say of it."""
+        meta: dict[str, Any] = {_NUMBER: number}
+        row = -1 if self._origins is None else self._origins.row(number)
+        if self._origins is not None and row >= 0:
+            meta["stack_trace"] = self._origins.text(row)
+            if modules := self._origins.modules(row):
+                meta["nn_module_stack"] = modules
+        return meta
 
     def _region(self, region: Any, given: tuple[Any, ...]) -> Node:
         """Append an operator with graphs inside, which answers with a flat tuple."""
@@ -560,7 +583,7 @@ def build(
     from torch import fx
 
     ops, n_inputs, outputs, notes = spec
-    builder = Builder(value_type)
+    builder = Builder(value_type, notes)
     names = notes.get("input_names", ())
     for target, *_ in ops:
         if type(target) is not str and not is_region(target):
@@ -604,7 +627,7 @@ def build_behind(
     from torch import fx
 
     ops, _, outputs, notes = spec
-    builder = Builder(value_type)
+    builder = Builder(value_type, {})
     names = notes.get("input_names", ())
     for target, *_ in ops:
         if type(target) is not str:

@@ -170,7 +170,8 @@ def split(spec: Spec) -> Split | None:
     rows = notes.get("numbers") or {}
     used = _with_operands(set(_used(main_ops, graph.is_number)), rows)
     given = _given(n_inputs, rows, used)
-    main_notes = {k: v for k, v in notes.items() if k not in ("late", "numbers")}
+    other = ("late", "numbers", "sites")  # (operations have moved)
+    main_notes = {k: v for k, v in notes.items() if k not in other}
     names = notes.get("input_names", ())
     main_notes["input_names"] = tuple(names[i] for i in given if i < len(names))
     main_notes["written"] = tuple(moved.get(at, at) for at in notes.get("written", ()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from magpy import notices
+from magpy import notices, torch_logs
 from magpy.config import config, nearest
 
 ARTIFACTS = {
@@ -70,13 +70,16 @@ def set_logs(spec: str) -> None:
 
 
 def enabled(artifact: str, level: int = logging.INFO) -> bool:
-    """Is `artifact` switched on?"""
-    return logging.getLogger(f"magpy.{artifact}").isEnabledFor(level)
+    """Is `artifact` switched on, by us or by ``TORCH_LOGS``?"""
+    ours = logging.getLogger(f"magpy.{artifact}").isEnabledFor(level)
+    return ours or torch_logs.wants(artifact, level)
 
 
 def write(artifact: str, message: str, level: int = logging.INFO) -> None:
     """Log `message` under `artifact`."""
     logging.getLogger(f"magpy.{artifact}").log(level, "%s", message)
+    if torch_logs.wants(artifact, level):
+        torch_logs.write(artifact, message, level)
 
 
 def _follow_config() -> None:

@@ -181,7 +181,8 @@ class _Cutter:
             ops.append((self._choice(target, args), args, kwargs, result))
             begin = at + 1
         ops += self._piece(begin, len(self._ops))
-        return ops, self._n_inputs, self._outputs, self._notes
+        notes = {k: v for k, v in self._notes.items() if k != "sites"}  # they moved
+        return ops, self._n_inputs, self._outputs, notes
 
     def _choice(self, branch: Any, args: Sequence[Any]) -> Any:
         """Return the branch, its arms cut as well."""

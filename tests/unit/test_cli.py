@@ -160,3 +160,38 @@ def test_models_run():
         assert not model.training
         with torch.no_grad():
             assert first_tensor(model(*inputs)).isfinite().all()
+
+
+EXPLAINED = """
+def raises(x):
+    raise ValueError("mine")
+class C: pass
+number = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code", "told"),
+    [
+        (EXPLAINED, ["raises", "--args", "1"], 1, "ValueError: mine"),
+        (EXPLAINED, ["raises", "--args", "1, 2"], 1, "takes 1 positional argument"),
+        (EXPLAINED, ["C"], 2, "C is a class"),
+        (EXPLAINED, ["number"], 2, "not int: 3"),
+        ("raise RuntimeError('at import')", ["f"], 2, "RuntimeError: at import"),
+        ("def f(:", ["f"], 2, "SyntaxError"),
+        ("import sys; sys.exit(3)", ["f"], 2, "SystemExit: 3"),
+        ("def f(x): 0\ndef example_inputs(): 1 / 0", ["f"], 2, "ZeroDivisionError"),
+    ],
+)
+def test_explain_never_ends_in_a_traceback_of_ours(
+    tmp_path, source, arguments, code, told
+):
+    file = tmp_path / "mine.py"
+    file.write_text(source)
+    name, *more = arguments
+    command = [sys.executable, "-m", "magpy", "explain", f"{file}:{name}", *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "magpy/cli" not in done.stderr
+    assert "runpy" not in done.stderr

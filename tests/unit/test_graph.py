@@ -45,7 +45,7 @@ def test_functions_and_methods():
     assert torch.equal(result[0], (y * 2).sum(0))
     assert torch.equal(result[1], y)
     names = [n.name for n in gm.graph.nodes if n.op == "placeholder"]
-    assert names == ["x", "self_layers_0_weight"]
+    assert names == ["l_x_", "l_self_layers_0_weight_"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,7 @@ def test_functions_and_methods():
 )
 def test_placeholder_names(source, name):
     assert graph.placeholder_name(source) == name
+    assert graph.input_name(source) == f"l_{name}_".lower()
     assert name.isidentifier()
 
 

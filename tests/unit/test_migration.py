@@ -11,6 +11,8 @@ import pickle
 import re
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,15 @@ torch.compile(lambda x: x + 1, backend=dynamo.magpy)(torch.ones(2))
 """
 
 
+@row("backend=CompileCounter() of torch._dynamo.testing")
+def _counting_backend() -> None:
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    hits(magpy.compile(double, backend=counter), X)
+    assert (counter.frame_count, counter.op_count) == (1, 2)
+
+
 @row('torch.compile(m, backend="magpy")')
 def _as_backend() -> None:
     # In a process of its own: TorchDynamo's hook stays where its backend has raised.
@@ -334,11 +345,35 @@ def _eager_then_compile() -> None:
         assert (counted["hits"], counted["recordings"]) == (1, 1)
 
 
-@row("torch.compiler.reset()")
+@row("torch.compiler.set_stance(skip_guard_eval_unsafe=True)")
+def _all_guards_are_checked() -> None:
+    state = {"n": 4}
+    compiled = magpy.compile(lambda x: x * state["n"], backend="eager")
+    hits(compiled, X)
+    with torch.compiler.set_stance(skip_guard_eval_unsafe=True):
+        state["n"] = 5
+        assert torch.equal(compiled(X), X * 5)
+
+
+@row('torch.compiler.set_stance(force_backend="eager")')
+def _backend_stays() -> None:
+    seen = []
+
+    def backend(gm: Any, inputs: Any) -> Any:
+        seen.append(gm)
+        return gm.forward
+
+    with torch.compiler.set_stance(force_backend="eager"):
+        hits(magpy.compile(double, backend=backend), X)
+    assert len(seen) == 1
+
+
+@row("torch.compiler.reset(), torch._dynamo.reset()")
 def _reset() -> None:
     compiled = magpy.compile(double, backend="eager")
     compiled(X)
     torch.compiler.reset()
+    torch._dynamo.reset()
     compiled(X)
     assert magpy.stats(compiled)["hits"] == 1
     magpy.reset()
@@ -367,6 +402,18 @@ def _disabled_alone() -> None:
     _breaks_once(torch.compiler.disable(recursive=False)(lambda x: x + 3))
 
 
+@row('@torch.compiler.disable(reason="...")')
+def _disabled_with_a_reason() -> None:
+    _breaks_once(torch.compiler.disable(lambda x: x + 3, reason="it is odd"))
+
+
+@row("torch._dynamo.error_on_graph_break(True)")
+def _error_on_break() -> None:
+    disabled = torch.compiler.disable(lambda x: x + 3)
+    with torch._dynamo.error_on_graph_break(True):
+        _breaks_once(disabled)
+
+
 @row("torch._dynamo.graph_break()")
 def _graph_break() -> None:
     def f(x: Any) -> Any:
@@ -393,6 +440,30 @@ def _assumed_constant() -> None:
     hits(compiled, X)
     state["n"] = 5
     assert torch.equal(compiled(X), X * 5)
+
+
+@row("@torch.compiler.substitute_in_graph(f)")
+def _substituted() -> None:
+    original = _to_be_substituted
+    torch.compiler.substitute_in_graph(original)(lambda x: x * 100)
+    compiled = magpy.compile(lambda x: original(x) + 1, backend="eager")
+    assert hits(compiled, X)["graphs"] == 1
+    assert torch.equal(compiled(X), X * 2 + 1)
+
+
+def _to_be_substituted(x: Any) -> Any:
+    return x * 2
+
+
+@row("torch.compiler.is_dynamo_compiling(), is_exporting()")
+def _other_questions() -> None:
+    def f(x: Any) -> Any:
+        asked = torch.compiler.is_dynamo_compiling(), torch.compiler.is_exporting()
+        return x + sum(asked)
+
+    compiled = magpy.compile(f, backend="eager")
+    hits(compiled, X)
+    assert torch.equal(compiled(X), X)
 
 
 @row("torch.compiler.is_compiling()")
@@ -450,7 +521,8 @@ def _explain() -> None:
     page = found._repr_html_()
     assert page.count("<details>") == len(found.segments) + 1
     assert "&gt;" in page
-    assert re.findall(r"<(?!/?(?:pre|details|summary|code)>)", page) == []
+    tags = set(re.findall(r"<(\w+)", page))
+    assert tags == {*"pre details summary code div svg g title rect text line".split()}
     assert json.loads(json.dumps(found.to_dict()))["breaks"][0]["reason"] == "host-read"
 
 
@@ -465,14 +537,50 @@ def _counters() -> None:
     assert after["hits"] - before["hits"] == 4
     assert after["recordings"] - before["recordings"] == 2
 
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    hits(magpy.compile(lambda x: x - 3, backend="eager"), X)
+    assert dict(counters["stats"]) == {"unique_graphs": 1, "calls_captured": 1}
+    counters.clear()
+
+
+def _told(variable: str, value: str) -> str:
+    env = {**os.environ, variable: value}
+    code = OFF.replace("print", "f(torch.ones(2).double()); print")
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env=env, capture_output=True, text=True, check=True)
+    return done.stderr
+
 
 @row('TORCH_LOGS="recompiles,graph_breaks"')
 def _logs() -> None:
-    env = {**os.environ, "MAGPY_LOGS": "recompiles,breaks"}
-    code = OFF.replace("print", "f(torch.ones(2).double()); print")
-    run = [sys.executable, "-c", code]
-    out = subprocess.run(run, env=env, capture_output=True, text=True, check=True)
-    assert "[magpy.recompiles]" in out.stderr
+    assert "[__recompiles]" in _told("TORCH_LOGS", "recompiles")
+    assert "[magpy.recompiles]" in _told("MAGPY_LOGS", "recompiles")
+
+
+@row("TORCH_TRACE=DIR", "tlparse")
+def _traces() -> None:  # test_shown.py reads both
+    with tempfile.TemporaryDirectory() as folder:
+        _told("TORCH_TRACE", folder)
+        (log,) = Path(folder).glob("*.log")
+        assert "dynamo_output_graph" in log.read_text()
+
+
+@row("torch._dynamo.config.recompile_limit")
+def _limit_of_torch() -> None:
+    compiled = magpy.compile(double, backend="eager", dynamic=False)
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for n in range(2, 5):
+            compiled(torch.ones(n))
+    assert magpy.stats(compiled)["recordings"] == 3
+    with magpy.config.patch(max_entries=1):
+        compiled = magpy.compile(double, backend="eager", dynamic=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for n in range(2, 5):
+            compiled(torch.ones(n))
+    assert magpy.stats(compiled)["recordings"] == 1
 
 
 @row("torch._dynamo.config.suppress_errors")

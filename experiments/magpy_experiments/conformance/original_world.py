@@ -15,7 +15,7 @@ import random
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class World:
         """Call, and note whether the call was the hit that the test expects."""
         import torch
 
-        before = magpy.stats(compiled) if self.compiles else {}
+        before: Mapping[str, Any] = magpy.stats(compiled) if self.compiles else {}
         with torch.no_grad():
             result = compiled(*args, **kwargs)
         if not self.compiles:
@@ -119,7 +119,7 @@ class World:
         self.run(compiled, logs, args, kwargs)
 
 
-def _places(counted: dict[str, Any]) -> str:
+def _places(counted: Mapping[str, Any]) -> str:
     """Word why calls ran in eager mode."""
     places = [place for place in counted["places"] if place["count"]]
     return "; ".join(

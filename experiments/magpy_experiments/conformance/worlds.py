@@ -24,7 +24,7 @@ import resource
 import sys
 import types
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ def _call(target: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
     return result
 
 
-def _stats(target: Any) -> dict[str, Any]:
+def _stats(target: Any) -> Mapping[str, Any]:
     import magpy
 
     try:
@@ -90,7 +90,7 @@ def _stats(target: Any) -> dict[str, Any]:
         return {}
 
 
-def _count(before: dict[str, Any], after: dict[str, Any]) -> None:
+def _count(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     if not before:
         return
     now.hits += after["hits"] - before["hits"]

@@ -8,7 +8,7 @@ results are compared elsewhere, in the same way for all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,7 +151,7 @@ class _Misses(logging.Handler):
         self.last = record.getMessage().partition(": ")[2]
 
 
-def _magpy_reasons(stats: dict[str, Any]) -> Iterator[Reason]:
+def _magpy_reasons(stats: Mapping[str, Any]) -> Iterator[Reason]:
     for place in stats.get("places", ()):
         kind = "fallback" if place["count"] else "break"
         yield Reason(

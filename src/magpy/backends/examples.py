@@ -39,7 +39,7 @@ def annotate(gm: GraphModule, inputs: Sequence[Any], live: Live | None = None) -
                 raise NotImplementedError(f"{n.target} is not torch's")
             result = super().run_node(n)
             if n.op != "output":
-                n.meta["example_value"] = result
+                n.meta["example_value"] = n.meta["val"] = result
             return result
 
     try:

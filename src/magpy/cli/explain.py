@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import magpy
 from magpy.config import nearest
+from magpy.explain import Explanation
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +29,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="show every guard, not an excerpt"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 class _Usage(Exception):
@@ -58,7 +62,7 @@ def _arguments(text: str | None, namespace: dict[str, Any]) -> tuple[Any, ...]:
         except Exception as error:
             raise _Usage(f"--args {text!r}: {type(error).__name__}: {error}") from error
     elif callable(namespace.get("example_inputs")):
-        value = namespace["example_inputs"]()
+        value = namespace["example_inputs"]()  # (what it raises is the user's)
     else:
         return ()
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
@@ -73,9 +77,46 @@ def run(args: argparse.Namespace) -> int:
     try:
         function, namespace = _load(args.target)
         inputs = _arguments(args.args, namespace)
+        explained = _explainer(function, args.target)
     except _Usage as error:
         print(f"magpy explain: {error}", file=sys.stderr)
         return 2
-    explanation = magpy.explain(function)(*inputs)
-    print(explanation.format(limit=None) if args.all else explanation)
+    except (Exception, SystemExit) as error:  # of the user's file
+        print(
+            f"magpy explain: {args.target} fails while it is loaded:", file=sys.stderr
+        )
+        print(_told(error), file=sys.stderr)
+        return 2
+    try:
+        explanation = explained(*inputs)
+    except (Exception, SystemExit) as error:
+        print(f"magpy explain: the call of {args.target} fails:", file=sys.stderr)
+        print(_told(error), file=sys.stderr)
+        return 1
+    if args.json:
+        print(explanation.to_json())
+    else:
+        print(explanation.format(limit=None) if args.all else explanation)
     return 0 if explanation.segments and not explanation.breaks else 1
+
+
+def _explainer(function: Any, target: str) -> Callable[..., Explanation]:
+    try:
+        return magpy.explain(function)
+    except TypeError as error:
+        raise _Usage(f"{target}: {error}") from error
+
+
+def _told(error: BaseException) -> str:
+    """Return the traceback of an exception, without frames that are ours."""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = traceback.StackSummary.from_list(
+        [frame for frame in told.stack if not _is_ours(frame.filename)]
+    )
+    told.__cause__ = told.__context__ = None
+    return "".join(told.format()).rstrip()
+
+
+def _is_ours(file: str) -> bool:
+    here = str(Path(magpy.__file__).parent)
+    return file.startswith((here, "<frozen runpy>")) or "runpy" in Path(file).stem
