@@ -45,16 +45,16 @@ C_FILES := $(filter %.c %.h,$(SOURCES))
 
 build: $(BUILT)
 
-# The first of PYTHON, python3.12, python3.11 that the engine supports.
+# The first of PYTHON, python3.12, python3.11, python3.13 that the engine supports.
 $(RUN):
-	@for python in "$(PYTHON)" python3.12 python3.11; do \
-	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	@for python in "$(PYTHON)" python3.12 python3.11 python3.13; do \
+	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	        2>/dev/null || continue; \
 	    printf '== virtual environment of %s\n' "$$("$$python" --version)"; \
 	    "$$python" -m venv $(VENV); \
 	    exit 0; \
 	done; \
-	echo "error: no CPython 3.11 or 3.12 found; set PYTHON=/path/to/python" >&2; \
+	echo "error: no CPython 3.11 to 3.13 found; set PYTHON=/path/to/python" >&2; \
 	exit 1
 
 $(REQUIREMENTS): requirements/dev.txt | $(RUN)

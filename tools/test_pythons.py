@@ -1,8 +1,7 @@
 """Run the engine's own tests, which need no torch, on every CPython of this machine.
 
-    python tools/test_pythons.py [--next] [pytest arguments]
+    python tools/test_pythons.py [pytest arguments]
 
-With --next also those that the engine is being made for, with all tests (docs/versions.md).
 Interpreters are looked for on PATH, in ~/.pyenv/versions and in /usr/bin.  Each gets its
 own build; pytest is borrowed from the interpreter that runs this file.
 """
@@ -21,9 +20,7 @@ from sources import ROOT
 
 # Pure Python, so any interpreter can import them.
 BORROWED = ["pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"]
-SUPPORTED = ("3.11.", "3.12.")
-NEXT = ("3.13.",)
-NEXT_FLAGS = "-O1 -g -UNDEBUG -DMP_TRY_NEXT"
+SUPPORTED = ("3.11.", "3.12.", "3.13.")
 TORCH_FREE = 'importorskip("magpy._engine_testing")'
 QUESTION = """
 import os, sys, sysconfig
@@ -102,21 +99,17 @@ def test_files(supported: bool) -> list[str]:
     return [str(path) for path in free + whole]
 
 
-def run_one(
-    name: str, python: Path, pytest: Path, arguments: list[str], tries_next: bool
-) -> bool:
+def run_one(name: str, python: Path, pytest: Path, arguments: list[str]) -> bool:
     print(f"== CPython {name} ({python})", flush=True)
     with tempfile.TemporaryDirectory(prefix="magpy-") as folder:
         build = [sys.executable, str(ROOT / "tools" / "build_engine.py"), folder]
-        next_one = tries_next and name.startswith(NEXT)
         build += ["--python", str(python)]
-        build += ["--full", f"--cflags={NEXT_FLAGS}"] if next_one else []
         if subprocess.run(build).returncode != 0:
             return False
         env = dict(os.environ, PYTHONPATH=os.pathsep.join([folder, str(pytest)]))
         env["PYTHONDONTWRITEBYTECODE"] = "1"
         command = [str(python), "-X", "faulthandler", "-m", "pytest", "-q", "-rf"]
-        supported = name.startswith(SUPPORTED) or next_one
+        supported = name.startswith(SUPPORTED)
         command += ["-p", "no:cacheprovider", *test_files(supported), *arguments]
         imports = "from magpy import _engine"
         for step in ([str(python), "-c", imports], command):
@@ -127,8 +120,6 @@ def run_one(
 
 def main(arguments: list[str]) -> int:
     pythons = find_pythons()
-    tries_next = "--next" in arguments
-    arguments = [each for each in arguments if each != "--next"]
     if shutil.which("cc") is None and "CC" not in os.environ:
         print("no C compiler: install one or set CC", file=sys.stderr)
         return 2
@@ -137,7 +128,7 @@ def main(arguments: list[str]) -> int:
         pytest = Path(folder) / "site"
         borrow_pytest(pytest)
         for name, python in sorted(pythons.items()):
-            if not run_one(name, python, pytest, arguments, tries_next):
+            if not run_one(name, python, pytest, arguments):
                 failed.append(name)
     print(f"== passed on {len(pythons) - len(failed)} of {len(pythons)} interpreters")
     if failed:

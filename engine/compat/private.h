@@ -11,11 +11,8 @@
  * mp_watch_available says no. */
 #ifdef Py_GIL_DISABLED
 #define MP_CAN_WATCH 0
-#elif PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030d0000
+#elif PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030e0000
 #define MP_CAN_WATCH 1
-#elif PY_VERSION_HEX >= 0x030d0000 && PY_VERSION_HEX < 0x030e0000                      \
-    && defined(MP_TRY_NEXT)
-#define MP_CAN_WATCH 1  // not yet proven: for who works on it (docs/versions.md)
 #else
 #define MP_CAN_WATCH 0
 #endif
@@ -156,7 +153,9 @@ typedef struct mp_activation {
     mp_watcher *watcher;
     mp_code_entry *entry;  // borrowed from the frame's code; NULL: not watched
     struct mp_activation *outer;
-    bool flagged;  // 3.11: the frame object's flags below were replaced
+    int told;       // code unit of the instruction that was told last; -1: none yet
+    bool from_top;  // it began at the beginning of its function
+    bool flagged;   // 3.11: the frame object's flags below were replaced
     char trace_lines, trace_opcodes;
 } mp_activation;
 

@@ -407,7 +407,11 @@ static PyObject *
 watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
                mp_resume *r)
 {
-    mp_activation act = {.frame = f, .watcher = w, .outer = watch_self.act};
+    mp_activation act = {.frame = f,
+                         .watcher = w,
+                         .outer = watch_self.act,
+                         .told = -1,
+                         .from_top = r == NULL && watch_frame_is_fresh(f, throwflag)};
 
     // The evaluator sets it too, but `enter` may look.
     f->previous = *mp_thread_frame(ts);
@@ -513,6 +517,43 @@ mp_watch_activations(void)
     return watch_self.act;
 }
 
+/* Is i the first instruction from unit `from` on that is told? */
+static bool
+watch_tells_next(const mp_code_entry *entry, int from, int i)
+{
+    while (from >= 0 && from < entry->info.count && !entry->tells[from]) {
+        from++;
+    }
+    return from == i;
+}
+
+/* May instruction i follow the one that was told before? */
+static bool
+watch_follows(const mp_activation *act, int i)
+{
+    const mp_code_info *info = &act->entry->info;
+
+    if (act->told < 0) {
+        return !act->from_top || watch_tells_next(act->entry, 0, i);
+    }
+    const mp_instr *before = &info->at[act->told];
+    return info->is_handler[i] || watch_tells_next(act->entry, before->next, i)
+           || (before->target >= 0 && watch_tells_next(act->entry, before->target, i));
+}
+
+/* R: each instruction of a watched frame is told.  Events of other tools for the same line may
+ * keep one from us, and a debugger may go elsewhere. */
+static bool
+watch_misses(mp_activation *act, int i)
+{
+    bool misses = !watch_follows(act, i);
+    act->told = i;
+    if (misses) {
+        watcher_lose(act->watcher, "another tool has hidden an instruction");
+    }
+    return misses;
+}
+
 int
 mp_watch_tell(mp_activation *act)
 {
@@ -520,7 +561,8 @@ mp_watch_tell(mp_activation *act)
     mp_watcher *w = act->watcher;
 
     assert(!PyErr_Occurred());
-    if (i >= 0 && i < act->entry->info.count && act->entry->tells[i]) {
+    if (i >= 0 && i < act->entry->info.count && act->entry->tells[i]
+        && !watch_misses(act, i)) {
         w->ops->instr(w->ctx, act->frame, &act->entry->info, i);
     }
     assert(!PyErr_Occurred());

@@ -346,6 +346,8 @@ fns = [
     lambda: make(metas[1]), lambda: make(metas[2]), lambda: make(metas[3]),
     lambda: super(A, A()).s,
 ]
+if sys.version_info >= (3, 13):  # it crashes itself
+    fns = [fn for fn in fns if not {"a", "u"} <= {*fn.__code__.co_names}]
 for fn in fns:
     fast = compiled(fn)
     for _ in range(3):
