@@ -27,6 +27,8 @@ def by_words():
 @pytest.mark.parametrize("row", GUARDS)
 def test_guards_hold_and_fail_the_same_by_words(row):
     """Each check of these is made again and again, until it is a proof's."""
+    if row == "LOAD_LOCAL" and sys.version_info >= (3, 13):
+        pytest.skip("where 3.13 keeps what threads have for themselves is not known")
     if row in ("TENSOR", "APART", "ALONE", "LEAF"):
         pytest.importorskip("torch")
         if not hasattr(eng, "tensor_init"):
