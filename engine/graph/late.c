@@ -129,6 +129,11 @@ mp_late_end(mp_trace *T, PyObject *answer, PyObject **box)
     if (rc == MP_OK && *box == NULL) {
         rc = mp_trace_abort(T, MP_AB_HOST_READ, "a %s", mp_type_name(answer));
     }
+    if (rc == MP_OK) {
+        mp_late *row = &T->lates.all[T->lates.n - 1];
+        row->at = (int32_t)PyList_GET_SIZE(T->ops);
+        row->of_numbers = op->of_numbers;
+    }
     rc = rc != MP_OK ? rc : note_entry(T, raises);
     PyObject *entry = NULL;
     if (rc == MP_OK) {

@@ -191,7 +191,11 @@ op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
         return rc;
     }
     if (n.kind == MP_VAL_LATE && T->inside > 0) {
-        return mp_late_refuse(T, obj);
+        rc = mp_late_refuse(T, obj);
+        n = MP_NO_VALUE;
+    }
+    if (rc != MP_OK) {
+        return rc;
     }
     if (n.kind == MP_VAL_LATE) {
         T->op.takes_late = true;
@@ -716,7 +720,10 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
         return MP_OK;
     }
     if (mp_late_find(T, obj) != NULL) {
-        return mp_late_refuse(T, obj);  // (a `forward` answers with it)
+        mp_rc late = mp_late_refuse(T, obj);  // (a `forward` answers with it)
+        if (late != MP_OK) {
+            return late;
+        }
     }
     mp_odd kind = mp_tensor_is_any(obj) ? mp_tensor_odd(obj) : MP_ODD_REFUSED;
     if (mp_tensor_is(obj) || kind != MP_ODD_REFUSED) {

@@ -1,4 +1,4 @@
-/* python/late_text.c - texts that are made of late values and tensors (trace/late.h).
+/* python/late_text.c - texts that are made of late values, tensors and symbols (trace/late.h).
  *
  * `f"{loss:.3f}"`, `str(n)`, `"%s" % t`: the text is a late value, too, whose entry of the log is
  * the call that makes it.  What it shows are numbers, texts, tensors, and builtin containers of
@@ -42,7 +42,8 @@ mp_late_text_init(void)
 
 /* What a text would be made of. */
 typedef struct {
-    bool late;    // something that only the graph gives a value to
+    bool late;    // something that only the graph gives a value to, or a symbol
+    bool others;  // not symbols alone
     bool tensor;  // a tensor: its text is made by Python code of torch
     bool flag;  // a bool, whose box is neither True nor False: C code tells by address
     bool refused;
@@ -64,10 +65,18 @@ show_tensor(mp_trace *T, PyObject *obj, bool formats, shown *what)
                         || (PyFunction_Check(found)
                             && !mp_is_library(PyFunction_GET_GLOBALS(found)));
     }
-    what->late = what->tensor = true;
+    what->late = what->others = what->tensor = true;
     what->refused = what->refused || !is_plain || mp_tensor_is_constant(T, obj)
                     || (!scalar && mp_tensor_requires_grad(obj));
     return rc;
+}
+
+/* A symbol whose text a graph can make: somebody has to compile that. */
+static bool
+is_symbol(const mp_trace *T, PyObject *obj)
+{
+    return mp_symbol_find(T, obj) != NULL && T->compiling != NULL
+           && T->compiling->compiler != NULL;
 }
 
 static mp_rc show(mp_trace *T, PyObject *obj, bool formats, int depth, shown *what);
@@ -104,9 +113,15 @@ show(mp_trace *T, PyObject *obj, bool formats, int depth, shown *what)
         what->refused = true;
         return MP_OK;
     }
-    if (mp_late_find(T, obj) != NULL) {
+    const mp_node *late = mp_late_find(T, obj);
+    if (late != NULL) {
         what->late = true;
+        what->others = what->others || !mp_late_is_of_numbers(T, late);
         what->flag = what->flag || PyBool_Check(obj);
+        return MP_OK;
+    }
+    if (is_symbol(T, obj)) {
+        what->late = true;
         return MP_OK;
     }
     if (is_shown_by_c(obj)) {
@@ -123,14 +138,14 @@ show(mp_trace *T, PyObject *obj, bool formats, int depth, shown *what)
     return MP_OK;
 }
 
-/* Cheap: is there anything in obj that only the graph gives a value to? */
+/* Cheap: is there anything in obj that only the graph gives a value to, or a symbol? */
 static bool
 holds_late(const mp_trace *T, PyObject *obj, int depth)
 {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     bool found = false;
-    if (mp_late_find(T, obj) != NULL
+    if (mp_late_find(T, obj) != NULL || is_symbol(T, obj)
         || (mp_tensor_is_any(obj) && is_tensor_node(mp_refgraph_at(&T->graph, obj)))) {
         return true;
     }
@@ -177,15 +192,18 @@ show_all(mp_trace *T, PyObject *const *args, Py_ssize_t count, bool formats,
     return rc;
 }
 
+/* R: a function of one number answers for any number. */
 static mp_rc
 text_begin(mp_trace *T, mp_shadow *s, PyObject *callee, const char *method,
            PyObject *const *args, Py_ssize_t count, const shown *what)
 {
+    bool raises = what->others || count > 1;
     PyObject *name = method == NULL ? NULL : PyUnicode_InternFromString(method);
     mp_rc rc = method != NULL && name == NULL
                    ? MP_ERR
-                   : mp_late_begin(T, s, callee, name, args, count, true);
+                   : mp_late_begin(T, s, callee, name, args, count, raises);
     Py_XDECREF(name);
+    T->op.of_numbers = rc == MP_OK && !what->others;
     if (rc == MP_OK && what->tensor) {
         s->below = MP_BELOW_TRUSTED;  // torch's own code, which may import some of it
     }
@@ -258,7 +276,7 @@ mp_late_format(mp_trace *T, mp_shadow *s, PyObject *value, PyObject *spec, int h
     }
     args[0] = box;
     rc = text_begin(T, s, text_static.format, NULL, args, 2,
-                    &(shown){.late = true, .tensor = what.tensor});
+                    &(shown){.others = what.others, .tensor = what.tensor});
     Py_DECREF(box);
     return rc;
 }
@@ -272,16 +290,18 @@ mp_late_build_string(mp_trace *T, mp_shadow *s, PyObject *const *parts,
         return MP_OK;
     }
     PyObject *list = PyList_New(count);
+    shown what = {.late = true};
     mp_rc rc = list == NULL || mp_late_text_init() < 0 ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
+        const mp_node *late = mp_late_find(T, parts[i]);
         PyList_SET_ITEM(list, i, Py_NewRef(parts[i]));
+        what.others = what.others || (late != NULL && !mp_late_is_of_numbers(T, late));
         rc = mp_refuse_fresh_id(T, parts[i]);
     }
     rc = rc == MP_OK && mp_refgraph_add_fresh(&T->graph, list) == NULL ? MP_ERR : rc;
     if (rc == MP_OK) {
         PyObject *args[2] = {text_static.empty, list};
-        rc =
-            text_begin(T, s, text_static.join, "join", args, 2, &(shown){.late = true});
+        rc = text_begin(T, s, text_static.join, "join", args, 2, &what);
         mp_refgraph_forget(&T->graph, list);
     }
     Py_XDECREF(list);

@@ -9,6 +9,8 @@
  * on the interpreter's stack, an object of the same exact type and value at an address of its
  * own, which its node (MP_NODE_LATE) owns.  Its type is the same in each run.
  *
+ * The text of a symbol is late, too, though the recorder knows it: looking at it pins the symbol.
+ *
  * R: nobody looks at a late value while recording.  mp_value(), mp_pin() and mp_pin_deep()
  * end the segment before the instruction that would (HOST_READ).  Who passes a value on asks
  * mp_pass(), who can use a late one mp_value_late(). */
@@ -22,6 +24,9 @@ struct mp_trace;
 typedef struct {
     PyObject *value;  // owned: what the program would have
     PyObject *box;    // borrowed from its node
+    int32_t at;       // of the log: the entry that makes it; -1: it is not known
+    bool of_numbers;  // a text that shows symbols alone (trace/symbol.h)
+    bool known;       // `of_numbers`, and these are pinned: a constant from then on
 } mp_late;
 
 typedef struct {
@@ -40,7 +45,10 @@ PyObject *mp_late_value_borrow(const struct mp_trace *T, PyObject *obj);
 /* A late value for this leaf of the log, which is `value` in this run: new reference to its
  * box.  NULL in *box: objects of this type cannot have one. */
 mp_rc mp_late_make(struct mp_trace *T, PyObject *value, PyObject *leaf, PyObject **box);
-/* The instruction in progress needs the value (of obj, or NULL: of some). */
+/* Is it a text that shows symbols alone? */
+bool mp_late_is_of_numbers(const struct mp_trace *T, const mp_node *late);
+/* The instruction in progress needs the value (of obj, or NULL: of some): it is refused, but for
+ * a text of symbols, which is a constant when these are pinned. */
 mp_rc mp_late_refuse(struct mp_trace *T, PyObject *obj);
 
 #endif

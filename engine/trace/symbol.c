@@ -210,8 +210,8 @@ mp_symbol_offer(mp_trace *T, PyObject *value)
 
 /* From here on the number is a constant, as a guard says: EQUALS of a loaded value, HOLDS
  * of any other.  The operands of a result stay symbols. */
-static mp_rc
-pin_number(mp_trace *T, int32_t number)
+mp_rc
+mp_pin_number(mp_trace *T, int32_t number)
 {
     mp_symbol *row = &T->symbols.all[number];
     const mp_number *k = &T->guards->numbers.ops[number];
@@ -248,7 +248,7 @@ pin_waiting(mp_trace *T, bool only_loose)
             s->waiting[kept++] = *w;
             continue;
         }
-        rc = rc != MP_OK ? rc : pin_number(T, w->number);
+        rc = rc != MP_OK ? rc : mp_pin_number(T, w->number);
         Py_DECREF(w->value);
     }
     s->n_waiting = kept;
@@ -506,7 +506,7 @@ mp_pin(mp_trace *T, PyObject *obj)
         return mp_late_refuse(T, obj);
     }
     const mp_node *n = mp_symbol_find(T, obj);
-    mp_rc rc = n == NULL ? MP_OK : pin_number(T, n->number);
+    mp_rc rc = n == NULL ? MP_OK : mp_pin_number(T, n->number);
     bool holds = n == NULL && mp_holds_symbols(T, obj);
     for (Py_ssize_t i = 0; holds && rc == MP_OK && i < PyTuple_GET_SIZE(obj); i++) {
         rc = mp_pin(T, PyTuple_GET_ITEM(obj, i));
@@ -525,7 +525,7 @@ mp_pin_everything(mp_trace *T)
             continue;
         }
         if (mp_number_is_source(T->guards->numbers.ops[i].op)) {
-            rc = pin_number(T, i);
+            rc = mp_pin_number(T, i);
         }
         else {
             row->pinned = true;

@@ -106,6 +106,8 @@ bool mp_has_boxes(const struct mp_trace *T);
 bool mp_holds_symbols(const struct mp_trace *T, PyObject *obj);
 /* obj, if it is a symbol or holds some in this way, is a constant from here on. */
 mp_rc mp_pin(struct mp_trace *T, PyObject *obj);
+/* The same of a number that has a box. */
+mp_rc mp_pin_number(struct mp_trace *T, int32_t number);
 /* All that C code may reach from obj. */
 mp_rc mp_pin_deep(struct mp_trace *T, PyObject *obj);
 mp_rc mp_pin_deep_all(struct mp_trace *T, PyObject *const *objs, Py_ssize_t count);

@@ -180,7 +180,8 @@ typedef struct {
     uint8_t late;            // mp_late_kind
     bool takes_late;         // some argument is a late value; where:
     bool late_first, late_slice,
-        late_bool;  // in the first argument, in a slice; a bool
+        late_bool;    // in the first argument, in a slice; a bool
+    bool of_numbers;  // it makes a text that shows symbols alone
 } mp_pending_op;
 
 /* What the operation in progress makes of late values. */
