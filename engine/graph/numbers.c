@@ -285,8 +285,8 @@ mp_graph_note_numbers(mp_trace *T, const mp_graph_numbers *numbers, PyObject *no
         PyObject *pair =
             PyList_GET_ITEM(T->sizes, i);  // (its Value has its number now)
         PyObject *made =
-            Py_BuildValue("(nO)", mp_value_index(PyTuple_GET_ITEM(pair, 0)),
-                          PyTuple_GET_ITEM(pair, 1));
+            Py_BuildValue("(nOO)", mp_value_index(PyTuple_GET_ITEM(pair, 0)),
+                          PyTuple_GET_ITEM(pair, 1), PyTuple_GET_ITEM(pair, 2));
         if (made == NULL || PyList_Append(sizes, made) < 0) {
             Py_CLEAR(sizes);
         }

@@ -225,14 +225,15 @@ ask(mp_trace *T, mp_node *n)
     return terms;
 }
 
-/* The terms of this tensor were used: they are proven when the graph is compiled. */
+/* The terms of this tensor were used: they are proven when the graph is compiled.  strides: or
+ * None. */
 static int
-note_terms(mp_trace *T, const mp_node *n, PyObject *terms)
+note_terms(mp_trace *T, const mp_node *n, PyObject *terms, PyObject *strides)
 {
     if (T->sizes == NULL && (T->sizes = PyList_New(0)) == NULL) {
         return -1;
     }
-    PyObject *pair = PyTuple_Pack(2, n->leaf, terms);
+    PyObject *pair = PyTuple_Pack(3, n->leaf, terms, strides);
     int rc = pair == NULL ? -1 : PyList_Append(T->sizes, pair);
     Py_XDECREF(pair);
     return rc;
@@ -271,7 +272,7 @@ sizes_of_result(mp_trace *T, mp_node *n, sizes *out, bool *known)
     }
     int64_t more;
     *known = *known && mp_tensor_size(n->obj, out->ndim, &more) != 1;
-    bool noted = !*known || note_terms(T, n, terms) == 0;
+    bool noted = !*known || note_terms(T, n, terms, Py_None) == 0;
     Py_DECREF(terms);
     return PyErr_Occurred() || !noted ? MP_ERR : MP_OK;
 }
@@ -487,56 +488,150 @@ takes_dim(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, int64_t *d
     return overflow == 0;
 }
 
-/* -- Strides of inputs, which their guards know --------------------------------------------- */
+/* -- Strides ------------------------------------------------------------------------------- */
 
-/* -1: what it is now; MP_NUMBER_NONE, or -3 with an exception. */
+/* All sizes and strides of a tensor, as numbers; constants, too. */
+typedef struct {
+    int32_t ndim;
+    int32_t size[MP_MAX_READ], stride[MP_MAX_READ];
+} layout;
+
+/* MP_NUMBER_NONE, or -1 with an exception. */
 static int32_t
-number_of_stride(mp_trace *T, const mp_node *n, const mp_tensor_meta *m, int32_t dim)
+number_of_int(mp_trace *T, int64_t value)
+{
+    return mp_guards_number(T->guards, MP_N_INT, -1, -1, value, 0.0);
+}
+
+static int32_t
+input_size(mp_trace *T, const mp_node *n, const mp_tensor_meta *m, int32_t dim)
+{
+    return mp_tensor_meta_is_open(m, dim)
+               ? mp_guards_number(T->guards, MP_N_SIZE, n->reg, -1, dim, 0.0)
+               : number_of_int(T, m->dims[dim]);
+}
+
+/* As its guard knows it. */
+static int32_t
+input_stride(mp_trace *T, const mp_node *n, const mp_tensor_meta *m, int32_t dim)
 {
     int32_t link = mp_tensor_meta_link(m, dim);
     if (link == MP_STRIDE_FIXED) {
-        return -1;
+        return number_of_int(T, m->dims[m->ndim + dim]);
     }
     if (link == MP_STRIDE_FREE) {
-        int32_t k = mp_guards_number(T->guards, MP_N_STRIDE, n->reg, -1, dim, 0.0);
-        return k == -1 ? -3 : k;
+        return mp_guards_number(T->guards, MP_N_STRIDE, n->reg, -1, dim, 0.0);
     }
-    bool open = mp_tensor_meta_is_open(m, link);
-    int32_t size =
-        open ? mp_guards_number(T->guards, MP_N_SIZE, n->reg, -1, link, 0.0)
-             : mp_guards_number(T->guards, MP_N_INT, -1, -1, m->dims[link], 0.0);
-    int32_t inner = number_of_stride(T, n, m, link);
-    if (inner == -1) {
-        inner =
-            mp_guards_number(T->guards, MP_N_INT, -1, -1, m->dims[m->ndim + link], 0.0);
-    }
-    if (size < 0 || inner < 0) {
-        return PyErr_Occurred() ? -3 : MP_NUMBER_NONE;
-    }
-    int32_t k = mp_guards_number(T->guards, MP_N_MUL, size, inner, 0, 0.0);
-    return k == -1 ? -3 : k;
+    int32_t size = input_size(T, n, m, link);
+    int32_t inner = size < 0 ? size : input_stride(T, n, m, link);
+    return inner < 0 ? inner
+                     : mp_guards_number(T->guards, MP_N_MUL, size, inner, 0, 0.0);
 }
 
-/* *done is false if a stride is no number. */
+/* *known is false if one of them is no number. */
 static mp_rc
-answer_strides(mp_trace *T, mp_shadow *s, mp_node *n, const mp_tensor_meta *m, bool one,
-               int64_t dim, bool *done)
+layout_of_input(mp_trace *T, const mp_node *n, layout *out, bool *known)
 {
-    sizes found = {.ndim = m->ndim};
-    for (int32_t d = 0; d < m->ndim; d++) {
-        found.size[d] = number_of_stride(T, n, m, d);
-        if (found.size[d] < -1) {
-            return PyErr_Occurred() ? MP_ERR : MP_OK;
+    const mp_tensor_meta *m = mp_guards_tensor_borrow(T->guards, n->reg);
+    *known = m != NULL && m->ndim <= MP_MAX_READ;
+    out->ndim = *known ? m->ndim : 0;
+    for (int32_t d = 0; d < out->ndim && *known; d++) {
+        out->size[d] = input_size(T, n, m, d);
+        out->stride[d] = out->size[d] < 0 ? -1 : input_stride(T, n, m, d);
+        *known = out->size[d] >= 0 && out->stride[d] >= 0;
+    }
+    return PyErr_Occurred() ? MP_ERR : MP_OK;
+}
+
+/* Numbers of terms that have the values that the tensor really has; false: they have not, or
+ * with an exception. */
+static bool
+numbers_of_terms(mp_trace *T, PyObject *terms, const mp_node *n,
+                 int (*read)(PyObject *, int64_t, int64_t *), int32_t *numbers)
+{
+    bool known = true;
+    for (int32_t d = 0; d < PyTuple_GET_SIZE(terms) && known; d++) {
+        int64_t now;
+        numbers[d] = number_of_term(T, PyTuple_GET_ITEM(terms, d));
+        PyObject *value = numbers[d] < 0 ? NULL : mp_symbol_number_now(T, numbers[d]);
+        known = value != NULL && PyLong_Check(value) && read(n->obj, d, &now) == 1
+                && PyLong_AsLongLong(value) == now;
+        Py_XDECREF(value);
+    }
+    return known;
+}
+
+/* The recorder of sizes tells them, and the proof looks again. */
+static mp_rc
+layout_of_result(mp_trace *T, const mp_node *n, layout *out, bool *known)
+{
+    *known = false;
+    if (n->leaf == NULL || T->apply.cls != NULL) {
+        return MP_OK;
+    }
+    PyObject *terms = mp_shape_ask(T, "ask", n->leaf);
+    if (terms == NULL || !PyTuple_Check(terms)) {
+        Py_XDECREF(terms);
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    PyObject *of_sizes = PyTuple_GET_ITEM(terms, 0);
+    PyObject *of_strides = PyTuple_GET_ITEM(terms, 1);
+    out->ndim = (int32_t)PyTuple_GET_SIZE(of_sizes);
+    *known = out->ndim <= MP_MAX_READ
+             && numbers_of_terms(T, of_sizes, n, mp_tensor_size, out->size)
+             && numbers_of_terms(T, of_strides, n, mp_tensor_stride, out->stride);
+    bool noted = !*known || note_terms(T, n, of_sizes, of_strides) == 0;
+    Py_DECREF(terms);
+    return PyErr_Occurred() || !noted ? MP_ERR : MP_OK;
+}
+
+static mp_rc
+read_layout(mp_trace *T, const mp_node *n, layout *out, bool *known)
+{
+    return n->reg >= 0 ? layout_of_input(T, n, out, known)
+                       : layout_of_result(T, n, out, known);
+}
+
+/* Guard that two numbers are equal, or that they are not, as they are in this run. */
+static mp_rc
+hold_relation(mp_trace *T, mp_number_op op, int32_t a, int32_t b)
+{
+    if (a == b) {
+        return MP_OK;  // (equal, that is)
+    }
+    int32_t test = mp_guards_number(T->guards, op, a, b, 0, 0.0);
+    return test < 0 || mp_guards_hold(T->guards, test) < 0 ? MP_ERR : MP_OK;
+}
+
+/* x.is_contiguous(): each stride is the product of the sizes inside, or is not, up to the first
+ * where that decides.  *done is false where a size is 0: nothing is asked of strides then. */
+static mp_rc
+decide_contiguous(mp_trace *T, const mp_node *n, const layout *l, bool *done)
+{
+    int64_t size = 1, stride = 1, dense = 1;
+    for (int32_t d = 0; d < l->ndim && *done; d++) {
+        *done = mp_tensor_size(n->obj, d, &size) == 1 && size > 0;
+    }
+    int32_t product = *done ? number_of_int(T, 1) : -1;
+    int32_t one = product;
+    mp_rc rc = MP_OK;
+    for (int32_t d = l->ndim - 1; d >= 0 && *done && rc == MP_OK; d--) {
+        (void)mp_tensor_size(n->obj, d, &size);
+        (void)mp_tensor_stride(n->obj, d, &stride);
+        if (size == 1) {
+            rc = hold_relation(T, MP_N_EQ, l->size[d], one);
+            continue;
         }
+        if (stride != dense) {
+            rc = hold_relation(T, MP_N_NE, l->size[d], one);
+            return rc != MP_OK ? rc : hold_relation(T, MP_N_NE, l->stride[d], product);
+        }
+        rc = hold_relation(T, MP_N_EQ, l->stride[d], product);
+        dense *= size;
+        product = mp_guards_number(T->guards, MP_N_MUL, product, l->size[d], 0, 0.0);
+        *done = product >= 0;
     }
-    *done = true;
-    if (one) {
-        return answer_size(T, s, n, &found, dim);
-    }
-    T->n_read = found.ndim;
-    memcpy(T->read, found.size, (size_t)found.ndim * sizeof(*T->read));
-    s->post = MP_POST_SHAPE;
-    return MP_OK;
+    return PyErr_Occurred() ? MP_ERR : rc;
 }
 
 /* x.stride(), x.stride(0), x.is_contiguous(). */
@@ -548,20 +643,37 @@ call_of_strides(mp_trace *T, mp_shadow *s, mp_node *n, PyObject *callee,
     bool dense = is_method(callee, MP_K_TENSOR_IS_CONTIGUOUS);
     int64_t dim = 0;
     bool one = strides && takes_dim(args, nargs, kwnames, &dim);
-    const mp_tensor_meta *m =
-        (strides || dense) && n->reg >= 0 && n->sized && !n->dynamic
-            ? mp_guards_tensor_borrow(T->guards, n->reg)
-            : NULL;
-    if (m == NULL || m->ndim > MP_MAX_READ
+    if (!(strides || dense) || !n->sized || n->dynamic
         || (!one && (nargs != 1 || kwnames != NULL))) {
         return MP_OK;
     }
-    if (dense) {
-        *done = !m->opened || mp_tensor_meta_stays_contiguous(m);
+    const mp_tensor_meta *m =
+        n->reg >= 0 ? mp_guards_tensor_borrow(T->guards, n->reg) : NULL;
+    if (dense && m != NULL && (!m->opened || mp_tensor_meta_stays_contiguous(m))) {
+        *done = true;
         return MP_OK;
     }
+    layout found;
     mp_rc rc = one ? mp_pin(T, args[1]) : MP_OK;
-    return rc != MP_OK ? rc : answer_strides(T, s, n, m, one, dim, done);
+    rc = rc != MP_OK ? rc : read_layout(T, n, &found, done);
+    if (rc != MP_OK || !*done) {
+        return rc;
+    }
+    if (dense) {
+        return decide_contiguous(T, n, &found, done);
+    }
+    sizes read = {.ndim = found.ndim};
+    for (int32_t d = 0; d < found.ndim; d++) {
+        bool fixed = T->guards->numbers.ops[found.stride[d]].op == MP_N_INT;
+        read.size[d] = fixed ? NOW : found.stride[d];
+    }
+    if (one) {
+        return answer_size(T, s, n, &read, dim);
+    }
+    T->n_read = read.ndim;
+    memcpy(T->read, read.size, (size_t)read.ndim * sizeof(*T->read));
+    s->post = MP_POST_SHAPE;
+    return MP_OK;
 }
 
 mp_rc

@@ -302,9 +302,9 @@ typedef struct mp_trace {
     PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
     PyObject *input_rows;   // owned list: what it is told of the inputs; NULL: nothing
     PyObject *number_rows;  // owned: what it knows of the numbers; NULL: nothing
-    PyObject *sizes;        // owned list of (Value, terms): sizes of results that the
-                            // program has read (graph/shape.c); NULL: none
-    mp_node **inputs;       // external tensors used by the graph
+    PyObject *sizes;        // owned list of (Value, terms, terms or None): sizes and
+    // strides that the program has read (graph/shape.c); NULL: none
+    mp_node **inputs;  // external tensors used by the graph
     int n_inputs, cap_inputs;
     PyObject *result;   // owned: the root's return value, while planning
     PyObject *outputs;  // borrowed list that gets the graph's real outputs, or NULL

@@ -39,7 +39,11 @@ def layout(x, dims):
 def spec(ops, inputs, outputs, dims, numbers=None, sizes=()):
     """A spec of these inputs; dims: the dynamic ones of each tensor."""
     dynamic = {i: layout(inputs[i], d) for i, d in dims.items()}
-    notes = {"numbers": numbers or {}, "dynamic": dynamic, "sizes": list(sizes)}
+    notes = {
+        "numbers": numbers or {},
+        "dynamic": dynamic,
+        "sizes": [(*told, None)[:3] for told in sizes],
+    }
     return ops, len(inputs), outputs, notes
 
 
@@ -179,10 +183,45 @@ def test_floats_and_ints_in_arithmetic():
 
 
 def test_a_float_that_torch_reads_is_a_constant():
-    ops = [(F.dropout, (V[0], N[0], True), {}, V[2])]
-    here, *others = [[torch.randn(3, 4), p] for p in (0.5, 0.25)]
+    ops = [(F.interpolate, (V[0],), {"scale_factor": N[0]}, V[2])]
+    here, *others = [[torch.randn(3, 4, 8), p] for p in (0.5, 0.25)]
     made = spec(ops, here, (2,), {0: (0,)}, {0: ("INPUT", 1, 0.5)})
-    assert fits(made, here, *others, [torch.randn(7, 4), 0.5])[0][1] == 0.5
+    assert fits(made, here, *others, [torch.randn(7, 4, 8), 0.5])[0][1] == 0.5
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [(F.dropout, (V[0], N[0], True), {}, V[2])],
+        [(F.layer_norm, (V[0], (4,)), {"eps": N[0]}, V[2])],
+        [(torch.nan_to_num, (V[0], N[0]), {}, V[2])],
+        [("uniform_", (V[0], 0.0, N[0]), {}, V[2])],
+        [(torch.tensor, ([N[0], 1],), {}, V[2])],
+    ],
+    ids=lambda ops: getattr(ops[0][0], "__name__", ops[0][0]),
+)
+def test_a_float_that_only_values_depend_on_varies(ops):
+    here, *others = [[torch.randn(3, 4), p] for p in (0.5, 0.25, 0.75)]
+    made = spec(ops, here, (2,), {0: (0,)}, {0: ("INPUT", 1, 0.5)})
+    assert fits(made, here, *others) == others
+
+
+def test_dropout_with_zero_answers_with_its_argument():
+    ops = [(F.dropout, (V[0], N[0], True), {}, V[2])]
+    here, nothing, more = [[torch.randn(3, 4), p] for p in (0.5, 0.0, 1.0)]
+    made = spec(ops, here, (2,), {0: (0,)}, {0: ("INPUT", 1, 0.5)})
+    assert fits(made, here, nothing, more) == [more]
+
+
+def test_strides_that_the_recording_was_told():
+    ops = [("transpose", (V[0], 0, 1), {}, V[1])]
+    here, more = rows(3, 7)
+    terms = (("INT", 4), ("SIZE", 0, 0)), (("INT", 1), ("INT", 4))
+    made = spec(ops, here, (1,), {0: (0,)}, sizes=[(1, *terms)])
+    assert fits(made, here, more) == [more]
+    wrong = terms[0], (("INT", 1), ("ADD", ("SIZE", 0, 0), ("INT", 1)))
+    made = spec(ops, here, (1,), {0: (0,)}, sizes=[(1, *wrong)])
+    assert fits(made, here, more) == []
 
 
 def test_attention():

@@ -87,16 +87,18 @@ def enter(spec: Spec, inputs: Sequence[Any], run: Run) -> None:
 
 
 def _answered(answers: Any, run: Run) -> list[Term]:
-    """Check what the recording was told of sizes."""
+    """Check what the recording was told of sizes and strides."""
     guards: list[Term] = []
-    for index, terms in answers:
-        sizes = run.values[index].shape
-        if len(sizes) != len(terms):
+    for index, terms, strides in answers:
+        x = run.values[index]
+        if x.dim() != len(terms):
             raise NotImplementedError("another number of dimensions")
-        for size, term in zip(sizes, terms, strict=True):
+        numbers = [*zip(x.size(), terms, strict=True)]
+        numbers += zip(x.stride(), strides or (), strict=strides is not None)
+        for number, term in numbers:
             if term is None:  # it depends on data
                 continue
-            found = run.world.term(size)
+            found = run.world.term(number)
             if found != term:
                 guards.append(("EQ", term, found))
     return guards

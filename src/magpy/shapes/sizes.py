@@ -13,6 +13,7 @@ import torch
 from torch._subclasses import FakeTensor
 
 from magpy import graph
+from magpy.shapes import values
 from magpy.shapes.rules import Book
 from magpy.shapes.terms import UntranslatableError
 from magpy.shapes.world import Layout, World
@@ -243,7 +244,8 @@ class Run:
                 raise NotImplementedError(f"{target} is not torch's")
             args = [got if arg is graph.PREVIOUS else self._of(arg) for arg in args]
             kwargs = {key: self._of(arg) for key, arg in kwargs.items()}
-            if type(target) is str:
+            args, kwargs = values.plain(target, args, kwargs)
+            if type(target) is str and target not in values.MAKERS:
                 got = getattr(args[0], target)(*args[1:], **kwargs)
             else:
                 got = symbolic(target)(*args, **kwargs)
@@ -338,8 +340,8 @@ def is_torchs(target: Any) -> bool:
 
 def symbolic(target: Any) -> Any:
     """Return what stands for a function where tensors are fakes and numbers symbols."""
-    known = isinstance(target, _PYTHONS) or target in _KERNELS
-    return {**_SYMBOLIC, **_KERNELS}.get(target, target) if known else target
+    known = isinstance(target, (*_PYTHONS, str)) or target in _KERNELS
+    return _STAND_INS.get(target, target) if known else target
 
 
 def _converter(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -394,6 +396,13 @@ _SYMBOLIC: dict[Any, Callable[..., Any]] = {
         for name in "sqrt sin cos tan asin acos atan sinh cosh tanh".split()
         if hasattr(torch, f"_sym_{name}")
     },
+}
+
+
+_STAND_INS: dict[Any, Callable[..., Any]] = {
+    **_SYMBOLIC,
+    **_KERNELS,
+    **values.MAKERS,
 }
 
 
