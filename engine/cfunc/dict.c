@@ -19,6 +19,7 @@ mp_rule_dict_pop(mp_trace *T, mp_shadow *s, const mp_call *c)
         return mp_prepare_instance(T, c->args[1]);
     }
     rc = mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    mp_symbol_offer(T, value);
     return rc == MP_OK && value != NULL ? mp_write_key(T, n.node, c->args[1], true)
                                         : rc;
 }
@@ -35,6 +36,7 @@ mp_rule_dict_setdefault(mp_trace *T, mp_shadow *s, const mp_call *c)
         return rc;
     }
     rc = mp_read_key(T, c->args[0], n.node, c->args[1], &value);
+    mp_symbol_offer(T, value);
     return rc == MP_OK && value == NULL ? mp_write_key(T, n.node, c->args[1], false)
                                         : rc;
 }

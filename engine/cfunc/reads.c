@@ -145,6 +145,11 @@ take_items(mp_trace *T, mp_shadow *s, const mp_call *c, Py_ssize_t taken, bool v
     }
     rc = rc != MP_OK ? rc : mp_note_hashing(T, s, c->callee, c->args, taken);
     s->yields = mp_yields(T, c->callee, c->args, taken, values);
+    // (Keys of a dict are hashed, values are not.)
+    for (Py_ssize_t i = 0; i < taken && rc == MP_OK; i++) {
+        bool only_moves = !s->looks && (!s->hashes || PyDict_CheckExact(c->args[i]));
+        rc = only_moves ? mp_box_in_place(T, c->args[i]) : MP_OK;
+    }
     return rc;
 }
 

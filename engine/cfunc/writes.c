@@ -91,7 +91,11 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     for (Py_ssize_t i = 1; i < c->nargs && rc == MP_OK; i++) {
         rc = mp_note_set_order(T, args[i]);
     }
-    return rc == MP_OK ? mp_write_content(T, n.node) : rc;
+    rc = rc == MP_OK ? mp_write_content(T, n.node) : rc;
+    for (Py_ssize_t i = 0; i < c->nargs && rc == MP_OK && !eval; i++) {
+        rc = mp_box_in_place(T, args[i]);
+    }
+    return rc;
 }
 
 /* The body of the two rules below: check, fill, and note the hashing that the function
@@ -155,7 +159,8 @@ mp_rule_content_pass(mp_trace *T, mp_shadow *s, const mp_call *c)
     rc = mp_value(T, c->args[0], &self);
     rc = rc != MP_OK ? rc : mp_pass_args(T, c->args + 1, c->count - 1);
     rc = rc != MP_OK || c->nargs < 3 ? rc : mp_prepare_instance(T, c->args[1]);
-    return rc != MP_OK ? rc : mp_write_content(T, self.node);
+    rc = rc != MP_OK ? rc : mp_write_content(T, self.node);
+    return rc != MP_OK ? rc : mp_box_in_place(T, c->args[0]);
 }
 
 /* _collections._count_elements(mapping, iterable), the loop of collections.Counter. */

@@ -85,9 +85,24 @@ is_graph_object(PyObject *obj)
 
 static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
 
+/* An item of a container that was read; its number becomes a symbol. */
+static mp_rc
+item_tree(mp_trace *T, const mp_node *owner, Py_ssize_t i, PyObject *key,
+          PyObject *item, PyObject **tree)
+{
+    PyObject *box = NULL;
+    bool external = owner != NULL && owner->reg >= 0 && T->symbols.n_waiting > 0;
+    mp_rc rc =
+        external ? mp_symbol_take_item(T, owner->reg, i, key, item, &box) : MP_OK;
+    rc = rc != MP_OK ? rc : op_tree(T, box == NULL ? item : box, tree);
+    Py_XDECREF(box);
+    return rc;
+}
+
 static mp_rc
 tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
 {
+    const mp_node *n = mp_refgraph_find(&T->graph, obj);
     assert(PyList_CheckExact(obj) || PyTuple_Check(obj));
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
     bool is_list = PyList_Check(obj);
@@ -95,7 +110,7 @@ tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
     mp_rc rc = out == NULL ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
         PyObject *item = NULL;
-        rc = op_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item);
+        rc = item_tree(T, n, i, NULL, PySequence_Fast_GET_ITEM(obj, i), &item);
         if (rc == MP_OK && is_list) {
             PyList_SET_ITEM(out, i, item);
         }
@@ -115,6 +130,7 @@ static mp_rc
 tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
 {
     assert(PyDict_Check(obj));
+    const mp_node *n = mp_refgraph_find(&T->graph, obj);
     PyObject *out = PyDict_New(), *key, *value;
     mp_rc rc = out == NULL ? MP_ERR : MP_OK;
     Py_ssize_t pos = 0;
@@ -125,7 +141,7 @@ tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
                                 mp_type_name(key));
             break;
         }
-        rc = op_tree(T, value, &item);
+        rc = item_tree(T, n, -1, key, value, &item);
         if (rc == MP_OK && PyDict_SetItem(out, key, item) < 0) {
             rc = MP_ERR;
         }

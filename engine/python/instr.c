@@ -322,15 +322,20 @@ note_keys(mp_trace *T, mp_shadow *s, const mp_instr *in, int step)
 /* `for x in iterable`. An external iterator that guards can look into is its own
  * iterator; it is advanced by FOR_ITER. */
 static mp_rc
-do_get_iter(mp_trace *T, mp_shadow *s, PyObject *iterable)
+do_get_iter(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
+    PyObject *iterable = TOP(s, in, 1);
     PyObject *item;
     mp_node *n = mp_refgraph_find(&T->graph, iterable);
     if (n != NULL && n->reg >= 0 && mp_iterator_peek(iterable, 0, &item) >= 0) {
         s->post = MP_POST_RESULT;  // its own iterator
         return MP_OK;
     }
-    return mp_record_iter(T, s, iterable);
+    mp_rc rc = mp_record_iter(T, s, iterable);
+    rc = rc != MP_OK ? rc : mp_box_in_place(T, iterable);
+    return rc != MP_OK || !PyTuple_CheckExact(iterable)
+               ? rc
+               : mp_number_box_items(T, s, in->depth - 1);
 }
 
 /* Has the run changed the container that the iterator goes through? Then the next item
@@ -787,7 +792,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_known(T, TOP(s, in, 1));
     case MP_OP_GET_ITER:
     case MP_OP_GET_YIELD_FROM_ITER:
-        return do_get_iter(T, s, TOP(s, in, 1));
+        return do_get_iter(T, s, in);
     case MP_OP_FOR_ITER:
         return do_for_iter(T, s, TOP(s, in, 1));
     case MP_OP_SEND:

@@ -54,7 +54,8 @@ getitem_sequence(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject 
     }
     if (!PyLong_Check(key)) {
         mp_rc rc = mp_read_c_object(T, key, key_node);
-        return rc != MP_OK ? rc : mp_read_all(T, obj);
+        rc = rc != MP_OK ? rc : mp_read_all(T, obj);
+        return rc != MP_OK ? rc : mp_box_in_place(T, obj);
     }
     Py_ssize_t i = PyLong_AsSsize_t(key), size = PySequence_Fast_GET_SIZE(obj);
     if (i == -1 && PyErr_Occurred()) {
@@ -250,7 +251,8 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
         return MP_OK;
     }
     if (mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
-        return mp_read_all(T, obj);
+        rc = mp_read_all(T, obj);
+        return rc != MP_OK ? rc : mp_box_in_place(T, obj);
     }
     if (mp_is_array(obj)) {
         return mp_array_read(T, obj, n.node);
@@ -360,7 +362,8 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         return mp_write_key(T, n.node, key, value == NULL);
     }
     if (PyList_Check(obj) || mp_is_deque(obj)) {
-        return mp_write_content(T, n.node);
+        rc = mp_write_content(T, n.node);
+        return rc != MP_OK ? rc : mp_box_in_place(T, obj);
     }
     if (PyByteArray_CheckExact(obj)) {
         return mp_write_bytes(T, s, n.node, key, value);

@@ -281,6 +281,32 @@ accumulate(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
     return rc;
 }
 
+/* The same of ints and floats: which of them it is decides the type of the answer, so each compare
+ * becomes a guard. */
+static mp_rc
+choose(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
+       Py_ssize_t count, bool *done)
+{
+    int compare = op == MP_N_MIN ? Py_LT : Py_GT;
+    PyObject *best = args[0];
+    bool known = true;
+    mp_rc rc = mp_refuse_fresh_id(T, best);
+    for (Py_ssize_t i = 1; i < count && rc == MP_OK && known; i++) {
+        rc = mp_refuse_fresh_id(T, args[i]);
+        if (rc == MP_OK && are_numbers(T, args[i], best)) {
+            rc = mp_symbol_decide(T, compare_numbers[compare], args[i], best, &known);
+        }
+        best = PyObject_RichCompareBool(args[i], best, compare) == 1 ? args[i] : best;
+    }
+    const mp_node *n = mp_symbol_find(T, best);
+    *done = rc == MP_OK && known;
+    if (*done) {
+        s->number = n == NULL ? -1 : n->number;
+        s->post = n == NULL ? MP_POST_RESULT : MP_POST_NUMBER;
+    }
+    return rc;
+}
+
 /* min(), max() of so many. */
 static mp_rc
 extreme(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
@@ -288,7 +314,7 @@ extreme(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
 {
     for (Py_ssize_t i = 0; i < count; i++) {
         if (Py_TYPE(items[i]) != Py_TYPE(items[0])) {
-            return MP_OK;  // which type the answer has would be a question of values
+            return choose(T, s, op, items, count, done);
         }
     }
     return fold(T, s, op, items, count, done);
@@ -306,30 +332,53 @@ all_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count)
     return all && any;
 }
 
-/* sum(xs), max(xs) of a list or tuple that the run has made: what is in it is known. */
+static mp_rc box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made);
+
+/* A new tuple of what is in a list or tuple, with boxes; NULL: it is of another kind. */
+static mp_rc
+items_of(mp_trace *T, PyObject *xs, PyObject **items)
+{
+    *items = NULL;
+    if (!PyTuple_CheckExact(xs) && !PyList_CheckExact(xs)) {
+        return MP_OK;
+    }
+    mp_node *n = mp_refgraph_find(&T->graph, xs);
+    bool made = (n != NULL && n->kind == MP_NODE_FRESH) || mp_holds_symbols(T, xs);
+    if (!made && (n == NULL || !mp_node_needs_guards(n) || n->appended)) {
+        return MP_OK;
+    }
+    if (made) {
+        return (*items = PySequence_Tuple(xs)) == NULL ? MP_ERR : MP_OK;
+    }
+    mp_rc rc = mp_read_all(T, xs);
+    return rc != MP_OK || T->symbols.n_waiting == 0
+               ? rc
+               : box_sequence(T, n->reg, xs, items);
+}
+
+/* sum(xs), max(xs) of a list or tuple. */
 static mp_rc
 call_of_items(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
 {
-    PyObject *xs = c->args[0];
+    PyObject *all;
     bool adds = c->callee == mp_known[MP_K_SUM],
          prod = c->callee == mp_known[MP_K_PROD];
-    const mp_node *n = mp_refgraph_find(&T->graph, xs);
-    bool made = (PyTuple_CheckExact(xs) || PyList_CheckExact(xs)) && n != NULL
-                && n->kind == MP_NODE_FRESH;
-    if (!made && !mp_holds_symbols(T, xs)) {
-        return MP_OK;
-    }
-    PyObject *const *items = PySequence_Fast_ITEMS(xs);
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(xs);
-    if (!all_numbers(T, items, count)) {
-        return MP_OK;
-    }
     int op = mp_number_of_call(c->callee, 2);
-    return adds || prod
-               ? accumulate(T, s, adds ? MP_N_ADD : MP_N_MUL, items, count, done)
-           : (op == MP_N_MIN || op == MP_N_MAX) && count > 1
-               ? extreme(T, s, (mp_number_op)op, items, count, done)
-               : MP_OK;
+    bool folds = op == MP_N_MIN || op == MP_N_MAX;
+    mp_rc rc = adds || prod || folds ? items_of(T, c->args[0], &all) : MP_OK;
+    if (!(adds || prod || folds) || rc != MP_OK || all == NULL) {
+        return rc;
+    }
+    PyObject *const *items = PySequence_Fast_ITEMS(all);
+    Py_ssize_t count = PyTuple_GET_SIZE(all);
+    if (all_numbers(T, items, count)) {
+        rc = adds || prod
+                 ? accumulate(T, s, adds ? MP_N_ADD : MP_N_MUL, items, count, done)
+             : count > 1 ? extreme(T, s, (mp_number_op)op, items, count, done)
+                         : MP_OK;
+    }
+    Py_DECREF(all);
+    return rc;
 }
 
 /* A function of C with a row in number/numbers.def or number/functions.def.  Clears *done if
@@ -345,12 +394,12 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     if (late != MP_OK || *done) {
         return late;
     }
+    PyObject *const *args = c->args;
+    if (c->kwnames == NULL && c->nargs == 1 && !mp_is_number(args[0])) {
+        return call_of_items(T, s, c, done);
+    }
     if (c->kwnames != NULL || T->symbols.n_open == 0 || c->nargs == 0) {
         return MP_OK;
-    }
-    PyObject *const *args = c->args;
-    if (c->nargs == 1 && !mp_is_number(args[0])) {
-        return call_of_items(T, s, c, done);
     }
     if (!all_numbers(T, args, c->nargs)) {
         return MP_OK;

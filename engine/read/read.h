@@ -65,6 +65,8 @@ mp_rc mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name,
 mp_rc mp_unwrap_proxy(mp_trace *T, PyObject **obj);
 /* Guard all of a container's entry content (keys, length, items), one level. */
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
+/* Numbers of a list, dict or deque that was read so become symbols in it (read/boxes.c). */
+mp_rc mp_box_in_place(mp_trace *T, PyObject *obj);
 /* The same for an object whose items C code will take: aborts if no guard can cover the
  * items of an external object. */
 mp_rc mp_read_items(mp_trace *T, PyObject *obj);

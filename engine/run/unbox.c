@@ -216,6 +216,12 @@ mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
         Py_SETREF(*result, Py_NewRef(value));
     }
     walk w = {.T = T};
+    for (int32_t i = 0; T->symbols.are_outside && i < T->graph.n_nodes; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (n->boxed && !n->released) {
+            walk_add(&w, n->obj);
+        }
+    }
     if (depth != MP_DEPTH_GONE) {
         unbox_frames(&w, depth);
     }

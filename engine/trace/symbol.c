@@ -287,6 +287,22 @@ mp_symbol_take(mp_trace *T, PyObject *answer, PyObject **box)
     return rc != MP_OK ? rc : pinned;
 }
 
+/* The number has a box; it may have been loaded more than once. */
+static void
+wait_no_more(mp_symbols *s, int32_t number)
+{
+    int kept = 0;
+    for (int i = 0; i < s->n_waiting; i++) {
+        if (s->waiting[i].number == number) {
+            Py_DECREF(s->waiting[i].value);
+        }
+        else {
+            s->waiting[kept++] = s->waiting[i];
+        }
+    }
+    s->n_waiting = kept;
+}
+
 mp_rc
 mp_symbol_take_item(mp_trace *T, int32_t reg, Py_ssize_t index, PyObject *key,
                     PyObject *item, PyObject **box)
@@ -298,11 +314,12 @@ mp_symbol_take_item(mp_trace *T, int32_t reg, Py_ssize_t index, PyObject *key,
         int32_t from = T->guards->numbers.ops[w.number].a;
         const mp_guard *load = &T->guards->ops[T->guards->def[from]];
         if (load->a == reg && w.value == item
-            && (key != NULL ? load->kind == MP_G_LOAD_KEY && load->obj == key
-                            : load->kind == MP_G_LOAD_ITEM && load->n == index)) {
-            s->waiting[i] = s->waiting[--s->n_waiting];
+            && (key != NULL
+                    ? load->kind == MP_G_LOAD_KEY && load->obj == key
+                    : (load->kind == MP_G_LOAD_ITEM || load->kind == MP_G_LOAD_DEQUE)
+                          && load->n == index)) {
             mp_rc rc = mp_symbol_make(T, w.number, w.value, box);
-            Py_DECREF(w.value);
+            wait_no_more(s, w.number);
             return rc;
         }
     }
@@ -551,7 +568,7 @@ typedef struct {
 } reach;
 
 /* Could a symbol's box be inside obj? Objects from outside hold none unless the
- * recording has written to one. */
+ * recording has written to one, or has put some there. */
 static bool
 may_hold_boxes(const mp_trace *T, PyObject *obj)
 {
@@ -560,7 +577,8 @@ may_hold_boxes(const mp_trace *T, PyObject *obj)
         return false;
     }
     const mp_node *n = mp_refgraph_at(&T->graph, obj);
-    return n == NULL || n->kind == MP_NODE_FRESH || T->n_writes > 0;
+    return n == NULL || n->kind == MP_NODE_FRESH || T->n_writes > 0
+           || T->symbols.are_outside;
 }
 
 static bool

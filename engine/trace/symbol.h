@@ -36,7 +36,8 @@ typedef struct {
 typedef struct {
     mp_symbol *all;  // by number
     int32_t cap;
-    int32_t n_open;  // symbols that are not pinned
+    int32_t n_open;    // symbols that are not pinned
+    bool are_outside;  // boxes stand in containers from outside
     mp_waiting *waiting;
     int n_waiting, cap_waiting;
     int waits_in;  // height of the stack that the loads belong to

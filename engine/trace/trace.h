@@ -226,10 +226,10 @@ typedef struct mp_region {
     int32_t inside;
     bool trial;  // what T->trial was before it
     // A branch: of the frame that branches, and where its arms meet.
-    int32_t body;       // what T->body was before it
-    int64_t arm_end;    // likewise
-    int32_t depth;      // its place in T->stack
-    int32_t join;       // the first unit of call[2]; -1: both arms return; -2: no branch
+    int32_t body;     // what T->body was before it
+    int64_t arm_end;  // likewise
+    int32_t depth;    // its place in T->stack
+    int32_t join;     // the first unit of call[2]; -1: both arms return; -2: no branch
     int32_t others[2];  // where the arms begin, if it is false, if it is true
     int32_t below;      // how many values the stack holds there, without the condition
     uint64_t loops;     // places on the stack: iterators of which each arm has its own
