@@ -327,6 +327,7 @@ done:
     Py_DECREF(root);
     return check.op == NULL ? result : mp_verify->finish(&check, result);
 }
+
 /* No entry answers, and the user forbids another recording. */
 static PyObject *
 dispatch_stance_miss(mp_CompiledObject *op, mp_stance stance, const dispatch_args *call)

@@ -45,7 +45,7 @@ typedef struct {
     mp_found (*search)(mp_CompiledObject *op, mp_hit *hit, void *ctx);
     /* The program itself, from there. */
     PyObject *(*eager)(mp_CompiledObject *op, void *ctx);
-    /* Does the entry still answer for the values there?  Runs no Python. */
+    /* Does the entry still answer for the values there?  To bind them may run the collector. */
     bool (*holds)(mp_CompiledObject *op, mp_entry *entry, void *ctx);
     void *ctx;
 } mp_stand;

@@ -42,8 +42,8 @@ mp_past_once(mp_CompiledObject *op, uint64_t root_id)
     }
     PyObject *exc = mp_err_take();
     if (mp_past_drop(op)) {
-        mp_points_clear(
-            &op->points);  // what the call would have avoided the next time, too
+        // What the call would have avoided the next time goes, too.
+        mp_points_clear(&op->points);
     }
     mp_err_restore_steal(exc);
 }

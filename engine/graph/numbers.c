@@ -282,11 +282,11 @@ mp_graph_note_numbers(mp_trace *T, const mp_graph_numbers *numbers, PyObject *no
     }
     PyObject *sizes = rc < 0 || T->sizes == NULL ? NULL : PyList_New(0);
     for (Py_ssize_t i = 0; sizes != NULL && i < PyList_GET_SIZE(T->sizes); i++) {
-        PyObject *pair =
-            PyList_GET_ITEM(T->sizes, i);  // (its Value has its number now)
+        // (Its Value has its number now.)
+        PyObject *row = PyList_GET_ITEM(T->sizes, i);
         PyObject *made =
-            Py_BuildValue("(nOO)", mp_value_index(PyTuple_GET_ITEM(pair, 0)),
-                          PyTuple_GET_ITEM(pair, 1), PyTuple_GET_ITEM(pair, 2));
+            Py_BuildValue("(nOO)", mp_value_index(PyTuple_GET_ITEM(row, 0)),
+                          PyTuple_GET_ITEM(row, 1), PyTuple_GET_ITEM(row, 2));
         if (made == NULL || PyList_Append(sizes, made) < 0) {
             Py_CLEAR(sizes);
         }

@@ -233,9 +233,9 @@ note_terms(mp_trace *T, const mp_node *n, PyObject *terms, PyObject *strides)
     if (T->sizes == NULL && (T->sizes = PyList_New(0)) == NULL) {
         return -1;
     }
-    PyObject *pair = PyTuple_Pack(3, n->leaf, terms, strides);
-    int rc = pair == NULL ? -1 : PyList_Append(T->sizes, pair);
-    Py_XDECREF(pair);
+    PyObject *row = PyTuple_Pack(3, n->leaf, terms, strides);
+    int rc = row == NULL ? -1 : PyList_Append(T->sizes, row);
+    Py_XDECREF(row);
     return rc;
 }
 

@@ -40,9 +40,8 @@ typedef struct {
 typedef struct {
     int32_t upto;  // words before it
     int32_t op;
-    int32_t
-        tensor;   // the TENSOR test of what a load that is not stable gives; -1: none
-    bool stable;  // a load that must give what it gave
+    int32_t tensor;  // TENSOR test of what a load gives that is not stable; -1: none
+    bool stable;     // a load that must give what it gave
 } step;
 
 struct mp_words {

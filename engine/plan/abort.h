@@ -17,9 +17,8 @@ typedef struct {
     PyObject *file;    // owned str or NULL
     int line;          // 0 if unknown
     bool unwatched;    // nothing was watched: this call could not be, the next one may
-    bool once;  // the next call does not come here: an import, a cache that is filled
-    PyObject
-        *stack;  // owned list of (file, line, function), the outermost first; or NULL
+    bool once;         // the next call does not come here: an import, a filled cache
+    PyObject *stack;   // owned list or NULL: (file, line, function), outermost first
 } mp_abort_info;
 
 const char *mp_abort_slug(mp_abort_id id);

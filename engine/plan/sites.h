@@ -28,8 +28,7 @@ typedef struct {
 } mp_site_marks;
 
 typedef struct {
-    PyObject
-        *codes;  // owned list of code objects; NULL while recording (mp_trace.codes)
+    PyObject *codes;    // owned list; NULL while recording (mp_trace.codes)
     mp_site_row *rows;  // owned; a caller stands before what it calls
     int32_t n_rows, cap_rows;
     mp_site_marks guards, ops;

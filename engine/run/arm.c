@@ -81,7 +81,7 @@ static void
 copy_loops(mp_trace *T, mp_region *r, const mp_shadow *s, PyObject **slots)
 {
     int32_t stays = r->join < 0 ? 0 : s->info->at[r->join].depth;
-    for (int32_t i = stays; i < r->below && i < 64; i++) {
+    for (int32_t i = stays; i < r->below && i < MP_REGION_LOOPS; i++) {
         PyObject **slot = &slots[s->info->code->co_nlocalsplus + i];
         PyObject *copy = *slot == NULL ? NULL : copy_iterator(T, *slot);
         if (copy != NULL) {

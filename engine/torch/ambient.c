@@ -230,6 +230,7 @@ mp_ambient_state(const mp_ambient *a)
     }
     return state;
 }
+
 /* -- Restoring ------------------------------------------------------------------- */
 
 /* Two rows, one setter: f(mode, warn_only=...). */

@@ -28,7 +28,7 @@
 #define NESTING(up, down) PROBE_NESTING, up, down, 0, 0, false   // int up(), int down()
 #define BOOL(symbol)      PROBE_CALL, symbol, NULL, 0, 0, true   // bool f()
 #define ENUM(symbol)      PROBE_CALL, symbol, NULL, 0, 0, false  // small enum f()
-/* const T &f(): the bool in byte `at`, a bit of a byte (bit_offsets in ambient_find.c) */
+/* const T &f(): the bool in byte `at`, a bit of a byte (bit_find of ambient_find.c) */
 #define FLAG_AT(symbol, at) PROBE_FLAG_AT, symbol, NULL, at, 0, false
 #define BIT_OF(symbol, bit) PROBE_BIT_OF, symbol, NULL, bit, 0, true
 /* cudaError_t f(int8_t *device), AOTITorchError f(int32_t device, void **stream) */
@@ -119,8 +119,7 @@ stream_probe(int i)
     return answer;
 }
 
-/* The state of row i, read through its C++ function.  The kind of the probe says how it
- * is called and what it returns. */
+/* The kind of the probe says how its C++ function is called and what it returns. */
 int64_t
 mp_ambient_number(int i)
 {
@@ -191,7 +190,6 @@ nesting_read(int i)
     return PyObject_CallNoArgs(mp_ambient_found[i].setter);
 }
 
-/* New reference, or NULL with an exception set. */
 PyObject *
 mp_ambient_answer(int i)
 {
@@ -225,8 +223,6 @@ mp_ambient_answer(int i)
                                mp_ambient_found[i].arg != NULL, NULL);
 }
 
-/* Equal scalars of one type: answers of torch are bools, None, dtypes, ints, strings,
- * or tuples of these. */
 bool
 mp_ambient_equal(PyObject *a, PyObject *b)
 {
@@ -245,7 +241,6 @@ mp_ambient_equal(PyObject *a, PyObject *b)
     return same == 1;
 }
 
-/* Where getter and probe must tell the same: a bool, a number. */
 bool
 mp_ambient_agrees(int i, PyObject *answer, int64_t number)
 {

@@ -562,8 +562,7 @@ typedef struct {
     mp_trace *T;
     mp_rc rc;
     uint32_t n_slots, n_seen, n_walked;
-    PyObject *
-        *seen;  // owned; NULL: free; n_slots is a power of two, at most half are used
+    PyObject **seen;   // owned hash table of n_slots, a power of two; NULL: free
     PyObject **order;  // owned; the n_seen as they were met: n_walked have been walked
 } reach;
 
@@ -593,7 +592,7 @@ reach_note(reach *r, PyObject *obj)
     return is_new;
 }
 
-/* Room for one more: 0, or -1 (exception). */
+/* Room for one more; at most half of the slots are used.  0, or -1 (exception). */
 static int
 reach_grow(reach *r)
 {

@@ -209,6 +209,8 @@ typedef struct {
     int32_t n_late_ops;
 } mp_apply;
 
+enum { MP_REGION_LOOPS = 64 };  // places on the stack that mp_region.loops has bits for
+
 /* A call of an operator with bodies in Python (torch.cond), or a branch on a tensor, whose
  * arms are bodies: graph/region.c.  An object, because it stands on the stack of the frame in
  * the place of the callee, and may outlive the segment. */
@@ -232,9 +234,9 @@ typedef struct mp_region {
     int32_t join;     // the first unit of call[2]; -1: both arms return; -2: no branch
     int32_t others[2];  // where the arms begin, if it is false, if it is true
     int32_t below;      // how many values the stack holds there, without the condition
-    uint64_t loops;     // places on the stack: iterators of which each arm has its own
-    bool calls;         // bool() decides
-    bool answers;       // the arms begin with the answer on the stack
+    uint64_t loops;  // bits: places on the stack whose iterator each arm has for itself
+    bool calls;      // bool() decides
+    bool answers;    // the arms begin with the answer on the stack
     PyObject *
         written;  // owned list or NULL: Values of what was there before, and is written
     PyObject *undo;    // owned list or NULL: what the arm that is not taken has written
@@ -302,8 +304,9 @@ typedef struct mp_trace {
     PyObject *recorder;  // owned: answers for sizes of results (graph/shape.c), or NULL
     PyObject *input_rows;   // owned list: what it is told of the inputs; NULL: nothing
     PyObject *number_rows;  // owned: what it knows of the numbers; NULL: nothing
-    PyObject *sizes;        // owned list of (Value, terms, terms or None): sizes and
-    // strides that the program has read (graph/shape.c); NULL: none
+    // Owned list of (Value, terms, terms or None): sizes and strides that the program has read
+    // (graph/shape.c); NULL: none.
+    PyObject *sizes;
     mp_node **inputs;  // external tensors used by the graph
     int n_inputs, cap_inputs;
     PyObject *result;   // owned: the root's return value, while planning
