@@ -62,21 +62,25 @@ class Piece:
 
     def __call__(self, *given: Any) -> Any:
         """Run it, compiled if it is right for what it is given."""
-        run = self._run
-        if run is None:
-            run = self._compiled(given)
-        if [_kind(given[i]) for i in self._asked] != self._kinds:
+        run = self._run or self._compiled(given)
+        if run is None or [_kind(given[i]) for i in self._asked] != self._kinds:
             return self._as_recorded()(*given)
         return run(list(given)) if self._boxed else run(*given)
 
-    def _compiled(self, given: Sequence[Any]) -> Callable[..., Any]:
-        with self._lock:
+    def _compiled(self, given: Sequence[Any]) -> Callable[..., Any] | None:
+        """Return what is compiled; None while that is under way."""
+        # R: nobody waits: a finalizer may come here while this very thread compiles.
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
             if self._run is None:
                 self._kinds = [_kind(given[i]) for i in self._asked]
                 self.spec[3].update(_writes(self.spec, given))
                 run, self._boxed, self._made = self._make(self.spec, given)
                 self._run = run
             return self._run
+        finally:
+            self._lock.release()
 
     def _as_recorded(self) -> Callable[..., Any]:
         if self._recorded is None:
@@ -86,7 +90,7 @@ class Piece:
 
 def _kind(x: torch.Tensor) -> Any:
     """Return what a compiler may have relied on."""
-    return x.shape, x.stride(), x.storage_offset(), x.dtype, x.requires_grad
+    return x.shape, x.stride(), x.storage_offset(), x.dtype, x.device, x.requires_grad
 
 
 def takes(backend: Backend, spec: Spec, inputs: Sequence[Any]) -> bool:
