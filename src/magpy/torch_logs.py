@@ -90,7 +90,7 @@ class Compilation:
 
     def __init__(self) -> None:
         self._object = next(_numbers)
-        self._graphs = itertools.count()
+        self._graphs = 0
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -98,26 +98,29 @@ class Compilation:
         if not traces():
             yield
             return
-        from torch._guards import CompileContext, CompileId, compile_context
+        from torch._guards import CompileContext, compile_context
 
-        number = CompileId(frame_id=self._object, frame_compile_id=next(self._graphs))
+        number = self._next()
+        self._graphs += 1
         with compile_context(CompileContext(number)):
             yield
 
     def artifact(self, name: str, text: str) -> None:
-        """Trace a text under its latest graph."""
+        """Trace a text under its next graph: a run is told before its graph is compiled."""
         if not traces():
             return
-        from torch._guards import CompileId
-
-        number = CompileId(frame_id=self._object, frame_compile_id=0)
         _record(
             "artifact",
             {"name": name, "encoding": "string"},
             lambda: text,
-            compile_id=number,
+            compile_id=self._next(),
             expect_trace_id=False,
         )
+
+    def _next(self) -> Any:
+        from torch._guards import CompileId
+
+        return CompileId(frame_id=self._object, frame_compile_id=self._graphs)
 
 
 def _record(

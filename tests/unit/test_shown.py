@@ -271,6 +271,9 @@ def test_torch_trace(tmp_path):
         "dynamo_graph_break_reason",
         "magpy_guards",
     }
+    names = [each.get("artifact", {}).get("name") for each in records]
+    again = records[names.index("recompile_reasons")]
+    assert again["frame_compile_id"] > graphs[0]["frame_compile_id"]
 
 
 def test_counters():
