@@ -8,6 +8,7 @@ file's function example_inputs().
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import sys
 import traceback
@@ -118,5 +119,5 @@ def _told(error: BaseException) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    here = str(Path(magpy.__file__).parent)
-    return file.startswith((here, "<frozen runpy>")) or "runpy" in Path(file).stem
+    here = os.path.join(os.path.dirname(magpy.__file__), "")
+    return file.startswith(here) or file in (runpy.__file__, "<frozen runpy>")
