@@ -2,9 +2,9 @@
  *
  * The region (graph/region.c) stands on the stack in the place of its callee.  When the
  * interpreter calls it, it calls the callee, unwatched, and hands its result on; then it
- * runs each body, watched, on copies.  A body that cannot be recorded ends at once: its
- * frames are left (mp_watch_abandon), the recording is over, and the next one breaks
- * before the call. */
+ * runs each body, watched, on copies.  Where the program has not asked for the call, the
+ * bodies come first.  A body that cannot be recorded ends at once: its frames are left
+ * (mp_watch_abandon), the recording is over, and the next one breaks before the call. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "run/run.h"
@@ -183,22 +183,38 @@ run_bodies(mp_trace *T, mp_region *r)
     return goes_on;
 }
 
+/* Record the bodies; false: the frame is being left, with an exception. */
+static bool
+record_bodies(mp_region *r)
+{
+    mp_trace *T = r->T;
+    if (T == NULL || T->region != r || T->state != MP_TRACE_RECORDING) {
+        return true;
+    }
+    bool outermost = !T->trial;
+    if (run_bodies(T, r)) {
+        return true;
+    }
+    mp_region_fail(T, r, outermost);
+    if (!outermost) {
+        (void)mp_watch_raise();
+    }
+    return outermost;
+}
+
+/* R: the callee runs the program's bodies unwatched.  Where the program has not asked for the
+ * call, they have been recorded by then: they change nothing. */
 static PyObject *
 region_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     mp_region *r = (mp_region *)Py_NewRef(self);
-    PyObject *result = PyObject_Vectorcall(r->callee, args, nargsf, kwnames);
-    mp_trace *T = r->T;
-    if (result != NULL && T != NULL && T->region == r
-        && T->state == MP_TRACE_RECORDING) {
-        bool outermost = !T->trial;
-        if (!run_bodies(T, r)) {
-            mp_region_fail(T, r, outermost);
-            if (!outermost) {
-                Py_CLEAR(result);
-                (void)mp_watch_raise();
-            }
-        }
+    bool aside = r->T != NULL && r->T->trial;
+    PyObject *result = NULL;
+    if (!aside || record_bodies(r)) {
+        result = PyObject_Vectorcall(r->callee, args, nargsf, kwnames);
+    }
+    if (result != NULL && !aside && !record_bodies(r)) {
+        Py_CLEAR(result);
     }
     Py_DECREF(r);
     return result;

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from torch_worlds import check_torch
 
 import magpy
@@ -691,3 +692,30 @@ def test_an_operator_in_python_runs_only_in_the_arm_that_is_taken(flow):
         assert torch.equal(fast(x), x * 2 if x[0] > 0 else x + 1)
         assert len(ran) == runs
     assert magpy.stats(fast)["reasons"] == {"control-flow": 1}
+
+
+@pytest.mark.parametrize("operator", ["checkpoint", "cond"])
+def test_bodies_of_operators_run_only_in_the_arm_that_is_taken(flow, operator):
+    counted, ran = torch.zeros(()), []
+
+    def writes(x):
+        counted.add_(1)
+        return x.sin() * 2
+
+    def tells(x):
+        ran.append(1)
+        return x.cos() * 2
+
+    def f(x):
+        if x.sum() > 0:
+            y = x * 2
+        elif operator == "checkpoint":
+            y = checkpoint(writes, x, use_reentrant=False)
+        else:
+            y = torch.cond(x.sum() > 1, writes, tells, (x,))
+        return y
+
+    fast = magpy.compile(f, backend="eager")
+    for x in (torch.ones(3), torch.ones(3), torch.ones(3)):
+        assert torch.equal(fast(x), x * 2)
+        assert (counted.item(), ran) == (0, [])
