@@ -41,6 +41,7 @@ class Piece:
     Args:
         spec: what it computes.
         fixed: the positions of inputs of which guards say what they are.
+        changed: those of inputs that the graph writes to, somewhere.
         make: compiles it for inputs; what it raises is not seen.
     """
 
@@ -48,9 +49,11 @@ class Piece:
         self,
         spec: Spec,
         fixed: frozenset[int],
+        changed: frozenset[int],
         make: Make,
     ) -> None:
         self.spec = spec
+        self._changed = changed
         self._make = make
         self._asked = [i for i in range(spec[1]) if i not in fixed]
         self._lock = threading.Lock()
@@ -75,8 +78,13 @@ class Piece:
         try:
             if self._run is None:
                 self._kinds = [_kind(given[i]) for i in self._asked]
-                self.spec[3].update(_writes(self.spec, given))
-                run, self._boxed, self._made = self._make(self.spec, given)
+                # The program has none of the warnings, but for those of the run.
+                end = regions.begin_hush()
+                try:
+                    self.spec[3].update(_writes(self.spec, self._changed, given))
+                    run, self._boxed, self._made = self._make(self.spec, given)
+                finally:
+                    end()
                 self._run = run
             return self._run
         finally:
@@ -147,7 +155,8 @@ def cut(spec: Spec, make: Make) -> Spec:
         spec: a graph that :func:`refuses` nothing of.
         make: compiles a piece for its first inputs.
     """
-    return _Cutter(spec, frozenset(range(spec[1])), make).cut()
+    changed = frozenset(spec[3].get("mutated", ()))
+    return _Cutter(spec, frozenset(range(spec[1])), changed, make).cut()
 
 
 class _Cutter:
@@ -156,6 +165,7 @@ class _Cutter:
     Args:
         spec: the graph.
         fixed: the Values of which guards say what they are: shape, memory, gradients.
+        changed: inputs of the whole graph that it writes to.
         make: see :func:`cut`.
     """
 
@@ -163,10 +173,11 @@ class _Cutter:
         self,
         spec: Spec,
         fixed: frozenset[int],
+        changed: frozenset[int],
         make: Make,
     ) -> None:
         self._ops, self._n_inputs, self._outputs, self._notes = spec
-        self._fixed, self._make = fixed, make
+        self._fixed, self._changed, self._make = fixed, changed, make
         self._last = {
             at: len(self._ops) for at in self._outputs
         }  # where it is used last
@@ -190,9 +201,9 @@ class _Cutter:
 
     def _choice(self, branch: Any, args: Sequence[Any]) -> Any:
         """Return the branch, its arms cut as well."""
-        given = [value.index in self._fixed for value in regions.values_in(args)]
-        fixed = frozenset(i for i, known in enumerate(given[1:]) if known)
-        specs = [_Cutter(arm, fixed, self._make).cut() for arm in branch.specs]
+        given = [value.index for value in regions.values_in(args)][1:]
+        fixed, changed = _places(given, self._fixed), _places(given, self._changed)
+        specs = [_Cutter(arm, fixed, changed, self._make).cut() for arm in branch.specs]
         return regions.Region("choice", specs, branch.counts, branch.tree)
 
     def _piece(self, begin: int, end: int) -> list[Operation]:
@@ -210,18 +221,32 @@ class _Cutter:
         results = tuple([made[i] for i in made if self._last.get(i, -1) >= end])
         params = list(used.values())
         body = regions.spec_of(params, ops, results)
-        fixed = frozenset(i for i, index in enumerate(used) if index in self._fixed)
-        return [(Piece(body, fixed, self._make), tuple(params), {}, results)]
+        fixed, changed = _places(used, self._fixed), _places(used, self._changed)
+        piece = Piece(body, fixed, changed, self._make)
+        return [(piece, tuple(params), {}, results)]
 
 
-def _writes(spec: Spec, given: Sequence[torch.Tensor]) -> dict[str, tuple[int, ...]]:
+def _places(indices: Iterable[int], wanted: frozenset[int]) -> frozenset[int]:
+    return frozenset(i for i, index in enumerate(indices) if index in wanted)
+
+
+def _writes(
+    spec: Spec, changed: Iterable[int], given: Sequence[torch.Tensor]
+) -> dict[str, tuple[int, ...]]:
     """Return the notes of a piece: which inputs it writes to, and where it is done.
 
-    Writes raise the version of what they write to, and of all that is a view of it.
+    Writes raise the version of what they write to, and of all that is a view of it;
+    kernels that keep statistics do not.
+
+    Args:
+        spec: the piece.
+        changed: inputs that it writes to if it writes to anything that it is given.
+        given: the inputs.
     """
     writing = [at for at, op in enumerate(spec[0]) if _may_write(op)]
     if not writing:
         return {}
+    told = {i for at in writing for i in _told(spec[0][at]) if i < spec[1]}
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             fakes = [examples.like(x) for x in given]
@@ -232,9 +257,28 @@ def _writes(spec: Spec, given: Sequence[torch.Tensor]) -> dict[str, tuple[int, .
     except Exception:  # no kernel for fakes: any of them
         found = list(range(spec[1]))
     memory = [x.untyped_storage()._cdata for x in given]
-    written = {memory[i] for i in found}
+    written = {memory[i] for i in {*found, *told, *changed}}
     places = tuple([i for i, each in enumerate(memory) if each in written])
     return {"mutated": places, "written": (writing[-1],) * len(places)}
+
+
+def _told(op: Operation) -> Iterator[int]:
+    """Return the numbers of the values that an operation is known to write to."""
+    target, args, kwargs, _ = op
+    for write in [] if graph.is_region(target) else effects_of(target).writes:
+        if write.unless is not None:
+            position, name, default = write.unless
+            if _argument(args, kwargs, position, name, default) in (False, None):
+                continue
+        for position, name in write.arguments:
+            for value in regions.values_in(_argument(args, kwargs, position, name)):
+                yield value.index
+
+
+def _argument(
+    args: Sequence[Any], kwargs: Any, position: int, name: str, default: Any = None
+) -> Any:
+    return kwargs.get(name, args[position] if position < len(args) else default)
 
 
 def _may_write(op: Operation) -> bool:

@@ -508,13 +508,29 @@ _KINDS: dict[str, Callable[..., Call]] = {
 def begin_aside() -> Callable[[], bool]:
     """Return what takes back what a body does that the program has not asked for.
 
-    It puts the random generators back.  Warnings are ignored meanwhile, those of other
-    threads not, and the registries do not learn of them: the filter comes first, and
-    nobody is told that the list has changed.  Torch does not note either which of its
-    warnings it has given.  The answer is whether there were any.
+    It puts the random generators back.  The answer is whether there were any warnings.
     """
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    speak = begin_hush()
+
+    def end() -> bool:
+        heard = speak()
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        return heard
+
+    return end
+
+
+def begin_hush() -> Callable[[], bool]:
+    """Ignore warnings; return what ends that, and tells whether there were any.
+
+    Those of other threads are not ignored, and the registries do not learn of the others:
+    the filter comes first, and nobody is told that the list has changed.  Torch does not
+    note either which of its warnings it has given.
+    """
     ears, always = _engine._ears(), torch.is_warn_always_enabled()
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
     quiet = ("ignore", ears, Warning, None, 0)
@@ -527,9 +543,6 @@ def begin_aside() -> Callable[[], bool]:
         for each in (filters, now):
             if quiet in each:
                 each.remove(quiet)
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
         return bool(ears.heard())
 
     return end

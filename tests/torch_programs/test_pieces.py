@@ -1,10 +1,13 @@
 """Graphs with branches that compilers get piece by piece (`magpy.pieces`)."""
 
+import copy
 import shutil
 import threading
+import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import magpy
@@ -305,12 +308,12 @@ def test_other_inputs_than_those_compiled_for_run_as_recorded():
         made.append([x.stride() for x in inputs])
         return (lambda x: (torch.zeros(()),)), False, None
 
-    piece = pieces.Piece((ops, 1, (2,), {}), frozenset(), make)
+    piece = pieces.Piece((ops, 1, (2,), {}), frozenset(), frozenset(), make)
     assert piece(torch.ones(2, 3))[0].shape == ()
     assert torch.equal(piece(torch.ones(3, 2).t())[0], torch.full((2, 3), 4.0))
     assert piece(torch.ones(2, 3))[0].shape == ()
     assert made == [[(3, 1)]]
-    sure = pieces.Piece((ops, 1, (2,), {}), frozenset({0}), make)
+    sure = pieces.Piece((ops, 1, (2,), {}), frozenset({0}), frozenset(), make)
     assert sure(torch.ones(2, 3))[0].shape == ()
 
 
@@ -329,7 +332,72 @@ def test_what_a_piece_writes_to_is_found():
 
     spec = regions.spec_of([a, c], ops, (Value(4),))
     x = torch.ones(2, 3)
-    pieces.Piece(spec, frozenset(), make)(x, torch.ones(6))
+    pieces.Piece(spec, frozenset(), frozenset(), make)(x, torch.ones(6))
     assert seen["mutated"] == (0,)
     assert seen["written"] == (1,)
     assert torch.equal(x, torch.full((2, 3), 2.0))
+
+
+class Kept(nn.Module):
+    """Batch norm, whose kernel writes its statistics without raising their versions."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+    def forward(self, x, keep):
+        y = self.norm(self.first(x)).relu() * 2
+        if keep > 0:
+            y = self.first(y).sin() * 2
+        else:
+            y = (y * 2).cos()
+        return y * 2 + 1
+
+
+def test_statistics_are_kept_once():
+    torch.manual_seed(0)
+    model = Kept()
+    other = copy.deepcopy(model)
+    fast = magpy.compile(model, backend="aot_eager")
+    for keep in (1, 0, 1, 0, 1):
+        x = torch.randn(4, 3)
+        for run in (fast, other):
+            run(x, torch.tensor(keep)).sum().backward()
+        for ours, theirs in zip(model.buffers(), other.buffers(), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert counts(fast) == (1, 4, 0)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_piece_is_told_of_statistics_that_its_kernels_write(trains):
+    x, mean, var, y = map(Value, range(4))
+    ops = [
+        (F.batch_norm, (x, mean, var), {"training": trains}, y),
+        (torch.sin, (y,), {}, Value(4)),
+    ]
+    spec = regions.spec_of([x, mean, var], ops, (Value(4),))
+    given = torch.randn(4, 3), torch.zeros(3), torch.ones(3)
+    seen = []
+
+    def make(spec, inputs):
+        seen.append(spec[3].get("mutated", ()))
+        return graph.build(spec).forward, False, None
+
+    for changed in ((), (0, 1)):
+        piece = pieces.Piece(spec, frozenset(), frozenset(changed), make)
+        piece(*given)
+    assert seen == ([(1, 2), (0, 1, 2)] if trains else [(), (0, 1)])
+
+
+def test_nobody_hears_what_a_compiler_warns_of_while_a_piece_is_compiled():
+    def backend(gm, example_inputs):
+        warnings.warn("of the compiler", stacklevel=1)
+        return gm.forward
+
+    fast = magpy.compile(small_arms(), backend=backend)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for keep in (1, 1, 0, 1, 0):
+            fast(torch.randn(2, 3, 6, 6), torch.tensor([keep])).sum().backward()
+    assert not [w for w in heard if "of the compiler" in str(w.message)]
+    assert counts(fast) == (1, 4, 0)
