@@ -298,6 +298,12 @@ int mp_cached_fill(PyObject *o, PyObject *key, PyObject *answer);
 
 /* -- Watching ---------------------------------------------------------------------- */
 
+/* How many values the innermost frame that is watched has on its stack, or one of these. */
+enum {
+    MP_DEPTH_CALLS = -1,  // it waits for a call, which has taken its arguments
+    MP_DEPTH_GONE = -2,   // there are no frames any more, or they hold none
+};
+
 /* Callbacks of the recorder.  All run on the thread that called mp_watch_call, with the
  * exception state of the program: a callback saves and restores what it changes. */
 typedef struct {
@@ -314,8 +320,9 @@ typedef struct {
      * result is borrowed; NULL when it ended by an exception. f is dead already. */
     void (*leave)(void *ctx, mp_frame *f, bool watched, PyObject *result);
     /* Watching ended before the call did, as after mp_watch_stop: the frames are nested too
-     * deep, or another tool took the trace slot.  why is static text.  May be NULL. */
-    void (*lost)(void *ctx, const char *why);
+     * deep, or another tool took the trace slot.  why is static text.  depth: where the
+     * frames are; 0 also if only that is certain, that all of them are alive.  May be NULL. */
+    void (*lost)(void *ctx, const char *why, int depth);
     /* A Python frame is about to run that `enter` is not told of, in a callback of these or
      * in a pause.  May be NULL. */
     void (*missed)(void *ctx, mp_frame *f);

@@ -145,13 +145,13 @@ watcher_finish(mp_watcher *w)
 }
 
 static void
-watcher_lose(mp_watcher *w, const char *why)
+watcher_lose(mp_watcher *w, const char *why, int depth)
 {
     PyObject *exc = mp_err_take();  // owned; of the frame that we are about to run
 
     watcher_finish(w);
     if (w->ops->lost != NULL) {
-        w->ops->lost(w->ctx, why);
+        w->ops->lost(w->ctx, why, depth);
     }
     mp_err_restore_steal(exc);
 }
@@ -382,7 +382,8 @@ watch_arm(mp_watcher *w, mp_frame *f)
     }
     mp_err_restore_steal(exc);
     if (entry == NULL) {
-        watcher_lose(w, "the instructions of a frame could not be watched");
+        watcher_lose(w, "the instructions of a frame could not be watched",
+                     MP_DEPTH_CALLS);
     }
     return entry;
 }
@@ -441,7 +442,7 @@ watch_run_told(mp_watcher *w, PyThreadState *ts, mp_frame *f, int throwflag,
     }
     const char *why = mp_events_lost();
     if (why != NULL) {
-        watcher_lose(w, why);
+        watcher_lose(w, why, MP_DEPTH_GONE);
     }
     else {
         w->ops->leave(w->ctx, f, watched, result);
@@ -476,11 +477,13 @@ watch_eval(PyThreadState *ts, mp_frame *f, int throwflag)
         return watch_pass(ts, f, throwflag, false, next);
     }
     const char *why = mp_events_lost();
+    int depth = 0;  // (its caller has gone on since it was told of)
     if (why == NULL && watch_is_deep(ts)) {
         why = "Python frames are nested too deep";
+        depth = MP_DEPTH_CALLS;
     }
     if (why != NULL) {
-        watcher_lose(w, why);
+        watcher_lose(w, why, depth);
         return w->abandoned ? watch_run_abandoned(w, ts, f)
                             : watch_pass(ts, f, throwflag, false, next);
     }
@@ -549,7 +552,8 @@ watch_misses(mp_activation *act, int i)
     bool misses = !watch_follows(act, i);
     act->told = i;
     if (misses) {
-        watcher_lose(act->watcher, "another tool has hidden an instruction");
+        watcher_lose(act->watcher, "another tool has hidden an instruction",
+                     act->entry->info.at[i].depth);
     }
     return misses;
 }
@@ -621,7 +625,7 @@ watch_run(const mp_watch_ops *ops, void *ctx, PyObject *callable, PyObject *cons
     watcher_unmute(&w);
     why = w.stopped ? NULL : mp_events_lost();
     if (why != NULL) {
-        watcher_lose(&w, why);
+        watcher_lose(&w, why, MP_DEPTH_GONE);
     }
     watcher_finish(&w);
     watch_self.top = w.outer;

@@ -293,13 +293,38 @@ mp_callback_end(mp_trace *T, mp_callback saved)
     mp_err_restore_steal(saved.exc);
 }
 
+static bool
+has_made_boxes(const mp_trace *T)
+{
+    return T->symbols.cap > 0 || T->lates.n > 0;
+}
+
 /* At the begin or the end of a frame: if the recording ends there, the frames around it, which
  * wait for a call, go on without boxes. */
 static void
 unbox_callers(mp_trace *T, mp_callback saved)
 {
-    if (T->state == MP_TRACE_ABORTED && (T->symbols.cap > 0 || T->lates.n > 0)) {
+    if (T->state == MP_TRACE_ABORTED && has_made_boxes(T)) {
         mp_unbox(T, NULL, saved.exc, MP_DEPTH_CALLS);
+    }
+}
+
+/* The recording was given up in __torch_function__, below the innermost frame (trace/abort.c). */
+static bool
+ended_in_mode(const mp_trace *T)
+{
+    return !T->busy && T->state == MP_TRACE_ABORTED && !T->trial;
+}
+
+/* Then the program goes on without boxes from here on. */
+static void
+stop_after_mode(mp_trace *T, int depth)
+{
+    mp_watch_stop();
+    if (has_made_boxes(T)) {
+        mp_callback saved = mp_callback_begin(T);
+        mp_unbox(T, NULL, saved.exc, depth);
+        mp_callback_end(T, saved);
     }
 }
 
@@ -460,6 +485,10 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     if (!T->busy && T->state == MP_TRACE_GAP) {
         leave_gap(T, watched);
         return;
+    }
+    if (ended_in_mode(T) && watched && shadow_top(T) != NULL && shadow_top(T)->f == f) {
+        shadow_pop(T);
+        stop_after_mode(T, MP_DEPTH_CALLS);
     }
     if (T->busy || T->state != MP_TRACE_RECORDING) {
         return;
@@ -725,8 +754,9 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
     mp_trace *T = ctx;
     mp_shadow *s = shadow_top(T);
     mp_mode_off(T);
-    if (!T->busy && T->state == MP_TRACE_ABORTED && !T->trial) {
-        mp_watch_stop();  // it happened in __torch_function__
+    if (ended_in_mode(T)) {
+        bool here = s != NULL && s->f == f;
+        stop_after_mode(T, here ? info->at[index].depth : MP_DEPTH_GONE);
     }
     bool gap = T->state == MP_TRACE_GAP;
     if (T->busy || (T->state != MP_TRACE_RECORDING && !gap) || s == NULL || s->f != f) {
@@ -740,9 +770,8 @@ on_instr(void *ctx, mp_frame *f, const mp_code_info *info, int index)
         mp_trace_settle(T, event(T, s, info, index));
     }
     mp_trace_check(T);
-    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP)
-        && (T->symbols.cap > 0 || T->lates.n > 0) && T->n_stack > 0
-        && shadow_top(T)->f == f) {
+    if ((T->state == MP_TRACE_ABORTED || T->state == MP_TRACE_GAP) && has_made_boxes(T)
+        && T->n_stack > 0 && shadow_top(T)->f == f) {
         mp_unbox(T, NULL, saved.exc, info->at[index].depth);
     }
     mp_callback_end(T, saved);
@@ -768,14 +797,18 @@ mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *), void
     mp_callback_end(T, saved);
 }
 
-/* Another tool has taken the events away. */
+/* Another tool has taken the events away, or frames are nested too deep. */
 static void
-on_lost(void *ctx, const char *why)
+on_lost(void *ctx, const char *why, int depth)
 {
-    mp_mode_off(ctx);
-    mp_callback saved = mp_callback_begin(ctx);
-    (void)mp_trace_abort(ctx, MP_AB_WATCHER, "%s", why);
-    mp_callback_end(ctx, saved);
+    mp_trace *T = ctx;
+    mp_mode_off(T);
+    mp_callback saved = mp_callback_begin(T);
+    (void)mp_trace_abort(T, MP_AB_WATCHER, "%s", why);
+    if (depth != MP_DEPTH_GONE && has_made_boxes(T)) {
+        mp_unbox(T, NULL, saved.exc, depth);
+    }
+    mp_callback_end(T, saved);
 }
 
 const mp_watch_ops mp_record_watch = {on_enter, on_instr, on_leave, on_lost, on_missed};

@@ -130,11 +130,7 @@ void mp_trial_undo(mp_trace *T);
 
 /* The segment has ended: boxes of symbols leave the program's variables, what it has made or
  * written, *result and what it raised (NULL: there is none).  depth: of the innermost frame's
- * stack, or one of these. */
-enum {
-    MP_DEPTH_CALLS = -1,  // it waits for a call, which has taken its arguments
-    MP_DEPTH_GONE = -2,   // there are no frames any more, or they hold none
-};
+ * stack (compat/compat.h). */
 void mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth);
 
 #endif

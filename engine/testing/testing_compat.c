@@ -109,7 +109,7 @@ watch_log_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
 }
 
 static void
-watch_log_lost(void *ctx, const char *why)
+watch_log_lost(void *ctx, const char *why, int depth)
 {
     PyObject *exc = mp_err_take();  // owned
 

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 import weakref
 
 import pytest
@@ -735,3 +736,42 @@ def test_nothing_is_compiled_for_reads_alone():
     for i in range(3):
         assert fast(torch.tensor(float(i))) == (float(i), i + 1.0)
     assert magpy.stats(fast)["hits"] == 2
+
+
+def deep(n):
+    return 0 if n == 0 else 1 + deep(n - 1)
+
+
+def lists(tensors):
+    return list(map(torch.Tensor.tolist, tensors))
+
+
+def lists_or_not(tensors):
+    try:
+        return lists([*tensors, 3])
+    except TypeError:
+        return None
+
+
+# The recording ends below the frame: C code reads a value, reads one and raises; too many frames.
+@pytest.mark.parametrize(
+    "below",
+    [lambda x: lists([x]), lambda x: lists_or_not([x]), lambda x: deep(3000)],
+    ids=["read", "raised", "deep"],
+)
+def test_a_recording_that_ends_below_leaves_bools_behind(below):
+    def f(flag, x):
+        read = flag.item()
+        kept = [x.item()]
+        below(x)
+        return read is True, not read, kept
+
+    fast = magpy.compile(f, backend="eager")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        for _ in range(4):
+            answer = fast(torch.tensor(True), torch.tensor(1.5))
+            assert answer == (True, False, [1.5])
+    finally:
+        sys.setrecursionlimit(limit)
