@@ -293,7 +293,7 @@ def test_a_piece_may_run_while_it_is_compiled():
         return (lambda x: (x + 1,)), False, None
 
     ops = [(torch.add, (a, 1), {}, b)]
-    piece = pieces.Piece((ops, 1, (1,), {}), frozenset(), make)
+    piece = pieces.Piece((ops, 1, (1,), {}), frozenset(), frozenset(), make)
     x = torch.ones(2)
     assert torch.equal(piece(x)[0], found[0])
     assert torch.equal(piece(x)[0], x + 1)
