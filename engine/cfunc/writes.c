@@ -95,7 +95,8 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     for (Py_ssize_t i = 0; i < c->nargs && rc == MP_OK && !eval; i++) {
         rc = mp_box_in_place(T, args[i]);
     }
-    return rc;
+    bool hides = (c->traits & MP_TRAIT_KEYS_NOW) != 0 && PyList_Check(args[0]);
+    return rc == MP_OK && hides ? mp_unbox_in_place(T, args[0]) : rc;
 }
 
 /* The body of the two rules below: check, fill, and note the hashing that the function

@@ -79,3 +79,33 @@ mp_box_in_place(mp_trace *T, PyObject *obj)
     }
     return rc;
 }
+
+/* The program's own numbers stand in the list again. */
+void
+mp_unbox_list(mp_trace *T, PyObject *list)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        PyObject *value = mp_symbol_value_borrow(T, item);
+        if (value != NULL) {
+            PyList_SET_ITEM(list, i, Py_NewRef(value));
+            Py_DECREF(item);  // (its node has it, too)
+        }
+    }
+}
+
+/* C code is about to hide what a list holds, and may call the program meanwhile (list.sort): if the
+ * segment ends there, nobody would find the boxes.  So they leave the list before, and their
+ * numbers are pinned. */
+mp_rc
+mp_unbox_in_place(mp_trace *T, PyObject *list)
+{
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && rc == MP_OK; i++) {
+        rc = mp_pin(T, PyList_GET_ITEM(list, i));
+    }
+    if (rc == MP_OK) {
+        mp_unbox_list(T, list);
+    }
+    return rc;
+}

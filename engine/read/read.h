@@ -67,6 +67,10 @@ mp_rc mp_unwrap_proxy(mp_trace *T, PyObject **obj);
 mp_rc mp_read_all(mp_trace *T, PyObject *obj);
 /* Numbers of a list, dict or deque that was read so become symbols in it (read/boxes.c). */
 mp_rc mp_box_in_place(mp_trace *T, PyObject *obj);
+/* A list holds the program's own numbers again, where boxes of symbols or late values were; the
+ * second pins them before. */
+void mp_unbox_list(mp_trace *T, PyObject *list);
+mp_rc mp_unbox_in_place(mp_trace *T, PyObject *list);
 /* The same for an object whose items C code will take: aborts if no guard can cover the
  * items of an external object. */
 mp_rc mp_read_items(mp_trace *T, PyObject *obj);

@@ -8,6 +8,7 @@
  * The walk goes where a box can be: only what the run has made or written holds one.  It ends
  * as soon as nobody but the graph owns a box.  R: it runs no code of the program. */
 #include "objects/types.h"
+#include "read/read.h"
 #include "run/run.h"
 
 /* The box of a number is as good as the number, but for its address, so that walk has an end;
@@ -121,6 +122,9 @@ walk_visit(PyObject *o, void *ctx)
 static bool
 was_written(const mp_node *n)
 {
+    if (n->kind == MP_NODE_TENSOR) {
+        return n->attrs && mp_node_is_alive(n);
+    }
     return n->kind == MP_NODE_EXTERNAL && !n->released
            && (n->written != NULL || n->changes != NULL || n->appended || n->rewritten
                || n->takes_new || n->whole || n->taken > 0);
@@ -153,6 +157,24 @@ unbox_in(mp_trace *T, PyObject *o)
         mp_swap_held(o, box, value_of_box_borrow(T, i));
         if (is_deque) {
             swap_in_deque(o, box, value_of_box_borrow(T, i));
+        }
+    }
+}
+
+/* However many there are: the program's own containers (read/boxes.c) hold no box. */
+static void
+unbox_outside(mp_trace *T)
+{
+    for (int32_t i = 0; T->symbols.are_outside && i < T->graph.n_nodes; i++) {
+        const mp_node *n = T->graph.nodes[i];
+        if (!n->boxed || n->released) {
+            continue;
+        }
+        if (PyList_Check(n->obj)) {
+            mp_unbox_list(T, n->obj);
+        }
+        else {
+            unbox_in(T, n->obj);
         }
     }
 }
@@ -215,13 +237,8 @@ mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
     if (value != NULL) {
         Py_SETREF(*result, Py_NewRef(value));
     }
+    unbox_outside(T);
     walk w = {.T = T};
-    for (int32_t i = 0; T->symbols.are_outside && i < T->graph.n_nodes; i++) {
-        const mp_node *n = T->graph.nodes[i];
-        if (n->boxed && !n->released) {
-            walk_add(&w, n->obj);
-        }
-    }
     if (depth != MP_DEPTH_GONE) {
         unbox_frames(&w, depth);
     }

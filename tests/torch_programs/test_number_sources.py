@@ -315,3 +315,58 @@ def test_a_list_that_a_loop_changes() -> None:
         assert f(theirs) == ours
         assert [*map(type, theirs)] == [*map(type, ours)]
     assert magpy.stats(fast)["recordings"] == 2
+
+
+def test_a_sort_that_is_broken_in_its_key_leaves_the_numbers() -> None:
+    broken: list[bool] = []
+
+    def f(x: Any, xs: list[Any]) -> Any:
+        def key(n: Any) -> Any:
+            if broken and n == broken[1]:
+                exec("pass")
+            return -n
+
+        total = 0
+        for n in xs:
+            total += n
+        xs.sort(key=key)
+        return x * total
+
+    fast = magpy.compile(f, backend="eager")
+    for n, breaks in [(3, []), (4, []), (5, [True, 6]), (300, []), (7, [True, 7])]:
+        broken[:] = breaks
+        held = [n, n + 1, n / 2]
+        xs = list(held)
+        assert torch.equal(fast(torch.ones(2), xs), f(torch.ones(2), list(held)))
+        assert all(a is b for a, b in zip(xs, sorted(held, key=lambda k: -k)))
+
+
+def test_attributes_of_new_tensors_hold_the_very_numbers() -> None:
+    def f(x: Any, v: Any) -> Any:
+        y, gone = x * v, x + v
+        y.v, gone.v = v, v
+        del gone
+        return y
+
+    fast = magpy.compile(f, backend="eager")
+    for n in [3, 4, 5, 300, 301]:
+        assert fast(torch.ones(2), n).v is n
+
+
+@pytest.mark.parametrize(
+    "make", [list, collections.deque, lambda items: dict(enumerate(items))]
+)
+def test_many_containers_hold_the_very_numbers(make: Any) -> None:
+    def f(x: Any, groups: list[Any]) -> Any:
+        last = 0
+        for group in groups:
+            for n in group.values() if type(group) is dict else group:
+                last = n
+        return x * last
+
+    fast = magpy.compile(f, backend="eager")
+    for n in [3, 4]:
+        held = [[n + k % 250] for k in range(4200)]
+        groups = [make(own) for own in held]
+        fast(torch.ones(2), groups)
+        assert all(g[0] is own[0] for g, own in zip(groups, held, strict=True))
