@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from magpy.places import Frame, lines, users
+from magpy.places import Frame, lines, source_line, users
 
 
 class MagpyError(RuntimeError):
@@ -67,7 +66,7 @@ class Unsupported(MagpyError):
         self.file = file
         self.line = line
         self.stack = tuple(stack)
-        self.source_line = linecache.getline(file, line).strip() if file else ""
+        self.source_line = source_line(file, line) if file else ""
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:

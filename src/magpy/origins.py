@@ -7,13 +7,12 @@ texts are made here, when a graph is built, and once for each position.
 from __future__ import annotations
 
 import bisect
-import linecache
 import weakref
 from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
-from magpy.places import Frame, is_library, short
+from magpy.places import Frame, is_library, short, source_line
 
 #: of `self`: source text, class
 Owner = tuple[str, "weakref.ref[type]"]
@@ -80,7 +79,7 @@ class Origins:
             text = self._texts.get(self._rows[_ROW * at + 2], "")
             if not is_library(file):
                 text += f'  File "{file}", line {line}, in {function}\n'
-                if source := linecache.getline(file, line).strip():
+                if source := source_line(file, line):
                     text += f"    {source}\n"
             self._texts[at] = text
         return self._texts.get(row, "")

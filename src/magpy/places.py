@@ -57,6 +57,14 @@ def short(stack: Sequence[Frame]) -> str:
     return f"{os.path.basename(frame[0])}:{frame[1]}" if frame is not None else ""
 
 
+def source_line(file: str, line: int) -> str:
+    """Return the text of a line, without spaces around it; "" if it is not known."""
+    try:
+        return linecache.getline(file, line).strip()
+    except ValueError:  # no file can have that name
+        return ""
+
+
 def lines(stack: Sequence[Frame]) -> list[str]:
     """Return a stack as a traceback shows it, without frames of the library inside."""
     found: list[str] = []
@@ -71,7 +79,7 @@ def lines(stack: Sequence[Frame]) -> list[str]:
         hidden = 0
         where = f", in {function}" if len(stack) > 1 else ""
         found.append(f'  File "{file}", line {line}{where}')
-        if source := linecache.getline(file, line).strip():
+        if source := source_line(file, line):
             found.append(f"    {source}")
     return found
 

@@ -10,7 +10,6 @@ Nothing is imported here: torch has loaded its logging, or nobody has asked it f
 from __future__ import annotations
 
 import itertools
-import linecache
 import logging
 import sys
 import traceback
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from magpy.places import Frame
+from magpy.places import Frame, source_line
 
 #: our logs -> torch's artifacts
 _ARTIFACTS = {
@@ -126,7 +125,13 @@ class Compilation:
 def _record(
     name: str, data: Any, payload: Callable[[], Any] = lambda: None, **more: Any
 ) -> None:
-    _logging().trace_structured(name, lambda: data, payload_fn=payload, **more)
+    def encodable() -> Any:
+        found = payload()
+        if isinstance(found, str):  # torch encodes it, and names may be anything
+            found = found.encode(errors="backslashreplace").decode()
+        return found
+
+    _logging().trace_structured(name, lambda: data, payload_fn=encodable, **more)
 
 
 def trace_graph(module: Any, inputs: Sequence[Any], stack: Sequence[Frame]) -> None:
@@ -134,9 +139,7 @@ def trace_graph(module: Any, inputs: Sequence[Any], stack: Sequence[Frame]) -> N
     from torch._logging import structured
 
     rows = [
-        traceback.FrameSummary(
-            f, n, name, lookup_line=False, line=linecache.getline(f, n)
-        )
+        traceback.FrameSummary(f, n, name, lookup_line=False, line=source_line(f, n))
         for f, n, name in stack
     ]
     _record("dynamo_start", {"stack": structured.from_traceback(rows)})

@@ -7,6 +7,7 @@ happen, so that a process that dies leaves what led to it; what was counted come
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import sys
@@ -33,15 +34,21 @@ class Tracer:
     def __init__(self, directory: str, living: Callable[[], Iterable[Any]]) -> None:
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
-        path = os.path.join(directory, f"magpy-{os.getpid()}.jsonl")
-        self._file = open(path, "a", encoding="utf-8")
         self._living = living
         self._told: weakref.WeakKeyDictionary[Any, set[Any]]
         self._told = weakref.WeakKeyDictionary()
-        self.write("start", "", argv=sys.argv, pid=os.getpid())
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        path = os.path.join(self.directory, f"magpy-{self._pid}.jsonl")
+        self._file = open(path, "a", encoding="utf-8")
+        self.write("start", "", argv=sys.argv, pid=self._pid)
 
     def write(self, kind: str, name: str, **more: Any) -> None:
         """Append one record."""
+        if self._pid != os.getpid() and not self._file.closed:  # it has forked
+            self._begin()
         record = {"kind": kind, "name": name, "time": time.time(), **more}
         self._file.write(json.dumps(record, default=str) + "\n")
         self._file.flush()
@@ -93,7 +100,8 @@ class Tracer:
     def close(self) -> None:
         """Listen no more."""
         records.unlisten(self)
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written is lost
+            self._file.close()
 
 
 _tracer: list[Tracer] = []

@@ -286,3 +286,55 @@ def test_counters():
     assert counters["stats"] == {"unique_graphs": 1, "calls_captured": 2}
     assert counters["frames"] == {"total": 1, "ok": 1}
     counters.clear()
+
+
+ODD = r"""
+import torch, magpy
+
+SCALE = {"\ud800<b>": 2}
+def f(x):
+    y = x * SCALE["\ud800<b>"]
+    print(end="")
+    return y + 1
+code = f.__code__.replace(co_name="\ud800", co_filename="/x\ud800.py")
+f.__code__ = code
+fast = magpy.compile(f, backend="eager", name="\ud800")
+for SCALE["\ud800<b>"] in (2, 2, 3, 3):
+    assert fast(torch.ones(3))[0] == SCALE["\ud800<b>"] + 1
+print(magpy.stats(fast)["hits"])
+magpy.explain(f)(torch.ones(3))._repr_html_()
+"""
+
+
+def test_names_that_have_no_encoding(tmp_path):
+    names = ("MAGPY_TRACE", "TORCH_TRACE")
+    folders = {name: str(tmp_path / name) for name in names}
+    logs = {"TORCH_LOGS": "magpy,graph_code,recompiles,graph_breaks,guards"}
+    found = subprocess.run(
+        [sys.executable, "-c", ODD],
+        env={**os.environ, **folders, **logs},
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.split() == ["2"], found.stderr
+    assert "UnicodeEncodeError" not in found.stderr
+    done = report(folders["MAGPY_TRACE"])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_disk_that_is_full_ends_the_trace(tmp_path):
+    (tmp_path / f"magpy-{os.getpid()}.jsonl").symlink_to("/dev/full")
+    with pytest.warns(magpy.MagpyWarning, match="nothing is traced"):
+        magpy.config.trace = str(tmp_path)
+    magpy.config.trace = ""
+
+
+def test_a_fork_has_a_trace_of_its_own(tmp_path):
+    with magpy.config.patch(trace=str(tmp_path)):
+        child = os.fork()
+        if child == 0:
+            magpy.compile(Net(), backend="eager")(torch.ones(2, 3))
+            os._exit(0)
+        os.waitpid(child, 0)
+        files = {file.name for file in tmp_path.iterdir()}
+        assert files == {f"magpy-{pid}.jsonl" for pid in (os.getpid(), child)}

@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     output = Path(args.output or Path(args.directory) / "report.html")
     try:
-        output.write_text(page(records), encoding="utf-8")
+        text = page(records).encode(errors="backslashreplace")  # names may be anything
+        output.write_bytes(text)
     except OSError as error:
         print(f"magpy report: {error}", file=sys.stderr)
         return 2
