@@ -401,3 +401,23 @@ def test_nobody_hears_what_a_compiler_warns_of_while_a_piece_is_compiled():
             fast(torch.randn(2, 3, 6, 6), torch.tensor([keep])).sum().backward()
     assert not [w for w in heard if "of the compiler" in str(w.message)]
     assert counts(fast) == (1, 4, 0)
+
+
+def test_arms_that_use_tensors_which_share_memory():
+    def f(x, keep):
+        y = x * 2 + 1
+        a, b = y.t(), y[:, 1:]
+        if keep > 0:
+            r = (a * 2).sum(0) + 1
+        else:
+            r = (b * 3).sum(1) - 1
+        a.add_(1)
+        b.mul_(2)
+        return a * 2 + 1, r * 2, y
+
+    fast = magpy.compile(f, backend="aot_eager")
+    for keep in (1, 0, 1, 0):
+        x, k = torch.randn(2, 3), torch.tensor(keep)
+        for ours, theirs in zip(fast(x, k), f(x, k), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert counts(fast) == (1, 3, 0)

@@ -20,6 +20,7 @@ _ENTERS = ("__enter__", "__exit__")
 _TEXTS = {
     "encountered a mutation on a view chain": "it writes through a chain of views",
     "There was no fake impl registered": "an operator has no fake implementation",
+    "might be aliasing the input or the output": "arms use tensors that share memory",
     "attempting to assign a gradient": "an input has a gradient of another kind",
 }
 
