@@ -632,9 +632,9 @@ static mp_rc
 take_in(mp_trace *T, mp_shadow *s, int before, int index)
 {
     const mp_code_info *info = s->info;
-    bool handles = info->is_handler[index];
-    mp_rc rc = T->computes ? mp_array_check_floats(T) : MP_OK;
-    if (rc == MP_OK && T->computes && before >= 0) {
+    bool handles = info->is_handler[index], computed = T->computes;
+    mp_rc rc = computed ? mp_array_check_floats(T) : MP_OK;
+    if (rc == MP_OK && computed && before >= 0) {
         rc = mp_warn_check_quiet(T, info->at[before].op);
     }
     if (rc == MP_OK && T->symbols.n_waiting > 0) {
