@@ -1,7 +1,8 @@
 /* call/past.c - entries that break where no later call does.
  *
  * Such an entry would answer every call up to its break, for ever.  It is dropped, so that the
- * next call is recorded as it is by then. */
+ * next call is recorded as it is by then: a module is there, a cache is filled, numbers that
+ * had varied are constants for good (mp_abort_info.pins). */
 #include "call/past.h"
 
 enum { PAST_MOST = 2 };  // an import that fails breaks each time

@@ -272,6 +272,9 @@ session_depart(void *ctx, mp_plan *plan, const mp_abort_info *why)
     }
     s->departed++;
     s->once = s->once || why->once;
+    if (why->pins && mp_marks_set_static(&op->marks, plan->guards) < 0) {
+        mp_err_drop();  // without memory it breaks there again
+    }
     if (here != NULL) {
         here->failed = 0;
     }

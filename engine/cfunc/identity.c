@@ -20,7 +20,9 @@ mp_rule_id(mp_trace *T, mp_shadow *s, const mp_call *c)
         return mp_load_const(T, obj);
     }
     if (mp_symbol_value_borrow(T, obj) != NULL) {  // a box is where eager has no object
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a number");
+        rc = mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a number");
+        T->why->pins = T->why->once = true;
+        return rc;
     }
     rc = mp_is_constant(obj) ? mp_constant_id(T, s, obj) : mp_note_identity(T, obj);
     if (rc != MP_OK) {

@@ -18,7 +18,8 @@ typedef struct {
     int line;          // 0 if unknown
     bool unwatched;    // nothing was watched: this call could not be, the next one may
     bool once;         // the next call does not come here: an import, a filled cache
-    PyObject *stack;   // owned list or NULL: (file, line, function), outermost first
+    bool pins;        // it would not have broken here if its numbers had been constants
+    PyObject *stack;  // owned list or NULL: (file, line, function), outermost first
 } mp_abort_info;
 
 const char *mp_abort_slug(mp_abort_id id);

@@ -242,6 +242,7 @@ plan_exit(mp_trace *T, const mp_abort_info *why, mp_plan **plan)
     if (safe == 0) {
         T->why->id = why->id;
         T->why->once = why->once;
+        T->why->pins = why->pins;
         T->why->detail = Py_XNewRef(why->detail);
         avoid_before(T, at);
         return mp_trace_abort(T, MP_AB_OPCODE, "no safe point");
