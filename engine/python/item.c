@@ -260,13 +260,16 @@ mp_record_getitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key)
     return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "item of a %s", mp_type_name(obj));
 }
 
-/* `d[step] = value` with a number that varies, and is new in the dict: a recording of its own
- * for each would never answer. */
+/* `d[step] = value` with a number that varies, and is new in a dict that has grown so before:
+ * a recording of its own for each would never answer.  Of a few keys each has its own. */
+enum { FEW_KEYS = 4 };
+
 static mp_rc
 refuse_new_number(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key)
 {
     PyObject *found;
-    if (mp_symbol_find(T, key) == NULL || !PyLong_CheckExact(key)) {
+    if (mp_symbol_find(T, key) == NULL || !PyLong_CheckExact(key)
+        || PyDict_GET_SIZE(dict) < FEW_KEYS) {
         return MP_OK;
     }
     mp_rc rc = mp_find_key(T, dict, n, key, &found);
