@@ -220,7 +220,7 @@ def ran(tmp_path_factory):
     """A checkout, and the results of a run of all of it."""
     folder = make_checkout(tmp_path_factory.mktemp("checkout"))
     args = ["parity", "--root", str(folder), "--results", str(folder / "results")]
-    args += ["--timeout", "3", "--jobs", "2"]
+    args += ["--timeout", "10", "--jobs", "2"]
     path = folder / "summary.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAGPY_IS_COMPILING", "True")  # "bad" is wrong only then

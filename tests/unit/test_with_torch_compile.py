@@ -296,14 +296,14 @@ def test_compile_without_memory():
         x = torch.ones(3)
         assert right(fast(x, d := {}), x, d)
         memory.set_nomemory(first, first + 1)
+        answer = None
         try:
             answer = fast(x, d := {})  # compiles
         except MemoryError:
-            assert d == {}
-        else:
-            assert right(answer, x, d)
+            pass
         finally:
             memory.remove_mem_hooks()
+        assert d == {} if answer is None else right(answer, x, d)
         failed += "compile-failed" in magpy.stats(fast)["reasons"]
         for _ in range(2):
             assert right(fast(x, d := {}), x, d)
