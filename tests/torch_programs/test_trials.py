@@ -621,11 +621,13 @@ def test_slow_entries_go():
 
 
 def test_entries_that_are_only_slower_go():
-    """Twice as long as eager, which no kept entry may take."""
+    """Many times as long as eager, which no kept entry may take, on a busy machine either."""
 
     def f(x, m):
         if torch.compiler.is_compiling():
-            return (x + 0) * 2
+            for _ in range(8):
+                x = x + 0
+            return x * 2
         return x * 2 if m.all() else x
 
     x = torch.randn(1 << 20)
