@@ -226,6 +226,43 @@ unbox_frames(walk *w, int depth)
     }
 }
 
+/* The boxes that somebody but the graph owns. */
+static PyObject *
+boxes_list(const mp_trace *T)
+{
+    PyObject *boxes = PyList_New(0);
+    for (int32_t i = 0; boxes != NULL && i < T->symbols.cap + T->lates.n; i++) {
+        PyObject *box = box_borrow(T, i);
+        if (box != NULL && Py_REFCNT(box) > 1 && PyList_Append(boxes, box) < 0) {
+            Py_CLEAR(boxes);
+        }
+    }
+    return boxes;
+}
+
+/* C code that runs below the end of a recording (`list(map(f, xs))`) holds boxes where no frame
+ * leads to: the collector knows who. */
+static void
+unbox_behind_c(mp_trace *T)
+{
+    PyObject *boxes = boxes_list(T), *holders = NULL;
+    PyObject *args = boxes == NULL ? NULL : PyList_AsTuple(boxes);
+    Py_XDECREF(boxes);
+    PyObject *gc = PyImport_ImportModuleLevel("gc", NULL, NULL, NULL, 0);
+    PyObject *ask = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_referrers");
+    if (ask != NULL && args != NULL && PyCFunction_Check(ask)) {
+        holders = PyObject_CallObject(ask, args);
+    }
+    Py_XDECREF(args);
+    for (Py_ssize_t i = 0; holders != NULL && i < PyList_GET_SIZE(holders); i++) {
+        unbox_in(T, PyList_GET_ITEM(holders, i));
+    }
+    Py_XDECREF(holders);
+    Py_XDECREF(ask);
+    Py_XDECREF(gc);
+    mp_err_drop();  // without memory some boxes stay
+}
+
 void
 mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
 {
@@ -260,4 +297,7 @@ mp_unbox(mp_trace *T, PyObject **result, PyObject *raised, int depth)
     }
     PyMem_Free(w.queue);
     PyMem_Free(w.slots);
+    if (T->state == MP_TRACE_ABORTED && boxes_left(T)) {
+        unbox_behind_c(T);
+    }
 }

@@ -4,6 +4,7 @@ import gc
 import math
 import sys
 import weakref
+from typing import Any
 
 import pytest
 
@@ -775,3 +776,21 @@ def test_a_recording_that_ends_below_leaves_bools_behind(below):
             assert answer == (True, False, [1.5])
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_a_callback_that_ends_the_recording_leaves_bools_to_c_code() -> None:
+    def f(x: torch.Tensor) -> Any:
+        b = (x.sum() > 0).item()
+
+        def ends(n: Any) -> Any:
+            exec("pass")
+            return n
+
+        xs = [0, 0, 0]
+        xs[:] = (ends(n) for n in (b, b, b))
+        return list(map(ends, [b, b])), xs
+
+    fast = magpy.compile(f, backend="eager")
+    for sign in (1.0, 1.0, -1.0, 1.0):
+        for values in fast(torch.full((2,), sign)):
+            assert all(value is (sign > 0) for value in values)
