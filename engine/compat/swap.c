@@ -21,10 +21,44 @@ swap_slot(swap *s, PyObject **slot)
     }
 }
 
+#if PY_VERSION_HEX >= 0x030d0000
+enum { WATCHER_BITS = (1 << 12) - 1 };
+#elif PY_VERSION_HEX >= 0x030c0000
+enum { WATCHER_BITS = (1 << 8) - 1 };
+#else
+enum { WATCHER_BITS = 0 };
+#endif
+
+/* The dict has another version, which no dict has had: what was proved by the old one (another
+ * thread may have, of a value that leaves now) no longer holds.  Runs no code: a dict of our own
+ * takes the next version, and has room. */
+static void
+swap_version(PyDictObject *d)
+{
+    static PyObject *clock;  // owned, for the process
+    static bool turn;
+    int collects = PyGC_Disable();
+    turn = !turn;
+    clock = clock != NULL ? clock : PyDict_New();
+    if (collects) {
+        PyGC_Enable();
+    }
+    if (clock == NULL
+        || PyDict_SetItem(clock, Py_None, turn ? Py_True : Py_False) < 0) {
+        mp_err_drop();
+        d->ma_version_tag &= WATCHER_BITS;  // no version is 0
+        return;
+    }
+    d->ma_version_tag =
+        (((PyDictObject *)clock)->ma_version_tag & ~(uint64_t)WATCHER_BITS)
+        | (d->ma_version_tag & WATCHER_BITS);
+}
+
 static void
 swap_dict(swap *s, PyDictObject *d)
 {
     PyDictKeysObject *keys = d->ma_keys;
+    Py_ssize_t before = s->done;
     for (Py_ssize_t i = 0; i < keys->dk_nentries; i++) {
         if (d->ma_values != NULL) {
             swap_slot(s, &d->ma_values->values[i]);
@@ -36,6 +70,9 @@ swap_dict(swap *s, PyDictObject *d)
             swap_slot(s, &DK_ENTRIES(keys)[i].me_key);
             swap_slot(s, &DK_ENTRIES(keys)[i].me_value);
         }
+    }
+    if (s->done > before) {
+        swap_version(d);
     }
 }
 
