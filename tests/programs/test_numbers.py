@@ -401,14 +401,6 @@ def f(n, m):
 >>> 0.0, -0.0
 >>> -0.0, 0.0
 
-=== which_one_it_is | eager
-def f(n, m):
-    return min(n, m) is n, max(n, m) is m
->>> 10 ** 20, 10 ** 19
->>> 10 ** 20, 10 ** 21
->>> 2.5, 2.5
->>> 2.5, 3.5
-
 === methods_of_numbers
 def f(n):
     return n.bit_length(), n.real, n.__add__(1), n.to_bytes(2, "big")
