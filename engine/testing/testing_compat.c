@@ -328,6 +328,18 @@ testing_dict_version(PyObject *module, PyObject *args)
 }
 
 static PyObject *
+testing_swap_held(PyObject *module, PyObject *args)
+{
+    PyObject *holder, *from, *to;
+
+    if (!PyArg_ParseTuple(args, "OOO:swap_held", &holder, &from, &to)) {
+        return NULL;
+    }
+    mp_swap_held(holder, from, to);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 testing_dict_keys_are_str(PyObject *module, PyObject *args)
 {
     PyObject *dict;
@@ -396,6 +408,8 @@ PyMethodDef mp_testing_compat_methods[] = {
      PyDoc_STR("canonical(opcode) -> name of the instruction")},
     {"dict_version", testing_dict_version, METH_VARARGS,
      PyDoc_STR("version of a dict")},
+    {"swap_held", testing_swap_held, METH_VARARGS,
+     PyDoc_STR("swap_held(holder, from, to): exchange what it holds")},
     {"dict_keys_are_str", testing_dict_keys_are_str, METH_VARARGS,
      PyDoc_STR("are all keys of a dict exact str?")},
     {"dict_find", testing_dict_find, METH_VARARGS,

@@ -270,6 +270,23 @@ def test_dict_version_changes() -> None:
         assert testing.dict_version(d) == testing.dict_version(d)
 
 
+@pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
+@pytest.mark.parametrize("keys", [("a", "b"), (1, "b")])
+def test_values_that_are_exchanged_change_the_version(keys: tuple[Any, ...]) -> None:
+    old, new = 10**20, 10**20 + 0 * len(keys)
+    d: dict[Any, Any] = {keys[0]: old, keys[1]: 1}
+    seen = {testing.dict_version(d)}
+    for was, now in [(old, new), (new, old), (old, new)]:
+        testing.swap_held(d, was, now)
+        assert d[keys[0]] is now
+        seen.add(testing.dict_version(d))
+        other = {"n": len(seen)}
+        assert testing.dict_version(other) not in seen
+    assert len(seen) == 4
+    testing.swap_held(d, object(), None)  # holds nothing of it
+    assert testing.dict_version(d) in seen
+
+
 def test_versions_of_dicts_never_come_back() -> None:
     """Guards take a dict of a known version for the same dict with the same content."""
     if UNAVAILABLE is not None:
