@@ -136,6 +136,10 @@ class _State:
         tensor, alias = self._tensor, self._alias
         if tensor.requires_grad and not self._requires_grad:
             tensor.requires_grad_(requires_grad=False)
+        if tensor._grad is not self._grad:
+            if self._grad is not None:  # resize_ has kept one of another shape
+                tensor.data = self._grad.detach()
+            tensor.grad = self._grad
         storage = alias.untyped_storage()
         if storage.nbytes() != self._bytes:
             storage.resize_(self._bytes)
@@ -148,8 +152,6 @@ class _State:
             tensor.data = alias
         if self._requires_grad and not tensor.requires_grad:
             tensor.requires_grad_()
-        if tensor._grad is not self._grad:
-            tensor.grad = self._grad
 
 
 class _Inputs:

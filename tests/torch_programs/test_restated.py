@@ -112,3 +112,36 @@ def test_finally_runs_once(body):
         f"try:\n        {HANDLED[body]}; r = x[at]\n    finally:\n        log.append(2)",
         5,
     )
+
+
+def test_a_gradient_of_another_shape_is_put_back():
+    """`resize_` keeps it, but nobody can assign it to such a tensor."""
+
+    def run(compiled):
+        state = {"t": torch.ones(2, 3), "at": torch.tensor([1, 0])}
+
+        def f(x):
+            t = state["t"]
+            y = x * 1
+            t.data = torch.ones(2, 3)
+            t.grad = torch.zeros(2, 3)
+            rows = t[state["at"]]
+            t.resize_(3, 2)
+            t.fill_(2)
+            return y, rows, t.view(2, 3)[state["at"]]
+
+        call, seen = magpy.compile(f, backend="eager") if compiled else f, []
+        for n in range(5):
+            if n == 3:
+                state["at"] = state["at"] + 4
+            try:
+                rows = [row.tolist() for row in call(torch.ones(2, requires_grad=True))]
+            except IndexError as error:
+                rows = [str(error)]
+            t = state["t"]
+            seen.append((rows, t.tolist(), t.grad.tolist(), t._version))
+        return seen, magpy.stats(call)["hits"] if compiled else 0
+
+    (expected, _), (found, hits) = run(compiled=False), run(compiled=True)
+    assert found == expected
+    assert hits
