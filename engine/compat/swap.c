@@ -21,10 +21,8 @@ swap_slot(swap *s, PyObject **slot)
     }
 }
 
-#if PY_VERSION_HEX >= 0x030d0000
-enum { WATCHER_BITS = (1 << 12) - 1 };
-#elif PY_VERSION_HEX >= 0x030c0000
-enum { WATCHER_BITS = (1 << 8) - 1 };
+#ifdef DICT_VERSION_INCREMENT
+enum { WATCHER_BITS = DICT_VERSION_INCREMENT - 1 };
 #else
 enum { WATCHER_BITS = 0 };
 #endif

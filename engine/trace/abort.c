@@ -93,6 +93,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     PyObject *saved = mp_err_take();
     mp_abort_clear(T->why);
     T->why->id = id;
+    T->why->pins = false;
     T->why->once = id == MP_AB_IMPORT || id == MP_AB_FILLED || is_below_cache(T);
     va_start(va, format);
     T->why->detail = PyUnicode_FromFormatV(format, va);
