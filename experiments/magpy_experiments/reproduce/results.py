@@ -42,7 +42,7 @@ def environment(settings: Settings) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: number for name in PACKAGES if (number := _version(name))},
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "devices": _devices(settings.device),

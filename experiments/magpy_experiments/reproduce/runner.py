@@ -58,7 +58,7 @@ def run_cells(
         "ignore::UserWarning:multiprocessing.resource_tracker"
     )
     if jobs > 1:  # they share the cores; each has a pool of compilers otherwise
-        threads = max(1, (os.cpu_count() or 1) // jobs)
+        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))
         if settings.device == "cuda":
             os.environ.setdefault("OMP_NUM_THREADS", str(threads))
