@@ -92,7 +92,7 @@ ask_shape(mp_trace *T, const mp_shadow *s, mp_region *r)
     PyObject *meets = PyTuple_GET_ITEM(r->call, 2);
     const char *all = PyBytes_AS_STRING(meets);
     const char *first = memchr(all, true, (size_t)PyBytes_GET_SIZE(meets));
-    r->join = first == NULL ? -1 : (int32_t)(first - all);
+    r->join = first == NULL ? MP_JOIN_RETURNS : (int32_t)(first - all);
     return MP_OK;
 }
 
@@ -167,13 +167,13 @@ mp_region *
 mp_branch_at(const mp_trace *T, const mp_shadow *s, int index)
 {
     mp_region *r = T->region;
-    if (r == NULL || r->join == -2 || T->inside == 0) {
+    if (r == NULL || !mp_is_branch(r) || T->inside == 0) {
         return NULL;
     }
     bool here = r->arrived ? T->n_stack - 1 == r->depth
                            : s->arm && T->n_stack - 1 == r->depth + 1;
     const char *meets = PyBytes_AS_STRING(PyTuple_GET_ITEM(r->call, 2));
-    bool ends = r->join < 0 ? returns(s->info, index) : meets[index];
+    bool ends = r->join == MP_JOIN_RETURNS ? returns(s->info, index) : meets[index];
     return here && (ends || s->info->is_handler[index]) ? r : NULL;
 }
 
@@ -334,7 +334,7 @@ mp_arm_write(mp_trace *T, PyObject *tensor)
     mp_rc rc = mp_op_value(T, n, &leaf);
     for (mp_region *r = T->region; rc == MP_OK && r != NULL && at < inside - 1;
          r = r->outer) {
-        if (r->join == -2) {
+        if (!mp_is_branch(r)) {
             rc = branch_refuse(T, "a tensor from outside is written");
             break;
         }
@@ -368,7 +368,7 @@ static bool
 is_live(const meeting *m, int32_t i)
 {
     bool local = i < m->s->info->code->co_nlocalsplus;
-    if (m->r->join < 0) {
+    if (m->r->join == MP_JOIN_RETURNS) {
         return i == m->r->n_slots - 1;  // what is returned
     }
     return !local || m->live[i] != 0;

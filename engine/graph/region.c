@@ -124,7 +124,7 @@ mp_region_new(mp_trace *T, PyObject *callee)
     r->callee = Py_NewRef(callee);
     r->site = T->graph.at;
     r->depth = T->n_stack - 1;
-    r->join = -2;
+    r->join = MP_JOIN_NONE;
     r->bodies = PyList_New(0);
     if (r->bodies == NULL) {
         Py_DECREF(r);

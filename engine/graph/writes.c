@@ -288,7 +288,7 @@ mp_op_check_trial(mp_trace *T)
 {
     assert(T->trial || T->inside > 0);
     const mp_pending_op *op = &T->op;
-    bool arm = T->region != NULL && T->region->join != -2 && op->effects != NULL;
+    bool arm = T->region != NULL && mp_is_branch(T->region) && op->effects != NULL;
     bool writes = (op->flags & (MP_TORCH_STATE | MP_TORCH_WRITES)) != 0;
     for (int i = 0; !writes && i < op->n_inputs; i++) {
         bool says = op->effects == NULL || op_says_written(T, op, i);

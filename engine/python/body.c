@@ -37,7 +37,7 @@ may_advance(mp_trace *T, const mp_shadow *s, const mp_instr *in)
 {
     const mp_region *r = T->region;
     int place = in->depth - 1;
-    bool own = r != NULL && r->join != -2 && r->arrived && T->n_stack - 1 == r->depth
+    bool own = r != NULL && mp_is_branch(r) && r->arrived && T->n_stack - 1 == r->depth
                && place < r->below && place < MP_REGION_LOOPS
                && (r->loops >> place & 1) != 0 && Py_REFCNT(TOP(s, in, 1)) == 1;
     return own ? MP_OK : must_own(T, TOP(s, in, 1));

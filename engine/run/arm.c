@@ -80,7 +80,7 @@ copy_iterator(mp_trace *T, PyObject *iterator)
 static void
 copy_loops(mp_trace *T, mp_region *r, const mp_shadow *s, PyObject **slots)
 {
-    int32_t stays = r->join < 0 ? 0 : s->info->at[r->join].depth;
+    int32_t stays = r->join == MP_JOIN_RETURNS ? 0 : s->info->at[r->join].depth;
     for (int32_t i = stays; i < r->below && i < MP_REGION_LOOPS; i++) {
         PyObject **slot = &slots[s->info->code->co_nlocalsplus + i];
         PyObject *copy = *slot == NULL ? NULL : copy_iterator(T, *slot);
@@ -112,7 +112,7 @@ run_other(mp_trace *T, mp_region *r)
                              .slots = slots};
     PyObject *result = mp_watch_resume_below(&frame, 1);
     Py_XDECREF(result);
-    mp_err_keep_signal();
+    mp_err_drop();
     for (int32_t i = 0; i < n; i++) {
         Py_XDECREF(slots[i]);  // none, but without memory for the frame
     }
@@ -212,8 +212,9 @@ bool
 mp_is_arm(mp_trace *T, const mp_shadow *parent, mp_frame *f)
 {
     const mp_region *r = T->region;
-    return parent != NULL && parent->below == MP_BELOW_ARM && r != NULL && r->join != -2
-           && !r->arrived && T->n_stack - 1 == r->depth && T->outside == 0
+    return parent != NULL && parent->below == MP_BELOW_ARM && r != NULL
+           && mp_is_branch(r) && !r->arrived && T->n_stack - 1 == r->depth
+           && T->outside == 0
            && mp_frame_func_borrow(f) == mp_frame_func_borrow(parent->f)
            && mp_frame_lasti(f) >= 0;
 }

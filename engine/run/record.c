@@ -513,7 +513,7 @@ on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     T->unwinding = result == NULL;
     bool owns_op = s->owns_op;
     const mp_region *branch = T->region;
-    if (branch != NULL && branch->join != -2 && T->inside > 0
+    if (branch != NULL && mp_is_branch(branch) && T->inside > 0
         && T->n_stack - 1 == branch->depth + !branch->arrived) {
         mp_trace_settle(T, mp_trace_abort(T, MP_AB_CONTROL_FLOW,
                                           result == NULL

@@ -84,21 +84,12 @@ run_body(mp_trace *T, mp_region *r, Py_ssize_t k)
     if (goes_on) {
         PyObject *args[2] = {b.body, b.args};
         b.result = PyObject_Vectorcall(b.function, args, 2, NULL);
-        mp_err_keep_signal();  // the program never sees what else a body raises here
+        mp_err_drop();  // the program never sees what else a body raises here
         goes_on = T->state == MP_TRACE_RECORDING && step(T, step_end, &b);
     }
     mp_err_drop();  // without memory for the copies nothing is recorded
     body_clear(&b);
     return goes_on;
-}
-
-void
-mp_err_keep_signal(void)
-{
-    if (mp_err_is_signal()) {
-        mp_err_defer_steal(mp_err_take());
-    }
-    mp_err_drop();
 }
 
 PyObject *

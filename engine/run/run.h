@@ -78,12 +78,10 @@ int32_t mp_trace_code_number(mp_trace *T,
 /* Put the region where the interpreter will find it: in the place of its callee. */
 mp_rc mp_region_install(mp_trace *T, mp_shadow *s, int depth);
 
-/* Drop the exception; one that a signal handler has raised is raised again later. */
-void mp_err_keep_signal(void);
-/* What takes back what bodies do that the program has not asked for; NULL with an exception. */
 /* Call a function of ours that can be called again until it has come to its end: a signal
  * that comes meanwhile waits.  arg: or NULL.  New, or NULL with an exception. */
 PyObject *mp_call_whole(PyObject *function, PyObject *arg);
+/* What takes back what bodies do that the program has not asked for; NULL with an exception. */
 PyObject *mp_aside_begin(void);
 /* Do that.  The recording ends if they have warned. */
 void mp_aside_end(mp_trace *T, PyObject *state);

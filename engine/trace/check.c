@@ -486,7 +486,7 @@ check_frames(const mp_trace *T)
 {
     int owners = 0, pending = (T->op.target != NULL) + (T->apply.cls != NULL);
     for (const mp_region *r = T->region; r != NULL; r = r->outer) {
-        pending += r->join == -2;  // (a branch is no operation until its arms meet)
+        pending += !mp_is_branch(r);  // (a branch is no operation until its arms meet)
     }
     for (int i = 0; i < T->n_stack; i++) {
         const mp_shadow *s = &T->stack[i];

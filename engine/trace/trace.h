@@ -228,10 +228,10 @@ typedef struct mp_region {
     int32_t inside;
     bool trial;  // what T->trial was before it
     // A branch: of the frame that branches, and where its arms meet.
-    int32_t body;     // what T->body was before it
-    int64_t arm_end;  // likewise
-    int32_t depth;    // its place in T->stack
-    int32_t join;     // the first unit of call[2]; -1: both arms return; -2: no branch
+    int32_t body;       // what T->body was before it
+    int64_t arm_end;    // likewise
+    int32_t depth;      // its place in T->stack
+    int32_t join;       // the first unit of call[2], or an mp_join
     int32_t others[2];  // where the arms begin, if it is false, if it is true
     int32_t below;      // how many values the stack holds there, without the condition
     uint64_t loops;  // bits: places on the stack whose iterator each arm has for itself
@@ -248,6 +248,18 @@ typedef struct mp_region {
     int (*decide)(PyObject *self);
     bool dynamic;
 } mp_region;
+
+/* Where the arms of a branch meet, if they meet at no instruction. */
+typedef enum {
+    MP_JOIN_RETURNS = -1,  // both return
+    MP_JOIN_NONE = -2,     // the region is no branch
+} mp_join;
+
+static inline bool
+mp_is_branch(const mp_region *r)
+{
+    return r->join != MP_JOIN_NONE;
+}
 
 /* How much of the segment mp_trace_check has looked at. */
 typedef struct {
@@ -456,7 +468,7 @@ static inline bool
 mp_in_arm(const mp_trace *T)
 {
     const mp_region *r = T->inside > 0 ? T->region : NULL;
-    while (r != NULL && r->join == -2) {
+    while (r != NULL && !mp_is_branch(r)) {
         r = r->outer;
     }
     return r != NULL;
