@@ -1,6 +1,6 @@
 """The engine's folders stand in an order: none includes or calls what stands above it.
 
-    python tools/lint_layers.py            what breaks the order; includes of no use
+    python tools/lint_layers.py            what breaks the order; what no file needs
     python tools/lint_layers.py --figures  folders, files, calls between files, circles
 
 The order stands once, in docs/internals/README.md: the table of folders, from the ground
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -165,7 +166,7 @@ def lint(engine: Path, page: str) -> list[str]:
         names = [n for n in arc.names if (source, n) not in ALLOWED]
         if names or not arc.names:
             found.append(f"{arc._replace(names=tuple(names))} (upward)")
-    return found + list(useless(engine, texts))
+    return [*found, *useless(engine, texts), *unshared(engine, texts)]
 
 
 def declared(engine: Path, header: Path, texts: dict[Path, str]) -> set[str]:
@@ -198,6 +199,19 @@ def useless(engine: Path, texts: dict[Path, str]) -> Iterator[str]:
             own = header in (path.with_suffix(".h"), engine / "engine.h", PRIVATE)
             if header.suffix == ".h" and not own and not names[header] & words:
                 yield f"{path.relative_to(engine)}: nothing of {name} is used"
+
+
+def unshared(engine: Path, texts: dict[Path, str]) -> Iterator[str]:
+    """Functions that a header declares, and no file but their own uses."""
+    tables = {p: p.read_text(encoding="utf-8") for p in engine.rglob("*.def")}
+    bare = {p: without_comments(t) for p, t in {**texts, **tables}.items()}
+    words = {p: Counter(re.findall(r"\w+", t)) for p, t in bare.items()}
+    for path, text in bare.items():
+        for name in FUNCTION.findall(text) if path.suffix == ".c" else ():
+            mentions = {p: w[name] for p, w in words.items() if w[name] and p != path}
+            # (A macro or an inline function of a header may use it for others.)
+            if list(mentions.values()) == [1] and next(iter(mentions)).suffix == ".h":
+                yield f"{path.relative_to(engine)}: {name} is used nowhere else: static"
 
 
 def figures(engine: Path, page: str) -> str:

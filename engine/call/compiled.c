@@ -469,7 +469,7 @@ static PyType_Slot compiled_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec mp_compiled_spec = {
+static PyType_Spec compiled_spec = {
     .name = "magpy._engine.CompiledFunction",
     .basicsize = sizeof(mp_CompiledObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL
@@ -490,7 +490,7 @@ int
 mp_compiled_init(PyObject *module)
 {
     if (compiled_type == NULL) {
-        compiled_type = (PyTypeObject *)PyType_FromSpec(&mp_compiled_spec);
+        compiled_type = (PyTypeObject *)PyType_FromSpec(&compiled_spec);
         if (compiled_type == NULL) {
             return -1;
         }

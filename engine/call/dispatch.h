@@ -12,8 +12,9 @@
  *   fn        function, bound method, functools.partial of one, or an object whose
  *             class defines __call__ in Python (an nn.Module: the Python layer passes
  *             its bound __call__); another CompiledFunction stands for what it wraps
- *   compiler  callable(graph, inputs) -> (callable, boxed[, undo]): called at the first hit of
- *             an entry with its graph spec (plan/plan.h) and the live inputs as a list.
+ *   compiler  callable(graph, inputs) -> (callable, boxed[, undo[, guards, why, owner,
+ *             reused]]), see Compiled of src/magpy/_session.py: called at the first hit of an
+ *             entry with its graph spec (plan/plan.h) and the live inputs as a list.
  *             boxed: callable takes one list (and may clear it); else *inputs.
  *             undo: see call/transaction.h, None: there is nothing to undo.
  *             It must answer with a tuple or list of n_outputs tensors.
@@ -47,10 +48,9 @@
  *   judge     what trials ask (call/trial.h); None: there are none
  *   numbers   which become symbols, an mp_dynamic_mode (guard/place.h)
  * Attributes: __wrapped__, disabled (settable), stats() -> dict, entries() -> list of
- * dicts, reset(); everything else is read and written on fn. */
-extern PyType_Spec mp_compiled_spec;
-
-/* Create the type once, keep it for the life of the process, add it to the module. */
+ * dicts, reset(); everything else is read and written on fn.
+ *
+ * Create the type once, keep it for the life of the process, add it to the module. */
 int mp_compiled_init(PyObject *module);
 /* The kinds of guards and effects of its entries that have hit (mp_cache_kinds). */
 PyObject *mp_compiled_kinds(PyObject *o);

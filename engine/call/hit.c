@@ -310,13 +310,28 @@ mp_hit_search(mp_CompiledObject *op, mp_hit *hit, mp_cache *cache, PyCodeObject 
 
 /* -- Compile ----------------------------------------------------------------------- */
 
+/* What a compiler answers: a tuple of two, of three, or of all of these (_session.py,
+ * Compiled). */
+enum {
+    ANSWER_RUN,
+    ANSWER_BOXED,
+    ANSWER_SHORT,  // how many there are at least
+    ANSWER_UNDO = ANSWER_SHORT,
+    ANSWER_WITH_UNDO,
+    ANSWER_GUARDS = ANSWER_WITH_UNDO,
+    ANSWER_WHY,
+    ANSWER_OWNER,
+    ANSWER_REUSED,
+    ANSWER_WHOLE,
+};
+
 /* Tests that the compiler wants: they are in the entry before it answers any call.  With a
  * reason they make constants of its numbers. */
 static int
 hit_take_guards(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
 {
-    PyObject *guards = PyTuple_GET_ITEM(answer, 3);
-    PyObject *why = PyTuple_GET_ITEM(answer, 4);
+    PyObject *guards = PyTuple_GET_ITEM(answer, ANSWER_GUARDS);
+    PyObject *why = PyTuple_GET_ITEM(answer, ANSWER_WHY);
     if (!PyList_CheckExact(guards) || !PyUnicode_CheckExact(why)) {
         PyErr_SetString(PyExc_TypeError,
                         "a compiler's guards must be a list, and a str");
@@ -329,35 +344,36 @@ hit_take_guards(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
     return PyUnicode_GET_LENGTH(why) == 0 ? 0 : mp_dynamic_refuse(op, entry, why);
 }
 
-/* The backend's answer is (callable, boxed), (callable, boxed, undo) or (callable, boxed,
- * undo, guards, why, owner, reused), see Session.compile.  1: the guards that it came with do not hold for
- * this call. */
+/* 1: the guards that the answer came with do not hold for this call. */
 static int
 hit_take_compiled(mp_CompiledObject *op, mp_entry *entry, PyObject *answer)
 {
     assert(entry->callable == NULL);
     Py_ssize_t size = PyTuple_Check(answer) ? PyTuple_GET_SIZE(answer) : 0;
-    PyObject *callable = size > 0 ? PyTuple_GET_ITEM(answer, 0) : NULL;
-    if (size == 7 && hit_take_guards(op, entry, answer) < 0) {
+    bool whole = size == ANSWER_WHOLE;
+    PyObject *callable = size > 0 ? PyTuple_GET_ITEM(answer, ANSWER_RUN) : NULL;
+    if (whole && hit_take_guards(op, entry, answer) < 0) {
         return -1;
     }
-    if (size == 7 && callable == Py_None) {
+    if (whole && callable == Py_None) {
         return 1;
     }
-    if ((size != 2 && size != 3 && size != 7) || !PyCallable_Check(callable)) {
+    if ((size != ANSWER_SHORT && size != ANSWER_WITH_UNDO && !whole)
+        || !PyCallable_Check(callable)) {
         PyErr_SetString(PyExc_TypeError, "compiler must return (callable, boxed)");
         return -1;
     }
-    if (size >= 3 && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, 2)) < 0) {
+    if (size > ANSWER_UNDO
+        && mp_transaction_take(entry, PyTuple_GET_ITEM(answer, ANSWER_UNDO)) < 0) {
         return -1;
     }
-    int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, 1));
+    int boxed = PyObject_IsTrue(PyTuple_GET_ITEM(answer, ANSWER_BOXED));
     if (boxed < 0) {
         return -1;
     }
-    if (size == 7) {
-        Py_XSETREF(entry->owner, Py_NewRef(PyTuple_GET_ITEM(answer, 5)));
-        entry->reused = PyTuple_GET_ITEM(answer, 6) == Py_True;
+    if (whole) {
+        Py_XSETREF(entry->owner, Py_NewRef(PyTuple_GET_ITEM(answer, ANSWER_OWNER)));
+        entry->reused = PyTuple_GET_ITEM(answer, ANSWER_REUSED) == Py_True;
         op->stats.reused += entry->reused;
     }
     entry->boxed = boxed;

@@ -140,6 +140,20 @@ ask_subclass(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *cls)
     return rc != MP_OK ? rc : check_is_known(T, cls, check);
 }
 
+/* _abc_instancecheck(cls, instance), _abc_subclasscheck(cls, subclass): called by Python
+ * code of abc that is watched. */
+mp_rc
+mp_rule_abc(mp_trace *T, mp_shadow *s, const mp_call *c)
+{
+    mp_rc rc = MP_OK;
+    s->below = MP_BELOW_SKIP;
+    for (Py_ssize_t i = 0; i < c->count && rc == MP_OK; i++) {
+        rc = mp_know(T, c->args[i]);
+        rc = rc != MP_OK ? rc : mp_guard_mro_of(T, c->args[i]);
+    }
+    return rc != MP_OK ? rc : mp_guard_abc(T);
+}
+
 mp_rc
 mp_rule_issubclass(mp_trace *T, mp_shadow *s, const mp_call *c)
 {

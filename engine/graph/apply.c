@@ -107,8 +107,8 @@ apply_begin_inline(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *forwa
         }
     }
     s->applies = cls;
-    s->forward = forward;
-    s->below = MP_BELOW_APPLY;
+    s->alone = forward;
+    s->below = MP_BELOW_ONE;
     s->post = MP_POST_FORWARD;
     return MP_OK;
 }
@@ -133,7 +133,7 @@ void
 mp_apply_note_answer(mp_shadow *caller, const mp_shadow *left, PyObject *answer)
 {
     if (caller->applies == NULL || answer == NULL
-        || (PyObject *)left->info->code != PyFunction_GET_CODE(caller->forward)) {
+        || (PyObject *)left->info->code != PyFunction_GET_CODE(caller->alone)) {
         return;
     }
     Py_XSETREF(caller->answered, Py_NewRef(answer));
@@ -281,7 +281,7 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
     T->graph.touched = false;
     memset(&T->op, 0, sizeof(T->op));  // it belongs to T->apply now
     s->owns_op = true;
-    s->below = MP_BELOW_APPLY;
+    s->below = MP_BELOW_ONE;
     s->post = MP_POST_APPLY;
     return MP_OK;
 }
@@ -289,8 +289,8 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 bool
 mp_apply_watches(mp_trace *T, const mp_shadow *caller, PyObject *func)
 {
-    return caller->forward != NULL
-               ? func == caller->forward
+    return caller->alone != NULL
+               ? func == caller->alone
                : func == T->apply.forward || func == T->apply.setup_context;
 }
 

@@ -120,8 +120,9 @@ cover_root(const mp_cover *cover, int32_t old)
     return old;
 }
 
-bool
-mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh)
+/* Do these registers, or -1, stand for one object? */
+static bool
+cover_has(const mp_cover *cover, int32_t old, int32_t fresh)
 {
     if (old < 0 || fresh < 0) {
         return old == fresh;
@@ -140,7 +141,7 @@ cover_number(const mp_guards *old, const mp_cover *cover, mp_number k)
         for (int32_t i = 0; i < old->numbers.n; i++) {
             const mp_number *known = &old->numbers.ops[i];
             if (known->op == k.op && known->n == k.n
-                && mp_cover_has(cover, known->a, k.a)) {
+                && cover_has(cover, known->a, k.a)) {
                 return i;
             }
         }
@@ -174,7 +175,7 @@ mp_cover_given(const mp_cover *cover, int32_t old, int32_t fresh)
     if (old < 0 || fresh < 0) {
         return old < 0 && fresh < 0 && cover->numbers[~fresh] == ~old;
     }
-    return mp_cover_has(cover, old, fresh);
+    return cover_has(cover, old, fresh);
 }
 
 /* -- Ops -------------------------------------------------------------------------- */
@@ -198,7 +199,7 @@ cover_apart(const mp_guard *old, const mp_guard *fresh, const mp_cover *cover)
     for (Py_ssize_t i = 0; i < n; i++) {
         Py_ssize_t limit = i < fresh->n ? (Py_ssize_t)old->n : n_old, k = 0;
         int32_t reg = cover_apart_reg(fresh->obj, i);
-        while (k < limit && !mp_cover_has(cover, cover_apart_reg(old->obj, k), reg)) {
+        while (k < limit && !cover_has(cover, cover_apart_reg(old->obj, k), reg)) {
             k++;
         }
         if (k == limit) {
@@ -223,9 +224,9 @@ cover_op_same(const mp_guard *old, const mp_guard *fresh, const mp_cover *cover)
         return cover_apart(old, fresh, cover);
     }
     bool straight =
-        mp_cover_has(cover, old->a, fresh->a) && mp_cover_has(cover, old->b, fresh->b);
-    bool crossed = kind == MP_G_NOT_SAME && mp_cover_has(cover, old->a, fresh->b)
-                   && mp_cover_has(cover, old->b, fresh->a);
+        cover_has(cover, old->a, fresh->a) && cover_has(cover, old->b, fresh->b);
+    bool crossed = kind == MP_G_NOT_SAME && cover_has(cover, old->a, fresh->b)
+                   && cover_has(cover, old->b, fresh->a);
     if (!straight && !crossed) {
         return false;
     }
@@ -270,7 +271,7 @@ cover_no_dict(const mp_guards *old, const mp_guards *fresh, const mp_guard *op,
     const mp_guard *load = cover_dict_load(fresh, op);
     for (int32_t i = 0; load != NULL && i < old->n_ops; i++) {
         const mp_guard *known = &old->ops[i];
-        if (known->kind == MP_G_NO_DICT && mp_cover_has(cover, known->a, load->a)
+        if (known->kind == MP_G_NO_DICT && cover_has(cover, known->a, load->a)
             && (op->kind != MP_G_NO_KEY || mp_guard_same(known->obj, op->obj))) {
             return true;
         }
@@ -289,7 +290,7 @@ mp_cover_is_vague(const mp_cover *cover, const mp_guards *old, const mp_guard *f
     for (int32_t i = 0; empty && i < old->n_ops; i++) {
         const mp_guard *op = &old->ops[i];
         if (op->kind == MP_G_TYPE_IS && op->obj == (PyObject *)&PyTuple_Type
-            && mp_cover_has(cover, op->a, fresh->a)) {
+            && cover_has(cover, op->a, fresh->a)) {
             return true;
         }
     }

@@ -23,8 +23,6 @@ int32_t mp_guards_uncovered(const mp_guards *old, const mp_guards *fresh, int32_
  * another tuple and not looked at its items? */
 bool mp_cover_is_vague(const mp_cover *cover, const mp_guards *old,
                        const mp_guard *fresh);
-/* Do these registers, or -1, stand for one object? */
-bool mp_cover_has(const mp_cover *cover, int32_t old, int32_t fresh);
 /* The same of what a hit gathers: registers, and numbers k as ~k.  After
  * mp_guards_uncovered. */
 bool mp_cover_given(const mp_cover *cover, int32_t old, int32_t fresh);

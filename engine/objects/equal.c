@@ -300,8 +300,9 @@ mp_guard_equals(PyObject *o, PyObject *want)
     return 0;  // None, bool, ... : by identity only
 }
 
-bool
-mp_guard_is_identity(PyTypeObject *tp)
+/* Are instances equal only to themselves? */
+static bool
+equals_itself_only(PyTypeObject *tp)
 {
     // No slot: a C type with nothing but a hash of its own.  None has one since 3.12.
     return tp->tp_richcompare == PyBaseObject_Type.tp_richcompare
@@ -314,7 +315,7 @@ mp_guard_is_constant(PyObject *o, int depth)
     PyTypeObject *tp = Py_TYPE(o);
     if (tp == &PyUnicode_Type || tp == &PyLong_Type || tp == &PyFloat_Type
         || tp == &PyComplex_Type || tp == &PyBytes_Type || tp == &PyRange_Type
-        || mp_guard_is_identity(tp) || tp == &PyBool_Type || PyCFunction_Check(o)) {
+        || equals_itself_only(tp) || tp == &PyBool_Type || PyCFunction_Check(o)) {
         return true;  // the last three kinds by identity
     }
     if (depth >= VALUE_DEPTH) {
@@ -351,7 +352,7 @@ static bool
 value_eq_is_c(PyObject *o)
 {
     richcmpfunc eq = Py_TYPE(o)->tp_richcompare;
-    return eq == PyUnicode_Type.tp_richcompare || mp_guard_is_identity(Py_TYPE(o))
+    return eq == PyUnicode_Type.tp_richcompare || equals_itself_only(Py_TYPE(o))
            || eq == PyLong_Type.tp_richcompare || eq == PyFloat_Type.tp_richcompare
            || eq == PyComplex_Type.tp_richcompare || eq == PyBytes_Type.tp_richcompare
            || eq == PyTuple_Type.tp_richcompare || eq == PyRange_Type.tp_richcompare
@@ -373,7 +374,7 @@ mp_guard_hash_is_c(PyObject *o, int depth)
         return true;
     }
     return mp_guard_is_registered(tp) || mp_guard_is_pattern(o)
-           || (mp_guard_is_identity(tp) && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE))
+           || (equals_itself_only(tp) && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE))
            || (value_eq_is_c(o)
                && (hash == PyUnicode_Type.tp_hash || hash == PyBaseObject_Type.tp_hash
                    || hash == PyLong_Type.tp_hash || hash == PyFloat_Type.tp_hash
@@ -465,7 +466,7 @@ mp_guard_dict_find(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     Py_ssize_t pos = 0;
     int found = 0;
     *value = NULL;
-    if (hash == -1 && !mp_guard_is_identity(Py_TYPE(key))) {
+    if (hash == -1 && !equals_itself_only(Py_TYPE(key))) {
         return value_find_itself(dict, key, value);
     }
     if (mp_dict_keys_are_str(dict)) {

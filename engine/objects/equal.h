@@ -19,8 +19,6 @@ int mp_guard_register_constant_type(PyTypeObject *type);
 bool mp_guard_is_registered(PyTypeObject *type);
 /* A compiled pattern, which C code compares? */
 bool mp_guard_is_pattern(PyObject *o);
-/* Are instances equal only to themselves? */
-bool mp_guard_is_identity(PyTypeObject *tp);
 /* May o be the constant of EQUALS?  Then it is immutable and not nested too deeply. */
 bool mp_guard_is_constant(PyObject *o, int depth);
 /* Exact type and value of a constant: 1 / 0. */

@@ -115,7 +115,7 @@ static PyType_Slot value_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec mp_value_spec = {
+static PyType_Spec value_spec = {
     .name = "magpy._engine.Value",
     .basicsize = sizeof(mp_ValueObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
@@ -146,7 +146,7 @@ int
 mp_value_init(PyObject *module)
 {
     if (value_type == NULL) {
-        value_type = (PyTypeObject *)PyType_FromSpec(&mp_value_spec);
+        value_type = (PyTypeObject *)PyType_FromSpec(&value_spec);
     }
     if (number_type == NULL) {
         number_type = (PyTypeObject *)PyType_FromSpec(&number_spec);

@@ -5,8 +5,6 @@
 
 #include "engine.h"
 
-extern PyType_Spec mp_value_spec;
-
 /* Create the type once, keep it for the life of the process, add it to the module. */
 int mp_value_init(PyObject *module);
 

@@ -67,8 +67,8 @@ call_behind(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *behind,
     for (Py_ssize_t i = 0; i < count && rc == MP_OK; i++) {
         rc = mp_pass(T, args[i]);
     }
-    s->forward = behind;
-    s->below = MP_BELOW_APPLY;
+    s->alone = behind;
+    s->below = MP_BELOW_ONE;
     s->post = MP_POST_RESULT;
     return rc;
 }

@@ -23,8 +23,8 @@ guard_imported(mp_trace *T, PyObject *name, PyObject *value)
 
 /* The module is not there: the interpreter imports it.  Once it is there, this recording does not fit
  * any more, and the next one has no break. */
-mp_rc
-mp_break_to_import(mp_trace *T, PyObject *name)
+static mp_rc
+import_in_a_break(mp_trace *T, PyObject *name)
 {
     mp_rc rc = guard_imported(T, name, mp_guard_absent());
     return rc != MP_OK ? rc : mp_trace_abort(T, MP_AB_IMPORT, "import of %U", name);
@@ -50,7 +50,7 @@ mp_check_search(mp_trace *T, PyObject *func, PyObject *const *args, Py_ssize_t n
     if (there != NULL) {
         return loads ? MP_OK : mp_trace_abort(T, MP_AB_IMPORT, "search for %U", name);
     }
-    return PyErr_Occurred() ? MP_ERR : mp_break_to_import(T, name);
+    return PyErr_Occurred() ? MP_ERR : import_in_a_break(T, name);
 }
 
 /* *module: borrowed, or NULL. */
@@ -59,7 +59,7 @@ look_up_module(mp_trace *T, PyObject *name, PyObject **module)
 {
     *module = PyDict_GetItemWithError(PyImport_GetModuleDict(), name);
     if (*module == NULL) {
-        return PyErr_Occurred() ? MP_ERR : mp_break_to_import(T, name);
+        return PyErr_Occurred() ? MP_ERR : import_in_a_break(T, name);
     }
     mp_rc rc = guard_imported(T, name, *module);
     return rc != MP_OK ? rc : mp_load_const(T, *module);

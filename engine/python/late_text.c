@@ -17,8 +17,8 @@ static struct {
     PyObject *format, *repr, *ascii, *empty, *join;  // owned, for the process
 } text_static;
 
-int
-mp_late_text_init(void)
+static int
+late_text_init(void)
 {
     PyObject *builtins =
         text_static.join != NULL ? NULL : PyImport_ImportModule("builtins");
@@ -219,7 +219,7 @@ mp_late_text_of(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *obj,
     shown what;
     uint8_t post = s->post, below = s->below;
     *box = NULL;
-    mp_rc rc = mp_late_text_init() < 0 ? MP_ERR : show_all(T, &obj, 1, false, &what);
+    mp_rc rc = late_text_init() < 0 ? MP_ERR : show_all(T, &obj, 1, false, &what);
     if (rc != MP_OK || !what.late) {
         return rc;
     }
@@ -248,7 +248,7 @@ mp_late_format(mp_trace *T, mp_shadow *s, PyObject *value, PyObject *spec, int h
     PyObject *args[2] = {value, spec}, *box = NULL;
     shown what;
     *done = false;
-    mp_rc rc = mp_late_text_init() < 0
+    mp_rc rc = late_text_init() < 0
                    ? MP_ERR
                    : show_all(T, args, spec == NULL ? 1 : 2, how == AS_IT_IS, &what);
     if (rc != MP_OK || !what.late) {
@@ -291,7 +291,7 @@ mp_late_build_string(mp_trace *T, mp_shadow *s, PyObject *const *parts,
     }
     PyObject *list = PyList_New(count);
     shown what = {.late = true};
-    mp_rc rc = list == NULL || mp_late_text_init() < 0 ? MP_ERR : MP_OK;
+    mp_rc rc = list == NULL || late_text_init() < 0 ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; rc == MP_OK && i < count; i++) {
         const mp_node *late = mp_late_find(T, parts[i]);
         PyList_SET_ITEM(list, i, Py_NewRef(parts[i]));
@@ -351,7 +351,7 @@ mp_late_text_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     if (c->kwnames != NULL || c->nargs < 1) {
         return MP_OK;
     }
-    if (mp_late_text_init() < 0) {
+    if (late_text_init() < 0) {
         return MP_ERR;
     }
     bool function = (callee == (PyObject *)&PyUnicode_Type && c->nargs == 1)

@@ -117,8 +117,6 @@ mp_rc mp_descr_set(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
 
 /* The module that C code imports by name: borrowed. */
 mp_rc mp_read_module(mp_trace *T, mp_shadow *s, const char *name, PyObject **module);
-/* A break before the import of a module that is not loaded. */
-mp_rc mp_break_to_import(mp_trace *T, PyObject *name);
 /* Is this call of a function of importlib the search for a module?  Then a break. */
 mp_rc mp_check_search(mp_trace *T, PyObject *func, PyObject *const *args,
                       Py_ssize_t nargs);
@@ -192,7 +190,6 @@ mp_rc mp_late_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
 
 /* -- late_text.c ------------------------------------------------------------------- */
 
-int mp_late_text_init(void);
 /* FORMAT_VALUE, BUILD_STRING, calls of str, repr, format and methods of texts, % and +, as
  * above: what they show is a late value or a tensor, or holds some. */
 mp_rc mp_late_format(mp_trace *T, mp_shadow *s, PyObject *value, PyObject *spec,

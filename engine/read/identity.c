@@ -49,8 +49,9 @@ mp_refuse_nan(mp_trace *T, PyObject *item)
     return mp_trace_abort(T, MP_AB_HASH, "which NaN it is");
 }
 
-bool
-mp_is_unique(PyObject *o)
+/* Is every constant that equals it the same object? */
+static bool
+is_unique(PyObject *o)
 {
     if (o == Py_None || o == Py_Ellipsis || o == Py_NotImplemented || PyBool_Check(o)) {
         return true;
@@ -94,7 +95,7 @@ refuse_constant(mp_trace *T, PyObject *a)
 mp_rc
 mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b)
 {
-    if (!mp_is_constant(a) || mp_is_unique(a) || !mp_is_constant(b)
+    if (!mp_is_constant(a) || is_unique(a) || !mp_is_constant(b)
         || !mp_guard_equals(a, b) || is_copied_alike(s->f, a, b)) {
         return MP_OK;
     }
@@ -105,8 +106,7 @@ mp_rc
 mp_constant_id(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     assert(mp_is_constant(obj));
-    if (mp_is_unique(obj)
-        || mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_COPY)) {
+    if (is_unique(obj) || mp_is_module(mp_frame_globals_borrow(s->f), MP_MODULE_COPY)) {
         return MP_OK;  // (copy.deepcopy's table has no constant that it copies as an atom)
     }
     // Equal ones hash alike.  Nothing may hold them: an address is used again.

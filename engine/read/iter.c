@@ -90,8 +90,9 @@ look_at_referent(PyObject *obj, void *arg)
     return look->rc != MP_OK;
 }
 
-mp_rc
-mp_look_behind(mp_trace *T, PyObject *iterator, const char *who)
+/* Read the containers behind an iterator (read/iter.c). */
+static mp_rc
+read_behind(mp_trace *T, PyObject *iterator, const char *who)
 {
     assert(iterator != NULL && who != NULL);
     look_state look = {.T = T, .rc = MP_OK};
@@ -155,8 +156,7 @@ mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
         return MP_OK;
     }
     PyObject *dict = mp_viewed_dict(obj);
-    return dict != NULL ? mp_read_deep(T, dict, &has_tensor)
-                        : mp_look_behind(T, obj, who);
+    return dict != NULL ? mp_read_deep(T, dict, &has_tensor) : read_behind(T, obj, who);
 }
 
 /* C code gets at items or bytes of such an object without an iterator of its own. */

@@ -90,8 +90,6 @@ mp_rc mp_note_identity(mp_trace *T, PyObject *obj);
 mp_rc mp_refuse_unsure(mp_trace *T, const mp_node *n);
 /* It is hashed, or compared as an item: by identity first. */
 mp_rc mp_refuse_nan(mp_trace *T, PyObject *item);
-/* Is every constant that equals it the same object? */
-bool mp_is_unique(PyObject *constant);
 /* The program asks whether two constants are one object: guards on values do not tell. */
 mp_rc mp_constants_is(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b);
 /* id() of a constant: abort if that of an equal one was asked for. */
@@ -108,8 +106,6 @@ mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
 
 /* C code is about to look at what the items of obj hold, if it is a fresh iterator. */
 mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
-/* Read the containers behind an iterator (read/iter.c). */
-mp_rc mp_look_behind(mp_trace *T, PyObject *iterator, const char *who);
 /* C code is about to advance it: items that came since it was made are read as well. */
 mp_rc mp_look_before_next(mp_trace *T, PyObject *iterator);
 /* An object of a C type without a row, whose items C code could ask for. */
@@ -138,7 +134,6 @@ mp_rc mp_read_handled(mp_trace *T);
 mp_rc mp_guard_abc(mp_trace *T);
 /* issubclass(x, classes): some metaclass may answer from what was registered. */
 mp_rc mp_guard_subclass_hooks(mp_trace *T, PyObject *classes);
-mp_rc mp_rule_abc(mp_trace *T, mp_shadow *s, const mp_call *c);
 
 /* -- special.c --------------------------------------------------------------------- */
 

@@ -129,7 +129,7 @@ start_param(mp_trace *T, mp_shadow *s, int i)
     if (is_made_for_call(T, parent, i, value)) {
         return take_made(T, value);
     }
-    if (i <= 1 && parent != NULL && parent->below == MP_BELOW_APPLY
+    if (i <= 1 && parent != NULL && parent->below == MP_BELOW_ONE
         && mp_apply_is_context(T, value)) {
         return mp_fresh(T, value);
     }

@@ -43,6 +43,20 @@ shadow_top(mp_trace *T)
     return T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
 }
 
+/* Sites name code by numbers, which loops of calls share. */
+static int32_t
+code_number(mp_trace *T, PyCodeObject *code)
+{
+    assert(code != NULL);
+    Py_ssize_t n = PyList_GET_SIZE(T->codes);
+    for (Py_ssize_t i = n; i > 0 && i > n - RECENT_CODES; i--) {
+        if (PyList_GET_ITEM(T->codes, i - 1) == (PyObject *)code) {
+            return (int32_t)(i - 1);
+        }
+    }
+    return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
+}
+
 /* A frame that is watched from here on. */
 static mp_rc
 shadow_push(mp_trace *T, mp_frame *f, bool fresh)
@@ -53,7 +67,7 @@ shadow_push(mp_trace *T, mp_frame *f, bool fresh)
     }
     mp_shadow s = {
         .f = f, .pending = -1, .names_at = -1, .root = T->n_stack == 0, .fresh = fresh};
-    s.code_no = mp_trace_code_number(T, mp_frame_code_borrow(f));
+    s.code_no = code_number(T, mp_frame_code_borrow(f));
     if (s.code_no < 0) {
         return MP_ERR;
     }
@@ -79,20 +93,6 @@ shadow_pop(mp_trace *T)
     assert(T->n_stack > 0);
     T->n_stack--;
     mp_shadow_fini(&T->stack[T->n_stack]);
-}
-
-/* Sites name code by numbers, which loops of calls share. */
-int32_t
-mp_trace_code_number(mp_trace *T, PyCodeObject *code)
-{
-    assert(code != NULL);
-    Py_ssize_t n = PyList_GET_SIZE(T->codes);
-    for (Py_ssize_t i = n; i > 0 && i > n - RECENT_CODES; i--) {
-        if (PyList_GET_ITEM(T->codes, i - 1) == (PyObject *)code) {
-            return (int32_t)(i - 1);
-        }
-    }
-    return PyList_Append(T->codes, (PyObject *)code) < 0 ? -1 : (int32_t)n;
 }
 
 /* Torch, numpy, the standard library: by the module that owns the frame's globals. */
@@ -332,7 +332,7 @@ stop_after_mode(mp_trace *T, int depth)
 static bool
 is_forward(mp_trace *T, const mp_shadow *parent, mp_frame *f)
 {
-    return parent != NULL && parent->below == MP_BELOW_APPLY && T->outside == 0
+    return parent != NULL && parent->below == MP_BELOW_ONE && T->outside == 0
            && mp_apply_watches(T, parent, mp_frame_func_borrow(f));
 }
 
@@ -446,7 +446,7 @@ on_enter(void *ctx, mp_frame *f, bool fresh)
     else if (T->skip > 0
              || (parent != NULL
                  && (parent->below == MP_BELOW_SKIP || parent->below == MP_BELOW_TRUSTED
-                     || parent->below == MP_BELOW_APPLY))) {
+                     || parent->below == MP_BELOW_ONE))) {
         rc = enter_skipped(T, f, fresh);
     }
     else if (mp_is_known(mp_frame_func_borrow(f), MP_K_DEVICE_MODE)) {
@@ -582,7 +582,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = s->applies = NULL;
-    s->callee = s->forward = NULL;
+    s->callee = s->alone = NULL;
     s->raw = s->passes = false;
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;

@@ -70,8 +70,6 @@ MP_MAYRUN void mp_callback_end(mp_trace *T, mp_callback saved);
 /* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
 void mp_trace_settle(mp_trace *T, mp_rc rc);
 void mp_shadow_fini(mp_shadow *s);
-int32_t mp_trace_code_number(mp_trace *T,
-                             PyCodeObject *code);  // run/record.c; -1: error
 
 /* -- region.c ---------------------------------------------------------------------- */
 

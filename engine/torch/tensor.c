@@ -55,8 +55,9 @@ key_set_object(PyObject *o)
     return PyObject_CallOneArg(mp_torch.key_set_of, o);
 }
 
-int
-mp_tensor_key_set(PyObject *o, uint64_t *out)
+/* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */
+static int
+tensor_key_set(PyObject *o, uint64_t *out)
 {
     PyObject *keys = key_set_object(o);
     if (keys == NULL) {
@@ -204,7 +205,7 @@ meta_fill_getters(mp_tensor_meta *m, PyObject *o, PyObject *shape)
     }
     int grad = mp_getter_bool(&mp_torch.requires_grad, o);
     m->requires_grad = grad == 1;
-    return grad < 0 || mp_tensor_key_set(o, &m->key_set) < 0 ? -1 : 0;
+    return grad < 0 || tensor_key_set(o, &m->key_set) < 0 ? -1 : 0;
 }
 
 mp_tensor_meta *
@@ -435,7 +436,7 @@ tensor_describable(PyObject *o)
     if (mp_torch.path == TENSOR_SHIM) {
         key_set = mp_shim_impl(o)[mp_torch.key_word];
     }
-    else if (mp_tensor_key_set(o, &key_set) < 0) {
+    else if (tensor_key_set(o, &key_set) < 0) {
         return -1;
     }
     if (key_set_describable(o, key_set) < 0) {

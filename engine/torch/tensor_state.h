@@ -99,8 +99,6 @@ bool mp_tensor_keys_are_plain(const char *text);
 int mp_getter_bool(const mp_getter *g, PyObject *o);
 /* Is a sparse tensor coalesced?  -1 of one that is made of rows, columns or blocks. */
 int8_t mp_sparse_coalesced(PyObject *o);
-/* The raw dispatch key set as torch._C._dispatch_keys tells it: 0 / -1. */
-int mp_tensor_key_set(PyObject *o, uint64_t *out);
 /* The same metadata read in two ways; the tensor must be strided and plain. */
 mp_tensor_meta *mp_tensor_meta_getters(PyObject *o);
 mp_tensor_meta *mp_tensor_meta_shim(PyObject *o);

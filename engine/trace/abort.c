@@ -22,8 +22,8 @@ mp_trace_avoid(mp_trace *T, mp_site site, bool at_once)
 }
 
 /* What the frames hold dies when they are left: nothing of it runs. */
-void
-mp_trial_give_up(mp_trace *T)
+static void
+trial_give_up(mp_trace *T)
 {
     assert(T->trial);
     for (Py_ssize_t i = T->generators == NULL ? 0 : PyList_GET_SIZE(T->generators);
@@ -110,7 +110,7 @@ mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...)
     mp_err_drop();  // a detail that could not be formatted is left out
     mp_err_restore_steal(saved);
     if (T->trial) {
-        mp_trial_give_up(T);
+        trial_give_up(T);
         return MP_ABORTED;
     }
     if (T->inside > 0) {

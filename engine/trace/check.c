@@ -390,7 +390,7 @@ check_journal(const mp_trace *T)
 static bool
 may_call(const mp_shadow *s, const mp_shadow *inner)
 {
-    return s->rebuilt || s->below == MP_BELOW_WATCH || s->below == MP_BELOW_APPLY
+    return s->rebuilt || s->below == MP_BELOW_WATCH || s->below == MP_BELOW_ONE
            || s->below == MP_BELOW_ARM
            || (s->below == MP_BELOW_NOTHING && !inner->fresh);
 }

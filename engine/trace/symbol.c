@@ -496,8 +496,9 @@ mp_symbol_truth(mp_trace *T, PyObject *obj)
 
 /* -- Pins ------------------------------------------------------------------------------ */
 
-bool
-mp_has_boxes(const mp_trace *T)
+/* May the program hold a box of a symbol that is not pinned, or of a late value? */
+static bool
+has_boxes(const mp_trace *T)
 {
     return T->symbols.n_open > 0 || T->lates.n > 0;
 }
@@ -506,7 +507,7 @@ bool
 mp_holds_symbols(const mp_trace *T, PyObject *obj)
 {
     bool found = false;
-    if (!mp_has_boxes(T) || !PyTuple_Check(obj) || !mp_is_constant(obj)) {
+    if (!has_boxes(T) || !PyTuple_Check(obj) || !mp_is_constant(obj)) {
         return false;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(obj) && !found; i++) {
@@ -624,7 +625,7 @@ reach_visit(PyObject *obj, void *ctx)
     reach *r = ctx;
     if (mp_is_number(obj) || PyComplex_CheckExact(obj) || PyUnicode_CheckExact(obj)) {
         r->rc = mp_pin(r->T, obj);
-        return r->rc != MP_OK || !mp_has_boxes(r->T);
+        return r->rc != MP_OK || !has_boxes(r->T);
     }
     if (!may_hold_boxes(r->T, obj)) {
         return 0;
@@ -683,7 +684,7 @@ mp_pin_deep(mp_trace *T, PyObject *obj)
 mp_rc
 mp_pin_deep_all(mp_trace *T, PyObject *const *objs, Py_ssize_t count)
 {
-    if (!mp_has_boxes(T)) {
+    if (!has_boxes(T)) {
         return MP_OK;
     }
     reach r = {.T = T, .rc = MP_OK};

@@ -101,8 +101,6 @@ mp_rc mp_symbol_truth(struct mp_trace *T, PyObject *obj);
 
 /* -- Pins ------------------------------------------------------------------------------ */
 
-/* May the program hold a box of a symbol that is not pinned, or of a late value? */
-bool mp_has_boxes(const struct mp_trace *T);
 /* Is it a torch.Size with symbols or late values in it?  Other ones are constants (mp_is_constant). */
 bool mp_holds_symbols(const struct mp_trace *T, PyObject *obj);
 /* obj, if it is a symbol or holds some in this way, is a constant from here on. */

@@ -35,7 +35,7 @@ typedef enum {
     MP_BELOW_WATCH,    // Python code of the program: watch it
     MP_BELOW_SKIP,     // inside a logged operation: library frames run unwatched
     MP_BELOW_TRUSTED,  // inside an operator of torch.library: all frames do
-    MP_BELOW_APPLY,    // inside autograd.Function.apply: its `forward` is watched
+    MP_BELOW_ONE,      // one function that is known before: it alone is watched
     MP_BELOW_ARM,      // below a branch: the frame of the arm that is not taken
 } mp_below;
 
@@ -73,12 +73,12 @@ typedef struct {
         *cached_key;     // owned: a cache that has no answer, and its key; or NULL
     int32_t sum_writes;  // in-place operations before that sum
     bool sums_tensors, sums_dynamic;
-    int skip;        // what T->skip was when the frame was entered (MP_BELOW_APPLY)
+    int skip;        // what T->skip was when the frame was entered (MP_BELOW_ONE)
     uint8_t yields;  // mp_yields of the result, if it is an iterator
     PyTypeObject
-        *applies;  // borrowed: autograd function that is applied without a graph of
-                   // gradients; its `forward` is part of the run
-    PyObject *forward;  // borrowed: that function, or another one that is watched alone
+        *applies;     // borrowed: autograd function that is applied without a graph of
+                      // gradients; its `forward` is part of the run
+    PyObject *alone;  // borrowed: MP_BELOW_ONE: that function; NULL: those of T->apply
     PyObject *answered;     // owned: what it has returned, or NULL
     uint64_t answers_grad;  // bit per tensor there that required gradients
     PyObject *dirty;  // owned: tensors that its context was told of as written, or NULL
@@ -458,7 +458,6 @@ mp_name_is(PyObject *name, const char *text)
 /* format as PyUnicode_FromFormat takes it. */
 mp_rc mp_trace_abort(mp_trace *T, mp_abort_id id, const char *format, ...);
 const char *mp_type_name(PyObject *o);
-void mp_trial_give_up(mp_trace *T);
 /* Break before the instruction there next time, for the reason in T->why; unless at_once,
  * only if it fails again: what a program does at its first call, it may not do again. */
 void mp_trace_avoid(mp_trace *T, mp_site site, bool at_once);  // run/segment.c

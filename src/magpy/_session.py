@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magpy import copies, logs, notices, records, torch_logs
 from magpy.backends import Backend, Settings, resolve
@@ -31,16 +31,31 @@ if TYPE_CHECKING:
     from magpy.shapes.case import Case
     from magpy.shapes.world import Live
 
-    #: callable (or None), boxed, undo, guards, why
-    Compiled = tuple[Callable[..., Any] | None, bool, Undo | None, list[Term], str]
-    #: the same, what lives as long as it is used, was it made for another recording?
-    Answer = tuple[
-        Callable[..., Any] | None, bool, Undo | None, list[Term], str, object, bool
-    ]
-
 _KEPT_BREAKS = 16
 _KEPT_PLACES = 256
 _told_watcher: list[str] = []
+
+
+class Compiled(NamedTuple):
+    """What a backend has made of a graph, in the order in which the engine takes it.
+
+    Attributes:
+        run: takes the inputs; None if the guards do not hold for those of this call.
+        boxed: in one list.
+        undo: how to undo a run that raises.
+        guards: what must hold besides the guards of the entry.
+        why: why numbers that could vary are constants, "" if they are not.
+        owner: what lives as long as the entry does.
+        reused: it was there already, made for another recording.
+    """
+
+    run: Callable[..., Any] | None
+    boxed: bool
+    undo: Undo | None
+    guards: list[Term]
+    why: str
+    owner: object = None
+    reused: bool = False
 
 
 class Session:
@@ -86,7 +101,7 @@ class Session:
 
     # -- called by the engine --------------------------------------------------------
 
-    def compile(self, spec: Spec, inputs: Sequence[Any]) -> Answer:
+    def compile(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
         """Return something that runs a recorded run, sealed off the program.
 
         Another recording of the same graph may have it already (:mod:`magpy.reuse`).
@@ -94,12 +109,6 @@ class Session:
         Args:
             spec: the recorded graph.
             inputs: tensors, and exact ints and floats if it has numbers that vary.
-
-        Returns:
-            What the backend has made of it; how to undo a run that raises; what must hold
-            besides the entry's guards; why numbers that could vary are constants; what
-            the entry keeps alive with it; was it there already?  The first is None if the
-            guards do not hold for these inputs.
 
         Raises:
             Exception: whatever the backend raises; the engine then stays eager.
@@ -112,15 +121,15 @@ class Session:
             logs.write("graph", f"{self.name}: the same graph as that of {made.name}")
             if made.told:
                 logs.write("breaks", made.told)
-            return (*made.answer(), made, True)
+            return Compiled(*made.answer(), owner=made, reused=True)
         self._told = ""
-        answer = self._compile_new(spec, inputs)
-        run, boxed, undo, guards, why = answer
+        compiled = self._compile_new(spec, inputs)
+        run, boxed, undo, guards, why, _, _ = compiled
         if run is None:
-            return (*answer, None, False)
+            return compiled
         made = reuse.Made(run, boxed, undo, guards, why, self.name, self._told)
         reuse.keep(key, made)
-        return (*answer, made, False)
+        return compiled._replace(owner=made)
 
     def _compile_new(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
         from magpy import late
@@ -140,18 +149,19 @@ class Session:
         given = parts.inputs(inputs)
         in_order = self.backend.as_recorded and not self.backend.cuda_graphs
         if in_order and not proof.varies(parts.main):
-            return (*self._compile(spec, inputs, None), [], "")
+            return Compiled(*self._compile(spec, inputs, None), [], "")
         made = None
         guards: list[Term] = []
         why = ""
         if not parts.is_empty:
-            run, boxed, _, guards, why = self._compile_symbols(parts.main, given)
-            if run is None:
-                return None, False, None, guards, why
-            made = run, boxed
+            main = self._compile_symbols(parts.main, given)
+            guards, why = main.guards, main.why
+            if main.run is None:
+                return main
+            made = main.run, main.boxed
         run, boxed = parts.joined(made, self._value_type)
         transaction = Transaction(spec, inputs, in_order=False)
-        return run, boxed, transaction.undo(), guards, why
+        return Compiled(run, boxed, transaction.undo(), guards, why)
 
     def _compile_symbols(self, spec: Spec, inputs: Sequence[Any]) -> Compiled:
         """Compile a graph of which sizes and numbers may vary."""
@@ -159,7 +169,7 @@ class Session:
 
         notes = spec[3]
         if not any(map(notes.get, ("numbers", "dynamic", "selects", "late"))):
-            return (*self._compile(spec, inputs, None), [], "")
+            return Compiled(*self._compile(spec, inputs, None), [], "")
         from magpy.shapes import case as cases
         from magpy.shapes import world
 
@@ -169,10 +179,10 @@ class Session:
             while case.fits:
                 try:
                     made = self._compile(case.spec, inputs, case)
-                    return (*made, case.all_guards(), case.why)
+                    return Compiled(*made, case.all_guards(), case.why)
                 except Exception as error:
                     case = case.after(error, spec, inputs)
-            return None, False, None, case.guards, case.why
+            return Compiled(None, False, None, case.guards, case.why)
         finally:
             world.forget()
 
@@ -262,14 +272,14 @@ class Session:
         from magpy._engine import raised_by_signal
 
         try:
-            run, boxed, _, _, _, made, _ = self.compile(spec, inputs)
+            compiled = self.compile(spec, inputs)
         except Exception as error:
             if raised_by_signal(error):
                 raise
             self._tell(self._failure_text(error, "a piece of it runs as recorded"))
-            run, boxed, made = self._recorded(spec).forward, False, None
-        assert run is not None  # no number of a piece varies
-        return run, boxed, made
+            return self._recorded(spec).forward, False, None
+        assert compiled.run is not None  # no number of a piece varies
+        return compiled.run, compiled.boxed, compiled.owner
 
     def _show(
         self, module: GraphModule, inputs: Sequence[Any], spec: Spec, live: Live | None

@@ -40,7 +40,8 @@ GOOD = {
     "high/high.c": '#include "high/high.h"\n#include "low/low.h"\n'
     "static int\nhidden(void)\n{\n    return mp_low();\n}\n\n"
     "int\nmp_top(mp_high *h)\n{\n    return h->a + hidden();\n}\n",
-    "module.c": '#include "high/high.h"\n\nstatic mp_high all;\n',
+    "module.c": '#include "high/high.h"\n\nstatic mp_high all;\n'
+    "static int (*top)(mp_high *) = mp_top;\n",
 }
 #: What is changed, and what the linter says of it.
 PLANTED = {
@@ -56,6 +57,11 @@ PLANTED = {
         "high/high.c",
         '#include "right/right.h"\n',
         "nothing of right/right.h",
+    ),
+    "unshared": (
+        "low/low.h",
+        "int mp_lonely(void);\n",
+        None,  # (declared, but defined nowhere: the linker's business)
     ),
     "comment": ("low/low.c", "// as mp_top does\n", None),
     "string": ("low/low.c", 'const char *s = "mp_top";\n', None),
