@@ -137,9 +137,16 @@ mp_rc mp_op_log(mp_trace *T, PyObject *target, PyObject *args, bool dynamic,
 PyObject *mp_op_target_name(PyObject *target);  // new str, or NULL with an exception
 void mp_op_drop(mp_trace *T);
 mp_rc mp_tensor_observe(mp_trace *T, PyObject *tensor);
-mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
 /* An object of a class in Python, which a row may ask for anything? */
 bool mp_op_asks_object(PyObject *arg);
+
+/* -- tree.c ------------------------------------------------------------------------ */
+
+/* One argument as the graph takes it; *tree is NULL before, and unless it is MP_OK. */
+mp_rc mp_op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
+/* The Value of a tensor: new reference.  An input of the graph gets its number when an
+ * operation uses it first. */
+mp_rc mp_op_value(mp_trace *T, mp_node *tensor, PyObject **leaf);
 
 /* -- numbers.c --------------------------------------------------------------------- */
 
@@ -224,12 +231,12 @@ mp_region *mp_branch_at(const mp_trace *T, const mp_shadow *s, int index);
 
 /* -- shape.c ----------------------------------------------------------------------- */
 
-/* `x.shape`, `len(x)` of a tensor whose sizes follow from symbols. */
 /* The last input is new: what is asked of it later is noted now, since it may die. */
 mp_rc mp_shape_tell_input(mp_trace *T);
 /* Ask the recorder of sizes: its answer, new; NULL, without an exception if it cannot be
  * asked. */
 PyObject *mp_shape_ask(mp_trace *T, const char *question, PyObject *what);
+/* `x.shape`, `len(x)` of a tensor whose sizes follow from symbols. */
 mp_rc mp_shape_attr(mp_trace *T, mp_shadow *s, mp_node *n);
 mp_rc mp_shape_ndim(mp_trace *T, mp_shadow *s, mp_node *n);
 mp_rc mp_shape_len(mp_trace *T, mp_shadow *s, mp_node *n);

@@ -21,280 +21,6 @@
 #include "plan/value.h"
 #include "read/read.h"
 
-/* -- Argument trees ------------------------------------------------------------------------ */
-
-/* The Value of a tensor: new reference.  An input of the graph gets its number when an
- * operation uses it first. */
-mp_rc
-mp_op_value(mp_trace *T, mp_node *n, PyObject **leaf)
-{
-    assert(n->kind == MP_NODE_TENSOR);
-    if (n->leaf == NULL) {
-        assert(n->reg >= 0);  // results of operations got theirs when they were made
-        if (mp_grow(&T->inputs, &T->cap_inputs, T->n_inputs + 1, sizeof(*T->inputs))
-            < 0) {
-            return MP_ERR;
-        }
-        n->leaf = mp_value_new(T->n_inputs);
-        if (n->leaf == NULL) {
-            return MP_ERR;
-        }
-        T->inputs[T->n_inputs++] = n;
-        if ((T->symbols.n_open > 0 || T->selects) && mp_shape_tell_input(T) != MP_OK) {
-            return MP_ERR;
-        }
-    }
-    assert(mp_value_check(n->leaf));
-    *leaf = Py_NewRef(n->leaf);
-    return MP_OK;
-}
-
-/* A tensor among the arguments: note its version, to see afterwards whether the
- * operation wrote to it. */
-static mp_rc
-op_input(mp_trace *T, PyObject *tensor, mp_node *n, PyObject **leaf)
-{
-    assert(n->kind == MP_NODE_TENSOR && n->obj == tensor);
-    mp_pending_op *op = &T->op;
-    if (T->apply.cls != NULL && !mp_apply_may_use(T, tensor, n)) {
-        return mp_apply_refuse_input(T);
-    }
-    int32_t cap = op->cap_inputs;  // of both arrays
-    if (mp_grow(&op->versions, &cap, op->n_inputs + 1, sizeof(*op->versions)) < 0
-        || mp_grow(&op->inputs, &op->cap_inputs, op->n_inputs + 1, sizeof(*op->inputs))
-               < 0) {
-        return MP_ERR;
-    }
-    op->inputs[op->n_inputs] = Py_NewRef(tensor);
-    op->versions[op->n_inputs++] = mp_tensor_version(tensor);
-    op->dynamic = op->dynamic || n->dynamic;
-    op->blind = op->blind || n->blind;
-    op->odd = op->odd || n->odd;
-    op->sized = op->sized || n->sized;
-    mp_rc rc = n->sized && T->inside > 0 ? mp_pin_everything(T) : MP_OK;
-    return rc != MP_OK ? rc : mp_op_value(T, n, leaf);
-}
-
-/* A mode object (inference mode): made by an operation, used by others, never leaves. */
-static bool
-is_graph_object(PyObject *obj)
-{
-    return mp_op_types.graph_object != NULL
-           && Py_IS_TYPE(obj, mp_op_types.graph_object);
-}
-
-static mp_rc op_tree(mp_trace *T, PyObject *obj, PyObject **tree);
-
-/* An item of a container that was read; its number becomes a symbol. */
-static mp_rc
-item_tree(mp_trace *T, const mp_node *owner, Py_ssize_t i, PyObject *key,
-          PyObject *item, PyObject **tree)
-{
-    PyObject *box = NULL;
-    bool external = owner != NULL && owner->reg >= 0 && T->symbols.n_waiting > 0;
-    mp_rc rc =
-        external ? mp_symbol_take_item(T, owner->reg, i, key, item, &box) : MP_OK;
-    rc = rc != MP_OK ? rc : op_tree(T, box == NULL ? item : box, tree);
-    Py_XDECREF(box);
-    return rc;
-}
-
-static mp_rc
-tree_sequence(mp_trace *T, PyObject *obj, PyObject **tree)
-{
-    const mp_node *n = mp_refgraph_find(&T->graph, obj);
-    assert(PyList_CheckExact(obj) || PyTuple_Check(obj));
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
-    bool is_list = PyList_Check(obj);
-    PyObject *out = is_list ? PyList_New(size) : PyTuple_New(size);
-    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
-        PyObject *item = NULL;
-        rc = item_tree(T, n, i, NULL, PySequence_Fast_GET_ITEM(obj, i), &item);
-        if (rc == MP_OK && is_list) {
-            PyList_SET_ITEM(out, i, item);
-        }
-        else if (rc == MP_OK) {
-            PyTuple_SET_ITEM(out, i, item);
-        }
-    }
-    if (rc != MP_OK) {
-        Py_XDECREF(out);
-        return rc;
-    }
-    *tree = out;
-    return MP_OK;
-}
-
-static mp_rc
-tree_dict(mp_trace *T, PyObject *obj, PyObject **tree)
-{
-    assert(PyDict_Check(obj));
-    const mp_node *n = mp_refgraph_find(&T->graph, obj);
-    PyObject *out = PyDict_New(), *key, *value;
-    mp_rc rc = out == NULL ? MP_ERR : MP_OK;
-    Py_ssize_t pos = 0;
-    while (rc == MP_OK && PyDict_Next(obj, &pos, &key, &value)) {
-        PyObject *item = NULL;
-        if (!mp_is_constant(key)) {
-            rc = mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a dict key of type %s",
-                                mp_type_name(key));
-            break;
-        }
-        rc = item_tree(T, n, -1, key, value, &item);
-        if (rc == MP_OK && PyDict_SetItem(out, key, item) < 0) {
-            rc = MP_ERR;
-        }
-        Py_XDECREF(item);
-    }
-    if (rc != MP_OK) {
-        Py_XDECREF(out);
-        return rc;
-    }
-    *tree = out;
-    return MP_OK;
-}
-
-/* A slice, whose bounds may be 0-dimensional tensors with a value that is known. */
-static mp_rc
-tree_slice(mp_trace *T, PyObject *obj, PyObject **tree)
-{
-    assert(PySlice_Check(obj));
-    PySliceObject *sl = (PySliceObject *)obj;
-    PyObject *parts[3] = {NULL, NULL, NULL}, *from[3] = {sl->start, sl->stop, sl->step};
-    mp_rc rc = MP_OK;
-    for (int i = 0; i < 3 && rc == MP_OK; i++) {
-        mp_node *n = mp_refgraph_find(&T->graph, from[i]);
-        if (n != NULL && n->kind == MP_NODE_TENSOR) {
-            if (!mp_tensor_is_constant(T, from[i])) {
-                rc = mp_trace_abort(T, MP_AB_HOST_READ, "a tensor as a slice bound");
-                break;
-            }
-            parts[i] = PyNumber_Index(from[i]);
-            rc = parts[i] == NULL ? MP_ERR : MP_OK;
-            continue;
-        }
-        bool before = T->op.takes_late;
-        T->op.takes_late = false;
-        rc = op_tree(T, from[i], &parts[i]);
-        T->op.late_slice = T->op.late_slice || T->op.takes_late;
-        T->op.takes_late = T->op.takes_late || before;
-    }
-    if (rc == MP_OK) {
-        *tree = PySlice_New(parts[0], parts[1], parts[2]);
-        rc = *tree == NULL ? MP_ERR : MP_OK;
-    }
-    for (int i = 0; i < 3; i++) {
-        Py_XDECREF(parts[i]);
-    }
-    return rc;
-}
-
-/* One argument as the graph takes it.  Only what a graph can hold: constants, tensors,
- * builtin containers of them, arrays where the operation copies them. */
-static mp_rc
-op_tree(mp_trace *T, PyObject *obj, PyObject **tree)
-{
-    mp_val n;
-    if (PySlice_Check(obj)) {
-        mp_rc rc = mp_fresh(T, obj);
-        rc = rc != MP_OK ? rc
-                         : mp_read_c_object(T, obj, mp_refgraph_find(&T->graph, obj));
-        return rc != MP_OK ? rc : tree_slice(T, obj, tree);
-    }
-    mp_rc rc = mp_value_late(T, obj, &n);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (n.kind == MP_VAL_LATE && T->inside > 0) {
-        rc = mp_late_refuse(T, obj);
-        n = MP_NO_VALUE;
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (n.kind == MP_VAL_LATE) {
-        T->op.takes_late = true;
-        T->op.late_bool = T->op.late_bool || PyBool_Check(obj);
-        *tree = Py_NewRef(n.node->leaf);
-        return MP_OK;
-    }
-    if (n.kind == MP_VAL_SYMBOL && T->inside > 0) {
-        rc = mp_value(T, obj, &n);  // bodies are static
-        if (rc != MP_OK) {
-            return rc;
-        }
-    }
-    if (n.kind == MP_VAL_SYMBOL) {
-        T->op.sized = T->op.takes_numbers = true;
-        *tree = mp_number_leaf_new(n.node->number);
-        return *tree == NULL ? MP_ERR : MP_OK;
-    }
-    if (mp_val_is_constant(n) && mp_is_fresh_id(T, obj)) {
-        return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "id of a new object");
-    }
-    if (mp_val_is_constant(n)) {
-        *tree = Py_NewRef(obj);
-        return MP_OK;
-    }
-    if (mp_val_is_tensor(n)) {
-        return op_input(T, obj, n.node, tree);
-    }
-    if (is_graph_object(obj) && n.node->leaf != NULL) {
-        *tree = Py_NewRef(n.node->leaf);
-        return MP_OK;
-    }
-    rc = mp_read_all(T, obj);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (PyList_CheckExact(obj) || PyTuple_Check(obj) || PyDict_Check(obj)) {
-        if (Py_EnterRecursiveCall(" while recording")) {
-            mp_err_drop();  // a container that holds itself, or is nested too deeply
-            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a %s nested too deeply",
-                                  mp_type_name(obj));
-        }
-        rc = PyDict_Check(obj) ? tree_dict(T, obj, tree) : tree_sequence(T, obj, tree);
-        Py_LeaveRecursiveCall();
-        return rc;
-    }
-    if (obj == (PyObject *)&PyFloat_Type || obj == (PyObject *)&PyLong_Type
-        || obj == (PyObject *)&PyBool_Type) {
-        *tree = Py_NewRef(obj);
-        return MP_OK;
-    }
-    if (PyType_Check(obj) && mp_op_types.tensor != NULL
-        && PyType_IsSubtype((PyTypeObject *)obj, (PyTypeObject *)mp_op_types.tensor)) {
-        *tree = Py_NewRef(obj);  // x.as_subclass(C)
-        return mp_is_new_class(T, obj)
-                   ? mp_trace_abort(T, MP_AB_OP_ARGUMENT, "a class that the run made")
-                   : mp_load_const(T, obj);
-    }
-    // A hit draws from this very generator; one that is an argument may be new in each
-    // call.  (A trial puts only torch's own back.)
-    if (mp_op_types.generator != NULL && Py_IS_TYPE(obj, mp_op_types.generator)
-        && mp_val_is_external(n) && mp_val_has_source(n) && !T->trial
-        && !mp_place_is_argument(T->guards, n.node->reg)) {
-        *tree = Py_NewRef(obj);
-        return mp_load_const(T, obj);
-    }
-    // Packed weights: an operator is all that looks into them.
-    if (mp_op_types.script_object != NULL && Py_IS_TYPE(obj, mp_op_types.script_object)
-        && mp_val_is_external(n) && mp_val_has_source(n)) {
-        *tree = Py_NewRef(obj);
-        T->odd = true;  // there are no fakes of them
-        return mp_load_const(T, obj);
-    }
-    if (mp_is_array(obj)
-        && (T->op.array_use == MP_ARRAY_COPIED || T->op.array_use == MP_ARRAY_INDEX
-            || (T->op.array_use == MP_ARRAY_SHARED && mp_val_is_fresh(n)))) {
-        rc = mp_array_read(T, obj, n.node);
-        return rc != MP_OK ? rc : mp_array_leaf(T, obj, tree);
-    }
-    return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "an argument of type %s",
-                          mp_type_name(obj));
-}
-
 /* -- Begin and end of an operation ----------------------------------------------------------- */
 
 /* No operation is in progress. */
@@ -355,7 +81,7 @@ mp_grad_is_enabled(void)
 static mp_rc
 op_target(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs > 0 && is_graph_object(args[0]) && PyCFunction_Check(callee)) {
+    if (nargs > 0 && mp_is_graph_object(args[0]) && PyCFunction_Check(callee)) {
         T->op.target =
             PyUnicode_FromString(((PyCFunctionObject *)callee)->m_ml->ml_name);
         return T->op.target == NULL ? MP_ERR : MP_OK;
@@ -373,7 +99,7 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     mp_rc rc = op->args == NULL || op->kwargs == NULL ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0; i < nargs && rc == MP_OK; i++) {
         PyObject *tree = NULL;
-        rc = op_tree(T, args[i], &tree);
+        rc = mp_op_tree(T, args[i], &tree);
         if (rc == MP_OK) {
             PyTuple_SET_ITEM(op->args, i, tree);
         }
@@ -384,7 +110,7 @@ op_take_args(mp_trace *T, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
         PyObject *tree = NULL, *name = PyTuple_GET_ITEM(kwnames, i);
         bool before = op->takes_late;
         op->takes_late = false;
-        rc = op_tree(T, args[nargs + i], &tree);
+        rc = mp_op_tree(T, args[nargs + i], &tree);
         // (`size` of full(), by its name)
         op->late_first =
             op->late_first || (op->takes_late && !mp_name_is(name, "fill_value"));
@@ -591,6 +317,73 @@ mp_op_take(mp_trace *T, PyObject *callee, PyObject *const *args, Py_ssize_t narg
     return rc;
 }
 
+/* What no graph holds, or not here. */
+static mp_rc
+op_refuse_row(mp_trace *T, PyObject *callee, int flags)
+{
+    if (flags & MP_TORCH_HOST_READ) {
+        return op_refuse(T, MP_AB_HOST_READ, callee);
+    }
+    if (PyFunction_Check(callee) && flags == MP_TORCH_METADATA
+        && mp_is_known(callee, MP_K_TORCH_HASH)) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);  // an address, as a number
+    }
+    if (flags & MP_TORCH_REFUSE) {
+        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
+    }
+    if (flags & MP_TORCH_TRUSTED && T->trial && mp_in_arm(T)) {
+        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it may do more than it says
+    }
+    if (flags & MP_TORCH_SETS_STATE && mp_in_arm(T)) {
+        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it would stay set
+    }
+    return MP_OK;
+}
+
+/* The answer follows from guarded state, or from sizes that are symbols. */
+static mp_rc
+op_answer(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+          Py_ssize_t nargs, PyObject *kwnames, int flags)
+{
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    bool done = false;
+    mp_rc rc = T->symbols.cap == 0 && !T->selects
+                   ? MP_OK
+                   : mp_shape_call(T, s, callee, args, nargs, kwnames, &done);
+    return rc != MP_OK || done ? rc : op_constant(T, s, args, count, flags);
+}
+
+/* An entry of the log, but for the result. */
+static mp_rc
+op_log_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
+             Py_ssize_t nargs, PyObject *kwnames, int flags)
+{
+    // Now, not when it has run: the program may change a list of arguments meanwhile.
+    mp_rc rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
+    rc = rc != MP_OK || !T->op.takes_late ? rc : mp_late_operand(T, callee);
+    if (rc == MP_OK) {
+        // x[mask]: the table has one row for every kind of index.
+        T->op.dynamic = T->op.dynamic
+                        || (callee == mp_operator_borrow("getitem")
+                            && mp_op_index_is_dynamic(args[1]));
+        s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
+        rc = op_target(T, callee, args, nargs);
+    }
+    rc = rc != MP_OK ? rc : mp_selection_check(T);
+    if (rc == MP_OK && (T->trial || T->inside > 0)) {
+        rc = mp_op_check_trial(T);
+    }
+    rc = rc != MP_OK || !T->op.odd ? rc : mp_odd_begin(T, s);
+    if (rc != MP_OK) {
+        mp_op_drop(T);
+        return rc;
+    }
+    mp_op_note_caught(T, s);
+    s->owns_op = true;
+    s->post = MP_POST_OP;
+    return MP_OK;
+}
+
 /* A torch callable with a row is about to be called: refuse it, take its result for a
  * constant, or log it. */
 mp_rc
@@ -611,23 +404,8 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_LATE && mp_late_can_read(T, args, count)) {
         return mp_late_read(T, s, callee, args[0]);
     }
-    if (flags & MP_TORCH_HOST_READ) {
-        return op_refuse(T, MP_AB_HOST_READ, callee);
-    }
-    if (PyFunction_Check(callee) && flags == MP_TORCH_METADATA
-        && mp_is_known(callee, MP_K_TORCH_HASH)) {
-        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);  // an address, as a number
-    }
-    if (flags & MP_TORCH_REFUSE) {
-        return op_refuse(T, MP_AB_SIDE_EFFECT, callee);
-    }
-    if (flags & MP_TORCH_TRUSTED && T->trial && mp_in_arm(T)) {
-        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it may do more than it says
-    }
-    if (flags & MP_TORCH_SETS_STATE && mp_in_arm(T)) {
-        return op_refuse(T, MP_AB_CONTROL_FLOW, callee);  // it would stay set
-    }
-    mp_rc rc = mp_level_begin(T, flags);
+    mp_rc rc = op_refuse_row(T, callee, flags);
+    rc = rc != MP_OK ? rc : mp_level_begin(T, flags);
     if (rc != MP_OK || flags == MP_TORCH_LABEL) {
         return rc != MP_OK ? rc : op_label(T, s, args, count);
     }
@@ -637,52 +415,17 @@ mp_op_begin(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
     if (flags & MP_TORCH_STATE && mp_keeps_requires_grad(args, nargs, kwnames)) {
         flags = MP_TORCH_PURE;
     }
-    if (flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE)
-        && !op_is_either(flags)) {
-        bool done = false;
-        mp_rc read = T->symbols.cap == 0 && !T->selects
-                         ? MP_OK
-                         : mp_shape_call(T, s, callee, args, nargs, kwnames, &done);
-        if (read != MP_OK || done) {
-            return read;
-        }
-        return op_constant(T, s, args, count, flags);
-    }
-    // Now, not when it has run: the program may change a list of arguments meanwhile.
-    rc = mp_op_take(T, callee, args, nargs, kwnames, flags);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (T->op.takes_late && (rc = mp_late_operand(T, callee)) != MP_OK) {
-        mp_op_drop(T);
-        return rc;
-    }
-    // x[mask]: the table has one row for every kind of index.
-    if (callee == mp_operator_borrow("getitem") && mp_op_index_is_dynamic(args[1])) {
-        T->op.dynamic = true;
-    }
-    rc = op_target(T, callee, args, nargs);
-    rc = rc != MP_OK ? rc : mp_selection_check(T);
-    if (rc == MP_OK && (T->trial || T->inside > 0)) {
-        rc = mp_op_check_trial(T);
-    }
-    s->below = flags & MP_TORCH_TRUSTED ? MP_BELOW_TRUSTED : MP_BELOW_SKIP;
-    rc = rc == MP_OK && T->op.odd ? mp_odd_begin(T, s) : rc;
-    if (rc != MP_OK) {
-        mp_op_drop(T);
-        return rc;
-    }
-    mp_op_note_caught(T, s);
-    s->owns_op = true;
-    s->post = MP_POST_OP;
-    return MP_OK;
+    bool logs = op_is_either(flags)
+                || !(flags & (MP_TORCH_METADATA | MP_TORCH_AMBIENT | MP_TORCH_PURE));
+    return logs ? op_log_begin(T, s, callee, args, nargs, kwnames, flags)
+                : op_answer(T, s, callee, args, nargs, kwnames, flags);
 }
 
 /* A mode object that an operation made. */
 static mp_rc
 result_object(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new)
 {
-    assert(is_graph_object(obj));
+    assert(mp_is_graph_object(obj));
     mp_node *n = mp_refgraph_add_fresh(&T->graph, obj);
     if (n == NULL) {
         return MP_ERR;
@@ -727,65 +470,46 @@ op_pin_identity(mp_trace *T, PyObject *tensor)
     return asks && !op_has_written(T, tensor) ? mp_pin_everything(T) : MP_OK;
 }
 
-/* The result's shape: Value for a new tensor, None for a known one or for None. */
+/* What an operation has answered, as its entry holds it: a Value for a new tensor, None for
+ * a known one and for what follows from the rest. */
+typedef struct {
+    bool has_new, has_old;  // tensors, or modes
+} op_results;
+
 static mp_rc
-result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *has_old)
+result_tensor(mp_trace *T, PyObject *obj, mp_odd kind, PyObject **tree, op_results *r)
 {
-    if (obj == Py_None) {
+    mp_node *n = mp_refgraph_find(&T->graph, obj);
+    if (is_tensor_node(n)) {
+        r->has_old = true;
         *tree = Py_NewRef(Py_None);
-        return MP_OK;
+        return op_pin_identity(T, obj);
     }
-    if (mp_late_find(T, obj) != NULL) {
-        mp_rc late = mp_late_refuse(T, obj);  // (a `forward` answers with it)
-        if (late != MP_OK) {
-            return late;
-        }
+    n = mp_refgraph_add_tensor(&T->graph, obj, -1);
+    if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
+        return MP_ERR;
     }
-    mp_odd kind = mp_tensor_is_any(obj) ? mp_tensor_odd(obj) : MP_ODD_REFUSED;
-    if (mp_tensor_is(obj) || kind != MP_ODD_REFUSED) {
-        mp_node *known = mp_refgraph_find(&T->graph, obj);
-        if (known != NULL && known->kind == MP_NODE_TENSOR) {
-            *has_old = true;
-            *tree = Py_NewRef(Py_None);
-            return op_pin_identity(T, obj);
-        }
-        mp_node *n = mp_refgraph_add_tensor(&T->graph, obj, -1);
-        if (n == NULL || (n->leaf = mp_value_new(-1 - T->n_values)) == NULL) {
-            return MP_ERR;
-        }
-        T->n_values++;
-        n->dynamic = T->op.dynamic || kind == MP_ODD_NESTED;
-        n->blind = T->op.blind || kind == MP_ODD_NESTED;
-        n->odd = kind > MP_ODD_REFUSED;
-        T->odd = T->odd || n->odd;
-        if (n->dynamic && !n->blind && mp_selection_begin(T) != MP_OK) {
-            return MP_ERR;
-        }
-        n->sized = T->op.sized;
-        n->constant = n->odd || n->blind ? 0 : result_constant(T, obj);
-        mp_op_note_alias(T, obj);
-        *has_new = true;
-        *tree = Py_NewRef(n->leaf);
-        return MP_OK;
+    T->n_values++;
+    n->dynamic = T->op.dynamic || kind == MP_ODD_NESTED;
+    n->blind = T->op.blind || kind == MP_ODD_NESTED;
+    n->odd = kind > MP_ODD_REFUSED;
+    T->odd = T->odd || n->odd;
+    if (n->dynamic && !n->blind && mp_selection_begin(T) != MP_OK) {
+        return MP_ERR;
     }
-    if (op_is_either(T->op.flags) && mp_is_constant(obj)) {
-        if (T->op.dynamic && mp_is_op_object(T->op.target)) {
-            return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
-        }
-        *tree = Py_NewRef(Py_None);
-        return T->op.sized ? mp_pin_everything(T) : MP_OK;
-    }
-    if ((T->op.flags & MP_TORCH_SETS_STATE) && mp_is_constant(obj)) {
-        *tree = Py_NewRef(Py_None);  // a nesting depth: it follows from guarded state
-        return MP_OK;
-    }
-    if (is_graph_object(obj)) {
-        return result_object(T, obj, tree, has_new);
-    }
-    if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
-        return op_refuse(T, mp_is_constant(obj) ? MP_AB_HOST_READ : MP_AB_OP_RESULT,
-                         T->op.target);
-    }
+    n->sized = T->op.sized;
+    n->constant = n->odd || n->blind ? 0 : result_constant(T, obj);
+    mp_op_note_alias(T, obj);
+    r->has_new = true;
+    *tree = Py_NewRef(n->leaf);
+    return MP_OK;
+}
+
+static mp_rc result_tree(mp_trace *T, PyObject *obj, PyObject **tree, op_results *r);
+
+static mp_rc
+result_sequence(mp_trace *T, PyObject *obj, PyObject **tree, op_results *r)
+{
     mp_rc rc = mp_fresh(T, obj);
     // How many there are may follow from sizes; that is proven with the graph
     // (magpy/shapes/proof.py), but an operation that answers nothing is not logged.
@@ -799,7 +523,7 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     }
     for (Py_ssize_t i = 0; i < size && rc == MP_OK; i++) {
         PyObject *item = NULL;
-        rc = result_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item, has_new, has_old);
+        rc = result_tree(T, PySequence_Fast_GET_ITEM(obj, i), &item, r);
         if (rc == MP_OK) {
             PyTuple_SET_ITEM(out, i, item);
         }
@@ -810,6 +534,50 @@ result_tree(mp_trace *T, PyObject *obj, PyObject **tree, bool *has_new, bool *ha
     }
     *tree = out;
     return MP_OK;
+}
+
+/* A constant that follows from the arguments, or from guarded state. */
+static mp_rc
+result_scalar(mp_trace *T, PyObject **tree)
+{
+    bool either = op_is_either(T->op.flags);
+    if (either && T->op.dynamic && mp_is_op_object(T->op.target)) {
+        return op_refuse(T, MP_AB_DYNAMIC_SHAPE, T->op.target);
+    }
+    *tree = Py_NewRef(Py_None);
+    return either && T->op.sized ? mp_pin_everything(T) : MP_OK;
+}
+
+static mp_rc
+result_tree(mp_trace *T, PyObject *obj, PyObject **tree, op_results *r)
+{
+    if (obj == Py_None) {
+        *tree = Py_NewRef(Py_None);
+        return MP_OK;
+    }
+    if (mp_late_find(T, obj) != NULL) {
+        mp_rc late = mp_late_refuse(T, obj);  // (a `forward` answers with it)
+        if (late != MP_OK) {
+            return late;
+        }
+    }
+    mp_odd kind = mp_tensor_is_any(obj) ? mp_tensor_odd(obj) : MP_ODD_REFUSED;
+    if (mp_tensor_is(obj) || kind != MP_ODD_REFUSED) {
+        return result_tensor(T, obj, kind, tree, r);
+    }
+    // (MP_TORCH_SETS_STATE: a nesting depth)
+    if (mp_is_constant(obj)
+        && (op_is_either(T->op.flags) || T->op.flags & MP_TORCH_SETS_STATE)) {
+        return result_scalar(T, tree);
+    }
+    if (mp_is_graph_object(obj)) {
+        return result_object(T, obj, tree, &r->has_new);
+    }
+    if (!PyTuple_Check(obj) && !PyList_CheckExact(obj)) {
+        return op_refuse(T, mp_is_constant(obj) ? MP_AB_HOST_READ : MP_AB_OP_RESULT,
+                         T->op.target);
+    }
+    return result_sequence(T, obj, tree, r);
 }
 
 /* The operation has run; `result` is what it returned. */
@@ -824,20 +592,20 @@ mp_rc
 mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
 {
     mp_pending_op *op = &T->op;
-    bool has_new = false, has_old = false;
+    op_results found = {false, false};
     PyObject *tree = NULL, *entry = NULL;
     assert(op->target != NULL && op->args != NULL && op->kwargs != NULL);
-    bool mutated = mp_op_mutated(T, has_old) || wrote,
+    bool mutated = mp_op_mutated(T, false) || wrote,
          sets_state = op->flags & MP_TORCH_SETS_STATE;
     T->n_mutations += mutated && !sets_state;
     mp_level_end(T, op->flags);
     mp_rc rc = op->odd ? mp_odd_end(T) : MP_OK;
-    rc = rc != MP_OK ? rc : result_tree(T, result, &tree, &has_new, &has_old);
+    rc = rc != MP_OK ? rc : result_tree(T, result, &tree, &found);
     if (rc != MP_OK) {
         mp_op_drop(T);
         return rc;
     }
-    if (!mutated && mp_op_mutated(T, has_old)) {
+    if (!mutated && mp_op_mutated(T, found.has_old)) {
         mutated = true;
         T->n_mutations += !sets_state;
     }
@@ -847,10 +615,10 @@ mp_op_end_written(mp_trace *T, PyObject *result, bool wrote)
         mp_op_drop(T);
         return rc;
     }
-    rc = mutated ? rc : mp_selection_check_result(T, result, has_old);
+    rc = mutated ? rc : mp_selection_check_result(T, result, found.has_old);
     mp_op_note_clash(T);
     if (rc == MP_OK
-        && (has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
+        && (found.has_new || mutated || (result == Py_None && op->n_inputs == 0))) {
         mp_op_note_raises(T);
         entry = PyTuple_Pack(4, op->target, op->args, op->kwargs, tree);
         if (entry == NULL || PyList_Append(T->ops, entry) < 0) {

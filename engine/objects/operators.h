@@ -35,6 +35,14 @@ typedef struct {
     PyObject *masks[2];             // torch.bool, torch.uint8
 } mp_op_types_t;
 extern mp_op_types_t mp_op_types;
+
+/* A mode object (inference mode): made by an operation, used by others, never leaves. */
+static inline bool
+mp_is_graph_object(PyObject *obj)
+{
+    return mp_op_types.graph_object != NULL
+           && Py_IS_TYPE(obj, mp_op_types.graph_object);
+}
 /* What it may do besides computing a result: tuple (bits, writes) of _effects.py, or
  * NULL, without an exception, if nothing is known.  Its bits: */
 enum {
