@@ -394,6 +394,17 @@ def test_processes_may_die(live, timeout, status, reason):
     assert measured.get("reason") == reason
 
 
+def say_or_hang(cell, *rest):
+    (hang if cell.system == "script" else say)(cell, *rest)
+
+
+def test_a_cell_that_hangs_takes_no_time_from_others():
+    context = multiprocessing.get_context("spawn")
+    cells = [Cell("control", "lstm", name) for name in ("script", "eager", "trace")]
+    found = runner.run_together(context, cells, QUICK, 15, say_or_hang)
+    assert [measured["status"] for measured in found] == ["timeout", "ok", "ok"]
+
+
 def test_cells_get_ready_together_and_are_timed_alone():
     context = multiprocessing.get_context("spawn")
     cells = [Cell("control", "lstm", name) for name in ("eager", "script", "trace")]

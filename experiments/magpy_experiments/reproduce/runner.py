@@ -125,8 +125,8 @@ def run_together(
     try:
         for cell in cells:
             running.append(_Measurement(context, cell, settings, timeout, live))
-        for each in running:
-            each.prepare()
+        while any([each.gets_ready() for each in running]):  # (a list: asks them all)
+            time.sleep(0.05)
         found = [each.finish() for each in running]
     finally:
         for each in running:
@@ -159,13 +159,12 @@ class _Measurement:
         )
         self._process.start()
 
-    def prepare(self) -> None:
-        """Wait until it is ready to be timed, is over, or has used up its time."""
-        end = self._start + self._timeout
-        while self._process.is_alive() and time.monotonic() < end:
-            if self._ready.wait(0.05):
-                break
+    def gets_ready(self) -> bool:
+        """Return whether it is neither ready to be timed, nor over, nor out of time."""
+        if self._ready.is_set() or not self._process.is_alive():
+            return False
         self._used = time.monotonic() - self._start
+        return self._used < self._timeout
 
     def finish(self) -> dict[str, Any]:
         """Let it be timed, and return what came of it."""
