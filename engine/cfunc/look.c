@@ -197,6 +197,11 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
 {
     assert(caller != NULL);
     bool has_tensor = false;
+    if (answer != NULL && (caller->rebuilt || caller->waits)
+        && !mp_answer_is_final(caller->how, answer)) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "what a %s leads to, behind a break",
+                              mp_type_name(answer));
+    }
     if (answer != NULL && !caller->passes) {
         mp_rc rc = mp_pin_deep(T, answer);  // C code goes on with it
         if (rc != MP_OK) {

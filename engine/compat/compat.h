@@ -364,21 +364,32 @@ void mp_watch_unpause(void);
 
 /* -- Resuming ---------------------------------------------------------------------- */
 
-/* How the result of a rebuilt frame enters the frame that called it. */
+/* How the result of a rebuilt frame enters the frame that called it: answers.def. */
 typedef enum {
-    MP_RESUME_PUSH,  // it is pushed
-    MP_RESUME_INIT,  // it was __init__: `made` is pushed
-    MP_RESUME_ATTR,  // it is pushed; after an AttributeError the class of `made` is asked
-                     // for the attribute by its __getattr__, if it has one
-    MP_RESUME_DROP,  // it is not looked at: __setitem__, the setter of a property
+#define ANSWER(name, operands, tests, text) MP_RESUME_##name,
+#include "compat/answers.def"
+#undef ANSWER
 } mp_resume_how;
 
-/* How many values does the result become on the stack? */
+/* How many values does the result become on the stack? (What a test makes of it is nothing, or
+ * a value in the place of its operand.) */
 static inline int
 mp_resume_pushes(uint8_t how)
 {
     return how != MP_RESUME_DROP;
 }
+
+/* How many operands of the instruction stay below the result until that is taken in? */
+int mp_answer_operands(uint8_t how);
+bool mp_answer_is_tested(uint8_t how);  // C code looks at it
+/* Is it known, by the type of the result, that nothing of the program runs any more? */
+bool mp_answer_is_final(uint8_t how, PyObject *result);
+/* func runs below `a op b`, with this first argument: which of the methods is it? false: it
+ * cannot be told, or what comes behind it is not known here. */
+bool mp_answer_binary(PyObject *a, PyObject *b, int op, PyObject *func, PyObject *self,
+                      uint8_t *how);
+bool mp_answer_compare(PyObject *a, PyObject *b, int op, PyObject *func, PyObject *self,
+                       uint8_t *how);
 
 /* One frame of a chain to be rebuilt. */
 typedef struct {
@@ -388,7 +399,7 @@ typedef struct {
                 // call in progress
     int32_t
         n_slots;  // locals, cells and free variables, then the value stack; of an outer
-                  // frame without what the call in progress consumes
+                  // frame what the call in progress leaves there (mp_answer_operands)
     PyObject *
         *slots;       // NULL: empty.  The frame takes each value over, leaving NULL, so
                       // that objects die when they die in eager mode

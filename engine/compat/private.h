@@ -181,6 +181,10 @@ void mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwf
 /* The frame of r->frames[r->i - 1] is complete: run it. */
 PyObject *mp_watch_run_rebuilt(PyThreadState *ts, mp_frame *f, mp_resume *r);
 PyObject *mp_resume_chain(mp_resume *r);
+/* The frame that f called has ended; takes result over.  false: exception.  *next: where f
+ * goes on. */
+bool mp_answer_finish(mp_frame *f, const mp_instr *in, uint8_t how, PyObject *result,
+                      int *next);
 
 /* The source of instruction events: the trace slot on 3.11, sys.monitoring on 3.12. */
 int mp_events_available(const char **why);               // 1, or 0 and a static text

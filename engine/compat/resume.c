@@ -162,19 +162,14 @@ mp_resume_callees(PyThreadState *ts, mp_frame *f, mp_resume *r, int *throwflag)
     }
     *mp_thread_frame(ts) = outer;
     Py_XDECREF(made);
-    *throwflag = result == NULL;
-    if (result != NULL) {
-        const mp_code_info *info = mp_code_info_get(mp_frame_code(f));
-        if (how == MP_RESUME_DROP) {
-            Py_DECREF(result);
-        }
-        else {
-            f->localsplus[f->stacktop++] = result;
-        }
-        mp_frame_go_on_at(f, info->at[index].next);
+    const mp_instr *in = &mp_code_info_get(mp_frame_code(f))->at[index];
+    int next;
+    *throwflag = !mp_answer_finish(f, in, how, result, &next);
+    if (*throwflag) {
+        mp_frame_raise_at(f, index);
     }
     else {
-        mp_frame_raise_at(f, index);
+        mp_frame_go_on_at(f, next);
     }
 }
 

@@ -42,6 +42,51 @@ passes_on(PyObject *callee, PyObject *func)
            || (PyMethod_Check(callee) && PyMethod_GET_FUNCTION(callee) == func);
 }
 
+/* The first argument of a frame: the object whose method it runs, if the method has not bound
+ * that name anew. */
+static PyObject *
+self_of(const mp_shadow *inner)
+{
+    bool has_arguments = inner->info->code->co_argcount > 0;
+    PyObject *self = has_arguments ? mp_frame_local_borrow(inner->f, 0) : NULL;
+    bool in_cell = self != NULL && PyCell_Check(self)
+                   && (mp_local_kind(inner->info->code, 0) & CO_FAST_CELL);
+    return in_cell ? PyCell_GET(self) : self;
+}
+
+/* The result of a method of obj is what the instruction answers with, or is dropped. */
+static bool
+method_continues(PyObject *obj, const char *name, PyObject *func)
+{
+    return obj != NULL && !PyType_Check(obj) && type_attr(Py_TYPE(obj), name) == func;
+}
+
+/* len(obj), bool(obj): C functions that hand the result of a method on. */
+static bool
+builtin_continues(PyObject *callee, PyObject *obj, PyObject *func, uint8_t *how)
+{
+    static const struct {
+        int id;  // mp_known_id; -1: the class bool
+        const char *method;
+        mp_resume_how how;
+    } rows[] = {
+        {MP_K_LEN, "__len__", MP_RESUME_LENGTH},
+        {-1, "__bool__", MP_RESUME_BOOL},
+        {MP_K_ITER, "__iter__", MP_RESUME_ITER},
+        {MP_K_NEXT, "__next__", MP_RESUME_PUSH},
+        {MP_K_ABS, "__abs__", MP_RESUME_PUSH},
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(rows); i++) {
+        bool called = rows[i].id < 0 ? callee == (PyObject *)&PyBool_Type
+                                     : mp_is_known(callee, (mp_known_id)rows[i].id);
+        if (called) {
+            *how = (uint8_t)rows[i].how;
+            return method_continues(obj, rows[i].method, func);
+        }
+    }
+    return false;
+}
+
 static bool
 call_continues(const mp_shadow *s, const mp_instr *in, const mp_shadow *inner,
                uint8_t *how, PyObject **made)
@@ -53,13 +98,14 @@ call_continues(const mp_shadow *s, const mp_instr *in, const mp_shadow *inner,
     if (passes_on(callee, func)) {
         return true;
     }
+    if (in->op == MP_OP_CALL && in->arg == 1 && in->flag == 0
+        && builtin_continues(callee, mp_frame_stack_borrow(s->f, in->depth - 1), func,
+                             how)) {
+        return true;
+    }
     if (PyType_Check(callee)) {
         PyTypeObject *type = (PyTypeObject *)callee;
-        PyObject *self = mp_frame_local_borrow(inner->f, 0);
-        if (self != NULL && (mp_local_kind(inner->info->code, 0) & CO_FAST_CELL)
-            && PyCell_Check(self)) {
-            self = PyCell_GET(self);
-        }
+        PyObject *self = self_of(inner);
         *how = MP_RESUME_INIT;
         *made = self;
         return Py_TYPE(callee)->tp_call == PyType_Type.tp_call && self != NULL
@@ -83,11 +129,13 @@ runs_property(PyObject *obj, PyObject *name, int part, const char *look_up,
                   == type_attr(&PyBaseObject_Type, look_up);
 }
 
-/* The result of a method of obj is what the instruction answers with, or is dropped. */
+/* The same of the topmost operand, with something to be done about the result. */
 static bool
-method_continues(PyObject *obj, const char *name, PyObject *func)
+method_answers(const mp_shadow *s, const mp_instr *in, mp_resume_how what,
+               const char *name, PyObject *func, uint8_t *how)
 {
-    return obj != NULL && !PyType_Check(obj) && type_attr(Py_TYPE(obj), name) == func;
+    *how = (uint8_t)what;
+    return method_continues(mp_frame_stack_borrow(s->f, in->depth - 1), name, func);
 }
 
 bool
@@ -103,6 +151,30 @@ mp_outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how,
     }
     PyObject *func = mp_frame_func_borrow(inner->f), *obj, *name;
     switch (in->op) {
+    case MP_OP_BINARY_OP:
+        return mp_answer_binary(mp_frame_stack_borrow(s->f, in->depth - 2),
+                                mp_frame_stack_borrow(s->f, in->depth - 1), in->arg,
+                                func, self_of(inner), how);
+    case MP_OP_COMPARE_OP:
+        return mp_answer_compare(mp_frame_stack_borrow(s->f, in->depth - 2),
+                                 mp_frame_stack_borrow(s->f, in->depth - 1), in->arg,
+                                 func, self_of(inner), how);
+    case MP_OP_CONTAINS_OP:
+        return method_answers(s, in, MP_RESUME_MEMBER, "__contains__", func, how);
+    case MP_OP_GET_LEN:
+        return method_answers(s, in, MP_RESUME_LENGTH, "__len__", func, how);
+    case MP_OP_GET_ITER:
+        return method_answers(s, in, MP_RESUME_ITER, "__iter__", func, how);
+    case MP_OP_FOR_ITER:
+        return method_answers(s, in, MP_RESUME_NEXT, "__next__", func, how);
+    case MP_OP_TO_BOOL:
+    case MP_OP_UNARY_NOT:
+    case MP_OP_POP_JUMP_IF_TRUE:
+    case MP_OP_POP_JUMP_IF_FALSE:
+    case MP_OP_JUMP_IF_TRUE_OR_POP:
+    case MP_OP_JUMP_IF_FALSE_OR_POP:
+        return method_answers(s, in, MP_RESUME_TRUTH, "__bool__", func, how)
+               || method_answers(s, in, MP_RESUME_SIZED, "__len__", func, how);
     case MP_OP_CALL:
     case MP_OP_CALL_FUNCTION_EX:
         return call_continues(s, in, inner, how, made);

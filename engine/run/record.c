@@ -374,6 +374,7 @@ enter_gap(mp_trace *T, mp_frame *f, bool fresh)
     s->rebuilt = T->n_stack < T->resumed->n_frames;
     s->how = from->how;
     s->made = T->rebuilds->values[from->first + MP_POINT_MADE];
+    s->looks = mp_answer_is_tested(s->how);
     return true;
 }
 
@@ -578,7 +579,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     int n_writes = T->n_writes;
     mp_rc rc = MP_OK;
     s->pending = index;
-    s->rebuilt = false;
+    s->rebuilt = s->waits = false;
     s->below = MP_BELOW_NOTHING;
     s->post = MP_POST_NONE;
     s->makes = s->applies = NULL;

@@ -41,7 +41,9 @@ slot_count(const mp_shadow *s, bool top, uint8_t how)
 {
     assert(s->pending >= 0);
     const mp_instr *in = &s->info->at[s->pending];
-    int depth = top ? in->depth : s->info->at[in->next].depth - mp_resume_pushes(how);
+    int depth = top || mp_answer_operands(how) > 0
+                    ? in->depth
+                    : s->info->at[in->next].depth - mp_resume_pushes(how);
     return s->info->code->co_nlocalsplus + depth;
 }
 
@@ -123,16 +125,25 @@ take_point(mp_trace *T, mp_point *p, int *at)
 
 /* -- The end of a segment -------------------------------------------------------------- */
 
+/* An operand of the call in progress that no segment has looked at since it began: a number
+ * there may be another one each time. */
+static bool
+is_idle(const mp_shadow *s, const mp_point_frame *f, int32_t slot, PyObject *value)
+{
+    return s->waits && slot >= f->n_slots - mp_answer_operands(f->how)
+           && mp_is_constant(value);
+}
+
 /* The value is still what the entry row holds: how mp_exit says that. */
 static int32_t
-exit_from_entry(const mp_shadow *s, int32_t slot)
+exit_from_entry(const mp_shadow *s, const mp_point_frame *f, int32_t slot,
+                PyObject *value)
 {
-    assert(slot >= 0);
-    if (s->unread == NULL || slot >= s->info->code->co_nlocalsplus
-        || s->unread[slot] == 0) {
-        return MP_EXIT_NULL;
-    }
-    return MP_EXIT_ENTRY - (s->base + slot);
+    assert(slot >= 0 && slot < f->n_slots);
+    bool unread = slot < f->code->co_nlocalsplus
+                      ? s->unread != NULL && s->unread[slot] != 0
+                      : is_idle(s, f, slot, value);
+    return unread ? MP_EXIT_ENTRY - (s->base + slot) : MP_EXIT_NULL;
 }
 
 /* Where the frames stand at the break, and how large the segment was.  Which value goes
@@ -178,7 +189,8 @@ exit_values(mp_trace *T, const mp_point *p, mp_exit *x)
             int32_t at = f->first + k;
             x->from[at] = k < MP_POINT_SLOTS || p->values[at] == NULL
                               ? MP_EXIT_NULL
-                              : exit_from_entry(&T->stack[i], k - MP_POINT_SLOTS);
+                              : exit_from_entry(&T->stack[i], f, k - MP_POINT_SLOTS,
+                                                p->values[at]);
             if (p->values[at] != NULL && x->from[at] == MP_EXIT_NULL) {
                 x->from[at] = (int32_t)PyList_GET_SIZE(list);
                 rc = PyList_Append(list, p->values[at]);
@@ -489,6 +501,8 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
                            made);
     }
     s->handling = 0;
+    s->how = f->how;
+    s->waits = mp_answer_operands(f->how) > 0;
     s->base = f->first + MP_POINT_SLOTS;
     for (int32_t k = 0; k < f->n_slots && rc == MP_OK; k++) {
         PyObject *value = p->values[s->base + k];
@@ -496,7 +510,7 @@ load_frame(mp_trace *T, mp_shadow *s, const mp_point *p, const mp_point_frame *f
         if (local) {
             s->unread[k] = 0;
         }
-        if (value == NULL) {
+        if (value == NULL || (!local && is_idle(s, f, k, value))) {
             continue;
         }
         if (local && is_own(T, value)) {
@@ -552,7 +566,7 @@ mp_segment_gap(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index,
     s->info = info;
     s->started = true;
     s->pending = index;
-    s->owns_op = s->rebuilt = false;
+    s->owns_op = s->rebuilt = s->waits = false;
     s->kwnames = NULL;  // of a call that the gap has ended
     if (T->resumed != NULL) {
         // Rebuilt frames begin with the instruction of the break.

@@ -95,7 +95,8 @@ typedef struct {
     uint8_t *unread;  // owned, by local: a constant of the entry row, not loaded yet
     int32_t base;     // of the frame's slots in the entry row
     bool arm;         // it runs the arm of a branch that the program does not take
-    bool rebuilt;     // its call in progress has no operands any more, ...
+    bool waits;       // numbers among the operands of its call in progress are unread
+    bool rebuilt;     // no C code runs its call in progress, ...
     uint8_t how;      // ... and its result is used like this (mp_resume_how)
     PyObject *made;   // borrowed from the rebuilt point: the instance being made
 } mp_shadow;

@@ -208,7 +208,7 @@ def f(x):
     return x, a() is None, b() is None
 >>> 1
 
-=== binary_operators_move_out
+=== operators_that_answer_what_they_may_not
 class A:
     def __add__(self, o): return op(), o
     def __radd__(self, o): return o, op()
