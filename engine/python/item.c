@@ -278,8 +278,97 @@ refuse_new_number(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key)
                : mp_trace_abort(T, MP_AB_VOLATILE, "a key that is new in each call");
 }
 
-/* obj[key] = value, or del obj[key] if value is NULL. A dict: one key is journalled.  A
- * list, deque or bytearray: the whole content, which is read first. */
+/* What is looked at to store under it: the key, and all items that a slice takes. */
+static mp_rc
+know_stored(mp_trace *T, mp_shadow *s, PyObject *obj, mp_val n, PyObject *key,
+            PyObject *value, bool *has_tensor)
+{
+    mp_rc rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_know(T, key);
+    rc = rc != MP_OK || value == NULL ? rc : mp_pass(T, value);
+    if (rc == MP_OK && !is_own_key(obj, n.node, key)) {
+        rc = mp_read_deep(T, key, has_tensor);
+    }
+    if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
+        rc = mp_read_items(T, value);
+        rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
+        s->below = MP_BELOW_WATCH;  // a list takes all items of the value
+    }
+    return rc;
+}
+
+static mp_rc
+set_tensor_item(mp_trace *T, mp_shadow *s, PyObject *tensor, PyObject *key,
+                PyObject *value)
+{
+    PyObject *args[3] = {tensor, key, value};
+    if (value == NULL) {
+        return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
+    }
+    mp_rc rc =
+        mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL, MP_TORCH_CALL);
+    s->post = MP_POST_STORE;
+    return rc;
+}
+
+/* A dict: one key is journalled. */
+static mp_rc
+set_dict_item(mp_trace *T, mp_shadow *s, PyObject *dict, mp_val n, PyObject *key,
+              PyObject *value)
+{
+    assert(PyDict_Check(dict));
+    bool runs;
+    if (!mp_key_is_safe(key)) {
+        if (mp_val_has_source(n)) {
+            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
+        }
+        mp_rc rc = mp_runs_python(T, s, key, "__hash__", &runs);
+        rc = rc != MP_OK ? rc : mp_runs_python(T, s, key, "__eq__", &runs);
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
+        return MP_OK;
+    }
+    if (value == NULL) {
+        PyObject *old;  // del looks whether it is there
+        mp_rc rc = mp_read_key(T, dict, n.node, key, &old);
+        if (rc != MP_OK || old == NULL) {
+            return rc;
+        }
+    }
+    return mp_write_key(T, n.node, key, value == NULL);
+}
+
+/* A list, deque or bytearray: the whole content, which is read first. */
+static mp_rc
+set_other_item(mp_trace *T, mp_shadow *s, PyObject *obj, mp_val n, PyObject *key,
+               PyObject *value, bool has_tensor)
+{
+    bool is_list = PyList_Check(obj) || mp_is_deque(obj);
+    mp_rc rc = MP_OK;
+    if (!is_list) {
+        // An array, a bytearray: C code that makes a number of the value.
+        rc = value == NULL ? MP_OK : mp_read_deep(T, value, &has_tensor);
+        s->below = mp_is_array(obj) ? MP_BELOW_SKIP : s->below;
+    }
+    if (rc == MP_OK && has_tensor) {
+        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor in a %s, or as its index",
+                              mp_type_name(obj));
+    }
+    if (rc != MP_OK || mp_val_is_constant(n) || mp_val_is_fresh(n)) {
+        return rc;
+    }
+    if (is_list) {
+        rc = mp_write_content(T, n.node);
+        return rc != MP_OK ? rc : mp_box_in_place(T, obj);
+    }
+    if (PyByteArray_CheckExact(obj)) {
+        return mp_write_bytes(T, s, n.node, key, value);
+    }
+    return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
+}
+
+/* obj[key] = value, or del obj[key] if value is NULL. */
 mp_rc
 mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
                   PyObject *value)
@@ -290,35 +379,14 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
         return MP_ERR;
     }
     mp_rc rc = mp_value(T, obj, &n);
+    if (rc == MP_OK && mp_val_is_tensor(n)) {
+        return set_tensor_item(T, s, obj, key, value);
+    }
     if (rc == MP_OK && value != NULL && mp_val_has_source(n) && PyDict_Check(obj)) {
         rc = refuse_new_number(T, obj, n.node, key);
     }
-    rc = rc != MP_OK || mp_val_is_tensor(n) ? rc : mp_prepare_key(T, s, key);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (mp_val_is_tensor(n)) {
-        PyObject *args[3] = {obj, key, value};
-        if (value == NULL) {
-            return mp_trace_abort(T, MP_AB_OP_ARGUMENT, "del of a tensor's item");
-        }
-        rc = mp_op_begin(T, s, mp_operator_borrow("setitem"), args, 3, NULL,
-                         MP_TORCH_CALL);
-        s->post = MP_POST_STORE;
-        return rc;
-    }
-    rc = PySlice_Check(key) ? mp_fresh(T, key) : mp_know(T, key);
-    if (rc == MP_OK && value != NULL) {
-        rc = mp_pass(T, value);
-    }
-    if (rc == MP_OK && !is_own_key(obj, n.node, key)) {
-        rc = mp_read_deep(T, key, &has_tensor);
-    }
-    if (rc == MP_OK && value != NULL && PySlice_Check(key)) {
-        rc = mp_read_items(T, value);
-        rc = rc != MP_OK ? rc : mp_prepare_instance(T, value);
-        s->below = MP_BELOW_WATCH;  // a list takes all items of the value
-    }
+    rc = rc != MP_OK ? rc : mp_prepare_key(T, s, key);
+    rc = rc != MP_OK ? rc : know_stored(T, s, obj, n, key, value, &has_tensor);
     if (rc == MP_OK) {
         rc = mp_runs_python(T, s, obj, value ? "__setitem__" : "__delitem__", &runs);
         s->raw = false;
@@ -327,51 +395,8 @@ mp_record_setitem(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *key,
     if (rc != MP_OK || runs) {
         return rc;
     }
-    if (!PyDict_Check(obj) && !PyList_Check(obj) && !mp_is_deque(obj)) {
-        // An array, a bytearray: C code that makes a number of the value.
-        rc = value == NULL ? MP_OK : mp_read_deep(T, value, &has_tensor);
-        s->below = mp_is_array(obj) ? MP_BELOW_SKIP : s->below;
-    }
-    if (rc == MP_OK && has_tensor && !PyDict_Check(obj)) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "a tensor in a %s, or as its index",
-                              mp_type_name(obj));
-    }
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (PyDict_Check(obj) && !mp_key_is_safe(key)) {
-        if (mp_val_has_source(n)) {
-            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
-        }
-        rc = mp_runs_python(T, s, key, "__hash__", &runs);
-        if (rc == MP_OK) {
-            rc = mp_runs_python(T, s, key, "__eq__", &runs);
-        }
-        s->post = MP_POST_NONE;
-        return rc;
-    }
-    if (mp_val_is_constant(n) || mp_val_is_fresh(n)) {
-        return MP_OK;
-    }
-    if (PyDict_Check(obj)) {
-        PyObject *old;
-        if (value == NULL) {
-            rc = mp_read_key(T, obj, n.node, key,
-                             &old);  // del looks whether it is there
-            if (rc != MP_OK || old == NULL) {
-                return rc;
-            }
-        }
-        return mp_write_key(T, n.node, key, value == NULL);
-    }
-    if (PyList_Check(obj) || mp_is_deque(obj)) {
-        rc = mp_write_content(T, n.node);
-        return rc != MP_OK ? rc : mp_box_in_place(T, obj);
-    }
-    if (PyByteArray_CheckExact(obj)) {
-        return mp_write_bytes(T, s, n.node, key, value);
-    }
-    return mp_trace_abort(T, MP_AB_MUTATION, "item of a %s", mp_type_name(obj));
+    return PyDict_Check(obj) ? set_dict_item(T, s, obj, n, key, value)
+                             : set_other_item(T, s, obj, n, key, value, has_tensor);
 }
 
 /* Is it a member of this set from outside, which the run has not changed?  The set is read as
@@ -388,17 +413,71 @@ read_member(mp_trace *T, mp_node *set, PyObject *item)
                      : mp_test(T, found ? MP_G_HAS_KEY : MP_G_NO_KEY, set, item, 0);
 }
 
-/* `item in obj`: HAS_KEY or NO_KEY for a dict or a set; whole content for everything that is
- * searched item by item, since each comparison depends on it. */
+/* A tensor is looked for, or in one: only where nothing but its identity counts.  *done: all
+ * is known. */
+static mp_rc
+contains_tensor(mp_trace *T, mp_shadow *s, PyObject *obj, mp_val n, PyObject *item,
+                mp_val wanted, bool *done)
+{
+    bool holds = mp_val_is_tensor(wanted) && !mp_val_is_constant(n);
+    *done = holds && (PyDict_Check(obj) || PyAnySet_Check(obj)) && mp_val_is_fresh(n);
+    if (*done) {
+        s->below = MP_BELOW_WATCH;
+        return mp_load_const(T, item);  // tensors hash by identity: pin it
+    }
+    return holds && PyDict_Check(obj) && mp_tensor_is(item)
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
+}
+
+/* A dict or a set: HAS_KEY or NO_KEY. */
+static mp_rc
+contains_key(mp_trace *T, mp_shadow *s, PyObject *obj, mp_val n, PyObject *item)
+{
+    bool is_dict = PyDict_Check(obj);
+    PyObject *value = NULL;
+    if (!mp_key_is_safe(item) && !is_dict) {
+        return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
+    }
+    mp_rc rc = is_dict ? mp_find_key(T, obj, n.node, item, &value) : MP_OK;
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (!mp_node_needs_guards(n.node) || (is_dict && mp_key_is_new(T, item))) {
+        s->below = mp_tensor_is(item) ? MP_BELOW_SKIP : MP_BELOW_WATCH;
+        return MP_OK;
+    }
+    rc = mp_pin_key(T, item);
+    if (rc != MP_OK || (is_dict && mp_node_wrote(n.node, item))) {
+        return rc;
+    }
+    return is_dict
+               ? mp_test(T, value != NULL ? MP_G_HAS_KEY : MP_G_NO_KEY, n.node, item, 0)
+               : read_member(T, n.node, item);
+}
+
+/* What is searched item by item: its whole content, since each comparison depends on it. */
+static mp_rc
+contains_searched(mp_trace *T, PyObject *obj, PyObject *item)
+{
+    bool has_tensor = false;
+    mp_rc rc = mp_read_deep(T, obj, &has_tensor);
+    rc = rc != MP_OK || item == NULL ? rc : mp_read_deep(T, item, &has_tensor);
+    rc = rc != MP_OK || item == NULL ? rc : mp_prepare_instance(T, item);
+    return rc == MP_OK && has_tensor
+               ? mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors")
+               : rc;
+}
+
+/* `item in obj` */
 mp_rc
 mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
 {
     mp_val n, wanted;
-    bool runs, has_tensor = false;
+    bool runs, done = false;
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
-    bool done = false;
     mp_rc rc = mp_number_contains(T, s, obj, item, &done);
     if (rc != MP_OK || done) {
         return rc;
@@ -406,70 +485,31 @@ mp_record_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item)
     rc = mp_unwrap_proxy(T, &obj);
     rc = rc != MP_OK ? rc : mp_value(T, obj, &n);
     rc = rc != MP_OK ? rc : mp_prepare_key(T, s, item);
-    if (rc == MP_OK) {
-        rc = mp_value(T, item, &wanted);
-    }
+    rc = rc != MP_OK ? rc : mp_value(T, item, &wanted);
     if (rc == MP_OK && (mp_val_is_tensor(n) || mp_val_is_tensor(wanted))) {
-        bool holds = mp_val_is_tensor(wanted) && !mp_val_is_constant(n);
-        if (holds && (PyDict_Check(obj) || PyAnySet_Check(obj)) && mp_val_is_fresh(n)) {
-            s->below = MP_BELOW_WATCH;
-            return mp_load_const(T, item);  // tensors hash by identity: pin it
-        }
-        if (!(holds && PyDict_Check(obj) && mp_tensor_is(item))) {
-            return mp_trace_abort(T, MP_AB_HOST_READ, "`in` with a tensor");
-        }
+        rc = contains_tensor(T, s, obj, n, item, wanted, &done);
     }
-    if (rc == MP_OK) {
-        rc = mp_runs_python(T, s, obj, "__contains__", &runs);
-        s->raw = false;
-        s->post = MP_POST_NONE;
-        s->looks = true;
+    if (rc != MP_OK || done) {
+        return rc;
     }
+    rc = mp_runs_python(T, s, obj, "__contains__", &runs);
+    s->raw = false;
+    s->post = MP_POST_NONE;
+    s->looks = true;
     if (rc != MP_OK || runs) {
         return rc;
     }
     if (PyDict_Check(obj) || PyAnySet_Check(obj)) {
-        PyObject *value;
-        if (!mp_key_is_safe(item) && !PyDict_Check(obj)) {
-            return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(item));
-        }
-        if (PyDict_Check(obj)) {
-            rc = mp_find_key(T, obj, n.node, item, &value);
-            if (rc != MP_OK) {
-                return rc;
-            }
-        }
-        if (!mp_node_needs_guards(n.node)
-            || (PyDict_Check(obj) && mp_key_is_new(T, item))) {
-            s->below = mp_tensor_is(item) ? MP_BELOW_SKIP : MP_BELOW_WATCH;
-            return MP_OK;
-        }
-        rc = mp_pin_key(T, item);
-        if (rc != MP_OK || (PyDict_Check(obj) && mp_node_wrote(n.node, item))) {
-            return rc;
-        }
-        return PyAnySet_Check(obj)
-                   ? read_member(T, n.node, item)
-                   : mp_test(T, value != NULL ? MP_G_HAS_KEY : MP_G_NO_KEY, n.node,
-                             item, 0);
+        return contains_key(T, s, obj, n, item);
     }
     if (mp_val_is_constant(n) || PyList_Check(obj) || PyTuple_Check(obj)
         || mp_is_deque(obj) || PyByteArray_CheckExact(obj)) {
         s->below = MP_BELOW_WATCH;
-        rc = mp_read_deep(T, obj, &has_tensor);
-        rc = rc != MP_OK ? rc : mp_read_deep(T, item, &has_tensor);
-        rc = rc != MP_OK ? rc : mp_prepare_instance(T, item);
-        if (rc == MP_OK && has_tensor) {
-            return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
-        }
-        return rc;
+        return contains_searched(T, obj, item);
     }
     rc = mp_runs_python(T, s, obj, "__iter__", &runs);
     s->post = MP_POST_NONE;
-    rc = rc != MP_OK ? rc : mp_read_deep(T, obj, &has_tensor);
-    if (rc == MP_OK && has_tensor) {
-        return mp_trace_abort(T, MP_AB_HOST_READ, "`in` over tensors");
-    }
+    rc = rc != MP_OK ? rc : contains_searched(T, obj, NULL);
     if (rc != MP_OK || runs || mp_val_is_fresh(n) || mp_is_array(obj)) {
         s->below = MP_BELOW_WATCH;
         return rc;  // (mp_read_deep has read an array)

@@ -188,20 +188,108 @@ joins_items(PyObject *xs, PyObject *other, int op)
                || (op == MULTIPLY && PyLong_CheckExact(other)));
 }
 
-/* a op b, or a op= b (op >= 13, as in the instruction's argument).  A tensor operand
- * makes it an operation of the graph, in place only if `a` is the tensor; mp_op_end then
- * finds out what it has written (graph/writes.c).  Otherwise special methods in Python
- * are watched, everything that C code may look at is guarded, and an external builtin
- * container on the left of an in-place operator has new content. */
+/* A binary instruction. */
+typedef struct {
+    PyObject *a, *b;
+    mp_val na, nb;
+    int base;  // BINARY_*
+    bool inplace;
+} binary;
+
+/* What the special method, or the function of `operator`, is called: with this before the
+ * stem of the operator, and that behind it. */
+static const char *
+binary_name(char *name, size_t size, const char *before, int base, const char *behind)
+{
+    const char *stem = binary_names[base];
+    size_t len = strlen(stem);
+    snprintf(name, size, "%s%.*s%s", before,
+             (int)(stem[len - 1] == '_' ? len - 1 : len), stem, behind);
+    return name;
+}
+
+/* A tensor operand makes it an operation of the graph, in place only if `a` is the tensor;
+ * mp_op_end then finds out what it has written (graph/writes.c). */
+static mp_rc
+binary_of_tensors(mp_trace *T, mp_shadow *s, const binary *op)
+{
+    PyObject *args[2] = {op->a, op->b};
+    char name[24];
+    bool inplace =
+        op->inplace && mp_val_is_tensor(op->na);  // 0 += t makes a new tensor
+    if (op->inplace && !inplace && op->na.kind == MP_VAL_NODE) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
+                              mp_type_name(op->a));
+    }
+    PyObject *f =
+        mp_operator_borrow(inplace ? binary_name(name, sizeof(name), "i", op->base, "")
+                                   : binary_names[op->base]);
+    return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
+}
+
+/* Special methods in Python are watched. */
+static mp_rc
+binary_methods(mp_trace *T, mp_shadow *s, const binary *op)
+{
+    char left[24], right[24], name[24];
+    bool runs;
+    mp_rc rc = record_special_pair(
+        T, s, op->a, op->b, binary_name(left, sizeof(left), "__", op->base, "__"),
+        binary_name(right, sizeof(right), "__r", op->base, "__"));
+    if (rc == MP_OK && op->inplace) {
+        rc = mp_runs_python(
+            T, s, op->a, binary_name(name, sizeof(name), "__i", op->base, "__"), &runs);
+    }
+    return rc;
+}
+
+/* C code computes it: what it may look at is guarded, and an external builtin container on
+ * the left of an in-place operator has new content. */
+static mp_rc
+binary_in_c(mp_trace *T, mp_shadow *s, const binary *op)
+{
+    PyObject *a = op->a, *b = op->b;
+    mp_rc rc = MP_OK;
+    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
+    bool writes = op->inplace && mp_val_has_source(op->na);
+    bool alters = writes && PySet_Check(a);
+    if (writes && op->base == BINARY_ADD && PyList_CheckExact(a)
+        && mp_extends_by_items(a, b)) {
+        s->below = MP_BELOW_WATCH;
+        return mp_write_extend(T, op->na.node, b);
+    }
+    if (!alters) {
+        rc = joins_items(a, b, op->base) ? mp_read_all(T, a)
+                                         : read_operand(T, a, op->na.node, false);
+    }
+    if (rc == MP_OK) {
+        rc = joins_items(b, a, op->base) ? mp_read_all(T, b)
+                                         : read_operand(T, b, op->nb.node, is_text);
+    }
+    if (rc == MP_OK && is_text && op->base == BINARY_MOD) {
+        rc = mp_look_at_text(T, b);
+    }
+    if (rc == MP_OK && writes && mp_is_array(a)) {
+        return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
+    }
+    if (rc == MP_OK && alters && PyAnySet_Check(b)) {
+        char letter = set_letters[op->base];
+        return letter == 0 ? MP_OK : mp_write_set(T, op->na.node, letter, b);
+    }
+    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
+    if (rc == MP_OK && writes
+        && (PyList_Check(a) || PyDict_Check(a) || mp_is_deque(a)
+            || PyByteArray_CheckExact(a))) {
+        rc = mp_write_content(T, op->na.node);
+    }
+    return rc;
+}
+
+/* a op b, or a op= b (op >= 13, as in the instruction's argument). */
 mp_rc
 mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
 {
-    mp_val na, nb;
-    char name[24];
-    bool inplace = op >= 13;
-    int base = op % 13;
-    size_t len = strlen(binary_names[base]);
-    int stem = (int)(binary_names[base][len - 1] == '_' ? len - 1 : len);
+    binary what = {.a = a, .b = b, .base = op % 13, .inplace = op >= 13};
     if (mp_container_types() < 0) {
         return MP_ERR;
     }
@@ -210,73 +298,21 @@ mp_record_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op)
     if (rc != MP_OK || done) {
         return rc;
     }
-    rc = know_operands(T, a, b, &na, &nb);
+    rc = know_operands(T, a, b, &what.na, &what.nb);
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, a);
     rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
     if (rc != MP_OK) {
         return rc;
     }
-    if (mp_val_is_tensor(na) || mp_val_is_tensor(nb)) {
-        PyObject *args[2] = {a, b};
-        if (inplace && !mp_val_is_tensor(na)) {
-            if (na.kind == MP_VAL_NODE) {
-                return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "a %s changed by a tensor",
-                                      mp_type_name(a));
-            }
-            inplace = false;  // 0 += t makes a new tensor
-        }
-        if (inplace) {
-            snprintf(name, sizeof(name), "i%.*s", stem, binary_names[base]);
-        }
-        PyObject *f = mp_operator_borrow(inplace ? name : binary_names[base]);
-        return mp_op_begin(T, s, f, args, 2, NULL, MP_TORCH_CALL);
+    if (mp_val_is_tensor(what.na) || mp_val_is_tensor(what.nb)) {
+        return binary_of_tensors(T, s, &what);
     }
     s->post = MP_POST_RESULT;
-    if (mp_val_is_constant(na) && mp_val_is_constant(nb)) {
+    if (mp_val_is_constant(what.na) && mp_val_is_constant(what.nb)) {
         return MP_OK;
     }
-    char left[24], right[24];
-    snprintf(left, sizeof(left), "__%.*s__", stem, binary_names[base]);
-    snprintf(right, sizeof(right), "__r%.*s__", stem, binary_names[base]);
-    rc = record_special_pair(T, s, a, b, left, right);
-    if (rc == MP_OK && inplace) {
-        bool runs;
-        snprintf(name, sizeof(name), "__i%.*s__", stem, binary_names[base]);
-        rc = mp_runs_python(T, s, a, name, &runs);
-    }
-    bool is_text = PyUnicode_Check(a) || PyBytes_Check(a);  // "%s" % (x, y)
-    bool alters = inplace && mp_val_has_source(na) && PySet_Check(a);
-    bool extends = inplace && base == BINARY_ADD && mp_val_has_source(na)
-                   && PyList_CheckExact(a) && mp_extends_by_items(a, b);
-    if (rc == MP_OK && extends) {
-        s->below = MP_BELOW_WATCH;
-        return mp_write_extend(T, na.node, b);
-    }
-    if (rc == MP_OK && !alters) {
-        rc = joins_items(a, b, base) ? mp_read_all(T, a)
-                                     : read_operand(T, a, na.node, false);
-    }
-    if (rc == MP_OK) {
-        rc = joins_items(b, a, base) ? mp_read_all(T, b)
-                                     : read_operand(T, b, nb.node, is_text);
-    }
-    if (rc == MP_OK && is_text && base == BINARY_MOD) {
-        rc = mp_look_at_text(T, b);
-    }
-    if (rc == MP_OK && inplace && mp_val_has_source(na) && mp_is_array(a)) {
-        return mp_trace_abort(T, MP_AB_MUTATION, "an external %s", mp_type_name(a));
-    }
-    if (rc == MP_OK && alters && PyAnySet_Check(b)) {
-        return set_letters[base] == 0 ? MP_OK
-                                      : mp_write_set(T, na.node, set_letters[base], b);
-    }
-    s->below = MP_BELOW_WATCH;  // of what `list += iterable` iterates over
-    if (rc == MP_OK && inplace && mp_val_has_source(na)
-        && (PyList_Check(a) || PyDict_Check(a) || mp_is_deque(a)
-            || PyByteArray_CheckExact(a))) {
-        rc = mp_write_content(T, na.node);
-    }
-    return rc;
+    rc = binary_methods(T, s, &what);
+    return rc != MP_OK ? rc : binary_in_c(T, s, &what);
 }
 
 /* op a; name: the function in `operator`. */

@@ -234,100 +234,94 @@ make_context(mp_rebuilder *b, const mp_write *w)
                : rc;
 }
 
-/* Build the values of one write; its commit comes after all building. */
+/* The whole content of a container. */
 static mp_rc
-stage_write(mp_rebuilder *b, mp_write *w, staged *out)
+stage_content(mp_rebuilder *b, mp_write *w, staged *out)
 {
-    assert(!w->dead);
     PyObject *obj = w->node->obj;
-    *out =
-        (staged){MP_E_COUNT, w->key, mp_rebuild_source(b, w->node->reg), -1, NULL, 0};
-    if (w->kind == MP_W_CONTENT && PyByteArray_CheckExact(obj)) {
+    if (PyByteArray_CheckExact(obj)) {
         return stage_bytes(b, obj, out);
     }
-    if (w->kind == MP_W_CONTENT && PyAnySet_Check(obj) && !w->node->whole) {
+    if (PyAnySet_Check(obj) && !w->node->whole) {
         return stage_set(b, w, out);
     }
-    if (w->kind == MP_W_CONTENT) {
-        mp_shape s;
-        mp_rc rc = content_shape(&s, obj);
-        rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &out->items);
-        out->count = s.n_items;
-        rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
-        if (rc != MP_OK) {
-            mp_shape_fini(&s);
-            return rc;
-        }
+    mp_shape s;
+    mp_rc rc = content_shape(&s, obj);
+    rc = rc != MP_OK ? rc : mp_rebuild_make_all(b, s.items, s.n_items, &out->items);
+    out->count = s.n_items;
+    rc = rc != MP_OK || !PySet_Check(obj) ? rc : mp_rebuild_keep_table(b->T, w);
+    if (rc == MP_OK) {
         out->obj = w->key;  // of a set only
         out->kind = PyDict_Check(obj)          ? MP_E_DICT_ASSIGN
                     : PySet_Check(obj)         ? MP_E_SET_ASSIGN
                     : PyList_Check(obj)        ? MP_E_LIST_ASSIGN
                     : iterators_go_on(w->node) ? MP_E_DEQUE_ITEMS
                                                : MP_E_DEQUE_ASSIGN;
-        mp_shape_fini(&s);
-        return rc;
+    }
+    mp_shape_fini(&s);
+    return rc;
+}
+
+/* The effect of a write, if it has left a value there, and if it has not. */
+typedef struct {
+    mp_effect_kind with, without;
+    const char *lost;  // there is no effect without one: why not
+} write_effect;
+
+static const write_effect WRITE_EFFECTS[] = {
+    [MP_W_SLOT_SET] = {MP_E_SLOT_SET, MP_E_SLOT_DEL, NULL},
+    [MP_W_SLOT_DEL] = {MP_E_SLOT_SET, MP_E_SLOT_DEL, NULL},
+    [MP_W_CELL] = {MP_E_CELL_SET, MP_E_CELL_DEL, NULL},
+    [MP_W_TYPE] = {MP_E_TYPE_SET, MP_E_TYPE_DEL, NULL},
+    [MP_W_APPEND] = {MP_E_LIST_APPEND, MP_E_COUNT, "an appended list that shrank"},
+    [MP_W_CACHED_FILL] = {MP_E_CACHED_FILL, MP_E_COUNT, "a cache that lost an answer"},
+    [MP_W_WRITE] = {MP_E_WRITE_TEXT, MP_E_WRITE, NULL},
+    [MP_W_WARN] = {MP_E_WARN_TEXT, MP_E_WARN, NULL},
+    // These have none.
+    [MP_W_ADVANCE] = {MP_E_COUNT, MP_E_ADVANCE, NULL},
+    [MP_W_CACHED_HIT] = {MP_E_COUNT, MP_E_CACHED_HIT, NULL},
+    [MP_W_CACHED_MISS] = {MP_E_COUNT, MP_E_CACHED_MISS, NULL},
+    [MP_W_FLUSH] = {MP_E_COUNT, MP_E_FLUSH, NULL},
+    [MP_W_FILTERS] = {MP_E_COUNT, MP_E_FILTERS, NULL},
+    [MP_W_CONTEXT_BACK] = {MP_E_COUNT, MP_E_CONTEXT_RESET, NULL},
+};
+
+/* The same of a key in a dict, which may be an object's __dict__ or a memo. */
+static mp_effect_kind
+key_effect(mp_trace *T, const mp_write *w, const PyObject *value)
+{
+    bool attrs = PyUnicode_CheckExact(w->key) && is_attrs(T, w->node);
+    if (value == NULL) {
+        return attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL;
+    }
+    return w->memo ? MP_E_MEMO_SET : attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET;
+}
+
+/* Build the values of one write; its commit comes after all building. */
+static mp_rc
+stage_write(mp_rebuilder *b, mp_write *w, staged *out)
+{
+    assert(!w->dead);
+    *out =
+        (staged){MP_E_COUNT, w->key, mp_rebuild_source(b, w->node->reg), -1, NULL, 0};
+    if (w->kind == MP_W_CONTENT) {
+        return stage_content(b, w, out);
     }
     if (w->kind == MP_W_CONTEXT) {
         return make_context(b, w);
     }
     PyObject *value = write_value_borrow(b->T, w);
-    bool attrs = (w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL)
-                 && PyUnicode_CheckExact(w->key) && is_attrs(b->T, w->node);
-    switch (w->kind) {
-    case MP_W_KEY_SET:
-    case MP_W_KEY_DEL:
-        out->kind = value == NULL ? (attrs ? MP_E_ATTRS_DEL : MP_E_DICT_DEL)
-                    : w->memo     ? MP_E_MEMO_SET
-                                  : (attrs ? MP_E_ATTRS_SET : MP_E_DICT_SET);
-        break;
-    case MP_W_SLOT_SET:
-    case MP_W_SLOT_DEL:
-        out->kind = value == NULL ? MP_E_SLOT_DEL : MP_E_SLOT_SET;
-        break;
-    case MP_W_CELL:
-        out->kind = value == NULL ? MP_E_CELL_DEL : MP_E_CELL_SET;
-        break;
-    case MP_W_TYPE:
-        out->kind = value == NULL ? MP_E_TYPE_DEL : MP_E_TYPE_SET;
-        break;
-    case MP_W_APPEND:
-        out->kind = MP_E_LIST_APPEND;
-        if (value == NULL) {
-            return mp_trace_abort(b->T, MP_AB_MUTATION, "an appended list that shrank");
-        }
-        break;
-    case MP_W_ADVANCE:
-        out->kind = MP_E_ADVANCE;
-        break;
-    case MP_W_CACHED_HIT:
-    case MP_W_CACHED_MISS:
-        out->kind = w->kind == MP_W_CACHED_HIT ? MP_E_CACHED_HIT : MP_E_CACHED_MISS;
-        break;
-    case MP_W_CACHED_FILL:
-        out->kind = MP_E_CACHED_FILL;
-        if (value == NULL) {
-            return mp_trace_abort(b->T, MP_AB_MUTATION, "a cache that lost an answer");
-        }
-        break;
-    case MP_W_WRITE:
-    case MP_W_FLUSH:
-        out->kind = w->kind == MP_W_FLUSH ? MP_E_FLUSH
-                    : value == NULL       ? MP_E_WRITE
-                                          : MP_E_WRITE_TEXT;
-        out->obj = value == NULL ? w->key : NULL;
-        break;
-    case MP_W_WARN:
-    case MP_W_FILTERS:
-        out->kind = w->kind == MP_W_FILTERS ? MP_E_FILTERS
-                    : value == NULL         ? MP_E_WARN
-                                            : MP_E_WARN_TEXT;
-        break;
-    case MP_W_CONTEXT_BACK:
-        out->kind = MP_E_CONTEXT_RESET;
-        break;
-    case MP_W_CONTEXT:
-    case MP_W_CONTENT:
-        break;
+    const write_effect *effect = &WRITE_EFFECTS[w->kind];
+    if (value == NULL && effect->lost != NULL) {
+        return mp_trace_abort(b->T, MP_AB_MUTATION, "%s", effect->lost);
+    }
+    out->kind = w->kind == MP_W_KEY_SET || w->kind == MP_W_KEY_DEL
+                    ? key_effect(b->T, w, value)
+                : value != NULL ? effect->with
+                                : effect->without;
+    assert(out->kind != MP_E_COUNT);
+    if (out->kind == MP_E_WRITE_TEXT) {
+        out->obj = NULL;  // the text is a value
     }
     return value == NULL ? MP_OK : mp_rebuild_make(b, value, &out->b);
 }

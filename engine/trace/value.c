@@ -443,50 +443,76 @@ abort_of_call(mp_trace *T, PyObject *v)
     return mp_trace_abort(T, MP_AB_VOLATILE, "%U", name);
 }
 
+/* A constant: a symbol if the place has had another one, or its value is guarded. */
+static mp_rc
+load_constant(mp_trace *T, int32_t reg, PyObject *value)
+{
+    assert(mp_is_constant(value));
+    bool taken;
+    mp_rc waits = mp_symbol_load(T, reg, value, &taken);
+    if (waits != MP_OK || taken) {
+        return waits;
+    }
+    if (T->holds
+        && (PyLong_CheckExact(value) || PyFloat_CheckExact(value)
+            || PyUnicode_CheckExact(value))
+        && T->host->changes(T->host_ctx, T->guards, reg)) {
+        PyObject *source = mp_guards_source(T->guards, reg);
+        mp_rc rc =
+            source == NULL ? MP_ERR : mp_trace_abort(T, MP_AB_VOLATILE, "%U", source);
+        Py_XDECREF(source);
+        return rc;
+    }
+    mp_guard_kind kind =
+        value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
+    return mp_refgraph_test(&T->graph, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+}
+
+/* An object that the graph knows already, from another place. */
+static mp_rc
+load_known(mp_trace *T, int32_t reg, PyObject *value, const mp_node *known)
+{
+    assert(known->obj == value);
+    bool pinned = known->reg >= 0 && known->pinned;
+    if (known->reg < 0) {
+        // An unwritten place cannot hold what the run made, but for singletons.
+        pinned = PyTuple_CheckExact(value)
+                 && (PyTuple_GET_SIZE(value) == 0 || known->of_code);
+        if (!pinned) {
+            return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
+                                  "a new %s in unwritten external state",
+                                  mp_type_name(value));
+        }
+    }
+    int32_t test =
+        pinned ? mp_refgraph_test(&T->graph, MP_G_IS, reg, -1, value, 0)
+               : mp_refgraph_test(&T->graph, MP_G_SAME, reg, known->reg, NULL, 0);
+    return test < 0 ? MP_ERR : MP_OK;
+}
+
+/* Only this very object: no other place can tell more about it. */
+static mp_rc
+load_pinned(mp_trace *T, int32_t reg, PyObject *value)
+{
+    mp_node *n = mp_refgraph_add_external(&T->graph, value, reg);
+    if (n == NULL || mp_refgraph_test(&T->graph, MP_G_IS, reg, -1, value, 0) < 0) {
+        return MP_ERR;
+    }
+    n->pinned = true;
+    return MP_OK;
+}
+
 /* A register was just loaded with `value`: guard it and give it a node. */
 static mp_rc
 load_classify(mp_trace *T, int32_t reg, PyObject *value)
 {
     assert(reg >= 0 && reg < T->guards->n_regs);
-    mp_refgraph *g = &T->graph;
     if (mp_is_constant(value)) {
-        bool taken;
-        mp_rc waits = mp_symbol_load(T, reg, value, &taken);
-        if (waits != MP_OK || taken) {
-            return waits;
-        }
-        if (T->holds
-            && (PyLong_CheckExact(value) || PyFloat_CheckExact(value)
-                || PyUnicode_CheckExact(value))
-            && T->host->changes(T->host_ctx, T->guards, reg)) {
-            PyObject *source = mp_guards_source(T->guards, reg);
-            mp_rc rc = source == NULL ? MP_ERR
-                                      : mp_trace_abort(T, MP_AB_VOLATILE, "%U", source);
-            Py_XDECREF(source);
-            return rc;
-        }
-        mp_guard_kind kind =
-            value == Py_None || PyBool_Check(value) ? MP_G_IS : MP_G_EQUALS;
-        return mp_refgraph_test(g, kind, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
+        return load_constant(T, reg, value);
     }
-    mp_node *known = mp_refgraph_find(g, value);
+    const mp_node *known = mp_refgraph_find(&T->graph, value);
     if (known != NULL) {
-        if (known->reg < 0) {
-            // An unwritten place cannot hold what the run made, but for singletons.
-            if (PyTuple_CheckExact(value)
-                && (PyTuple_GET_SIZE(value) == 0 || known->of_code)) {
-                return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR
-                                                                           : MP_OK;
-            }
-            return mp_trace_abort(T, MP_AB_UNKNOWN_VALUE,
-                                  "a new %s in unwritten external state",
-                                  mp_type_name(value));
-        }
-        if (known->pinned) {
-            return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
-        }
-        return mp_refgraph_test(g, MP_G_SAME, reg, known->reg, NULL, 0) < 0 ? MP_ERR
-                                                                            : MP_OK;
+        return load_known(T, reg, value, known);
     }
     if (mp_is_of_call(T, value)) {
         // The guard would keep it alive, and never hold again.
@@ -495,12 +521,7 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     // The empty tuple is one object wherever it comes from: C code makes the same one.
     if (mp_is_identity(value)
         || (PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 0)) {
-        mp_node *n = mp_refgraph_add_external(g, value, reg);
-        if (n == NULL || mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0) {
-            return MP_ERR;
-        }
-        n->pinned = true;
-        return MP_OK;
+        return load_pinned(T, reg, value);
     }
     if (mp_tensor_is(value)
         || (mp_tensor_is_any(value) && mp_tensor_odd(value) > MP_ODD_REFUSED)) {
@@ -511,7 +532,9 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
     if (passes && T->guards->ops[T->guards->def[reg]].kind != MP_G_LOAD_KEY) {
         return mp_trace_abort(T, MP_AB_SUBCLASS, "%s", mp_type_name(value));
     }
-    if (mp_refgraph_test(g, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value), 0) < 0) {
+    if (mp_refgraph_test(&T->graph, MP_G_TYPE_IS, reg, -1, (PyObject *)Py_TYPE(value),
+                         0)
+        < 0) {
         return MP_ERR;
     }
     if (!T->is_root && mp_has_finalizer(value)) {
@@ -519,16 +542,15 @@ load_classify(mp_trace *T, int32_t reg, PyObject *value)
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
                               mp_type_name(value));
     }
-    mp_node *n = mp_refgraph_add_external(g, value, reg);
+    if (holds_scalar(value)) {
+        // C code reads the value inside; the object is immutable, so identity covers it.
+        return load_pinned(T, reg, value);
+    }
+    mp_node *n = mp_refgraph_add_external(&T->graph, value, reg);
     if (n == NULL) {
         return MP_ERR;
     }
     n->passes = passes;
-    if (holds_scalar(value)) {
-        // C code reads the value inside; the object is immutable, so identity covers it.
-        n->pinned = true;
-        return mp_refgraph_test(g, MP_G_IS, reg, -1, value, 0) < 0 ? MP_ERR : MP_OK;
-    }
     return MP_OK;
 }
 
