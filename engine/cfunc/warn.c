@@ -595,7 +595,7 @@ mp_check_warnings(mp_trace *T)
 
 /* -- Warnings of C code ----------------------------------------------------------------- */
 
-/* numpy warns, or not, and a hit does not call it.  What is shown has a frame (run/record.c).
+/* numpy warns, or not, and a hit does not call it.  What is shown has a frame (run/enter.c).
  * What is not shown was ignored, and so it is as long as the filters are the same; or it was
  * shown once for its line, which the registry of the module says. */
 

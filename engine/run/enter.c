@@ -256,6 +256,7 @@ enter_gap(mp_trace *T, mp_frame *f, bool fresh)
     s->rebuilt = T->n_stack < T->resumed->n_frames;
     s->how = from->how;
     s->made = T->rebuilds->values[from->first + MP_POINT_MADE];
+    s->looks = mp_answer_is_tested(s->how);
     return true;
 }
 

@@ -3,7 +3,7 @@
  * Such a call has no instruction of its own, so a torch-function mode stands on torch's
  * stack while the C code runs; its __torch_function__ logs each call as an operation.
  * R: no Python frame ever sees the mode.  It is taken off before a frame starts
- * (on_enter) and put back when the frame has left; torch itself hides it inside
+ * (mp_on_enter) and put back when the frame has left; torch itself hides it inside
  * __torch_function__.
  * R: an abort in there must not stop the watch, or the next frame would see the mode
  * (mp_trace_abort looks at T->in_mode); the next callback stops it.

@@ -64,12 +64,40 @@ bool mp_outer_continues(const mp_shadow *s, const mp_shadow *inner, uint8_t *how
 /* Run a step of the innermost watched frame as a callback. */
 void mp_record_step(mp_trace *T, mp_rc (*step)(mp_trace *, mp_shadow *, void *),
                     void *arg);
+
+/* -- enter.c ----------------------------------------------------------------------- */
+
+/* The innermost watched frame, or NULL. */
+static inline mp_shadow *
+mp_shadow_top(mp_trace *T)
+{
+    return T->n_stack == 0 ? NULL : &T->stack[T->n_stack - 1];
+}
+
+void mp_shadow_fini(mp_shadow *s);
+/* Of mp_watch_ops (compat/compat.h). */
+bool mp_on_enter(void *ctx, mp_frame *f, bool fresh);
+void mp_on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result);
+void mp_on_missed(void *ctx, mp_frame *f);
+
+/* -- callback.c -------------------------------------------------------------------- */
+
+/* No event may be lost or seen twice while the recorder works: the exception state is put
+ * aside, the collector goes off. */
 mp_callback mp_callback_begin(mp_trace *T);
 /* Also releases the objects of a segment that has ended, because what follows is eager. */
 MP_MAYRUN void mp_callback_end(mp_trace *T, mp_callback saved);
-/* MP_ERR inside a callback is our failure, never the user's: it becomes a reason. */
+/* MP_ERR inside a callback is our failure, never the user's: the recording ends with reason
+ * INTERNAL.  What a signal handler raised is raised again in the program. */
 void mp_trace_settle(mp_trace *T, mp_rc rc);
-void mp_shadow_fini(mp_shadow *s);
+bool mp_has_made_boxes(const mp_trace *T);
+/* At the begin or the end of a frame: if the recording ends there, the frames around it, which
+ * wait for a call, go on without boxes. */
+void mp_unbox_callers(mp_trace *T, mp_callback saved);
+/* The recording was given up in __torch_function__, below the innermost frame (trace/abort.c). */
+bool mp_ended_in_mode(const mp_trace *T);
+/* Then the program goes on without boxes from here on. */
+void mp_stop_after_mode(mp_trace *T, int depth);
 
 /* -- region.c ---------------------------------------------------------------------- */
 
