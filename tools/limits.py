@@ -79,6 +79,7 @@ Point = collections.namedtuple("Point", "x y")
 kept = Kept()
 array = np.arange(3.0)
 grads = torch.ones(3, requires_grad=True)
+inner = grads * 2
 weight = torch.ones(3)
 given = (n for n in range(1000))
 shelf = {}
@@ -218,13 +219,19 @@ LIMITS: dict[str, list[Claim]] = {
             "return (x + 1).__dict__",
         ),
         claim(
-            "`x.grad_fn` where it is not None", "return (x * grads).grad_fn", grad=True
+            "`x.grad_fn` of an input where it is not None; more than the name of a new "
+            "node",
+            "return inner.grad_fn",
+            "return (x * grads).grad_fn.next_functions, x",
+            grad=True,
         ),
         claim(
-            "`backward`, `torch.autograd.grad`, hooks on tensors, inside the run",
+            "`backward`, `torch.autograd.grad` inside the run; a hook on a tensor that is "
+            "written later, `retain_grad` of an input",
             "(x * grads).sum().backward()\nreturn x + 1",
             "return torch.autograd.grad((x * grads).sum(), grads)",
-            "y = x * grads\ny.register_hook(print)\nreturn y",
+            "y = x * grads\ny.register_hook(print)\ny.add_(1)\nreturn y",
+            "inner.retain_grad()\nreturn inner + x",
             grad=True,
         ),
         claim(
@@ -342,8 +349,10 @@ RECORDED: list[Claim] = [
         "x.add_(1)\nweight.mul_(2)\nreturn x",
     ),
     claim(
-        "`torch.autograd.Function`, with gradients",
+        "`torch.autograd.Function`, with gradients; hooks on tensors, and `retain_grad`",
         "return Doubles.apply(x * grads)",
+        "y = x * grads\ny.register_hook(lambda g: g * 2)\nreturn y.sum()",
+        "y = x * grads\ny.retain_grad()\nreturn y.sum(), y",
         grad=True,
     ),
     claim(

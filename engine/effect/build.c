@@ -589,6 +589,14 @@ effect_make_used_token(PyObject *var)
     return token;
 }
 
+/* What torch's method answers: the handle, or None. */
+static PyObject *
+effect_set_hook(const mp_effect *op, const int32_t *items, PyObject *const *regs)
+{
+    PyObject *args[2] = {regs[items[0]], op->count < 2 ? NULL : regs[items[1]]};
+    return PyObject_Vectorcall(op->obj, args, (size_t)op->count, NULL);
+}
+
 /* Make the object of a builder, or the new content of an assignment: new reference. */
 PyObject *
 mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs)
@@ -652,6 +660,10 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
         return PyContextVar_Set(op->obj, regs[op->a]);
     case MP_E_TOKEN:
         return effect_make_used_token(op->obj);
+    case MP_E_GRAD_FN:
+        return PyObject_GetAttrString(regs[op->a], "grad_fn");
+    case MP_E_HOOK:
+        return effect_set_hook(op, items, regs);
     case MP_E_DICT_LIKE:
         return effect_make_dict_like(op, items, regs);
     case MP_E_LIST_LIKE:
@@ -662,15 +674,26 @@ mp_effect_build(const mp_effect *op, const int32_t *items, PyObject *const *regs
     }
 }
 
+static void
+effect_take_back_one(const mp_effect *op, PyObject *made)
+{
+    if (op->kind == MP_E_CONTEXT_SET) {
+        (void)PyContextVar_Reset(op->obj, made);
+    }
+    else if (op->kind == MP_E_HOOK && made != Py_None) {
+        Py_XDECREF(PyObject_CallMethod(made, "remove", NULL));
+    }
+    mp_err_drop();  // no memory for that either
+}
+
 void
-mp_effect_unset_contexts(const mp_replay *p, PyObject **regs)
+mp_effect_take_back(const mp_replay *p, PyObject **regs)
 {
     PyObject *exc = mp_err_take();
     for (int32_t i = p->n_commit; i-- > 0;) {
         const mp_effect *op = &p->ops[i];
-        if (op->kind == MP_E_CONTEXT_SET && regs[op->dst] != NULL
-            && PyContextVar_Reset(op->obj, regs[op->dst]) < 0) {
-            mp_err_drop();  // no memory for that either
+        if (op->dst >= 0 && regs[op->dst] != NULL) {
+            effect_take_back_one(op, regs[op->dst]);
         }
     }
     mp_err_restore_steal(exc);

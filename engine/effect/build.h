@@ -71,9 +71,9 @@ int mp_effect_change_set(PyObject *set, PyObject *script, const int32_t *items,
 /* The new object of a builder, or the new content of an ASSIGN write. */
 MP_MAYRUN PyObject *mp_effect_build(const mp_effect *op, const int32_t *items,
                                     PyObject *const *regs);
-/* A context variable is set by the builder that makes the token: when the building fails,
- * set it back. */
-void mp_effect_unset_contexts(const mp_replay *p, PyObject **regs);
+/* A context variable is set by the builder that makes the token, a hook by the one that makes
+ * the handle: when the building fails, take both back. */
+void mp_effect_take_back(const mp_replay *p, PyObject **regs);
 MP_MAYRUN int mp_effect_fill(const mp_effect *op, const int32_t *items,
                              PyObject *const *regs);
 /* A deque gets new content, and iterators over it notice. */

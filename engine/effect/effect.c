@@ -2,8 +2,8 @@
  *
  * Invariants
  *   (1) Ops before n_commit only make objects that nobody else has seen, so giving up
- *       there undoes nothing but what sets a context variable (the token is the
- *       object that it makes).  Whatever a write needs beyond them (type checks, the new
+ *       there undoes nothing but what sets a context variable or a hook (the token and
+ *       the handle are the objects that it makes).  Whatever a write needs beyond them (type checks, the new
  *       content of a container) is staged before the first write, too.
  *   (2) From the first write to the last, no user code runs and no object of the
  *       collector is allocated (before 3.12 that may start a collection): every value
@@ -144,6 +144,8 @@ effect_obj_fits(mp_effect_kind kind, PyObject *obj)
         return 1;
     case MP_E_FUNCTION:
         return obj != NULL && PyCode_Check(obj);
+    case MP_E_HOOK:
+        return obj != NULL && PyCallable_Check(obj);
     case MP_E_BOUND:
         return obj != NULL
                && (Py_IS_TYPE(obj, &PyMethodDescr_Type)
@@ -200,6 +202,8 @@ effect_count_fits(mp_effect_kind kind, PyObject *obj, int32_t count)
         return count == 0 || count == 2 || count == 3;
     case MP_E_FUNCTION:
         return count == MP_FN_COUNT;
+    case MP_E_HOOK:
+        return count == 1 || count == 2;
     case MP_E_DICT_SET:
     case MP_E_DICT_DEL:
         return count == (obj == NULL);
@@ -784,7 +788,7 @@ effect_run_writes(const mp_replay *p, PyObject **regs, bool holds, effect_past *
         return 0;
     }
     if (effect_stage(p, regs, past) < 0) {
-        mp_effect_unset_contexts(p, regs);
+        mp_effect_take_back(p, regs);
         return -1;
     }
     bool late = false;
@@ -837,7 +841,7 @@ mp_replay_run(const mp_replay *p, PyObject *const *sources, PyObject *const *gra
         regs[i] = NULL;
     }
     if (effect_run_builders(p, regs) < 0) {
-        mp_effect_unset_contexts(p, regs);
+        mp_effect_take_back(p, regs);
     }
     else if (effect_run_writes(p, regs, holds, &past) == 0) {
         result = Py_NewRef(p->result < 0 ? Py_None : regs[p->result]);  // (3)

@@ -56,6 +56,28 @@ bool mp_shadow_catches(const mp_shadow *s);
 /* The pending operation runs in the frame of s. */
 void mp_op_note_caught(mp_trace *T, const mp_shadow *s);
 
+/* -- hook.c ------------------------------------------------------------------------ */
+
+/* Does a hit know what this method of a tensor or a node (row HOOKS) is called with?  It is
+ * about to be called. */
+bool mp_hook_takes(mp_trace *T, PyObject *method, PyObject *const *args,
+                   Py_ssize_t nargs, PyObject *kwnames);
+mp_rc mp_hook_begin(mp_trace *T, mp_shadow *s, PyObject *method, PyObject *const *args,
+                    Py_ssize_t nargs);
+/* owner.grad_fn is about to be read: of such a tensor? */
+bool mp_hook_can_read(mp_trace *T, PyObject *owner, const mp_node *n);
+mp_rc mp_hook_read(mp_trace *T, mp_shadow *s, PyObject *owner);
+mp_rc mp_post_hook(mp_trace *T, PyObject *made);
+/* What made this handle or node; NULL: it is none of the run's. */
+const mp_hook *mp_hook_find(const mp_trace *T, PyObject *made);
+/* An attribute of one is read. */
+mp_rc mp_hook_check_attr(mp_trace *T, PyObject *owner, PyObject *name);
+/* The run is over: can a hit set them after the graph? */
+mp_rc mp_hooks_check(mp_trace *T);
+/* Is one set on a tensor that the graph makes? */
+bool mp_hooks_tap(mp_trace *T);
+void mp_hooks_drop(mp_trace *T);
+
 /* -- late.c ------------------------------------------------------------------------ */
 
 /* May an operation make a late value here? */

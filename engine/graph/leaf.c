@@ -2,7 +2,7 @@
  *
  * Whether a tensor is a leaf follows from metadata of the inputs if it is the result of
  * an operation; for an input it is guarded.  A replay cannot make nodes of the autograd
- * graph, so grad_fn may only be None.
+ * graph: grad_fn is None, or that of a tensor that the graph makes (graph/hook.c).
  *
  * `t.grad` of a leaf from outside is a place like any other, until the run sets it.
  * `t.data = x`, `t.requires_grad = True` and `t.grad = x` are operations of the graph,
@@ -142,6 +142,9 @@ mp_record_leaf_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
     }
     bool is_leaf = PyUnicode_CompareWithASCIIString(name, "is_leaf") == 0;
     bool grad_fn = PyUnicode_CompareWithASCIIString(name, "grad_fn") == 0;
+    if (grad_fn && mp_hook_can_read(T, owner, n)) {
+        return mp_hook_read(T, s, owner);
+    }
     int leaf = is_leaf || grad_fn ? mp_tensor_is_leaf(owner) : -1;
     if (leaf < 0 || n == NULL || n->changed || (grad_fn && leaf == 0)) {
         return mp_trace_abort(T, MP_AB_TENSOR_STATE, "attribute %U", name);

@@ -149,6 +149,7 @@ spec_notes(mp_trace *T, const mp_graph_numbers *numbers)
     if (notes != NULL
         && (mp_graph_note_numbers(T, numbers, notes) < 0
             || (T->selects && PyDict_SetItemString(notes, "selects", Py_True) < 0)
+            || (mp_hooks_tap(T) && PyDict_SetItemString(notes, "tapped", Py_True) < 0)
             || (T->odd && PyDict_SetItemString(notes, "odd", Py_True) < 0))) {
         Py_CLEAR(notes);
     }

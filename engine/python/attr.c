@@ -549,6 +549,10 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     if (mp_val_is_tensor(n)) {
         return get_tensor_attr(T, s, owner, n.node, name);
     }
+    if (T->n_hooks > 0 && mp_hook_find(T, owner) != NULL
+        && (rc = mp_hook_check_attr(T, owner, name)) != MP_OK) {
+        return rc;
+    }
     if (!mp_type_names_are_str(PyType_Check(owner) ? (PyTypeObject *)owner : tp)) {
         return mp_trace_abort(T, MP_AB_HASH, "a class with a name that is no str");
     }

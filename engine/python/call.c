@@ -84,6 +84,13 @@ begin_op(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *args,
          Py_ssize_t nargs, PyObject *kwnames, int flags)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (flags == MP_TORCH_HOOKS && mp_hook_takes(T, callee, args, nargs, kwnames)) {
+        return mp_hook_begin(T, s, callee, args, nargs);
+    }
+    if (flags == MP_TORCH_NODE && count == 1 && mp_hook_find(T, args[0]) != NULL) {
+        s->post = MP_POST_CONST;
+        return MP_OK;
+    }
     mp_rc rc = mp_op_begin(T, s, callee, args, nargs, kwnames, flags);
     uint8_t post = s->post;
     for (Py_ssize_t i = 0; flags == MP_TORCH_ASKS && rc == MP_OK && i < count; i++) {

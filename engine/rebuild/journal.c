@@ -338,6 +338,7 @@ mp_rebuild_emit_writes(mp_rebuilder *b)
         PyErr_NoMemory();
         return MP_ERR;
     }
+    rc = mp_rebuild_make_hooks(b);
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
         if (mp_rebuild_shows(T, i)) {
             rc = stage_write(b, &T->writes[i], &all[i]);

@@ -409,6 +409,9 @@ make_base(mp_rebuilder *b, mp_shape *s, PyObject *obj, const int32_t *items, int
     case MP_E_CELL:
         return mp_rebuild_emit(b, MP_E_CELL, NULL, count > 0 ? items[0] : -1, -1, NULL,
                                0, reg);
+    case MP_E_HOOK:
+        return mp_rebuild_emit_hook(b, obj, s, items, reg);
+    case MP_E_GRAD_FN:
     case MP_E_WEAKREF:
     case MP_E_PROXY:
     case MP_E_BYTEARRAY:
@@ -633,8 +636,8 @@ mp_rc
 mp_rebuild(mp_trace *T, mp_plan *plan)
 {
     assert(plan->replay == NULL && T->result != NULL);
-    mp_rebuilder b = {T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0,
-                      0};
+    mp_rebuilder b = {
+        T, mp_replay_new(), PyDict_New(), PyList_New(0), false, NULL, 0, 0, 0};
     plan->replay = b.p;
     mp_rc rc = b.p == NULL || b.regs == NULL || b.outputs == NULL ? MP_ERR : MP_OK;
     for (int i = 0; i < T->n_writes && rc == MP_OK; i++) {
@@ -643,6 +646,7 @@ mp_rebuild(mp_trace *T, mp_plan *plan)
         }
     }
     rc = rc != MP_OK ? rc : mp_rebuild_scan(&b, T->result);
+    rc = rc != MP_OK ? rc : mp_rebuild_scan_hooks(&b);
     rc = rc != MP_OK ? rc : scan_held_tensors(&b);
     rc = rc != MP_OK ? rc : mp_array_check_known(T);
     rc = rc != MP_OK ? rc : mp_guard_distinct(T);

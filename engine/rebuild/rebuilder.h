@@ -3,6 +3,7 @@
 #define MP_REBUILDER_H
 
 #include "plan/plan.h"
+#include "rebuild/shape.h"
 #include "trace/trace.h"
 
 typedef struct {
@@ -13,6 +14,7 @@ typedef struct {
     bool cyclic;        // some object reaches itself
     PyObject **later;   // made, to be filled: borrowed from what is rebuilt
     int n_later, cap_later;
+    int32_t n_hooked;  // so many hooks are set by now
 } mp_rebuilder;
 
 /* Registers are stored above the scan's marks, so that one table serves both passes. */
@@ -34,6 +36,16 @@ mp_rc mp_rebuild_make_later(mp_rebuilder *b);
 mp_rc mp_rebuild_make_attrs(mp_rebuilder *b);
 mp_rc mp_rebuild_emit(mp_rebuilder *b, mp_effect_kind kind, PyObject *obj, int32_t a,
                       int32_t c, const int32_t *items, int count, int32_t *reg);
+
+/* -- hooks.c ----------------------------------------------------------------------- */
+
+/* Hooks of the run, whether or not it keeps their handles.  In the second pass they are set
+ * first, in the order of the program. */
+mp_rc mp_rebuild_scan_hooks(mp_rebuilder *b);
+mp_rc mp_rebuild_make_hooks(mp_rebuilder *b);
+/* The hook with this handle is set. */
+mp_rc mp_rebuild_emit_hook(mp_rebuilder *b, PyObject *handle, const mp_shape *s,
+                           const int32_t *items, int32_t *reg);
 
 /* -- journal.c --------------------------------------------------------------------- */
 

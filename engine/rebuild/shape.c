@@ -14,6 +14,7 @@
 #include <structmember.h>
 
 #include "effect/build.h"
+#include "graph/graph.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -500,6 +501,19 @@ shape_array(mp_trace *T, mp_shape *s, PyObject *obj)
     return rc;
 }
 
+/* A handle of a hook is what setting that hook answers; a node of the autograd graph is that of
+ * its tensor. */
+static mp_rc
+shape_hook(mp_shape *s, const mp_hook *h)
+{
+    s->kind = h->method == NULL ? MP_E_GRAD_FN : MP_E_HOOK;
+    s->type = h->method;
+    return shape_item(s, h->owner) < 0
+                   || (h->function != NULL && shape_item(s, h->function) < 0)
+               ? MP_ERR
+               : MP_OK;
+}
+
 /* Exact builtin types first, then C objects, then everything that has a class. */
 mp_rc
 mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
@@ -507,6 +521,10 @@ mp_shape_of(mp_trace *T, mp_shape *s, PyObject *obj)
     assert(obj != NULL);
     PyTypeObject *tp = Py_TYPE(obj);
     memset(s, 0, sizeof(*s));
+    const mp_hook *hook = T->n_hooks > 0 ? mp_hook_find(T, obj) : NULL;
+    if (hook != NULL) {
+        return shape_hook(s, hook);
+    }
     if (PyType_Check(obj) || mp_is_new_class(T, (PyObject *)tp)) {
         return mp_trace_abort(T, MP_AB_OUTPUT, "a new class, or an object of one");
     }

@@ -61,6 +61,7 @@ segment_fini(mp_trace *T)
     PyMem_Free(T->late_ops);
     T->late_ops = NULL;
     T->n_late_ops = T->cap_late_ops = 0;
+    mp_hooks_drop(T);
     mp_refgraph_fini(&T->graph);
     mp_guards_free(T->guards);
     T->guards = NULL;

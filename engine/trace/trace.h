@@ -153,6 +153,17 @@ typedef struct {
     bool memo;  // KEY_SET: kept for later; a hit whose guards hold no more must not
 } mp_write;
 
+/* What the run has set on a tensor or on a node of the autograd graph, or such a node that it
+ * has read (graph/hook.c).  Owned. */
+typedef struct {
+    PyObject *owner;
+    PyObject *method;    // torch's, which sets it; NULL: `made` is owner.grad_fn
+    PyObject *function;  // what it is given, or NULL
+    PyObject *made;      // its answer; NULL: not there yet
+    int64_t version;     // of a tensor, at the time
+    mp_site at;
+} mp_hook;
+
 /* What an operation does with an array of numpy (read/array.c). */
 typedef enum {
     MP_ARRAY_REFUSED,
@@ -294,6 +305,8 @@ typedef struct mp_trace {
     int n_writes, cap_writes;
     mp_pending_op op;
     mp_apply apply;
+    mp_hook *hooks;  // owned, in the order of the program
+    int32_t n_hooks, cap_hooks;
     mp_region *region;  // owned: the innermost in progress, or NULL
     bool branches;      // a branch on a tensor is an operation
     int32_t stale;      // > 0: so many frames from the outermost on, the last one has a

@@ -563,6 +563,7 @@ class Session:
             "saved-hooks": "compile what calls checkpoint, too",
             "replaced": "replace functions of torch before anything is compiled",
             "generator": "draw from torch's own generators, or outside of the call",
+            "hooks": "set hooks outside of the call, or on its arguments",
             "gradients": "compile the parts that do neither by themselves",
             "tensor-subclass": "compile what works with dense tensors by itself",
             "control-flow": "compile what is heavy in it by itself",

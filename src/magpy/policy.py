@@ -69,6 +69,8 @@ def runs_as_recorded(spec: Spec) -> tuple[str, str]:
     """
     if spec[3].get("odd"):
         return "it takes or makes tensors that are not dense", "tensor-subclass"
+    if spec[3].get("tapped"):
+        return "it sets hooks on tensors that it makes", "hooks"
     if (
         torch._C._len_torch_function_stack()
         and torch.get_default_device().type == "meta"

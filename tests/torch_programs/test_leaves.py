@@ -45,7 +45,7 @@ def f(x):
     return x.is_leaf
 >>> t(3)
 
-=== grad_fn_of_a_result | eager
+=== grad_fn_of_a_result
 w = nn.Parameter(fixed(3))
 def f(x):
     return (x * w).grad_fn is None

@@ -386,7 +386,7 @@ def f(x):
     return Double.apply(x)
 >>> t(3).requires_grad_()
 
-=== hook_on_tensor | eager
+=== hook_on_tensor
 seen = []
 def f(x):
     y = x * 2

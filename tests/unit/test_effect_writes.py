@@ -338,6 +338,46 @@ def test_contexts_are_as_before_if_the_building_fails() -> None:
     assert var.get() == 0
 
 
+class _Handle:
+    """As torch's methods that set a hook answer."""
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self.hooks, self.hook = hooks, hook
+        hooks.append(hook)
+
+    def remove(self) -> None:
+        self.hooks.remove(self.hook)
+
+
+def test_hooks_are_set_in_order() -> None:
+    hooks: list[Any] = []
+    program = Program(hooks, "later", "first")
+    first = program.emit("HOOK", 0, 2, obj=_Handle)
+    later = program.emit("HOOK", 0, 1, obj=_Handle)
+    silent = program.emit("HOOK", 0, obj=list.reverse)
+    made = program.returns(program.emit("TUPLE", later, first, silent)).run()
+    assert hooks == ["later", "first"]
+    assert [made[0].hook, made[1].hook, made[2]] == ["later", "first", None]
+    with pytest.raises(SystemError, match="ill-formed"):
+        program.emit("HOOK", obj=_Handle)
+
+
+def test_hooks_are_taken_back_if_the_building_fails() -> None:
+    hooks: list[Any] = ["before"]
+    program = Program(hooks, "hook", [])
+    program.emit("HOOK", 0, 1, obj=_Handle)
+    program.emit("SET", 2)  # a list does not hash
+    with pytest.raises(TypeError):
+        program.returns(0).run()
+    assert hooks == ["before"]
+    program = Program(hooks, "hook", [])
+    program.emit("HOOK", 0, 1, obj=_Handle)
+    program.emit("DICT_SET", a=2, b=0, obj="k")  # a list
+    with pytest.raises(TypeError):
+        program.returns(0).run()
+    assert hooks == ["before"]
+
+
 @pytest.mark.usefixtures("own_warnings")
 def test_warn_asks_the_registry_and_the_filters_of_that_moment(monkeypatch) -> None:
     names: dict[str, Any] = {}

@@ -782,8 +782,9 @@ places = pytest.mark.parametrize("where", WHERE)
 #: Not made by a recording: the first check appends it.
 MADE_LATER = {"COMPUTED"}
 
-#: Of texts that a graph reads from tensors: tests/torch_programs/test_late_texts.py.
-OF_TENSORS = {"WRITE_TEXT", "WARN_TEXT"}
+#: Of texts that a graph reads from tensors, and of autograd: test_late_texts.py and
+#: test_hooks.py in tests/torch_programs.
+OF_TENSORS = {"WRITE_TEXT", "WARN_TEXT", "GRAD_FN", "HOOK"}
 
 
 def test_every_kind_has_a_program():

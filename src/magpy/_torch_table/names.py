@@ -56,6 +56,11 @@ DYNAMIC = words(
     """
 )
 
+# They set what runs in the backward pass, on a tensor or on a node of autograd's graph.
+HOOKS = words(
+    "register_hook retain_grad register_post_accumulate_grad_hook register_prehook"
+)
+
 # Factories, and what reads a tensor among its arguments as numbers.
 FACTORY = words(
     """
@@ -90,10 +95,10 @@ COUNTED = words("repeat_interleave one_hot")
 # guards cannot describe (named).
 REFUSE = words(
     """
-    backward _backward requires_grad_ retain_grad register_hook detach_ set_ set_data
-    register_post_accumulate_grad_hook resize resize_ resize_as resize_as_
-    resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ share_memory_ is_shared
-    is_pinned pin_memory _pin_memory storage untyped_storage _typed_storage storage_type
+    backward _backward requires_grad_ detach_ set_ set_data resize resize_ resize_as
+    resize_as_ resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_
+    share_memory_ is_shared is_pinned pin_memory _pin_memory storage
+    untyped_storage _typed_storage storage_type
     is_set_to record_stream apply_ map_ map2_ rename rename_ refine_names align_to
     align_as align_tensors _make_subclass _make_wrapper_subclass
     _dtensor__new__ __new__ _fix_weakref _view_func _view_func_unsafe
@@ -384,6 +389,7 @@ def named(name: str) -> OpFlag | None:
     """What the name alone tells; None if it is not listed."""
     for names, flag in (
         (REFUSE, OpFlag.REFUSE),
+        (HOOKS, OpFlag.HOOKS),
         (METADATA, OpFlag.METADATA),
         (HOST_READ, OpFlag.HOST_READ),
         (DYNAMIC, OpFlag.CALL | OpFlag.DYNAMIC),

@@ -114,6 +114,15 @@ def _add_methods(table: Table) -> None:
                 table[obj] = int(flag)
 
 
+def _add_nodes(table: Table) -> None:
+    """Methods of the nodes of autograd's graph: each class in C has its own."""
+    kinds: list[Any] = [torch._C._FunctionBase, *vars(torch._C._functions).values()]
+    for kind in kinds:
+        if isinstance(kind, type(torch._C._FunctionBase)):
+            table[kind.name] = int(OpFlag.NODE)
+            table[kind.register_hook] = table[kind.register_prehook] = int(OpFlag.HOOKS)
+
+
 def _module(path: str) -> object:
     """A module that is loaded already (torch loads some of its own when they are first
     looked at, which takes seconds); None if it is not."""
@@ -176,6 +185,7 @@ def build() -> Table:
     table: Table = {}
     _add_operators(table)
     _add_methods(table)
+    _add_nodes(table)
     _add_functions(table, torch.functional)
     _add_functions(table, torch.nn.functional)
     table.update((f, int(OpFlag.INLINE)) for _, f in _functions(torch.nn.init))
