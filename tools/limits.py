@@ -113,12 +113,11 @@ def claim(text: str, *programs: str, grad: bool = False, calls: int = 3) -> Clai
 LIMITS: dict[str, list[Claim]] = {
     "values": [
         claim(
-            "`if x.sum() > 0:`, `if len(x[mask]):`, `while err > eps:`, `assert t.all()`",
+            "`if x.sum() > 0:`, `if len(x[mask]):`, `while err > eps:`",
             "if x.sum() > 0:\n    x = x + 1\nreturn x",
             "return x * 2 if len(x[x > 0]) else x",
             "return x[x > 0].shape == x.shape",
             "while x.sum() < 10:\n    x = x + 1\nreturn x",
-            "assert (x > 0).all()\nreturn x + 1",
         ),
         claim(
             "`range(t.item())`, `d[t.item()]`, `t.tolist()`, `t.numpy()`, `l[t]`, "
@@ -328,7 +327,9 @@ RECORDED: list[Claim] = [
     ),
     claim(
         "`t.item()`, `float(t)`, `bool(t)` and arithmetic on them, as long as nothing is "
-        "decided on the value, or it follows from constants",
+        "decided on the value, or it follows from constants; `assert t.all()`",
+        "assert (x > -10).all()\nreturn x + 1",
+        "if (x != x).any():\n    raise ValueError('nan')\nreturn x + 1",
         "return x * (torch.tensor(3) + 1).item()",
         "kept.loss = x.sum().item()\nreturn x / max(float(x.max()), 1e-8), kept.loss * 2",
     ),

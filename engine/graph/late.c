@@ -153,6 +153,67 @@ mp_late_end(mp_trace *T, PyObject *answer, PyObject **box)
     return rc;
 }
 
+/* May the tensor be tested behind a graph?  What a kernel of an accelerator finds wrong ends the
+ * process, so there nothing must run that the test would have prevented. */
+static bool
+can_expect(mp_trace *T, PyObject *tensor)
+{
+    PyObject *on_cpu = mp_late_can_read(T, &tensor, 1) && mp_tensor_is(tensor)
+                           ? PyObject_GetAttrString(tensor, "is_cpu")
+                           : NULL;
+    mp_err_drop();  // a tensor has the attribute
+    Py_XDECREF(on_cpu);
+    return on_cpu == Py_True;
+}
+
+/* What the tensor says now, if the program would only raise if it said anything else; -1: it
+ * would not, or cannot be asked. */
+static int
+expected_truth(const mp_shadow *s, PyObject *tensor)
+{
+    PyObject *arms = PyObject_CallMethod(mp_region_module_borrow(), "raising_arms",
+                                         "Oi", s->info->code, s->pending);
+    long raising = arms == NULL ? 0 : PyLong_AsLong(arms);
+    Py_XDECREF(arms);
+    int truth = raising == 1 || raising == 2 ? PyObject_IsTrue(tensor) : -1;
+    mp_err_drop();  // the instruction raises it
+    return truth >= 0 && raising == 1 << !truth ? truth : -1;
+}
+
+mp_rc
+mp_late_expect(mp_trace *T, mp_shadow *s, PyObject *tensor, bool *done)
+{
+    *done = false;
+    if (mp_region_module_borrow() == NULL || !can_expect(T, tensor)) {
+        return MP_OK;
+    }
+    int truth = expected_truth(s, tensor);
+    PyObject *callee =
+        truth < 0 ? NULL : PyObject_GetAttrString(mp_region_module_borrow(), "expect");
+    if (callee == NULL) {
+        return PyErr_Occurred() ? MP_ERR : MP_OK;
+    }
+    PyObject *args[2] = {tensor, truth ? Py_True : Py_False}, *entry = NULL;
+    mp_rc rc = mp_op_take(T, callee, args, 2, NULL, MP_TORCH_CALL);
+    if (rc == MP_OK) {
+        T->op.target = Py_NewRef(callee);
+        T->op.late = MP_LATE_RAISES;
+        mp_op_note_caught(T, s);
+        T->raises_at = (int32_t)PyList_GET_SIZE(T->ops);
+        rc = note_entry(T, true);
+        entry = rc != MP_OK
+                    ? NULL
+                    : PyTuple_Pack(4, callee, T->op.args, T->op.kwargs, Py_None);
+        rc = entry == NULL || PyList_Append(T->ops, entry) < 0 ? MP_ERR : MP_OK;
+        *done = true;
+    }
+    mp_op_note_clash(T);
+    mp_op_drop(T);
+    Py_XDECREF(entry);
+    Py_DECREF(callee);
+    return rc;
+}
+
 PyObject *
 mp_late_note(mp_trace *T)
 {

@@ -15,7 +15,6 @@
  *  3 Operands are borrowed from the frame.  They stay valid, because nothing here runs code
  *    that could pop them. */
 #include "cfunc/cfunc.h"
-#include "graph/graph.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -782,8 +781,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return mp_do_to_bool(T, s, in);
     case MP_OP_POP_JUMP_IF_TRUE:
     case MP_OP_POP_JUMP_IF_FALSE:
-        return mp_is_undecided(T, TOP(s, in, 1)) ? mp_branch_begin(T, s, TOP(s, in, 1))
-                                                 : mp_read_truth(T, TOP(s, in, 1), s);
+        return mp_do_jump(T, s, TOP(s, in, 1));
     case MP_OP_JUMP_IF_TRUE_OR_POP:
     case MP_OP_JUMP_IF_FALSE_OR_POP:
         return mp_read_truth(T, TOP(s, in, 1), s);

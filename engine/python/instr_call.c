@@ -217,6 +217,21 @@ mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
                        : mp_record_compare(T, s, operands[0], operands[1], in->arg);
 }
 
+/* What stands on the stack decides where the program goes on. */
+mp_rc
+mp_do_jump(mp_trace *T, mp_shadow *s, PyObject *value)
+{
+    bool done = false;
+    mp_rc rc = mp_tensor_is_any(value) && !mp_tensor_is_constant(T, value)
+                   ? mp_late_expect(T, s, value, &done)
+                   : MP_OK;
+    if (rc != MP_OK || done) {
+        return rc;
+    }
+    return mp_is_undecided(T, value) ? mp_branch_begin(T, s, value)
+                                     : mp_read_truth(T, value, s);
+}
+
 /* TO_BOOL: the jump or the `not` behind it gets a bool. */
 mp_rc
 mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in)
@@ -229,8 +244,8 @@ mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in)
             return rc;
         }
     }
-    return mp_is_undecided(T, value) && mp_branch_is_tested(s)
-               ? mp_branch_begin(T, s, value)
+    return mp_tensor_is_any(value) && mp_branch_is_tested(s)
+               ? mp_do_jump(T, s, value)
                : mp_read_truth(T, value, s);
 }
 

@@ -140,6 +140,8 @@ mp_rc mp_do_call(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_precall(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_two_locals(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in);
+/* A jump that this value decides. */
+mp_rc mp_do_jump(mp_trace *T, mp_shadow *s, PyObject *value);
 mp_rc mp_do_to_bool(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
 

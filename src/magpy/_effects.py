@@ -28,6 +28,7 @@ import torch
 from torch._functorch import eager_transforms
 
 from magpy.graph import is_region, operations
+from magpy.late import expect
 
 __all__ = ["Effects", "Write", "effects_of", "row"]
 
@@ -406,6 +407,7 @@ def _fixed() -> dict[Any, Effects]:
     found[torch.autograd.Variable] = NOTHING
     # They wrap tensors, and ask for gradients of what they wrap.
     found.update(dict.fromkeys(_torch_table.wrappers(), NOTHING))
+    found[expect] = Effects(raises=True)
     found[eager_transforms._autograd_grad] = Effects(raises=True)
     for maker in _torch_table.legacy_constructors():
         found[maker] = Effects(undefined=True)

@@ -223,7 +223,7 @@ class Transaction:
         filtered = bool(notes.get("filtered", False))
         any_may = caught or filtered
         late = notes.get("late") or {}
-        read = {ops[at][3].index for at in late}
+        read = {ops[at][3].index for at in late if is_value(ops[at][3])}
         raising = [
             at
             for at, op in enumerate(ops)

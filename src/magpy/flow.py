@@ -83,6 +83,31 @@ def branch_shape(
     return flow.units[arms[0]], flow.units[arms[1]], bytes(meets), mask
 
 
+@functools.lru_cache(maxsize=1024)
+def raising_arms(code: types.CodeType, index: int) -> int:
+    """Return which answers of a test only lead to an exception: `assert`, `if x: raise`.
+
+    Args:
+        code: the function.
+        index: code unit of the jump, or from 3.13 on of the TO_BOOL in front of it.
+
+    Returns:
+        1 for False, 2 for True, or their sum.
+    """
+    if len(code.co_code) > _LONGEST:
+        return 0
+    flow = _Flow(code)
+    at = flow.at.get(index)
+    if at is not None and flow.code[at].opname == "TO_BOOL":
+        at = _test_of(flow, index)
+    if at is None or len(flow.next[at]) != 2:
+        return 0
+    fall, target = flow.next[at]
+    name = flow.code[at].opname
+    arms = (fall, target) if "IF_TRUE" in name else (target, fall)
+    return sum(1 << i for i, arm in enumerate(arms) if flow.raises(arm))
+
+
 class _Touch(NamedTuple):
     """One local that an instruction stores, or needs."""
 
@@ -211,6 +236,14 @@ class _Flow:
             [_Touch(True, used[0].local), _Touch(False, used[0].local)] if used else []
         )
         return 3 - len(touched) if used and used[:2] == again else 0
+
+    def raises(self, at: int) -> bool:
+        """Does the only way from `at` lead to a `raise`?"""
+        seen = set()
+        while at != self.end and len(self.next[at]) == 1 and at not in seen:
+            seen.add(at)
+            at = self.next[at][0]
+        return at != self.end and self.code[at].opname == "RAISE_VARARGS"
 
     def meet(self, at: int) -> int | None:
         """Return the first place through which all ways from `at` go."""

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 Operation = tuple[Any, Any, Any, Any]
 
 
+def expect(tensor: Any, truth: bool) -> None:
+    """Raise if a tensor is not as true as it was: the program would raise there.
+
+    Operation of a graph (``assert t.all()``): then the program itself runs, and does.
+    """
+    if bool(tensor) is not truth:
+        raise AssertionError(f"a tensor that is not {truth}")
+
+
 def entries(spec: Spec) -> dict[int, tuple[bool, bool]]:
     """Return which operations make late values.
 
@@ -159,7 +168,7 @@ def split(spec: Spec) -> Split | None:
     late = entries(spec)
     if not late:
         return None
-    made_by = {ops[at][3].index: at for at in late}
+    made_by = {ops[at][3].index: at for at in late if graph.is_value(ops[at][3])}
     inside = _inside(ops, late, made_by)
     behind = _behind(ops, late, made_by, outputs)
     tensors = [value for value in outputs if value not in made_by]
@@ -243,8 +252,10 @@ class _Reads:
         self._late = entries(spec)
         self.results = list(tensors)  # of the graph
         self._copies: dict[int, list[Operation]] = {}  # by position
-        self._value: type = type(self._ops[next(iter(self._late))][3])
-        self._made_by = {self._ops[at][3].index for at in self._late}
+        made = [self._ops[at][3] for at in self._late]
+        self._made_by = {value.index for value in made if graph.is_value(value)}
+        first = next(iter(self._late))
+        self._value: type = type(made[0] or self._ops[first][1][0])
         self._next = 1 + max(
             [self._n_inputs, *(leaf for op in self._ops for leaf in _values(op))]
         )

@@ -28,6 +28,8 @@ from torch.utils.checkpoint import checkpoint, noop_context_fn
 from magpy import _engine, graph
 from magpy.flow import branch_shape as branch_shape
 from magpy.flow import is_tested as is_tested
+from magpy.flow import raising_arms as raising_arms
+from magpy.late import expect as expect
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
