@@ -325,14 +325,17 @@ mp_answer_finish(mp_frame *f, const mp_instr *in, uint8_t how, PyObject *result,
                  int *next)
 {
     int n = mp_answer_operands(how);
-    PyObject **operands = &f->localsplus[f->stacktop - n];
+    PyObject *operands[2] = {n == 2 ? mp_frame_top_borrow(f, 2) : NULL, NULL};
+    if (n > 0) {
+        operands[n - 1] = mp_frame_top_borrow(f, 1);
+    }
     PyObject *value = result == NULL ? NULL : answer_value(in, how, result, operands);
     bool stays = how == MP_RESUME_NEXT, ends = false;
     *next = in->next;
     if (value == NULL && how == MP_RESUME_NEXT
         && PyErr_ExceptionMatches(PyExc_StopIteration)) {
-        PyErr_Clear();  // mp-ok: as FOR_ITER does
-        stays = false;
+        PyErr_Clear();                         // mp-ok: as FOR_ITER does
+        stays = PY_VERSION_HEX >= 0x030e0000;  // (POP_ITER is the next instruction)
         ends = true;
         *next = in->target;
     }
@@ -346,11 +349,10 @@ mp_answer_finish(mp_frame *f, const mp_instr *in, uint8_t how, PyObject *result,
         stays = answer_jump(in, &value, next);
     }
     for (int i = 0; i < n && !stays; i++) {
-        f->stacktop--;
-        Py_CLEAR(f->localsplus[f->stacktop]);
+        mp_frame_pop(f);
     }
     if (value != NULL) {
-        f->localsplus[f->stacktop++] = value;
+        mp_frame_push_steal(f, value);
     }
     return true;
 }

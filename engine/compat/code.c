@@ -257,8 +257,8 @@ depth_spread(const depth_walk *w, bool known)
 }
 
 #if PY_VERSION_HEX >= 0x030c0000
-/* An exhausted FOR_ITER leaps over the END_FOR that it names, and on 3.13 over the POP_TOP
- * behind it: no event comes there. */
+/* An exhausted FOR_ITER leaps over the END_FOR that it names, and on 3.13 alone over the
+ * POP_TOP behind it: no event comes there. */
 static void
 depth_skip_end_for(mp_code_info *info)
 {
@@ -267,7 +267,7 @@ depth_skip_end_for(mp_code_info *info)
         if (in->op == MP_OP_FOR_ITER && in->target >= 0 && in->target < info->count
             && info->at[in->target].op == MP_OP_END_FOR) {
             in->target = info->at[in->target].next;
-#if PY_VERSION_HEX >= 0x030d0000
+#if PY_VERSION_HEX >= 0x030d0000 && PY_VERSION_HEX < 0x030e0000
             in->target = info->at[in->target].next;
 #endif
         }

@@ -19,9 +19,12 @@ typedef struct _PyInterpreterFrame mp_frame;
  *   LOAD_ATTR         3.12: arg = name index; the method form decodes as LOAD_METHOD
  *   LOAD_SUPER_ATTR   3.12: arg = name index, flag bit 0 = method form, bit 1 = 2-arg
  *   COMPARE_OP        arg = Py_LT .. Py_GE; 3.13: flag = 1 if bool() of the result follows
+ *   BINARY_SUBSCR     also BINARY_OP of 3.14 that subscribes
+ *   CALL_FUNCTION_EX  arg bit 0 = a dict is on top; from 3.14 on it may be NULL
  *   CALL              3.13: flag = 1 if a tuple of names is on top (CALL_KW)
  *   *_FAST_*_FAST     3.13: arg and flag are the two locals, in order
  *   FORMAT_VALUE      also 3.13's FORMAT_SIMPLE, FORMAT_WITH_SPEC and CONVERT_VALUE
+ *   LOAD_FAST         also LOAD_FAST_BORROW; NOT_TAKEN and POP_ITER decode as NOP and POP_TOP
  *   LOAD_CLOSURE      also LOAD_FAST of a cell, as 3.13 has it
  *   POP_JUMP_*        3.11's FORWARD/BACKWARD variants decode as POP_JUMP_IF_{TRUE,
  *                     FALSE,NONE,NOT_NONE}; JUMP_BACKWARD* and JUMP_FORWARD as
@@ -78,6 +81,9 @@ MP_MAYRUN void mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value);
 /* What CALL calls, and the slot where the arguments begin; what CALL_FUNCTION_EX calls. */
 PyObject *mp_frame_callee_borrow(mp_frame *f, const mp_instr *in, int *first);
 PyObject *mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in);
+/* The `__exit__` of a `with` that an exception leaves, and its first argument, or NULL: it is
+ * bound.  depth: of the stack below what the handler has pushed. */
+PyObject *mp_frame_exit_borrow(mp_frame *f, int depth, PyObject **self);
 /* The slot of an instruction's result, which a NULL may follow.  depth: after it. */
 int mp_frame_result_slot(mp_frame *f, int depth);
 mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
@@ -121,9 +127,15 @@ int mp_local_kind(PyCodeObject *code, int i);  // sum of CO_FAST_LOCAL, _CELL, _
 PyObject *mp_instance_dict_borrow(PyObject *o);
 /* The same, made if the type can have one, as a store or o.__dict__ does. */
 PyObject *mp_instance_dict_make_borrow(PyObject *o);
+/* What LOAD_COMMON_CONSTANT loads. */
+PyObject *mp_common_constant_borrow(int number);
 bool mp_str_is_ready(PyObject *text);  // has its canonical form, as all do from 3.12
 // `__type_params__` of a function; NULL before 3.12
 PyObject *mp_func_type_params_borrow(PyObject *function);
+/* What makes `__annotations__` when somebody asks for them; NULL: nothing does, as before 3.14. */
+PyObject *mp_func_annotate_borrow(PyObject *function);
+bool mp_func_waits_for_annotations(PyObject *function);  // it would be called
+void mp_func_annotate_set(PyObject *function, PyObject *annotate);  // NULL is allowed
 uint64_t mp_dict_version(PyObject *dict);   // changes at every change of the dict
 bool mp_dict_keys_are_str(PyObject *dict);  // all keys exact str (O(1))
 /* Look-up that runs no user code: key is an exact str (or other type with a C hash/eq)

@@ -22,8 +22,10 @@ mp_frame_func_borrow(mp_frame *f)
 {
 #if PY_VERSION_HEX < 0x030c0000
     return (PyObject *)f->f_func;
-#else
+#elif PY_VERSION_HEX < 0x030e0000
     return f->f_funcobj;
+#else
+    return PyStackRef_AsPyObjectBorrow(f->f_funcobj);
 #endif
 }
 
@@ -49,7 +51,7 @@ PyObject *
 mp_frame_local_borrow(mp_frame *f, int i)
 {
     assert(i >= 0 && i < mp_frame_code(f)->co_nlocalsplus);
-    return f->localsplus[i];
+    return mp_slot_borrow(f->localsplus[i]);
 }
 
 /* The evaluator keeps the stack pointer in a C local, but it has written every slot below
@@ -58,7 +60,7 @@ PyObject *
 mp_frame_stack_borrow(mp_frame *f, int i)
 {
     assert(i >= 0 && i < mp_frame_code(f)->co_stacksize);
-    return f->localsplus[mp_frame_code(f)->co_nlocalsplus + i];
+    return mp_slot_borrow(f->localsplus[mp_frame_code(f)->co_nlocalsplus + i]);
 }
 
 /* CALL finds [method, self, arguments] or [NULL, callable, arguments]; from 3.13 on
@@ -88,6 +90,20 @@ mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in)
     return mp_frame_stack_borrow(f, in->depth - (in->arg & 1 ? 3 : 2) - GAP);
 }
 
+/* From 3.14 on two places: [function, self or NULL]. */
+PyObject *
+mp_frame_exit_borrow(mp_frame *f, int depth, PyObject **self)
+{
+    PyObject *top = mp_frame_stack_borrow(f, depth - 1);
+#if PY_VERSION_HEX >= 0x030e0000
+    *self = top;
+    return mp_frame_stack_borrow(f, depth - 2);
+#else
+    *self = NULL;
+    return top;
+#endif
+}
+
 /* LOAD_ATTR as a method: [NULL, attribute], and from 3.13 on [attribute, NULL]. */
 int
 mp_frame_result_slot(mp_frame *f, int depth)
@@ -100,28 +116,51 @@ void
 mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
 {
     assert(i >= 0 && i < mp_frame_code(f)->co_stacksize);
-    PyObject **slot = &f->localsplus[mp_frame_code(f)->co_nlocalsplus + i];
-    Py_SETREF(*slot, value);
+    mp_slot_set_steal(&f->localsplus[mp_frame_code(f)->co_nlocalsplus + i], value);
+}
+
+/* From 3.14 on the stack borrows what a local holds, where the compiler knows that the local
+ * keeps it; C code that the frame has called may have it from there. */
+static void
+frame_keep_borrowed(mp_frame *f, PyObject *local)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    const mp_slot *at = f->localsplus + mp_frame_code(f)->co_nlocalsplus;
+    for (; at < f->stackpointer; at++) {
+        if (mp_slot_borrow(*at) == local) {
+            mp_watch_keep_steal(Py_NewRef(local));
+            return;
+        }
+    }
+#else
+    (void)f;
+    (void)local;
+#endif
 }
 
 void
 mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value)
 {
-    assert(i >= 0 && i < mp_frame_code(f)->co_nlocalsplus && f->localsplus[i] != NULL);
-    PyObject **slot = &f->localsplus[i];
-    if (mp_local_kind(mp_frame_code(f), i) & CO_FAST_CELL && PyCell_Check(*slot)) {
-        PyCell_Set(*slot, value);
+    PyObject *old = mp_frame_local_borrow(f, i);
+    assert(old != NULL);
+    if (mp_local_kind(mp_frame_code(f), i) & CO_FAST_CELL && PyCell_Check(old)) {
+        PyCell_Set(old, value);
         Py_DECREF(value);
         return;
     }
-    Py_SETREF(*slot, value);
+    frame_keep_borrowed(f, old);
+    mp_slot_set_steal(&f->localsplus[i], value);
 }
 
 /* Frames that stand for C code, or that have not reached their first RESUME. */
 static bool
 frame_is_hidden(mp_frame *f)
 {
-#if PY_VERSION_HEX >= 0x030c0000
+#if PY_VERSION_HEX >= 0x030e0000
+    if (f->owner >= FRAME_OWNED_BY_INTERPRETER) {
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030c0000
     if (f->owner == FRAME_OWNED_BY_CSTACK) {
         return true;
     }
@@ -167,8 +206,7 @@ mp_frame_is_in_block(mp_frame *f)
 PyObject *
 mp_frame_generator_borrow(mp_frame *f)
 {
-    return f->owner == FRAME_OWNED_BY_GENERATOR ? (PyObject *)_PyFrame_GetGenerator(f)
-                                                : NULL;
+    return f->owner == FRAME_OWNED_BY_GENERATOR ? mp_frame_generator(f) : NULL;
 }
 
 mp_frame *
@@ -178,7 +216,7 @@ mp_gen_frame_borrow(PyObject *o)
     bool waits = (PyGen_Check(o) || PyCoro_CheckExact(o) || PyAsyncGen_CheckExact(o))
                  && gen->gi_frame_state != FRAME_CREATED
                  && gen->gi_frame_state < FRAME_EXECUTING;
-    return waits ? (mp_frame *)gen->gi_iframe : NULL;
+    return waits ? mp_gen_frame(o) : NULL;
 }
 
 /* A generator that has started, is not running now, and waits inside a block of its own. */
@@ -250,8 +288,8 @@ void
 mp_gen_discard(PyObject *o)
 {
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);  // a singleton
-    PyCodeObject *code = (PyCodeObject *)Py_NewRef(
-        mp_frame_code_borrow((mp_frame *)((PyGenObject *)o)->gi_iframe));
+    PyCodeObject *code =
+        (PyCodeObject *)Py_NewRef(mp_frame_code_borrow(mp_gen_frame(o)));
     PyObject *table = code->co_exceptiontable;
 
     code->co_exceptiontable = empty;
@@ -271,7 +309,11 @@ mp_frame_line(mp_frame *f)
 int
 mp_frame_depth_saved(mp_frame *f)
 {
+#if PY_VERSION_HEX >= 0x030e0000
+    return (int)(f->stackpointer - f->localsplus) - mp_frame_code(f)->co_nlocalsplus;
+#else
     return f->stacktop < 0 ? -1 : f->stacktop - mp_frame_code(f)->co_nlocalsplus;
+#endif
 }
 
 int
@@ -335,6 +377,13 @@ mp_frame_callee_borrow(mp_frame *f, const mp_instr *in, int *first)
 PyObject *
 mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in)
 {
+    return NULL;
+}
+
+PyObject *
+mp_frame_exit_borrow(mp_frame *f, int depth, PyObject **self)
+{
+    *self = NULL;
     return NULL;
 }
 

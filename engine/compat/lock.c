@@ -1,6 +1,6 @@
 /* lock.c - who holds a threading.RLock.  Its layout is private.
  *
- * The layout is that of CPython 3.11 to 3.13.  It is used only after a test at start: a
+ * The layout is that of CPython 3.11 to 3.14.  It is used only after a test at start: a
  * lock is made, taken and released (mp_lock_init).  If that fails, no lock is known to be
  * free. */
 #include "compat/private.h"
@@ -9,11 +9,27 @@
 
 typedef struct {
     PyObject_HEAD
+#if PY_VERSION_HEX >= 0x030e0000
+    size_t lock;               // (a byte and padding)
+    unsigned long long owner;  // 0: it is free
+    size_t again;              // how often the owner has taken it after the first time
+#else
     PyThread_type_lock lock;
     unsigned long owner;
     unsigned long count;  // how often the owner has taken it; 0: it is free
     PyObject *weak_references;
+#endif
 } rlock_object;
+
+static bool
+is_taken(const rlock_object *l)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return l->owner != 0;
+#else
+    return l->count != 0;
+#endif
+}
 
 static struct {
     bool ready;
@@ -33,14 +49,14 @@ static int
 proves_lock(PyObject *o)
 {
     const rlock_object *l = (rlock_object *)o;
-    if (Py_TYPE(o)->tp_basicsize != (Py_ssize_t)sizeof(*l) || l->count != 0) {
+    if (Py_TYPE(o)->tp_basicsize != (Py_ssize_t)sizeof(*l) || is_taken(l)) {
         return 0;
     }
     if (!call(o, "acquire")) {
         return -1;
     }
-    bool fits = l->count == 1 && l->owner == PyThread_get_thread_ident();
-    return !call(o, "release") ? -1 : fits && l->count == 0;
+    bool fits = is_taken(l) && l->owner == PyThread_get_thread_ident();
+    return !call(o, "release") ? -1 : fits && !is_taken(l);
 }
 
 int
@@ -71,5 +87,5 @@ bool
 mp_lock_is_free(PyObject *o)
 {
     const rlock_object *l = (rlock_object *)o;
-    return l->count == 0 || l->owner == PyThread_get_thread_ident();
+    return !is_taken(l) || l->owner == PyThread_get_thread_ident();
 }

@@ -37,23 +37,6 @@ mp_instance_dict_borrow(PyObject *o)
     return slot == NULL ? NULL : *slot;
 }
 
-PyObject *
-mp_func_type_params_borrow(PyObject *function)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    static PyObject *none_of_them;  // the only empty tuple
-    PyObject *params = ((PyFunctionObject *)function)->func_typeparams;
-    if (params == NULL && none_of_them == NULL) {
-        none_of_them = PyTuple_New(0);
-        mp_err_drop();
-    }
-    return params == NULL ? none_of_them : params;
-#else
-    (void)function;
-    return NULL;
-#endif
-}
-
 bool
 mp_dict_is_counted(PyObject *dict)
 {

@@ -13,6 +13,9 @@
 #define MP_CAN_WATCH 0
 #elif PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030e0000
 #define MP_CAN_WATCH 1
+#elif PY_VERSION_HEX >= 0x030e0000 && PY_VERSION_HEX < 0x030f0000                      \
+    && defined(MP_TRY_NEXT)
+#define MP_CAN_WATCH 1  // not yet proven: for who works on it (docs/versions.md)
 #else
 #define MP_CAN_WATCH 0
 #endif
@@ -31,6 +34,9 @@ bool mp_dict_is_counted(PyObject *dict);
 #ifndef SSIZE_MAX
 #define SSIZE_MAX LONG_MAX  // pycore_list.h wants POSIX's
 #endif
+#undef CO_FAST_LOCAL  // (compat.h has them for others)
+#undef CO_FAST_CELL
+#undef CO_FAST_FREE
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wcast-qual"
@@ -45,14 +51,74 @@ bool mp_dict_is_counted(PyObject *dict);
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_long.h>
+#if PY_VERSION_HEX >= 0x030e0000
+#include <internal/pycore_genobject.h>
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_stackref.h>
+#endif
 #pragma GCC diagnostic pop
 
 /* -- Frames -- what has another name in each version -------------------------------- */
 
+/* One place of a frame: a local or a value on the stack.  From 3.14 on its low bits tell whether
+ * the frame owns the object, or borrows it from a local, or holds no object but a number. */
+#if PY_VERSION_HEX >= 0x030e0000
+typedef _PyStackRef mp_slot;
+
+static inline PyObject *
+mp_slot_borrow(mp_slot slot)
+{
+    return PyStackRef_IsTaggedInt(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
+}
+
+static inline mp_slot
+mp_slot_steal(PyObject *value)
+{
+    return value == NULL ? PyStackRef_NULL : PyStackRef_FromPyObjectSteal(value);
+}
+
+static inline void
+mp_slot_release(mp_slot slot)
+{
+    PyStackRef_XCLOSE(slot);
+}
+#else
+typedef PyObject *mp_slot;
+
+static inline PyObject *
+mp_slot_borrow(mp_slot slot)
+{
+    return slot;
+}
+
+static inline mp_slot
+mp_slot_steal(PyObject *value)
+{
+    return value;
+}
+
+static inline void
+mp_slot_release(mp_slot slot)
+{
+    Py_XDECREF(slot);
+}
+#endif
+
+/* Replace what the frame holds there, NULL: by nothing; takes over value. */
+static inline void
+mp_slot_set_steal(mp_slot *slot, PyObject *value)
+{
+    mp_slot old = *slot;
+    *slot = mp_slot_steal(value);
+    mp_slot_release(old);
+}
+
 static inline PyCodeObject *
 mp_frame_code(const mp_frame *f)
 {
-#if PY_VERSION_HEX >= 0x030d0000
+#if PY_VERSION_HEX >= 0x030e0000
+    return (PyCodeObject *)PyStackRef_AsPyObjectBorrow(f->f_executable);
+#elif PY_VERSION_HEX >= 0x030d0000
     return (PyCodeObject *)f->f_executable;
 #else
     return f->f_code;
@@ -67,6 +133,73 @@ mp_thread_frame(PyThreadState *ts)
     return &ts->current_frame;
 #else
     return &ts->cframe->current_frame;
+#endif
+}
+
+/* How many places are in use, locals and stack. */
+static inline void
+mp_frame_set_top(mp_frame *f, int n_slots)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    f->stackpointer = f->localsplus + n_slots;
+#else
+    f->stacktop = n_slots;
+#endif
+}
+
+/* Push on a stack whose top is saved. */
+static inline void
+mp_frame_push_steal(mp_frame *f, PyObject *value)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    *f->stackpointer++ = mp_slot_steal(value);
+#else
+    f->localsplus[f->stacktop++] = value;
+#endif
+}
+
+/* The k-th value from the top of such a stack: 1 is the top. */
+static inline PyObject *
+mp_frame_top_borrow(mp_frame *f, int k)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return mp_slot_borrow(f->stackpointer[-k]);
+#else
+    return f->localsplus[f->stacktop - k];
+#endif
+}
+
+/* Pop and release. */
+static inline void
+mp_frame_pop(mp_frame *f)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    mp_slot_release(*--f->stackpointer);
+#else
+    f->stacktop--;
+    Py_CLEAR(f->localsplus[f->stacktop]);
+#endif
+}
+
+/* The frame of a generator or coroutine that has one. */
+static inline mp_frame *
+mp_gen_frame(PyObject *generator)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return &((PyGenObject *)generator)->gi_iframe;
+#else
+    return (mp_frame *)((PyGenObject *)generator)->gi_iframe;
+#endif
+}
+
+/* Of a frame that a generator or coroutine owns: borrowed. */
+static inline PyObject *
+mp_frame_generator(mp_frame *f)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return (PyObject *)_PyGen_GetGeneratorFromFrame(f);
+#else
+    return (PyObject *)_PyFrame_GetGenerator(f);
 #endif
 }
 
@@ -142,6 +275,7 @@ typedef struct mp_watcher {
     struct mp_muted *muted;  // owned; set while the call is being left (watch.c)
     int32_t n_muted, cap_muted;
     PyObject *leaving;  // owned; the exception that leaves the call, or NULL
+    PyObject *kept;     // owned list, or NULL: what stacks borrow from locals (frame.c)
     bool abandoned;     // mp_watch_abandon
     int collects;       // was the collector on then?
 } mp_watcher;
@@ -162,6 +296,8 @@ typedef struct mp_activation {
 /* The activation of frame f if its instructions are to be told now, else NULL. */
 mp_activation *mp_watch_current(mp_frame *f);
 mp_activation *mp_watch_activations(void);  // innermost of this thread
+/* The object lives until the innermost watched call has returned. */
+void mp_watch_keep_steal(PyObject *value);
 /* Does this thread have a watcher that has not stopped? */
 bool mp_watch_has_running(void);
 /* Tell the instruction that the frame is about to run.  -1, with an exception that no

@@ -31,14 +31,12 @@ resume_fill(mp_frame *f, const mp_resume_frame *from, bool innermost)
     int n_locals = mp_frame_code(f)->co_nlocalsplus;
 
     for (int i = 0; i < n_locals; i++) {
-        PyObject *old = f->localsplus[i];  // a dummy argument
-        f->localsplus[i] = take(&from->slots[i]);
-        Py_XDECREF(old);
+        mp_slot_set_steal(&f->localsplus[i], take(&from->slots[i]));
     }
     for (int i = n_locals; i < from->n_slots; i++) {
-        f->localsplus[i] = take(&from->slots[i]);
+        f->localsplus[i] = mp_slot_steal(take(&from->slots[i]));
     }
-    f->stacktop = from->n_slots;
+    mp_frame_set_top(f, from->n_slots);
     if (innermost) {
         mp_frame_go_on_at(f, from->index);
     }

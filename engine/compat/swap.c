@@ -33,6 +33,9 @@ enum { WATCHER_BITS = 0 };
 static void
 swap_version(PyDictObject *d)
 {
+#if PY_VERSION_HEX >= 0x030e0000
+    (void)d;  // has none
+#else
     static PyObject *clock;  // owned, for the process
     static bool turn;
     int collects = PyGC_Disable();
@@ -50,6 +53,7 @@ swap_version(PyDictObject *d)
     d->ma_version_tag =
         (((PyDictObject *)clock)->ma_version_tag & ~(uint64_t)WATCHER_BITS)
         | (d->ma_version_tag & WATCHER_BITS);
+#endif
 }
 
 static void

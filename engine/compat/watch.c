@@ -27,6 +27,8 @@
 #define WATCH_MAX_DEPTH 2000
 /* The same on 3.12, which counts C recursion itself: leave the program this much. */
 #define WATCH_MIN_C_RECURSION 500
+/* The same on 3.14, which measures the C stack in units of 32 KiB. */
+#define WATCH_MIN_MARGINS 16
 
 static struct {
     _PyFrameEvalFunction next;  // the evaluator below ours in the chain
@@ -165,7 +167,22 @@ watcher_fini(mp_watcher *w)
         Py_DECREF(w->codes[i]);
     }
     PyMem_Free(w->codes);
+    Py_CLEAR(w->kept);
     mp_err_restore_steal(exc);
+}
+
+void
+mp_watch_keep_steal(PyObject *value)
+{
+    mp_watcher *w = watch_self.top;
+
+    assert(w != NULL);
+    w->kept = w->kept != NULL ? w->kept : PyList_New(0);
+    if (w->kept == NULL || PyList_Append(w->kept, value) < 0) {
+        mp_err_drop();
+        return;  // without memory it lives for ever
+    }
+    Py_DECREF(value);
 }
 
 /* -- Leaving ----------------------------------------------------------------------- */
@@ -219,7 +236,7 @@ static void
 watcher_empty(mp_frame *f)
 {
     for (int i = 0; i < mp_frame_code_borrow(f)->co_nlocalsplus; i++) {
-        Py_CLEAR(f->localsplus[i]);
+        mp_slot_set_steal(&f->localsplus[i], NULL);
     }
 }
 
@@ -285,7 +302,7 @@ void
 mp_watch_mute(PyObject *generator)
 {
     mp_watcher *w = watch_self.top;
-    mp_frame *f = (mp_frame *)((PyGenObject *)generator)->gi_iframe;
+    mp_frame *f = mp_gen_frame(generator);
 
     if (watcher_reserve(w, 1) < 0) {
         mp_err_drop();  // without memory its handlers run when it dies
@@ -353,7 +370,11 @@ mp_watch_recover(void)
 static bool
 watch_is_deep(PyThreadState *ts)
 {
-#if PY_VERSION_HEX >= 0x030c0000
+#if PY_VERSION_HEX >= 0x030e0000
+    if (_Py_ReachedRecursionLimitWithMargin(ts, WATCH_MIN_MARGINS)) {
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030c0000
     if (ts->c_recursion_remaining < WATCH_MIN_C_RECURSION) {
         return true;
     }

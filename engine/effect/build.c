@@ -434,6 +434,7 @@ effect_make_function(PyObject *code, const int32_t *items, PyObject *const *regs
     Py_XSETREF(f->func_name, Py_NewRef(at[MP_FN_NAME]));
     Py_XSETREF(f->func_dict, Py_XNewRef(at[MP_FN_DICT]));
     Py_XSETREF(f->func_annotations, Py_XNewRef(at[MP_FN_ANNOTATIONS]));
+    mp_func_annotate_set(o, at[MP_FN_ANNOTATE]);
     if (at[MP_FN_DOC] != NULL) {
         Py_XSETREF(f->func_doc, Py_NewRef(at[MP_FN_DOC]));
     }

@@ -14,6 +14,7 @@ enum {
     MP_FN_CLOSURE,
     MP_FN_DICT,
     MP_FN_ANNOTATIONS,
+    MP_FN_ANNOTATE,
     MP_FN_DOC,
     MP_FN_MODULE,
     MP_FN_COUNT

@@ -172,9 +172,13 @@ static PyObject *
 effect_fields_text(effect_printer *pr, const mp_effect *op)
 {
     static const char *const labels[] = {
-        [MP_FN_DEFAULTS] = "defaults",       [MP_FN_KWDEFAULTS] = "kwdefaults",
-        [MP_FN_CLOSURE] = "closure",         [MP_FN_DICT] = "dict",
-        [MP_FN_ANNOTATIONS] = "annotations", [MP_FN_DOC] = "doc",
+        [MP_FN_DEFAULTS] = "defaults",
+        [MP_FN_KWDEFAULTS] = "kwdefaults",
+        [MP_FN_CLOSURE] = "closure",
+        [MP_FN_DICT] = "dict",
+        [MP_FN_ANNOTATIONS] = "annotations",
+        [MP_FN_ANNOTATE] = "annotate",
+        [MP_FN_DOC] = "doc",
         [MP_FN_MODULE] = "module",
     };
     PyObject *text = PyUnicode_FromString("");

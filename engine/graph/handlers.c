@@ -149,18 +149,21 @@ generator_passes_on(PyObject *manager, bool any)
 /* `with`: an `__exit__` that answers nothing, or that of a generator which passes the
  * exception on.  What torch and warnings set back a replay has not set. */
 static bool
-exit_passes_on(PyObject *leave, bool any)
+exit_passes_on(place p, int depth)
 {
-    if (leave == NULL || !PyMethod_Check(leave)
-        || !PyFunction_Check(PyMethod_GET_FUNCTION(leave))) {
+    PyObject *self, *func = mp_frame_exit_borrow(p.f, depth, &self);
+    if (func != NULL && PyMethod_Check(func)) {
+        self = PyMethod_GET_SELF(func);
+        func = PyMethod_GET_FUNCTION(func);
+    }
+    if (self == NULL || func == NULL || !PyFunction_Check(func)) {
         return false;
     }
-    PyObject *func = PyMethod_GET_FUNCTION(leave),
-             *globals = PyFunction_GET_GLOBALS(func);
+    PyObject *globals = PyFunction_GET_GLOBALS(func);
     return mp_is_of_package(globals, "torch")
            || mp_is_module(globals, MP_MODULE_WARNINGS) || answers_nothing(func)
            || (mp_is_module(globals, MP_MODULE_CONTEXTLIB)
-               && generator_passes_on(PyMethod_GET_SELF(leave), any));
+               && generator_passes_on(self, p.any));
 }
 
 typedef struct {
@@ -260,8 +263,7 @@ place_ends(place p)
         return !goes_on(p, next_reraise(p.info, at));
     }
     if (p.info->at[p.info->at[at].next].op == MP_OP_WITH_EXCEPT_START) {
-        return depth < 1
-               || !exit_passes_on(mp_frame_stack_borrow(p.f, depth - 1), p.any)
+        return depth < 1 || !exit_passes_on(p, depth)
                || !goes_on(p, next_reraise(p.info, at));
     }
     return !handler_passes_on(p, at);

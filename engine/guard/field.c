@@ -147,6 +147,10 @@ mp_guard_field_borrow(PyObject *o, int64_t field)
     if (field == MP_F_FUNC_TYPE_PARAMS) {
         return PyFunction_Check(o) ? mp_func_type_params_borrow(o) : NULL;
     }
+    if (field == MP_F_FUNC_ANNOTATE) {
+        PyObject *annotate = PyFunction_Check(o) ? mp_func_annotate_borrow(o) : NULL;
+        return annotate != NULL || !PyFunction_Check(o) ? annotate : Py_None;
+    }
     if (field == MP_F_TOKEN_OLD) {
         return PyContextToken_CheckExact(o) ? mp_token_old_borrow(o) : NULL;
     }

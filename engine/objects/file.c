@@ -11,6 +11,7 @@
 #include "objects/file.h"
 
 #include <string.h>
+#include <structmember.h>
 
 #include "compat/compat.h"
 #include "objects/equal.h"
@@ -26,7 +27,8 @@ typedef struct {
 static struct {
     file_base text, string;
     PyTypeObject *writer, *random, *raw, *bytes;
-    Py_ssize_t text_buffer, text_encoding, writer_raw, random_raw;
+    PyObject *text_buffer;  // borrowed from the type; a member, or a getter (3.14)
+    Py_ssize_t text_encoding, writer_raw, random_raw;
     PyObject *names[FILE_NAMES];
     Py_hash_t hashes[FILE_NAMES];
     bool ready;
@@ -96,7 +98,12 @@ mp_file_init(void)
         || file_type(io, "BytesIO", &file_static.bytes) < 0) {
         goto done;
     }
-    file_static.text_buffer = mp_guard_member_offset(file_static.text.type, "buffer");
+    file_static.text_buffer =
+        mp_dict_text_borrow(mp_type_dict_borrow(file_static.text.type), "buffer");
+    if (file_static.text_buffer == NULL) {
+        PyErr_SetString(PyExc_SystemError, "io.TextIOWrapper has no buffer");
+        goto done;
+    }
     file_static.text_encoding =
         mp_guard_member_offset(file_static.text.type, "encoding");
     file_static.writer_raw = mp_guard_member_offset(file_static.writer, "raw");
@@ -168,6 +175,24 @@ file_member_borrow(PyObject *o, Py_ssize_t offset)
     return *(PyObject **)((char *)o + offset);
 }
 
+/* The buffer of a TextIOWrapper, which holds it; NULL if it has none. */
+static PyObject *
+file_buffer_borrow(PyObject *file)
+{
+    PyObject *descr = file_static.text_buffer;
+    if (Py_IS_TYPE(descr, &PyMemberDescr_Type)) {
+        return file_member_borrow(file,
+                                  ((PyMemberDescrObject *)descr)->d_member->offset);
+    }
+    PyObject *buffer =
+        Py_TYPE(descr)->tp_descr_get(descr, file, (PyObject *)Py_TYPE(file));
+    Py_XDECREF(buffer);
+    if (buffer == NULL) {
+        mp_err_drop();  // detached
+    }
+    return buffer;
+}
+
 /* Where a TextIOWrapper puts its bytes: C types only. */
 static bool
 file_is_c_below(PyObject *buffer)
@@ -216,7 +241,7 @@ mp_file_takes(PyObject *file, bool ascii)
         return false;
     }
     if (base == &file_static.text
-        && (!file_is_c_below(file_member_borrow(file, file_static.text_buffer))
+        && (!file_is_c_below(file_buffer_borrow(file))
             || (!ascii && !file_is_utf8(file)))) {
         return false;
     }

@@ -108,6 +108,7 @@ mp_body_check_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_IMPORT_NAME:
     case MP_OP_LOAD_BUILD_CLASS:
     case MP_OP_BEFORE_WITH:
+    case MP_OP_LOAD_SPECIAL:
     case MP_OP_PUSH_EXC_INFO:
     case MP_OP_RAISE_VARARGS:
     case MP_OP_RERAISE:

@@ -48,6 +48,7 @@ static const struct {
     {&PyFunction_Type, "__qualname__", MP_F_FUNC_QUALNAME},
     {&PyFunction_Type, "__doc__", MP_F_FUNC_DOC},
     {&PyFunction_Type, "__annotations__", MP_F_FUNC_ANNOTATIONS},
+    {&PyFunction_Type, "__annotate__", MP_F_FUNC_ANNOTATE},
     {&PyFunction_Type, "__module__", MP_F_FUNC_MODULE},
     {&PyFunction_Type, "__type_params__", MP_F_FUNC_TYPE_PARAMS},
     {&PyMethod_Type, "__func__", MP_F_METHOD_FUNC},
@@ -86,6 +87,10 @@ mp_rc
 mp_descr_load_field(mp_trace *T, mp_node *n, PyObject *owner, PyObject *name, int field)
 {
     assert(field >= 0 && field < MP_F_COUNT && n->reg >= 0);
+    if (field == MP_F_FUNC_ANNOTATIONS && mp_func_waits_for_annotations(owner)) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE,
+                              "annotations that are not made yet");
+    }
     PyObject *value = PyObject_GenericGetAttr(owner, name);
     if (value == NULL) {
         return MP_ERR;
@@ -179,6 +184,9 @@ get_getset(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *nam
         return mp_array_attr(T, owner, n, name);
     }
     if (n == NULL || n->reg < 0) {
+        if (mp_name_is(name, "__annotations__")) {
+            s->below = MP_BELOW_WATCH;  // from 3.14 on code of the program makes them
+        }
         return mp_read_frame_attr(T, owner, name);  // (all others are known)
     }
     int field = mp_descr_find_field(owner, name);

@@ -633,6 +633,7 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_END_SEND:
     case MP_OP_RETURN_GENERATOR:
     case MP_OP_CLEANUP_THROW:
+    case MP_OP_LOAD_SMALL_INT:
         return MP_OK;
     case MP_OP_RETURN_VALUE:
     case MP_OP_YIELD_VALUE:
@@ -682,6 +683,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return TOP(s, in, 1) == NULL ? MP_OK : do_handler(T, TOP(s, in, 1));
     case MP_OP_LOAD_ASSERTION_ERROR:
         return mp_load_const(T, PyExc_AssertionError);
+    case MP_OP_LOAD_COMMON_CONSTANT:
+        return mp_load_const(T, mp_common_constant_borrow(in->arg));
     case MP_OP_BUILD_SET:
     case MP_OP_BUILD_MAP:
         s->below = MP_BELOW_WATCH;
@@ -820,6 +823,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return do_intrinsic(T, s, in);
     case MP_OP_BEFORE_WITH:
         return mp_do_before_with(T, s, TOP(s, in, 1));
+    case MP_OP_LOAD_SPECIAL:
+        return mp_do_load_special(T, s, in);
     case MP_OP_IMPORT_NAME:
         return mp_record_import(T, s, NAME(s, in), TOP(s, in, 2), TOP(s, in, 1));
     case MP_OP_GET_LEN:
@@ -848,6 +853,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
     case MP_OP_CALL_INTRINSIC_2:
     case MP_OP_INTERPRETER_EXIT:
     case MP_OP_LOAD_FROM_DICT_OR_GLOBALS:
+    case MP_OP_BUILD_INTERPOLATION:
+    case MP_OP_BUILD_TEMPLATE:
     case MP_OP_COUNT:
         break;
     }

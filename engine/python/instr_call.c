@@ -65,9 +65,8 @@ prepare_star(mp_trace *T, PyObject *star)
 mp_rc
 mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    bool has_kw = in->arg & 1;
-    PyObject *kwargs = has_kw ? TOP(s, in, 1) : NULL,
-             *star = TOP(s, in, has_kw ? 2 : 1);
+    int place = in->arg & 1;  // for the dict
+    PyObject *kwargs = place ? TOP(s, in, 1) : NULL, *star = TOP(s, in, 1 + place);
     PyObject *callee = mp_frame_callee_ex_borrow(s->f, in);
     PyObject *args[256], *key, *value, *names = NULL;
     Py_ssize_t pos = 0, count = 0;
@@ -87,14 +86,13 @@ mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in)
                  : mp_trace_abort(T, MP_AB_OPAQUE_CALL, "**%s", mp_type_name(kwargs));
     }
     int top = in->depth - 1;
-    rc =
-        rc != MP_OK || is_late ? rc : mp_number_box_items(T, s, has_kw ? top - 1 : top);
-    rc = rc != MP_OK || !has_kw ? rc : mp_number_box_items(T, s, top);
+    rc = rc != MP_OK || is_late ? rc : mp_number_box_items(T, s, top - place);
+    rc = rc != MP_OK || kwargs == NULL ? rc : mp_number_box_items(T, s, top);
     if (rc != MP_OK) {
         return rc;
     }
-    star = TOP(s, in, has_kw ? 2 : 1);
-    kwargs = has_kw ? TOP(s, in, 1) : NULL;
+    star = TOP(s, in, 1 + place);
+    kwargs = place ? TOP(s, in, 1) : NULL;
     Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
     Py_ssize_t given = is_late ? 0 : PySequence_Fast_GET_SIZE(star);
     if (given + nkw > 250) {

@@ -148,6 +148,7 @@ mp_rc mp_do_call_ex(mp_trace *T, mp_shadow *s, const mp_instr *in);
 /* -- with.c ------------------------------------------------------------------------- */
 
 mp_rc mp_do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj);
+mp_rc mp_do_load_special(mp_trace *T, mp_shadow *s, const mp_instr *in);
 mp_rc mp_do_with_except(mp_trace *T, mp_shadow *s, const mp_instr *in);
 
 /* -- instr.c ----------------------------------------------------------------------- */

@@ -6,21 +6,41 @@
 
 #define TOP(s, in, k) mp_frame_stack_borrow((s)->f, (in)->depth - (k))
 
-/* `with obj`: looks up __enter__ and __exit__ of the class and calls the first. Methods
- * in Python are watched. C methods are accepted only on objects that the run made,
+/* Both methods are read from the class; NULL: it lacks one, and the instruction raises. */
+static mp_rc
+with_methods(mp_trace *T, PyObject *obj, PyObject **enter, PyObject **leave)
+{
+    mp_val n;
+    *enter = *leave = NULL;
+    mp_rc rc = mp_value(T, obj, &n);
+    rc = rc != MP_OK ? rc : mp_special(T, obj, "__enter__", enter);
+    return rc != MP_OK ? rc : mp_special(T, obj, "__exit__", leave);
+}
+
+/* Methods in Python are watched. C methods are accepted only on objects that the run made,
  * because then what they do stays inside the run. */
+static mp_rc
+check_methods(mp_trace *T, PyObject *obj, PyObject *enter, PyObject *leave)
+{
+    mp_val n;
+    mp_rc rc = mp_value(T, obj, &n);
+    bool own = rc == MP_OK && mp_val_is_fresh(n);  // as methods of its own objects
+    if (rc == MP_OK
+        && ((!PyFunction_Check(enter)
+             && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
+            || (!PyFunction_Check(leave)
+                && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type))))) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
+    }
+    return rc;
+}
+
+/* `with obj`: looks up __enter__ and __exit__ of the class and calls the first. */
 mp_rc
 mp_do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
 {
     PyObject *enter, *leave;
-    mp_val n;
-    mp_rc rc = mp_value(T, obj, &n);
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__enter__", &enter);
-    }
-    if (rc == MP_OK) {
-        rc = mp_special(T, obj, "__exit__", &leave);
-    }
+    mp_rc rc = with_methods(T, obj, &enter, &leave);
     if (rc != MP_OK || enter == NULL || leave == NULL) {
         return rc;
     }
@@ -33,25 +53,40 @@ mp_do_before_with(mp_trace *T, mp_shadow *s, PyObject *obj)
         s->post = rc == MP_OK ? MP_POST_ENTER : s->post;
         return rc;
     }
-    bool own = mp_val_is_fresh(n);  // as methods of its own objects
-    if ((!PyFunction_Check(enter) && !(own && Py_IS_TYPE(enter, &PyMethodDescr_Type)))
-        || (!PyFunction_Check(leave)
-            && !(own && Py_IS_TYPE(leave, &PyMethodDescr_Type)))) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "`with` a %s", mp_type_name(obj));
-    }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_PAIR;
-    return MP_OK;
+    return check_methods(T, obj, enter, leave);
+}
+
+/* 3.14: one of the two is looked up, and calls follow as instructions. */
+mp_rc
+mp_do_load_special(mp_trace *T, mp_shadow *s, const mp_instr *in)
+{
+    enum { ENTER, EXIT };
+    PyObject *obj = TOP(s, in, 1), *enter, *leave;
+    if (in->arg != ENTER && in->arg != EXIT) {
+        return mp_trace_abort(T, MP_AB_OPCODE, "async with");
+    }
+    mp_rc rc = with_methods(T, obj, &enter, &leave);
+    if (rc != MP_OK || enter == NULL || leave == NULL) {
+        return rc;
+    }
+    s->post = MP_POST_PAIR;
+    return mp_is_cache_lock(s, obj) || mp_op_flags_of(enter) == MP_TORCH_SETS_STATE
+               ? MP_OK
+               : check_methods(T, obj, enter, leave);
 }
 
 /* An exception leaves the block.  An `__exit__` that ends a mode of torch is not interested in it. */
 mp_rc
 mp_do_with_except(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    PyObject *leave = TOP(s, in, 4), *none[3] = {Py_None, Py_None, Py_None};
+    PyObject *self, *leave = mp_frame_exit_borrow(s->f, in->depth - 3, &self);
+    PyObject *args[4] = {self, Py_None, Py_None, Py_None};
+    int bound = self == NULL;
     mp_rc rc = mp_do_exception(T, TOP(s, in, 1));
     if (rc == MP_OK && mp_op_flags_of(leave) == MP_TORCH_SETS_STATE) {
-        return mp_record_callee(T, s, leave, none, 3, NULL);
+        return mp_record_callee(T, s, leave, args + bound, 4 - bound, NULL);
     }
     s->below = MP_BELOW_WATCH;
     s->post = MP_POST_RESULT;

@@ -199,10 +199,11 @@ shape_function(mp_trace *T, mp_shape *s, PyObject *obj)
     if (f->func_dict != NULL && mp_fresh(T, f->func_dict) != MP_OK) {
         return MP_ERR;
     }
-    PyObject *parts[] = {f->func_globals,  f->func_name,        f->func_qualname,
-                         f->func_defaults, f->func_kwdefaults,  f->func_closure,
-                         f->func_dict,     f->func_annotations, f->func_doc,
-                         f->func_module};
+    PyObject *parts[] = {
+        f->func_globals,  f->func_name,        f->func_qualname,
+        f->func_defaults, f->func_kwdefaults,  f->func_closure,
+        f->func_dict,     f->func_annotations, mp_func_annotate_borrow(obj),
+        f->func_doc,      f->func_module};
     s->kind = MP_E_FUNCTION;
     s->type = f->func_code;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {

@@ -450,6 +450,7 @@ mp_on_leave(void *ctx, mp_frame *f, bool watched, PyObject *result)
     mp_callback saved = mp_callback_begin(T);
     mp_shadow *s = mp_shadow_top(T);
     assert(s != NULL && s->f == f);
+    s->ended = true;
     mp_sites_note(T);
     if (result == NULL && !T->unwinding) {
         T->raised = (mp_site){s->code_no, s->pending};

@@ -5,8 +5,8 @@
 static int32_t
 sites_self(mp_trace *T, const mp_shadow *s)
 {
-    PyObject *self =
-        s->info->code->co_argcount > 0 ? mp_frame_local_borrow(s->f, 0) : NULL;
+    bool has = !s->ended && s->info->code->co_argcount > 0;
+    PyObject *self = has ? mp_frame_local_borrow(s->f, 0) : NULL;
     if (self != NULL && PyCell_Check(self)) {
         self = PyCell_GET(self);
     }

@@ -59,6 +59,7 @@ typedef struct {
     bool raw;            // a C method called directly: overrides do not run
     bool started;        // first event seen: arguments are classified
     bool fresh;          // false: a generator's frame, which continues
+    bool ended;          // of f only the address is left
     bool caught;         // an exception of this frame meets a handler further out
     bool looks;          // C code below tests or compares results of Python code
     bool calls;          // C code below may call torch operations (run/mode.c)

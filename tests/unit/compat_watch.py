@@ -16,6 +16,7 @@ UNAVAILABLE = testing.watch_available()
 needs_watch = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
 PY311 = sys.version_info[:2] == (3, 11)
 PY313 = sys.version_info >= (3, 13)
+PY314 = sys.version_info >= (3, 14)
 
 
 class Watched:
