@@ -14,6 +14,7 @@
 #include "effect/plant.h"
 #include "guard/plant.h"
 #include "guard/words.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "objects/own.h"
 #include "objects/warning.h"
@@ -398,8 +399,8 @@ module_close_at_exit(void)
 static int
 module_start(PyObject *module)
 {
-    if (mp_compat_init(module) < 0 || mp_guard_init() < 0 || mp_transaction_init() < 0
-        || mp_record_setup(NULL) < 0) {
+    if (mp_compat_init(module) < 0 || mp_names_init() < 0 || mp_guard_init() < 0
+        || mp_transaction_init() < 0 || mp_record_setup(NULL) < 0) {
         return -1;
     }
     return module_close_at_exit();

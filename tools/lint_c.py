@@ -64,6 +64,7 @@ PREFIX = {
     "aborts.def": ("MP_AB_",),
     "effects.def": ("MP_E_",),
     "fields.def": ("MP_F_",),
+    "names.def": ("MP_NAME(", "MP_NAME_"),
     "guards.def": ("MP_G_",),
     "opcodes.def": ("MP_OP_", "SAME("),
     "types.def": ("MP_K_", "MP_MODULE_"),
@@ -164,7 +165,7 @@ def check_file(path: Path, text: str) -> Iterator[str]:
 def check_tables(texts: dict[Path, str]) -> Iterator[str]:
     """Every row of a table is used by name outside its table."""
     code = "\n".join(t for p, t in texts.items() if p.suffix != ".def")
-    words = set(re.findall(r"\bMP_\w+|SAME\(\w+|\b[A-Z]\w+", code))
+    words = set(re.findall(r"\bMP_NAME\(\w+|\bMP_\w+|SAME\(\w+|\b[A-Z]\w+", code))
     for path, text in texts.items():
         prefixes = PREFIX.get(path.name)
         if prefixes is None:

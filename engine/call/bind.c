@@ -14,13 +14,12 @@
 #include "call/bind.h"
 
 #include "compat/compat.h"
+#include "objects/names.h"
 
 static const char bind_accepted[] =
     "magpy.compile takes a Python function, a bound method, an object whose class "
     "defines __call__ in Python, or a functools.partial of a function or bound method; "
     "not '%.200s'";
-
-static PyObject *bind_call_name;  // owned "__call__"; set before any instance target is
 
 /* -- Targets ----------------------------------------------------------------------- */
 
@@ -80,13 +79,7 @@ target_take_partial(mp_target *t, PyObject *callable)
 static int
 target_take_instance(mp_target *t, PyObject *callable)
 {
-    if (bind_call_name == NULL) {
-        bind_call_name = PyUnicode_InternFromString("__call__");
-        if (bind_call_name == NULL) {
-            return -1;
-        }
-    }
-    PyObject *found = mp_type_lookup_borrow(Py_TYPE(callable), bind_call_name);
+    PyObject *found = mp_type_lookup_borrow(Py_TYPE(callable), MP_NAME(CALL));
     if (found == NULL || !PyFunction_Check(found)) {
         return 0;
     }
@@ -127,7 +120,7 @@ mp_target_follow(mp_target *t, PyFunctionObject **old)
     if (t->kind != MP_TARGET_INSTANCE) {
         return 1;
     }
-    PyObject *found = mp_type_lookup_borrow(Py_TYPE(t->callable), bind_call_name);
+    PyObject *found = mp_type_lookup_borrow(Py_TYPE(t->callable), MP_NAME(CALL));
     if (found == (PyObject *)t->root) {
         return 1;
     }
@@ -467,7 +460,7 @@ mp_bind(mp_bound *b, const mp_target *t, PyObject *const *args, Py_ssize_t nargs
         return bind_partial(b, t, &call);
     }
     if (t->kind == MP_TARGET_INSTANCE
-        && mp_type_lookup_borrow(Py_TYPE(t->callable), bind_call_name)
+        && mp_type_lookup_borrow(Py_TYPE(t->callable), MP_NAME(CALL))
                != (PyObject *)t->root) {
         return 0;  // until mp_target_follow has been called
     }

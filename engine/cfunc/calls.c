@@ -1,5 +1,6 @@
 /* cfunc/calls.c - C functions that call what they are given, or make an instance. */
 #include "cfunc/cfunc.h"
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -37,13 +38,9 @@ mp_rule_new(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     PyObject *const *args = c->args;
     bool has_tensor = false;
-    static PyObject *name;  // interned, for the process
-    if (name == NULL && (name = PyUnicode_InternFromString("__del__")) == NULL) {
-        return MP_ERR;
-    }
     s->below = MP_BELOW_WATCH;  // of what a tuple is made of
     if (c->count > 0 && PyType_Check(args[0])
-        && mp_type_lookup_borrow((PyTypeObject *)args[0], name) != NULL) {
+        && mp_type_lookup_borrow((PyTypeObject *)args[0], MP_NAME(DEL)) != NULL) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__");
     }
     if (c->count == 2

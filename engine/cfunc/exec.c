@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -51,7 +52,6 @@ static void
 compile_text(PyObject *source)
 {
     PyCompilerFlags flags = {.cf_feature_version = PY_MINOR_VERSION};
-    PyObject *file = PyUnicode_InternFromString("<string>");
     const char *text =
         PyBytes_Check(source) ? PyBytes_AS_STRING(source) : PyUnicode_AsUTF8(source);
     PyEval_MergeCompilerFlags(&flags);
@@ -59,10 +59,10 @@ compile_text(PyObject *source)
     while (text != NULL && (*text == ' ' || *text == '\t')) {
         text++;
     }
-    if (text != NULL && file != NULL) {
-        Py_XDECREF(Py_CompileStringObject(text, file, Py_file_input, &flags, -1));
+    if (text != NULL) {
+        Py_XDECREF(Py_CompileStringObject(text, MP_NAME(STRING_FILE), Py_file_input,
+                                          &flags, -1));
     }
-    Py_XDECREF(file);
     mp_err_drop();
 }
 
@@ -70,32 +70,28 @@ compile_text(PyObject *source)
 static int
 compiling_warns(PyObject *source)
 {
-    PyObject *name = PyUnicode_InternFromString("warnings");
-    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
-    PyObject *filters = NULL, *key = PyUnicode_InternFromString("filters");
-    PyObject *own = NULL;
+    PyObject *module = PyImport_GetModule(MP_NAME(WARNINGS));
+    PyObject *filters = NULL, *own = NULL;
     int answer = -1;
-    if (key == NULL || module == NULL || !PyModule_CheckExact(module)) {
+    if (module == NULL || !PyModule_CheckExact(module)) {
         goto done;
     }
     PyObject *dict = PyModule_GetDict(module);
-    filters = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    filters = Py_XNewRef(PyDict_GetItemWithError(dict, MP_NAME(FILTERS)));
     own = filters == NULL ? NULL : noting_filters();
-    if (own == NULL || PyDict_SetItem(dict, key, own) < 0) {
+    if (own == NULL || PyDict_SetItem(dict, MP_NAME(FILTERS), own) < 0) {
         goto done;
     }
     warned = false;
     compile_text(source);
     answer = warned;
-    if (PyDict_SetItem(dict, key, filters) < 0) {  // (the key is there)
+    if (PyDict_SetItem(dict, MP_NAME(FILTERS), filters) < 0) {  // (the key is there)
         answer = -1;
     }
 done:
     Py_XDECREF(own);
     Py_XDECREF(filters);
-    Py_XDECREF(key);
     Py_XDECREF(module);
-    Py_XDECREF(name);
     return answer;
 }
 
@@ -128,9 +124,9 @@ check_source(mp_trace *T, PyObject *source, const char *who)
 static mp_rc
 fill_builtins(mp_trace *T, mp_shadow *s, PyObject *globals)
 {
-    PyObject *name = PyUnicode_InternFromString("__builtins__"), *value;
+    PyObject *const name = MP_NAME(BUILTINS), *value;
     mp_val n;
-    mp_rc rc = name == NULL ? MP_ERR : mp_value(T, globals, &n);
+    mp_rc rc = mp_value(T, globals, &n);
     rc = rc != MP_OK ? rc : mp_read_key(T, globals, n.node, name, &value);
     if (rc == MP_OK && value == NULL) {
         rc = mp_load_const(T, mp_frame_builtins_borrow(s->f));
@@ -139,7 +135,6 @@ fill_builtins(mp_trace *T, mp_shadow *s, PyObject *globals)
     else if (rc == MP_OK && !PyModule_Check(value)) {
         rc = mp_load_const(T, value);
     }
-    Py_XDECREF(name);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 
 #include "graph/graph.h"
 #include "objects/file.h"
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -110,9 +111,7 @@ file_put(mp_trace *T, mp_shadow *s, const char *who, PyObject *file, PyObject *t
     if (mp_shadow_catches(s)) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "%s in a try block", who);
     }
-    PyObject *what = PyUnicode_InternFromString(ascii ? "ascii" : "utf-8");
-    rc = what == NULL ? MP_ERR : mp_test(T, MP_G_FILE, n.node, what, 0);
-    Py_XDECREF(what);
+    rc = mp_test(T, MP_G_FILE, n.node, ascii ? MP_NAME(ASCII) : MP_NAME(UTF_8), 0);
     return rc != MP_OK ? rc : mp_write_file(T, n.node, text);
 }
 
@@ -158,21 +157,19 @@ print_parse(mp_trace *T, PyObject *const *values, PyObject *kwnames,
 static mp_rc
 print_stdout(mp_trace *T, PyObject **file)
 {
-    static PyObject *dict, *name;  // of sys, for the process
-    if (name == NULL) {
+    static PyObject *dict;  // of sys, for the process
+    if (dict == NULL) {
         PyObject *sys = PyImport_ImportModule("sys");
         dict = sys == NULL ? NULL : Py_NewRef(PyModule_GetDict(sys));
-        name = dict == NULL ? NULL : PyUnicode_InternFromString("stdout");
         Py_XDECREF(sys);
-        if (name == NULL) {
-            Py_CLEAR(dict);
+        if (dict == NULL) {
             return MP_ERR;
         }
     }
     mp_rc rc = mp_load_const(T, dict);
-    rc = rc != MP_OK
-             ? rc
-             : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), name, file);
+    rc = rc != MP_OK ? rc
+                     : mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict),
+                                   MP_NAME(STDOUT), file);
     if (rc == MP_OK && *file == NULL) {
         return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "print without a sys.stdout");
     }

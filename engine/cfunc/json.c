@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -28,10 +29,7 @@ static mp_rc json_walk(mp_trace *T, mp_shadow *s, PyObject *obj, int depth,
 static mp_rc
 json_items(mp_trace *T, mp_shadow *s, PyObject *dict)
 {
-    PyObject *name = PyUnicode_InternFromString("items");
-    if (name == NULL) {
-        return MP_ERR;
-    }
+    PyObject *const name = MP_NAME(ITEMS);
     mp_rc rc = mp_record_getattr(T, s, dict, name);
     PyObject *own = rc == MP_OK ? mp_instance_dict_borrow(dict) : NULL;
     PyObject *method = mp_type_lookup_borrow(Py_TYPE(dict), name);
@@ -43,7 +41,6 @@ json_items(mp_trace *T, mp_shadow *s, PyObject *dict)
         && (hidden || method == NULL || !Py_IS_TYPE(method, &PyMethodDescr_Type))) {
         rc = mp_trace_abort(T, MP_AB_OPAQUE_CALL, "json of a %s", mp_type_name(dict));
     }
-    Py_DECREF(name);
     return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -93,10 +94,8 @@ look_for_keys(mp_trace *T, mp_shadow *s, PyObject *obj)
         || mp_c_base(Py_TYPE(obj)) == Py_TYPE(obj)) {
         return MP_OK;
     }
-    PyObject *name = PyUnicode_InternFromString("keys");
     uint8_t post = s->post;
-    mp_rc rc = name == NULL ? MP_ERR : mp_record_getattr(T, s, obj, name);
-    Py_XDECREF(name);
+    mp_rc rc = mp_record_getattr(T, s, obj, MP_NAME(KEYS));
     s->post = post;
     s->below = MP_BELOW_WATCH;
     return rc;
@@ -105,16 +104,14 @@ look_for_keys(mp_trace *T, mp_shadow *s, PyObject *obj)
 mp_rc
 mp_prepare_merge(mp_trace *T, PyObject *dict)
 {
-    static const char *const names[] = {"__iter__", "__getitem__", "keys"};
+    PyObject *const names[] = {MP_NAME(ITER), MP_NAME(GETITEM), MP_NAME(KEYS)};
     PyTypeObject *tp = Py_TYPE(dict), *base = mp_c_base(tp);
     mp_rc rc = MP_OK;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK && tp != base; i++) {
-        PyObject *key = PyUnicode_InternFromString(names[i]);
-        PyObject *found = key == NULL ? NULL : mp_type_lookup_borrow(tp, key);
-        rc = key == NULL ? MP_ERR : mp_guard_type_attr(T, tp, key, found);
+        PyObject *found = mp_type_lookup_borrow(tp, names[i]);
+        rc = mp_guard_type_attr(T, tp, names[i], found);
         // A dict's own __iter__ means that C code does not ask for the others.
-        bool is_own = rc == MP_OK && found == mp_type_lookup_borrow(base, key);
-        Py_XDECREF(key);
+        bool is_own = rc == MP_OK && found == mp_type_lookup_borrow(base, names[i]);
         if (rc == MP_OK && !is_own) {
             return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "the items of a %s",
                                   mp_type_name(dict));

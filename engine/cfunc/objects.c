@@ -8,6 +8,7 @@
 #include <string.h>
 #include <structmember.h>
 
+#include "objects/names.h"
 #include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
@@ -386,17 +387,11 @@ mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 
 /* Does the class leave `name` to object?  Clears *plain if not. */
 static mp_rc
-reduce_by_object(mp_trace *T, PyTypeObject *tp, const char *name, bool *plain)
+reduce_by_object(mp_trace *T, PyTypeObject *tp, PyObject *name, bool *plain)
 {
-    PyObject *key = PyUnicode_InternFromString(name);
-    if (key == NULL) {
-        return MP_ERR;
-    }
-    PyObject *found = mp_type_lookup_borrow(tp, key);
-    *plain = *plain && found == mp_type_lookup_borrow(&PyBaseObject_Type, key);
-    mp_rc rc = mp_guard_type_attr(T, tp, key, found);
-    Py_DECREF(key);
-    return rc;
+    PyObject *found = mp_type_lookup_borrow(tp, name);
+    *plain = *plain && found == mp_type_lookup_borrow(&PyBaseObject_Type, name);
+    return mp_guard_type_attr(T, tp, name, found);
 }
 
 /* copyreg notes the slots of a class in the class, when it is asked first.  Clears *plain
@@ -406,17 +401,11 @@ reduce_without_slots(mp_trace *T, PyTypeObject *tp, bool *plain)
 {
     PyObject *dict = mp_type_dict_borrow(tp);
     PyObject *slots = dict == NULL ? NULL : mp_dict_text_borrow(dict, "__slotnames__");
-    PyObject *key = PyUnicode_InternFromString("__slotnames__");
-    if (key == NULL) {
-        return MP_ERR;
-    }
     if (slots == NULL) {
-        Py_DECREF(key);
         return mp_trace_abort(T, MP_AB_FILLED, "the slots of %s", tp->tp_name);
     }
     *plain = *plain && PyList_CheckExact(slots) && PyList_GET_SIZE(slots) == 0;
-    mp_rc rc = *plain ? mp_guard_type_attr(T, tp, key, slots) : MP_OK;
-    Py_DECREF(key);
+    mp_rc rc = *plain ? mp_guard_type_attr(T, tp, MP_NAME(SLOTNAMES), slots) : MP_OK;
     rc = rc == MP_OK && *plain ? mp_load_const(T, slots) : rc;
     return rc == MP_OK && *plain ? mp_read_all(T, slots) : rc;
 }
@@ -426,13 +415,13 @@ reduce_without_slots(mp_trace *T, PyTypeObject *tp, bool *plain)
 static mp_rc
 reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
 {
-    PyObject *dict, *key = PyUnicode_InternFromString("__getstate__");
+    PyObject *dict;
     mp_node *dict_node;
-    mp_rc rc = key == NULL ? MP_ERR : mp_record_getattr(T, s, obj, key);
+    mp_rc rc = mp_record_getattr(T, s, obj, MP_NAME(GETSTATE));
     rc = rc != MP_OK ? rc : mp_instance_dict_node(T, obj, n, &dict, &dict_node);
     if (rc == MP_OK && dict != NULL) {
         rc = dict_node == NULL ? mp_fresh(T, dict) : MP_OK;
-        int hidden = PyDict_Contains(dict, key);
+        int hidden = PyDict_Contains(dict, MP_NAME(GETSTATE));
         if (rc == MP_OK && (hidden < 0 || n->reg >= 0)) {
             rc = hidden < 0 ? MP_ERR : mp_read_truth(T, dict, s);
         }
@@ -441,7 +430,6 @@ reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
     else if (rc == MP_OK && n->reg >= 0) {
         *plain = false;  // it may get a __dict__, which no guard would notice
     }
-    Py_XDECREF(key);
     return rc;
 }
 
@@ -450,8 +438,8 @@ reduce_state(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
 static mp_rc
 reduce_instance(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, bool *plain)
 {
-    static const char *const names[] = {"__reduce__", "__getstate__",
-                                        "__getnewargs_ex__", "__getnewargs__"};
+    PyObject *const names[] = {MP_NAME(REDUCE), MP_NAME(GETSTATE),
+                               MP_NAME(GETNEWARGS_EX), MP_NAME(GETNEWARGS)};
     PyTypeObject *tp = Py_TYPE(obj);
     mp_rc rc = MP_OK;
     *plain = mp_c_base(tp) == &PyBaseObject_Type && tp != &PyBaseObject_Type;

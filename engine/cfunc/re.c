@@ -9,14 +9,14 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
 static struct {
-    PyTypeObject *match;     // owned for the process, as all
-    PyObject *sub, *expand;  // names of functions of re
-    PyObject *cache;         // what C code calls; NULL: it looks up those functions
-    bool unknown;            // it is not known what it calls
+    PyTypeObject *match;  // owned for the process, as all
+    PyObject *cache;      // what C code calls; NULL: it looks up _subx and _expand
+    bool unknown;         // it is not known what it calls
 } re_static;
 
 /* The number of answers of a cache that functools.lru_cache made; -1 with an exception. */
@@ -64,9 +64,7 @@ mp_re_init(void)
     PyObject *cache =
         dict == NULL ? NULL : mp_dict_text_borrow(dict, "_compile_template");
     int proved = match == NULL ? -1 : cache == NULL ? 0 : prove_cache(re, cache);
-    re_static.sub = PyUnicode_InternFromString("_subx");
-    re_static.expand = PyUnicode_InternFromString("_expand");
-    if (proved >= 0 && re_static.sub != NULL && re_static.expand != NULL) {
+    if (proved >= 0) {
         re_static.unknown = cache != NULL && proved == 0;
         re_static.cache = Py_XNewRef(cache);
         re_static.match = (PyTypeObject *)Py_NewRef(match);
@@ -179,7 +177,7 @@ mp_rule_pattern(mp_trace *T, mp_shadow *s, const mp_call *c)
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "a replaced cache of re");
     }
     if (re_static.cache == NULL) {
-        return read_function(T, s, expands ? re_static.expand : re_static.sub);
+        return read_function(T, s, expands ? MP_NAME(EXPAND) : MP_NAME(SUBX));
     }
     pattern =
         expands ? PyObject_GetAttrString(c->args[0], "re") : Py_NewRef(c->args[0]);

@@ -8,6 +8,7 @@
  * `s->yields` what an iterator that the function makes may hand out. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/names.h"
 #include "objects/rows.h"
 #include "python/python.h"
 #include "read/read.h"
@@ -362,9 +363,7 @@ mp_rule_vars(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (c->nargs != 1) {
         return mp_rule_locals(T, s, c);
     }
-    PyObject *name = PyUnicode_InternFromString("__dict__");
-    mp_rc rc = name == NULL ? MP_ERR : mp_record_getattr(T, s, c->args[0], name);
-    Py_XDECREF(name);
+    mp_rc rc = mp_record_getattr(T, s, c->args[0], MP_NAME(DICT));
     s->post = MP_POST_RESULT;
     return rc;
 }

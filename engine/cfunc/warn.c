@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "objects/file.h"
+#include "objects/names.h"
 #include "read/read.h"
 
 /* What decides how a warning is shown: first functions, then others. */
@@ -38,31 +39,35 @@ enum {
     WARN_NAMES,
 };
 
-static const char *const warn_texts[WARN_NAMES] = {
-    [WARN_SHOW] = "_showwarnmsg",
-    [WARN_SHOW_IMPL] = "_showwarnmsg_impl",
-    [WARN_FORMAT] = "_formatwarnmsg",
-    [WARN_FORMAT_IMPL] = "_formatwarnmsg_impl",
-    [WARN_SHOWWARNING] = "showwarning",
-    [WARN_SHOWWARNING_ORIG] = "_showwarning_orig",
-    [WARN_FORMATWARNING] = "formatwarning",
-    [WARN_FORMATWARNING_ORIG] = "_formatwarning_orig",
-    [WARN_MESSAGE] = "WarningMessage",
-    [WARN_DEFAULT] = "defaultaction",
-    [WARN_FILTERS] = "filters",
+static const mp_name_id WARN_IDS[WARN_NAMES] = {
+    [WARN_SHOW] = MP_NAME_SHOWWARNMSG,
+    [WARN_SHOW_IMPL] = MP_NAME_SHOWWARNMSG_IMPL,
+    [WARN_FORMAT] = MP_NAME_FORMATWARNMSG,
+    [WARN_FORMAT_IMPL] = MP_NAME_FORMATWARNMSG_IMPL,
+    [WARN_SHOWWARNING] = MP_NAME_SHOWWARNING,
+    [WARN_SHOWWARNING_ORIG] = MP_NAME_SHOWWARNING_ORIG,
+    [WARN_FORMATWARNING] = MP_NAME_FORMATWARNING,
+    [WARN_FORMATWARNING_ORIG] = MP_NAME_FORMATWARNING_ORIG,
+    [WARN_MESSAGE] = MP_NAME_WARNINGMESSAGE,
+    [WARN_DEFAULT] = MP_NAME_DEFAULTACTION,
+    [WARN_FILTERS] = MP_NAME_FILTERS,
 };
 
 static struct {
-    PyObject *module, *dict;      // of warnings; owned for the process, as the rest
-    PyObject *sys, *stderr_name;  // the dict of sys
-    PyObject *names[WARN_NAMES];
-    PyObject *registry, *name;
+    PyObject *module, *dict;  // of warnings; owned for the process, as the rest
+    PyObject *sys;            // the dict of sys
 } warn_static;
+
+static PyObject *
+warn_name(int which)
+{
+    return mp_names[WARN_IDS[which]];
+}
 
 int
 mp_warn_init(void)
 {
-    if (warn_static.name != NULL) {
+    if (warn_static.module != NULL) {
         return 0;
     }
     PyObject *sys = PyImport_ImportModule("sys");
@@ -71,22 +76,10 @@ mp_warn_init(void)
     if (sys == NULL || module == NULL || !PyModule_Check(module)) {
         goto done;
     }
-    for (int i = 0; i < WARN_NAMES; i++) {
-        Py_XSETREF(warn_static.names[i], PyUnicode_InternFromString(warn_texts[i]));
-        if (warn_static.names[i] == NULL) {
-            goto done;
-        }
-    }
-    Py_XSETREF(warn_static.stderr_name, PyUnicode_InternFromString("stderr"));
-    Py_XSETREF(warn_static.registry, PyUnicode_InternFromString("__warningregistry__"));
-    if (warn_static.stderr_name == NULL || warn_static.registry == NULL) {
-        goto done;
-    }
-    Py_XSETREF(warn_static.sys, Py_NewRef(PyModule_GetDict(sys)));
-    Py_XSETREF(warn_static.dict, Py_NewRef(PyModule_GetDict(module)));
-    Py_XSETREF(warn_static.module, Py_NewRef(module));
-    warn_static.name = PyUnicode_InternFromString("__name__");
-    rc = warn_static.name == NULL ? -1 : 0;
+    warn_static.sys = Py_NewRef(PyModule_GetDict(sys));
+    warn_static.dict = Py_NewRef(PyModule_GetDict(module));
+    warn_static.module = Py_NewRef(module);
+    rc = 0;
 done:
     Py_XDECREF(sys);
     Py_XDECREF(module);
@@ -261,12 +254,12 @@ warn_place(mp_trace *T, mp_frame *f, const warn_call *call, PyObject **what)
     if (rc == MP_OK && (!PyDict_CheckExact(globals) || n == NULL || n->reg < 0)) {
         return warn_refuse(T, "from a function of other globals");
     }
-    rc = rc != MP_OK ? rc : mp_read_key(T, globals, n, warn_static.name, &module);
+    rc = rc != MP_OK ? rc : mp_read_key(T, globals, n, MP_NAME(NAME), &module);
     if (rc == MP_OK && (module == NULL || !PyUnicode_CheckExact(module))) {
         return warn_refuse(T, "from a module without a name");
     }
     ignored =
-        rc != MP_OK ? NULL : PyDict_GetItemWithError(globals, warn_static.registry);
+        rc != MP_OK ? NULL : PyDict_GetItemWithError(globals, MP_NAME(WARNINGREGISTRY));
     if (ignored != NULL && !PyDict_CheckExact(ignored)) {
         return warn_refuse(T, "another __warningregistry__");
     }
@@ -287,9 +280,8 @@ warn_read(mp_trace *T, int name, PyObject **value)
 {
     mp_rc rc = mp_load_const(T, warn_static.dict);
     mp_node *n = mp_refgraph_find(&T->graph, warn_static.dict);
-    return rc != MP_OK
-               ? rc
-               : mp_read_key(T, warn_static.dict, n, warn_static.names[name], value);
+    return rc != MP_OK ? rc
+                       : mp_read_key(T, warn_static.dict, n, warn_name(name), value);
 }
 
 static mp_rc
@@ -402,9 +394,8 @@ warn_view(void)
     PyObject *view = PyTuple_New(WARN_NAMES + 1);
     for (int i = 0; view != NULL && i <= WARN_NAMES; i++) {
         PyObject *value =
-            i < WARN_NAMES
-                ? PyDict_GetItemWithError(warn_static.dict, warn_static.names[i])
-                : PyDict_GetItemWithError(warn_static.sys, warn_static.stderr_name);
+            i < WARN_NAMES ? PyDict_GetItemWithError(warn_static.dict, warn_name(i))
+                           : PyDict_GetItemWithError(warn_static.sys, MP_NAME(STDERR));
         if (value == NULL && PyErr_Occurred()) {
             Py_CLEAR(view);
             break;
@@ -446,9 +437,7 @@ warn_file(mp_trace *T)
     mp_val v;
     mp_rc rc = mp_load_const(T, warn_static.sys);
     mp_node *n = mp_refgraph_find(&T->graph, warn_static.sys);
-    rc = rc != MP_OK
-             ? rc
-             : mp_read_key(T, warn_static.sys, n, warn_static.stderr_name, &file);
+    rc = rc != MP_OK ? rc : mp_read_key(T, warn_static.sys, n, MP_NAME(STDERR), &file);
     if (rc != MP_OK || file == Py_None) {
         return rc;
     }
@@ -459,10 +448,7 @@ warn_file(mp_trace *T)
     if (!mp_val_is_external(v) || !mp_file_takes(file, false)) {
         return warn_refuse(T, "sys.stderr is no file of C code");
     }
-    PyObject *encoding = PyUnicode_InternFromString("utf-8");
-    rc = encoding == NULL ? MP_ERR : mp_test(T, MP_G_FILE, v.node, encoding, 0);
-    Py_XDECREF(encoding);
-    return rc;
+    return mp_test(T, MP_G_FILE, v.node, MP_NAME(UTF_8), 0);
 }
 
 /* No hook of the program shows the warning. */
@@ -561,11 +547,12 @@ static bool
 warn_registry_is_known(mp_trace *T, PyObject *globals)
 {
     mp_node *n = mp_refgraph_find(&T->graph, globals);
-    PyObject *registry = PyDict_GetItemWithError(globals, warn_static.registry);
+    PyObject *registry = PyDict_GetItemWithError(globals, MP_NAME(WARNINGREGISTRY));
     return (registry != NULL && mp_refgraph_find(&T->graph, registry) != NULL)
            || (n != NULL
                && (n->rewritten
-                   || (n->written != NULL && mp_node_wrote(n, warn_static.registry))));
+                   || (n->written != NULL
+                       && mp_node_wrote(n, MP_NAME(WARNINGREGISTRY)))));
 }
 
 mp_rc
@@ -603,7 +590,7 @@ static bool
 warn_has_warned(PyObject *globals, int from, int to)
 {
     PyObject *key, *value,
-        *registry = PyDict_GetItemWithError(globals, warn_static.registry);
+        *registry = PyDict_GetItemWithError(globals, MP_NAME(WARNINGREGISTRY));
     Py_ssize_t pos = 0;
     bool found = false;
     mp_err_drop();  // (a name is a text)
@@ -679,8 +666,7 @@ mp_warn_check_quiet(mp_trace *T, mp_op op)
             return mp_trace_abort(T, MP_AB_SIDE_EFFECT, "numpy may have warned there");
         }
     }
-    int first =
-        mp_refgraph_first(&T->graph, MP_G_IMPORTED, warn_static.names[WARN_FILTERS], 1);
+    int first = mp_refgraph_first(&T->graph, MP_G_IMPORTED, warn_name(WARN_FILTERS), 1);
     if (first <= 0) {
         return first < 0 ? MP_ERR : MP_OK;
     }

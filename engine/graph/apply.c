@@ -14,22 +14,9 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "plan/value.h"
-
-static PyObject *str_forward, *str_setup_context;
-
-static int
-apply_strings(void)
-{
-    if (str_forward == NULL) {
-        str_forward = PyUnicode_InternFromString("forward");
-    }
-    if (str_setup_context == NULL) {
-        str_setup_context = PyUnicode_InternFromString("setup_context");
-    }
-    return str_forward != NULL && str_setup_context != NULL ? 0 : -1;
-}
 
 /* Lists and dicts reach a graph's operation as copies: the context could keep one. Where
  * no context is kept (`lists`), a copy of a list is as good: `forward` cannot write to it,
@@ -225,9 +212,6 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     PyObject *forward = NULL, *setup = NULL;
-    if (apply_strings() < 0) {
-        return MP_ERR;
-    }
     if (nargs < 1 || !PyType_Check(args[0])) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "apply without a class");
     }
@@ -236,8 +220,8 @@ mp_apply_begin(mp_trace *T, mp_shadow *s, PyObject *func, PyObject *const *args,
                               "an autograd.Function inside a transform of torch.func");
     }
     PyTypeObject *cls = (PyTypeObject *)args[0];
-    mp_rc rc = static_method(T, cls, str_forward, &forward);
-    rc = rc != MP_OK ? rc : static_method(T, cls, str_setup_context, &setup);
+    mp_rc rc = static_method(T, cls, MP_NAME(FORWARD), &forward);
+    rc = rc != MP_OK ? rc : static_method(T, cls, MP_NAME(SETUP_CONTEXT), &setup);
     bool inlines = !mp_grad_is_enabled() && T->apply.cls == NULL && setup != NULL
                    && forward != NULL && runs_at_once(forward)
                    && mp_is_known(setup, MP_K_NO_SETUP_CONTEXT);
@@ -310,10 +294,7 @@ find_applied(mp_trace *T, PyTypeObject *cls)
 static PyTypeObject *
 class_of_context(PyObject *obj)
 {
-    PyObject *name = PyUnicode_InternFromString("_forward_cls");
-    PyObject *cls = name == NULL ? NULL : mp_type_lookup_borrow(Py_TYPE(obj), name);
-    Py_XDECREF(name);
-    mp_err_drop();  // out of memory: it stays a value that is not known
+    PyObject *cls = mp_type_lookup_borrow(Py_TYPE(obj), MP_NAME(FORWARD_CLS));
     return cls != NULL && PyType_Check(cls) ? (PyTypeObject *)cls : NULL;
 }
 

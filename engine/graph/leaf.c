@@ -15,6 +15,7 @@
  * any instance: writes to an external tensor are in the journal, a new tensor gets what
  * its dict holds at the end (rebuild/rebuild.c).  The second R holds for them, too. */
 #include "graph/graph.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "torch/tensor_state.h"
 
@@ -36,11 +37,10 @@ bool
 mp_keeps_requires_grad(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    PyObject *name = PyUnicode_InternFromString("requires_grad");
-    bool keeps = name != NULL && nargs > 0 && count <= 2 && mp_tensor_is(args[0])
-                 && tensor_keeps(args[0], name, count > 1 ? args[1] : Py_True);
-    mp_err_drop();  // without the name it counts as another value
-    Py_XDECREF(name);
+    bool keeps =
+        nargs > 0 && count <= 2 && mp_tensor_is(args[0])
+        && tensor_keeps(args[0], MP_NAME(REQUIRES_GRAD), count > 1 ? args[1] : Py_True);
+    mp_err_drop();  // what cannot be read counts as another value
     return keeps;
 }
 

@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "objects/names.h"
 #include "read/read.h"
 
 enum { ODD_DEPTH = 8 };
@@ -123,14 +124,11 @@ know_object(mp_trace *T, PyObject *obj, int depth)
 static mp_rc
 guard_class(mp_trace *T, PyTypeObject *type)
 {
-    static const char *const names[] = {"__torch_function__", "__torch_dispatch__"};
+    PyObject *const names[] = {MP_NAME(TORCH_FUNCTION), MP_NAME(TORCH_DISPATCH)};
     mp_rc rc = MP_OK;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
-        PyObject *name = PyUnicode_InternFromString(names[i]);
-        rc = name == NULL
-                 ? MP_ERR
-                 : mp_guard_type_attr(T, type, name, mp_type_lookup_borrow(type, name));
-        Py_XDECREF(name);
+        rc = mp_guard_type_attr(T, type, names[i],
+                                mp_type_lookup_borrow(type, names[i]));
     }
     return rc;
 }

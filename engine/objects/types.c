@@ -9,6 +9,7 @@
 
 #include "compat/compat.h"
 #include "objects/callables.h"
+#include "objects/names.h"
 
 PyObject *mp_known[MP_K_COUNT];
 static PyObject *module_dicts[MP_MODULE_COUNT];
@@ -301,14 +302,10 @@ mp_types_init(void)
 bool
 mp_types_dynamo_came(void)
 {
-    static PyObject *name;  // owned for the process
     if (mp_known[MP_K_DYNAMO_TAG] != NULL) {
         return false;
     }
-    if (name == NULL) {
-        name = PyUnicode_InternFromString("torch._dynamo.mutation_guard");
-    }
-    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    PyObject *module = PyImport_GetModule(MP_NAME(MUTATION_GUARD));
     mp_err_drop();  // on doubt it is looked for again
     Py_XDECREF(module);
     return module != NULL;

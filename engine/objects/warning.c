@@ -5,6 +5,8 @@
  * has no frame, but knows what was found. */
 #include "objects/warning.h"
 
+#include "objects/names.h"
+
 enum {
     WARNING_CATEGORY,
     WARNING_TEXT,
@@ -39,14 +41,14 @@ mp_warning_show(PyObject *what, PyObject *text)
         return -1;
     }
     PyObject *globals = PyTuple_GET_ITEM(what, WARNING_GLOBALS);
-    PyObject *name = PyUnicode_InternFromString("__warningregistry__");
-    PyObject *registry = name == NULL ? NULL : PyDict_GetItemWithError(globals, name);
+    PyObject *registry = PyDict_GetItemWithError(globals, MP_NAME(WARNINGREGISTRY));
     long line = PyLong_AsLong(PyTuple_GET_ITEM(what, WARNING_LINE));
     int rc = -1;
     Py_XINCREF(registry);
     if (registry == NULL && !PyErr_Occurred()) {
         registry = PyDict_New();
-        if (registry != NULL && PyDict_SetItem(globals, name, registry) < 0) {
+        if (registry != NULL
+            && PyDict_SetItem(globals, MP_NAME(WARNINGREGISTRY), registry) < 0) {
             Py_CLEAR(registry);
         }
     }
@@ -56,7 +58,6 @@ mp_warning_show(PyObject *what, PyObject *text)
                                       PyTuple_GET_ITEM(what, WARNING_MODULE), registry);
     }
     Py_XDECREF(registry);
-    Py_XDECREF(name);
     return rc;
 }
 

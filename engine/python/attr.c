@@ -10,32 +10,11 @@
  * nothing is called here. C hooks of types that are not known abort. */
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "objects/own.h"
 #include "python/python.h"
 #include "read/read.h"
-
-static PyObject *str_getattribute, *str_getattr, *str_setattr, *str_delattr, *str_dict,
-    *str_wrapped;
-
-/* Interned names, made once. -1: exception. */
-static int
-attr_strings(void)
-{
-    if (str_dict != NULL) {
-        return 0;
-    }
-    str_getattribute = PyUnicode_InternFromString("__getattribute__");
-    str_getattr = PyUnicode_InternFromString("__getattr__");
-    str_setattr = PyUnicode_InternFromString("__setattr__");
-    str_delattr = PyUnicode_InternFromString("__delattr__");
-    str_wrapped = PyUnicode_InternFromString("__wrapped__");
-    str_dict = PyUnicode_InternFromString("__dict__");
-    return str_getattribute && str_getattr && str_setattr && str_delattr && str_wrapped
-                   && str_dict
-               ? 0
-               : -1;
-}
 
 /* Was the dict in `known` loaded as the __dict__ of n? Then the load need not be
  * repeated. */
@@ -162,8 +141,8 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     }
     if (with_hook && descr != NULL && (tp->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         // A descriptor that raises AttributeError hands over to __getattr__.
-        PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
-        rc = mp_guard_type_attr(T, tp, str_getattr, hook);
+        PyObject *hook = mp_type_lookup_borrow(tp, MP_NAME(GETATTR));
+        rc = mp_guard_type_attr(T, tp, MP_NAME(GETATTR), hook);
         if (rc == MP_OK && hook != NULL) {
             rc = PyFunction_Check(hook)
                      ? mp_load_const(T, hook)
@@ -189,8 +168,8 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     if (!with_hook) {
         return MP_OK;  // AttributeError, and the guards know why
     }
-    PyObject *hook = mp_type_lookup_borrow(tp, str_getattr);
-    rc = mp_guard_type_attr(T, tp, str_getattr, hook);
+    PyObject *hook = mp_type_lookup_borrow(tp, MP_NAME(GETATTR));
+    rc = mp_guard_type_attr(T, tp, MP_NAME(GETATTR), hook);
     if (rc != MP_OK || hook == NULL) {
         return rc;
     }
@@ -312,7 +291,8 @@ get_module_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         || mp_type_lookup_borrow(Py_TYPE(owner), name) != NULL) {
         return MP_OK;
     }
-    rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), str_getattr, &hook);
+    rc = mp_read_key(T, dict, mp_refgraph_find(&T->graph, dict), MP_NAME(GETATTR),
+                     &hook);
     if (rc != MP_OK || hook == NULL) {
         return rc;
     }
@@ -365,8 +345,8 @@ get_type_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n, PyObject *
         if (from_meta != NULL) {
             return mp_descr_bind(T, s, owner, n, name, from_meta);
         }
-        PyObject *hook = mp_type_lookup_borrow(meta, str_getattr);
-        rc = mp_guard_type_attr(T, meta, str_getattr, hook);
+        PyObject *hook = mp_type_lookup_borrow(meta, MP_NAME(GETATTR));
+        rc = mp_guard_type_attr(T, meta, MP_NAME(GETATTR), hook);
         return rc != MP_OK || hook == NULL ? rc : mp_attr_runs(T, s, hook);
     }
     PyTypeObject *tp = Py_TYPE(attr);
@@ -498,7 +478,7 @@ get_compiled_attr(mp_trace *T, mp_shadow *s, PyObject *owner, mp_node *n,
     static const char *const named[] = {"__name__", "__qualname__", "__module__",
                                         "__doc__", "__dict__"};
     PyObject *original = mp_compiled_original_borrow(owner);
-    PyObject *wrapped = PyObject_GenericGetAttr(owner, str_wrapped);
+    PyObject *wrapped = PyObject_GenericGetAttr(owner, MP_NAME(WRAPPED));
     Py_XDECREF(wrapped);  // only which one it is counts
     mp_err_drop();        // one without it is none of magpy.compile()
     bool is_wrapped = mp_name_is(name, "__wrapped__");
@@ -539,9 +519,6 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     assert(PyUnicode_Check(name));
     mp_val n;
     PyTypeObject *tp = Py_TYPE(owner);
-    if (attr_strings() < 0) {
-        return MP_ERR;
-    }
     mp_rc rc = mp_value(T, owner, &n);
     if (rc != MP_OK) {
         return rc;
@@ -566,9 +543,9 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         return get_compiled_attr(T, s, owner, n.node, name);
     }
     if (PyType_Check(owner)) {
-        PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
+        PyObject *over = mp_type_lookup_borrow(tp, MP_NAME(GETATTRIBUTE));
         if (over != NULL
-            && over != mp_type_lookup_borrow(&PyType_Type, str_getattribute)
+            && over != mp_type_lookup_borrow(&PyType_Type, MP_NAME(GETATTRIBUTE))
             && mp_c_base(tp) != tp) {
             return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "metaclass __getattribute__");
         }
@@ -577,8 +554,8 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
     if (tp == &PyModule_Type) {
         return get_module_attr(T, s, owner, name);
     }
-    PyObject *over = mp_type_lookup_borrow(tp, str_getattribute);
-    rc = mp_guard_type_attr(T, tp, str_getattribute, over);
+    PyObject *over = mp_type_lookup_borrow(tp, MP_NAME(GETATTRIBUTE));
+    rc = mp_guard_type_attr(T, tp, MP_NAME(GETATTRIBUTE), over);
     if (rc != MP_OK) {
         return rc;
     }
@@ -597,7 +574,7 @@ mp_record_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
         && !(Py_TYPE(over) == &PyWrapperDescr_Type
              && ((PyWrapperDescrObject *)over)->d_wrapped
                     == (void *)PyObject_GenericGetAttr)
-        && over != mp_type_lookup_borrow(&PyBaseObject_Type, str_getattribute)) {
+        && over != mp_type_lookup_borrow(&PyBaseObject_Type, MP_NAME(GETATTRIBUTE))) {
         return mp_record_alias_attr(T, s, owner, name);
     }
     return mp_record_generic_getattr(T, s, owner, name, true);
@@ -690,9 +667,6 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
 {
     assert(PyUnicode_Check(name));
     mp_val n;
-    if (attr_strings() < 0) {
-        return MP_ERR;
-    }
     mp_rc rc = mp_value(T, owner, &n);
     if (rc != MP_OK) {
         return rc;
@@ -702,7 +676,7 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
         return mp_record_setattr(T, s, owner, name, value);
     }
     PyTypeObject *tp = Py_TYPE(owner);
-    PyObject *hook_name = value != NULL ? str_setattr : str_delattr;
+    PyObject *hook_name = value != NULL ? MP_NAME(SETATTR) : MP_NAME(DELATTR);
     PyObject *hook = mp_type_lookup_borrow(tp, hook_name);
     rc = mp_guard_type_attr(T, tp, hook_name, hook);
     if (rc == MP_OK && PyModule_Check(owner)) {

@@ -17,28 +17,13 @@
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
 #include "objects/callables.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "objects/own.h"
 #include "objects/rows.h"
 #include "read/read.h"
 
 #define MAX_ARGS 255
-
-static PyObject *str_new, *str_init, *str_setitem, *str_del, *str_call;
-
-static int
-call_strings(void)
-{
-    if (str_call != NULL) {
-        return 0;
-    }
-    str_new = PyUnicode_InternFromString("__new__");
-    str_init = PyUnicode_InternFromString("__init__");
-    str_setitem = PyUnicode_InternFromString("__setitem__");
-    str_del = PyUnicode_InternFromString("__del__");
-    str_call = PyUnicode_InternFromString("__call__");
-    return str_new && str_init && str_setitem && str_del && str_call ? 0 : -1;
-}
 
 /* The same call with `self` in front of the arguments. */
 mp_rc
@@ -61,11 +46,6 @@ mp_call_with_self(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *self,
 static mp_rc
 ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
 {
-    static PyObject *name;  // interned
-    if (name == NULL
-        && (name = PyUnicode_InternFromString("__torch_function__")) == NULL) {
-        return MP_ERR;
-    }
     bool holds = PyTuple_Check(arg) || PyList_Check(arg);
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0;
@@ -74,7 +54,8 @@ ask_override(mp_trace *T, mp_shadow *s, PyObject *arg, int depth)
     }
     bool asked =
         mp_op_asks_object(arg) || (PyType_Check(arg) && !mp_tensor_is_any(arg));
-    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, name) : rc;
+    return rc == MP_OK && asked ? mp_record_getattr(T, s, arg, MP_NAME(TORCH_FUNCTION))
+                                : rc;
 }
 
 /* An operation is about to run.  ASKS: a function that asks its arguments for
@@ -217,8 +198,7 @@ mp_rc
 mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
 {
     PyObject *call;
-    mp_rc rc =
-        call_strings() < 0 ? MP_ERR : mp_special(T, (PyObject *)cls, "__call__", &call);
+    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
     *runs = rc == MP_OK && call != NULL && PyFunction_Check(call);
     if (rc != MP_OK || *runs) {
         return rc;
@@ -226,15 +206,15 @@ mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
     if (!mp_is_storing_type(mp_c_base(cls))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
     }
-    if (mp_type_lookup_borrow(cls, str_del) != NULL) {
+    if (mp_type_lookup_borrow(cls, MP_NAME(DEL)) != NULL) {
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
                               cls->tp_name);
     }
-    rc = prepare_constructor(T, cls, str_new, runs);
-    rc = rc != MP_OK ? rc : prepare_constructor(T, cls, str_init, runs);
+    rc = prepare_constructor(T, cls, MP_NAME(NEW), runs);
+    rc = rc != MP_OK ? rc : prepare_constructor(T, cls, MP_NAME(INIT), runs);
     if (rc == MP_OK && PyType_IsSubtype(cls, &PyODict_Type)) {
         // __init__ fills it with that
-        rc = prepare_constructor(T, cls, str_setitem, runs);
+        rc = prepare_constructor(T, cls, MP_NAME(SETITEM), runs);
     }
     return rc;
 }
@@ -244,16 +224,16 @@ bool
 mp_constructor_reads(PyTypeObject *cls)
 {
     PyTypeObject *base = mp_c_base(cls), *plain = (PyTypeObject *)PyExc_BaseException;
-    PyObject *init = mp_type_lookup_borrow(cls, str_init);
-    PyObject *make = mp_type_lookup_borrow(cls, str_new);
+    PyObject *init = mp_type_lookup_borrow(cls, MP_NAME(INIT));
+    PyObject *make = mp_type_lookup_borrow(cls, MP_NAME(NEW));
     bool new_ignores = base->tp_new == PyBaseObject_Type.tp_new
                        || base->tp_new == plain->tp_new
                        || base->tp_new == PyType_GenericNew
                        || PyType_IsSubtype(base, &PyDict_Type) || base == &PySet_Type;
     bool init_ignores =
         base->tp_init == PyBaseObject_Type.tp_init || base->tp_init == plain->tp_init;
-    return !(new_ignores || make != mp_type_lookup_borrow(base, str_new))
-           || !(init_ignores || init != mp_type_lookup_borrow(base, str_init));
+    return !(new_ignores || make != mp_type_lookup_borrow(base, MP_NAME(NEW)))
+           || !(init_ignores || init != mp_type_lookup_borrow(base, MP_NAME(INIT)));
 }
 
 /* An instance of cls is about to be made.  What its C constructor reads of the arguments
@@ -757,8 +737,8 @@ mp_callee_is_watched(PyObject *callee)
     if (PyMethod_Check(callee)) {
         callee = PyMethod_GET_FUNCTION(callee);
     }
-    if (!PyFunction_Check(callee) && !PyType_Check(callee) && call_strings() == 0) {
-        PyObject *call = mp_type_lookup_borrow(Py_TYPE(callee), str_call);
+    if (!PyFunction_Check(callee) && !PyType_Check(callee)) {
+        PyObject *call = mp_type_lookup_borrow(Py_TYPE(callee), MP_NAME(CALL));
         callee = call != NULL && PyFunction_Check(call) ? call : callee;
     }
     int flags = mp_op_flags_of(callee);
@@ -774,9 +754,6 @@ mp_record_callee(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *const *a
     assert(callee != NULL && nargs >= 0);
     assert(kwnames == NULL || PyTuple_Check(kwnames));
     mp_val n;
-    if (call_strings() < 0) {
-        return MP_ERR;
-    }
     mp_rc rc = mp_value(T, callee, &n);
     if (rc != MP_OK) {
         return rc;

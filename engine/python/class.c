@@ -9,6 +9,7 @@
  */
 #include "cfunc/cfunc.h"
 #include "objects/callables.h"
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -374,7 +375,7 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     assert(PyType_Check(cls));
     static const char *const hooks[] = {"__format__", "__str__", "__repr__"};
     PyHeapTypeObject *heap = (PyHeapTypeObject *)cls;
-    PyObject *found = NULL, *name;
+    PyObject *found = NULL;
     mp_val n;
     mp_rc rc = mp_value(T, cls, &n);
     rc = rc != MP_OK ? rc
@@ -387,20 +388,14 @@ mp_read_class_text(mp_trace *T, PyObject *cls, bool *runs)
     if (rc != MP_OK || *runs || !(heap->ht_type.tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         return rc;
     }
-    if ((name = PyUnicode_InternFromString("__qualname__")) == NULL) {
-        return MP_ERR;
-    }
     if (n.node->reg >= 0) {
-        rc = mp_load(T, MP_G_LOAD_FIELD, n.node->reg, name, MP_F_TYPE_QUALNAME,
-                     heap->ht_qualname);
+        rc = mp_load(T, MP_G_LOAD_FIELD, n.node->reg, MP_NAME(QUALNAME),
+                     MP_F_TYPE_QUALNAME, heap->ht_qualname);
     }
-    Py_SETREF(name, PyUnicode_InternFromString("__module__"));
-    if (rc == MP_OK && name != NULL) {
-        PyObject *module = mp_type_lookup_borrow((PyTypeObject *)cls, name);
-        rc = mp_guard_type_attr(T, (PyTypeObject *)cls, name, module);
-    }
-    Py_XDECREF(name);
-    return name == NULL ? MP_ERR : rc;
+    PyObject *module = mp_type_lookup_borrow((PyTypeObject *)cls, MP_NAME(MODULE));
+    return rc != MP_OK
+               ? rc
+               : mp_guard_type_attr(T, (PyTypeObject *)cls, MP_NAME(MODULE), module);
 }
 
 /* If the name of this class or function occurs in `text`, guard that name: error
@@ -428,11 +423,8 @@ guard_name_in(mp_trace *T, PyObject *text, PyObject *obj)
     if (rc != MP_OK || n == NULL || n->reg < 0) {
         return rc;
     }
-    PyObject *step = PyUnicode_InternFromString(
-        field == MP_F_TYPE_NAME ? "__name__" : "__qualname__");
-    rc = step == NULL ? MP_ERR : mp_load(T, MP_G_LOAD_FIELD, n->reg, step, field, name);
-    Py_XDECREF(step);
-    return rc;
+    PyObject *step = field == MP_F_TYPE_NAME ? MP_NAME(NAME) : MP_NAME(QUALNAME);
+    return mp_load(T, MP_G_LOAD_FIELD, n->reg, step, field, name);
 }
 
 /* An exception that C code raised: guards the names in its message. */

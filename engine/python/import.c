@@ -6,6 +6,7 @@
  * the submodule in sys.modules.
  * Everything is worked out here as importlib does, without running it.
  */
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -187,10 +188,8 @@ has_attr(PyObject *module, PyObject *name)
 static mp_rc
 check_names(mp_trace *T, mp_shadow *s, PyObject *module, PyObject *names)
 {
-    PyObject *path = PyUnicode_InternFromString("__path__");
-    mp_rc rc = path == NULL ? MP_ERR : mp_record_getattr(T, s, module, path);
-    bool is_package = rc == MP_OK && has_attr(module, path);
-    Py_XDECREF(path);
+    mp_rc rc = mp_record_getattr(T, s, module, MP_NAME(PATH));
+    bool is_package = rc == MP_OK && has_attr(module, MP_NAME(PATH));
     for (Py_ssize_t i = 0; rc == MP_OK && is_package && PyTuple_Check(names)
                            && i < PyTuple_GET_SIZE(names);
          i++) {

@@ -15,6 +15,7 @@
  *  3 Operands are borrowed from the frame.  They stay valid, because nothing here runs code
  *    that could pop them. */
 #include "cfunc/cfunc.h"
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -173,15 +174,13 @@ read_parts(mp_trace *T, mp_shadow *s, const mp_instr *in)
 static mp_rc
 make_function(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    static const char *const names[] = {"__name__", "__builtins__"};
+    PyObject *const names[] = {MP_NAME(NAME), MP_NAME(BUILTINS)};
     PyObject *dict, *value;
     mp_node *n;
     mp_rc rc = read_parts(T, s, in);
     rc = rc != MP_OK ? rc : globals_node(T, s, &dict, &n);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && rc == MP_OK; i++) {
-        PyObject *key = PyUnicode_InternFromString(names[i]);
-        rc = key == NULL ? MP_ERR : mp_read_key(T, dict, n, key, &value);
-        Py_XDECREF(key);
+        rc = mp_read_key(T, dict, n, names[i], &value);
     }
     return rc;
 }
@@ -213,10 +212,8 @@ load_name_or_deref(mp_trace *T, mp_shadow *s, const mp_instr *in)
 static mp_rc
 setup_annotations(mp_trace *T, mp_shadow *s)
 {
-    PyObject *name = PyUnicode_InternFromString("__annotations__");
     bool found;
-    mp_rc rc = name == NULL ? MP_ERR : mp_record_load_name(T, s, name, &found);
-    Py_XDECREF(name);
+    mp_rc rc = mp_record_load_name(T, s, MP_NAME(ANNOTATIONS), &found);
     if (rc == MP_OK && !found && !PyDict_CheckExact(mp_frame_names_borrow(s->f))) {
         return mp_trace_abort(T, MP_AB_OPCODE, "annotations in a dict of another type");
     }
@@ -227,15 +224,10 @@ setup_annotations(mp_trace *T, mp_shadow *s)
 static mp_rc
 load_build_class(mp_trace *T, mp_shadow *s)
 {
-    PyObject *name = PyUnicode_InternFromString("__build_class__");
     PyObject *dict = mp_frame_builtins_borrow(s->f), *value;
     mp_node *n;
-    mp_rc rc = name == NULL ? MP_ERR : namespace_node(T, dict, &n);
-    if (rc == MP_OK) {
-        rc = mp_read_key(T, dict, n, name, &value);
-    }
-    Py_XDECREF(name);
-    return rc;
+    mp_rc rc = namespace_node(T, dict, &n);
+    return rc != MP_OK ? rc : mp_read_key(T, dict, n, MP_NAME(BUILD_CLASS), &value);
 }
 
 /* -- Handlers: super() -------------------------------------------------------------------- */

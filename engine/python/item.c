@@ -13,6 +13,7 @@
 
 #include "cfunc/cfunc.h"
 #include "graph/graph.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "read/read.h"
 
@@ -113,13 +114,9 @@ mp_read_tuple_field(mp_trace *T, PyObject *owner, mp_node *n, PyObject *field)
 static mp_rc
 make_default(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key)
 {
-    PyObject *name = PyUnicode_InternFromString("default_factory");
-    if (name == NULL) {
-        return MP_ERR;
-    }
+    PyObject *const name = MP_NAME(DEFAULT_FACTORY);
     mp_rc rc = mp_record_getattr(T, s, obj, name);
     PyObject *factory = rc == MP_OK ? PyObject_GenericGetAttr(obj, name) : NULL;
-    Py_DECREF(name);
     if (rc == MP_OK && factory == NULL) {
         return MP_ERR;
     }
@@ -159,13 +156,8 @@ getitem_dict(mp_trace *T, mp_shadow *s, PyObject *obj, mp_node *n, PyObject *key
 static mp_rc
 getitem_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *key)
 {
-    PyObject *name = PyUnicode_InternFromString("__class_getitem__");
-    if (name == NULL) {
-        return MP_ERR;
-    }
-    PyObject *found = mp_type_lookup_borrow(cls, name);
-    mp_rc rc = mp_guard_type_attr(T, cls, name, found);
-    Py_DECREF(name);
+    PyObject *found = mp_type_lookup_borrow(cls, MP_NAME(CLASS_GETITEM));
+    mp_rc rc = mp_guard_type_attr(T, cls, MP_NAME(CLASS_GETITEM), found);
     if (rc != MP_OK || found == NULL) {
         return rc;
     }

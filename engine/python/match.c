@@ -1,6 +1,7 @@
 /* python/match.c - what a match statement reads (kinds, lengths, keys, attributes), and the
  * classes of an except clause. */
 #include "cfunc/cfunc.h"
+#include "objects/names.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -43,17 +44,13 @@ mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cl
         return rc;
     }
     if (count > 0 && (((PyTypeObject *)cls)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
-        PyObject *key = PyUnicode_InternFromString("__match_args__");
-        PyObject *found =
-            key == NULL ? NULL : mp_type_lookup_borrow((PyTypeObject *)cls, key);
-        if (key != NULL && mp_type_lookup_borrow(Py_TYPE(cls), key) != NULL) {
-            Py_DECREF(key);
+        PyObject *const key = MP_NAME(MATCH_ARGS);
+        PyObject *found = mp_type_lookup_borrow((PyTypeObject *)cls, key);
+        if (mp_type_lookup_borrow(Py_TYPE(cls), key) != NULL) {
             return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__match_args__ of a %s",
                                   mp_type_name(cls));
         }
-        rc = key == NULL ? MP_ERR
-                         : mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
-        Py_XDECREF(key);
+        rc = mp_guard_type_attr(T, (PyTypeObject *)cls, key, found);
         for (Py_ssize_t i = 0; rc == MP_OK && found != NULL && PyTuple_Check(found)
                                && i < count && i < PyTuple_GET_SIZE(found)
                                && PyUnicode_CheckExact(PyTuple_GET_ITEM(found, i));
@@ -73,14 +70,14 @@ mp_record_match_class(mp_trace *T, mp_shadow *s, PyObject *subject, PyObject *cl
 mp_rc
 mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
 {
-    PyObject *name = PyUnicode_InternFromString("get"), *found = NULL, *own;
-    mp_rc rc = name == NULL ? MP_ERR : mp_unwrap_proxy(T, &mapping);
+    PyObject *const name = MP_NAME(GET);
+    mp_rc rc = mp_unwrap_proxy(T, &mapping);
     if (rc == MP_OK && !PyDict_CheckExact(mapping)) {
-        found = mp_type_lookup_borrow(Py_TYPE(mapping), name);
+        PyObject *found = mp_type_lookup_borrow(Py_TYPE(mapping), name);
         rc = mp_record_getattr(T, s, mapping, name);
         PyObject *dict = rc == MP_OK ? mp_instance_dict_borrow(mapping) : NULL;
         bool shadowed = dict != NULL && PyDict_GetItemWithError(dict, name) != NULL;
-        own = mp_type_lookup_borrow(&PyDict_Type, name);
+        PyObject *own = mp_type_lookup_borrow(&PyDict_Type, name);
         if (rc == MP_OK
             && (shadowed || found == NULL
                 || !(PyFunction_Check(found)
@@ -90,7 +87,6 @@ mp_record_match_keys(mp_trace *T, mp_shadow *s, PyObject *mapping)
         }
         s->below = MP_BELOW_WATCH;
     }
-    Py_XDECREF(name);
     s->post = MP_POST_RESULT;
     return rc != MP_OK || !PyDict_Check(mapping) ? rc : mp_read_items(T, mapping);
 }

@@ -10,6 +10,7 @@
 
 #include "graph/graph.h"
 #include "guard/field.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 #include "objects/rows.h"
 #include "read/read.h"
@@ -344,16 +345,13 @@ mp_record_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name)
     return rc != MP_OK || runs ? rc : read_operand(T, a, n.node, false);
 }
 
-static PyObject *str_format;  // interned, for the process
-
 /* object.__repr__ prints an address, C types print state that is not guarded. */
 static bool
 text_is_opaque(mp_trace *T, PyObject *obj, bool nested)
 {
     mp_node *n = mp_is_constant(obj) ? NULL : mp_refgraph_find(&T->graph, obj);
     PyTypeObject *tp = Py_TYPE(obj);
-    PyObject *format =
-        str_format == NULL ? NULL : mp_type_lookup_borrow(tp, str_format);
+    PyObject *format = mp_type_lookup_borrow(tp, MP_NAME(FORMAT));
     PyTypeObject *in_c = mp_c_base(tp);  // the part that the class does not override
     bool in_python = tp != in_c
                      && (tp->tp_repr != in_c->tp_repr
@@ -443,10 +441,6 @@ look_at_text(mp_trace *T, PyObject *obj, bool nested)
 mp_rc
 mp_look_at_text(mp_trace *T, PyObject *obj)
 {
-    if (str_format == NULL
-        && (str_format = PyUnicode_InternFromString("__format__")) == NULL) {
-        return MP_ERR;
-    }
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0;
          rc == MP_OK && PyTuple_CheckExact(obj) && i < PyTuple_GET_SIZE(obj); i++) {

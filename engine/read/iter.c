@@ -4,6 +4,7 @@
  * container without advancing it, but its tp_traverse shows the objects that it refers
  * to: the container, or another iterator.  All of the container is read, whatever part of
  * it is left. */
+#include "objects/names.h"
 #include "objects/rows.h"
 #include "read/read.h"
 
@@ -172,7 +173,6 @@ hands_out_raw(PyTypeObject *base)
 bool
 mp_is_opaque_external(PyObject *obj, const mp_node *n)
 {
-    static PyObject *name;  // interned, for the process
     if (n == NULL || n->reg < 0 || n->kind == MP_NODE_TENSOR || mp_is_identity(obj)
         || PyMethod_Check(obj) || Py_IS_TYPE(obj, &PyDictProxy_Type) || mp_is_array(obj)
         || mp_is_dtype(obj)) {
@@ -184,12 +184,8 @@ mp_is_opaque_external(PyObject *obj, const mp_node *n)
     if (Py_TYPE(obj)->tp_iter == NULL) {
         return hands_out_raw(mp_c_base(Py_TYPE(obj)));
     }
-    if (name == NULL && (name = PyUnicode_InternFromString("__iter__")) == NULL) {
-        mp_err_drop();
-        return true;
-    }
     // A class in Python has a function there; array.array and those that extend it do not.
-    PyObject *iter = mp_type_lookup_borrow(Py_TYPE(obj), name);
+    PyObject *iter = mp_type_lookup_borrow(Py_TYPE(obj), MP_NAME(ITER));
     return iter != NULL && Py_IS_TYPE(iter, &PyWrapperDescr_Type);
 }
 

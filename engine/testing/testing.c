@@ -5,6 +5,7 @@
  * meet a recording of magpy._engine.
  */
 #include "compat/compat.h"
+#include "objects/names.h"
 #include "objects/rows.h"
 #include "objects/types.h"
 
@@ -36,7 +37,8 @@ testing_exec(PyObject *module)
                              mp_testing_effect_methods, mp_testing_tensor_methods,
                              mp_testing_number_methods, testing_types_methods};
 
-    if (mp_compat_init(module) < 0 || mp_types_init() < 0 || mp_rows_init() < 0) {
+    if (mp_compat_init(module) < 0 || mp_names_init() < 0 || mp_types_init() < 0
+        || mp_rows_init() < 0) {
         return -1;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(tables); i++) {

@@ -6,6 +6,8 @@
  */
 #include "trace/trace.h"
 
+#include "objects/names.h"
+
 /* TYPE_ATTR: a look-up of the name through the MRO of the type finds this object, or
  * nothing (found == NULL).  Types that cannot be changed need no guard, nor does a name
  * that the run has set. */
@@ -93,13 +95,10 @@ guard_old_mro(mp_trace *T, PyTypeObject *type)
     }
     mp_rc rc = mp_load_const(T, (PyObject *)type);
     mp_node *n = mp_refgraph_find(&T->graph, (PyObject *)type);
-    PyObject *name = PyUnicode_InternFromString("__mro__");
-    if (name == NULL || rc != MP_OK) {
-        Py_XDECREF(name);
-        return rc != MP_OK ? rc : MP_ERR;
+    if (rc != MP_OK) {
+        return rc;
     }
-    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, name, MP_F_TYPE_MRO, type->tp_mro);
-    Py_DECREF(name);
+    rc = mp_load(T, MP_G_LOAD_FIELD, n->reg, MP_NAME(MRO), MP_F_TYPE_MRO, type->tp_mro);
     return rc != MP_OK ? rc : mp_load_const(T, type->tp_mro);
 }
 

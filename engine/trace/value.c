@@ -20,6 +20,7 @@
 
 #include "guard/plant.h"
 #include "objects/equal.h"
+#include "objects/names.h"
 #include "objects/operators.h"
 
 static PyTypeObject *constant_types[64];
@@ -352,12 +353,8 @@ is_local(PyObject *v)
         || !PyType_HasFeature((PyTypeObject *)v, Py_TPFLAGS_HEAPTYPE)) {
         return false;
     }
-    static PyObject *mark;  // interned
-    if (mark == NULL && (mark = PyUnicode_InternFromString("<locals>")) == NULL) {
-        mp_err_drop();  // then it may be
-        return true;
-    }
-    return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, mark) != 0;
+    return PyUnicode_Contains(((PyHeapTypeObject *)v)->ht_qualname, MP_NAME(LOCALS))
+           != 0;
 }
 
 /* A call in a gap returned v: remember its address, for a guard on it could never hold
