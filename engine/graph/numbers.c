@@ -141,32 +141,18 @@ add_row(mp_trace *T, mp_graph_numbers *g, int32_t number)
     return there < 0 ? MP_ERR : MP_OK;
 }
 
-/* The leaves of one argument tree. */
-static mp_rc
-add_tree(mp_trace *T, mp_graph_numbers *g, PyObject *tree)
+typedef struct {
+    mp_trace *T;
+    mp_graph_numbers *g;
+} adding;
+
+static int
+add_leaf(void *ctx, PyObject *leaf)
 {
-    mp_rc rc = MP_OK;
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    if (mp_number_leaf_check(tree)) {
-        return add_row(T, g, (int32_t)mp_number_leaf_index(tree));
-    }
-    if (PySlice_Check(tree)) {
-        PySliceObject *slice = (PySliceObject *)tree;
-        PyObject *parts[] = {slice->start, slice->stop, slice->step};
-        for (int i = 0; i < 3 && rc == MP_OK; i++) {
-            rc = add_tree(T, g, parts[i]);
-        }
-    }
-    if (PyList_Check(tree) || PyTuple_Check(tree)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree) && rc == MP_OK; i++) {
-            rc = add_tree(T, g, PySequence_Fast_GET_ITEM(tree, i));
-        }
-    }
-    while (rc == MP_OK && PyDict_Check(tree) && PyDict_Next(tree, &pos, &key, &value)) {
-        rc = add_tree(T, g, value);
-    }
-    return rc;
+    const adding *to = ctx;
+    return mp_number_leaf_check(leaf)
+               ? add_row(to->T, to->g, (int32_t)mp_number_leaf_index(leaf))
+               : MP_OK;
 }
 
 /* All rows that the arguments of the log's operations need. */
@@ -174,14 +160,15 @@ static mp_rc
 numbers_collect(mp_trace *T, mp_graph_numbers *g)
 {
     *g = (mp_graph_numbers){NULL, 0, PyDict_New()};
-    mp_rc rc = g->rows == NULL ? MP_ERR : MP_OK;
+    adding to = {T, g};
+    int rc = g->rows == NULL ? MP_ERR : MP_OK;
     for (Py_ssize_t i = 0;
          T->symbols.cap > 0 && rc == MP_OK && i < PyList_GET_SIZE(T->ops); i++) {
         PyObject *op = PyList_GET_ITEM(T->ops, i);
-        rc = add_tree(T, g, PyTuple_GET_ITEM(op, 1));
-        rc = rc != MP_OK ? rc : add_tree(T, g, PyTuple_GET_ITEM(op, 2));
+        rc = mp_tree_walk(PyTuple_GET_ITEM(op, 1), add_leaf, &to);
+        rc = rc != MP_OK ? rc : mp_tree_walk(PyTuple_GET_ITEM(op, 2), add_leaf, &to);
     }
-    return rc;
+    return (mp_rc)rc;
 }
 
 /* -- Layouts of inputs ------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "objects/operators.h"
+#include "plan/value.h"
 #include "torch/levels.h"
 
 /* Of the memory that a tensor has, or the one that it wraps. */
@@ -46,20 +47,17 @@ op_argument(const mp_pending_op *op, Py_ssize_t at, PyObject *name)
                : value;
 }
 
+static int
+is_leaf(void *leaf, PyObject *part)
+{
+    return part == leaf;
+}
+
 /* Is the tensor with this leaf in an argument tree? */
 static bool
 tree_holds(PyObject *tree, PyObject *leaf)
 {
-    if (tree == NULL || tree == leaf) {
-        return tree != NULL;
-    }
-    bool holds = false;
-    if (PyTuple_Check(tree) || PyList_Check(tree)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree) && !holds; i++) {
-            holds = tree_holds(PySequence_Fast_GET_ITEM(tree, i), leaf);
-        }
-    }
-    return holds;
+    return mp_tree_walk(tree, is_leaf, leaf) != 0;
 }
 
 /* `training`, `inplace`, `max_norm`: (position, name, default), or None: always. */

@@ -210,3 +210,33 @@ mp_value_index(PyObject *o)
     assert(mp_value_check(o));
     return ((mp_ValueObject *)o)->index;
 }
+
+int
+mp_tree_walk(PyObject *tree, mp_tree_visit visit, void *ctx)
+{
+    int rc = 0;
+    if (tree == NULL) {
+        return 0;
+    }
+    if (PyTuple_Check(tree) || PyList_Check(tree)) {
+        for (Py_ssize_t i = 0; rc == 0 && i < PySequence_Fast_GET_SIZE(tree); i++) {
+            rc = mp_tree_walk(PySequence_Fast_GET_ITEM(tree, i), visit, ctx);
+        }
+        return rc;
+    }
+    if (PyDict_Check(tree)) {
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        while (rc == 0 && PyDict_Next(tree, &pos, &key, &value)) {
+            rc = mp_tree_walk(value, visit, ctx);
+        }
+        return rc;
+    }
+    if (PySlice_Check(tree)) {
+        const PySliceObject *slice = (PySliceObject *)tree;
+        rc = mp_tree_walk(slice->start, visit, ctx);
+        rc = rc != 0 ? rc : mp_tree_walk(slice->stop, visit, ctx);
+        return rc != 0 ? rc : mp_tree_walk(slice->step, visit, ctx);
+    }
+    return visit(ctx, tree);
+}

@@ -19,4 +19,10 @@ PyObject *mp_number_leaf_new(Py_ssize_t number);
 int mp_number_leaf_check(PyObject *o);
 Py_ssize_t mp_number_leaf_index(PyObject *o);
 
+/* Go through a tree of arguments or results (graph/tree.c): visit gets each part that is no
+ * tuple, list, dict or slice, until it answers other than 0; that is the answer.  tree: or
+ * NULL. */
+typedef int (*mp_tree_visit)(void *ctx, PyObject *leaf);
+int mp_tree_walk(PyObject *tree, mp_tree_visit visit, void *ctx);
+
 #endif

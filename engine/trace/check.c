@@ -519,36 +519,14 @@ value_number(const log_walk *w, PyObject *value)
     return index < 0 ? (w->finished ? -1 : w->n_inputs - 1 - index) : index;
 }
 
-typedef void (*value_visit)(log_walk *w, PyObject *value);
-
-/* Visit each Value in a tree of arguments or results. */
-static void
-walk_tree(log_walk *w, PyObject *tree, value_visit visit)
-{
-    if (tree == NULL) {
-        return;
-    }
-    if (mp_value_check(tree)) {
-        visit(w, tree);
-    }
-    else if (PyTuple_CheckExact(tree) || PyList_CheckExact(tree)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree); i++) {
-            walk_tree(w, PySequence_Fast_GET_ITEM(tree, i), visit);
-        }
-    }
-    else if (PyDict_CheckExact(tree)) {
-        PyObject *value;
-        Py_ssize_t pos = 0;
-        while (PyDict_Next(tree, &pos, NULL, &value)) {
-            walk_tree(w, value, visit);
-        }
-    }
-}
-
 /* LOG_ORDER: an argument is an input or the result of an earlier entry. */
-static void
-value_used(log_walk *w, PyObject *value)
+static int
+value_used(void *ctx, PyObject *value)
 {
+    log_walk *w = ctx;
+    if (!mp_value_check(value)) {
+        return 0;
+    }
     int64_t number = value_number(w, value), result = number - w->n_inputs;
     must(w->T, w->order, w->item,
          number >= 0
@@ -558,12 +536,17 @@ value_used(log_walk *w, PyObject *value)
     must(w->T, MP_I_LOG_LEAF, w->item,
          result < 0 ? w->finished || w->T->inputs[number]->leaf == value
                     : w->leaves == NULL || w->leaves[result] == value);
+    return 0;
 }
 
 /* LOG_RESULT: results are numbered in the order of the log. */
-static void
-value_made(log_walk *w, PyObject *value)
+static int
+value_made(void *ctx, PyObject *value)
 {
+    log_walk *w = ctx;
+    if (!mp_value_check(value)) {
+        return 0;
+    }
     int64_t result = value_number(w, value) - w->n_inputs;
     must(w->T, w->result, w->item, result > w->last && result < w->n_values);
     w->last = result;
@@ -571,6 +554,7 @@ value_made(log_walk *w, PyObject *value)
         w->defined[result] = 1;
     }
     must(w->T, MP_I_LOG_LEAF, w->item, w->leaves == NULL || w->leaves[result] == value);
+    return 0;
 }
 
 static void
@@ -583,9 +567,9 @@ walk_log(log_walk *w, PyObject *ops, Py_ssize_t from)
              PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 4
                  && PyTuple_CheckExact(PyTuple_GET_ITEM(entry, 1))
                  && PyDict_CheckExact(PyTuple_GET_ITEM(entry, 2)));
-        walk_tree(w, PyTuple_GET_ITEM(entry, 1), value_used);
-        walk_tree(w, PyTuple_GET_ITEM(entry, 2), value_used);
-        walk_tree(w, PyTuple_GET_ITEM(entry, 3), value_made);
+        mp_tree_walk(PyTuple_GET_ITEM(entry, 1), value_used, w);
+        mp_tree_walk(PyTuple_GET_ITEM(entry, 2), value_used, w);
+        mp_tree_walk(PyTuple_GET_ITEM(entry, 3), value_made, w);
     }
 }
 
@@ -652,10 +636,10 @@ check_log_all(const mp_trace *T)
         }
         walk_log(&w, T->ops, 0);
         w.item = PyList_GET_SIZE(T->ops);
-        walk_tree(&w, T->op.args, value_used);
-        walk_tree(&w, T->op.kwargs, value_used);
-        walk_tree(&w, T->apply.op.args, value_used);
-        walk_tree(&w, T->apply.op.kwargs, value_used);
+        mp_tree_walk(T->op.args, value_used, &w);
+        mp_tree_walk(T->op.kwargs, value_used, &w);
+        mp_tree_walk(T->apply.op.args, value_used, &w);
+        mp_tree_walk(T->apply.op.kwargs, value_used, &w);
     }
     free(w.defined);
     free(w.leaves);

@@ -104,30 +104,20 @@ row_of_leaf(mp_trace *T, PyObject *leaf)
     return found;
 }
 
-/* Pin what an argument of the entry shows. */
-static mp_rc
-know_parts(mp_trace *T, PyObject *tree)
+/* Pin what a part of an argument of the entry shows. */
+static int
+know_part(void *ctx, PyObject *leaf)
 {
-    mp_rc rc = MP_OK;
-    PyObject *key, *value;
-    Py_ssize_t pos = 0;
-    if (mp_number_leaf_check(tree)) {
-        return mp_pin_number(T, (int32_t)mp_number_leaf_index(tree));
+    mp_trace *T = ctx;
+    if (mp_number_leaf_check(leaf)) {
+        return mp_pin_number(T, (int32_t)mp_number_leaf_index(leaf));
     }
-    if (mp_value_check(tree)) {
-        mp_late *part = row_of_leaf(T, tree);
-        assert(part != NULL && part->of_numbers);
-        return know_text(T, part);
+    if (!mp_value_check(leaf)) {
+        return MP_OK;
     }
-    if (PyTuple_Check(tree) || PyList_Check(tree)) {
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(tree) && rc == MP_OK; i++) {
-            rc = know_parts(T, PySequence_Fast_GET_ITEM(tree, i));
-        }
-    }
-    while (rc == MP_OK && PyDict_Check(tree) && PyDict_Next(tree, &pos, &key, &value)) {
-        rc = know_parts(T, value);
-    }
-    return rc;
+    mp_late *part = row_of_leaf(T, leaf);
+    assert(part != NULL && part->of_numbers);
+    return know_text(T, part);
 }
 
 /* Its entry stays in the log; nobody asks for the result. */
@@ -139,7 +129,8 @@ know_text(mp_trace *T, mp_late *l)
         return MP_OK;
     }
     l->known = true;
-    return know_parts(T, PyTuple_GET_ITEM(PyList_GET_ITEM(T->ops, l->at), 1));
+    PyObject *entry = PyList_GET_ITEM(T->ops, l->at);
+    return (mp_rc)mp_tree_walk(PyTuple_GET_ITEM(entry, 1), know_part, T);
 }
 
 mp_rc
