@@ -1,6 +1,9 @@
 """Sizes and numbers that change from call to call, in programs with tensors."""
 
 import functools
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -414,3 +417,21 @@ def test_a_cached_function_of_an_object_and_new_sizes():
         assert torch.equal(fast(x), x[: n // 2].sum() * 3)  # (f would fill the cache)
     stats = magpy.stats(fast)
     assert (stats["recordings"], stats["hits"]) == (4, 12)
+
+
+def test_sizes_that_vary_import_no_compiler():
+    """Some of them register with an ABC: recordings that asked one would be of no use."""
+    program = """
+    import sys
+    import torch
+    import magpy
+
+    compiled = magpy.compile(lambda x: x * x.shape[0], backend="eager")
+    for n in range(2, 7):
+        assert compiled(torch.ones(n))[0] == n
+    stats = magpy.stats(compiled)
+    print(stats["recordings"], stats["hits"], "torch.export._trace" in sys.modules)
+    """
+    run = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.stdout == "2 3 False\n", done.stderr

@@ -101,6 +101,20 @@ def forget() -> None:
             clear()
 
 
+class _Env(ShapeEnv):
+    """Torch's symbols, without the lines of user code that asked for them.
+
+    To find such a line torch imports its compilers.  That takes seconds, and a library
+    among them registers with an ABC, which ends all recordings that asked one.
+    """
+
+    def _get_user_frame(self) -> None:
+        return None
+
+    def _is_python_assert(self) -> bool:
+        return False  # (asked of that line; no operation is called in an assert here)
+
+
 class World:
     """Symbols, fake tensors over them, guards.
 
@@ -118,7 +132,7 @@ class World:
     @cached_property
     def env(self) -> Any:
         """Torch's symbols.  Most recordings need none: rules answer."""
-        return ShapeEnv(
+        return _Env(
             duck_shape=False,
             allow_scalar_outputs=self._unbacked,
             allow_dynamic_output_shape_ops=self._unbacked,
