@@ -53,12 +53,29 @@ mp_rule_new(mp_trace *T, mp_shadow *s, const mp_call *c)
     return mp_read_args(T, args, c->count, false, &has_tensor);
 }
 
+/* Does a metaclass in Python ask for type.__call__, from its own __call__ as a rule? */
+static bool
+passes_metaclass(const mp_call *c)
+{
+    PyObject *call = PyType_Check(c->args[0])
+                         ? mp_type_lookup_borrow(Py_TYPE(c->args[0]), MP_NAME(CALL))
+                         : NULL;
+    return Py_IS_TYPE(c->callee, &PyWrapperDescr_Type)
+           && PyDescr_TYPE(c->callee) == &PyType_Type && call != NULL
+           && PyFunction_Check(call);
+}
+
 mp_rc
 mp_rule_type_call(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
-    return c->nargs < 1 ? MP_OK
-                        : mp_record_callee(T, s, c->args[0], c->args + 1, c->nargs - 1,
-                                           c->kwnames);
+    if (c->nargs < 1) {
+        return MP_OK;
+    }
+    PyObject *callee = c->args[0], *const *args = c->args + 1;
+    return passes_metaclass(c)
+               ? mp_call_constructors(T, s, (PyTypeObject *)callee, args, c->nargs - 1,
+                                      c->kwnames)
+               : mp_record_callee(T, s, callee, args, c->nargs - 1, c->kwnames);
 }
 
 mp_rc

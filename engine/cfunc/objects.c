@@ -363,16 +363,18 @@ mp_record_alias_attr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name)
 
 /* -- Read-only views of dicts ---------------------------------------------------------------------- */
 
-/* A method of a mappingproxy: recorded as that method of the dict behind it. */
+/* A method of a mappingproxy: recorded as that method of the dict behind it, which is an
+ * OrderedDict in inspect.Signature.parameters. */
 mp_rc
 mp_record_proxy_method(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
 {
     PyObject *all[4], *mapping = c->args[0],
                       *name = ((PyDescrObject *)c->callee)->d_name;
     mp_rc rc = mp_unwrap_proxy(T, &mapping);
-    PyObject *method = mp_type_lookup_borrow(&PyDict_Type, name);
+    bool is_dict = PyDict_CheckExact(mapping) || PyODict_CheckExact(mapping);
+    PyObject *method = mp_type_lookup_borrow(Py_TYPE(mapping), name);
     *found = rc != MP_OK
-             || (PyDict_CheckExact(mapping) && method != NULL && c->count <= 4
+             || (is_dict && method != NULL && c->count <= 4
                  && Py_IS_TYPE(c->callee, &PyMethodDescr_Type));
     if (rc != MP_OK || !*found) {
         return rc;

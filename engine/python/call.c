@@ -191,18 +191,11 @@ prepare_constructor(mp_trace *T, PyTypeObject *cls, PyObject *name, bool *runs)
                                 attr == NULL ? "staticmethod" : mp_type_name(attr));
 }
 
-/* A call of cls will run what these slots of it hold: __call__ of the metaclass, or else
- * __new__ and __init__. Python code becomes known (*runs); C code must be one that only
- * stores its arguments, and instances must have no finalizer. */
-mp_rc
-mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
+/* __new__ and __init__ of cls: Python code becomes known (*runs); C code must be one that
+ * only stores its arguments, and instances must have no finalizer. */
+static mp_rc
+prepare_constructors(mp_trace *T, PyTypeObject *cls, bool *runs)
 {
-    PyObject *call;
-    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
-    *runs = rc == MP_OK && call != NULL && PyFunction_Check(call);
-    if (rc != MP_OK || *runs) {
-        return rc;
-    }
     if (!mp_is_storing_type(mp_c_base(cls))) {
         return mp_trace_abort(T, MP_AB_OPAQUE_CALL, "class %s", cls->tp_name);
     }
@@ -210,13 +203,24 @@ mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
         return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "an object with __del__: %s",
                               cls->tp_name);
     }
-    rc = prepare_constructor(T, cls, MP_NAME(NEW), runs);
+    mp_rc rc = prepare_constructor(T, cls, MP_NAME(NEW), runs);
     rc = rc != MP_OK ? rc : prepare_constructor(T, cls, MP_NAME(INIT), runs);
     if (rc == MP_OK && PyType_IsSubtype(cls, &PyODict_Type)) {
         // __init__ fills it with that
         rc = prepare_constructor(T, cls, MP_NAME(SETITEM), runs);
     }
     return rc;
+}
+
+/* A call of cls will run what these slots of it hold: __call__ of the metaclass, or else
+ * its constructors. */
+mp_rc
+mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs)
+{
+    PyObject *call;
+    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
+    *runs = rc == MP_OK && call != NULL && PyFunction_Check(call);
+    return rc != MP_OK || *runs ? rc : prepare_constructors(T, cls, runs);
 }
 
 /* Does the C code of a constructor look at what it is given, and not only pass it on? */
@@ -236,22 +240,14 @@ mp_constructor_reads(PyTypeObject *cls)
            || !(init_ignores || init != mp_type_lookup_borrow(base, MP_NAME(INIT)));
 }
 
-/* An instance of cls is about to be made.  What its C constructor reads of the arguments
- * is guarded: nothing, or one level, or the items of an iterable.  Python code of the
- * constructor is watched.  The result is fresh (s->makes). */
-static mp_rc
-call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
-           Py_ssize_t nargs, PyObject *kwnames)
+/* type.__call__ is about to make an instance of cls.  What its C constructor reads of the
+ * arguments is guarded: nothing, or one level, or the items of an iterable.  Python code of
+ * the constructor is watched.  The result is fresh (s->makes). */
+mp_rc
+mp_call_constructors(mp_trace *T, mp_shadow *s, PyTypeObject *cls,
+                     PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *call;
-    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    if (Py_TYPE(cls) != &PyType_Type && call != NULL && PyFunction_Check(call)) {
-        return mp_call_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames);
-    }
-    rc = mp_prepare_class(T, cls, &(bool){false});
+    mp_rc rc = prepare_constructors(T, cls, &(bool){false});
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     bool reads = mp_constructor_reads(cls);
     bool takes_items =
@@ -275,6 +271,21 @@ call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
     s->post = MP_POST_RESULT;
     s->makes = cls;
     return rc;
+}
+
+/* A class is called: its metaclass answers, if that has a __call__ in Python. */
+static mp_rc
+call_class(mp_trace *T, mp_shadow *s, PyTypeObject *cls, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *call;
+    mp_rc rc = mp_special(T, (PyObject *)cls, "__call__", &call);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    return Py_TYPE(cls) != &PyType_Type && call != NULL && PyFunction_Check(call)
+               ? mp_call_with_self(T, s, call, (PyObject *)cls, args, nargs, kwnames)
+               : mp_call_constructors(T, s, cls, args, nargs, kwnames);
 }
 
 /* func, args and keywords of a functools.partial, guarded: new references. */

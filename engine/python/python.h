@@ -32,6 +32,9 @@ bool mp_callee_is_watched(PyObject *callee);
 /* What calling this class runs becomes known; aborts if that is neither Python (*runs) nor C
  * code that only stores. */
 mp_rc mp_prepare_class(mp_trace *T, PyTypeObject *cls, bool *runs);
+/* type.__call__(cls, ...), whatever __call__ the metaclass has. */
+mp_rc mp_call_constructors(mp_trace *T, mp_shadow *s, PyTypeObject *cls,
+                           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 bool mp_constructor_reads(PyTypeObject *cls);
 /* The object inside a wrapper (node n), read from this field.  That of an external
  * wrapper is loaded and guarded; a wrapper that the run made holds known objects; and if

@@ -54,6 +54,57 @@ def f(x):
 !!! P.__get__ = lambda self, obj, cls=None: "got" if obj else self
 !!! del P.__get__
 
+=== metaclasses_that_make_instances
+made = []
+class Counted(type):
+    def __call__(cls, *args, **kwargs):
+        obj = super().__call__(*args, **kwargs)
+        made.append(cls.__name__)
+        return obj
+class Plain(type):
+    def __call__(cls, *args):
+        return type.__call__(cls, *args)
+class Single(type):
+    kept = {}
+    def __call__(cls, *args):
+        if cls not in cls.kept:
+            cls.kept[cls] = super(Single, cls).__call__(*args)
+        return cls.kept[cls]
+class A(metaclass=Counted):
+    def __init__(self, a, b=2): self.a, self.b = a, b
+class B(metaclass=Plain):
+    def __new__(cls, a):
+        self = super().__new__(cls)
+        self.a = a
+        return self
+class C(metaclass=Single):
+    def __init__(self, a): self.a = a
+def f(x):
+    a, b, c = A(x, b=x), B(x), C(x)
+    return a.a, a.b, b.a, c is C(x), c.a, type.__call__(A, x).a, len(made)
+>>> 1
+!!! Single.kept.clear()
+!!! A.__init__ = lambda self, a, b=0: setattr(self, "a", 5) or setattr(self, "b", b)
+!!! Counted.__call__ = lambda cls, *args, **kwargs: type.__call__(cls, 7)
+!!! Plain.__call__ = lambda cls, a: C(3)
+
+=== methods_of_c_types_that_are_bound
+plain = object.__setattr__.__get__
+class Frozen:
+    __slots__ = ("a", "b")
+    def __init__(self, a, b):
+        put = plain(self)
+        put("a", a)
+        object.__setattr__.__get__(self)("b", b)
+    def __setattr__(self, name, value): raise TypeError(name)
+def f(x, items):
+    frozen = Frozen(x, 2)
+    list.append.__get__(items)(x)
+    return frozen.a, frozen.b, items, str.upper.__get__("a")(), frozen
+>>> 1, [3]
+!!! plain = lambda obj: lambda name, value: object.__setattr__(obj, name, 0)
+!!! class Frozen: __init__ = lambda self, a, b: None; a = b = 4
+
 === properties_made_in_a_run
 class Lazy:
     def __init__(self, wrapped): self.wrapped = wrapped
