@@ -359,6 +359,16 @@ value_eq_is_c(PyObject *o)
            || eq == PyCFunction_Type.tp_richcompare || mp_guard_is_pattern(o);
 }
 
+/* A weak reference hashes and compares as what it refers to, while that is alive. */
+bool
+mp_guard_is_weak_key(PyObject *o)
+{
+    PyObject *referent = PyWeakref_CheckRefExact(o) ? mp_weakref_borrow(o) : NULL;
+    return referent != NULL && referent != Py_None
+           && equals_itself_only(Py_TYPE(referent))
+           && mp_guard_hash_is_c(referent, VALUE_DEPTH);
+}
+
 bool
 mp_guard_hash_is_c(PyObject *o, int depth)
 {
@@ -374,6 +384,7 @@ mp_guard_hash_is_c(PyObject *o, int depth)
         return true;
     }
     return mp_guard_is_registered(tp) || mp_guard_is_pattern(o)
+           || mp_guard_is_weak_key(o)
            || (equals_itself_only(tp) && !(tp->tp_flags & Py_TPFLAGS_HEAPTYPE))
            || (value_eq_is_c(o)
                && (hash == PyUnicode_Type.tp_hash || hash == PyBaseObject_Type.tp_hash
@@ -399,6 +410,13 @@ value_key_equal(PyObject *k, PyObject *key)
 {
     if (k == key) {
         return 1;
+    }
+    if (PyWeakref_CheckRefExact(k) && mp_guard_is_weak_key(key)) {
+        PyObject *referent =
+            mp_weakref_borrow(k);  // None: dead, and equal to itself alone
+        return referent == mp_weakref_borrow(key)      ? 1
+               : equals_itself_only(Py_TYPE(referent)) ? 0
+                                                       : -1;
     }
     if (value_is_plain_tuple(k) && value_is_plain_tuple(key)) {
         Py_ssize_t n = PyTuple_GET_SIZE(k);

@@ -24,6 +24,8 @@ bool mp_guard_is_constant(PyObject *o, int depth);
 /* Exact type and value of a constant: 1 / 0. */
 int mp_guard_equals(PyObject *o, PyObject *want);
 
+/* A living weak reference to an object that hashes and compares by its address? */
+bool mp_guard_is_weak_key(PyObject *o);
 /* Is hash(o) computed by C code alone? */
 bool mp_guard_hash_is_c(PyObject *o, int depth);
 /* hash(key), or -1 if it cannot be had without user code. */

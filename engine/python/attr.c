@@ -121,6 +121,24 @@ get_from_dict(mp_trace *T, PyObject *owner, mp_node *n, PyObject *name, bool *fo
     return rc;
 }
 
+/* The class's __getattr__, which answers for what nothing else has: Python code is watched,
+ * a dict's own look-up (`__getattr__ = dict.get`) recorded. */
+static mp_rc
+getattr_hook(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name, PyObject *hook)
+{
+    mp_rule rule = mp_rule_of(hook);
+    if (PyFunction_Check(hook)) {
+        return mp_attr_runs(T, s, hook);
+    }
+    if (rule != RULE_GETITEM && rule != RULE_DICT_GET) {
+        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s",
+                              mp_type_name(owner));
+    }
+    PyObject *args[] = {owner, name};
+    mp_rc rc = mp_load_const(T, hook);
+    return rc != MP_OK ? rc : mp_record_callee(T, s, hook, args, 2, NULL);
+}
+
 /* PyObject_GenericGetAttr: a data descriptor of the class, then the instance dict, then
  * what else the class has, then __getattr__ (with_hook). */
 mp_rc
@@ -144,7 +162,10 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
         PyObject *hook = mp_type_lookup_borrow(tp, MP_NAME(GETATTR));
         rc = mp_guard_type_attr(T, tp, MP_NAME(GETATTR), hook);
         if (rc == MP_OK && hook != NULL) {
-            rc = PyFunction_Check(hook)
+            bool raises = Py_TYPE(descr)->tp_descr_get != NULL
+                          && !PyFunction_Check(descr)
+                          && !Py_IS_TYPE(descr, &PyMethodDescr_Type);
+            rc = PyFunction_Check(hook) || !raises
                      ? mp_load_const(T, hook)
                      : mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s",
                                       tp->tp_name);
@@ -173,10 +194,7 @@ mp_record_generic_getattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *
     if (rc != MP_OK || hook == NULL) {
         return rc;
     }
-    if (!PyFunction_Check(hook)) {
-        return mp_trace_abort(T, MP_AB_OPAQUE_TYPE, "__getattr__ of %s", tp->tp_name);
-    }
-    return mp_attr_runs(T, s, hook);
+    return getattr_hook(T, s, owner, name, hook);
 }
 
 /* -- Tensors -------------------------------------------------------------------------- */
@@ -694,6 +712,16 @@ mp_record_setattr(mp_trace *T, mp_shadow *s, PyObject *owner, PyObject *name,
             }
         }
         rc = mp_attr_runs(T, s, hook);
+        s->post = MP_POST_NONE;
+        return rc;
+    }
+    if (hook != NULL && mp_rule_of(hook) == RULE_SETITEM) {
+        // __setattr__ = dict.__setitem__, of dicts whose keys are attributes, too.
+        PyObject *args[] = {owner, name, value};
+        rc = mp_load_const(T, hook);
+        rc = rc != MP_OK
+                 ? rc
+                 : mp_record_callee(T, s, hook, args, value == NULL ? 2 : 3, NULL);
         s->post = MP_POST_NONE;
         return rc;
     }

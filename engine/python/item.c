@@ -308,8 +308,8 @@ set_dict_item(mp_trace *T, mp_shadow *s, PyObject *dict, mp_val n, PyObject *key
               PyObject *value)
 {
     assert(PyDict_Check(dict));
-    bool runs;
-    if (!mp_key_is_safe(key)) {
+    bool runs, journals_it = mp_val_has_source(n) && mp_guard_is_weak_key(key);
+    if (!mp_key_is_safe(key) && !journals_it) {
         if (mp_val_has_source(n)) {
             return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
         }

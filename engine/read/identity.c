@@ -215,6 +215,10 @@ mp_pin_key(mp_trace *T, PyObject *key)
         return mp_pin(T, key);
     }
     mp_rc rc = mp_value(T, key, &n);
+    if (rc == MP_OK && mp_guard_is_weak_key(key)) {
+        // The run may have made the reference: which one it is does not matter.
+        return mp_pin_key(T, mp_weakref_borrow(key));
+    }
     if (rc == MP_OK && PyTuple_CheckExact(key)) {
         rc = mp_read_all(T, key);
         for (Py_ssize_t i = 0; rc == MP_OK && i < PyTuple_GET_SIZE(key); i++) {

@@ -58,7 +58,7 @@ mp_key_is_safe(PyObject *key)
 mp_rc
 mp_find_key(mp_trace *T, PyObject *dict, mp_node *n, PyObject *key, PyObject **value)
 {
-    bool safe = mp_key_is_safe(key);
+    bool safe = mp_key_is_safe(key) || mp_guard_is_weak_key(key);
     *value = NULL;
     if (!safe && n != NULL && !n->rewritten && n->written != NULL) {
         // Which keys the run has written is asked by value.

@@ -6,6 +6,7 @@
  * guard.
  * Invariant: an entry that is not dead says what must happen to its key (or content); a
  * key has at most one live SET after its last DEL. */
+#include "objects/equal.h"
 #include "read/read.h"
 
 #include <structmember.h>
@@ -115,6 +116,10 @@ mp_write_key(mp_trace *T, mp_node *dict, PyObject *key, bool is_delete)
         return MP_OK;
     }
     assert(PyDict_Check(dict->obj));
+    if (mp_guard_is_weak_key(key)) {
+        // (functools.singledispatch notes what it has found for a class)
+        return mp_trace_abort(T, MP_AB_FILLED, "a dict of weak references");
+    }
     if (!mp_key_is_safe(key)) {
         return mp_trace_abort(T, MP_AB_HASH, "key of type %s", mp_type_name(key));
     }

@@ -226,15 +226,16 @@ know_cells(mp_trace *T)
 static void
 avoid_before(mp_trace *T, int at)
 {
+    bool at_once = !T->why->once;  // what is imported now is there the next time
     for (int i = 0; i <= at; i++) {
         if (T->stack[i].handling > 0) {
-            mp_trace_avoid(T, T->stack[i].raised, true);
+            mp_trace_avoid(T, T->stack[i].raised, at_once);
             return;
         }
     }
-    if (at < T->n_stack - 1) {  // what is imported now is there the next time
+    if (at < T->n_stack - 1) {
         mp_trace_avoid(T, (mp_site){T->stack[at].code_no, T->stack[at].pending},
-                       !T->why->once);
+                       at_once);
     }
 }
 

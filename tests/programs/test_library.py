@@ -402,7 +402,7 @@ def f(x):
     return g(x), g(x) is g(x)
 >>> 1
 
-=== functools_singledispatch | eager
+=== functools_singledispatch
 import functools
 @functools.singledispatch
 def g(x):
@@ -412,6 +412,51 @@ def _(x: int):
     return "int"
 def f(x):
     return g(x)
+>>> 1
+>>> "a"
+
+=== singledispatch_of_methods_and_classes
+import functools
+class Base: pass
+class Sub(Base): pass
+class Ops:
+    @functools.singledispatchmethod
+    def run(self, x): return "other"
+    @run.register
+    def _(self, x: int): return x + 1
+    @run.register(Base)
+    def _(self, x): return "base"
+@functools.singledispatch
+def g(x): return [x]
+@g.register(list)
+def _(x): return x[::-1]
+ops = Ops()
+def f(x):
+    return ops.run(x), ops.run(Sub()), g(x), g([x, 2]), g(Sub)
+>>> 1
+!!! g.register(int, lambda x: -x)
+
+=== signatures_bind_arguments
+import functools, inspect
+def checked(fn):
+    signature = inspect.signature(fn)
+    @functools.wraps(fn)
+    def call(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            if not isinstance(value, fn.__annotations__.get(name, object)):
+                raise TypeError(name)
+        return fn(*bound.args, **bound.kwargs)
+    return call
+@checked
+def g(x: int, n: int = 2, *rest, k: str = "k"):
+    return x * n, rest, k
+def f(x):
+    try:
+        return g(x), g(x, 3, 4, k="z"), list(inspect.signature(g).parameters)
+    except TypeError as error:
+        return str(error)
 >>> 1
 >>> "a"
 
@@ -758,7 +803,7 @@ def f(xs):
     return heapq.heappop(h), bisect.bisect(s, 2), s
 >>> [3, 1, 2]
 
-=== weak_dictionaries | eager
+=== weak_dictionaries
 import weakref
 class C:
     pass

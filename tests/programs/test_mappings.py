@@ -281,7 +281,7 @@ def f(x):
     return u.data, c["b"], sorted(c), u | {"z": 1}
 >>> 1
 
-=== weak_keys | eager
+=== weak_keys
 import weakref
 class K:
     pass
@@ -291,6 +291,65 @@ def f():
     return a in states, b in states, states.get(b, 7), len(states)
 !!! states[b] = 3
 !!! del states[a]
+
+=== weak_keys_that_are_equal_or_die | eager
+import gc, weakref
+class Equal:
+    def __init__(self, n): self.n = n
+    def __hash__(self): return 1
+    def __eq__(self, other): return self.n == other.n
+class K:
+    n = 0
+    def __hash__(self): return 1
+    __eq__ = object.__eq__
+a, b, k = Equal(1), Equal(2), K()
+states = weakref.WeakKeyDictionary({a: 2, b: 3})
+def f():
+    return states[a], states.get(b), k in states
+!!! b.n = 1
+!!! states[k] = 5
+!!! b.n = 2; del states[a]; states[a] = 7
+
+=== weak_keys_of_the_run
+import weakref
+class K:
+    pass
+a = K()
+states = weakref.WeakKeyDictionary({a: 2})
+refs = {weakref.ref(a): 4}
+def f(x):
+    return refs[weakref.ref(a)], refs.get(weakref.ref(K))
+>>> 1
+!!! refs[weakref.ref(K)] = 5
+!!! a = K(); refs[weakref.ref(a)] = 6
+
+=== attributes_that_are_keys
+class Config(dict):
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__
+    __delattr__ = dict.__delitem__
+class Given(dict):
+    __getattr__ = dict.get
+    __setattr__ = dict.__setitem__
+    def __setitem__(self, key, value): raise TypeError(key)
+c, g = Config(a=1, b=[2]), Given(a=1)
+def f(x):
+    c.x = x
+    g.x = c.a
+    c.b.append(x)
+    made = Config(k=x)
+    made.z = 3
+    del made.k
+    try:
+        c.missing
+    except (AttributeError, KeyError) as error:
+        return str(error), g.missing, made, list(c), list(c.items())
+>>> 1
+!!! c.a = 5
+!!! c.__dict__["a"] = 6
+!!! Config.a = 7
+!!! del Config.a; c.__dict__.clear(); Config.__getattr__ = lambda self, name: [name]
+!!! Config.__setattr__ = object.__setattr__
 
 === equal_keys_of_other_types
 def f(d, key):

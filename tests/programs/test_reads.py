@@ -720,7 +720,7 @@ def f():
 ??? c.p.append(3)
 ??? del c.__dict__["p"]; c.n = 5
 
-=== singledispatch | eager
+=== singledispatch
 import functools
 @functools.singledispatch
 def g(x): return "o"
