@@ -96,6 +96,8 @@ mp_rc mp_late_read(mp_trace *T, mp_shadow *s, PyObject *callee, PyObject *tensor
 mp_rc mp_late_end(mp_trace *T, PyObject *answer, PyObject **box);
 /* The operation in T->op, of this callable, takes late values. */
 mp_rc mp_late_operand(mp_trace *T, PyObject *callee);
+/* Does the instruction in progress ask for a truth of which one answer only raises? */
+bool mp_late_may_expect(const mp_trace *T, const mp_shadow *s);
 /* The tensor is about to decide a jump.  *done: where it says anything else the program raises
  * (`assert t.all()`), so the graph tests it; if it fails, the program itself runs. */
 mp_rc mp_late_expect(mp_trace *T, mp_shadow *s, PyObject *tensor, bool *done);

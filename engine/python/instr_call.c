@@ -156,7 +156,31 @@ is_settled(mp_trace *T, PyObject *const operands[2])
            && mp_symbol_find(T, operands[1]) == NULL;
 }
 
-/* The comparison becomes an operation, and its answer decides where the program goes on. */
+/* The comparison becomes an operation, and is made here: *answer, new. (To compare has no
+ * effects: if what is made of the answer comes to nothing, the interpreter does it again.) */
+static mp_rc
+compare_now(mp_trace *T, mp_shadow *s, PyObject *const operands[2], int op,
+            PyObject **answer)
+{
+    *answer = NULL;
+    mp_rc rc = mp_record_compare(T, s, operands[0], operands[1], op);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    assert(s->post == MP_POST_OP);
+    *answer = PyObject_RichCompare(operands[0], operands[1], op);
+    s->owns_op = false;
+    s->post = MP_POST_NONE;
+    s->below = MP_BELOW_NOTHING;
+    if (*answer == NULL) {
+        mp_err_drop();  // the instruction raises it
+        mp_op_drop(T);
+        return mp_trace_abort(T, MP_AB_OP_RAISED, "a comparison");
+    }
+    return mp_op_end(T, *answer);
+}
+
+/* Its answer decides where the program goes on. */
 static mp_rc
 branch_on_comparison(mp_trace *T, mp_shadow *s, PyObject *const operands[2], int op)
 {
@@ -164,25 +188,32 @@ branch_on_comparison(mp_trace *T, mp_shadow *s, PyObject *const operands[2], int
         return mp_trace_abort(T, MP_AB_CONTROL_FLOW,
                               "a branch in a place of this kind");
     }
-    mp_rc rc = mp_record_compare(T, s, operands[0], operands[1], op);
-    if (rc != MP_OK) {
-        return rc;
-    }
-    assert(s->post == MP_POST_OP);
-    // (To compare has no effects: if there is no branch, the interpreter does it again.)
-    PyObject *answer = PyObject_RichCompare(operands[0], operands[1], op);
-    s->owns_op = false;
-    s->post = MP_POST_NONE;
-    s->below = MP_BELOW_NOTHING;
-    if (answer == NULL) {
-        mp_err_drop();  // the instruction raises it
-        mp_op_drop(T);
-        return mp_trace_abort(T, MP_AB_OP_RAISED, "a comparison");
-    }
-    rc = mp_op_end(T, answer);
+    PyObject *answer;
+    mp_rc rc = compare_now(T, s, operands, op, &answer);
     rc = rc != MP_OK ? rc : mp_branch_begin(T, s, answer);
-    Py_DECREF(answer);
+    Py_XDECREF(answer);
     return rc;
+}
+
+/* Does no code of the program run when they are compared? */
+static bool
+compare_in_c(PyObject *const operands[2])
+{
+    return (mp_tensor_is(operands[0]) || mp_is_number(operands[0]))
+           && (mp_tensor_is(operands[1]) || mp_is_number(operands[1]));
+}
+
+/* Where it answered anything else the program would only raise. */
+static mp_rc
+expect_comparison(mp_trace *T, mp_shadow *s, PyObject *const operands[2], int op)
+{
+    PyObject *answer;
+    bool done = false;
+    mp_rc rc = compare_now(T, s, operands, op, &answer);
+    rc = rc != MP_OK ? rc : mp_late_expect(T, s, answer, &done);
+    Py_XDECREF(answer);
+    return rc != MP_OK || done ? rc
+                               : mp_trace_abort(T, MP_AB_HOST_READ, "bool(tensor)");
 }
 
 /* COMPARE_OP.  With the flag the instruction also asks for the truth of the answer, which
@@ -199,6 +230,10 @@ mp_do_compare(mp_trace *T, mp_shadow *s, const mp_instr *in)
     mp_rc rc = MP_OK;
     for (int i = 0; i < 2 && in->flag && !with_none && rc == MP_OK; i++) {
         rc = look_at_operand(T, operands[i], &what);
+    }
+    if (rc == MP_OK && what >= TRUTH_UNDECIDED && compare_in_c(operands)
+        && mp_late_may_expect(T, s)) {
+        return expect_comparison(T, s, operands, in->arg);
     }
     if (rc == MP_OK && what == TRUTH_UNDECIDED && mp_branch_is_tested(s)) {
         return branch_on_comparison(T, s, operands, in->arg);

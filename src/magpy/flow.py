@@ -89,7 +89,7 @@ def raising_arms(code: types.CodeType, index: int) -> int:
 
     Args:
         code: the function.
-        index: code unit of the jump, or from 3.13 on of the TO_BOOL in front of it.
+        index: code unit of the jump, or from 3.13 on of what asks for the truth before it.
 
     Returns:
         1 for False, 2 for True, or their sum.
@@ -98,7 +98,7 @@ def raising_arms(code: types.CodeType, index: int) -> int:
         return 0
     flow = _Flow(code)
     at = flow.at.get(index)
-    if at is not None and flow.code[at].opname == "TO_BOOL":
+    if at is not None and flow.answers(at):
         at = _test_of(flow, index)
     if at is None or len(flow.next[at]) != 2:
         return 0
