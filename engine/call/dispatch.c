@@ -258,6 +258,22 @@ dispatch_try_whole(mp_CompiledObject *op, const dispatch_args *call, PyObject *s
     return rc;
 }
 
+/* The run could not be recorded and has answered: what the next calls do. */
+static int
+dispatch_unrecorded(mp_CompiledObject *op, mp_session *session,
+                    const dispatch_args *call, PyObject *state, PyObject *result,
+                    int64_t spent, const mp_abort_info *why)
+{
+    dispatch_note_trial(op, session);
+    op->hoped = op->hoped || (session->compiling.hopes && op->tries);
+    int rc = dispatch_try_whole(op, call, state, result, spent);
+    rc = rc == 0 ? dispatch_aborted(op, why, false) : rc;
+    if (session->avoided) {
+        mp_backoff_reset(&op->stats.aborts);  // the next call takes another way
+    }
+    return rc;
+}
+
 static PyObject *
 dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
 {
@@ -299,13 +315,7 @@ dispatch_record(mp_CompiledObject *op, const dispatch_args *call)
         rc = mp_stats_fallback(&op->stats, MP_FB_CALLABLE);
     }
     else if (result != NULL) {
-        dispatch_note_trial(op, &session);
-        op->hoped = op->hoped || (session.compiling.hopes && op->tries);
-        rc = dispatch_try_whole(op, call, state, result, spent);
-        rc = rc == 0 ? dispatch_aborted(op, &why, false) : rc;
-        if (session.avoided) {
-            mp_backoff_reset(&op->stats.aborts);  // the next call takes another way
-        }
+        rc = dispatch_unrecorded(op, &session, call, state, result, spent, &why);
     }
     else {
         dispatch_aborted_raising(op, &why);

@@ -1,4 +1,8 @@
-/* cfunc/dict.c - methods of dicts that touch single keys. */
+/* cfunc/dict.c - methods of dicts that touch single keys.
+ *
+ * What a method finds under a key is a guard on that key (mp_read_key), what it leaves there an
+ * entry of the journal (mp_write_key); the rest of the dict may be different in each call.
+ * Where the keys are not known before the call, the whole content is read or written. */
 #include "cfunc/cfunc.h"
 #include "python/python.h"
 #include "read/read.h"

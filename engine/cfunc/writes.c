@@ -91,7 +91,7 @@ fill_content(mp_trace *T, mp_shadow *s, const mp_call *c, bool eval)
     for (Py_ssize_t i = 1; i < c->nargs && rc == MP_OK; i++) {
         rc = mp_note_set_order(T, args[i]);
     }
-    rc = rc == MP_OK ? mp_write_content(T, n.node) : rc;
+    rc = rc != MP_OK ? rc : mp_write_content(T, n.node);
     for (Py_ssize_t i = 0; i < c->nargs && rc == MP_OK && !eval; i++) {
         rc = mp_box_in_place(T, args[i]);
     }

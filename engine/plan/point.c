@@ -1,4 +1,13 @@
-/* plan/point.c - rows of frames and values; see plan/point.h. */
+/* plan/point.c - rows of frames and values; see plan/point.h.
+ *
+ * A point that a break leaves is made of three things: the exit of the segment (which frames,
+ * and what each value is), the values that the replay has answered, and the row of the entry,
+ * which has what the segment did not touch (mp_point_after).
+ *
+ * What must hold:
+ * (1) A point owns its values, or only looks at them (`owns`) and is gone before their owner.
+ * (2) Whatever a key tells apart, a row has the same shape for it: guards of a segment load
+ *     values by their places in the row. */
 #include "plan/point.h"
 
 #include <string.h>

@@ -189,7 +189,7 @@ event(mp_trace *T, mp_shadow *s, const mp_code_info *info, int index)
     T->unwinding = false;
     bool ends = false;
     mp_rc rc = take_in(T, s, before, index);
-    rc = rc == MP_OK ? tidy_up(T) : rc;
+    rc = rc != MP_OK ? rc : tidy_up(T);
     if (rc == MP_OK) {
         T->graph.at.index = index;
         rc = meet_arms(T, s, index, &ends);

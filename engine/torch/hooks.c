@@ -1,4 +1,8 @@
-/* torch/hooks.c - default hooks for saved tensors. */
+/* torch/hooks.c - default hooks for saved tensors.
+ *
+ * They stand in a deque of libtorch, one for each thread.  Every hit looks, so it is looked at
+ * directly where that has been shown to work: stack_shows pushes a pair and takes it off again.
+ * Anywhere else torch's own getter is asked.  No hook is called. */
 #include "torch/hooks.h"
 
 #include <string.h>

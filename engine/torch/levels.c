@@ -1,4 +1,10 @@
-/* torch/levels.c - levels of torch.func and of forward differentiation. */
+/* torch/levels.c - levels of torch.func and of forward differentiation.
+ *
+ * torch is asked only after a run has opened a level (mp_levels_expect); until then no tensor
+ * is taken for a wrapper, and nothing is imported.
+ *
+ * What must hold: a question raises nothing and keeps an exception that is set, for graphs that
+ * have raised ask, too. */
 #include "torch/levels.h"
 
 #include "compat/compat.h"

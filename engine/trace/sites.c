@@ -1,4 +1,10 @@
-/* trace/sites.c - which instruction the recording has come to, for those who ask later. */
+/* trace/sites.c - which instruction the recording has come to, for those who ask later.
+ *
+ * A row is made when a guard or an operation is new, not for each instruction; `site` of a
+ * shadow is the row of its instruction in progress.
+ *
+ * Places are for people: without memory for a row the caller's stands in for it, and no
+ * recording ends for want of one. */
 #include "trace/trace.h"
 
 /* The guard register of the frame's first argument: of `self`, for one. */
