@@ -20,6 +20,9 @@ prepare_partial(mp_trace *T, PyObject *arg, mp_node *n)
     PyObject *parts[3] = {NULL, NULL, NULL};  // owned
     mp_val inner;
     mp_rc rc = mp_read_partial(T, arg, n, parts);
+    for (int i = 1; i < 3 && rc == MP_OK; i++) {
+        rc = mp_box_in_place(T, parts[i]);
+    }
     rc = rc != MP_OK ? rc : mp_value(T, parts[0], &inner);
     rc = rc != MP_OK ? rc : prepare_callable(T, parts[0], inner.node);
     for (int i = 0; i < 3; i++) {
@@ -277,6 +280,7 @@ mp_record_builtin(mp_trace *T, mp_shadow *s, const mp_call *c, bool *found)
             (traits & MP_TRAIT_SORTS) && c->count == 1 && mp_set_sorts(c->args[0]);
         mp_rc done = handlers[rule](T, s, c);
         T->any_order = false;
+        s->post = s->folded != NULL ? MP_POST_FOLD : s->post;
         return done;
     }
     if (rule != RULE_OPAQUE && owner != NULL) {

@@ -188,22 +188,42 @@ asks_truth(const mp_shadow *caller)
     return in != NULL && in->op == MP_OP_COMPARE_OP && in->flag;
 }
 
+/* Is this the __new__ of the class that is being called?  C code asks for no more than the type of
+ * its answer. */
+static bool
+is_new_of(const mp_shadow *caller, const mp_shadow *left)
+{
+    static PyObject *name;  // interned, for the process
+    if (caller->makes == NULL || !left->fresh
+        || (name == NULL && (name = PyUnicode_InternFromString("__new__")) == NULL)) {
+        mp_err_drop();  // without memory it counts as another one
+        return false;
+    }
+    PyObject *found = mp_type_lookup_borrow(caller->makes, name);
+    PyObject *func = found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)
+                         ? mp_descr_part_borrow(found, 0)
+                         : NULL;
+    return func != NULL && func == mp_frame_func_borrow(left->f);
+}
+
 mp_rc
 mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
                   PyObject *answer)
 {
     assert(caller != NULL);
-    bool has_tensor = false;
+    bool has_tensor = false, folded = false;
     if (answer != NULL && (caller->rebuilt || caller->waits)
         && !mp_answer_is_final(caller->how, answer)) {
         return mp_trace_abort(T, MP_AB_OPCODE, "what a %s leads to, behind a break",
                               mp_type_name(answer));
     }
-    if (answer != NULL && !caller->passes) {
-        mp_rc rc = mp_pin_deep(T, answer);  // C code goes on with it
-        if (rc != MP_OK) {
-            return rc;
-        }
+    mp_rc taken = mp_fold_take(T, caller, left, answer, &folded);
+    bool passes = caller->passes || folded || is_new_of(caller, left);
+    if (taken == MP_OK && answer != NULL && !passes) {
+        taken = mp_pin_deep(T, answer);  // C code goes on with it
+    }
+    if (taken != MP_OK) {
+        return taken;
     }
     if (answer != NULL && asks_truth(caller) && !mp_is_constant(answer)
         && answer != Py_NotImplemented) {

@@ -433,6 +433,8 @@ MP_MAYRUN PyObject *mp_watch_resume_below(const mp_resume_frame *frames, int32_t
 
 int mp_compat_init(PyObject *module);  // at import; 0 or -1
 void mp_compat_fini(void);
+/* Does sum() of floats make up for what rounding loses? */
+#define MP_SUM_COMPENSATES (PY_VERSION_HEX >= 0x030c0000)
 /* Module slot (with its comma) of modules that only the main interpreter may load. */
 #if PY_VERSION_HEX >= 0x030c0000
 #define MP_SLOT_ONE_INTERPRETER                                                        \

@@ -6,6 +6,7 @@
  *
  * Re-entrancy: no user code runs; ints, floats and, if a function fails, an exception are
  * allocated and dropped. */
+#include <math.h>
 #include <string.h>
 
 #include "compat/compat.h"
@@ -386,6 +387,24 @@ eval_abs(const mp_number *a, mp_number_value x, mp_number_value *out)
     return x.i >= 0 || eval_negative(a, x, out);
 }
 
+/* Which kind of float it is (math.isnan and its like). */
+static bool
+eval_kind(mp_number_op op, double x)
+{
+    return op == MP_N_ISNAN        ? isnan(x)
+           : op == MP_N_ISINF      ? isinf(x)
+           : op == MP_N_IS_INTEGER ? isfinite(x) && floor(x) == x
+                                   : isfinite(x);
+}
+
+/* Of the magnitude. */
+static int64_t
+eval_bit_length(int64_t x)
+{
+    uint64_t rest = x < 0 ? -(uint64_t)x : (uint64_t)x;
+    return rest == 0 ? 0 : 64 - __builtin_clzll(rest);
+}
+
 static bool
 eval_own(const mp_number *k, const operands *o, mp_number_value *out)
 {
@@ -421,6 +440,15 @@ eval_own(const mp_number *k, const operands *o, mp_number_value *out)
         return true;
     case MP_N_NOT:
         out->i = o->a->is_float ? o->x.f == 0.0 : o->x.i == 0;
+        return true;
+    case MP_N_ISNAN:
+    case MP_N_ISINF:
+    case MP_N_ISFINITE:
+    case MP_N_IS_INTEGER:
+        out->i = eval_kind(op, eval_float(o->a, o->x));
+        return true;
+    case MP_N_BIT_LENGTH:
+        out->i = eval_bit_length(o->x.i);
         return true;
     case MP_N_ABS:
         return eval_abs(o->a, o->x, out);

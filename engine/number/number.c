@@ -40,17 +40,31 @@ static PyObject *number_more_functions[Py_ARRAY_LENGTH(number_more)];
 
 /* -- The rows --------------------------------------------------------------------- */
 
+/* A module, or int or float: new. */
+static PyObject *
+number_owner(const char *owner)
+{
+    bool is_int = strcmp(owner, "int") == 0;      // mp-ok: names of the tables
+    bool is_float = strcmp(owner, "float") == 0;  // mp-ok: the same
+    return is_int     ? Py_NewRef((PyObject *)&PyLong_Type)
+           : is_float ? Py_NewRef((PyObject *)&PyFloat_Type)
+                      : PyImport_ImportModule(owner);
+}
+
 /* A replaced function (`math.exp = f`) is none of C's, and then it is not known. */
 static int
 number_find_function(const char *owner, const char *name, PyObject **found)
 {
-    PyObject *module = PyImport_ImportModule(owner);
+    PyObject *module = number_owner(owner);
     if (module == NULL) {
         return -1;
     }
     PyObject *function = PyObject_GetAttrString(module, name);
     if (function == NULL) {
         mp_err_drop();  // this CPython has no such function
+    }
+    else if (PyType_Check(module)) {
+        assert(Py_IS_TYPE(function, &PyMethodDescr_Type));  // (of an immutable type)
     }
     else if (PyCFunction_CheckExact(function)
                  ? PyCFunction_GET_SELF(function) != module

@@ -335,6 +335,9 @@ call_partial(mp_trace *T, mp_shadow *s, PyObject *partial, mp_node *n,
 {
     PyObject *parts[3] = {NULL, NULL, NULL}, *all[MAX_ARGS], *kw = NULL;  // owned
     mp_rc rc = mp_read_partial(T, partial, n, parts);
+    for (int i = 1; i < 3 && rc == MP_OK; i++) {
+        rc = mp_box_in_place(T, parts[i]);
+    }
     if (rc == MP_OK) {
         Py_ssize_t stored = PyTuple_GET_SIZE(parts[1]), given = nargs;
         Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames), total = 0;

@@ -323,10 +323,9 @@ do_get_iter(mp_trace *T, mp_shadow *s, const mp_instr *in)
         return MP_OK;
     }
     mp_rc rc = mp_record_iter(T, s, iterable);
-    rc = rc != MP_OK ? rc : mp_box_in_place(T, iterable);
-    return rc != MP_OK || !PyTuple_CheckExact(iterable)
-               ? rc
-               : mp_number_box_items(T, s, in->depth - 1);
+    return rc != MP_OK                    ? rc
+           : PyTuple_CheckExact(iterable) ? mp_number_box_items(T, s, in->depth - 1)
+                                          : mp_box_in_place(T, iterable);
 }
 
 /* Has the run changed the container that the iterator goes through? Then the next item
@@ -594,7 +593,9 @@ do_unpack(mp_trace *T, mp_shadow *s, const mp_instr *in)
 static mp_rc
 do_method(mp_trace *T, mp_shadow *s, const mp_instr *in)
 {
-    mp_rc rc = mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
+    bool done;
+    mp_rc rc = mp_number_method(T, s, TOP(s, in, 1), NAME(s, in), &done);
+    rc = rc != MP_OK || done ? rc : mp_record_getattr(T, s, TOP(s, in, 1), NAME(s, in));
     if (s->post == MP_POST_RESULT) {
         s->post = MP_POST_PAIR;
     }

@@ -3,6 +3,8 @@
  * An operation on symbols and constants that the table of numbers knows is computed here, as
  * a check computes it, and the instruction's answer becomes a symbol.  All others pin their
  * operands, as whoever asks mp_value() does. */
+#include "compat/compat.h"
+#include "objects/types.h"
 #include "python/python.h"
 #include "read/read.h"
 
@@ -19,8 +21,8 @@ static const mp_number_op compare_numbers[] = {MP_N_LT, MP_N_LE, MP_N_EQ,
                                                MP_N_NE, MP_N_GT, MP_N_GE};
 
 /* Are these numbers, and one a symbol?  b may be NULL. */
-static bool
-are_numbers(const mp_trace *T, PyObject *a, PyObject *b)
+bool
+mp_are_symbolic(const mp_trace *T, PyObject *a, PyObject *b)
 {
     return T->symbols.n_open > 0 && mp_is_number(a) && (b == NULL || mp_is_number(b))
            && (mp_symbol_find(T, a) != NULL
@@ -69,7 +71,7 @@ mp_number_binary(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
     if (late != MP_OK || *done) {
         return late;
     }
-    if (number == NONE || !are_numbers(T, a, b)
+    if (number == NONE || !mp_are_symbolic(T, a, b)
         || (PyBool_Check(a) && PyBool_Check(b))) {
         return MP_OK;
     }
@@ -85,7 +87,7 @@ mp_number_unary(mp_trace *T, mp_shadow *s, PyObject *a, const char *name, bool *
     if (late != MP_OK || *done) {
         return late;
     }
-    if (!are_numbers(T, a, NULL)) {
+    if (!mp_are_symbolic(T, a, NULL)) {
         return MP_OK;
     }
     mp_number_op op = name[0] == 'i'   ? MP_N_INVERT
@@ -123,7 +125,7 @@ mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int op,
         *done = true;
         return mp_know(T, is_no_number(a) ? a : b);
     }
-    if (!are_numbers(T, a, b)) {
+    if (!mp_are_symbolic(T, a, b)) {
         return MP_OK;
     }
     mp_rc rc = mp_refuse_fresh_id(T, a);
@@ -176,47 +178,6 @@ mp_number_contains(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *item, boo
     return rc != MP_OK ? rc : decide_among(T, item, obj);
 }
 
-/* min(a, b), max(a, b) answer with one of them, not with an equal number: which. */
-static PyObject *
-choose_borrow(mp_number_op op, PyObject *so_far, PyObject *next)
-{
-    assert(op == MP_N_MIN || op == MP_N_MAX);
-    int other = PyObject_RichCompareBool(next, so_far, op == MP_N_MIN ? Py_LT : Py_GT);
-    return other < 0 ? NULL : other ? next : so_far;
-}
-
-/* min(a, b, c): one after another, as the function does. */
-static mp_rc
-fold(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
-     Py_ssize_t count, bool *done)
-{
-    PyObject *so_far = Py_NewRef(args[0]), *value;
-    int32_t number = -1;
-    mp_rc rc = MP_OK;
-    for (Py_ssize_t i = 1; i < count && rc == MP_OK; i++) {
-        PyObject *box = NULL;
-        number = -1;
-        if (!are_numbers(T, so_far, args[i])) {
-            break;  // two constants (one may be a pinned symbol): the others get pinned, too
-        }
-        rc = mp_symbol_compute(T, op, so_far, args[i], 0, &number, &value);
-        if (rc != MP_OK || number < 0) {
-            break;
-        }
-        Py_DECREF(value);
-        PyObject *chosen = choose_borrow(op, so_far, args[i]);
-        rc = chosen == NULL ? MP_ERR : mp_symbol_make(T, number, chosen, &box);
-        Py_SETREF(so_far, box != NULL ? box : Py_XNewRef(chosen));
-    }
-    *done = rc == MP_OK && number >= 0;
-    if (*done) {
-        s->number = number;
-        s->post = MP_POST_NUMBER;
-    }
-    Py_XDECREF(so_far);
-    return rc;
-}
-
 /* divmod(a, b): a tuple of two numbers. */
 static mp_rc
 answer_both(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, bool *done)
@@ -234,95 +195,9 @@ answer_both(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, bool *done)
     return rc;
 }
 
-/* sum(), math.prod(): of two constants the recorder knows the value. */
-static mp_rc
-accumulate_one(mp_trace *T, mp_number_op op, PyObject *item, PyObject **so_far,
-               int32_t *number)
-{
-    PyObject *value, *box = NULL;
-    if (!are_numbers(T, *so_far, item)) {
-        value = op == MP_N_ADD ? PyNumber_Add(*so_far, item)
-                               : PyNumber_Multiply(*so_far, item);
-        *number = -1;
-        Py_XSETREF(*so_far, value);  // of exact ints
-        return value == NULL ? MP_ERR : mp_refuse_fresh_id(T, item);
-    }
-    mp_rc rc = mp_symbol_compute(T, op, *so_far, item, 0, number, &value);
-    if (rc != MP_OK || *number < 0) {
-        return rc;
-    }
-    rc = mp_symbol_make(T, *number, value, &box);
-    Py_SETREF(*so_far, box != NULL ? box : Py_NewRef(value));
-    Py_DECREF(value);
-    return rc;
-}
-
-/* Of ints: how floats are added differs between versions of CPython. */
-static mp_rc
-accumulate(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
-           Py_ssize_t count, bool *done)
-{
-    PyObject *so_far = PyLong_FromLong(op == MP_N_MUL);
-    int32_t number = -1;
-    bool known = true;
-    mp_rc rc = so_far == NULL ? MP_ERR : MP_OK;
-    for (Py_ssize_t i = 0; i < count && rc == MP_OK && known; i++) {
-        bool symbols = are_numbers(T, so_far, items[i]);
-        known = !PyFloat_Check(items[i]);
-        rc = known ? accumulate_one(T, op, items[i], &so_far, &number) : MP_OK;
-        known = known && (!symbols || number >= 0);
-    }
-    *done = rc == MP_OK && known && number >= 0;
-    if (*done) {
-        s->number = number;
-        s->post = MP_POST_NUMBER;
-    }
-    Py_XDECREF(so_far);
-    return rc;
-}
-
-/* The same of ints and floats: which of them it is decides the type of the answer, so each compare
- * becomes a guard. */
-static mp_rc
-choose(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *args,
-       Py_ssize_t count, bool *done)
-{
-    int compare = op == MP_N_MIN ? Py_LT : Py_GT;
-    PyObject *best = args[0];
-    bool known = true;
-    mp_rc rc = mp_refuse_fresh_id(T, best);
-    for (Py_ssize_t i = 1; i < count && rc == MP_OK && known; i++) {
-        rc = mp_refuse_fresh_id(T, args[i]);
-        if (rc == MP_OK && are_numbers(T, args[i], best)) {
-            rc = mp_symbol_decide(T, compare_numbers[compare], args[i], best, &known);
-        }
-        best = PyObject_RichCompareBool(args[i], best, compare) == 1 ? args[i] : best;
-    }
-    const mp_node *n = mp_symbol_find(T, best);
-    *done = rc == MP_OK && known;
-    if (*done) {
-        s->number = n == NULL ? -1 : n->number;
-        s->post = n == NULL ? MP_POST_RESULT : MP_POST_NUMBER;
-    }
-    return rc;
-}
-
-/* min(), max() of so many. */
-static mp_rc
-extreme(mp_trace *T, mp_shadow *s, mp_number_op op, PyObject *const *items,
-        Py_ssize_t count, bool *done)
-{
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (Py_TYPE(items[i]) != Py_TYPE(items[0])) {
-            return choose(T, s, op, items, count, done);
-        }
-    }
-    return fold(T, s, op, items, count, done);
-}
-
 /* Are these numbers, with a symbol among them, and none that is late? */
-static bool
-all_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count)
+bool
+mp_are_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count)
 {
     bool any = false, all = count > 0 && T->symbols.n_open > 0;
     for (Py_ssize_t i = 0; i < count && all; i++) {
@@ -330,55 +205,6 @@ all_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count)
         any = any || mp_symbol_find(T, items[i]) != NULL;
     }
     return all && any;
-}
-
-static mp_rc box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made);
-
-/* A new tuple of what is in a list or tuple, with boxes; NULL: it is of another kind. */
-static mp_rc
-items_of(mp_trace *T, PyObject *xs, PyObject **items)
-{
-    *items = NULL;
-    if (!PyTuple_CheckExact(xs) && !PyList_CheckExact(xs)) {
-        return MP_OK;
-    }
-    mp_node *n = mp_refgraph_find(&T->graph, xs);
-    bool made = (n != NULL && n->kind == MP_NODE_FRESH) || mp_holds_symbols(T, xs);
-    if (!made && (n == NULL || !mp_node_needs_guards(n) || n->appended)) {
-        return MP_OK;
-    }
-    if (made) {
-        return (*items = PySequence_Tuple(xs)) == NULL ? MP_ERR : MP_OK;
-    }
-    mp_rc rc = mp_read_all(T, xs);
-    return rc != MP_OK || T->symbols.n_waiting == 0
-               ? rc
-               : box_sequence(T, n->reg, xs, items);
-}
-
-/* sum(xs), max(xs) of a list or tuple. */
-static mp_rc
-call_of_items(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
-{
-    PyObject *all;
-    bool adds = c->callee == mp_known[MP_K_SUM],
-         prod = c->callee == mp_known[MP_K_PROD];
-    int op = mp_number_of_call(c->callee, 2);
-    bool folds = op == MP_N_MIN || op == MP_N_MAX;
-    mp_rc rc = adds || prod || folds ? items_of(T, c->args[0], &all) : MP_OK;
-    if (!(adds || prod || folds) || rc != MP_OK || all == NULL) {
-        return rc;
-    }
-    PyObject *const *items = PySequence_Fast_ITEMS(all);
-    Py_ssize_t count = PyTuple_GET_SIZE(all);
-    if (all_numbers(T, items, count)) {
-        rc = adds || prod
-                 ? accumulate(T, s, adds ? MP_N_ADD : MP_N_MUL, items, count, done)
-             : count > 1 ? extreme(T, s, (mp_number_op)op, items, count, done)
-                         : MP_OK;
-    }
-    Py_DECREF(all);
-    return rc;
 }
 
 /* A function of C with a row in number/numbers.def or number/functions.def.  Clears *done if
@@ -395,13 +221,14 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
         return late;
     }
     PyObject *const *args = c->args;
-    if (c->kwnames == NULL && c->nargs == 1 && !mp_is_number(args[0])) {
-        return call_of_items(T, s, c, done);
+    late = mp_fold_call(T, s, c, done);
+    if (late != MP_OK || *done) {
+        return late;
     }
     if (c->kwnames != NULL || T->symbols.n_open == 0 || c->nargs == 0) {
         return MP_OK;
     }
-    if (!all_numbers(T, args, c->nargs)) {
+    if (!mp_are_numbers(T, args, c->nargs)) {
         return MP_OK;
     }
     if (c->callee == mp_known[MP_K_DIVMOD] && c->nargs == 2) {
@@ -415,20 +242,39 @@ mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done)
     }
     if (mp_number_is_truth(op)) {
         mp_rc rc = mp_refuse_fresh_id(T, args[0]);
-        rc = rc != MP_OK ? rc : mp_refuse_fresh_id(T, b);
+        rc = rc != MP_OK || b == NULL ? rc : mp_refuse_fresh_id(T, b);
         return rc != MP_OK ? rc
                            : mp_symbol_decide(T, (mp_number_op)op, args[0], b, done);
     }
     return folds && c->nargs >= 2
-               ? extreme(T, s, (mp_number_op)op, args, c->nargs, done)
+               ? mp_fold_extreme(T, s, (mp_number_op)op, args, c->nargs, done)
                : answer(T, s, (mp_number_op)op, args[0], b, also(op, args[0], b), done);
+}
+
+mp_rc
+mp_number_method(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *name, bool *done)
+{
+    bool symbol = mp_symbol_find(T, obj) != NULL;
+    PyTypeObject *tp = Py_TYPE(obj);
+    *done = false;
+    if (!symbol && !mp_holds_symbols(T, obj)) {
+        return MP_OK;
+    }
+    PyObject *found = mp_type_lookup_borrow(tp, name);
+    if (found == NULL
+        || !(symbol ? mp_number_of_call(found, 1) >= 0
+                    : mp_is_known(found, MP_K_SIZE_NUMEL))) {
+        return MP_OK;
+    }
+    *done = true;
+    s->post = MP_POST_RESULT;
+    return mp_guard_type_attr(T, tp, name, found);
 }
 
 /* -- Items that an instruction takes out of a container from outside --------------------- */
 
-/* *made: a tuple of the items of obj, with boxes for those that wait. */
-static mp_rc
-box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
+mp_rc
+mp_number_box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made)
 {
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
     mp_rc rc = (*made = PyTuple_New(size)) == NULL ? MP_ERR : MP_OK;
@@ -474,7 +320,7 @@ mp_number_box_items(mp_trace *T, mp_shadow *s, int slot)
         return MP_OK;  // (there is one empty tuple, which is nobody's copy)
     }
     mp_rc rc = PyTuple_CheckExact(obj) || PyList_CheckExact(obj)
-                   ? box_sequence(T, n->reg, obj, &made)
+                   ? mp_number_box_sequence(T, n->reg, obj, &made)
                : PyDict_CheckExact(obj) ? box_dict(T, n->reg, obj, &made)
                                         : MP_OK;
     if (rc == MP_OK && made != NULL && mp_refgraph_add_fresh(&T->graph, made) == NULL) {

@@ -68,7 +68,7 @@ mp_sum_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item)
         Py_CLEAR(s->summands);  // no generator: an object's own __add__
         return MP_OK;
     }
-    return item == NULL || item == Py_None ? MP_OK : sum_append(T, s, item);
+    return item == NULL || !mp_shadow_yields(left) ? MP_OK : sum_append(T, s, item);
 }
 
 mp_rc

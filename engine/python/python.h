@@ -245,8 +245,32 @@ mp_rc mp_number_compare(mp_trace *T, mp_shadow *s, PyObject *a, PyObject *b, int
 /* What is on the stack there was read: its numbers become symbols, in a copy that the
  * instruction takes apart in its place. */
 mp_rc mp_number_box_items(mp_trace *T, mp_shadow *s, int slot);
+/* *made: a tuple of the items of obj, with boxes for those that wait. */
+mp_rc mp_number_box_sequence(mp_trace *T, int32_t reg, PyObject *obj, PyObject **made);
 /* abs, int, float, min, max, round, math.*. */
 mp_rc mp_number_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
+/* obj.name, which is to be called: of a symbol, or a torch.Size of symbols, a method that has
+ * a row or folds them.  It is found without a look at them. */
+mp_rc mp_number_method(mp_trace *T, mp_shadow *s, PyObject *obj, PyObject *name,
+                       bool *done);
+/* Are these numbers, and one a symbol?  b may be NULL. */
+bool mp_are_symbolic(const mp_trace *T, PyObject *a, PyObject *b);
+/* The same of many, none of which is late. */
+bool mp_are_numbers(const mp_trace *T, PyObject *const *items, Py_ssize_t count);
+
+/* -- fold.c ------------------------------------------------------------------------ */
+
+/* sum(), math.prod(), min(), max(), sorted() of what one argument holds, as mp_number_call. */
+mp_rc mp_fold_call(mp_trace *T, mp_shadow *s, const mp_call *c, bool *done);
+/* min() or max() of these. */
+mp_rc mp_fold_extreme(mp_trace *T, mp_shadow *s, mp_number_op op,
+                      PyObject *const *items, Py_ssize_t count, bool *done);
+/* s is in such a function over a generator, whose frame `left` with item.  *taken: it need not
+ * be pinned. */
+mp_rc mp_fold_take(mp_trace *T, mp_shadow *s, const mp_shadow *left, PyObject *item,
+                   bool *taken);
+/* The answer is there.  *done: it is the number s->number. */
+mp_rc mp_fold_end(mp_trace *T, mp_shadow *s, bool *done);
 
 /* -- operator.c -------------------------------------------------------------------- */
 

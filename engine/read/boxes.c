@@ -17,24 +17,31 @@ put_in_deque(PyObject *deque, Py_ssize_t i, PyObject *box)
 }
 
 static mp_rc
-box_items_in_place(mp_trace *T, int32_t reg, PyObject *obj)
+box_deque_in_place(mp_trace *T, int32_t reg, PyObject *obj)
 {
-    bool is_list = PyList_CheckExact(obj);
     mp_rc rc = MP_OK;
     for (Py_ssize_t i = 0; i < Py_SIZE(obj) && rc == MP_OK; i++) {
-        PyObject *item =
-            is_list ? Py_NewRef(PyList_GET_ITEM(obj, i)) : mp_deque_item(obj, i);
-        PyObject *box = NULL;
+        PyObject *item = mp_deque_item(obj, i), *box = NULL;
         rc = item == NULL ? MP_ERR : mp_symbol_take_item(T, reg, i, NULL, item, &box);
-        if (box != NULL && is_list) {
-            PyList_SET_ITEM(obj, i, Py_NewRef(box));
-            Py_DECREF(item);  // (the list's; `item` is another)
-        }
-        else if (box != NULL) {
-            rc = put_in_deque(obj, i, box);
-        }
+        rc = box == NULL ? rc : put_in_deque(obj, i, box);
         Py_XDECREF(box);
         Py_XDECREF(item);
+    }
+    return rc;
+}
+
+/* A list or tuple. */
+static mp_rc
+box_items_in_place(mp_trace *T, int32_t reg, PyObject *obj)
+{
+    PyObject **items = PySequence_Fast_ITEMS(obj);
+    mp_rc rc = MP_OK;
+    for (Py_ssize_t i = 0; i < Py_SIZE(obj) && rc == MP_OK; i++) {
+        PyObject *box;
+        rc = mp_symbol_take_item(T, reg, i, NULL, items[i], &box);
+        if (box != NULL) {
+            Py_SETREF(items[i], box);  // (a number, whose death runs nothing)
+        }
     }
     return rc;
 }
@@ -55,25 +62,26 @@ box_values_in_place(mp_trace *T, int32_t reg, PyObject *dict)
     return rc;
 }
 
-/* C code is about to hand out what a list, dict or deque from outside holds, or the run to
+/* C code is about to hand out what a list, tuple, dict or deque from outside holds, or the run to
  * change it.  Items that became symbols are replaced by their boxes in the container itself, so
  * that whoever goes through it finds them; they leave it when the segment ends (run/unbox.c).
  * R: the caller has read all of it (mp_read_all), and what runs next does not look at items. */
 mp_rc
 mp_box_in_place(mp_trace *T, PyObject *obj)
 {
-    bool listed = PyList_CheckExact(obj)
-                  || (mp_known[MP_K_DEQUE] != NULL
-                      && Py_IS_TYPE(obj, (PyTypeObject *)mp_known[MP_K_DEQUE]));
-    mp_node *n = T->symbols.n_waiting == 0 || !(listed || PyDict_CheckExact(obj))
-                     ? NULL
-                     : mp_refgraph_find(&T->graph, obj);
+    bool listed = PyList_CheckExact(obj) || PyTuple_CheckExact(obj);
+    bool deque = mp_type_is(obj, MP_K_DEQUE);
+    mp_node *n =
+        T->symbols.n_waiting == 0 || !(listed || deque || PyDict_CheckExact(obj))
+            ? NULL
+            : mp_refgraph_find(&T->graph, obj);
     if (n == NULL || n->kind != MP_NODE_EXTERNAL || n->reg < 0) {
         return MP_OK;
     }
     int before = T->symbols.n_waiting;
-    mp_rc rc = listed ? box_items_in_place(T, n->reg, obj)
-                      : box_values_in_place(T, n->reg, obj);
+    mp_rc rc = listed  ? box_items_in_place(T, n->reg, obj)
+               : deque ? box_deque_in_place(T, n->reg, obj)
+                       : box_values_in_place(T, n->reg, obj);
     if (T->symbols.n_waiting < before) {
         n->boxed = T->symbols.are_outside = true;
     }

@@ -432,7 +432,8 @@ mp_read_length(mp_trace *T, mp_shadow *s, PyObject *obj)
     bool plain = n != NULL && mp_node_needs_guards(n) && n->entry_keys == NULL
                  && n->written == NULL
                  && (PyList_CheckExact(obj) || PyTuple_CheckExact(obj)
-                     || PyDict_CheckExact(obj) || PyAnySet_CheckExact(obj));
+                     || PyDict_CheckExact(obj) || PyAnySet_CheckExact(obj)
+                     || (mp_type_is(obj, MP_K_DEQUE) && !n->rewritten));
     int32_t number = -1;
     mp_rc rc = !plain ? MP_OK
                       : mp_symbol_length(T, n->reg, obj, entry_size(n, obj),

@@ -56,6 +56,7 @@ void
 mp_shadow_fini(mp_shadow *s)
 {
     Py_CLEAR(s->summands);
+    Py_CLEAR(s->folded);
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
     Py_CLEAR(s->answered);

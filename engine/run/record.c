@@ -55,6 +55,7 @@ record_or_break(mp_trace *T, mp_shadow *s, const mp_instr *in, int index)
     s->execs = false;
     s->looks = s->through_c = s->hashes = s->spreads = s->calls = false;
     Py_CLEAR(s->summands);
+    Py_CLEAR(s->folded);
     Py_CLEAR(s->cached);
     Py_CLEAR(s->cached_key);
     Py_CLEAR(s->answered);

@@ -166,6 +166,16 @@ post_number(mp_trace *T, const landing *at)
 }
 
 static mp_rc
+post_fold(mp_trace *T, const landing *at)
+{
+    bool number;
+    mp_rc rc = mp_fold_end(T, at->s, &number);
+    return rc != MP_OK ? rc
+           : number    ? post_number(T, at)
+                       : mp_sum_end(T, at->s, at->top);
+}
+
+static mp_rc
 post_late(mp_trace *T, const landing *at)
 {
     PyObject *box;

@@ -30,8 +30,8 @@ frame_is_plain(const mp_shadow *s)
     PyObject *func = mp_frame_func_borrow(s->f);
     return (flags & CO_OPTIMIZED) && s->started && s->fresh && s->names == NULL
            && !(flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR))
-           && !s->owns_op && s->summands == NULL && s->cached == NULL
-           && PyFunction_Check(func)
+           && !s->owns_op && s->summands == NULL && s->folded == NULL
+           && s->cached == NULL && PyFunction_Check(func)
            && ((PyFunctionObject *)func)->func_code == (PyObject *)s->info->code;
 }
 

@@ -73,7 +73,7 @@ typedef struct mp_node {
     bool odd;        // tensor: sizes and strides do not describe it (torch/odd.c)
     bool unsure;     // tensor: with other data it may be an operand itself
     bool sized;      // tensor: shape depends on symbols
-    bool boxed;      // external list, dict, deque: boxes stand in it (mp_box_in_place)
+    bool boxed;      // external container: boxes stand in it (mp_box_in_place)
     bool compared;   // C code told it from other objects: see read/identity.c
     bool loose;      // external: in mp_refgraph.loose
     bool of_code;    // a constant of code: always this very object

@@ -70,6 +70,9 @@ typedef struct {
     bool passes;         // the result of the frame below is that of the instruction
     int32_t number;      // MP_POST_NUMBER: which it is
     PyObject *summands;  // owned list of log leaves while sum() takes them, or NULL
+    PyObject
+        *folded;    // owned list of what a generator yields to sum() or max(), or NULL
+    uint8_t folds;  // MP_N_ADD, MUL, MIN or MAX: what becomes of them
     PyObject *cached,
         *cached_key;     // owned: a cache that has no answer, and its key; or NULL
     int32_t sum_writes;  // in-place operations before that sum
@@ -101,6 +104,13 @@ typedef struct {
     uint8_t how;      // ... and its result is used like this (mp_resume_how)
     PyObject *made;   // borrowed from the rebuilt point: the instance being made
 } mp_shadow;
+
+/* Does the instruction in progress hand something out of a generator that goes on? */
+static inline bool
+mp_shadow_yields(const mp_shadow *s)
+{
+    return s->pending >= 0 && s->info->at[s->pending].op == MP_OP_YIELD_VALUE;
+}
 
 /* One primitive write to an external object, in program order.  The value is read from the
  * live object when the run has ended. */

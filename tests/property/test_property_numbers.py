@@ -58,9 +58,12 @@ UNARY = {
     "CEIL": math.ceil,
     "ROUND": round,
     "ISQRT": math.isqrt,
+    "IS_INTEGER": lambda x: float(x).is_integer(),
+    "BIT_LENGTH": int.bit_length,
 } | {
     name.upper(): getattr(math, name)
     for name in (
+        "isnan isinf isfinite "
         "sqrt cbrt exp exp2 expm1 log log2 log10 log1p fabs sin cos tan asin acos atan "
         "sinh cosh tanh asinh acosh atanh erf degrees radians"
     ).split()

@@ -10,9 +10,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import io
 import math
 import operator
+import sys
+import typing
 from typing import Any, NamedTuple
 
 import pytest
@@ -40,6 +43,16 @@ class Slots:
 class Data:
     v: object
 Pair = collections.namedtuple("Pair", "v w")
+class Typed(typing.NamedTuple):
+    v: object
+    w: int = 2
+def identity(v, w=0):
+    return v
+class Made:
+    def __new__(cls, v):
+        self = super().__new__(cls)
+        self.v = v
+        return self
 class Module(nn.Module):
     v = 0
 box, slots, module, holder, out = Box(), Slots(), Module(), Box(), Box()
@@ -77,6 +90,21 @@ SOURCES = {
     "popped_item": Source("l", "v = l.pop()", "([val],)"),
     "data": Source("q", "v = q.v", "(Data(val),)"),
     "pair": Source("q", "v = q.v", "(Pair(val, 0),)"),
+    "new_pair": Source("n", "v = Pair(n, 1).v", "(val,)"),
+    "new_pair_made": Source("n", "v = Pair._make([n, 1])[0]", "(val,)"),
+    "new_pair_replaced": Source("n", "v = Pair(1, n)._replace(v=n)[0]", "(val,)"),
+    "new_typed_pair": Source("n", "v, w = Typed(n)", "(val,)"),
+    "new_object": Source("n", "v = Made(n).v", "(val,)"),
+    "partial": Source("p", "v = p()", "(functools.partial(identity, val),)"),
+    "partial_keyword": Source("p", "v = p()", "(functools.partial(identity, v=val),)"),
+    "partial_inside": Source(
+        "p", "v = p()", "(functools.partial(functools.partial(identity, val), w=1),)"
+    ),
+    "zip_of_tuples": Source("l", "v = [z for y, z in zip(l, l)][0]", "((val, 1),)"),
+    "enumerate_of_a_tuple": Source(
+        "l", "v = [z for i, z in enumerate(l)][0]", "((val, 1),)"
+    ),
+    "part_of_a_tuple": Source("l", "v = l[:1][0]", "((val, 1),)"),
     "attribute": Source("", "v = box.v", "setattr(box, 'v', val) or ()"),
     "property": Source("", "v = box.prop", "setattr(box, 'v', val) or ()"),
     "method": Source("", "v = box.method()", "setattr(box, 'v', val) or ()"),
@@ -121,6 +149,13 @@ SOURCES = {
         "", "xs[0] += 1; v = xs[0]", "xs.__setitem__(0, val) or ()"
     ),
     "count_of_a_key": Source("", "d['v'] += 1; v = d['v']", "d.update(v=val) or ()"),
+    "sum_of_a_generator": Source(
+        "", "v = sum(n for n in xs)", "xs.__setitem__(0, val) or ()"
+    ),
+    "largest_of_a_generator": Source(
+        "", "v = max(n for n in xs)", "xs.__setitem__(0, val) or ()"
+    ),
+    "sorted": Source("", "v = sorted(xs)[1]", "xs.__setitem__(0, val) or ()"),
     "sum": Source("", "v = sum(xs)", "xs.__setitem__(0, val) or ()"),
     "largest": Source("", "v = max(xs[0], 1)", "xs.__setitem__(0, val) or ()"),
     "nested": Source(
@@ -156,6 +191,21 @@ SIZES = {
         "s", "v = 7 if s.t().is_contiguous() else s.shape[0]", "(torch.ones(val, 3),)"
     ),
     "len": Source("l", "v = len(l)", "([1] * val,)"),
+    "len_of_a_deque": Source("l", "v = len(l)", "(collections.deque([1] * val),)"),
+    "numel_of_a_size": Source("s", "v = s.shape.numel()", "(torch.ones(val),)"),
+    "numel_of_some_sizes": Source(
+        "s", "v = s.shape[1:].numel()", "(torch.ones(2, val),)"
+    ),
+    "product_of_sizes": Source("s", "v = math.prod(s.shape)", "(torch.ones(val),)"),
+    "product_of_some_sizes": Source(
+        "s", "v = math.prod(s.shape[1:])", "(torch.ones(2, val),)"
+    ),
+    "longest": Source(
+        "l", "v = max(x.shape[0] for x in l)", "([torch.ones(val), torch.ones(3)],)"
+    ),
+    "sum_of_lengths": Source(
+        "l", "v = sum(x.size(0) for x in l)", "([torch.ones(val), torch.ones(3)],)"
+    ),
     "len_of_a_dict": Source("l", "v = len(l)", "(dict.fromkeys(range(val)),)"),
 }
 #: with each source
@@ -164,7 +214,12 @@ ANY = ["(v, [v], {'a': v + 1})", "fixed * v", "setattr(out, 'v', v)"]
 INTS = """
 v + 1; 1 - v; v * 2; v // 3; v % 3; v / 3; v ** 2; v ** 0.5; -v; abs(v); ~v; v << 1; v & 3
 min(v, 500); max(v, 5); max(v, 2.5); min(900.5, v, 1000); divmod(v, 4); round(v); int(v / 2); float(v)
-sum([v, 1]); sum((v, 1)); math.prod([v, 2]); max([v, 5]); math.sqrt(v); math.gcd(v, 6); math.log(v, 2)
+sum([v, 1]); sum((v, 1)); sum([v, 1], 3); sum([1, 2], v); sum([v, 0.5]); sum([v, 1], start=0.5); sum(n for n in (v, 2))
+max(n for n in [v, 9]); min((n for n in [v, 900.5]), default=1); max([v], default=3)
+min([v]); math.prod([v, 2], start=3); math.prod(n for n in (v, 2)); math.prod([v, 0.5]); sorted([900, v, 1])[0]
+sorted([900, 1, v]); v.bit_length(); 1 << (v - 1).bit_length(); math.isnan(v); math.isfinite(v) and not math.isinf(v)
+Pair(v, 1); Typed(v, w=v + 1); Pair(v, 1)._replace(w=2)._asdict(); Pair(1, v)[::-1]; functools.partial(pow, v)
+ math.prod([v, 2]); max([v, 5]); math.sqrt(v); math.gcd(v, 6); math.log(v, 2)
 v > 1000; 0 < v < 1000; v in (1000, 2000); not v; v is None; isinstance(v, int); operator.add(v, 1)
 operator.index(v) + 1; Data(v); slice(0, v); log.append(v); xs.append(v) or xs.pop(); d.update(o=v)
 f"{v}"; str(v); "%d" % v; "{}".format(v); f"step {v}: {v / 3:.3f}"; print(v); print(f"at {v}", v + 1)
@@ -180,6 +235,8 @@ torch.tril(torch.ones(v, v)); fixed[torch.arange(v)]; torch.split(fixed, [v, 300
 """
 FLOATS = """
 v + 1; v * 2; v // 3; v % 3; 2 ** v; -v; abs(v); min(v, 50.0); max(0, v); min(v, 99); round(v, 2); int(v)
+sum([v, 0.5]); sum([v, 1], 2.5); sum([0.1, v, 0.7]); sum(n for n in (v, 0.1)); math.prod([v, v, 3]); max(n for n in [v, 0.5])
+math.isnan(v); math.isfinite(v); math.isinf(v); v.is_integer(); sorted([1000.0, v, -1]); Pair(v, 1)
 v > 1000; isinstance(v, float); max([v, 0.25]); math.exp(-v); math.cos(math.pi * v); math.floor(v)
 f"{v}"; f"{v:.3f}"; "%.2f" % v; print(f"rate {v:.2e}"); log.append(f"{v:.1%}"); Data(v)
 fixed * v; fixed ** v; fixed.add(fixed, alpha=v); torch.lerp(fixed, fixed + 1, v); F.leaky_relu(fixed - 3, v)
@@ -203,6 +260,7 @@ def _world(source: Source, op: str) -> dict[str, Any]:
     known = {"math": math, "operator": operator, "torch": torch, "nn": nn}
     space: dict[str, Any] = {**known, "F": functional, "collections": collections}
     space["dataclasses"] = dataclasses
+    space["functools"], space["typing"] = functools, typing
     body = source.body or "pass"
     exec(f"{_STATE}\ndef f({source.parameters}):\n    {body}\n    return {op}\n", space)
     return space
@@ -237,6 +295,8 @@ INT_VALUES = [*range(6, 106)]
 FLOAT_VALUES = [0.3 + k / 7 for k in range(100)]
 #: values of sources that are read in many ways
 SOME = 25
+#: sources that decide on floats, or add them up
+DECIDE = {"sum", "sum_of_a_generator", "largest", "largest_of_a_generator", "sorted"}
 
 
 @pytest.mark.parametrize("op", ANY)
@@ -248,7 +308,7 @@ def test_ints_from(source: Source, op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ANY[:2])
-@pytest.mark.parametrize("name", sorted({*SOURCES} - {"sum", "largest"}))
+@pytest.mark.parametrize("name", sorted({*SOURCES} - DECIDE))
 def test_floats_from(name: str, op: str) -> None:
     _sweep(SOURCES[name], op, FLOAT_VALUES[:SOME])
 
@@ -370,3 +430,113 @@ def test_many_containers_hold_the_very_numbers(make: Any) -> None:
         groups = [make(own) for own in held]
         fast(torch.ones(2), groups)
         assert all(g[0] is own[0] for g, own in zip(groups, held, strict=True))
+
+
+#: values in an order that takes each decision both ways, and edges of floats
+EDGES: list[Any] = [3, 4, -4, 0, 7, 3.5, -0.0, 0.0, 1e300, math.inf, math.nan, -7.25]
+FOLDS = """
+sum([v, w]); sum([v, 1, w]); sum([v, w], 2); sum([v, w], 0.5); sum(n for n in [v, w]); sum((n for n in [v]), w)
+min([v, w]); max([v, w, 2]); max(n for n in [v, w]); min((n for n in [v, w]), default=0); sorted([v, w, 3])
+sorted([v, w]); sorted([1, v, 2, w]); math.prod([v, w]); math.prod([v, 2], start=w); math.prod(n for n in [v, w])
+math.isnan(v), math.isinf(w); math.isfinite(v + w); max([v]), min(n for n in [w])
+"""
+
+
+@pytest.mark.parametrize("op", _rows(FOLDS))
+def test_folds_decide_as_the_functions_do(op: str) -> None:
+    source = Source("v, w", "", "val")
+    theirs, ours = _world(source, op), _world(source, op)
+    fast = magpy.compile(ours["f"], backend="eager")
+    for v in EDGES:
+        for w in [2, v, -v, 2.5, math.nan]:
+            for _ in range(2):
+                expected = _call(theirs, theirs["f"], source, (v, w))
+                got = _call(ours, fast, source, (v, w))
+                assert Comparison().difference(expected, got) is None, (v, w)
+    assert magpy.stats(fast)["hits"] > 0
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="sum() compensates there")
+def test_a_sum_of_floats_is_one_recording() -> None:
+    def f(x: Any, xs: list[float]) -> Any:
+        return x + sum(xs), sum(xs) / len(xs), sum(n * n for n in xs)
+
+    fast = magpy.compile(f, backend="eager")
+    for k in range(20):
+        xs = [k / 7 + n / 3 for n in range(6)]
+        assert torch.equal(fast(torch.ones(2), xs)[0], f(torch.ones(2), xs)[0])
+        assert fast(torch.ones(2), xs)[1:] == f(torch.ones(2), xs)[1:]
+    assert magpy.stats(fast)["recordings"] == 2
+
+
+def test_what_a_generator_returns_is_no_summand() -> None:
+    def numbers(n: int) -> Any:
+        yield n
+        yield n + 1
+        return 1000
+
+    def tensors(x: Any) -> Any:
+        yield x
+        yield x * 2
+        return 1000
+
+    def f(x: Any, n: int) -> Any:
+        return sum(tensors(x)) + sum(numbers(n)), max(numbers(n)), min(numbers(n))
+
+    fast = magpy.compile(f, backend="eager")
+    for n in range(2, 9):
+        ours, theirs = fast(torch.ones(2), n), f(torch.ones(2), n)
+        assert torch.equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
+    assert magpy.stats(fast)["recordings"] == 2
+
+
+def test_a_generator_of_numbers_and_tensors() -> None:
+    def f(x: Any, n: int) -> Any:
+        return sum(k for k in [n, 1, x, n]), sum((k for k in [x, n]), n)
+
+    fast = magpy.compile(f, backend="eager")
+    for n in [2, 3, 4, 3, 4, 2, 2, 3]:
+        for ours, theirs in zip(
+            fast(torch.ones(2), n), f(torch.ones(2), n), strict=True
+        ):
+            assert torch.equal(ours, theirs)
+    assert magpy.stats(fast)["hits"] >= 4
+
+
+def test_a_partial_keeps_the_very_numbers() -> None:
+    def g(a: Any, x: Any, *, k: Any) -> Any:
+        return x * a + k
+
+    def f(x: Any, p: Any) -> Any:
+        return p(x), p.args, p.keywords
+
+    fast = magpy.compile(f, backend="eager")
+    for n in range(3, 9):
+        p = functools.partial(g, n, k=n / 2)
+        held = (p.args[0], p.keywords["k"])
+        ours, theirs = fast(torch.ones(2), p), f(torch.ones(2), p)
+        assert torch.equal(ours[0], theirs[0])
+        assert ours[1] is p.args
+        assert p.args[0] is held[0]
+        assert p.keywords["k"] is held[1]
+    assert magpy.stats(fast)["recordings"] == 2
+
+
+def test_a_break_below_a_tuple_leaves_the_numbers() -> None:
+    def f(x: Any, pair: Any) -> Any:
+        total = 0
+        for _, n in zip("ab", pair):
+            total += n
+            if n == 6:
+                exec("pass")
+        return x * total, pair
+
+    fast = magpy.compile(f, backend="eager")
+    for n in [3, 4, 5, 6, 300, 6]:
+        pair = (n, n / 2)
+        held = list(pair)
+        ours = fast(torch.ones(2), pair)
+        assert torch.equal(ours[0], f(torch.ones(2), pair)[0])
+        assert ours[1] is pair
+        assert all(a is b for a, b in zip(pair, held, strict=True))
