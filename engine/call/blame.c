@@ -5,7 +5,9 @@
 #include "call/notice.h"
 
 enum {
-    BLAME_MISSES = 8,   // misses in a row blamed on one guard
+    BLAME_MISSES = 8,  // misses in a row blamed on one guard
+    BLAME_LENGTHS =
+        40,             // the same of a length: they come from a small range, and again
     BLAME_CHANGES = 5,  // the same, and the number there is one that changes
     BLAME_ENTRIES = 8,  // compared for one miss, those used last first
 };
@@ -196,8 +198,10 @@ mp_blame_miss(mp_CompiledObject *op, const mp_hit *near)
         rc = -1;
         goto done;
     }
+    bool length = near->blame >= 0 && guards->ops[near->blame].kind == MP_G_LEN;
     bool stops = !near->learned
-                 && mp_backoff_note(&op->stats.misses, place, BLAME_MISSES, UINT32_MAX);
+                 && mp_backoff_note(&op->stats.misses, place,
+                                    length ? BLAME_LENGTHS : BLAME_MISSES, UINT32_MAX);
     if (op->stats.misses.same >= BLAME_CHANGES && near->blame >= 0
         && mp_points_note_change(&op->points, guards, near->blame, false) < 0) {
         rc = -1;

@@ -266,3 +266,31 @@ def test_a_long_chain_is_walked_without_recursion():
         assert seen == {"n": n + 1}
     while chain is not None:  # (its own end would be deep, too)
         chain = chain[0]
+
+
+def test_a_list_of_many_lengths_has_a_recording_for_each():
+    def mean(xs):
+        return torch.stack(xs).sum(0) / len(xs)
+
+    fast = magpy.compile(mean, backend="eager")
+    calls = [([ones(4) + k for k in range(1 + i)],) for i in range(24)]
+    assert check(fast, mean, *calls, *calls) == 24
+    stats = magpy.stats(fast)
+    assert stats["hits"] == 24
+    assert stats["fallbacks"] == 0
+
+
+def test_a_list_that_grows_without_end_is_given_up():
+    def total(x, log):
+        for n in log:
+            x = x + n
+        return x
+
+    fast = magpy.compile(total, backend="eager")
+    log = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(80):
+            log.append(1.0)
+            assert torch.equal(fast(ones(2), log), total(ones(2), log)), i
+    assert magpy.stats(fast)["recordings"] < 60
