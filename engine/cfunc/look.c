@@ -145,7 +145,7 @@ look_into(mp_trace *T, mp_shadow *s, const char *who, PyObject *obj)
     }
     else {
         rc = look_for_keys(T, s, obj);
-        return rc != MP_OK ? rc : mp_look_at_yields(T, obj, who);
+        return rc != MP_OK ? rc : mp_look_at_yields(T, obj, who, &has_tensor);
     }
     if (items == NULL) {
         return MP_ERR;
@@ -261,7 +261,7 @@ mp_look_at_answer(mp_trace *T, mp_shadow *caller, const mp_shadow *left,
         mp_rc rc = mp_read_args(T, &answer, 1, false, &has_tensor);
         return rc != MP_OK || makes_tuples(answer)
                    ? rc
-                   : mp_look_at_yields(T, answer, "C code");
+                   : mp_look_at_yields(T, answer, "C code", &has_tensor);
     }
     if (PyTuple_CheckExact(answer) && yields_of(T, answer, 0, true) == 0) {
         return MP_OK;

@@ -59,12 +59,28 @@ mp_eval_args(mp_trace *T, mp_shadow *s, const mp_call *c)
     return rc;
 }
 
+/* filter(f, xs), groupby(xs, key=f): if f is a function in Python, C code looks at what f
+ * answers, and at no item by itself. */
+static bool
+hands_to_python(const mp_call *c)
+{
+    bool found = false;
+    for (Py_ssize_t i = 0; i < c->count && !found; i++) {
+        found = (c->traits & MP_TRAIT_CALLS_BACK) != 0 && PyFunction_Check(c->args[i]);
+    }
+    return found;
+}
+
 mp_rc
 mp_rule_eval(mp_trace *T, mp_shadow *s, const mp_call *c)
 {
     s->below = MP_BELOW_WATCH;
     if (PyType_Check(c->callee)) {
-        s->yields = MP_YIELDS_READ;  // filter, groupby
+        s->yields = MP_YIELDS_READ;
+        if (hands_to_python(
+                c)) {  // (unless an iterator that it gets looks at its items)
+            s->yields &= mp_yields(T, NULL, c->args, c->count, false);
+        }
     }
     return mp_eval_args(T, s, c);
 }
@@ -88,6 +104,9 @@ mp_rule_operate(mp_trace *T, mp_shadow *s, const mp_call *c)
     if (rc == MP_OK && c->count == 2 && (c->traits & MP_TRAIT_MOD) != 0
         && (PyUnicode_Check(args[0]) || PyBytes_Check(args[0]))) {
         rc = mp_look_at_text(T, args[1]);
+    }
+    if (PyType_Check(c->callee) && !has_tensor && !hands_to_python(c)) {
+        s->yields = MP_YIELDS_READ;  // accumulate(xs)
     }
     s->spreads = true;  // sum(xs, []) adds up what the lists hold
     T->lazy_spreads = true;

@@ -350,7 +350,7 @@ mp_read_deep(mp_trace *T, PyObject *obj, bool *has_tensor)
     }
     if (!mp_is_sized(obj)) {
         *has_tensor = *has_tensor || (n.node->yields & MP_YIELDS_TENSORS) != 0;
-        rc = mp_look_at_yields(T, obj, "C code");
+        rc = mp_look_at_yields(T, obj, "C code", has_tensor);
     }
     rc = rc != MP_OK ? rc : mp_read_c_object(T, obj, n.node);
     rc = rc != MP_OK ? rc : mp_read_all(T, obj);

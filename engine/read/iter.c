@@ -15,6 +15,9 @@ typedef struct {
     mp_rc rc;
     int depth;
     bool before_next;  // C code in between reads each item when it is asked for it
+    bool
+        takes_all;  // C code takes the items, but not those that a function answers with
+    bool has_tensor;  // takes_all: a tensor is among them
 } look_state;
 
 /* Iterators that give the items of their containers, as they are or in tuples. */
@@ -29,6 +32,22 @@ static bool
 reads_items(PyObject *obj)
 {
     return (mp_type_marks(obj) & MP_MARK_CALLS_ITEMS) != 0;
+}
+
+/* Iterators that give what a function answers. */
+static bool
+answers_items(PyObject *obj)
+{
+    return (mp_type_marks(obj) & MP_MARK_ANSWERS) != 0;
+}
+
+/* Keys of a dict are hashable: no content of theirs changes, and its values do not matter. */
+static bool
+hands_out_keys(PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, &PyDictKeys_Type)
+           || Py_IS_TYPE(obj, &PyDictIterKey_Type)
+           || Py_IS_TYPE(obj, &PyDictRevIterKey_Type);
 }
 
 static int look_at_referent(PyObject *obj, void *arg);
@@ -70,6 +89,9 @@ look_at_referent(PyObject *obj, void *arg)
         return look->rc != MP_OK;  // (tensors: in node->yields)
     }
     bool known = mp_refgraph_find(&look->T->graph, obj) != NULL;
+    if (look->takes_all && (answers_items(obj) || hands_out_keys(obj))) {
+        return 0;  // (answers: mp_look_at_answer, mp_look_before_next)
+    }
     if (hands_out_items(obj) || (!known && PyTuple_CheckExact(obj))
         || holds_iterators(obj) || (look->before_next && reads_items(obj))) {
         look_behind(look, obj);
@@ -85,7 +107,8 @@ look_at_referent(PyObject *obj, void *arg)
         look->rc = mp_trace_abort(look->T, MP_AB_OPAQUE_TYPE, "an iterator over a %s",
                                   mp_type_name(obj));
     }
-    if (look->rc == MP_OK && has_tensor && look->before_next) {
+    look->has_tensor = look->has_tensor || has_tensor;
+    if (look->rc == MP_OK && has_tensor && look->before_next && !look->takes_all) {
         look->rc = mp_trace_abort(look->T, MP_AB_HOST_READ, "C code looks at a tensor");
     }
     return look->rc != MP_OK;
@@ -108,12 +131,39 @@ read_behind(mp_trace *T, PyObject *iterator, const char *who)
     return look.rc;
 }
 
+typedef struct {
+    mp_trace *T;
+    bool reads;
+} maker_state;
+
+static int
+look_at_maker(PyObject *obj, void *arg)
+{
+    maker_state *look = arg;
+    mp_node *n = mp_refgraph_find(&look->T->graph, obj);
+    look->reads = look->reads || (n != NULL && (n->yields & MP_YIELDS_READ) != 0);
+    return look->reads;
+}
+
+/* Does C code read each item of a fresh iterator before it hands it out?  A group reads what
+ * the groupby() that made it reads. */
+static bool
+reads_first(mp_trace *T, PyObject *iterator, const mp_node *n)
+{
+    maker_state look = {T, (n->yields & MP_YIELDS_READ) != 0};
+    if (!look.reads && reads_items(iterator)) {
+        (void)Py_TYPE(iterator)->tp_traverse(iterator, look_at_maker, &look);
+    }
+    return look.reads;
+}
+
 mp_rc
 mp_look_before_next(mp_trace *T, PyObject *iterator)
 {
     mp_node *n = mp_refgraph_find(&T->graph, iterator);
-    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_READ)
-        || !(hands_out_items(iterator) || reads_items(iterator))) {
+    if (n == NULL || n->kind != MP_NODE_FRESH
+        || !(hands_out_items(iterator) || reads_items(iterator))
+        || !reads_first(T, iterator, n)) {
         return MP_OK;
     }
     look_state look = {.T = T, .rc = MP_OK, .before_next = true};
@@ -140,8 +190,22 @@ held_borrow(PyObject *obj)
                                                  : NULL;
 }
 
+/* The items were harmless when the iterator or view was made; others may have come since. */
+static mp_rc
+look_at_items_since(mp_trace *T, PyObject *obj, bool *has_tensor)
+{
+    if (answers_items(obj) || hands_out_keys(obj)
+        || !(hands_out_items(obj) || reads_items(obj))) {
+        return MP_OK;
+    }
+    look_state look = {.T = T, .rc = MP_OK, .before_next = true, .takes_all = true};
+    look_behind(&look, obj);
+    *has_tensor = *has_tensor || look.has_tensor;
+    return look.rc;
+}
+
 mp_rc
-mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
+mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who, bool *sees_tensor)
 {
     mp_node *n = mp_refgraph_find(&T->graph, obj);
     bool has_tensor = false;
@@ -153,8 +217,15 @@ mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who)
                    ? mp_trace_abort(T, MP_AB_HOST_READ, "C code looks at a tensor")
                    : rc;
     }
-    if (n == NULL || n->kind != MP_NODE_FRESH || !(n->yields & MP_YIELDS_OBJECTS)) {
+    if (n == NULL || n->kind != MP_NODE_FRESH) {
         return MP_OK;
+    }
+    mp_rc rc = mp_look_before_next(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
+    if (!(n->yields & MP_YIELDS_OBJECTS)) {
+        return look_at_items_since(T, obj, sees_tensor);
     }
     PyObject *dict = mp_viewed_dict(obj);
     return dict != NULL ? mp_read_deep(T, dict, &has_tensor) : read_behind(T, obj, who);

@@ -105,7 +105,7 @@ mp_rc mp_record_method_parts(mp_trace *T, PyObject *method);
 /* -- iter.c ------------------------------------------------------------------------ */
 
 /* C code is about to look at what the items of obj hold, if it is a fresh iterator. */
-mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who);
+mp_rc mp_look_at_yields(mp_trace *T, PyObject *obj, const char *who, bool *has_tensor);
 /* C code is about to advance it: items that came since it was made are read as well. */
 mp_rc mp_look_before_next(mp_trace *T, PyObject *iterator);
 /* An object of a C type without a row, whose items C code could ask for. */
