@@ -12,6 +12,8 @@
  *  2 No code of the program runs: walks use the slots of the builtin types, whatever a
  *    subclass overrides, and keys whose hash or comparison is Python code are refused.
  *  3 A container is not changed while it is walked, because guards are all that is made. */
+#include <math.h>
+
 #include "objects/equal.h"
 #include "read/read.h"
 
@@ -90,6 +92,31 @@ mp_runs_python(mp_trace *T, mp_shadow *s, PyObject *obj, const char *name, bool 
         s->post = MP_POST_RESULT;
     }
     return rc;
+}
+
+/* -- How much is read ---------------------------------------------------------------------- */
+
+/* C code that reads the same items at each step of a loop takes a time that grows with the
+ * square of its length.  What is read may grow with the instructions, and by what any recording
+ * may read; then the recording ends.  An object takes as long as several numbers or texts. */
+enum { READS_FREE = 1 << 24, READS_PER_INSTR = 256, READS_OF_OBJECT = 8 };
+
+static Py_ssize_t
+own_size(PyObject *sized)
+{
+    return PyDict_Check(sized)     ? PyDict_GET_SIZE(sized)
+           : PyAnySet_Check(sized) ? PySet_GET_SIZE(sized)
+                                   : Py_SIZE(sized);
+}
+
+static mp_rc
+count_reads(mp_trace *T, PyObject *obj)
+{
+    T->n_reads += mp_is_sized(obj) ? own_size(obj) : 0;
+    return T->n_reads <= READS_FREE + READS_PER_INSTR * T->n_instr
+               ? MP_OK
+               : mp_trace_abort(T, MP_AB_LIMIT,
+                                "C code reads the same items again and again");
 }
 
 /* -- Whole content ----------------------------------------------------------------------- */
@@ -240,7 +267,7 @@ mp_read_all(mp_trace *T, PyObject *obj)
         return T->any_order ? MP_OK : mp_read_order(T, n.node);
     }
     if (rc != MP_OK || !mp_node_needs_guards(n.node) || mp_val_is_tensor(n)
-        || mp_is_identity(obj)) {
+        || mp_is_identity(obj) || (rc = count_reads(T, obj)) != MP_OK) {
         return rc;
     }
     if (PyList_Check(obj)) {
@@ -279,9 +306,25 @@ mp_read_items(mp_trace *T, PyObject *obj)
                                                   : mp_read_all(T, obj);
 }
 
+/* A text or number that is what it looks like: no symbol, late value, address or NaN. */
+static bool
+is_plain_item(const mp_trace *T, PyObject *item)
+{
+    if (T->symbols.n_open > 0 || T->lates.n > 0 || T->fresh_ids != NULL) {
+        return false;
+    }
+    return PyLong_CheckExact(item) || PyUnicode_CheckExact(item) || item == Py_None
+           || PyBool_Check(item)
+           || (PyFloat_CheckExact(item) && !isnan(PyFloat_AS_DOUBLE(item)));
+}
+
 static mp_rc
 read_child(mp_trace *T, PyObject *item, bool *has_tensor)
 {
+    if (is_plain_item(T, item)) {
+        return MP_OK;
+    }
+    T->n_reads += READS_OF_OBJECT;
     mp_rc rc = mp_refuse_nan(T, item);
     return rc != MP_OK ? rc : mp_read_deep(T, item, has_tensor);
 }
@@ -291,7 +334,10 @@ read_child(mp_trace *T, PyObject *item, bool *has_tensor)
 static mp_rc
 read_children(mp_trace *T, PyObject *obj, bool *has_tensor)
 {
-    mp_rc rc = MP_OK;
+    mp_rc rc = count_reads(T, obj);
+    if (rc != MP_OK) {
+        return rc;
+    }
     if (PyList_Check(obj) || PyTuple_Check(obj)) {
         for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj) && rc == MP_OK; i++) {
             rc = read_child(T, PySequence_Fast_GET_ITEM(obj, i), has_tensor);
@@ -385,9 +431,7 @@ entry_size(const mp_node *n, PyObject *obj)
     if (n->entry_keys != NULL) {
         return PyTuple_GET_SIZE(n->entry_keys);
     }
-    return PyDict_Check(obj)     ? PyDict_GET_SIZE(obj)
-           : PyAnySet_Check(obj) ? PySet_GET_SIZE(obj)
-                                 : Py_SIZE(obj);
+    return own_size(obj);
 }
 
 /* Has it a length that guards can read (LEN)? */

@@ -119,6 +119,7 @@ mp_trace_again(mp_trace *T)
     T->cap_stack = old.cap_stack;
     T->n_instr = T->n_begin = old.n_instr;
     T->max_instr = old.max_instr;
+    T->n_reads = old.n_reads;
     T->outputs = old.outputs;
     T->compiling = old.compiling;
     T->host = old.host;

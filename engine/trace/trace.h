@@ -351,6 +351,8 @@ typedef struct mp_trace {
     int64_t n_instr, max_instr;
     int64_t arm_end;  // > 0: the arm that is not taken may be recorded so far
     int64_t n_begin;  // n_instr when the segment began
+    int64_t
+        n_reads;  // items that C code has read, all segments together (read/content.c)
     bool root_seen;
     bool wrote_input;   // some operation wrote to an input of the graph
     int32_t raises_at;  // position of the last operation that may raise, or -1

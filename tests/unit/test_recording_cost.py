@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from itertools import groupby
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +46,20 @@ def new_objects(n):
     return sum(o.x for o in found)
 
 
+def filtered_in_a_loop(n):
+    total = 0
+    for item in filter(lambda v: v[0] > 1, [[i] for i in range(n)]):
+        total += item[0]
+    return total
+
+
+def groups_in_a_loop(n):
+    total = 0
+    for key, _ in groupby([[i] for i in range(n)], key=lambda v: v[0]):
+        total += key
+    return total
+
+
 SHAPES = (
     callbacks,
     appended_objects,
@@ -52,6 +67,8 @@ SHAPES = (
     popped_externals,
     replaced_externals,
     new_objects,
+    filtered_in_a_loop,
+    groups_in_a_loop,
 )
 
 
@@ -77,3 +94,20 @@ def test_recording_is_linear(shape):
         if ratios[-1] < 24:
             return
     pytest.fail(f"grows by {ratios}")
+
+
+def same_items_again(n):
+    """The C code of groupby reads what is left of the list at each step."""
+    total = 0
+    for _, group in groupby([(i, i) for i in range(n)], key=len):
+        for first, _ in group:
+            total += first
+    return total
+
+
+def test_recordings_that_read_the_same_again_and_again_end():
+    fast = engine_compile(same_items_again)
+    assert fast(40) == fast(40) == same_items_again(40)
+    assert fast.stats()["hits"] == 1
+    assert fast(20_000) == same_items_again(20_000)
+    assert fast.stats()["reasons"] == {"recording-limit": 1}
