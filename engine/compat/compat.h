@@ -86,6 +86,8 @@ PyObject *mp_frame_callee_ex_borrow(mp_frame *f, const mp_instr *in);
 PyObject *mp_frame_exit_borrow(mp_frame *f, int depth, PyObject **self);
 /* The slot of an instruction's result, which a NULL may follow.  depth: after it. */
 int mp_frame_result_slot(mp_frame *f, int depth);
+/* Does a value on the stack, which is this object, count on a local to hold it? */
+bool mp_frame_borrows(mp_frame *f, PyObject *obj);
 mp_frame *mp_frame_previous(mp_frame *f);  // next outer Python frame, C shims skipped
 /* Code unit index of the current instruction; -1 before the first.  Exact for frames that
  * began under a watch; others may answer an inline cache of it. */

@@ -119,23 +119,22 @@ mp_frame_stack_set_steal(mp_frame *f, int i, PyObject *value)
     mp_slot_set_steal(&f->localsplus[mp_frame_code(f)->co_nlocalsplus + i], value);
 }
 
-/* From 3.14 on the stack borrows what a local holds, where the compiler knows that the local
- * keeps it; C code that the frame has called may have it from there. */
-static void
-frame_keep_borrowed(mp_frame *f, PyObject *local)
+/* From 3.14 on, where the compiler knows that the local keeps it. */
+bool
+mp_frame_borrows(mp_frame *f, PyObject *obj)
 {
 #if PY_VERSION_HEX >= 0x030e0000
     const mp_slot *at = f->localsplus + mp_frame_code(f)->co_nlocalsplus;
     for (; at < f->stackpointer; at++) {
-        if (mp_slot_borrow(*at) == local) {
-            mp_watch_keep_steal(Py_NewRef(local));
-            return;
+        if (mp_slot_borrow(*at) == obj && !PyStackRef_RefcountOnObject(*at)) {
+            return true;
         }
     }
 #else
     (void)f;
-    (void)local;
+    (void)obj;
 #endif
+    return false;
 }
 
 void
@@ -148,7 +147,9 @@ mp_frame_local_set_steal(mp_frame *f, int i, PyObject *value)
         Py_DECREF(value);
         return;
     }
-    frame_keep_borrowed(f, old);
+    if (mp_frame_borrows(f, old)) {  // C code that the frame has called may have it
+        mp_watch_keep_steal(Py_NewRef(old));
+    }
     mp_slot_set_steal(&f->localsplus[i], value);
 }
 
@@ -391,6 +392,12 @@ int
 mp_frame_result_slot(mp_frame *f, int depth)
 {
     return depth - 1;
+}
+
+bool
+mp_frame_borrows(mp_frame *f, PyObject *obj)
+{
+    return false;
 }
 
 void

@@ -27,7 +27,9 @@ must_own(mp_trace *T, PyObject *obj)
 static mp_rc
 must_own_iterator(mp_trace *T, PyObject *obj)
 {
-    bool harmless = obj == NULL || !PyIter_Check(obj) || Py_REFCNT(obj) == 1;
+    mp_frame *f = T->stack[T->n_stack - 1].f;
+    bool harmless = obj == NULL || !PyIter_Check(obj)
+                    || (Py_REFCNT(obj) == 1 && !mp_frame_borrows(f, obj));
     return harmless ? MP_OK : must_own(T, obj);
 }
 

@@ -154,6 +154,30 @@ store_deref(mp_trace *T, mp_shadow *s, int i, PyObject *value)
     return rc == MP_OK && n->reg >= 0 ? mp_write_cell(T, n) : rc;
 }
 
+/* From 3.14 on slices are constants, and stand in tuples that are. */
+static mp_rc
+know_slices(mp_trace *T, PyObject *value)
+{
+    mp_rc rc = PySlice_Check(value) ? mp_fresh(T, value) : MP_OK;
+    Py_ssize_t n = PyTuple_CheckExact(value) ? PyTuple_GET_SIZE(value) : 0;
+    for (Py_ssize_t i = 0; i < n && rc == MP_OK; i++) {
+        rc = know_slices(T, PyTuple_GET_ITEM(value, i));
+    }
+    return rc;
+}
+
+static mp_rc
+load_const(mp_trace *T, PyObject *value)
+{
+    mp_rc rc = mp_fresh(T, value);
+    rc = rc != MP_OK ? rc : know_slices(T, value);
+    mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, value) : NULL;
+    if (n != NULL && (PyTuple_CheckExact(value) || PySlice_Check(value))) {
+        n->of_code = true;  // others may hold it, too: a module shares its constants
+    }
+    return rc;
+}
+
 /* Calls of a new function take its defaults as they are, and `__annotations__` makes a dict of
  * its tuple: they may come from outside, where a break stands before the function is made. */
 static mp_rc
@@ -656,16 +680,8 @@ mp_record_instr(mp_trace *T, mp_shadow *s, const mp_instr *in)
         s->kwnames = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
         s->names_at = s->pending;
         return MP_OK;
-    case MP_OP_LOAD_CONST: {
-        PyObject *value = PyTuple_GET_ITEM(s->info->code->co_consts, in->arg);
-        mp_rc rc = mp_fresh(T, value);
-        mp_node *n = rc == MP_OK ? mp_refgraph_find(&T->graph, value) : NULL;
-        if (n != NULL && PyTuple_CheckExact(value)) {
-            n->of_code =
-                true;  // others may hold it, too: a module shares its constants
-        }
-        return rc;
-    }
+    case MP_OP_LOAD_CONST:
+        return load_const(T, PyTuple_GET_ITEM(s->info->code->co_consts, in->arg));
     case MP_OP_POP_EXCEPT:
         s->handling--;
         return MP_OK;

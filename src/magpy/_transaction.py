@@ -319,8 +319,9 @@ class Transaction:
         if first or not self._keeps:
             return [t.clone() for t in plain]
         kept = self._buffers
-        # One reference is ours, one the call's: no run in progress needs them.
-        idle = kept is not None and sys.getrefcount(kept) <= _IDLE + 1
+        # One reference is ours, one the call's: no run in progress needs them.  (From 3.14
+        # on a local variable does not count where it is passed.)
+        idle = kept is not None and sys.getrefcount(self._buffers) <= _IDLE + 1
         if kept is not None and idle and all(map(_is_shaped_as, kept, plain)):
             torch._foreach_copy_(kept, plain)
         else:

@@ -573,8 +573,8 @@ def copied_iterator(iterator: Any) -> Any:
         inner = sys.getrefcount(args[0]) <= _BELOW and copied_iterator(args[0])
         return enumerate(inner, args[1]) if inner else None
     if kind is zip:
-        # (held by the tuple, by the variable, and by the call)
-        if any(sys.getrefcount(each) > _BELOW for each in args):
+        # (held by the tuple and by the call; a variable counts on some versions)
+        if any(sys.getrefcount(args[i]) > _BELOW - 1 for i in range(len(args))):
             return None
         found = [copied_iterator(each) for each in args]
         return None if None in found else zip(*found, strict=bool(state))
