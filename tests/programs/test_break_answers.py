@@ -1,4 +1,4 @@
-"""Breaks below operators, tests, loops and built-in functions that run a method in Python."""
+"""Breaks below operators, tests, loops and built-in functions that run a method."""
 
 from __future__ import annotations
 
@@ -216,7 +216,8 @@ class A:
     def __abs__(self): op(); raise ValueError("abs")
 def f(x):
     out = [x]
-    for g in (lambda a: a + 1, lambda a: a < 1, lambda a: not a, lambda a: 1 in a, len, abs):
+    for g in (lambda a: a + 1, lambda a: a < 1, lambda a: not a, lambda a: 1 in a,
+              len, abs):
         try:
             g(A())
         except ValueError as e:
@@ -305,8 +306,8 @@ class A:
         y = [len(args)]
         op()
         return RESULT
-    __add__ = __rsub__ = __imul__ = __lt__ = __ge__ = __eq__ = __bool__ = __contains__ = meth
-    __iter__ = __abs__ = __len__ = meth
+    __add__ = __rsub__ = __imul__ = __lt__ = __ge__ = __eq__ = __bool__ = meth
+    __contains__ = __iter__ = __abs__ = __len__ = meth
     __hash__ = None
 def f(x):
     a = A()
@@ -366,7 +367,8 @@ def test_the_frames_that_a_method_sees():
             "class A:\n"
             "    def __add__(self, o):\n"
             "        op()\n"
-            "        return sys._getframe(0).f_code.co_name, sys._getframe(1).f_code.co_name\n"
+            "        here = sys._getframe(0)\n"
+            "        return here.f_code.co_name, here.f_back.f_code.co_name\n"
             "def f(x): return [x], A() + x\n"
         )
     )

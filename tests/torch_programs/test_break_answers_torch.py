@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from torch_worlds import check_torch  # noqa: E402
+from torch_worlds import check_torch
 
-from oracle import cases  # noqa: E402
+from oracle import cases
 
 CASES = cases("""
 import ctypes, torch
