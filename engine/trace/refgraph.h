@@ -66,18 +66,18 @@ typedef struct mp_node {
     bool released;       // external: died during the run as in eager; obj is an address
     bool appended;       // list: journal holds appends, entry part untouched
     bool takes_new;      // set: a new object was put into it
-    bool whole;      // set: `changes` do not tell all; its content is the live one's
-    bool rewritten;  // container: whole entry content is guarded, content is new
-    bool dynamic;    // tensor: shape depends on data
-    bool blind;      // tensor: `dynamic`, and nobody can tell more
-    bool odd;        // tensor: sizes and strides do not describe it (torch/odd.c)
-    bool unsure;     // tensor: with other data it may be an operand itself
-    bool sized;      // tensor: shape depends on symbols
-    bool boxed;      // external container: boxes stand in it (mp_box_in_place)
-    bool compared;   // C code told it from other objects: see read/identity.c
-    bool loose;      // external: in mp_refgraph.loose
-    bool of_code;    // a constant of code: always this very object
-    bool changed;    // external tensor: the run wrote to its memory
+    bool whole;        // set: `changes` do not tell all; its content is the live one's
+    bool rewritten;    // container: whole entry content is guarded, content is new
+    bool dynamic;      // tensor: shape depends on data
+    bool blind;        // tensor: `dynamic`, and nobody can tell more
+    bool odd;          // tensor: sizes and strides do not describe it (torch/odd.c)
+    bool unsure;       // tensor: with other data it may be an operand itself
+    bool sized;        // tensor: shape depends on symbols
+    bool boxed;        // external container: boxes stand in it (mp_box_in_place)
+    bool compared;     // C code told it from other objects: see read/identity.c
+    bool loose;        // external: in mp_refgraph.loose
+    bool of_code;      // a constant of code: always this very object
+    bool changed;      // external tensor: the run wrote to its memory
     int32_t wrote_at;  // `changed`: position of the first operation that wrote to it
     bool restated;     // external tensor: the run changed its data or requires_grad
     bool required;     // tensors: did it require grad when it was first seen?

@@ -248,6 +248,7 @@ FIELDS = {
     "FUNC_NAME": [(closed, "closed")],
     "FUNC_QUALNAME": [(Meth.m, "Meth.m")],
     "FUNC_DOC": [(Meth.m, "doc"), (with_closure, None)],
+    "FUNC_ANNOTATE": [(closed, getattr(closed, "__annotate__", None))],
     "FUNC_ANNOTATIONS": [(annotated, annotated.__annotations__)],
     "FUNC_MODULE": [(closed, __name__)],
     "FUNC_TYPE_PARAMS": [(closed, ())] if sys.version_info >= (3, 12) else [],
