@@ -288,10 +288,11 @@ def test_function() -> None:
     cell = program.emit("CELL", a=program.const(100))
     at["closure"] = program.emit("TUPLE", cell)
     order = (
-        "globals name qualname defaults kwdefaults closure dict annotations doc module"
+        "globals name qualname defaults kwdefaults closure dict annotations annotate"
+        " doc module"
     )
     made = program.emit(
-        "FUNCTION", *(at[name] for name in order.split()), obj=model.__code__
+        "FUNCTION", *(at.get(name, -1) for name in order.split()), obj=model.__code__
     )
     function = program.returns(made).run()
     assert function(1) == 151
@@ -304,7 +305,7 @@ def test_function_with_only_what_it_needs() -> None:
     code = (lambda: 1).__code__
     program = Program(globals())
     name = program.const("f")
-    made = program.emit("FUNCTION", 0, name, name, *[-1] * 7, obj=code)
+    made = program.emit("FUNCTION", 0, name, name, *[-1] * 8, obj=code)
     function = program.returns(made).run()
     assert function() == 1 and function.__module__ == __name__
     assert function.__defaults__ is function.__closure__ is function.__doc__ is None
@@ -315,7 +316,7 @@ def test_function_refuses_a_closure_of_the_wrong_size() -> None:
     program = Program(globals())
     name = program.const("f")
     made = program.emit(
-        "FUNCTION", 0, name, name, *[-1] * 7, obj=(lambda: free).__code__
+        "FUNCTION", 0, name, name, *[-1] * 8, obj=(lambda: free).__code__
     )
     with pytest.raises(SystemError, match="do not fit"):
         program.returns(made).run()

@@ -53,7 +53,9 @@ def test_text_of_builders() -> None:
     closure = program.emit("TUPLE", cell)
     code = test_text_of_builders.__code__
     fn = program.emit(
-        "FUNCTION", c({}), name, name, -1, -1, closure, -1, -1, c("Doc."), -1, obj=code
+        "FUNCTION",
+        *(c({}), name, name, -1, -1, closure, -1, -1, -1, c("Doc."), -1),
+        obj=code,
     )
     instance = program.emit("INSTANCE", obj=Slotted)
     program.emit("FILL_SLOT", a=instance, b=c(None), obj=Slotted.x)

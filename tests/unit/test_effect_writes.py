@@ -362,6 +362,17 @@ def test_hooks_are_set_in_order() -> None:
         program.emit("HOOK", obj=_Handle)
 
 
+def test_nodes_of_gradients_are_asked_for() -> None:
+    program = Program(types.SimpleNamespace(grad_fn="node"))
+    made = program.emit("GRAD_FN", a=0)
+    program.returns(made)
+    assert program.text("t") == ["return t.grad_fn"]
+    assert program.run() == "node"
+    program = Program(1)  # has none
+    with pytest.raises(AttributeError):
+        program.returns(program.emit("GRAD_FN", a=0)).run()
+
+
 def test_hooks_are_taken_back_if_the_building_fails() -> None:
     hooks: list[Any] = ["before"]
     program = Program(hooks, "hook", [])
@@ -620,7 +631,7 @@ def test_a_target_of_another_type_commits_nothing(kind: str, obj: Any) -> None:
         ("CELL", [], {"a": 9}),
         ("METHOD", [], {"a": 0}),
         ("INSTANCE", [], {"obj": 1}),
-        ("FUNCTION", [0] * 10, {"obj": 1}),
+        ("FUNCTION", [0] * 11, {"obj": 1}),
         ("FILL_LIST", [0], {}),
         ("SLOT_SET", [], {"a": 0, "b": 0, "obj": "x"}),
         ("SLOT_SET", [], {"a": 0, "b": 0, "obj": Covered.x}),
