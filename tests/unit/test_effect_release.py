@@ -193,7 +193,7 @@ def test_runs_leave_no_references() -> None:
     program.run(1000)
     gc.collect()
     assert [sys.getrefcount(o) for o in watched] == before
-    assert abs(len(gc.get_objects()) - objects) < 20
+    assert len(gc.get_objects()) - objects < 20  # (others may let go of some)
 
 
 def test_a_failing_run_leaves_no_references() -> None:

@@ -338,15 +338,15 @@ def no_key():
 
 
 def set_equals():
-    want = {"a", "b"}
+    want = {3, 5}  # in a copy, too: the order of texts that collide depends on the seed
     p = with_test("SET_EQUALS", tuple(want))
     assert p({*want})
     assert p(frozenset(want))
     assert not with_test("SET_EQUALS", tuple(want)[::-1])(want)
-    assert not p({"a"})
-    assert not p({"a", "c"})
-    assert not p({"a", "b", "c"})
-    assert not p(["a", "b"])
+    assert not p({3})
+    assert not p({3, 6})
+    assert not p({3, 5, 6})
+    assert not p([3, 5])
     p = with_test("SET_EQUALS", (1, 2))
     assert p({2, 1})
     assert not p({True, 2})
